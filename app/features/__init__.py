@@ -1,0 +1,1 @@
+"""The rooms: what the product does, without pages and without wires."""

@@ -1,0 +1,1 @@
+"""The one ServiceNow instance we are authorised at."""

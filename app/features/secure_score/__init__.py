@@ -1,0 +1,1 @@
+"""Scores and improvement actions, imported from Graph."""

@@ -1,0 +1,1 @@
+"""What was shared, and what ServiceNow made of it."""

@@ -1,0 +1,1 @@
+"""What knows nothing of the product: errors, database, jobs, vault, clock, logs, texts."""

@@ -1,0 +1,1 @@
+"""The embassies: the only speakers of HTTP and OAuth."""

@@ -1,0 +1,1 @@
+"""The embassy at Microsoft: Entra ID and Graph."""

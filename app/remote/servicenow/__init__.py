@@ -1,0 +1,1 @@
+"""The embassy at ServiceNow: one instance, its tables and its OAuth."""
