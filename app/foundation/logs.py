@@ -1,0 +1,109 @@
+"""Structured logs with a correlation id per request and job; secrets are cut out before anything is written."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+REDACTED = "[redacted]"
+SECRET_NAMES = re.compile(
+    r"(secret|token|password|authorization|cookie|code_verifier|vault_key|assertion|credential|^code$|^state$|database_url)",
+    re.IGNORECASE,
+)
+# Names that match above and are no secrets.
+HARMLESS_NAMES = frozenset({"token_expires_at", "status_code", "error_code", "tokens_refreshed", "token_url"})
+SECRET_TEXTS = (
+    re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"),
+    re.compile(
+        r"(?i)\b(client_secret|access_token|refresh_token|id_token|code_verifier|password|code|token|state)"
+        r"(=|%3D|\"\s*:\s*\"|'\s*:\s*')[^&\s\"']+"
+    ),
+    re.compile(r"(?i)(postgres(?:ql)?(?:\+psycopg)?://[^:/@\s]*:)[^@\s]+(@)"),
+)
+
+
+def redact_text(text: str) -> str:
+    """The text with bearer tokens, form secrets and database passwords cut out."""
+    text = SECRET_TEXTS[0].sub(rf"\1 {REDACTED}", text)
+    text = SECRET_TEXTS[1].sub(rf"\1\2{REDACTED}", text)
+    return SECRET_TEXTS[2].sub(rf"\1{REDACTED}\2", text)
+
+
+def redact(value: Any, name: str = "") -> Any:  # noqa: ANN401 - logs carry anything.
+    """The value with everything secret cut out, by its name and by its look; containers are walked."""
+    if name and name not in HARMLESS_NAMES and SECRET_NAMES.search(name) and value not in (None, "", True, False):
+        return REDACTED
+    if isinstance(value, Mapping):
+        return {str(key): redact(item, str(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact(item) for item in value]
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if isinstance(value, str):
+        decoded = unquote(value) if "%" in value else value
+        return redact_text(value) if redact_text(decoded) == decoded else redact_text(decoded)
+    return value
+
+
+def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {name: redact(value, name) for name, value in event.items()}
+
+
+def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Whatever is neither a number nor a container is written as text, so that no renderer calls a strange repr."""
+    plain = (str, int, float, bool, type(None), list, dict)
+    return {name: value if isinstance(value, plain) else str(value) for name, value in event.items()}
+
+
+def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
+    """Set up logging for the whole process: one line per event on standard error."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _as_text,
+        _redact_event,
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # httpx logs whole addresses, query and all; our transport logs what is needed.
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger; pass facts as keywords: ``log.info("ticket shared", ticket_id=…)``."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def bind_correlation_id(correlation_id: str) -> None:
+    """Every line from here on, in this request or job, carries this id."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(correlation_id=correlation_id)

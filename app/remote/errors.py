@@ -1,0 +1,73 @@
+"""What can go wrong when we talk to a stranger, told apart by what it means for the thing we asked for."""
+
+from app.foundation.errors import AppError, Retry
+from app.foundation.text import T, Text
+
+
+class RemoteError(AppError):
+    """A call to another system did not give what we asked for."""
+
+    status = 502
+    retry = Retry.LATER
+    default = T("The other system did not give a usable answer.")
+
+
+class Unreachable(RemoteError):
+    """Failed before anything was sent: surely not received."""
+
+    default = T("The other system could not be reached. Nothing was sent; we will try again.")
+
+
+class Ambiguous(RemoteError):
+    """Sent, and no usable answer came: it may have been received, so look before repeating."""
+
+    default = T(
+        "The connection broke before an answer came, so we cannot know yet whether it was received. We will look before trying again."
+    )
+
+
+class Throttled(RemoteError):
+    """Answered 429; `seconds` is the time it named, or None."""
+
+    default = T("The other system asks us to slow down. We will try again later.")
+
+    def __init__(self, message: Text | None = None, *, seconds: float | None = None) -> None:
+        super().__init__(message, retry=Retry.after(seconds))
+        self.seconds = seconds
+
+
+class Broken(RemoteError):
+    """Answered 5xx: it may or may not have done what was asked."""
+
+    default = T("The other system reported an internal error. We will try again.")
+
+
+class SignedOut(RemoteError):
+    """Our token is refused and cannot be renewed: somebody must authorize again."""
+
+    status = 409
+    retry = Retry.NEVER
+    default = T("The other system no longer accepts our sign-in. Authorize the connection again.")
+
+
+class Refused(RemoteError):
+    """Answered 403: the account we use may not do this."""
+
+    status = 409
+    retry = Retry.NEVER
+    default = T("The other system refused: the account we use there may not do this.")
+
+
+class Missing(RemoteError):
+    """Answered 404: deleted, or hidden from the account we use."""
+
+    status = 409
+    retry = Retry.NEVER
+    default = T("The other system has no such record, or hides it from the account we use.")
+
+
+class Garbled(RemoteError):
+    """Answered, but not in the agreed shape."""
+
+    retry = Retry.NEVER
+    default = T("The other system answered with something we cannot read.")

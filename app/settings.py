@@ -1,0 +1,138 @@
+"""Every setting of the product, read from the environment where the house is put together, and nowhere else."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class MicrosoftCloud(StrEnum):
+    """Microsoft's clouds that have Secure Score in Graph. Hosts: learn.microsoft.com/graph/deployments."""
+
+    GLOBAL = "global"
+    US_GOVERNMENT = "usgov"
+    US_DEFENSE = "dod"
+
+
+ENTRA_AUTHORITIES = {
+    MicrosoftCloud.GLOBAL: "https://login.microsoftonline.com",
+    MicrosoftCloud.US_GOVERNMENT: "https://login.microsoftonline.us",
+    MicrosoftCloud.US_DEFENSE: "https://login.microsoftonline.us",
+}
+GRAPH_URLS = {
+    MicrosoftCloud.GLOBAL: "https://graph.microsoft.com",
+    MicrosoftCloud.US_GOVERNMENT: "https://graph.microsoft.us",
+    MicrosoftCloud.US_DEFENSE: "https://dod-graph.microsoft.us",
+}
+
+# Role template ids are the same in every tenant. Source:
+# learn.microsoft.com/entra/identity/role-based-access-control/permissions-reference
+SECURITY_ADMINISTRATOR = "194ae4cb-b126-40b2-bd5b-6091b380977d"
+SECURITY_OPERATOR = "5f2222b1-57c3-48ba-8ad5-d4759f1fde6f"
+SECURITY_READER = "5d6b6bb7-de71-4623-b4af-96380a352509"
+GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
+GLOBAL_READER = "f2ef992c-3afb-46b9-b7cf-a126ee74c451"
+
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Read from environment variables of the same names, in capitals, or from a file named ``.env``."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL address. Without it, an embedded PostgreSQL under VAR_DIR is used."
+    )
+    var_dir: Path = Field(Path("var"), description="Folder for what the embedded PostgreSQL keeps.")
+    public_url: str = Field(
+        "http://127.0.0.1:8000", description="The address people open; redirect addresses are made from it."
+    )
+    host: str = Field("127.0.0.1", description="The address the web process listens on.")
+    port: int = Field(8000, description="The port the web process listens on.", ge=1, le=65535)
+
+    entra_tenant_id: str = Field(description="Directory (tenant) ID. Only its accounts may sign in.")
+    entra_client_id: str = Field(description="Application (client) ID of the app registration.")
+    entra_client_secret: SecretStr = Field(description="A client secret of the app registration.")
+    microsoft_cloud: MicrosoftCloud = Field(
+        MicrosoftCloud.GLOBAL,
+        description="global, usgov or dod. The cloud operated by 21Vianet in China has no Secure Score in Graph.",
+    )
+    entra_authority: str | None = Field(None, description="Address of Entra ID, if not the cloud's own (the sandbox).")
+    graph_url: str | None = Field(None, description="Address of Microsoft Graph, if not the cloud's own (the sandbox).")
+    secure_score_tenant_id: str | None = Field(
+        None,
+        description="Whose Secure Score the pages show, if not ENTRA_TENANT_ID's; for files of another tenant.",
+    )
+
+    vault_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        description="Fernet keys that seal secrets at rest, newest first, separated by commas."
+    )
+    servicenow_allowed_origins: Words = Field(
+        (), description="Addresses besides https://NAME.service-now.com that an instance may have, separated by commas."
+    )
+
+    manager_roles: Words = Field(
+        (SECURITY_ADMINISTRATOR, GLOBAL_ADMINISTRATOR, "SecurityCenter.Manage"),
+        description="Role template IDs, or app roles, whose holders manage the connection.",
+    )
+    sharer_roles: Words = Field(
+        (SECURITY_OPERATOR, "SecurityCenter.Share"),
+        description="Role template IDs, or app roles, whose holders share actions as tickets.",
+    )
+    viewer_roles: Words = Field(
+        (SECURITY_READER, GLOBAL_READER, "SecurityCenter.View"),
+        description="Role template IDs, or app roles, whose holders may look.",
+    )
+    session_hours: int = Field(12, description="Hours after which a person signs in again.", ge=1, le=168)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
+    log_json: bool = Field(default=False, description="true writes one JSON object per line.")
+
+    @field_validator(
+        "servicenow_allowed_origins", "manager_roles", "sharer_roles", "viewer_roles", "vault_keys", mode="before"
+    )
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("microsoft_cloud", mode="before")
+    @classmethod
+    def _no_china(cls, value: object) -> object:
+        if isinstance(value, str) and value.strip().lower() in {"china", "21vianet", "gallatin"}:
+            raise ValueError(
+                "Secure Score is not offered by Microsoft Graph in the cloud operated by 21Vianet in China"
+            )
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("public_url", "entra_authority", "graph_url")
+    @classmethod
+    def _no_slash_at_the_end(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else value
+
+    @model_validator(mode="after")
+    def _needs_a_key(self) -> Self:
+        if not self.vault_keys:
+            raise ValueError("VAULT_KEYS needs at least one key; `python -m app new-key` prints a fresh one")
+        return self
+
+    @property
+    def authority(self) -> str:
+        """Where Entra ID answers, without a slash at the end."""
+        return self.entra_authority or ENTRA_AUTHORITIES[self.microsoft_cloud]
+
+    @property
+    def graph(self) -> str:
+        """Where Graph answers, without a slash at the end."""
+        return self.graph_url or GRAPH_URLS[self.microsoft_cloud]
+
+    @property
+    def shown_tenant_id(self) -> str:
+        """The tenant whose Secure Score the pages show."""
+        return self.secure_score_tenant_id or self.entra_tenant_id
