@@ -127,14 +127,16 @@ class Queue:
         `lock` makes jobs that share it run one after the other; `queueing_lock` allows one waiting job at most, and the
         answer is False when there is one already. `delay` is in seconds.
         """
-        connection = await (await session.connection()).get_raw_connection()
-        options: dict[str, Any] = {"connection": connection.driver_connection, "lock": lock}
+        options: dict[str, Any] = {"lock": lock}
         if queueing_lock:
             options["queueing_lock"] = queueing_lock
         if delay is not None:
             options["schedule_in"] = {"seconds": delay}
         try:
             async with session.begin_nested():
+                # Asked for inside the block: the savepoint is only laid when the connection is first used in it.
+                raw = await (await session.connection()).get_raw_connection()
+                options["connection"] = raw.driver_connection
                 await self._tasks[task.name].configure(**options).defer_async(**ids)
         except AlreadyEnqueued:
             return False

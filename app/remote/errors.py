@@ -22,7 +22,8 @@ class Ambiguous(RemoteError):
     """Sent, and no usable answer came: it may have been received, so look before repeating."""
 
     default = T(
-        "The connection broke before an answer came, so we cannot know yet whether it was received. We will look before trying again."
+        "The connection broke before an answer came, so we cannot know yet whether it was received. "
+        "We will look before trying again."
     )
 
 

@@ -1,0 +1,65 @@
+"""What every test may ask for: a database of its own, a vault, a queue, a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from app.foundation import clock
+from app.foundation.clock import SetClock
+from app.foundation.database import Database, Session, make_engine
+from app.foundation.jobs import Queue
+from app.foundation.vault import Vault
+from tests.factories.database import fresh_database, running_test_server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for the run (each xdist worker has its own)."""
+    with running_test_server(tmp_path_factory.mktemp("postgres") / "data") as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(postgres: str) -> Iterator[str]:
+    """The address of a database with the schema and no rows."""
+    with fresh_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The product's own way to that database."""
+    opened = Database(make_engine(database_url))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def db(database: Database) -> AsyncIterator[Session]:
+    """One transaction, committed at the end of the test."""
+    async with database.transaction() as session:
+        yield session
+
+
+@pytest.fixture
+def vault() -> Vault:
+    """A vault with a key made for this test."""
+    return Vault([Vault.new_key()])
+
+
+@pytest.fixture
+def queue(database_url: str) -> Queue:
+    """A queue that knows no task; rooms make their own with their task groups."""
+    return Queue(database_url, [])
+
+
+@pytest.fixture
+def still_clock() -> Iterator[SetClock]:
+    """A clock that moves only when told to."""
+    still = SetClock(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
+    before = clock.use(still)
+    yield still
+    clock.use(before)

@@ -1,0 +1,71 @@
+"""A PostgreSQL for the test run and a fresh copy of the schema for each test. Never touches any other server."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import create_engine
+
+from app.embedded_postgres import running_postgres
+from app.foundation.database import Base, as_psycopg_url
+from app.foundation.jobs import queue_schema
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = "house_template"
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server's address, another database."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+def import_all_models() -> None:
+    """Tables exist only once their modules are imported."""
+    for file in sorted(ROOT.glob("app/features/*/models.py")):
+        importlib.import_module(f"app.features.{file.parent.name}.models")
+
+
+def _execute(url: str, statement: sql.Composable) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+@contextmanager
+def running_test_server(folder: Path) -> Iterator[str]:
+    """A server of the tests' own with the schema laid in a template; nothing it holds need survive a power cut."""
+    with running_postgres(folder) as url:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            _execute(url, sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+        _execute(url, sql.SQL("SELECT pg_reload_conf()"))
+        _execute(url, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+        lay_schema(with_database(url, TEMPLATE))
+        yield url
+
+
+def lay_schema(url: str) -> None:
+    """All tables of the product and of its queue."""
+    import_all_models()
+    engine = create_engine(as_psycopg_url(url))
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(queue_schema())
+
+
+@contextmanager
+def fresh_database(server: str) -> Iterator[str]:
+    """The address of a database that has the schema, no rows, and is gone afterwards."""
+    name = f"test_{uuid4().hex[:12]}"
+    _execute(server, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+    try:
+        yield with_database(server, name)
+    finally:
+        _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,0 +1,91 @@
+"""The queue's promises: row and job together, one waiting job at most, retry by the error's verdict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.foundation.database import Database
+from app.foundation.errors import NeedsAttention, Retry
+from app.foundation.jobs import LONGEST_WAIT_SECONDS, Queue, TaskGroup, wait_before
+from app.remote.errors import Throttled, Unreachable
+
+group = TaskGroup("bakery")
+
+
+@group.task("bake")
+async def bake(oven: dict[str, Any], loaf: str) -> None:
+    """Do what the oven says."""
+    oven["baked"].append(loaf)
+    if error := oven.get("error"):
+        raise error
+
+
+@pytest.fixture
+def bakery(database_url: str) -> Queue:
+    return Queue(database_url, [group])
+
+
+async def jobs(database: Database) -> list[tuple[str, int, bool]]:
+    async with database.transaction() as session:
+        rows = await session.execute(
+            text("SELECT status::text, attempts, scheduled_at > now() FROM procrastinate_jobs ORDER BY id")
+        )
+        return [(row[0], row[1], bool(row[2])) for row in rows]
+
+
+async def test_a_committed_job_runs_once_and_leaves_nothing(database: Database, bakery: Queue) -> None:
+    async with database.transaction() as session:
+        assert await bakery.defer(session, bake, loaf="rye")
+    oven: dict[str, Any] = {"baked": []}
+    await bakery.drain(oven)
+    assert oven["baked"] == ["rye"]
+    assert await jobs(database) == []
+
+
+async def test_a_rolled_back_transaction_takes_its_job_with_it(database: Database, bakery: Queue) -> None:
+    async def order_and_fail() -> None:
+        async with database.transaction() as session:
+            await bakery.defer(session, bake, loaf="rye")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await order_and_fail()
+    assert await jobs(database) == []
+
+
+async def test_a_second_waiting_job_with_the_same_queueing_lock_is_refused_and_spares_the_transaction(
+    database: Database, bakery: Queue
+) -> None:
+    async with database.transaction() as session:
+        assert await bakery.defer(session, bake, queueing_lock="rye", loaf="rye")
+        assert not await bakery.defer(session, bake, queueing_lock="rye", loaf="rye")
+        assert await bakery.defer(session, bake, loaf="wheat")
+    assert len(await jobs(database)) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (Unreachable(), ("todo", 1, True)),
+        (Throttled(seconds=90), ("todo", 1, True)),
+        (NeedsAttention(), ("failed", 1, False)),
+        (LookupError("nobody expected this"), ("todo", 1, True)),
+    ],
+)
+async def test_the_error_decides_whether_its_job_runs_again(
+    database: Database, bakery: Queue, error: Exception, expected: tuple[str, int, bool]
+) -> None:
+    async with database.transaction() as session:
+        await bakery.defer(session, bake, loaf="rye")
+    await bakery.drain({"baked": [], "error": error})
+    assert await jobs(database) == [expected]
+
+
+def test_waits_grow_up_to_a_ceiling_and_never_undercut_what_was_asked() -> None:
+    assert 3.75 <= wait_before(0) <= 6.25
+    assert wait_before(50) <= LONGEST_WAIT_SECONDS * 1.25
+    assert 90 <= wait_before(0, asked=90) <= 100
+    assert Retry.after(90).seconds == 90
