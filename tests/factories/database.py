@@ -33,7 +33,7 @@ def import_all_models() -> None:
         importlib.import_module(f"app.features.{file.parent.name}.models")
 
 
-def _execute(url: str, statement: sql.Composable) -> None:
+def _execute(url: str, statement: sql.SQL | sql.Composed) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement)
 
