@@ -1,0 +1,74 @@
+# The project's commands. `make run` and `make test` do all set-up they need; Python 3.11 or newer is all they ask for.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+.DEFAULT_GOAL := help
+.PHONY: help setup run test browser-test check format lock audit reset clean messages migration
+
+help: ## Show these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it with PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+node_modules/.installed: package.json package-lock.json $(VENV)/.installed
+	npm ci --silent
+	@touch $@
+
+static/vendor/.built: node_modules/.installed tools/build_static.mjs
+	node tools/build_static.mjs
+	@touch $@
+
+setup: $(VENV)/.installed static/vendor/.built ## Install everything, and build the static files
+
+run: setup ## Start the demo: PostgreSQL, sandbox, web and worker; Ctrl-C stops all
+	@exec $(BIN)/python -m sandbox demo
+
+test: setup ## Run all tests
+	$(BIN)/pytest -q -n 2 --dist loadscope
+
+browser-test: setup ## Run only what a person does, in Chromium
+	$(BIN)/pytest -q tests/browser
+
+check: setup ## Format, lint, types, import contracts, templates, scripts, dependencies, tests with branch coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/djlint --lint --check --quiet templates sandbox/templates
+	node_modules/.bin/biome ci --error-on-warnings static/js static/css tools
+	$(BIN)/uv pip check --quiet
+	$(BIN)/coverage erase
+	$(BIN)/pytest -q -n 2 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=85
+
+format: setup ## Put code, templates, scripts and styles in order
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format --quiet .
+	$(BIN)/djlint --reformat --quiet templates sandbox/templates || true
+	node_modules/.bin/biome check --write static/js static/css tools
+
+lock: ## Choose dependency versions anew, and pin them by hash
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group dev pyproject.toml -o requirements-dev.lock
+	npm install --package-lock-only --silent
+
+audit: setup ## Look the pinned dependencies up among known vulnerabilities (needs the internet)
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+	npm audit --omit=dev
+
+migration: setup ## Write a migration from what the models say now: make migration NAME="add a column"
+	$(BIN)/python -m app migration "$(NAME)"
+
+messages: setup ## Collect every text a person reads into locales/messages.pot
+	$(BIN)/pybabel extract --quiet -F babel.cfg -k T -k _ --sort-by-file --no-wrap -o locales/messages.pot .
+
+reset: ## Forget the demo's data
+	rm -rf var
+
+clean: reset ## Remove everything that set-up made
+	rm -rf $(VENV) node_modules static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

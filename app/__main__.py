@@ -1,0 +1,198 @@
+"""The command line: starts the processes and does an operator's errands."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from app.foundation.errors import AppError
+from app.foundation.logs import configure_logs
+from app.settings import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the answer is the process's exit status."""
+    options = parser().parse_args(arguments)
+    if options.command == "new-key":
+        return new_key(options)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        print("The settings are not complete:", file=sys.stderr)
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"]).upper() or "settings"
+            print(f"  {name}: {problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
+        print("The README's table says what each one means.", file=sys.stderr)
+        return 2
+    configure_logs(level=settings.log_level, as_json=settings.log_json)
+    try:
+        status: int = options.run(settings, options)
+    except AppError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with what it takes."""
+    described = argparse.ArgumentParser(prog="python -m app", description=__doc__)
+    commands = described.add_subparsers(dest="command", required=True)
+
+    def command(name: str, run: object, help_text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help_text, description=help_text)
+        added.set_defaults(run=run)
+        return added
+
+    command("web", web, "serve the pages")
+    command("worker", worker, "run the background jobs: imports, deliveries, state polling")
+    command("migrate", migrate, "bring the database's tables up to date")
+    command("sync", sync, "import Secure Score from Microsoft Graph now")
+    files = command("import", import_files, "import Secure Score from files with Graph's own JSON")
+    files.add_argument("--scores", type=Path, help="answer of /security/secureScores")
+    files.add_argument("--profiles", type=Path, help="answer of /security/secureScoreControlProfiles")
+    command("postgres", postgres, "keep the embedded PostgreSQL running and print its address")
+    command("new-key", new_key, "print a fresh key for VAULT_KEYS")
+    command("rotate-keys", rotate_keys, "seal every stored secret anew with the first of VAULT_KEYS")
+    command("migration", migration, "write a migration from what the models say").add_argument("message")
+    return described
+
+
+def web(settings: Settings, _options: argparse.Namespace) -> int:
+    """Serve pages until SIGTERM or SIGINT."""
+    import uvicorn
+
+    from app.assembly import database_address, open_resources, run_async
+    from app.main import create_app
+
+    async def serve(database_url: str) -> None:
+        async with open_resources(settings, database_url) as resources:
+            config = uvicorn.Config(
+                create_app(resources),
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=10,
+            )
+            await uvicorn.Server(config).serve()
+
+    with database_address(settings) as database_url:
+        run_async(lambda: serve(database_url))
+    return 0
+
+
+def worker(settings: Settings, _options: argparse.Namespace) -> int:
+    """Run jobs until SIGTERM or SIGINT."""
+    from app.assembly import database_address, run_async
+    from app.worker import work
+
+    with database_address(settings) as database_url:
+        run_async(lambda: work(settings, database_url))
+    return 0
+
+
+def migrate(settings: Settings, _options: argparse.Namespace) -> int:
+    """Run the migrations that are missing."""
+    from app import schema
+    from app.assembly import database_address
+
+    with database_address(settings) as database_url:
+        schema.migrate(database_url)
+    print("The database is up to date.")
+    return 0
+
+
+def migration(settings: Settings, options: argparse.Namespace) -> int:
+    """Write a migration file."""
+    from app import schema
+    from app.assembly import database_address
+
+    with database_address(settings) as database_url:
+        schema.migrate(database_url)
+        schema.write_migration(database_url, options.message)
+    return 0
+
+
+def sync(settings: Settings, _options: argparse.Namespace) -> int:
+    """Import from Graph, in this process."""
+    from app.assembly import database_address, open_resources, run_async
+    from app.features.secure_score.import_scores import import_from_graph
+
+    async def work(database_url: str) -> None:
+        async with open_resources(settings, database_url) as resources:
+            report = await import_from_graph(resources)
+            print(report)
+
+    with database_address(settings) as database_url:
+        run_async(lambda: work(database_url))
+    return 0
+
+
+def import_files(settings: Settings, options: argparse.Namespace) -> int:
+    """Import from files."""
+    from app.assembly import database_address, open_resources, run_async
+    from app.features.secure_score.import_scores import import_from_files
+
+    if options.scores is None and options.profiles is None:
+        print("Name at least one file, with --scores or --profiles.", file=sys.stderr)
+        return 2
+
+    async def work(database_url: str) -> None:
+        async with open_resources(settings, database_url) as resources:
+            report = await import_from_files(
+                resources.database, resources.config, scores=options.scores, profiles=options.profiles
+            )
+            print(report)
+
+    with database_address(settings) as database_url:
+        run_async(lambda: work(database_url))
+    return 0
+
+
+def postgres(settings: Settings, _options: argparse.Namespace) -> int:
+    """Hold the embedded server open until SIGTERM or SIGINT."""
+    from app.embedded_postgres import running_postgres
+
+    asked_to_stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked_to_stop.set())
+    with running_postgres(settings.var_dir / "postgres") as url:
+        print(url, flush=True)
+        asked_to_stop.wait()
+    return 0
+
+
+def new_key(_options: argparse.Namespace) -> int:
+    """Print a key."""
+    from app.foundation.vault import Vault
+
+    print(Vault.new_key())
+    return 0
+
+
+def rotate_keys(settings: Settings, _options: argparse.Namespace) -> int:
+    """Reseal every secret."""
+    from app.assembly import database_address, open_resources, run_async
+    from app.features.connection.reseal import reseal_everything
+
+    async def work(database_url: str) -> None:
+        async with open_resources(settings, database_url) as resources:
+            count = await reseal_everything(resources)
+            print(f"{count} secrets are sealed with the first key now. The other keys may be removed from VAULT_KEYS.")
+
+    with database_address(settings) as database_url:
+        run_async(lambda: work(database_url))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

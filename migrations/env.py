@@ -1,0 +1,41 @@
+"""Runs migrations on the connection it is handed; the queue's own tables are left out of every comparison."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from alembic import context
+from sqlalchemy import pool
+from sqlalchemy.engine import Connection, create_engine
+from sqlalchemy.schema import SchemaItem
+
+from app.features.models import all_metadata
+
+METADATA = all_metadata()
+Kind = Literal["schema", "table", "column", "index", "unique_constraint", "foreign_key_constraint"]
+
+
+def ours(_item: SchemaItem, name: str | None, kind: Kind, _reflected: bool, _other: Any) -> bool:  # noqa: ANN401, FBT001 - Alembic's signature.
+    """Procrastinate keeps its own tables."""
+    return not (kind == "table" and (name or "").startswith("procrastinate_"))
+
+
+def run(connection: Connection) -> None:
+    """All or nothing: PostgreSQL can roll back schema changes too."""
+    context.configure(connection=connection, target_metadata=METADATA, include_object=ours, compare_type=True)
+    with context.begin_transaction():
+        # Two processes that migrate at once take turns.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7240114)")
+        context.run_migrations()
+
+
+handed: Connection | None = context.config.attributes.get("connection")
+if handed is not None:
+    run(handed)
+else:
+    url = context.config.get_main_option("sqlalchemy.url")
+    if not url:
+        raise SystemExit("Run migrations with `python -m app migrate`, which knows the database's address.")
+    with create_engine(url, poolclass=pool.NullPool).connect() as connection:
+        run(connection)
+        connection.commit()
