@@ -1,0 +1,36 @@
+# The product's image: the same packages the lock file names, static files built in a stage of their own, no root.
+FROM python:3.13-slim AS static
+WORKDIR /src
+COPY requirements-dev.lock package.json package-lock.json .npmrc ./
+COPY tools ./tools
+RUN python -m venv .venv \
+ && .venv/bin/pip install --no-cache-dir --require-hashes -r requirements-dev.lock \
+ && PATH="/src/.venv/bin:$PATH" npm ci --silent
+COPY static ./static
+RUN PATH="/src/.venv/bin:$PATH" node tools/build_static.mjs
+
+FROM python:3.13-slim AS product
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /srv
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --require-hashes -r requirements.lock \
+ && useradd --system --uid 10001 --home /srv product
+COPY alembic.ini ./
+COPY migrations ./migrations
+COPY locales ./locales
+COPY templates ./templates
+COPY app ./app
+COPY --from=static /src/static ./static
+USER product
+EXPOSE 8000
+ENV HOST=0.0.0.0
+ENTRYPOINT ["python", "-m", "app"]
+CMD ["web"]
+
+# For trying out: the stand-ins for Entra ID, Graph and ServiceNow.
+FROM product AS demo
+COPY sandbox ./sandbox
+ENTRYPOINT ["python", "-m", "sandbox"]
+CMD ["serve"]
+
+FROM product
