@@ -1,0 +1,83 @@
+"""What is said and what is answered, as plain values; nothing here is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from math import isnan
+from typing import Any
+
+from app.foundation import clock
+from app.foundation.text import T
+from app.remote.errors import Garbled, Throttled
+
+LONGEST_NAMED_WAIT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request about to be sent. `form` and `body` exclude each other; `body` is sent as JSON."""
+
+    method: str
+    url: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    body: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def header(self, name: str) -> str:
+        """The header's value, or an empty string."""
+        return self.headers.get(name.lower(), "")
+
+    def is_json(self) -> bool:
+        """Whether it claims to be JSON."""
+        return "json" in self.header("content-type").lower()
+
+    def json(self) -> Any:  # noqa: ANN401 - whatever JSON holds.
+        """The body as JSON. Raises Garbled when it is none: web pages with status 200 are a known trap."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, UnicodeDecodeError) as error:
+            raise Garbled(
+                T("The answer is not JSON (it looks like %(kind)s).", kind=self.header("content-type") or "plain text")
+            ) from error
+
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises Garbled when it is anything else."""
+        value = self.json()
+        if not isinstance(value, dict):
+            raise Garbled(T("The answer is JSON, but not an object."))
+        return value
+
+
+def named_wait(answer: Answer) -> float | None:
+    """Seconds from Retry-After, given as a number or as a date (RFC 9110 10.2.3); None when absent or unreadable."""
+    value = answer.header("retry-after").strip()
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - clock.now()).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    if isnan(seconds):
+        return None
+    return min(max(seconds, 0.0), LONGEST_NAMED_WAIT_SECONDS)
+
+
+def throttled(answer: Answer) -> Throttled:
+    """The error for a 429, with the time it names."""
+    return Throttled(seconds=named_wait(answer))

@@ -1,0 +1,142 @@
+"""Speaks OAuth 2.0 with an instance: authorize, exchange, refresh, revoke. Keeps no token and repeats nothing."""
+
+from __future__ import annotations
+
+from authlib.common.security import generate_token
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
+from app.foundation.text import T, Text
+from app.remote.errors import Broken, Garbled, SignedOut
+from app.remote.messages import Answer, Request, throttled
+from app.remote.servicenow.shapes import Tokens
+from app.remote.transport import Transport
+
+# ServiceNow's own default for a client record, in seconds; used where an answer names no lifetime.
+USUAL_ACCESS_SECONDS = 1800
+# 100 days, the default of a client record; a refresh does not extend it (docs: r_OAuthAPIRequestParameters).
+USUAL_REFRESH_SECONDS = 8_640_000
+
+
+def new_state() -> str:
+    """An unguessable value of letters and digits only: the instance refuses special characters in `state`."""
+    return str(generate_token(48))
+
+
+def new_verifier() -> str:
+    """A PKCE verifier (RFC 7636 4.1)."""
+    return str(generate_token(64))
+
+
+def challenge_of(verifier: str) -> str:
+    """The S256 challenge of a verifier (RFC 7636 4.2)."""
+    return str(create_s256_code_challenge(verifier))
+
+
+class ServiceNowOAuth:
+    """One OAuth client at one instance. Credentials go in the body: the only documented way."""
+
+    def __init__(
+        self, transport: Transport, origin: str, *, client_id: str, client_secret: str, redirect_uri: str
+    ) -> None:
+        self._transport = transport
+        self._origin = origin
+        self._credentials = {"client_id": client_id, "client_secret": client_secret}
+        self._redirect_uri = redirect_uri
+
+    def authorize_url(self, *, state: str, code_challenge: str) -> str:
+        """Where the browser goes for consent. No scope is sent: the client record decides it."""
+        return str(
+            prepare_grant_uri(
+                f"{self._origin}/oauth_auth.do",
+                client_id=self._credentials["client_id"],
+                response_type="code",
+                redirect_uri=self._redirect_uri,
+                state=state,
+                code_challenge=code_challenge,
+                code_challenge_method="S256",
+            )
+        )
+
+    async def exchange(self, *, code: str, code_verifier: str) -> Tokens:
+        """Tokens for a code, which lives 60 seconds and works once. Raises SignedOut when it is refused."""
+        answer = await self._grant(
+            {
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": self._redirect_uri,
+                "code_verifier": code_verifier,
+            }
+        )
+        return _tokens(
+            answer,
+            T(
+                "ServiceNow did not give us tokens. It says the same for every cause, so check them in turn: the "
+                "client secret, the redirect URL of the client record, whether the client record is active, and whether more "
+                "than a minute passed between Allow and now."
+            ),
+        )
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """A new access token; the refresh token usually stays, and may be left out of the answer."""
+        answer = await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        return _tokens(
+            answer,
+            T(
+                "ServiceNow no longer renews our access. The consent may have expired (after 100 days by default), "
+                "have been revoked, or the client record may have been changed. Authorize the connection again."
+            ),
+        )
+
+    async def revoke(self, token: str) -> None:
+        """End one token's life at ServiceNow. Raises a RemoteError when that is not certain."""
+        # Documented with the parameter in the address only (docs: t_RevokeOAuthToken); our logs keep no queries.
+        answer = await self._transport.send(
+            Request("GET", f"{self._origin}/oauth_revoke_token.do", query={"token": token})
+        )
+        if answer.status >= 400:
+            raise Broken(T("ServiceNow did not confirm that the token was revoked."))
+
+    async def _grant(self, form: dict[str, str]) -> Answer:
+        return await self._transport.send(
+            Request(
+                "POST",
+                f"{self._origin}/oauth_token.do",
+                headers={"Accept": "application/json"},
+                form={**form, **self._credentials},
+            )
+        )
+
+
+def _tokens(answer: Answer, refused: Text) -> Tokens:
+    if answer.status == 429:
+        raise throttled(answer)
+    if answer.status >= 500:
+        raise Broken
+    if not answer.is_json():
+        raise Garbled(
+            T(
+                "A web page answered in place of ServiceNow’s token service. The instance may be hibernating or under "
+                "maintenance: open it in a browser, wait until it is awake, and try again."
+            )
+        )
+    content = answer.json_object()
+    if answer.status >= 400 or "error" in content:
+        raise SignedOut(refused)
+    access_token, refresh_token = content.get("access_token"), content.get("refresh_token")
+    if not isinstance(access_token, str) or not access_token:
+        raise Garbled(T("ServiceNow’s answer holds no access token."))
+    return Tokens(
+        access_token=access_token,
+        refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
+        expires_in=_seconds(content.get("expires_in")),
+        scope=str(content.get("scope") or ""),
+    )
+
+
+def _seconds(value: object) -> int:
+    try:
+        seconds = int(str(value))
+    except ValueError:
+        return USUAL_ACCESS_SECONDS
+    return seconds if seconds > 0 else USUAL_ACCESS_SECONDS
