@@ -1,4 +1,4 @@
-"""Speaks OpenID Connect with one tenant of Entra ID and believes nothing that is not signed, meant for us, and fresh."""
+"""Speaks OpenID Connect with one tenant of Entra ID and believes only what is signed, meant for us, and fresh."""
 
 from __future__ import annotations
 

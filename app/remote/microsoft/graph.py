@@ -1,4 +1,4 @@
-"""Reads Secure Score from Microsoft Graph with the application's own token. Follows pages with care; changes nothing."""
+"""Reads Secure Score from Microsoft Graph with the application's own token. Changes nothing."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class GraphClient:
             url = self._checked(link, seen)
 
     def _checked(self, link: object, seen: set[str]) -> str:
-        """The next page's address, byte for byte, if it is one we may follow: our token goes to Graph and nowhere else."""
+        """The next page's address, byte for byte, if we may follow it: our token goes to Graph and nowhere else."""
         if not isinstance(link, str):
             raise Garbled(T("Graph’s answer has a broken link to its next page."))
         here, there = urlsplit(self._graph_url), urlsplit(link)

@@ -72,8 +72,8 @@ class ServiceNowOAuth:
             answer,
             T(
                 "ServiceNow did not give us tokens. It says the same for every cause, so check them in turn: the "
-                "client secret, the redirect URL of the client record, whether the client record is active, and whether more "
-                "than a minute passed between Allow and now."
+                "client secret, the redirect URL of the client record, whether the client record is active, and whether "
+                "more than a minute passed between Allow and now."
             ),
         )
 
