@@ -81,7 +81,7 @@ async def decide(request: Request) -> Response:
 async def login_page(request: Request) -> Response:
     """The instance's own login."""
     instance = instance_of(request)
-    people = [row for row in instance.store.rows("sys_user")] if instance.settings.show_hints else []
+    people = list(instance.store.rows("sys_user")) if instance.settings.show_hints else []
     return page(
         request, "login.html", goto=request.query_params.get("goto", "/"), people=people,
         password=instance.settings.password if instance.settings.show_hints else "", wrong=False,
@@ -103,7 +103,7 @@ async def login(request: Request) -> Response:
         and secrets.compare_digest(user["user_password"].encode(), str(form.get("user_password", "")).encode())
     )
     if user is None or not good:
-        people = [row for row in instance.store.rows("sys_user")] if instance.settings.show_hints else []
+        people = list(instance.store.rows("sys_user")) if instance.settings.show_hints else []
         hint = instance.settings.password if instance.settings.show_hints else ""
         return page(request, "login.html", 401, goto=goto, people=people, password=hint, wrong=True)
     token = secrets.token_urlsafe(32)
