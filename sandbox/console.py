@@ -127,7 +127,8 @@ def _tell(instance: Instance, what: str) -> Response:
             return JSONResponse(vars(instance.switches))
         case "records":
             return JSONResponse({table: list(instance.store.rows(table)) for table in TABLES})
-    raise HTTPException(404)
+        case _:
+            raise HTTPException(404)
 
 
 def _do(instance: Instance, what: str, content: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -27,8 +26,8 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return page(request, "message.html", getattr(error, "status_code", 404), title="Not found", text=text)
 
 
-def create_app(settings: ServiceNowSandbox) -> Starlette:
-    """The stand-in; its `state.instance` is the running Instance."""
+def create_app(settings: ServiceNowSandbox) -> Troubled:
+    """The stand-in; its `instance` holds the records. Trouble is outermost, so that it can cut the connection itself."""
     instance = Instance.start(settings)
     app = Starlette(
         routes=[
@@ -44,8 +43,7 @@ def create_app(settings: ServiceNowSandbox) -> Starlette:
             Route("/api/now/{path:path}", tables.handle, methods=METHODS),
             *CONSOLE,
         ],
-        middleware=[Middleware(Troubled, instance=instance)],
         exception_handlers={404: _not_found},
     )
     app.state.instance = instance
-    return app
+    return Troubled(app, instance)

@@ -55,6 +55,23 @@ COOKIES = (
 AFTER_COMMIT = {"cancelled_after_commit", "refused_after_commit", "dropped_after_commit"}
 JSON = "application/json;charset=UTF-8"
 HTML = "text/html;charset=UTF-8"
+RATE_HEADERS = {"Retry-After": "7", "X-RateLimit-Limit": "100", "X-RateLimit-Rule": "0" * 32}
+# What is answered in place of the truth: status, body, kind, further headers.
+SPOILED: dict[str, tuple[int, str, str, dict[str, str]]] = {
+    "rate_limited": (429, json.dumps(LIMITED), JSON, RATE_HEADERS),
+    "semaphore_full": (429, "", HTML, {}),
+    "cancelled_after_commit": (500, json.dumps(CANCELLED), JSON, {}),
+    "partial_result": (200, json.dumps({"result": [], **CANCELLED}), JSON, {}),
+    "broken_json": (200, '{"result":[{"sys_id":"', JSON, {}),
+    "refused_after_commit": (403, json.dumps(REFUSED), JSON, {}),
+    "hibernating": (200, HIBERNATING, HTML, {}),
+    "hibernating_503": (503, HIBERNATING, HTML, {}),
+    "sso_page": (200, SIGN_ON, HTML, {}),
+    "bad_gateway": (502, GATEWAY, HTML, {}),
+    "ip_blocked": (403, "Access restricted", "text/plain", {}),
+    "acl_hiccup": (403, json.dumps(API_ACL), JSON, {}),
+    "session_overflow": (202, "", JSON, {}),
+}
 
 
 class Troubled:
@@ -62,7 +79,7 @@ class Troubled:
 
     def __init__(self, app: ASGIApp, instance: Instance) -> None:
         self._app = app
-        self._instance = instance
+        self.instance = instance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -70,12 +87,10 @@ class Troubled:
             await self._app(scope, receive, send)
             return
         body = await _read_all(receive)
-        fault = self._instance.orders.take(scope["method"], scope["path"])
-        if fault is None and self._instance.switches.api_asleep and scope["path"].startswith(("/api/", "/oauth_token")):
+        fault = self.instance.orders.take(scope["method"], scope["path"])
+        if fault is None and self.instance.switches.api_asleep and scope["path"].startswith(("/api/", "/oauth_token")):
             fault = Fault("hibernating")
-        recorder = _Recorder(
-            send, cookies=self._instance.switches.session_cookies and scope["path"].startswith("/api/")
-        )
+        recorder = _Recorder(send, cookies=self.instance.switches.session_cookies and scope["path"].startswith("/api/"))
         try:
             await self._carry_out(fault, scope, body, recorder)
         finally:
@@ -84,47 +99,22 @@ class Troubled:
     async def _carry_out(self, fault: Fault | None, scope: Scope, body: bytes, recorder: _Recorder) -> None:
         if fault is not None and fault.name in AFTER_COMMIT:
             await self._app(scope, _replay(body), _swallow)
-        match fault.name if fault else "":
-            case "dropped_after_commit" | "dropped_before":
-                recorder.drop()
-            case "cancelled_after_commit":
-                await recorder.answer(500, json.dumps(CANCELLED), JSON)
-            case "refused_after_commit":
-                await recorder.answer(403, json.dumps(REFUSED), JSON)
-            case "rate_limited":
-                extra = {"Retry-After": "7", "X-RateLimit-Limit": "100", "X-RateLimit-Rule": "0" * 32}
-                await recorder.answer(429, json.dumps(LIMITED), JSON, extra)
-            case "semaphore_full":
-                await recorder.answer(429, "", HTML)
-            case "partial_result":
-                await recorder.answer(200, json.dumps({"result": [], **CANCELLED}), JSON)
-            case "broken_json":
-                await recorder.answer(200, '{"result":[{"sys_id":"', JSON)
-            case "hibernating":
-                await recorder.answer(200, HIBERNATING, HTML)
-            case "hibernating_503":
-                await recorder.answer(503, HIBERNATING, HTML)
-            case "sso_page":
-                await recorder.answer(200, SIGN_ON, HTML)
-            case "bad_gateway":
-                await recorder.answer(502, GATEWAY, HTML)
-            case "ip_blocked":
-                await recorder.answer(403, "Access restricted", "text/plain")
-            case "acl_hiccup":
-                await recorder.answer(403, json.dumps(API_ACL), JSON)
-            case "session_overflow":
-                await recorder.answer(202, "", JSON)
-            case "slow":
-                await self._app(scope, _replay(body), recorder.slowly(fault.seconds if fault else 0))
-            case _:
-                await self._app(scope, _replay(body), recorder)
+        name = fault.name if fault else ""
+        if name.startswith("dropped"):
+            recorder.drop()
+        elif name in SPOILED:
+            await recorder.answer(*SPOILED[name])
+        elif fault and name == "slow":
+            await self._app(scope, _replay(body), recorder.slowly(fault.seconds))
+        else:
+            await self._app(scope, _replay(body), recorder)
 
     def _write_down(self, scope: Scope, body: bytes, fault: Fault | None, status: int) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         text = body.decode(errors="replace")[:4000]
         if "urlencoded" in headers.get("content-type", ""):
             text = without_secrets(text)
-        self._instance.journal.write(
+        self.instance.journal.write(
             Entry(
                 method=scope["method"],
                 path=scope["path"],
@@ -156,9 +146,9 @@ class _Recorder:
             message = {**message, "headers": [*message.get("headers", []), *extra]}
         await self._send(message)
 
-    async def answer(self, status: int, body: str, kind: str, extra: dict[str, str] | None = None) -> None:
+    async def answer(self, status: int, body: str, kind: str, extra: dict[str, str]) -> None:
         """A whole answer of our own."""
-        headers = {"content-type": kind, "content-length": str(len(body.encode())), **(extra or {})}
+        headers = {"content-type": kind, "content-length": str(len(body.encode())), **extra}
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self({"type": "http.response.start", "status": status, "headers": raw})
         await self({"type": "http.response.body", "body": body.encode()})
@@ -183,7 +173,7 @@ async def _read_all(receive: Receive) -> bytes:
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if not message.get("more_body", False):
             return body
 

@@ -1,0 +1,66 @@
+"""Serves an ASGI application over real HTTP on a free loopback port, for as long as a block lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+
+@contextmanager
+def free_socket() -> Iterator[tuple[socket.socket, str]]:
+    """A listening socket and the address it will answer at, so that a server may know its address before it starts."""
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", 0))
+        yield bound, f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def quiet_server(app: Any) -> uvicorn.Server:
+    """A server that logs nothing and leaves signals alone."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    server.capture_signals = _no_signals  # type: ignore[method-assign]
+    return server
+
+
+@contextmanager
+def _no_signals() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def serving(app: Any, bound: socket.socket) -> Iterator[None]:
+    """Serve in a thread with an event loop of its own."""
+    server = quiet_server(app)
+    ready = threading.Event()
+
+    async def run() -> None:
+        task = asyncio.create_task(server.serve(sockets=[bound]))
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event to wait for.
+            await asyncio.sleep(0.005)
+        ready.set()
+        await task
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    assert ready.wait(10), "the server did not start"
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@contextmanager
+def serve(app: Any) -> Iterator[str]:
+    """Serve on a free port; gives the address."""
+    with free_socket() as (bound, url), serving(app, bound):
+        yield url

@@ -1,0 +1,102 @@
+"""The ServiceNow stand-in for tests, and a browser that consents in it. Secrets are made for each run."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+
+from sandbox.servicenow.app import create_app
+from sandbox.servicenow.instance import Instance
+from sandbox.servicenow.schema import ServiceNowSandbox
+from tests.factories.servers import serve
+
+CALLBACK = "http://127.0.0.1:1/servicenow/callback"
+INTEGRATION_USER = "m365.integration"
+
+
+@dataclass
+class Snow:
+    """A running stand-in."""
+
+    url: str
+    instance: Instance
+
+    @property
+    def settings(self) -> ServiceNowSandbox:
+        """Its client and passwords."""
+        return self.instance.settings
+
+    def authorize_path(self, **changes: str) -> str:
+        """An authorization request, with some parameters changed; an empty value leaves one out."""
+        asked = {
+            "response_type": "code",
+            "client_id": self.settings.client_id,
+            "redirect_uri": self.settings.redirect_uris[0],
+            "state": "abc123",
+        } | changes
+        return f"/oauth_auth.do?{urlencode({name: value for name, value in asked.items() if value})}"
+
+    def browser(self) -> httpx.Client:
+        """A browser of its own."""
+        return httpx.Client(base_url=self.url, follow_redirects=True)
+
+    def code(self, user: str = INTEGRATION_USER, **changes: str) -> str:
+        """Log in, allow, and give the code that is sent back."""
+        with self.browser() as browser:
+            answer = consent(browser, self.authorize_path(**changes), user, self.settings.password)
+        return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+
+    def grant(self, **form: str) -> httpx.Response:
+        """Ask the token service."""
+        credentials = {"client_id": self.settings.client_id, "client_secret": self.settings.client_secret}
+        return httpx.post(f"{self.url}/oauth_token.do", data=credentials | form)
+
+    def tokens(self, user: str = INTEGRATION_USER) -> dict[str, Any]:
+        """Tokens for a user, by the whole code flow."""
+        code = self.code(user)
+        answer = self.grant(grant_type="authorization_code", code=code, redirect_uri=self.settings.redirect_uris[0])
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
+
+    def api(self, user: str = INTEGRATION_USER) -> httpx.Client:
+        """A client with a token in its header that keeps no cookies."""
+        headers = {"Authorization": f"Bearer {self.tokens(user)['access_token']}", "Accept": "application/json"}
+        return httpx.Client(base_url=f"{self.url}/api/now/v2/table", headers=headers)
+
+
+def consent(browser: httpx.Client, start: str, user: str, password: str, decision: str = "authorize") -> httpx.Response:
+    """From the authorization request to the redirect that carries the decision, which is not followed."""
+    page = browser.get(start)
+    goto = field(page.text, "goto")
+    page = browser.post("/login.do", data={"goto": goto, "user_name": user, "user_password": password})
+    form = {name: field(page.text, name) for name in ("sysparm_ck", "query")}
+    return browser.post("/oauth_auth.do", data={**form, "oauth_auth_check_action": decision}, follow_redirects=False)
+
+
+def field(html: str, name: str) -> str:
+    """The value of a hidden field."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', html)
+    assert found, f"no field {name} in {html[:400]}"
+    return found[1].replace("&amp;", "&").replace("&#39;", "'")
+
+
+@contextmanager
+def running_snow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterator[Snow]:
+    """A stand-in with fresh secrets."""
+    made = ServiceNowSandbox(
+        client_id=secrets.token_hex(16),
+        client_secret=secrets.token_urlsafe(16),
+        redirect_uris=(redirect_uri,),
+        password=secrets.token_urlsafe(12),
+        **settings,
+    )
+    app = create_app(made)
+    with serve(app) as url:
+        yield Snow(url, app.instance)

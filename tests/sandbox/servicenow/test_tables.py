@@ -1,0 +1,399 @@
+"""The Table API: behaviours 17 to 37 of the fact sheet, each test named by its number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories.servicenow import Snow
+
+
+def make(api: httpx.Client, table: str = "incident", **fields: Any) -> dict[str, Any]:
+    answer = api.post(f"/{table}", json={"short_description": "made by a test"} | fields)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()["result"]
+    return found
+
+
+def rows(api: httpx.Client, table: str = "incident", **params: str) -> list[dict[str, Any]]:
+    answer = api.get(f"/{table}", params=params)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["result"]
+    return found
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer nonsense", "Basic YTpi"])
+def test_17_no_good_token_is_401_in_the_envelope(snow: Snow, authorization: str | None) -> None:
+    headers = {"Accept": "application/json"} | ({"Authorization": authorization} if authorization else {})
+    answer = httpx.get(f"{snow.url}/api/now/table/incident", headers=headers)
+    detail = "Required to provide Auth information"
+    assert answer.json() == {"error": {"message": "User Not Authenticated", "detail": detail}, "status": "failure"}
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'BASIC realm="Service-now"')
+    snow.instance.switches.old_401_wording = False
+    answer = httpx.get(f"{snow.url}/api/now/table/incident", headers=headers)
+    assert answer.json()["error"]["message"] == "User is not authenticated"
+
+
+def test_17_an_expired_token_is_401(snow: Snow, api: httpx.Client) -> None:
+    httpx.post(f"{snow.url}/_sandbox/clock", json={"seconds": 1801}).raise_for_status()
+    assert api.get("/incident").status_code == 401
+
+
+def test_18_scalars_are_strings_and_references_have_their_three_shapes(snow: Snow, api: httpx.Client) -> None:
+    made = make(api)
+    assert all(isinstance(v, str) for k, v in made.items() if k not in ("opened_by",))
+    assert made["caller_id"] == "", "an empty reference is a string"
+    user, link = made["opened_by"]["value"], made["opened_by"]["link"]
+    assert link == f"{snow.url}/api/now/table/sys_user/{user}"
+
+    def shape(mode: str, *, links: bool) -> dict[str, Any]:
+        params = {"sysparm_display_value": mode, "sysparm_fields": "opened_by,state,caller_id"}
+        if not links:
+            params["sysparm_exclude_reference_link"] = "true"
+        found: dict[str, Any] = api.get(f"/incident/{made['sys_id']}", params=params).json()["result"]
+        return found
+
+    assert shape("false", links=False) == {"opened_by": user, "state": "1", "caller_id": ""}
+    name = "M365 Integration"
+    assert shape("true", links=True) == {
+        "opened_by": {"display_value": name, "link": link},
+        "state": "New",
+        "caller_id": "",
+    }
+    assert shape("all", links=True)["opened_by"] == {"display_value": name, "value": user, "link": link}
+    assert shape("all", links=False)["state"] == {"display_value": "New", "value": "1"}
+
+
+def test_19_post_201_with_location_patch_and_put_200_delete_204(snow: Snow, api: httpx.Client) -> None:
+    answer = api.post("/incident", json={"short_description": "one"})
+    record = answer.json()["result"]
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"{snow.url}/api/now/v2/table/incident/{record['sys_id']}"
+    assert "sys_mod_count" in record, "the full record"
+    url = f"/incident/{record['sys_id']}"
+    assert api.patch(url, json={"urgency": "1"}).status_code == 200
+    changed = api.put(url, json={"impact": "1"}).json()["result"]
+    assert (changed["short_description"], changed["urgency"], changed["impact"]) == ("one", "1", "1")
+    answer = api.delete(url)
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_20_unknown_fields_are_ignored(api: httpx.Client) -> None:
+    made = make(api, u_no_such_field="x")
+    assert "u_no_such_field" not in made
+    found = api.get(f"/incident/{made['sys_id']}", params={"sysparm_fields": "number,u_no_such_field"})
+    assert found.json()["result"] == {"number": made["number"]}
+
+
+def test_21_an_unknown_field_in_a_query_matches_everything_or_is_403(snow: Snow, api: httpx.Client) -> None:
+    make(api)
+    everything = rows(api)
+    assert rows(api, sysparm_query="u_typo=1") == everything
+    snow.instance.switches.strict_queries = True
+    answer = api.get("/incident", params={"sysparm_query": "u_typo=1"})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (403, "Insufficient rights to query records")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("short_description=alpha", "a"),
+        ("short_description!=alpha^short_descriptionISNOTEMPTY", "bc"),
+        ("short_descriptionINalpha,chroma", "ac"),
+        ("short_descriptionLIKEhro", "c"),
+        ("short_descriptionSTARTSWITHbe", "b"),
+        ("urgency<2", "a"),
+        ("urgency<=2", "ab"),
+        ("urgency>2", "c"),
+        ("urgency>=2", "bc"),
+        ("close_notesISEMPTY", "abc"),
+        ("close_notesISNOTEMPTY", ""),
+        ("urgency=1^ORurgency=2^short_descriptionLIKEa", "ab"),
+        ("urgency=1^NQurgency=3", "ac"),
+        ("ORDERBYDESCurgency", "cba"),
+        ("ORDERBYurgency", "abc"),
+        ("sys_created_on>javascript:gs.minutesAgo(5)", "abc"),
+        ("sys_created_on>javascript:gs.evil()^ORDERBYurgency", "abc"),
+    ],
+)
+def test_22_operators_and_joins(api: httpx.Client, query: str, expected: str) -> None:
+    for urgency, word in (("1", "alpha"), ("2", "beta"), ("3", "chroma")):
+        make(api, short_description=word, urgency=urgency, correlation_display="test 22")
+    found = rows(api, sysparm_query=f"{query}^correlation_display=test 22" if "^NQ" not in query else query)
+    words = [row["short_description"][0] for row in found if row["correlation_display"] == "test 22"]
+    assert "".join(words if "ORDERBY" in query else sorted(words)) == expected
+
+
+def test_22_a_script_that_is_no_helper_is_never_evaluated(api: httpx.Client) -> None:
+    make(api)
+    assert rows(api, sysparm_query="number=javascript:__import__('os').getcwd()") == []
+
+
+def test_22_the_user_of_the_token_can_be_asked_for(api: httpx.Client) -> None:
+    params = {"sysparm_query": "sys_id=javascript:gs.getUserID()", "sysparm_fields": "user_name"}
+    assert rows(api, "sys_user", **params) == [{"user_name": "m365.integration"}]
+
+
+def test_23_times_are_utc_and_helpers_read_the_users_zone(api: httpx.Client) -> None:
+    made = make(api, due_date="2026-07-01 10:00:00", correlation_id="t23")
+    assert made["due_date"] == "2026-07-01 10:00:00"
+    assert rows(api, sysparm_query="correlation_id=t23^due_date<=2026-07-01 10:00:00")
+    # The integration user's zone is Berlin, two hours ahead in July.
+    late = "due_date>=javascript:gs.dateGenerate('2026-07-01','12:00:01')"
+    assert rows(api, sysparm_query=f"correlation_id=t23^{late}") == []
+    on_time = "due_date>=javascript:gs.dateGenerate('2026-07-01','12:00:00')"
+    assert len(rows(api, sysparm_query=f"correlation_id=t23^{on_time}")) == 1
+    shown = api.post(
+        "/incident", params={"sysparm_input_display_value": "true"}, json={"due_date": "2026-07-01 12:00:00"}
+    )
+    assert shown.json()["result"]["due_date"] == "2026-07-01 10:00:00"
+    display = api.get(f"/incident/{made['sys_id']}", params={"sysparm_display_value": "true"}).json()["result"]
+    assert display["due_date"] == "2026-07-01 12:00:00"
+
+
+def test_24_the_limit_cuts_before_hidden_rows_fall_out(snow: Snow, api: httpx.Client) -> None:
+    numbers = [make(api, correlation_id="t24")["number"] for _ in range(3)]
+    httpx.post(f"{snow.url}/_sandbox/records", json={"number": numbers[0], "hidden": True}).raise_for_status()
+    query = "correlation_id=t24^ORDERBYnumber"
+    assert [row["number"] for row in rows(api, sysparm_query=query, sysparm_limit="2")] == [numbers[1]]
+
+
+def test_25_count_and_link_headers(snow: Snow, api: httpx.Client) -> None:
+    for _ in range(3):
+        make(api, correlation_id="t25")
+    params = {"sysparm_query": "correlation_id=t25", "sysparm_limit": "1"}
+    answer = api.get("/incident", params=params)
+    total = answer.headers["x-total-count"]
+    assert total == "3"
+    links = answer.headers["link"].split(",")
+    assert [link.split(";")[1] for link in links] == ['rel="first"', 'rel="prev"', 'rel="next"', 'rel="last"']
+    assert "sysparm_offset=-1>" in links[1], "prev has offset -1 on page one"
+    assert "sysparm_offset=2>" in links[3]
+    last = api.get("/incident", params=params | {"sysparm_offset": "2"})
+    assert 'rel="next"' not in last.headers["link"]
+    quiet = api.get("/incident", params=params | {"sysparm_suppress_pagination_header": "true"})
+    assert "link" not in quiet.headers
+    uncounted = api.get("/incident", params=params | {"sysparm_no_count": "true"})
+    assert uncounted.headers["x-total-count"] == "1"
+
+
+def test_26_an_empty_list_is_404_in_version_1_and_empty_in_version_2(snow: Snow, api: httpx.Client) -> None:
+    params = {"sysparm_query": "number=INC9999999"}
+    assert rows(api, **params) == []
+    answer = api.get(f"{snow.url}/api/now/v1/table/incident", params=params)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "No Record found")
+    assert api.get(f"{snow.url}/api/now/table/incident", params=params).json() == {"result": []}
+
+
+def test_27_wrong_tables_records_and_paths(snow: Snow, api: httpx.Client) -> None:
+    answer = api.get("/no_such_table")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "Invalid table no_such_table")
+    answer = api.get(f"/incident/{'0' * 32}")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["detail"] == "Record doesn't exist or ACL restricts the record retrieval"
+    answer = api.get(f"{snow.url}/api/now/nothing/here")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "Requested URI does not represent any resource"
+
+
+def test_28_a_field_without_read_right_is_absent(snow: Snow, api: httpx.Client) -> None:
+    made = make(api)
+    snow.instance.switches.unreadable_fields = "priority,due_date"
+    found = api.get(f"/incident/{made['sys_id']}").json()["result"]
+    assert "priority" not in found
+    assert "due_date" not in found
+    assert "state" in found
+
+
+def test_29_wrong_kinds_of_body_and_answer(snow: Snow, api: httpx.Client) -> None:
+    assert api.get("/incident", headers={"Accept": "image/png"}).status_code == 406
+    assert api.post("/incident", content=b"a=b", headers={"Content-Type": "text/plain"}).status_code == 415
+    assert api.post("/incident", content=b"{", headers={"Content-Type": "application/json"}).status_code == 400
+    assert api.post("/incident", content=b'"text"', headers={"Content-Type": "application/json"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("impact", "urgency", "priority"),
+    [
+        ("1", "1", "1"),
+        ("1", "2", "2"),
+        ("1", "3", "3"),
+        ("2", "2", "3"),
+        ("2", "3", "4"),
+        ("3", "3", "5"),
+        ("3", "1", "3"),
+    ],
+)
+def test_30_incident_priority_is_looked_up_and_a_sent_one_overwritten(
+    api: httpx.Client, impact: str, urgency: str, priority: str
+) -> None:
+    assert make(api, impact=impact, urgency=urgency, priority="1")["priority"] == priority
+
+
+def test_31_change_defaults_and_its_priority_is_kept(snow: Snow, api: httpx.Client) -> None:
+    made = make(api, "change_request")
+    expected = {
+        "state": "-5",
+        "type": "normal",
+        "priority": "4",
+        "impact": "3",
+        "urgency": "3",
+        "approval": "not requested",
+    }
+    assert {name: made[name] for name in expected} == expected
+    assert make(api, "change_request", priority="2")["priority"] == "2"
+    snow.instance.switches.keep_change_priority = False
+    assert make(api, "change_request", priority="2")["priority"] == "4"
+
+
+def test_32_resolving_needs_a_code_and_notes(snow: Snow, api: httpx.Client) -> None:
+    url = f"/incident/{make(api)['sys_id']}"
+    answer = api.patch(url, json={"state": "6"})
+    assert answer.status_code == 403
+    assert answer.json()["error"]["detail"].startswith("Data Policy Exception")
+    good = {"state": "6", "close_code": "Solution provided", "close_notes": "done"}
+    assert api.patch(url, json=good).status_code == 200
+    snow.instance.switches.close_fields_required = False
+    assert api.patch(f"/incident/{make(api)['sys_id']}", json={"state": "6"}).status_code == 200
+
+
+def test_33_an_illegal_change_transition_is_aborted_by_a_rule(api: httpx.Client) -> None:
+    url = f"/change_request/{make(api, 'change_request')['sys_id']}"
+    answer = api.patch(url, json={"state": "3"})
+    assert answer.status_code == 403
+    assert "aborted by Business Rule 'Change Model: Check State Transition^" in answer.json()["error"]["detail"]
+    assert api.patch(url, json={"state": "-4"}).json()["result"]["state"] == "-4"
+
+
+def test_34_numbers_rise_and_updates_are_counted_unless_silent(snow: Snow, api: httpx.Client) -> None:
+    first, second = make(api), make(api)
+    assert first["number"] < second["number"]
+    assert first["number"].startswith("INC")
+    assert make(api, "change_request")["number"].startswith("CHG")
+    httpx.post(f"{snow.url}/_sandbox/clock", json={"seconds": 60}).raise_for_status()
+    changed = api.patch(f"/incident/{first['sys_id']}", json={"urgency": "1"}).json()["result"]
+    assert int(changed["sys_mod_count"]) == int(first["sys_mod_count"]) + 1
+    assert changed["sys_updated_on"] > first["sys_updated_on"]
+    silent = {"number": first["number"], "fields": {"state": "2"}, "silent": True}
+    httpx.post(f"{snow.url}/_sandbox/records", json=silent).raise_for_status()
+    after = api.get(f"/incident/{first['sys_id']}").json()["result"]
+    assert after["state"] == "2"
+    assert (after["sys_updated_on"], after["sys_mod_count"]) == (changed["sys_updated_on"], changed["sys_mod_count"])
+
+
+def test_35_long_texts_are_cut_or_stored(snow: Snow, api: httpx.Client) -> None:
+    long = {"short_description": "x" * 200, "correlation_id": "y" * 120}
+    made = make(api, **long)
+    assert (len(made["short_description"]), len(made["correlation_id"])) == (160, 100)
+    snow.instance.switches.truncate_long_text = False
+    assert len(make(api, **long)["short_description"]) == 200
+
+
+def test_36_choices_need_a_role(snow: Snow, api: httpx.Client) -> None:
+    params = {"sysparm_query": "name=incident^element=state^language=en^ORDERBYsequence"}
+    found = rows(api, "sys_choice", **params)
+    assert [row["label"] for row in found] == ["New", "In Progress", "On Hold", "Resolved", "Closed", "Canceled"]
+    assert {"value", "label", "language", "inactive", "dependent_value"} <= set(found[0])
+    with snow.api("fred.luddy") as other:
+        assert rows(other, "sys_choice", **params) == []
+        snow.instance.switches.choices_need_role = False
+        assert len(rows(other, "sys_choice", **params)) == 6
+
+
+@pytest.mark.parametrize("family", ["zurich", "australia", "brazil"])
+def test_37_properties_name_the_family_or_are_refused(snow: Snow, api: httpx.Client, family: str) -> None:
+    httpx.post(f"{snow.url}/_sandbox/family", json={"family": family}).raise_for_status()
+    params = {"sysparm_query": "nameINglide.buildname,glide.buildtag", "sysparm_fields": "name,value"}
+    found = {row["name"]: row["value"] for row in rows(api, "sys_properties", **params)}
+    assert found["glide.buildname"] == family.capitalize()
+    assert found["glide.buildtag"].startswith(f"glide-{family}-")
+    snow.instance.switches.properties_readable = False
+    assert api.get("/sys_properties", params=params).status_code == 403
+
+
+def test_38_answers_carry_the_usual_headers_and_cookies(snow: Snow, api: httpx.Client) -> None:
+    answer = api.get("/incident")
+    assert answer.headers["server"] == "snow_adc"
+    assert any(cookie.startswith("JSESSIONID") for cookie in answer.headers.get_list("set-cookie"))
+
+
+def test_a_user_without_roles_sees_only_own_incidents_and_makes_none(snow: Snow, api: httpx.Client) -> None:
+    make(api)
+    with snow.api("no.roles") as other:
+        assert rows(other) == []
+        answer = other.post("/incident", json={"short_description": "x"})
+    assert answer.status_code == 403
+    assert answer.json()["error"]["detail"] == "ACL Exception Insert Failed due to security constraints"
+
+
+def order(snow: Snow, name: str, **more: Any) -> None:
+    httpx.post(f"{snow.url}/_sandbox/faults", json={"name": name, **more}).raise_for_status()
+
+
+def count(snow: Snow) -> int:
+    return len(httpx.get(f"{snow.url}/_sandbox/records").json()["incident"])
+
+
+@pytest.mark.parametrize(("name", "status"), [("cancelled_after_commit", 500), ("refused_after_commit", 403)])
+def test_43_45_the_insert_is_committed_behind_an_error(snow: Snow, api: httpx.Client, name: str, status: int) -> None:
+    before = count(snow)
+    order(snow, name)
+    assert api.post("/incident", json={"short_description": "x"}).status_code == status
+    assert count(snow) == before + 1
+
+
+def test_48_the_connection_drops_after_the_commit(snow: Snow, api: httpx.Client) -> None:
+    before = count(snow)
+    order(snow, "dropped_after_commit", method="POST")
+    with pytest.raises(httpx.RemoteProtocolError):
+        api.post("/incident", json={"short_description": "x"})
+    assert count(snow) == before + 1
+    assert make(api)["number"], "one fault, once"
+
+
+def test_48_an_answer_may_come_later_than_a_client_waits(snow: Snow, api: httpx.Client) -> None:
+    order(snow, "slow", seconds=5)
+    with pytest.raises(httpx.ReadTimeout):
+        api.get("/incident", timeout=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "has_json"),
+    [
+        ("rate_limited", 429, True),
+        ("semaphore_full", 429, False),
+        ("partial_result", 200, True),
+        ("broken_json", 200, False),
+        ("hibernating", 200, False),
+        ("hibernating_503", 503, False),
+        ("sso_page", 200, False),
+        ("bad_gateway", 502, False),
+        ("ip_blocked", 403, False),
+        ("acl_hiccup", 403, True),
+        ("session_overflow", 202, False),
+    ],
+)
+def test_42_44_46_47_49_faults_look_as_they_do_in_the_field(
+    snow: Snow, api: httpx.Client, name: str, status: int, has_json: bool
+) -> None:
+    order(snow, name)
+    answer = api.get("/incident")
+    assert answer.status_code == status
+    try:
+        assert "error" in answer.json()
+        assert has_json
+    except ValueError:
+        assert not has_json
+    assert api.get("/incident").status_code == 200
+
+
+def test_50_a_record_can_vanish_between_two_looks(snow: Snow, api: httpx.Client) -> None:
+    made = make(api)
+    httpx.post(f"{snow.url}/_sandbox/records", json={"number": made["number"], "hidden": True}).raise_for_status()
+    assert api.get(f"/incident/{made['sys_id']}").status_code == 404
+    httpx.post(f"{snow.url}/_sandbox/records", json={"number": made["number"], "hidden": False}).raise_for_status()
+    assert api.get(f"/incident/{made['sys_id']}").status_code == 200
+    httpx.post(f"{snow.url}/_sandbox/records", json={"number": made["number"], "delete": True}).raise_for_status()
+    assert api.get(f"/incident/{made['sys_id']}").status_code == 404
