@@ -20,6 +20,7 @@ from app.remote.microsoft.entra import EntraClient
 from app.remote.microsoft.graph import GraphClient
 from app.remote.transport import Transport
 from app.resources import ProductConfig, Resources, closing
+from app.schema import expected_revision
 from app.settings import Settings
 
 TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
@@ -68,6 +69,7 @@ async def open_resources(settings: Settings, database_url: str) -> AsyncIterator
         servicenow=Transport("servicenow", max_connections=SERVICENOW_CALLS_AT_ONCE),
         entra=EntraClient(microsoft, **registration),
         graph=GraphClient(microsoft, graph_url=settings.graph, **registration),
+        expected_revision=expected_revision(),
     )
     async with closing(resources):
         yield resources

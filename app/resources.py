@@ -40,6 +40,7 @@ class Resources:
     servicenow: Transport
     entra: EntraClient
     graph: GraphClient
+    expected_revision: str | None = None
 
 
 @asynccontextmanager

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, MetaData, Text, Uuid
+from sqlalchemy import DateTime, MetaData, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -95,3 +96,18 @@ class Database:
     async def close(self) -> None:
         """Give back every connection."""
         await self.engine.dispose()
+
+
+async def is_ready(database: Database, expected_revision: str | None) -> str:
+    """An empty text when the database answers and has seen the newest migration, otherwise what is wrong."""
+    try:
+        async with database.transaction() as session:
+            found = await session.execute(text("SELECT version_num FROM alembic_version"))
+            revision = found.scalar_one_or_none()
+    except ProgrammingError:
+        return "the database has no tables yet: run the migrations"
+    except SQLAlchemyError:
+        return "the database does not answer"
+    if expected_revision is not None and revision != expected_revision:
+        return "the database is of another version: run the migrations"
+    return ""

@@ -1,0 +1,53 @@
+"""People who signed in, their sessions, and sign-ins under way."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.foundation.database import Base, Id
+from app.foundation.vault import Sealed, SealedText
+
+
+class Person(Base):
+    """Somebody of the tenant, keyed by tenant and object id: names and addresses change."""
+
+    __tablename__ = "person"
+    __table_args__ = (UniqueConstraint("tid", "oid"),)
+
+    id: Mapped[Id]
+    tid: Mapped[str]
+    oid: Mapped[str]
+    display_name: Mapped[str]
+    email: Mapped[str]
+    last_signed_in_at: Mapped[datetime]
+
+
+class WebSession(Base):
+    """A browser that is signed in. Only a hash of its token is kept."""
+
+    __tablename__ = "web_session"
+
+    id: Mapped[Id]
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    roles: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SignInAttempt(Base):
+    """A sign-in that was begun: used once, by the browser that began it, within ten minutes."""
+
+    __tablename__ = "sign_in_attempt"
+
+    id: Mapped[Id]
+    state_hash: Mapped[str] = mapped_column(unique=True)
+    browser_hash: Mapped[str]
+    nonce: Mapped[str]
+    verifier: Mapped[Sealed] = mapped_column(SealedText())
+    return_to: Mapped[str]
+    expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,0 +1,64 @@
+"""Finds, starts and ends the sessions of browsers that are signed in. Touches rows only."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from app.features.accounts.models import Person, SignInAttempt, WebSession
+from app.features.accounts.permissions import Viewer, permissions_of
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.tokens import hash_token, new_token
+from app.resources import ProductConfig
+
+
+async def find_viewer(session: Session, config: ProductConfig, token: str | None) -> Viewer | None:
+    """Who this session token belongs to, or None when there is no such session or its time is over."""
+    if not token:
+        return None
+    found = await session.execute(
+        select(Person, WebSession.roles)
+        .join(WebSession, WebSession.person_id == Person.id)
+        .where(WebSession.token_hash == hash_token(token), WebSession.expires_at > clock.now())
+    )
+    row = found.one_or_none()
+    if row is None:
+        return None
+    person, roles = row
+    allowed = permissions_of(roles, config)
+    return Viewer(
+        person_id=person.id,
+        oid=person.oid,
+        tid=person.tid,
+        display_name=person.display_name,
+        email=person.email,
+        may_view=allowed.may_view,
+        may_share=allowed.may_share,
+        may_manage=allowed.may_manage,
+    )
+
+
+async def start_session(session: Session, person: Person, roles: frozenset[str], hours: int) -> tuple[str, datetime]:
+    """A new session; gives its token, which is not kept, and when it ends. Sweeps out what has expired."""
+    now = clock.now()
+    await session.execute(delete(WebSession).where(WebSession.expires_at < now))
+    await session.execute(delete(SignInAttempt).where(SignInAttempt.expires_at < now))
+    token, expires_at = new_token(), now + timedelta(hours=hours)
+    session.add(
+        WebSession(
+            token_hash=hash_token(token),
+            person_id=person.id,
+            roles=sorted(roles),
+            created_at=now,
+            expires_at=expires_at,
+        )
+    )
+    return token, expires_at
+
+
+async def end_session(session: Session, token: str | None) -> None:
+    """This browser is signed out, whether or not it was signed in."""
+    if token:
+        await session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))

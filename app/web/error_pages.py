@@ -1,0 +1,107 @@
+"""Turns errors into pages, or into fragments where only a part of a page was asked for. Never shows a stack trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from app.foundation.errors import AppError, NotFound
+from app.foundation.logs import get_logger
+from app.foundation.text import T, Text
+from app.web.dependencies import NoRole, SignInNeeded
+from app.web.templating import render
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ErrorPage:
+    """What happened, what to do, and the id that finds it in the logs."""
+
+    title: Text
+    message: Text
+    advice: Text
+    correlation_id: str
+    status: int
+
+
+def _show(request: Request, title: Text, message: Text, advice: Text, status: int) -> Response:
+    page = ErrorPage(title, message, advice, request.state.correlation_id, status)
+    template = "errors/fragment.html" if request.headers.get("hx-request") else "errors/page.html"
+    return render(request, template, page, status=status)
+
+
+TITLES = {
+    403: T("You cannot do this"),
+    404: T("Not found"),
+    409: T("Something needs attention"),
+    502: T("Another system did not answer as it should"),
+}
+
+
+async def app_error(request: Request, error: Exception) -> Response:
+    """An expected error, in its own words."""
+    assert isinstance(error, AppError)
+    if isinstance(error, NoRole):
+        return render(request, "sign_in/no_role.html", None, status=403)
+    title = TITLES.get(error.status, T("This did not work"))
+    return _show(request, title, error.message, T("Go back, or open the home page."), error.status)
+
+
+async def sign_in_needed(request: Request, error: Exception) -> Response:
+    """To the sign-in page; a fragment's page is told to go there as a whole."""
+    assert isinstance(error, SignInNeeded)
+    if request.headers.get("hx-request"):
+        return Response(status_code=401, headers={"HX-Redirect": error.address})
+    return RedirectResponse(error.address, 303)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: unknown addresses and methods."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
+    advice = T("Go back and try again.")
+    return _show(request, T("This did not work"), T("This address cannot be used that way."), advice, error.status_code)
+
+
+async def invalid_request(request: Request, _error: Exception) -> Response:
+    """An address with parts that make no sense."""
+    return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
+
+
+async def unexpected(request: Request, error: Exception) -> Response:
+    """A bug: an apology, and the id under which it is written down."""
+    log.error("unexpected error", path=request.url.path, exc_info=error)
+    return _show(
+        request,
+        T("Sorry, something broke"),
+        T("This is our mistake, not yours. What you had already sent and seen confirmed is safe."),
+        T("Try again. If it happens again, tell your administrator the number below."),
+        500,
+    )
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
+    """For requests the middleware does not let in."""
+    request = Request(scope, receive)
+    if status == 413:
+        message, advice = T("What was sent is too large."), T("Shorten it and try again.")
+    else:
+        message = T("This was sent from another site, so it was not done.")
+        advice = T("Open the page here and try again.")
+    await _show(request, T("This was not accepted"), message, advice, status)(scope, receive, send)
+
+
+HANDLERS = {
+    AppError: app_error,
+    SignInNeeded: sign_in_needed,
+    HTTPException: http_error,
+    RequestValidationError: invalid_request,
+    Exception: unexpected,
+}

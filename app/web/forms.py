@@ -1,0 +1,67 @@
+"""Turns a posted form into checked values, or into sentences beside the fields. Nothing typed is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from app.foundation.text import T, Text
+
+Form = TypeVar("Form", bound=BaseModel)
+LONGEST_FIELD = 20_000
+
+
+@dataclass(frozen=True)
+class Parsed(Generic[Form]):
+    """`values` is None exactly when `errors` has something; `typed` is what came in, to show it again."""
+
+    values: Form | None
+    errors: dict[str, Text] = field(default_factory=dict)
+    typed: dict[str, str] = field(default_factory=dict)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The posted fields, trimmed, with the line ends of the browser made plain; files are ignored."""
+    form = await request.form(max_fields=100, max_part_size=256 * 1024)
+    return {
+        name: value.replace("\r\n", "\n").strip()[:LONGEST_FIELD]
+        for name, value in form.items()
+        if isinstance(value, str)
+    }
+
+
+def parse(typed: Mapping[str, str], model: type[Form]) -> Parsed[Form]:
+    """Check the fields against a Pydantic model. Empty fields count as missing."""
+    values = {name: value for name, value in typed.items() if value}
+    control = {name: T("This holds characters that cannot be used.") for name, value in values.items() if "\0" in value}
+    if control:
+        return Parsed(None, control, dict(typed))
+    try:
+        return Parsed(model.model_validate(values), {}, dict(typed))
+    except ValidationError as error:
+        return Parsed(None, {_name(item): _sentence(item) for item in reversed(error.errors())}, dict(typed))
+
+
+def _name(error: ErrorDetails) -> str:
+    return str(error["loc"][0]) if error["loc"] else ""
+
+
+def _sentence(error: ErrorDetails) -> Text:
+    context: dict[str, Any] = error.get("ctx", {})
+    sentences = {
+        "missing": T("This is required."),
+        "string_too_long": T("At most %(limit)s characters, please.", limit=context.get("max_length", "")),
+        "string_too_short": T("At least %(limit)s characters, please.", limit=context.get("min_length", "")),
+        "date_from_datetime_parsing": T("This is not a date. Use the form 2026-12-31."),
+        "date_parsing": T("This is not a date. Use the form 2026-12-31."),
+        "int_parsing": T("This is not a number."),
+        "literal_error": T("Choose one of the list."),
+        "enum": T("Choose one of the list."),
+        "uuid_parsing": T("Reload the page and try again."),
+    }
+    return sentences.get(error["type"], T("This cannot be used."))

@@ -1,0 +1,100 @@
+"""Sign-in, its answer, and sign-out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from app.features.accounts.sessions import end_session
+from app.features.accounts.sign_in import begin_sign_in, finish_sign_in, local_path
+from app.foundation.errors import AppError
+from app.foundation.text import T, Text
+from app.web.dependencies import Db, OptionalViewer, Res, session_cookie_name
+from app.web.templating import render
+
+router = APIRouter()
+ATTEMPT_COOKIE = "sign-in-attempt"
+ATTEMPT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class SignInPage:
+    """`return_to` is where the person wanted to go; `problem` is why the last attempt failed."""
+
+    return_to: str
+    problem: Text | None
+
+
+@router.get("/sign-in")
+async def sign_in_page(request: Request, somebody: OptionalViewer, return_to: str = "/") -> Response:
+    """The way in."""
+    if somebody is not None:
+        return RedirectResponse(local_path(return_to), 303)
+    return render(request, "sign_in/page.html", SignInPage(local_path(return_to), None))
+
+
+@router.post("/sign-in")
+async def start(request: Request, resources: Res, return_to: str = "/") -> Response:
+    """Off to Entra ID."""
+    try:
+        begun = await begin_sign_in(resources, return_to)
+    except AppError as error:
+        page = SignInPage(local_path(return_to), error.message)
+        return render(request, "sign_in/page.html", page, status=error.status)
+    response = RedirectResponse(begun.address, 303)
+    response.set_cookie(
+        ATTEMPT_COOKIE,
+        begun.browser_secret,
+        max_age=ATTEMPT_SECONDS,
+        path="/sign-in",
+        httponly=True,
+        samesite="lax",
+        secure=resources.config.public_url.startswith("https://"),
+    )
+    return response
+
+
+@router.get("/sign-in/callback")
+async def callback(request: Request, resources: Res, code: str = "", state: str = "", error: str = "") -> Response:
+    """Back from Entra ID."""
+    if error or not code:
+        denied = T("Microsoft did not sign you in (%(reason)s). Please try again.", reason=error or "no code")
+        return render(request, "sign_in/page.html", SignInPage("/", denied), status=400)
+    try:
+        secret = request.cookies.get(ATTEMPT_COOKIE)
+        session = await finish_sign_in(resources, code=code, state=state, browser_secret=secret)
+    except AppError as problem:
+        return render(request, "sign_in/page.html", SignInPage("/", problem.message), status=problem.status)
+    response = RedirectResponse(session.return_to, 303)
+    response.set_cookie(
+        session_cookie_name(resources),
+        session.token,
+        expires=session.expires_at,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=resources.config.public_url.startswith("https://"),
+    )
+    response.delete_cookie(ATTEMPT_COOKIE, path="/sign-in")
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, resources: Res, session: Db) -> Response:
+    """Out here, and then out at Microsoft; here in any case."""
+    await end_session(session, request.cookies.get(session_cookie_name(resources)))
+    try:
+        address = await resources.entra.logout_url(post_logout_redirect_uri=f"{resources.config.public_url}/signed-out")
+    except AppError:
+        address = "/signed-out"
+    response = RedirectResponse(address, 303)
+    response.delete_cookie(session_cookie_name(resources), path="/")
+    return response
+
+
+@router.get("/signed-out")
+async def signed_out(request: Request) -> Response:
+    """Goodbye."""
+    return render(request, "sign_in/signed_out.html", None)
