@@ -46,7 +46,8 @@ TITLES = {
 
 async def app_error(request: Request, error: Exception) -> Response:
     """An expected error, in its own words."""
-    assert isinstance(error, AppError)
+    if not isinstance(error, AppError):  # The framework hands over only what it was told to.
+        raise error
     if isinstance(error, NoRole):
         return render(request, "sign_in/no_role.html", None, status=403)
     title = TITLES.get(error.status, T("This did not work"))
@@ -55,7 +56,8 @@ async def app_error(request: Request, error: Exception) -> Response:
 
 async def sign_in_needed(request: Request, error: Exception) -> Response:
     """To the sign-in page; a fragment's page is told to go there as a whole."""
-    assert isinstance(error, SignInNeeded)
+    if not isinstance(error, SignInNeeded):  # The framework hands over only what it was told to.
+        raise error
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": error.address})
     return RedirectResponse(error.address, 303)
@@ -63,7 +65,8 @@ async def sign_in_needed(request: Request, error: Exception) -> Response:
 
 async def http_error(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: unknown addresses and methods."""
-    assert isinstance(error, HTTPException)
+    if not isinstance(error, HTTPException):  # The framework hands over only what it was told to.
+        raise error
     if error.status_code == 404:
         return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
     advice = T("Go back and try again.")

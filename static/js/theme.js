@@ -1,0 +1,19 @@
+// Light or dark: remembers the choice, and sets it before the first paint, which is why this is not a module.
+
+(() => {
+  const key = "theme";
+  const root = document.documentElement;
+  const stored = localStorage.getItem(key);
+  if (stored === "light" || stored === "dark") root.dataset.theme = stored;
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const button of document.querySelectorAll("[data-theme-toggle]")) {
+      button.hidden = false;
+      button.addEventListener("click", () => {
+        const dark = getComputedStyle(root).colorScheme === "dark";
+        root.dataset.theme = dark ? "light" : "dark";
+        localStorage.setItem(key, root.dataset.theme);
+        document.dispatchEvent(new CustomEvent("theme-changed"));
+      });
+    }
+  });
+})();
