@@ -53,8 +53,8 @@ format: setup ## Put code, templates, scripts and styles in order
 	node_modules/.bin/biome check --write static/js static/css tools
 
 lock: ## Choose dependency versions anew, and pin them by hash
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade --group dev pyproject.toml -o requirements-dev.lock
 	npm install --package-lock-only --silent
 
 audit: setup ## Look the pinned dependencies up among known vulnerabilities (needs the internet)
