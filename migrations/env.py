@@ -12,7 +12,7 @@ from sqlalchemy.schema import SchemaItem
 from app.features.models import all_metadata
 
 METADATA = all_metadata()
-Kind = Literal["schema", "table", "column", "index", "unique_constraint", "foreign_key_constraint"]
+Kind = Literal["schema", "table", "column", "index", "unique_constraint", "foreign_key_constraint", "check_constraint"]
 
 
 def ours(_item: SchemaItem, name: str | None, kind: Kind, _reflected: bool, _other: Any) -> bool:  # noqa: ANN401, FBT001 - Alembic's signature.

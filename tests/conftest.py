@@ -13,6 +13,9 @@ from app.foundation.database import Database, Session, make_engine
 from app.foundation.jobs import Queue
 from app.foundation.vault import Vault
 from tests.factories.database import fresh_database, running_test_server
+from tests.factories.house import House, open_house, running_strangers
+from tests.factories.microsoft import Microsoft
+from tests.factories.servicenow import Snow
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +66,19 @@ def still_clock() -> Iterator[SetClock]:
     before = clock.use(still)
     yield still
     clock.use(before)
+
+
+@pytest.fixture(scope="module")
+def strangers() -> Iterator[tuple[Microsoft, Snow]]:
+    """The stand-ins, shared by the tests of a module; `house` lays them new for each."""
+    with running_strangers() as both:
+        yield both
+
+
+@pytest.fixture
+async def house(database_url: str, strangers: tuple[Microsoft, Snow]) -> AsyncIterator[House]:
+    """The whole product over a fresh database, with the stand-ins as new."""
+    microsoft, snow = strangers
+    snow.instance.reset()
+    async with open_house(database_url, microsoft, snow) as opened:
+        yield opened

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -101,7 +103,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> Non
     await _show(request, T("This was not accepted"), message, advice, status)(scope, receive, send)
 
 
-HANDLERS = {
+HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     AppError: app_error,
     SignInNeeded: sign_in_needed,
     HTTPException: http_error,

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import quote
 
 from babel import dates, numbers
@@ -81,7 +81,7 @@ def format_moment(value: datetime | None) -> Markup:
 def ago(value: datetime | None) -> Markup:
     """How long ago, roughly; the exact moment is in the title."""
     if value is None:
-        return Markup(escape(catalogue().gettext("never")))
+        return escape(catalogue().gettext("never"))
     passed = dates.format_timedelta(value - clock.now(), add_direction=True, locale=current_locale(), threshold=0.99)
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(value.isoformat(timespec="seconds"), passed)
 
@@ -143,10 +143,10 @@ def render_text(request: Request, template: str, page: object) -> str:
 def render(
     request: Request,
     template: str,
-    page: Any,
+    page: object,
     *,
     status: int = 200,
-    headers: Mapping[str, str] | None = None,  # noqa: ANN401
+    headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     """A whole page or a fragment."""
     return HTMLResponse(render_text(request, template, page), status, dict(headers or {}))

@@ -1,0 +1,88 @@
+"""The connection to a ServiceNow instance, and authorizations under way."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.foundation.database import Base, Id
+from app.foundation.vault import Sealed, SealedText
+
+
+class ConnectionStatus(StrEnum):
+    """`NEEDS_ATTENTION` keeps its tokens' row and its tickets: authorizing again takes everything up where it was."""
+
+    CONNECTED = "connected"
+    NEEDS_ATTENTION = "needs_attention"
+    REMOVED = "removed"
+
+
+class Connection(Base):
+    """One instance we are, or were, authorised at. One row per instance, taken up again when it is connected again.
+
+    At most one row is not removed. Secrets are sealed; `attention` is the stored sentence (Text.to_json) of what a
+    person must do. `token_version` counts grants, so that a process sees that another one has refreshed.
+    """
+
+    __tablename__ = "connection"
+    __table_args__ = (
+        Index("uq_connection_active", text("(true)"), unique=True, postgresql_where=text("status <> 'removed'")),
+    )
+
+    id: Mapped[Id]
+    instance_name: Mapped[str]
+    origin: Mapped[str] = mapped_column(unique=True)
+    status: Mapped[str]
+    attention: Mapped[dict[str, Any] | None]
+
+    client_id: Mapped[str]
+    client_secret: Mapped[Sealed] = mapped_column(SealedText())
+    access_token: Mapped[Sealed | None] = mapped_column(SealedText())
+    access_expires_at: Mapped[datetime | None]
+    refresh_token: Mapped[Sealed | None] = mapped_column(SealedText())
+    refresh_expires_at: Mapped[datetime | None]
+    token_version: Mapped[int] = mapped_column(default=0)
+    scope: Mapped[str] = mapped_column(default="")
+
+    # The integration user the admin named in the checklist (may be empty), and who really consented.
+    expected_user_name: Mapped[str] = mapped_column(default="")
+    user_sys_id: Mapped[str] = mapped_column(default="")
+    user_name: Mapped[str] = mapped_column(default="")
+    user_display_name: Mapped[str] = mapped_column(default="")
+    user_email: Mapped[str] = mapped_column(default="")
+    release_family: Mapped[str] = mapped_column(default="")
+    release_build: Mapped[str] = mapped_column(default="")
+
+    connected_at: Mapped[datetime]
+    connected_by: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
+    removed_at: Mapped[datetime | None]
+    last_success_at: Mapped[datetime | None]
+    throttled_until: Mapped[datetime | None]
+
+
+class AuthorizationAttempt(Base):
+    """An authorization that was begun: used once, by the browser that began it, within its time.
+
+    A used one is kept until it expires, so that a second use gets its own sentence.
+    """
+
+    __tablename__ = "authorization_attempt"
+
+    id: Mapped[Id]
+    state_hash: Mapped[str] = mapped_column(unique=True)
+    browser_hash: Mapped[str]
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"))
+    verifier: Mapped[Sealed] = mapped_column(SealedText())
+    instance_name: Mapped[str]
+    origin: Mapped[str]
+    client_id: Mapped[str]
+    client_secret: Mapped[Sealed] = mapped_column(SealedText())
+    expected_user_name: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]

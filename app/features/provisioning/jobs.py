@@ -1,0 +1,7 @@
+"""Provisioning's background work."""
+
+from __future__ import annotations
+
+from app.foundation.jobs import TaskGroup
+
+tasks = TaskGroup("provisioning")

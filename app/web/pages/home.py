@@ -1,0 +1,7 @@
+"""The home page: cards."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,7 @@
+"""Secure Score: overview, history and imports."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

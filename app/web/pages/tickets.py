@@ -1,0 +1,7 @@
+"""Tickets: share, list, one ticket."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()
