@@ -45,6 +45,36 @@ const ICONS = [
   "task_list_square_ltr",
   "data_trending",
   "copy",
+  "delete",
+  "edit",
+  "filter",
+  "arrow_download",
+  "history",
+  "note",
+  "calendar_ltr",
+  "document_bullet_list",
+  "play",
+  "wrench",
+  "lock_closed",
+  "key",
+  "send",
+  "flag",
+  "tag",
+  "more_horizontal",
+  "arrow_up",
+  "arrow_down",
+  "subtract",
+  "checkmark",
+  "dismiss",
+  "arrow_undo",
+  "target",
+  "scales",
+  "people",
+  "comment",
+  "weather_sunny",
+  "building",
+  "server",
+  "eye",
 ];
 
 if (!existsSync(modules)) {
@@ -77,8 +107,5 @@ const symbols = ICONS.map((name) => {
   const inner = svg.replace(/^[\s\S]*?<svg[^>]*>/, "").replace(/<\/svg>\s*$/, "");
   return `<symbol id="${name}" viewBox="${viewBox}" fill="currentColor">${inner}</symbol>`;
 });
-writeFileSync(
-  join(vendor, "icons.svg"),
-  `<svg xmlns="http://www.w3.org/2000/svg">\n${symbols.join("\n")}\n</svg>\n`,
-);
+writeFileSync(join(vendor, "icons.svg"), `<svg xmlns="http://www.w3.org/2000/svg">\n${symbols.join("\n")}\n</svg>\n`);
 console.log(`static/vendor: ${Object.keys(SCRIPTS).length} scripts, tokens.css, ${ICONS.length} icons`);

@@ -6,7 +6,10 @@ const draw = (figure) => {
   const { labels, values, title } = JSON.parse(document.getElementById(figure.dataset.plot).textContent);
   const small = figure.classList.contains("plot-small");
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const axis = { grid: { color: style("--colorNeutralStroke2") }, ticks: { color: style("--colorNeutralForeground3") } };
+  const axis = {
+    grid: { color: style("--colorNeutralStroke2") },
+    ticks: { color: style("--colorNeutralForeground3") },
+  };
   return new Chart(figure.querySelector("canvas"), {
     type: "line",
     data: {
@@ -32,7 +35,11 @@ const draw = (figure) => {
       plugins: { legend: { display: false } },
       interaction: { mode: "index", intersect: false },
       scales: {
-        x: { ...axis, ticks: { ...axis.ticks, maxTicksLimit: small ? 3 : 8, maxRotation: 0 }, grid: { display: false } },
+        x: {
+          ...axis,
+          ticks: { ...axis.ticks, maxTicksLimit: small ? 3 : 8, maxRotation: 0 },
+          grid: { display: false },
+        },
         y: { ...axis, grace: "10%", ticks: { ...axis.ticks, maxTicksLimit: small ? 3 : 6 } },
       },
     },
