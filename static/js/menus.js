@@ -3,7 +3,8 @@
 const opened = () => document.querySelectorAll("details[data-menu][open]");
 
 document.addEventListener("click", (event) => {
-  for (const menu of opened()) if (!menu.contains(event.target)) menu.open = false;
+  // The shade behind the drawer belongs to the details element itself.
+  for (const menu of opened()) if (!menu.contains(event.target) || event.target === menu) menu.open = false;
 });
 
 document.addEventListener("focusin", (event) => {
