@@ -92,12 +92,13 @@ const declarations = (theme) =>
   Object.entries(theme)
     .map(([name, value]) => `  --${name}: ${value};`)
     .join("\n");
+// Paper is always light.
 writeFileSync(
   join(vendor, "tokens.css"),
   [
     `:root {\n${declarations(webLightTheme)}\n  color-scheme: light;\n}`,
-    `@media (prefers-color-scheme: dark) {\n:root:not([data-theme="light"]) {\n${declarations(webDarkTheme)}\n  color-scheme: dark;\n}\n}`,
-    `:root[data-theme="dark"] {\n${declarations(webDarkTheme)}\n  color-scheme: dark;\n}\n`,
+    `@media screen and (prefers-color-scheme: dark) {\n:root:not([data-theme="light"]) {\n${declarations(webDarkTheme)}\n  color-scheme: dark;\n}\n}`,
+    `@media screen {\n:root[data-theme="dark"] {\n${declarations(webDarkTheme)}\n  color-scheme: dark;\n}\n}\n`,
   ].join("\n"),
 );
 

@@ -9,7 +9,11 @@ const TONES = [
 ];
 // Lines differ by more than their colour.
 const DASHES = [[], [6, 4], [2, 3], [9, 3, 2, 3], [12, 4]];
-const ZONES = ["--colorPaletteRedBackground2", "--colorPaletteMarigoldBackground2", "--colorPaletteGreenBackground2"];
+const ZONES = [
+  "--colorPaletteRedBorderActive",
+  "--colorPaletteMarigoldBorderActive",
+  "--colorPaletteGreenBorderActive",
+];
 
 const locale = document.documentElement.lang || "en";
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -28,7 +32,7 @@ const bands = (zones) => ({
       const bottom = Math.min(scales.y.getPixelForValue(from), chartArea.bottom);
       if (bottom <= top) continue;
       ctx.save();
-      ctx.globalAlpha = 0.28;
+      ctx.globalAlpha = 0.14;
       ctx.fillStyle = style(ZONES[index % ZONES.length]);
       ctx.fillRect(chartArea.left, top, chartArea.width, bottom - top);
       ctx.restore();
