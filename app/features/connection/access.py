@@ -65,6 +65,7 @@ class _Live:
     access_token: str
     version: int
     last_success_at: datetime | None
+    was_throttled: bool
 
 
 async def active_connection(session: Session) -> Connection | None:
@@ -263,7 +264,14 @@ def _still_good(resources: Resources, connection: Connection, stale_version: int
 
 
 def _live(connection: Connection, access_token: str) -> _Live:
-    return _Live(connection.id, connection.origin, access_token, connection.token_version, connection.last_success_at)
+    return _Live(
+        connection_id=connection.id,
+        origin=connection.origin,
+        access_token=access_token,
+        version=connection.token_version,
+        last_success_at=connection.last_success_at,
+        was_throttled=connection.throttled_until is not None,
+    )
 
 
 async def _find(session: Session, connection_id: UUID | None, *, lock: bool) -> Connection:
@@ -283,7 +291,8 @@ async def _find(session: Session, connection_id: UUID | None, *, lock: bool) -> 
 async def _note_success(resources: Resources, live: _Live) -> None:
     """Write down, once a minute at most, that ServiceNow answers; a row that is being renewed is not waited for."""
     now = clock.now()
-    if live.last_success_at is not None and now - live.last_success_at < NOTE_SUCCESS_EVERY:
+    is_recent = live.last_success_at is not None and now - live.last_success_at < NOTE_SUCCESS_EVERY
+    if is_recent and not live.was_throttled:
         return
     await _update_unless_locked(resources, live.connection_id, last_success_at=now, throttled_until=None)
 
