@@ -61,9 +61,9 @@ class NotYet(AppError):
         self.seconds = seconds
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Attempt:
-    """What an attempt needs, read in the transaction that noted it."""
+    """What an attempt needs, read in the transaction that noted it. `sends` becomes True with the create it sends."""
 
     ticket_id: UUID
     connection_id: UUID
@@ -72,6 +72,7 @@ class _Attempt:
     correlation_id: str
     number: int
     was_sent: bool
+    sends: bool = False
 
 
 async def deliver(resources: Resources, ticket_id: UUID) -> None:
@@ -156,7 +157,9 @@ async def _look_or_create(resources: Resources, attempt: _Attempt) -> tuple[list
         return await client.find_by_correlation(table, attempt.correlation_id, list(attempt.fields))
 
     async def create(client: ServiceNowClient) -> RemoteTicket:
+        # Called a second time after a 401, by which ServiceNow said that it did not do the first.
         await _note_sending(resources, attempt)
+        attempt.sends = True
         return await client.create(table, attempt.fields)
 
     if attempt.was_sent:
@@ -167,11 +170,11 @@ async def _look_or_create(resources: Resources, attempt: _Attempt) -> tuple[list
 
 
 async def _note_sending(resources: Resources, attempt: _Attempt) -> None:
-    """Commit that a create leaves us now. Raises _Landing while an earlier one may still be at work."""
+    """Commit that a create leaves us now. Raises _Landing while one of an earlier attempt may still be at work."""
     now = clock.now()
     async with resources.database.transaction() as session:
         ticket = await _current(session, attempt)
-        if ticket.landing_until is not None and now < ticket.landing_until:
+        if not attempt.sends and ticket.landing_until is not None and now < ticket.landing_until:
             raise _Landing
         ticket.sent_at = ticket.in_flight_since = now
         ticket.landing_until = now + timedelta(seconds=LANDING_SECONDS)
@@ -183,6 +186,8 @@ async def _wait_for_connection(resources: Resources, attempt: _Attempt, sentence
         ticket = await _ended(session, attempt, sentence)
         if ticket is not None:
             ticket.next_try_at = None
+            if attempt.sends:  # It was refused with 401, so it was not done.
+                ticket.landing_until = None
 
 
 async def _keep_looking(resources: Resources, attempt: _Attempt) -> None:
@@ -202,7 +207,7 @@ async def _record_failure(resources: Resources, attempt: _Attempt, error: Remote
         ticket = await _ended(session, attempt, error.message)
         if ticket is None:
             return
-        if error.is_over and ticket.landing_until is not None:
+        if attempt.sends and error.is_over:  # What was said of a look says nothing of the create before it.
             ticket.landing_until = None
         if isinstance(error, Refused | Missing):
             ticket.refusals += 1
