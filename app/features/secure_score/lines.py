@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Select, and_, func, select
@@ -12,12 +13,14 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from app.features.secure_score.action import Category
 from app.features.secure_score.models import ActionNote, ActionPlan, ActionTag, ImprovementAction, ScoreSnapshot
-from app.features.secure_score.status import Decision, Standing, Status, has_full_points, standing_of
+from app.features.secure_score.status import SELF_DECLARED, Decision, Standing, Status, has_full_points, standing_of
 from app.features.secure_score.vocabulary import product_of
 from app.foundation import clock
 from app.foundation.database import Session
 
 Row = ImprovementAction
+# What came or was rewritten within this time is shown as recent.
+RECENT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class ActionLine:
     last_scored_on: date | None
     tags: tuple[str, ...]
     notes: int
+    is_new: bool
+    is_updated: bool
 
     @property
     def status(self) -> Status:
@@ -65,9 +70,26 @@ class ActionLine:
         return self.scored and self.regressed_on is not None
 
     @property
+    def category_name(self) -> str:
+        """One of the five, or Graph's own word where it is none of them."""
+        return self.category or self.category_raw
+
+    @property
+    def recent(self) -> tuple[str, ...]:
+        """Whether it was added or rewritten lately, as filter values."""
+        return tuple(name for name, is_so in (("added", self.is_new), ("updated", self.is_updated)) if is_so)
+
+    @cached_property
+    def haystack(self) -> str:
+        """What a search looks through."""
+        return " ".join(
+            (self.title, self.control_id, self.product, self.category_name, *self.threats, *self.tags)
+        ).casefold()
+
+    @property
     def is_self_declared(self) -> bool:
         """Full points that Microsoft gave on the organisation's word."""
-        return self.status in (Status.THIRD_PARTY, Status.ALTERNATE_MITIGATION)
+        return self.status in SELF_DECLARED
 
     @property
     def counts(self) -> bool:
@@ -170,6 +192,8 @@ def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of t
         last_scored_on=row.last_scored_on,
         tags=tuple(row.tags or ()),
         notes=row.notes or 0,
+        is_new=row.added_on is not None and row.added_on >= now.date() - RECENT,
+        is_updated=row.profile_changed_at is not None and row.profile_changed_at >= now - RECENT,
     )
 
 
