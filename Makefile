@@ -46,7 +46,7 @@ check: setup ## Format, lint, types, import contracts, templates, scripts, depen
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/djlint --lint --check --quiet templates sandbox/templates
+	$(BIN)/djlint --lint --quiet templates sandbox/templates
 	node_modules/.bin/biome ci --error-on-warnings static/js static/css tools
 	$(BIN)/uv pip check --quiet
 	$(BIN)/coverage erase
@@ -55,7 +55,6 @@ check: setup ## Format, lint, types, import contracts, templates, scripts, depen
 format: setup ## Put code, templates, scripts and styles in order
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format --quiet .
-	$(BIN)/djlint --reformat --quiet templates sandbox/templates || true
 	node_modules/.bin/biome check --write static/js static/css tools
 
 lock: ## Choose dependency versions anew, and pin them by hash
