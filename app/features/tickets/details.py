@@ -31,6 +31,7 @@ class TicketDetails:
     source: str
     category: str
     asked_priority: str
+    priority_value: int
     due_date: date
     sender_oid: str
     sent: list[tuple[str, str]]
@@ -78,6 +79,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         source=ticket.source,
         category=ticket.category,
         asked_priority=str(priority_name(str(ticket.priority))),
+        priority_value=ticket.priority,
         due_date=ticket.due_date,
         sender_oid=ticket.sender_oid,
         sent=sorted(ticket.record.items()),
