@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -27,11 +27,6 @@ class Period:
 
     since: date
     until: date
-
-    @classmethod
-    def last(cls, days: int, today: date) -> Period:
-        """So many days up to today."""
-        return cls(today - timedelta(days=days - 1), today)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -255,10 +255,14 @@ async def _choice(request: Request, session: Db, tenant_id: str, category: str) 
     """The time and category that the address names; what makes no sense is the usual."""
     known = await what_is_known(session, tenant_id)
     asked = request.query_params
-    newest = known.newest or clock.now().date()
-    since, until = _day(asked.get("since", "")), _day(asked.get("until", "")) or newest
+    today = clock.now().date()
+    newest = known.newest or today
+    # Scores end with the newest snapshot, which may be old; decisions go on until today.
+    since, until = _day(asked.get("since", "")), _day(asked.get("until", "")) or max(newest, today)
     days = next((days for days, _ in RANGES if str(days) == asked.get("days", "")), USUAL_DAYS)
-    period = Period(since, until) if since is not None and since <= until else Period.last(days, newest)
+    if since is not None and since > until:
+        since = None
+    period = Period(since, until) if since is not None else Period(newest - timedelta(days=days - 1), until)
     return Choice(period, 0 if since else days, category if category in known.categories else "", known.categories)
 
 
