@@ -43,6 +43,7 @@ def product_config(settings: Settings) -> ProductConfig:
         sharer_roles=frozenset(settings.sharer_roles),
         viewer_roles=frozenset(settings.viewer_roles),
         session_hours=settings.session_hours,
+        secure_score_write_back=settings.secure_score_write_back,
     )
 
 
