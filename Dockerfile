@@ -1,13 +1,11 @@
-# The product's image: the same packages the lock file names, static files built in a stage of their own, no root.
-FROM python:3.13-slim AS static
+# The product's image: the packages that the lock file names, static files built in a stage of their own, no root.
+FROM node:24-slim AS static
 WORKDIR /src
-COPY requirements-dev.lock package.json package-lock.json .npmrc ./
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev --silent
 COPY tools ./tools
-RUN python -m venv .venv \
- && .venv/bin/pip install --no-cache-dir --require-hashes -r requirements-dev.lock \
- && PATH="/src/.venv/bin:$PATH" npm ci --silent
 COPY static ./static
-RUN PATH="/src/.venv/bin:$PATH" node tools/build_static.mjs
+RUN node tools/build_static.mjs
 
 FROM python:3.13-slim AS product
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
@@ -30,6 +28,10 @@ CMD ["web"]
 # For trying out: the stand-ins for Entra ID, Graph and ServiceNow.
 FROM product AS demo
 COPY sandbox ./sandbox
+USER root
+RUN install --directory --owner product --mode 700 /data
+USER product
+EXPOSE 8100 8200
 ENTRYPOINT ["python", "-m", "sandbox"]
 CMD ["serve"]
 

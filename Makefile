@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser-test check format lock audit reset clean messages migration
+.PHONY: help setup run test browser-test soak bench check format lock audit reset clean messages migration
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -35,12 +35,18 @@ test: setup ## Run all tests
 browser-test: setup ## Run only what a person does, in Chromium
 	$(BIN)/pytest -q tests/browser
 
+soak: setup ## Prove exactly-once under faults at full length; prints the figures of docs/reliability.md
+	SOAK=full $(BIN)/pytest -q -s tests/journeys/test_exactly_once.py
+
+bench: setup ## Measure against other clients and against the bare minimum; prints tables
+	$(BIN)/python -m benchmarks
+
 check: setup ## Format, lint, types, import contracts, templates, scripts, dependencies, tests with branch coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/djlint --lint --check --quiet templates sandbox/templates
+	$(BIN)/djlint --lint --quiet templates sandbox/templates
 	node_modules/.bin/biome ci --error-on-warnings static/js static/css tools
 	$(BIN)/uv pip check --quiet
 	$(BIN)/coverage erase
@@ -49,7 +55,6 @@ check: setup ## Format, lint, types, import contracts, templates, scripts, depen
 format: setup ## Put code, templates, scripts and styles in order
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format --quiet .
-	$(BIN)/djlint --reformat --quiet templates sandbox/templates || true
 	node_modules/.bin/biome check --write static/js static/css tools
 
 lock: ## Choose dependency versions anew, and pin them by hash
@@ -65,7 +70,7 @@ migration: setup ## Write a migration from what the models say now: make migrati
 	$(BIN)/python -m app migration "$(NAME)"
 
 messages: setup ## Collect every text a person reads into locales/messages.pot
-	$(BIN)/pybabel extract --quiet -F babel.cfg -k T -k _ --sort-by-file --no-wrap -o locales/messages.pot .
+	$(BIN)/pybabel --quiet extract -F babel.cfg -k T -k _ --sort-by-file --no-wrap --add-location=file --omit-header -o locales/messages.pot .
 
 reset: ## Forget the demo's data
 	rm -rf var

@@ -6,10 +6,13 @@ import argparse
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from app.embedded_postgres import database_address
 from app.foundation.errors import AppError
 from app.foundation.logs import configure_logs
 from app.settings import Settings
@@ -68,8 +71,17 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
     """Serve pages until SIGTERM or SIGINT."""
     import uvicorn
 
-    from app.assembly import database_address, open_resources, run_async
+    from app.assembly import open_resources, run_async
     from app.main import create_app
+
+    class Server(uvicorn.Server):
+        """Lets the house be closed in order; the original dies of the signal once more when it has stopped serving."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self.handle_exit)
+            yield
 
     async def serve(database_url: str) -> None:
         async with open_resources(settings, database_url) as resources:
@@ -83,7 +95,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
                 proxy_headers=False,
                 timeout_graceful_shutdown=10,
             )
-            await uvicorn.Server(config).serve()
+            await Server(config).serve()
 
     with database_address(settings) as database_url:
         run_async(lambda: serve(database_url))
@@ -92,7 +104,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
 
 def worker(settings: Settings, _options: argparse.Namespace) -> int:
     """Run jobs until SIGTERM or SIGINT."""
-    from app.assembly import database_address, run_async
+    from app.assembly import run_async
     from app.worker import work
 
     with database_address(settings) as database_url:
@@ -103,7 +115,6 @@ def worker(settings: Settings, _options: argparse.Namespace) -> int:
 def migrate(settings: Settings, _options: argparse.Namespace) -> int:
     """Run the migrations that are missing."""
     from app import schema
-    from app.assembly import database_address
 
     with database_address(settings) as database_url:
         schema.migrate(database_url)
@@ -114,7 +125,6 @@ def migrate(settings: Settings, _options: argparse.Namespace) -> int:
 def migration(settings: Settings, options: argparse.Namespace) -> int:
     """Write a migration file."""
     from app import schema
-    from app.assembly import database_address
 
     with database_address(settings) as database_url:
         schema.migrate(database_url)
@@ -124,7 +134,7 @@ def migration(settings: Settings, options: argparse.Namespace) -> int:
 
 def sync(settings: Settings, _options: argparse.Namespace) -> int:
     """Import from Graph, in this process."""
-    from app.assembly import database_address, open_resources, run_async
+    from app.assembly import open_resources, run_async
     from app.features.secure_score.import_scores import import_from_graph
 
     async def work(database_url: str) -> None:
@@ -139,7 +149,7 @@ def sync(settings: Settings, _options: argparse.Namespace) -> int:
 
 def import_files(settings: Settings, options: argparse.Namespace) -> int:
     """Import from files."""
-    from app.assembly import database_address, open_resources, run_async
+    from app.assembly import open_resources, run_async
     from app.features.secure_score.import_scores import import_from_files
 
     if options.scores is None and options.profiles is None:
@@ -181,7 +191,7 @@ def new_key(_options: argparse.Namespace) -> int:
 
 def rotate_keys(settings: Settings, _options: argparse.Namespace) -> int:
     """Reseal every secret."""
-    from app.assembly import database_address, open_resources, run_async
+    from app.assembly import open_resources, run_async
     from app.features.connection.reseal import reseal_everything
 
     async def work(database_url: str) -> None:

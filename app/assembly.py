@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any
 
-from app.embedded_postgres import running_postgres
+from app.embedded_postgres import database_address
 from app.features.connection.jobs import tasks as connection_tasks
 from app.features.provisioning.jobs import tasks as provisioning_tasks
 from app.features.secure_score.jobs import tasks as secure_score_tasks
@@ -29,11 +29,7 @@ TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_
 SERVICENOW_CALLS_AT_ONCE = 4
 
 
-def database_address(settings: Settings) -> AbstractContextManager[str]:
-    """The configured database's address, or a running embedded one's for as long as the block lasts."""
-    if settings.database_url:
-        return nullcontext(settings.database_url.get_secret_value())
-    return running_postgres(settings.var_dir / "postgres")
+__all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async"]
 
 
 def product_config(settings: Settings) -> ProductConfig:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from app.foundation.errors import AppError
 from app.foundation.text import T
+from app.settings import Settings
 
 
 class NoEmbeddedPostgres(AppError):
@@ -18,6 +20,13 @@ class NoEmbeddedPostgres(AppError):
         "There is no DATABASE_URL, and the embedded PostgreSQL is not installed. "
         "Set DATABASE_URL, or install the packages of requirements-dev.lock."
     )
+
+
+def database_address(settings: Settings) -> AbstractContextManager[str]:
+    """The configured database's address, or a running embedded one's for as long as the block lasts."""
+    if settings.database_url:
+        return nullcontext(settings.database_url.get_secret_value())
+    return running_postgres(settings.var_dir / "postgres")
 
 
 @contextmanager
@@ -35,8 +44,18 @@ def running_postgres(folder: Path) -> Iterator[str]:
         except ImportError as error:
             raise NoEmbeddedPostgres from error
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _forget_the_dead(folder / ".handle_pids.json")
         server = get_server(folder)
     try:
         yield str(server.get_uri())
     finally:
         server.cleanup()
+
+
+def _forget_the_dead(users: Path) -> None:
+    """The package lists the server's users in a file; one that was killed would keep the server running for ever."""
+    from psutil import pid_exists  # noqa: PLC0415 - comes with that package.
+
+    if users.exists():
+        listed = json.loads(users.read_text() or "[]")
+        users.write_text(json.dumps([number for number in listed if pid_exists(number)]))

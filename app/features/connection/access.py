@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from app.features.connection.models import Connection, ConnectionStatus
 from app.foundation import clock
@@ -17,9 +19,9 @@ from app.foundation.errors import NeedsAttention
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
 from app.foundation.vault import CannotOpen
-from app.remote.errors import SignedOut
+from app.remote.errors import RemoteError, SignedOut, Throttled, Unreachable
 from app.remote.servicenow.client import ServiceNowClient
-from app.remote.servicenow.oauth import ServiceNowOAuth
+from app.remote.servicenow.oauth import USUAL_REFRESH_SECONDS, ServiceNowOAuth
 from app.remote.servicenow.shapes import Tokens
 from app.resources import Resources
 
@@ -30,8 +32,18 @@ REFRESH_TOKEN = "servicenow refresh token"  # noqa: S105 - a purpose, not a secr
 CLIENT_SECRET = "servicenow client secret"  # noqa: S105 - a purpose, not a secret.
 # Tokens live 1,800 s by default; one that is about to end is not used for a call that may take 30 s.
 RENEW_BEFORE = timedelta(seconds=120)
+# An instance that is asked early hands out the same token with what is left of its time (facts 1.4). Of a short life
+# only the last quarter counts as "about to end", or every call in those two minutes would ask for a token.
+RENEW_BEFORE_PART = 4
+# Connect, wait and read of two token calls; whoever waits for the lock waits a little longer than that.
+RENEWAL_SECONDS = 75
+LOCK_WAIT = text("SET LOCAL lock_timeout = '90s'")
+LOCK_NOT_AVAILABLE = "55P03"
+# How often a success is written down: often enough for a person, seldom enough to cost nothing.
+NOTE_SUCCESS_EVERY = timedelta(seconds=60)
 
 Answer = TypeVar("Answer")
+_renewals_under_way: set[asyncio.Task[_Live]] = set()
 
 
 class NotConnected(NeedsAttention):
@@ -40,12 +52,20 @@ class NotConnected(NeedsAttention):
     default = T("ServiceNow is not connected. An administrator connects it on the ServiceNow page.")
 
 
+class NoToken(Unreachable):
+    """The access token could not be renewed just now. What was wanted of ServiceNow was not sent, for certain."""
+
+    default = T("ServiceNow could not renew our access just now. Nothing was sent; we will try again.")
+
+
 @dataclass(frozen=True)
 class _Live:
     connection_id: UUID
     origin: str
     access_token: str
     version: int
+    last_success_at: datetime | None
+    was_throttled: bool
 
 
 async def active_connection(session: Session) -> Connection | None:
@@ -64,30 +84,58 @@ async def with_client(
 ) -> Answer:
     """The answer of `work`, called with a client whose token is live; `connection_id` insists on that connection.
 
-    A 401 is believed once: the token is renewed and `work` called a second time, which is safe even for writes, since a
-    refused call was not done. Raises NotConnected (also when renewing is refused: the connection then needs attention)
-    and whatever `work` raises.
+    A 401 is believed once: the token is renewed and `work` called a second time from its beginning, so let it be one
+    call, or repeatable; a call that was refused with 401 was not done. Raises NotConnected (also when renewing is
+    refused: the connection then needs attention), NoToken when renewing failed for a passing reason and nothing was
+    sent, and whatever `work` raises.
     """
     live = await _live_token(resources, connection_id, stale_version=None)
     try:
-        return await work(ServiceNowClient(resources.servicenow, live.origin, live.access_token))
+        answer = await _tried(resources, live, work)
     except SignedOut:
         live = await _live_token(resources, live.connection_id, stale_version=live.version)
-    try:
-        return await work(ServiceNowClient(resources.servicenow, live.origin, live.access_token))
-    except SignedOut as error:
-        sentence = T("ServiceNow refuses even a fresh access token. Authorize the connection again.")
-        await mark_attention(resources, live.connection_id, sentence)
-        raise NotConnected(sentence) from error
+        try:
+            answer = await _tried(resources, live, work)
+        except SignedOut as error:
+            sentence = T(
+                "ServiceNow refuses even a fresh access token. The integration user may be locked or inactive, or an "
+                "access policy of the instance may refuse this server. Check both, then authorize the connection again."
+            )
+            await mark_attention(resources, live.connection_id, sentence, token_version=live.version)
+            raise NotConnected(sentence) from error
+    await _note_success(resources, live)
+    return answer
 
 
-async def mark_attention(resources: Resources, connection_id: UUID, sentence: Text) -> None:
-    """Say on every page what a person must do; tickets wait meanwhile."""
+async def mark_attention(
+    resources: Resources, connection_id: UUID, sentence: Text, *, token_version: int | None = None
+) -> None:
+    """Say on every page what a person must do; tickets wait meanwhile.
+
+    With `token_version`, only if no newer token has come since: a consent given in the meantime is not spoiled.
+    """
     async with resources.database.transaction() as session:
         connection = await session.get(Connection, connection_id, with_for_update=True)
-        if connection is not None and connection.status == ConnectionStatus.CONNECTED:
-            connection.status = ConnectionStatus.NEEDS_ATTENTION
-            connection.attention = sentence.to_json()
+        if connection is None or connection.status != ConnectionStatus.CONNECTED:
+            return
+        if token_version is None or connection.token_version == token_version:
+            needs_attention(connection, sentence)
+
+
+def needs_attention(connection: Connection, sentence: Text) -> None:
+    """Within the caller's transaction: this connection waits for a person."""
+    connection.status = ConnectionStatus.NEEDS_ATTENTION
+    connection.attention = sentence.to_json()
+    log.warning("connection needs attention", connection=str(connection.id), why=str(sentence))
+
+
+async def _tried(resources: Resources, live: _Live, work: Callable[[ServiceNowClient], Awaitable[Answer]]) -> Answer:
+    try:
+        return await work(ServiceNowClient(resources.servicenow, live.origin, live.access_token))
+    except Throttled as error:
+        if error.seconds:
+            await _note_throttled(resources, live.connection_id, error.seconds)
+        raise
 
 
 async def _live_token(resources: Resources, connection_id: UUID | None, *, stale_version: int | None) -> _Live:
@@ -97,7 +145,13 @@ async def _live_token(resources: Resources, connection_id: UUID | None, *, stale
         live = _still_good(resources, connection, stale_version)
     if live is not None:
         return live
-    return await _renewed(resources, connection.id, stale_version)
+    # Within one process the crowd waits here, where waiting costs nothing, and not with a database connection each.
+    async with resources.turns.of(f"servicenow token {connection.id}"):
+        task = asyncio.create_task(_renewed(resources, connection.id, stale_version))
+        _renewals_under_way.add(task)
+        task.add_done_callback(_renewals_under_way.discard)
+        # Whoever asked may go away; a rotated refresh token that has left ServiceNow must be stored all the same.
+        return await asyncio.shield(task)
 
 
 async def _renewed(resources: Resources, connection_id: UUID, stale_version: int | None) -> _Live:
@@ -106,28 +160,50 @@ async def _renewed(resources: Resources, connection_id: UUID, stale_version: int
     This is the one place that holds a transaction across a remote call: the lock is what makes refreshes single, and a
     rotated refresh token must not be used twice (docs/decisions/0004-one-refresh-at-a-time.md).
     """
-    refused: Text
-    async with resources.database.transaction() as session:
-        connection = await _find(session, connection_id, lock=True)
-        live = _still_good(resources, connection, stale_version)
-        if live is not None:
-            return live
-        try:
-            tokens = await _refresh(resources, connection)
-        except SignedOut as error:
-            refused = error.message
-        else:
-            store_tokens(resources, connection, tokens)
-            log.info("access token renewed", connection=str(connection.id), version=connection.token_version)
-            return _Live(connection.id, connection.origin, tokens.access_token, connection.token_version)
-    await mark_attention(resources, connection_id, refused)
+    try:
+        async with resources.database.transaction() as session:
+            await session.execute(LOCK_WAIT)
+            connection = await _find(session, connection_id, lock=True)
+            live = _still_good(resources, connection, stale_version)
+            if live is not None:
+                return live
+            try:
+                tokens = await _refreshed(resources, connection)
+            except SignedOut as error:
+                # In this transaction: a consent that waits for the lock must find it said, and undo it.
+                needs_attention(connection, error.message)
+                refused = error.message
+            else:
+                store_tokens(resources, connection, tokens)
+                log.info("access token renewed", connection=str(connection.id), version=connection.token_version)
+                return _live(connection, tokens.access_token)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+            raise NoToken from error
+        raise
     raise NotConnected(refused)
+
+
+async def _refreshed(resources: Resources, connection: Connection) -> Tokens:
+    """New tokens. Raises SignedOut when the grant is over, and NoToken for everything that may pass."""
+    try:
+        async with asyncio.timeout(RENEWAL_SECONDS):
+            return await _refresh(resources, connection)
+    except SignedOut:
+        raise
+    except Throttled as error:
+        raise NoToken(error.message, retry=error.retry) from error
+    except TimeoutError as error:
+        raise NoToken from error
+    except RemoteError as error:
+        # An answer of the token service that was lost says nothing of the call that needed the token: it was not sent.
+        raise NoToken(T("Our access at ServiceNow could not be renewed: %(why)s", why=error.message)) from error
 
 
 async def _refresh(resources: Resources, connection: Connection) -> Tokens:
     """Ask twice before giving up: ServiceNow says `access_denied` for passing troubles too (facts 1.5)."""
-    if connection.refresh_token is None:
-        raise SignedOut
+    if connection.refresh_token is None or connection.client_secret is None:
+        raise SignedOut(T("There is no refresh token for this connection. Authorize it again."))
     try:
         oauth = ServiceNowOAuth(
             resources.servicenow,
@@ -149,26 +225,53 @@ async def _refresh(resources: Resources, connection: Connection) -> Tokens:
 
 
 def store_tokens(resources: Resources, connection: Connection, tokens: Tokens) -> None:
-    """Seal and keep what a grant gave; a refresh token that the answer leaves out stays as it is."""
+    """Seal and keep what a grant gave; a refresh token that the answer leaves out stays as it is.
+
+    A refresh token that is new lives its whole time from now on; one that came back unchanged does not (facts 1.4).
+    """
     now = clock.now()
     connection.access_token = resources.vault.seal(ACCESS_TOKEN, tokens.access_token)
+    connection.access_granted_at = now
     connection.access_expires_at = now + timedelta(seconds=tokens.expires_in)
-    if tokens.refresh_token is not None:
+    if tokens.refresh_token is not None and tokens.refresh_token != _opened_refresh_token(resources, connection):
         connection.refresh_token = resources.vault.seal(REFRESH_TOKEN, tokens.refresh_token)
+        connection.refresh_expires_at = now + timedelta(seconds=USUAL_REFRESH_SECONDS)
     connection.scope = tokens.scope
     connection.token_version = (connection.token_version or 0) + 1
 
 
-def _still_good(resources: Resources, connection: Connection, stale_version: int | None) -> _Live | None:
-    if connection.access_token is None or connection.access_expires_at is None:
+def _opened_refresh_token(resources: Resources, connection: Connection) -> str | None:
+    if connection.refresh_token is None:
         return None
-    if connection.token_version == stale_version or connection.access_expires_at <= clock.now() + RENEW_BEFORE:
+    try:
+        return resources.vault.open(REFRESH_TOKEN, connection.refresh_token)
+    except CannotOpen:
+        return None
+
+
+def _still_good(resources: Resources, connection: Connection, stale_version: int | None) -> _Live | None:
+    granted, expires = connection.access_granted_at, connection.access_expires_at
+    if connection.access_token is None or granted is None or expires is None:
+        return None
+    margin = min(RENEW_BEFORE, (expires - granted) / RENEW_BEFORE_PART)
+    if connection.token_version == stale_version or expires - margin <= clock.now():
         return None
     try:
         token = resources.vault.open(ACCESS_TOKEN, connection.access_token)
     except CannotOpen:
         return None
-    return _Live(connection.id, connection.origin, token, connection.token_version)
+    return _live(connection, token)
+
+
+def _live(connection: Connection, access_token: str) -> _Live:
+    return _Live(
+        connection_id=connection.id,
+        origin=connection.origin,
+        access_token=access_token,
+        version=connection.token_version,
+        last_success_at=connection.last_success_at,
+        was_throttled=connection.throttled_until is not None,
+    )
 
 
 async def _find(session: Session, connection_id: UUID | None, *, lock: bool) -> Connection:
@@ -183,3 +286,28 @@ async def _find(session: Session, connection_id: UUID | None, *, lock: bool) -> 
     if connection.status == ConnectionStatus.NEEDS_ATTENTION:
         raise NotConnected(Text.from_json(connection.attention) if connection.attention else None)
     return connection
+
+
+async def _note_success(resources: Resources, live: _Live) -> None:
+    """Write down, once a minute at most, that ServiceNow answers; a row that is being renewed is not waited for."""
+    now = clock.now()
+    is_recent = live.last_success_at is not None and now - live.last_success_at < NOTE_SUCCESS_EVERY
+    if is_recent and not live.was_throttled:
+        return
+    await _update_unless_locked(resources, live.connection_id, last_success_at=now, throttled_until=None)
+
+
+async def _note_throttled(resources: Resources, connection_id: UUID, seconds: float) -> None:
+    until = clock.now() + timedelta(seconds=seconds)
+    await _update_unless_locked(resources, connection_id, throttled_until=until)
+
+
+async def _update_unless_locked(resources: Resources, connection_id: UUID, **values: datetime | None) -> None:
+    free = select(Connection.id).where(Connection.id == connection_id).with_for_update(skip_locked=True)
+    async with resources.database.transaction() as session:
+        await session.execute(
+            update(Connection)
+            .where(Connection.id.in_(free))
+            .values(**values)
+            .execution_options(synchronize_session=False)
+        )

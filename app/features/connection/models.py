@@ -41,8 +41,10 @@ class Connection(Base):
     attention: Mapped[dict[str, Any] | None]
 
     client_id: Mapped[str]
-    client_secret: Mapped[Sealed] = mapped_column(SealedText())
+    # None once the connection is removed: secrets are forgotten, the row stays for its tickets.
+    client_secret: Mapped[Sealed | None] = mapped_column(SealedText())
     access_token: Mapped[Sealed | None] = mapped_column(SealedText())
+    access_granted_at: Mapped[datetime | None]
     access_expires_at: Mapped[datetime | None]
     refresh_token: Mapped[Sealed | None] = mapped_column(SealedText())
     refresh_expires_at: Mapped[datetime | None]
@@ -68,7 +70,9 @@ class Connection(Base):
 class AuthorizationAttempt(Base):
     """An authorization that was begun: used once, by the browser that began it, within its time.
 
-    A used one is kept until it expires, so that a second use gets its own sentence.
+    A used or expired one is kept for a day, without its secrets once used, so that whoever comes back with it is told
+    which of the two it is. `replaces` is the connection that was active when it was begun: if another person has
+    connected another instance in the meantime, finishing must not remove that one unasked.
     """
 
     __tablename__ = "authorization_attempt"
@@ -77,11 +81,12 @@ class AuthorizationAttempt(Base):
     state_hash: Mapped[str] = mapped_column(unique=True)
     browser_hash: Mapped[str]
     person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"))
-    verifier: Mapped[Sealed] = mapped_column(SealedText())
+    verifier: Mapped[Sealed | None] = mapped_column(SealedText())
+    replaces: Mapped[UUID | None]
     instance_name: Mapped[str]
     origin: Mapped[str]
     client_id: Mapped[str]
-    client_secret: Mapped[Sealed] = mapped_column(SealedText())
+    client_secret: Mapped[Sealed | None] = mapped_column(SealedText())
     expected_user_name: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)

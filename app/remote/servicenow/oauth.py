@@ -6,8 +6,9 @@ from authlib.common.security import generate_token
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
+from app.foundation.errors import Retry
 from app.foundation.text import T, Text
-from app.remote.errors import Broken, Garbled, SignedOut
+from app.remote.errors import Broken, Garbled, Refused, RemoteError, SignedOut
 from app.remote.messages import Answer, Request, throttled
 from app.remote.servicenow.shapes import Tokens
 from app.remote.transport import Transport
@@ -16,6 +17,8 @@ from app.remote.transport import Transport
 USUAL_ACCESS_SECONDS = 1800
 # 100 days, the default of a client record; a refresh does not extend it (docs: r_OAuthAPIRequestParameters).
 USUAL_REFRESH_SECONDS = 8_640_000
+# Longer than any lifetime a client record can hold; an answer that names more has lost its senses.
+LONGEST_ACCESS_SECONDS = 31_536_000
 
 
 def new_state() -> str:
@@ -109,23 +112,23 @@ class ServiceNowOAuth:
 
 
 def _tokens(answer: Answer, refused: Text) -> Tokens:
+    """The tokens of a good answer. Only a 400 or 401 in JSON, or an `error` in a 200, says that a grant is refused."""
     if answer.status == 429:
         raise throttled(answer)
     if answer.status >= 500:
-        raise Broken
+        raise Broken(T("ServiceNow’s token service answered with an error (status %(status)s).", status=answer.status))
     if not answer.is_json():
-        raise Garbled(
-            T(
-                "A web page answered in place of ServiceNow’s token service. The instance may be hibernating or under "
-                "maintenance: open it in a browser, wait until it is awake, and try again."
-            )
-        )
+        raise _web_page(answer)
     content = answer.json_object()
-    if answer.status >= 400 or "error" in content:
+    if answer.status in (400, 401) or (answer.status < 300 and "error" in content):
         raise SignedOut(refused)
+    if answer.status >= 300:
+        raise Garbled(
+            T("ServiceNow’s token service answered with status %(status)s.", status=answer.status), retry=Retry.LATER
+        )
     access_token, refresh_token = content.get("access_token"), content.get("refresh_token")
     if not isinstance(access_token, str) or not access_token:
-        raise Garbled(T("ServiceNow’s answer holds no access token."))
+        raise Garbled(T("ServiceNow’s answer holds no access token."), retry=Retry.LATER)
     return Tokens(
         access_token=access_token,
         refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
@@ -134,9 +137,31 @@ def _tokens(answer: Answer, refused: Text) -> Tokens:
     )
 
 
+def _web_page(answer: Answer) -> RemoteError:
+    """Something else than the token service answered; none of it says anything about our tokens."""
+    if answer.status in (401, 403):
+        return Refused(
+            T(
+                "Something in front of ServiceNow’s token service refused us (status %(status)s, without details). An "
+                "IP address rule or an access policy of the instance may be in the way: ask its administrator to allow "
+                "this server’s address.",
+                status=answer.status,
+            ),
+            retry=Retry.LATER,
+        )
+    return Garbled(
+        T(
+            "A web page answered in place of ServiceNow’s token service. The instance may be hibernating or under "
+            "maintenance: open it in a browser, wait until it is awake, and try again."
+        ),
+        retry=Retry.LATER,
+    )
+
+
 def _seconds(value: object) -> int:
+    """The lifetime an answer names; the usual one where it names none that makes sense."""
     try:
         seconds = int(str(value))
     except ValueError:
         return USUAL_ACCESS_SECONDS
-    return seconds if seconds > 0 else USUAL_ACCESS_SECONDS
+    return min(seconds, LONGEST_ACCESS_SECONDS) if seconds > 0 else USUAL_ACCESS_SECONDS

@@ -1,0 +1,100 @@
+"""What pages may know of the connection: plain values, no secret, no row. Touches rows only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.features.accounts.models import Person
+from app.features.connection.models import Connection, ConnectionStatus
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.text import Text
+from app.remote.servicenow.releases import release_name
+
+# The refresh token dies after 100 days by default, and with it the connection.
+WARN_DAYS = 14
+
+
+@dataclass(frozen=True)
+class ConnectionView:
+    """The active connection. `status` is "connected" or "needs_attention".
+
+    `days_left` counts whole days until the refresh token dies, None when that is unknown; `ends_soon` asks for a
+    renewed consent. `user_name` is empty when the instance would not say who consented.
+    """
+
+    id: UUID
+    status: str
+    instance_name: str
+    origin: str
+    client_id: str
+    attention: Text | None
+    user_name: str
+    user_display_name: str
+    user_email: str
+    expected_user_name: str
+    connected_at: datetime
+    connected_by: str
+    access_expires_at: datetime | None
+    refresh_expires_at: datetime | None
+    days_left: int | None
+    ends_soon: bool
+    release: str
+    release_build: str
+    scope: str
+    last_success_at: datetime | None
+    throttled_until: datetime | None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether tickets flow."""
+        return self.status == ConnectionStatus.CONNECTED.value
+
+
+async def connection_view(session: Session) -> ConnectionView | None:
+    """The active connection, or None when nothing is connected."""
+    found = await session.execute(
+        select(Connection, Person.display_name)
+        .outerjoin(Person, Person.id == Connection.connected_by)
+        .where(Connection.status != ConnectionStatus.REMOVED)
+    )
+    row = found.one_or_none()
+    return None if row is None else _view(row[0], row[1] or "")
+
+
+def _view(connection: Connection, connected_by: str) -> ConnectionView:
+    days_left = _days_left(connection.refresh_expires_at)
+    throttled = connection.throttled_until
+    return ConnectionView(
+        id=connection.id,
+        status=str(connection.status),
+        instance_name=connection.instance_name,
+        origin=connection.origin,
+        client_id=connection.client_id,
+        attention=Text.from_json(connection.attention) if connection.attention else None,
+        user_name=connection.user_name,
+        user_display_name=connection.user_display_name,
+        user_email=connection.user_email,
+        expected_user_name=connection.expected_user_name,
+        connected_at=connection.connected_at,
+        connected_by=connected_by,
+        access_expires_at=connection.access_expires_at,
+        refresh_expires_at=connection.refresh_expires_at,
+        days_left=days_left,
+        ends_soon=days_left is not None and days_left <= WARN_DAYS,
+        release=release_name(connection.release_family),
+        release_build=connection.release_build,
+        scope=connection.scope,
+        last_success_at=connection.last_success_at,
+        throttled_until=throttled if throttled and throttled > clock.now() else None,
+    )
+
+
+def _days_left(expires_at: datetime | None) -> int | None:
+    if expires_at is None:
+        return None
+    return max((expires_at - clock.now()) // timedelta(days=1), 0)

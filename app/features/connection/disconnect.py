@@ -1,0 +1,129 @@
+"""Removes the connection: revokes its tokens at ServiceNow and forgets every secret. Its tickets stay, read-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.features.connection.access import (
+    ACCESS_TOKEN,
+    CLIENT_SECRET,
+    REFRESH_TOKEN,
+    NotConnected,
+    active_connection,
+    redirect_uri,
+)
+from app.features.connection.models import Connection, ConnectionStatus
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.logs import get_logger
+from app.foundation.vault import CannotOpen, Sealed
+from app.remote.errors import RemoteError, SignedOut
+from app.remote.servicenow.client import ServiceNowClient
+from app.remote.servicenow.oauth import ServiceNowOAuth
+from app.remote.servicenow.shapes import Tokens
+from app.resources import Resources
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class EndedSecrets:
+    """What is left of a connection that was just forgotten: enough to end its tokens, held in memory only."""
+
+    origin: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+
+    @classmethod
+    def of(cls, origin: str, client_id: str, client_secret: str, tokens: Tokens) -> EndedSecrets:
+        """Tokens that were granted and shall not be kept."""
+        return cls(origin, client_id, client_secret, tokens.access_token, tokens.refresh_token or "")
+
+
+@dataclass(frozen=True)
+class Removal:
+    """How removing went. `revoked` is True only when ServiceNow was seen to refuse the token afterwards."""
+
+    instance_name: str
+    revoked: bool
+
+
+async def remove_connection(resources: Resources) -> Removal:
+    """Forget the active connection, then end its tokens at ServiceNow. Raises NotConnected when there is none.
+
+    Forgetting is committed first: from then on no process can renew the tokens that are about to be revoked, and an
+    instance that does not answer cannot keep us connected.
+    """
+    async with resources.database.transaction() as session:
+        connection = await _locked(session)
+        name = connection.instance_name
+        ended = forget(resources, connection)
+    revoked = await end_tokens(resources, ended)
+    log.info("connection removed", instance=name, revoked=revoked)
+    return Removal(name, revoked)
+
+
+def forget(resources: Resources, connection: Connection) -> EndedSecrets:
+    """Within the caller's transaction: the row is removed and holds no secret; gives what revoking needs."""
+    ended = EndedSecrets(
+        origin=connection.origin,
+        client_id=connection.client_id,
+        client_secret=_opened(resources, CLIENT_SECRET, connection.client_secret),
+        access_token=_opened(resources, ACCESS_TOKEN, connection.access_token),
+        refresh_token=_opened(resources, REFRESH_TOKEN, connection.refresh_token),
+    )
+    connection.status = ConnectionStatus.REMOVED
+    connection.attention = None
+    connection.removed_at = clock.now()
+    connection.client_secret = connection.access_token = connection.refresh_token = None
+    connection.access_granted_at = connection.access_expires_at = connection.refresh_expires_at = None
+    return ended
+
+
+async def end_tokens(resources: Resources, ended: EndedSecrets) -> bool:
+    """Revoke both tokens and look whether that helped; an instance that does not answer is only written down."""
+    oauth = ServiceNowOAuth(
+        resources.servicenow, ended.origin, client_id=ended.client_id, client_secret=ended.client_secret,
+        redirect_uri=redirect_uri(resources),
+    )  # fmt: skip
+    try:
+        for token in (ended.refresh_token, ended.access_token):
+            if token:
+                await oauth.revoke(token)
+        return await _is_refused(resources, ended)
+    except RemoteError as error:
+        log.warning("tokens were not revoked", origin=ended.origin, why=str(error))
+        return False
+
+
+async def _is_refused(resources: Resources, ended: EndedSecrets) -> bool:
+    """The revoking service answers 200 to everything, a sleeping instance's web page included: so try the token."""
+    if not ended.access_token:
+        return False
+    try:
+        await ServiceNowClient(resources.servicenow, ended.origin, ended.access_token).whoami()
+    except SignedOut:
+        return True
+    return False
+
+
+def _opened(resources: Resources, purpose: str, sealed: Sealed | None) -> str:
+    if sealed is None:
+        return ""
+    try:
+        return resources.vault.open(purpose, sealed)
+    except CannotOpen:
+        return ""
+
+
+async def _locked(session: Session) -> Connection:
+    connection = await active_connection(session)
+    if connection is None:
+        raise NotConnected
+    # Waits for a renewal in hand, so that the newest tokens are the ones revoked.
+    await session.refresh(connection, with_for_update=True)
+    if connection.status == ConnectionStatus.REMOVED:
+        raise NotConnected
+    return connection

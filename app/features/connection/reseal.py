@@ -1,0 +1,57 @@
+"""Seals every stored secret anew with the newest key. Opens none of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, Table, bindparam, select, update
+
+from app.features.accounts import models as accounts
+from app.features.connection import models as connection
+from app.foundation.database import Base, Session
+from app.foundation.logs import get_logger
+from app.foundation.vault import CannotOpen, Sealed, SealedText
+from app.resources import Resources
+
+log = get_logger(__name__)
+# The rooms that keep secrets; named so that their tables are known whoever calls.
+ROOMS = (accounts, connection)
+
+
+async def reseal_everything(resources: Resources) -> int:
+    """How many secrets are now sealed with the first key.
+
+    Every sealed column of every table is found by its type, so that none can be forgotten. What no key opens any more
+    is left as it is and written to the log: it was lost before.
+    """
+    count = 0
+    async with resources.database.transaction() as session:
+        for table in Base.metadata.sorted_tables:
+            sealed = [column for column in table.columns if isinstance(column.type, SealedText)]
+            if sealed:
+                count += await _reseal_table(resources, session, table, sealed)
+    return count
+
+
+async def _reseal_table(resources: Resources, session: Session, table: Table, sealed: list[Column[Any]]) -> int:
+    """Row by row, under a lock: a token that is renewed meanwhile must not be overwritten with the one before."""
+    key = table.primary_key.columns[0]
+    rows = await session.execute(select(key, *sealed).with_for_update())
+    count = 0
+    for row in rows.all():
+        values = {}
+        for column, old in zip(sealed, row[1:], strict=True):
+            if isinstance(old, Sealed) and (anew := _resealed(resources, table, column, old)):
+                values[column.name] = anew
+        if values:
+            await session.execute(update(table).where(key == bindparam("key")), {"key": row[0], **values})
+        count += len(values)
+    return count
+
+
+def _resealed(resources: Resources, table: Table, column: Column[Any], old: Sealed) -> Sealed | None:
+    try:
+        return resources.vault.reseal(old)
+    except CannotOpen:
+        log.warning("a sealed value fits none of VAULT_KEYS", table=table.name, column=column.name)
+        return None

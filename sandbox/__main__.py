@@ -1,0 +1,48 @@
+"""The stand-ins' command line: `serve` them alone, or run the whole `demo`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from sandbox.ports import Trouble
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the answer is the process's exit status."""
+    described = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    commands = described.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser("serve", help="serve the stand-ins for Microsoft and ServiceNow, and nothing else")
+    serving.add_argument("only", nargs="?", choices=("servicenow", "microsoft"), help="serve just this one")
+    commands.add_parser("demo", help="PostgreSQL, stand-ins, web and worker, as processes; Ctrl-C stops all")
+    commands.add_parser("env", help="print settings with fresh secrets, for trying out with docker compose")
+    options = described.parse_args(arguments)
+    try:
+        return _run(options)
+    except Trouble as trouble:
+        print(trouble, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "serve":
+        from sandbox.serve import WHICH, serve
+
+        serve((options.only,) if options.only else WHICH)
+        return 0
+    if options.command == "env":
+        from sandbox.compose import settings_file
+
+        print(settings_file())
+        return 0
+    if sys.platform == "win32":
+        raise Trouble("The demo needs Linux or macOS. On Windows, use the Linux subsystem or docker compose (README).")
+    from sandbox.demo import demo
+
+    return demo()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

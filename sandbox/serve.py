@@ -1,0 +1,113 @@
+"""Runs the stand-ins over real HTTP until asked to stop. Reads its settings from the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from sandbox.entra import EntraSandbox
+from sandbox.keys import MADE_BY, kept_keys
+from sandbox.microsoft import create_app as create_microsoft
+from sandbox.ports import read_port, take
+from sandbox.servicenow.app import create_app as create_servicenow
+from sandbox.servicenow.schema import ServiceNowSandbox
+
+WHICH = ("servicenow", "microsoft")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What to serve where; `keys` carries client ids, secrets and the password everyone there has."""
+
+    folder: Path
+    host: str
+    ports: Mapping[str, int]
+    public_url: str
+    keys: Mapping[str, str]
+    show_hints: bool
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Serving:
+        """From the environment; secrets that it does not name are kept in the folder, and made there the first time."""
+        folder = Path(environment.get("SANDBOX_DIR") or "var/sandbox")
+        return cls(
+            folder=folder,
+            host=environment.get("SANDBOX_HOST") or "127.0.0.1",
+            ports={name: read_port(environment, f"SANDBOX_{name.upper()}_PORT") for name in WHICH},
+            public_url=(environment.get("PUBLIC_URL") or "http://127.0.0.1:8000").rstrip("/"),
+            keys=_keys(environment, folder),
+            show_hints=(environment.get("SANDBOX_SHOW_HINTS") or "true").lower() in ("true", "1", "yes"),
+        )
+
+    def application(self, name: str) -> Any:  # noqa: ANN401 - one of two kinds of ASGI application.
+        """The stand-in of this name."""
+        if name == "microsoft":
+            return create_microsoft(
+                EntraSandbox(
+                    tenant_id=self.keys["ENTRA_TENANT_ID"],
+                    client_id=self.keys["ENTRA_CLIENT_ID"],
+                    client_secret=self.keys["ENTRA_CLIENT_SECRET"],
+                    redirect_uris=(f"{self.public_url}/sign-in/callback",),
+                    key_file=self.folder / "entra-key.pem",
+                )
+            )
+        return create_servicenow(
+            ServiceNowSandbox(
+                client_id=self.keys["SANDBOX_SERVICENOW_CLIENT_ID"],
+                client_secret=self.keys["SANDBOX_SERVICENOW_CLIENT_SECRET"],
+                redirect_uris=(f"{self.public_url}/servicenow/callback",),
+                password=self.keys["SANDBOX_SERVICENOW_PASSWORD"],
+                file=self.folder / "servicenow.sqlite",
+                show_hints=self.show_hints,
+            )
+        )
+
+
+def _keys(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    given = {name: environment[name] for name in MADE_BY if environment.get(name)}
+    return given if len(given) == len(MADE_BY) else kept_keys(folder / "keys.json") | given
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: there are two servers in one process, and both must hear."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(names: tuple[str, ...] = WHICH) -> None:
+    """Serve these stand-ins until SIGTERM or SIGINT. Raises Trouble when a port cannot be had."""
+    serving = Serving.read(os.environ)
+    sockets = {name: take(serving.host, serving.ports[name], f"SANDBOX_{name.upper()}_PORT") for name in names}
+    asyncio.run(_serve_all([(serving.application(name), sockets[name]) for name in names]))
+
+
+async def _serve_all(pairs: list[tuple[Any, socket.socket]]) -> None:
+    servers = [
+        (
+            _Server(
+                uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
+            ),
+            bound,
+        )
+        for app, bound in pairs
+    ]
+
+    def stop(*_: object) -> None:
+        for server, _bound in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    await asyncio.gather(*(server.serve(sockets=[bound]) for server, bound in servers))

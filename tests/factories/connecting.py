@@ -1,0 +1,100 @@
+"""Connects through the pages, as a person does: the form, ServiceNow's login and consent, and the way back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+from sqlalchemy import select
+
+from app.features.accounts.models import Person
+from app.features.accounts.sessions import start_session
+from app.features.connection.models import Connection
+from app.foundation import clock
+from sandbox.faults import Fault
+from tests.factories.house import House
+from tests.factories.microsoft import MANAGER
+from tests.factories.servicenow import INTEGRATION_USER, Snow, consent
+
+
+async def begin(house: House, browser: httpx.AsyncClient, **typed: str) -> httpx.Response:
+    """Send the set-up form, with the stand-in's own values unless told otherwise."""
+    settings = house.snow.settings
+    form = {"instance": house.snow.url, "client_id": settings.client_id, "client_secret": settings.client_secret}
+    return await browser.post("/servicenow/connect", data=form | typed)
+
+
+def decide(house: House, address: str, *, user: str = INTEGRATION_USER, decision: str = "authorize") -> str:
+    """Log in at ServiceNow and press Allow (or "deny"); gives the address the browser is sent back to."""
+    with house.snow.browser() as browser:
+        return consent(browser, address, user, house.snow.settings.password, decision).headers["location"]
+
+
+async def connect_by_pages(
+    house: House, browser: httpx.AsyncClient, *, user: str = INTEGRATION_USER, **typed: str
+) -> httpx.Response:
+    """The whole way; gives the answer to the callback."""
+    answer = await begin(house, browser, **typed)
+    assert answer.status_code == 303, answer.text
+    return await browser.get(decide(house, answer.headers["location"], user=user))
+
+
+def beside(other: Snow, address: str, user: str = INTEGRATION_USER) -> str:
+    """Like `decide`, at another instance."""
+    with other.browser() as browser:
+        return consent(browser, address, user, other.settings.password).headers["location"]
+
+
+def allow(house: House, origin: str) -> None:
+    """List another origin in SERVICENOW_ALLOWED_ORIGINS."""
+    config = house.resources.config
+    allowed = (*config.servicenow_allowed_origins, origin)
+    house.resources = replace(house.resources, config=replace(config, servicenow_allowed_origins=allowed))
+    house.app.state.resources = house.resources
+
+
+def trouble(house: House, name: str, *, times: int = 1, path: str = "", method: str = "") -> None:
+    """Order a fault for the next calls that fit."""
+    house.snow.instance.orders.order(Fault(name, times=times, path=path, method=method))
+
+
+async def second_manager(house: House) -> httpx.AsyncClient:
+    """A browser of another Security Administrator."""
+    async with house.resources.database.transaction() as session:
+        person = Person(
+            tid=house.resources.config.tenant_id, oid="second", display_name="Pradeep Gupta",
+            email="pradeep@contoso.example", last_signed_in_at=clock.now(),
+        )  # fmt: skip
+        session.add(person)
+        await session.flush()
+        token, _ = await start_session(session, person, frozenset(MANAGER.wids), 12)
+    browser = house.client()
+    browser.cookies.set("session", token, domain="security-center.test")
+    return browser
+
+
+def changed(address: str, **changes: str) -> str:
+    """An address with some parameters changed; an empty value leaves one out."""
+    parts = urlsplit(address)
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()} | changes
+    return parts._replace(query=urlencode({name: value for name, value in query.items() if value})).geturl()
+
+
+async def connections(house: House) -> list[Connection]:
+    """Every row, removed ones too."""
+    async with house.resources.database.transaction() as session:
+        return list((await session.execute(select(Connection).order_by(Connection.connected_at))).scalars())
+
+
+def said(answer: httpx.Response) -> str:
+    """What a person reads of a page: without markup, blanks made one."""
+    text = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", answer.text, flags=re.S)
+    return " ".join(text.replace("&#39;", "’").replace("&amp;", "&").replace("&gt;", ">").split())
+
+
+def requests(house: House, path: str) -> list[Any]:
+    """What the stand-in received at addresses that begin like this."""
+    return [entry for entry in house.snow.instance.journal if entry.path.startswith(path)]

@@ -1,0 +1,207 @@
+"""A client with a live token: renewed once, under the row's lock, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from app.features.connection.access import (
+    NotConnected,
+    NoToken,
+    mark_attention,
+    with_client,
+)
+from app.features.connection.models import Connection
+from app.foundation import clock
+from app.foundation.clock import SetClock
+from app.foundation.database import Database, make_engine
+from app.foundation.errors import Retry
+from app.foundation.text import T
+from app.foundation.turns import Turns
+from app.foundation.vault import Vault
+from app.remote.errors import Broken, Throttled
+from app.remote.servicenow.client import ServiceNowClient
+from app.remote.servicenow.shapes import RemoteUser
+from tests.factories.connecting import connect_by_pages, connections, decide, requests, trouble
+from tests.factories.house import House
+
+
+async def whoami(client: ServiceNowClient) -> RemoteUser | None:
+    return await client.whoami()
+
+
+async def expire(house: House) -> None:
+    """The access token is over, here and there."""
+    store = house.snow.instance.store
+    for row in store.rows("oauth_credential"):
+        if row["kind"] == "access":
+            store.put("oauth_credential", row | {"expires": house.snow.instance.expires(-1)})
+    async with house.resources.database.transaction() as session:
+        await session.execute(update(Connection).values(access_expires_at=clock.now() - timedelta(seconds=1)))
+
+
+async def test_a_live_token_is_used_as_it_is(house: House) -> None:
+    await house.connect()
+    house.snow.instance.journal.clear()
+    user = await with_client(house.resources, whoami)
+    assert user is not None
+    assert user.user_name == "m365.integration"
+    assert requests(house, "/oauth_token.do") == []
+
+
+async def test_a_crowd_in_one_process_holds_one_database_connection_while_it_waits(house: House) -> None:
+    await house.connect()
+    await expire(house)
+    house.snow.instance.journal.clear()
+    small = Database(
+        make_engine(house.resources.database.engine.url.render_as_string(hide_password=False), pool_size=2)
+    )
+    resources = replace(house.resources, database=small, turns=Turns())
+    answers = await asyncio.gather(*(with_client(resources, whoami) for _ in range(40)))
+    await small.close()
+    assert all(answers)
+    assert len(requests(house, "/oauth_token.do")) == 1
+
+
+async def test_whoever_asked_may_go_away_and_the_new_token_is_stored(house: House) -> None:
+    await house.connect()
+    house.snow.instance.switches.refresh_rotates_token = True
+    await expire(house)
+    trouble(house, "slow", path="/oauth_token")
+    house.snow.instance.orders.waiting[0].seconds = 0.5
+    asked = asyncio.create_task(with_client(house.resources, whoami))
+    await asyncio.sleep(0.25)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    await asyncio.sleep(0.6)
+    assert await with_client(house.resources, whoami)
+    assert len(requests(house, "/oauth_token.do")) == 2  # The grant in connect(), and the renewal.
+
+
+@pytest.mark.parametrize("fault", ["hibernating", "hibernating_503", "bad_gateway", "ip_blocked", "dropped_before"])
+async def test_a_passing_trouble_while_renewing_keeps_the_connection_and_says_nothing_was_sent(
+    house: House, fault: str
+) -> None:
+    await house.connect()
+    await expire(house)
+    trouble(house, fault, path="/oauth_token")
+    with pytest.raises(NoToken) as caught:
+        await with_client(house.resources, whoami)
+    assert caught.value.retry.allowed
+    [connection] = await connections(house)
+    assert (connection.status, connection.token_version) == ("connected", 1)
+    assert await with_client(house.resources, whoami)  # The lock was let go, and the next attempt works.
+
+
+async def test_an_error_nobody_expected_lets_go_of_the_lock(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.connect()
+    await expire(house)
+
+    async def explode(*_: object) -> None:
+        raise LookupError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("app.remote.servicenow.oauth.ServiceNowOAuth.refresh", explode)
+        with pytest.raises(LookupError):
+            await with_client(house.resources, whoami)
+    assert await with_client(house.resources, whoami)
+
+
+async def test_a_slow_token_service_that_names_a_time_is_obeyed(house: House) -> None:
+    await house.connect()
+    await expire(house)
+    trouble(house, "rate_limited", path="/oauth_token")
+    with pytest.raises(NoToken) as caught:
+        await with_client(house.resources, whoami)
+    assert caught.value.retry.seconds is not None
+    assert caught.value.retry != Retry.LATER
+
+
+async def test_a_refused_refresh_is_believed_after_a_second_look(house: House, still_clock: SetClock) -> None:
+    await house.connect()
+    await expire(house)
+    store = house.snow.instance.store
+    for row in store.rows("oauth_credential"):
+        store.remove("oauth_credential", row["sys_id"])
+    house.snow.instance.journal.clear()
+    with pytest.raises(NotConnected) as caught:
+        await with_client(house.resources, whoami)
+    assert "no longer renews our access" in str(caught.value)
+    assert len(requests(house, "/oauth_token.do")) == 2
+    [connection] = await connections(house)
+    assert connection.status == "needs_attention"
+    with pytest.raises(NotConnected):
+        await with_client(house.resources, whoami)
+    assert len(requests(house, "/oauth_token.do")) == 2
+
+
+async def test_a_refusal_that_comes_late_does_not_spoil_a_fresh_consent(house: House) -> None:
+    connection = await house.connect()
+    assert (await connect_by_pages(house, await house.signed_in("manager"))).status_code == 303
+    await mark_attention(house.resources, connection.id, T("Old news."), token_version=connection.token_version)
+    [now] = await connections(house)
+    assert now.status == "connected"
+
+
+async def test_a_connection_that_needs_attention_is_healed_by_authorizing_again(house: House) -> None:
+    connection = await house.connect()
+    await mark_attention(house.resources, connection.id, T("Authorize again."))
+    manager = await house.signed_in("manager")
+    start = await manager.post("/servicenow/authorize")
+    assert start.headers["location"].startswith(f"{house.snow.url}/oauth_auth.do?")
+    assert (await manager.get(decide(house, start.headers["location"]))).status_code == 303
+    [now] = await connections(house)
+    assert (now.id, now.status, now.attention) == (connection.id, "connected", None)
+
+
+async def test_a_lost_vault_key_asks_for_a_new_consent(house: House) -> None:
+    await house.connect()
+    blind = replace(house.resources, vault=Vault([Vault.new_key()]))
+    with pytest.raises(NotConnected) as caught:
+        await with_client(blind, whoami)
+    assert "VAULT_KEYS has changed" in str(caught.value)
+
+
+async def test_a_short_remaining_life_is_used_up_and_not_renewed_at_every_call(house: House) -> None:
+    """An instance that is asked early hands out the same token with what is left of its time."""
+    await house.connect()
+    async with house.resources.database.transaction() as session:
+        now = clock.now()
+        await session.execute(
+            update(Connection).values(access_granted_at=now, access_expires_at=now + timedelta(seconds=100))
+        )
+    house.snow.instance.journal.clear()
+    for _ in range(5):
+        await with_client(house.resources, whoami)
+    assert requests(house, "/oauth_token.do") == []
+
+
+async def test_a_named_wait_is_written_down_and_cleared_by_the_next_success(house: House) -> None:
+    await house.connect()
+    trouble(house, "rate_limited", path="/api/now")
+    with pytest.raises(Throttled):
+        await with_client(house.resources, whoami)
+    [connection] = await connections(house)
+    assert connection.throttled_until is not None
+    await with_client(house.resources, whoami)
+    [connection] = await connections(house)
+    assert connection.throttled_until is None
+    assert connection.last_success_at is not None
+
+
+@pytest.mark.parametrize(("fault", "error"), [("bad_gateway", Broken)])
+async def test_errors_of_the_work_itself_come_through(house: House, fault: str, error: type[Exception]) -> None:
+    await house.connect()
+    trouble(house, fault, path="/api/now")
+    with pytest.raises(error):
+        await with_client(house.resources, whoami)
+
+
+async def test_without_a_connection_it_says_so(house: House) -> None:
+    with pytest.raises(NotConnected):
+        await with_client(house.resources, whoami)

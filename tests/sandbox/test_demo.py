@@ -1,0 +1,105 @@
+"""`make run`: everything as processes; a second start, a taken port, a child's death and a stop each end as they should."""
+
+from __future__ import annotations
+
+import re
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.factories.demo import Demo
+
+# A second start is ready within 5 seconds on two idle cores; the tests share them with others.
+SECOND_START_SECONDS = 15
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One folder for all tests of this module, in their order: what one leaves, the next finds."""
+    running = Demo(tmp_path_factory.mktemp("demo") / "var").launch()
+    yield running
+    if running.process.poll() is None:
+        running.stop()
+
+
+def _gone(family: dict[str, psutil.Process]) -> bool:
+    _, alive = psutil.wait_procs(list(family.values()), timeout=5)
+    return not alive
+
+
+def test_first_start_says_where_to_go_and_who_may_enter(demo: Demo) -> None:
+    demo.ready()
+    assert f"Ready: {demo.url}" in demo.said
+    for account in ("Security Administrator", "Security Operator", "Security Reader", "No role"):
+        assert account in demo.said
+    assert f"{demo.servicenow}/_sandbox/" in demo.said
+    assert demo.keys["SANDBOX_SERVICENOW_CLIENT_ID"] in demo.said
+    secrets = [value for name, value in demo.keys.items() if not name.endswith("_ID")]
+    assert not [secret for secret in secrets if secret in demo.said], "a secret was printed"
+    assert set(demo.family()) == {"server", "postgres", "servicenow", "microsoft", "web", "worker"}
+
+
+def test_ready_means_ready(demo: Demo) -> None:
+    assert httpx.get(f"{demo.url}/health/ready").json() == {"ready": True}
+
+
+def test_secrets_are_for_the_owner_alone(demo: Demo) -> None:
+    assert stat.S_IMODE((demo.folder / "keys.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((demo.folder / "sandbox").stat().st_mode) == 0o700
+
+
+def test_second_demo_with_the_same_data_is_refused(demo: Demo) -> None:
+    second = Demo(demo.folder).launch()
+    assert second.ended() == 1
+    assert re.search(r"A demo is running with the data in .* already\.", second.said)
+
+
+@pytest.mark.parametrize("name", ["PORT", "SANDBOX_SERVICENOW_PORT", "SANDBOX_MICROSOFT_PORT"])
+def test_taken_port_is_named_with_its_variable(demo: Demo, tmp_path: Path, name: str) -> None:
+    second = Demo(tmp_path / "var")
+    second.ports[name] = demo.ports[name]
+    assert second.launch().ended() == 1
+    assert f"Port {demo.ports[name]} is taken" in second.said
+    assert f"{name}=" in second.said
+    assert "Traceback" not in second.said
+
+
+def test_ports_wanted_twice_are_refused(tmp_path: Path) -> None:
+    demo = Demo(tmp_path / "var")
+    demo.ports["PORT"] = demo.ports["SANDBOX_MICROSOFT_PORT"]
+    assert demo.launch().ended() == 1
+    assert "Each needs a port of its own" in demo.said
+
+
+def test_ctrl_c_stops_everything_and_the_next_start_is_quick(demo: Demo) -> None:
+    family, keys = demo.family(), demo.keys
+    assert demo.stop(signal.SIGINT) == 0
+    assert _gone(family)
+    assert "Traceback" not in demo.said
+    assert demo.launch().ready() < SECOND_START_SECONDS
+    assert demo.keys == keys
+    assert "First start" not in demo.said
+
+
+def test_child_that_dies_is_named_and_the_rest_stops(demo: Demo) -> None:
+    family = demo.family()
+    family["worker"].kill()
+    assert demo.ended() == 1
+    assert "worker was ended by signal SIGKILL" in demo.said
+    assert "worker.log" in demo.said
+    assert _gone(family)
+
+
+def test_after_a_hard_end_nothing_is_left_running_and_the_next_start_works(demo: Demo) -> None:
+    demo.launch().ready()
+    family = demo.family()
+    demo.process.kill()
+    demo.process.wait()
+    assert _gone(family), "children outlived the demo"
+    demo.launch().ready()
+    assert demo.stop() == 0

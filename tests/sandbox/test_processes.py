@@ -1,0 +1,112 @@
+"""Children start, are watched, and stop floor by floor; one that dies is named with its last words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.processes import ChildEnded, Processes
+
+# Says a line, and waits to be stopped; then notes that it was, and by its place in the file when.
+CHILD = """
+import pathlib, signal, sys, time
+def stop(*_):
+    with open("order", "a") as file:
+        file.write(sys.argv[1] + "\\n")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+print("hello from", sys.argv[1], flush=True)
+while True:
+    time.sleep(60)
+"""
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("no", flush=True)
+while True:
+    time.sleep(60)
+"""
+FAILING = 'import sys; print("the reason", file=sys.stderr); sys.exit(3)'
+
+
+@pytest.fixture
+def modules(tmp_path: Path) -> Path:
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    for name, code in (("child", CHILD), ("stubborn", STUBBORN), ("failing", FAILING)):
+        (folder / f"{name}.py").write_text(code)
+    return folder
+
+
+@pytest.fixture
+async def processes(tmp_path: Path, modules: Path) -> AsyncIterator[Processes]:
+    running = Processes(tmp_path / "logs", tmp_path, {**os.environ, "PYTHONPATH": str(modules)})
+    yield running
+    for child in running.children:
+        child.kill()
+        await child.process.wait()
+
+
+async def test_children_stop_from_the_highest_floor_down(processes: Processes, tmp_path: Path) -> None:
+    for name, floor in (("database", 0), ("product", 2), ("stranger", 1)):
+        child = await processes.start(name, "child", name, floor=floor, answers=True)
+        assert await processes.answer(child) == f"hello from {name}"
+    await processes.stop()
+    assert (tmp_path / "order").read_text().split() == ["product", "stranger", "database"]
+    assert processes.children == []
+
+
+async def test_a_child_that_dies_is_named_with_its_last_words(processes: Processes) -> None:
+    healthy = await processes.start("healthy", "child", "healthy", floor=0)
+    with pytest.raises(ChildEnded, match=r"(?s)worker ended with status 3.*worker\.log.*the reason"):
+        await processes.watch(healthy, await processes.start("worker", "failing", floor=1))
+
+
+async def test_a_killed_child_is_named_with_the_signal(processes: Processes) -> None:
+    child = await processes.start("web", "child", "web", floor=0, answers=True)
+    await processes.answer(child)
+    child.kill()
+    with pytest.raises(ChildEnded, match="web was ended by signal SIGKILL"):
+        await processes.watch(child)
+
+
+async def test_a_failing_errand_is_an_error(processes: Processes) -> None:
+    with pytest.raises(ChildEnded, match="migrate ended with status 3"):
+        await processes.run("migrate", "failing", floor=0)
+
+
+async def test_a_child_that_says_nothing_is_an_error(processes: Processes) -> None:
+    child = await processes.start("postgres", "failing", floor=0, answers=True)
+    with pytest.raises(ChildEnded, match="postgres ended"):
+        await processes.answer(child)
+
+
+async def test_a_stubborn_child_is_ended_at_last(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.processes.PATIENCE_SECONDS", 0.1)
+    child = await processes.start("web", "stubborn", floor=1, answers=True)
+    await processes.answer(child)
+    await processes.stop()
+    assert child.process.returncode == -9
+
+
+async def test_in_a_hurry_all_but_the_lowest_floor_end_at_once(processes: Processes) -> None:
+    database = await processes.start("database", "child", "database", floor=0, answers=True)
+    web = await processes.start("web", "stubborn", floor=1, answers=True)
+    for child in (database, web):
+        await processes.answer(child)
+    stopping = asyncio.create_task(processes.stop())
+    await asyncio.sleep(0)
+    processes.hurry()
+    await stopping
+    assert (database.process.returncode, web.process.returncode) == (0, -9)
+
+
+async def test_the_log_of_the_run_before_is_kept(processes: Processes) -> None:
+    for _ in range(2):
+        with pytest.raises(ChildEnded):
+            await processes.run("migrate", "failing", floor=0)
+    assert sorted(file.name for file in processes.logs.iterdir()) == ["migrate.log", "migrate.log.old"]
