@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.features.accounts.models import Person
-from app.features.accounts.sessions import start_session
+from app.features.accounts.permissions import Viewer
+from app.features.accounts.sessions import find_viewer, start_session
 from app.features.connection.models import Connection
 from app.foundation import clock
 from sandbox.faults import Fault
@@ -54,11 +56,24 @@ def allow(house: House, origin: str) -> None:
     allowed = (*config.servicenow_allowed_origins, origin)
     house.resources = replace(house.resources, config=replace(config, servicenow_allowed_origins=allowed))
     house.app.state.resources = house.resources
+    assert house.resources.servicenow.guard is not None
+    house.resources.servicenow.guard.allow(origin)
 
 
 def trouble(house: House, name: str, *, times: int = 1, path: str = "", method: str = "") -> None:
     """Order a fault for the next calls that fit."""
     house.snow.instance.orders.order(Fault(name, times=times, path=path, method=method))
+
+
+async def expire(house: House, *, here: bool = True) -> None:
+    """The access token is over at ServiceNow, and, unless told otherwise, we know it."""
+    store = house.snow.instance.store
+    for row in list(store.rows("oauth_credential")):
+        if row["kind"] == "access":
+            store.put("oauth_credential", row | {"expires": house.snow.instance.expires(-1)})
+    if here:
+        async with house.resources.database.transaction() as session:
+            await session.execute(update(Connection).values(access_expires_at=clock.now() - timedelta(seconds=1)))
 
 
 async def second_manager(house: House) -> httpx.AsyncClient:
@@ -98,3 +113,11 @@ def said(answer: httpx.Response) -> str:
 def requests(house: House, path: str) -> list[Any]:
     """What the stand-in received at addresses that begin like this."""
     return [entry for entry in house.snow.instance.journal if entry.path.startswith(path)]
+
+
+async def viewer_of(house: House, browser: httpx.AsyncClient) -> Viewer:
+    """The person of a signed-in browser, for verbs that are called without a page."""
+    async with house.resources.database.transaction() as session:
+        viewer = await find_viewer(session, house.resources.config, browser.cookies["session"])
+    assert viewer is not None
+    return viewer
