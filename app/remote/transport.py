@@ -5,20 +5,24 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections import deque
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import httpx
 
-from app.foundation.logs import get_logger
+from app.foundation import clock
+from app.foundation.logs import current_correlation_id, get_logger
 from app.foundation.text import T, Text
 from app.remote.errors import Ambiguous, Garbled, RemoteError, Unreachable
 from app.remote.guard import Guard, GuardedNetwork
-from app.remote.messages import Answer, Request
+from app.remote.messages import Answer, CallNote, Request
 
 log = get_logger(__name__)
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
+RECENT_CALLS = 500
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 USER_AGENT = "security-center/0.1"
 
@@ -72,6 +76,8 @@ class Transport:
         """`guard` judges every address before it is called; calls through a proxy are the proxy's to judge."""
         self.name = name
         self.guard = guard
+        # Waits here to be written down by whoever keeps a log of calls; the oldest are forgotten.
+        self.recent: deque[CallNote] = deque(maxlen=RECENT_CALLS)
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(answer_seconds, connect=connect_seconds),
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
@@ -95,16 +101,36 @@ class Transport:
 
     async def send(self, request: Request) -> Answer:
         """The answer, whatever its status. Raises Unreachable, Ambiguous or Garbled (too large)."""
-        started = time.monotonic()
-        parts = urlsplit(request.url)
-        facts = {"to": self.name, "method": request.method, "host": parts.netloc, "path": parts.path}
+        started, at = time.monotonic(), clock.now()
         try:
             answer = await self._exchange(request)
         except RemoteError as error:
-            log.warning("call failed", **facts, outcome=type(error).__name__, ms=_milliseconds(started))
+            self._note(request, at, started, outcome=type(error).__name__)
             raise
-        log.info("call answered", **facts, status=answer.status, ms=_milliseconds(started))
+        self._note(request, at, started, answer)
         return answer
+
+    def _note(
+        self, request: Request, at: datetime, started: float, answer: Answer | None = None, *, outcome: str = "answered"
+    ) -> None:
+        parts = urlsplit(request.url)
+        note = CallNote(
+            at=at,
+            method=request.method,
+            host=parts.netloc,
+            path=parts.path,
+            status=answer.status if answer else 0,
+            outcome=outcome,
+            milliseconds=round((time.monotonic() - started) * 1000),
+            transaction_id=answer.header("x-transaction-id")[:64] if answer else "",
+            correlation_id=current_correlation_id(),
+        )
+        self.recent.append(note)
+        facts = {"to": self.name, "method": note.method, "host": note.host, "path": note.path, "ms": note.milliseconds}
+        if answer is None:
+            log.warning("call failed", **facts, outcome=outcome)
+        else:
+            log.info("call answered", **facts, status=note.status, transaction=note.transaction_id)
 
     async def _exchange(self, request: Request) -> Answer:
         try:
@@ -141,10 +167,6 @@ async def _bounded(response: httpx.Response) -> bytes:
             raise Garbled(T("The answer is larger than we accept."))
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-def _milliseconds(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
 
 
 def _unreachable(url: str, error: BaseException) -> Unreachable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,10 +17,16 @@ from app.features.accounts.permissions import Viewer
 from app.features.accounts.sessions import find_viewer, start_session
 from app.features.connection.models import Connection
 from app.foundation import clock
+from app.foundation.vault import Vault
+from app.remote.messages import Answer, Request
+from app.remote.servicenow.oauth import ServiceNowOAuth
+from app.remote.transport import Transport
 from sandbox.faults import Fault
 from tests.factories.house import House
 from tests.factories.microsoft import MANAGER
 from tests.factories.servicenow import INTEGRATION_USER, Snow, consent
+
+JSON = {"content-type": "application/json"}
 
 
 async def begin(house: House, browser: httpx.AsyncClient, **typed: str) -> httpx.Response:
@@ -112,6 +119,7 @@ def said(answer: httpx.Response) -> str:
 
 def requests(house: House, path: str) -> list[Any]:
     """What the stand-in received at addresses that begin like this."""
+    time.sleep(0.03)  # It writes its journal right after it has answered, in a thread of its own.
     return [entry for entry in house.snow.instance.journal if entry.path.startswith(path)]
 
 
@@ -121,3 +129,35 @@ async def viewer_of(house: House, browser: httpx.AsyncClient) -> Viewer:
         viewer = await find_viewer(session, house.resources.config, browser.cookies["session"])
     assert viewer is not None
     return viewer
+
+
+def with_known_key(house: House) -> str:
+    """A key that other processes can be given."""
+    key = Vault.new_key()
+    house.resources = replace(house.resources, vault=Vault([key]))
+    house.app.state.resources = house.resources
+    return key
+
+
+def database_url(house: House) -> str:
+    return house.resources.database.engine.url.render_as_string(hide_password=False)
+
+
+def oauth(answer: Answer | None = None) -> tuple[ServiceNowOAuth, list[Request]]:
+    """An OAuth client whose requests are kept and get this answer."""
+    sent: list[Request] = []
+    good = Answer(200, JSON, b'{"access_token": "a", "refresh_token": "r", "expires_in": 1799}')
+
+    class Wire(Transport):
+        def __init__(self) -> None:
+            """Opens nothing."""
+
+        async def send(self, request: Request) -> Answer:
+            sent.append(request)
+            return answer or good
+
+    client = ServiceNowOAuth(
+        Wire(), "https://vanity.contoso.example:8443", client_id="id", client_secret="secret",
+        redirect_uri="https://us.example/servicenow/callback",
+    )  # fmt: skip
+    return client, sent

@@ -13,6 +13,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from app.features.accounts.audit import record
+from app.features.connection.call_log import keep_calls
 from app.features.connection.models import Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
@@ -90,6 +91,15 @@ async def with_client(
     refused: the connection then needs attention), NoToken when renewing failed for a passing reason and nothing was
     sent, and whatever `work` raises.
     """
+    try:
+        return await _answer(resources, work, connection_id)
+    finally:
+        await keep_calls(resources)
+
+
+async def _answer(
+    resources: Resources, work: Callable[[ServiceNowClient], Awaitable[Answer]], connection_id: UUID | None
+) -> Answer:
     live = await _live_token(resources, connection_id, stale_version=None)
     try:
         answer = await _tried(resources, live, work)

@@ -18,6 +18,7 @@ from app.features.connection.access import (
     redirect_uri,
     store_tokens,
 )
+from app.features.connection.call_log import keep_calls
 from app.features.connection.disconnect import EndedSecrets, end_tokens, forget
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.foundation import clock
@@ -137,9 +138,6 @@ async def _begin(
     state, verifier, browser_secret = new_state(), new_verifier(), browser_secret or new_token()
     now, vault = clock.now(), resources.vault
     async with resources.database.transaction() as session:
-        await session.execute(
-            delete(AuthorizationAttempt).where(AuthorizationAttempt.expires_at < now - timedelta(hours=KEPT_HOURS))
-        )
         active = await active_connection(session)
         session.add(
             AuthorizationAttempt(
@@ -167,6 +165,12 @@ def _oauth(resources: Resources, origin: str, client_id: str, client_secret: str
         resources.servicenow, origin, client_id=client_id, client_secret=client_secret,
         redirect_uri=redirect_uri(resources),
     )  # fmt: skip
+
+
+async def forget_old_attempts(session: Session) -> None:
+    """Delete those that nobody will come back with."""
+    long_ago = clock.now() - timedelta(hours=KEPT_HOURS)
+    await session.execute(delete(AuthorizationAttempt).where(AuthorizationAttempt.expires_at < long_ago))
 
 
 async def begun_with(session: Session, viewer: Viewer, state: str) -> Begun | None:
@@ -203,8 +207,11 @@ async def finish_connect(
     except CannotOpen as problem:
         raise AuthorizationOver from problem
     oauth = _oauth(resources, attempt.origin, attempt.client_id, client_secret)
-    tokens = await oauth.exchange(code=code, code_verifier=verifier)
-    user, release = await _read_back(resources, attempt.origin, tokens)
+    try:
+        tokens = await oauth.exchange(code=code, code_verifier=verifier)
+        user, release = await _read_back(resources, attempt.origin, tokens)
+    finally:
+        await keep_calls(resources)
     try:
         await _make_room(resources, viewer, attempt)
         connection = await _keep(resources, viewer, attempt, client_secret, tokens, user, release)

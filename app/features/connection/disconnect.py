@@ -14,6 +14,7 @@ from app.features.connection.access import (
     active_connection,
     redirect_uri,
 )
+from app.features.connection.call_log import keep_calls
 from app.features.connection.models import Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
@@ -103,6 +104,8 @@ async def end_tokens(resources: Resources, ended: EndedSecrets) -> bool:
     except RemoteError as error:
         log.warning("tokens were not revoked", origin=ended.origin, why=str(error))
         return False
+    finally:
+        await keep_calls(resources)
 
 
 async def _is_refused(resources: Resources, ended: EndedSecrets) -> bool:

@@ -5,82 +5,40 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
-from sqlalchemy import select
 
-from app.features.connection.access import ACCESS_TOKEN, REFRESH_TOKEN, NotConnected, mark_attention, with_client
-from app.features.connection.models import Connection
+from app.features.connection.access import REFRESH_TOKEN, NotConnected, with_client
 from app.foundation.clock import SetClock
-from app.foundation.text import T
-from app.foundation.vault import Vault
-from app.main import PAGES
 from app.remote.errors import Missing, RemoteError, SignedOut, Throttled
-from app.remote.messages import Answer, Request
+from app.remote.messages import Answer
 from app.remote.servicenow.client import ServiceNowClient
-from app.remote.servicenow.oauth import LONGEST_ACCESS_SECONDS, USUAL_ACCESS_SECONDS, ServiceNowOAuth
+from app.remote.servicenow.oauth import LONGEST_ACCESS_SECONDS, USUAL_ACCESS_SECONDS
 from app.remote.servicenow.shapes import RemoteUser
-from app.remote.transport import Transport
-from app.settings import Settings
 from tests.factories.connecting import (
-    begin,
-    changed,
-    connect_by_pages,
+    JSON,
     connections,
-    decide,
+    database_url,
     expire,
+    oauth,
     requests,
-    second_manager,
     trouble,
+    with_known_key,
 )
 from tests.factories.house import House
-from tests.factories.servers import serve
 from tests.features.connection.callers import open_resources
 
 ROOT = Path(__file__).resolve().parents[3]
-JSON = {"content-type": "application/json"}
 
 
 async def whoami(client: ServiceNowClient) -> RemoteUser | None:
     return await client.whoami()
-
-
-def with_known_key(house: House) -> str:
-    """A key that other processes can be given."""
-    key = Vault.new_key()
-    house.resources = replace(house.resources, vault=Vault([key]))
-    house.app.state.resources = house.resources
-    return key
-
-
-def database_url(house: House) -> str:
-    return house.resources.database.engine.url.render_as_string(hide_password=False)
-
-
-def oauth(answer: Answer | None = None) -> tuple[ServiceNowOAuth, list[Request]]:
-    """An OAuth client whose requests are kept and get this answer."""
-    sent: list[Request] = []
-
-    class Wire(Transport):
-        async def send(self, request: Request) -> Answer:
-            sent.append(request)
-            return answer or Answer(200, JSON, b'{"access_token": "a", "refresh_token": "r", "expires_in": 1799}')
-
-    client = ServiceNowOAuth(
-        Wire("wire"), "https://vanity.contoso.example:8443", client_id="id", client_secret="secret",
-        redirect_uri="https://us.example/servicenow/callback",
-    )  # fmt: skip
-    return client, sent
 
 
 async def test_01_fifty_calls_of_three_processes_with_an_expired_token_and_rotation_ask_once(house: House) -> None:
@@ -282,74 +240,6 @@ async def test_11_a_token_that_dies_while_a_rate_limit_is_waited_for_is_renewed(
     assert [entry.status for entry in requests(house, "/api/now")] == [200]  # Not tried with the dead one.
 
 
-async def test_12_a_state_works_once_in_its_time_and_for_its_own_person(house: House, still_clock: SetClock) -> None:
-    manager, other = await house.signed_in("manager"), await second_manager(house)
-    start = await begin(house, manager)
-    back = decide(house, start.headers["location"])
-    foreign = await other.get(back)
-    used = [await manager.get(back)]
-    manager.cookies.update(start.cookies)
-    used.append(await manager.get(back))
-    late = await begin(house, manager)
-    late_back = decide(house, late.headers["location"])
-    still_clock.move(3601)
-    expired = await manager.get(late_back)
-    made_up = await manager.get(changed(late_back, state="0" * 48))
-    assert [foreign.status_code, *(answer.status_code for answer in used)] == [400, 303, 400]
-    assert [expired.status_code, made_up.status_code] == [400, 400]
-    assert len(requests(house, "/oauth_token.do")) == 1
-
-
-async def test_13_being_connected_does_not_stand_in_the_way_of_connecting_again(house: House) -> None:
-    connection = await house.connect()
-    manager = await house.signed_in("manager")
-    assert (await connect_by_pages(house, manager)).status_code == 303
-    await mark_attention(house.resources, connection.id, T("Expired."))
-    assert (await connect_by_pages(house, manager)).status_code == 303
-    [now] = await connections(house)
-    assert (now.id, now.status) == (connection.id, "connected")
-
-
-async def test_14_the_port_stays_in_every_address() -> None:
-    client, sent = oauth()
-    await client.exchange(code="c", code_verifier="v")
-    await client.refresh("r")
-    address = client.authorize_url(state="s", code_challenge="c")
-    await client.revoke("r")
-    assert {urlsplit(request.url).netloc for request in sent} == {"vanity.contoso.example:8443"}
-    assert urlsplit(address).netloc == "vanity.contoso.example:8443"
-
-
-async def test_15_a_token_request_holds_exactly_what_it_must_and_nothing_in_its_address() -> None:
-    received: list[tuple[str, str, str, dict[str, list[str]]]] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        body = (await receive()).get("body", b"").decode()
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        query = scope["query_string"].decode()
-        received.append((scope["method"], query, headers.get("content-type", ""), parse_qs(body)))
-        assert "authorization" not in headers
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-        await send({"type": "http.response.body", "body": b'{"access_token": "a"}'})
-
-    with serve(app) as url:
-        transport = Transport("servicenow")
-        client = ServiceNowOAuth(transport, url, client_id="id", client_secret="secret", redirect_uri="https://us/cb")
-        await client.exchange(code="c", code_verifier="v")
-        await client.refresh("r")
-        await transport.close()
-    credentials = {"client_id": ["id"], "client_secret": ["secret"]}
-    form = "application/x-www-form-urlencoded"
-    code = {
-        "grant_type": ["authorization_code"],
-        "code": ["c"],
-        "code_verifier": ["v"],
-        "redirect_uri": ["https://us/cb"],
-    }
-    again = {"grant_type": ["refresh_token"], "refresh_token": ["r"]}
-    assert received == [("POST", "", form, credentials | code), ("POST", "", form, credentials | again)]
-
-
 async def test_16_a_hundred_calls_cost_no_token_request(house: House) -> None:
     await house.connect()
     house.snow.instance.journal.clear()
@@ -357,69 +247,3 @@ async def test_16_a_hundred_calls_cost_no_token_request(house: House) -> None:
         await asyncio.gather(*(with_client(house.resources, whoami) for _ in range(10)))
     assert len(requests(house, "/api/now")) == 100
     assert requests(house, "/oauth_token.do") == []
-
-
-async def test_17_the_password_grant_is_never_asked_for(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager)
-    await expire(house)
-    await with_client(house.resources, whoami)
-    await manager.post("/servicenow/remove")
-    asked = [parse_qs(entry.body)["grant_type"][0] for entry in requests(house, "/oauth_token.do")]
-    assert asked == ["authorization_code", "refresh_token"]
-
-
-async def test_18_session_cookies_are_never_sent_back(house: House) -> None:
-    manager = await house.signed_in("manager")
-    assert house.snow.instance.switches.session_cookies
-    await connect_by_pages(house, manager)
-    house.snow.instance.journal.clear()
-    for _ in range(3):
-        await with_client(house.resources, whoami)
-    await expire(house)
-    await with_client(house.resources, whoami)
-    await manager.post("/servicenow/remove")
-    assert len(requests(house, "/")) >= 6
-    assert not [entry for entry in requests(house, "/") if entry.had_cookies]
-
-
-async def test_19_no_answer_of_ours_holds_a_secret(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager)
-    async with house.resources.database.transaction() as session:
-        connection = (await session.execute(select(Connection))).scalar_one()
-    vault = house.resources.vault
-    assert connection.access_token is not None
-    assert connection.refresh_token is not None
-    secrets = [
-        house.snow.settings.client_secret,
-        vault.open(ACCESS_TOKEN, connection.access_token),
-        vault.open(REFRESH_TOKEN, connection.refresh_token),
-        connection.access_token.token,
-        connection.refresh_token.token,
-    ]
-    seen = 0
-    for route in [route for page in PAGES for route in page.router.routes]:
-        address = getattr(route, "path", "")
-        if "GET" not in (getattr(route, "methods", None) or ()) or re.search(r"[{]", address):
-            continue
-        answer = await manager.get(address)
-        assert answer.status_code != 500, address
-        whole = answer.text + str(answer.headers)
-        assert not [secret for secret in secrets if secret in whole], address
-        seen += 1
-    assert seen >= 10
-
-
-def test_20_without_a_key_the_product_refuses_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ENTRA_TENANT_ID", "ENTRA_CLIENT_ID", "ENTRA_CLIENT_SECRET"):
-        monkeypatch.setenv(name, "x")
-    for value in ("", " , "):
-        monkeypatch.setenv("VAULT_KEYS", value)
-        with pytest.raises(ValidationError, match="VAULT_KEYS"):
-            Settings(_env_file=None)
-    monkeypatch.delenv("VAULT_KEYS")
-    with pytest.raises(ValidationError):
-        Settings(_env_file=None)
-    with pytest.raises(ValueError, match="at least one key"):
-        Vault([])

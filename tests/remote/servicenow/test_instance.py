@@ -63,7 +63,7 @@ def test_73_what_a_person_means_becomes_one_form(typed: str) -> None:
         ("contoso:99999", "not an instance name"),
         ("contoso:port", "not an instance name"),
         ("admin@contoso.service-now.com", "user name or password"),
-        ("https://admin:secret@contoso.service-now.com", "user name or password"),
+        ("https://admin:change-me@contoso.service-now.com", "user name or password"),
         ("https://evil.example\\@contoso.service-now.com", "user name or password"),
         ("https://contoso.service-now.com@evil.example", "user name or password"),
         ("127.0.0.1", "IP address"),
