@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from app.embedded_postgres import database_address
+from app.features import models as _every_table  # noqa: F401 - rooms refer to tables of rooms they never import.
 from app.features.connection.jobs import tasks as connection_tasks
 from app.features.provisioning.jobs import tasks as provisioning_tasks
 from app.features.secure_score.jobs import tasks as secure_score_tasks
