@@ -69,7 +69,7 @@ async def home(request: Request, viewer: Viewer, session: Db, resources: Res) ->
     return render(request, "home/page.html", page)
 
 
-@router.get("/home/cards/{kind}")
+@router.get("/cards/{kind}")
 async def card(request: Request, viewer: Viewer, session: Db, kind: str) -> Response:
     """One card again; 304 when nothing on it has changed."""
     if kind not in {known.value for known in Kind}:
