@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+import app.features.models  # noqa: F401 - every table must be known wherever one row refers to another room's.
 from app.embedded_postgres import database_address
 from app.features import models as _every_table  # noqa: F401 - rooms refer to tables of rooms they never import.
 from app.features.connection.jobs import tasks as connection_tasks
