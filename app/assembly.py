@@ -10,7 +10,6 @@ from typing import Any
 
 import app.features.models  # noqa: F401 - every table must be known wherever one row refers to another room's.
 from app.embedded_postgres import database_address
-from app.features import models as _every_table  # noqa: F401 - rooms refer to tables of rooms they never import.
 from app.features.connection.jobs import tasks as connection_tasks
 from app.features.provisioning.jobs import tasks as provisioning_tasks
 from app.features.secure_score.jobs import tasks as secure_score_tasks
