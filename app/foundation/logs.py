@@ -108,3 +108,8 @@ def bind_correlation_id(correlation_id: str) -> None:
     """Every line from here on, in this request or job, carries this id."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+
+
+def current_correlation_id() -> str:
+    """The id that lines carry at this moment, or an empty text."""
+    return str(structlog.contextvars.get_contextvars().get("correlation_id", ""))

@@ -19,8 +19,12 @@ class RemoteError(AppError):
 
 
 class Unreachable(RemoteError):
-    """Failed before anything was sent: surely not received."""
+    """Failed before anything was sent: surely not received.
 
+    `why` tells the causes apart, for diagnosis: name, address, tls, proxy, refused, slow or other.
+    """
+
+    why = "other"
     is_over = True
     concerns_all = True
     default = T("The other system could not be reached. Nothing was sent; we will try again.")
