@@ -14,7 +14,9 @@ from app.features.connection.models import Connection
 from app.features.tickets.browse_tickets import TicketLine, line_of
 from app.features.tickets.freshness import Freshness, freshness_of
 from app.features.tickets.history import EventLine, events_of
+from app.features.tickets.journal import Entry
 from app.features.tickets.models import Ticket, TicketAction
+from app.features.tickets.notes import NoteLine, journal_lines, notes_of
 from app.features.tickets.state_names import load_names
 from app.features.tickets.ticket import TABLES, Delivery, Kind, priority_name
 from app.foundation.database import Session
@@ -53,6 +55,9 @@ class TicketDetails:
     earlier: TicketLine | None
     later: list[TicketLine]
     events: Sequence[EventLine]
+    notes: list[NoteLine]
+    journal: list[Entry]
+    journal_read_at: datetime | None
     fresh: Freshness
 
 
@@ -101,6 +106,9 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         earlier=line_of(earlier, names) if earlier else None,
         later=[line_of(following, names) for following in later],
         events=await events_of(session, ticket_id),
+        notes=await notes_of(session, ticket_id),
+        journal=journal_lines(ticket.journal),
+        journal_read_at=ticket.journal_read_at,
         fresh=await freshness_of(session, ticket.kind),
     )
 

@@ -212,4 +212,5 @@ def _make(wish: Wish, sender: Sender, connection_id: UUID, follows: Ticket | Non
         remote_priority="",
         assigned_to="",
         differences=[],
+        journal=[],
     )

@@ -125,16 +125,18 @@ class BatchPage:
 
 
 Actions = Annotated[list[str], Query(alias="action", default_factory=list, max_length=MOST_AT_ONCE)]
+# "one" ticket for all of the actions; anything else: one for "each".
+As = Annotated[str, Query(alias="as")]
 
 
 @router.get("/new")
 async def share_form(
-    request: Request, _viewer: Sharer, session: Db, resources: Res, wanted: Actions, kind: str = "", how: str = ""
+    request: Request, _viewer: Sharer, session: Db, resources: Res, wanted: Actions, as_what: As = "", kind: str = ""
 ) -> Response:
     """The form, prefilled from the action; from several actions, the form for several."""
     actions, missing = await _find(session, resources, wanted)
     today, key = clock.now().date(), {"form_key": str(uuid4())}
-    if len(wanted) > 1 and how != "all":
+    if len(wanted) > 1 and as_what != "one":
         typed = {"kind": kind or Kind.CHANGE.value, **key}
         page = await _bulk_page(session, actions, typed, missing=missing)
         return render(request, "tickets/bulk.html", page)
@@ -189,7 +191,7 @@ async def send_many(request: Request, viewer: Sharer, session: Db, resources: Re
     ticked = [value for value in form.getlist("action") if isinstance(value, str)]
     typed = {name: value.strip() for name, value in form.items() if isinstance(value, str)}
     if typed.get("how") == "all" and 0 < len(ticked) <= MOST_IN_ONE:
-        pairs = [("how", "all"), ("kind", typed.get("kind", "")), *(("action", value) for value in ticked)]
+        pairs = [("as", "one"), ("kind", typed.get("kind", "")), *(("action", value) for value in ticked)]
         return RedirectResponse(f"/tickets/new?{urlencode(pairs)}", 303)
     actions, _ = await _find(session, resources, shown)
     chosen = [action for action in actions if action.control_id in set(ticked)]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel
 
+from app.features.accounts import permissions
 from app.features.tickets import mend
 from app.features.tickets.browse_tickets import Filters, TicketList, list_tickets
 from app.features.tickets.details import TicketDetails, ticket_details
+from app.features.tickets.jobs import bring_note, fetch_notes
+from app.features.tickets.notes import add_note, ask_for_notes, retry_note
 from app.features.tickets.ticket import DELIVERY_NAMES, GROUP_NAMES, KIND_NAMES, Delivery, Kind, Source
 from app.foundation.errors import InvalidInput
 from app.foundation.text import T, Text
@@ -51,6 +55,13 @@ class ListPage:
         return f"/tickets?{urlencode({**_as_query(self.filters), 'page': page})}"
 
 
+class NoteForm(BaseModel):
+    """A work note; its id comes with the form."""
+
+    note: str
+    note_id: UUID
+
+
 @dataclass(frozen=True)
 class TicketPage:
     """One ticket. `refresh` is in how many seconds the page asks again, while something is under way."""
@@ -59,6 +70,9 @@ class TicketPage:
     kind_name: Text
     may_share: bool
     refresh: int
+    note_id: UUID
+    note: str = ""
+    note_error: Text | str = ""
 
 
 @dataclass(frozen=True)
@@ -102,12 +116,36 @@ async def ticket_list(
 
 
 @router.get("/tickets/{ticket_id}")
-async def one_ticket(request: Request, viewer: Viewer, session: Db, ticket_id: UUID) -> Response:
+async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """What was asked, how it went, and what ServiceNow made of it."""
-    ticket = await ticket_details(session, ticket_id)
-    refresh = 3 if ticket.line.delivery == "queued" else 15
+    await ask_for_notes(session, resources.queue, fetch_notes, ticket_id)
     template = "tickets/_ticket.html" if request.headers.get("hx-request") else "tickets/ticket.html"
-    return render(request, template, TicketPage(ticket, KIND_NAMES[Kind(ticket.line.kind)], viewer.may_share, refresh))
+    return render(request, template, await _ticket_page(session, viewer, ticket_id))
+
+
+@router.post("/tickets/{ticket_id}/notes")
+async def write_note(request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
+    """Add a work note."""
+    typed = await read_form(request)
+    parsed = parse(typed, NoteForm)
+    errors = parsed.errors
+    if parsed.values is not None:
+        note_id, text, sender = parsed.values.note_id, parsed.values.note, sender_of(viewer)
+        try:
+            await add_note(session, resources.queue, bring_note, ticket_id, note_id=note_id, text=text, sender=sender)
+            return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
+        except InvalidInput as error:
+            errors = error.fields
+    page = await _ticket_page(session, viewer, ticket_id)
+    page = replace(page, note=typed.get("note", ""), note_error=errors.get("note", InvalidInput.default))
+    return render(request, "tickets/ticket.html", page, status=422)
+
+
+@router.post("/tickets/{ticket_id}/notes/{note_id}/retry")
+async def send_note_again(_viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, note_id: UUID) -> Response:
+    """Send a held note again."""
+    await retry_note(session, resources.queue, bring_note, ticket_id, note_id)
+    return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
 
 
 @router.post("/tickets/retry-held")
@@ -170,6 +208,13 @@ async def give_up(viewer: Sharer, session: Db, ticket_id: UUID) -> Response:
     """Keep a held ticket and never send it."""
     await mend.give_up(session, ticket_id, by=viewer.display_name)
     return RedirectResponse(f"/tickets/{ticket_id}", 303)
+
+
+async def _ticket_page(session: Db, viewer: permissions.Viewer, ticket_id: UUID) -> TicketPage:
+    ticket = await ticket_details(session, ticket_id)
+    under_way = ticket.line.delivery == "queued" or any(note.delivery == "queued" for note in ticket.notes)
+    kind_name = KIND_NAMES[Kind(ticket.line.kind)]
+    return TicketPage(ticket, kind_name, viewer.may_share, 3 if under_way else 15, uuid4())
 
 
 def _choices(names: Mapping[Kind, Text] | Mapping[Delivery, Text]) -> list[tuple[str, Text]]:
