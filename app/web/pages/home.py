@@ -13,6 +13,7 @@ from app.features.secure_score.score_summary import ScoreCard, score_card
 from app.features.tickets.cards import TicketCard, ticket_card
 from app.features.tickets.freshness import note_look
 from app.features.tickets.jobs import refresh
+from app.features.tickets.results import Results, ticket_results
 from app.features.tickets.ticket import Kind
 from app.foundation.errors import NotFound
 from app.foundation.text import T, Text
@@ -21,6 +22,7 @@ from app.web.templating import render, render_text
 
 router = APIRouter()
 
+RESULTS_SHOWN = 6
 TITLES: dict[Kind, Text] = {
     Kind.CHANGE: T("ServiceNow change management"),
     Kind.INCIDENT: T("ServiceNow incident management"),
@@ -38,6 +40,15 @@ class CardPart:
 
 
 @dataclass(frozen=True)
+class ResultsPart:
+    """What finished work brought; `shown` is how many lines the card has room for."""
+
+    results: Results
+    shown: int
+    may_share: bool
+
+
+@dataclass(frozen=True)
 class HomePage:
     """`attention` is what a person must do for the connection, None while it is well."""
 
@@ -46,6 +57,7 @@ class HomePage:
     needs_attention: bool
     instance: str
     cards: list[CardPart]
+    results: ResultsPart | None
     may_manage: bool
     may_share: bool
 
@@ -60,16 +72,26 @@ async def home(request: Request, viewer: Viewer, session: Db, resources: Res) ->
         for kind, title in TITLES.items()
         if connection is not None
     ]
+    tenant_id = resources.config.shown_tenant_id
+    results = await ticket_results(session, tenant_id)
     page = HomePage(
-        score=await score_card(session, resources.config.shown_tenant_id),
+        score=await score_card(session, tenant_id),
         is_connected=connection is not None,
         needs_attention=connection is not None and connection.status == "needs_attention",
         instance=connection.instance_name if connection else "",
         cards=cards,
+        results=ResultsPart(results, RESULTS_SHOWN, viewer.may_share) if results.lines else None,
         may_manage=viewer.may_manage,
         may_share=viewer.may_share,
     )
     return render(request, "home/page.html", page)
+
+
+@router.get("/tickets-and-results")
+async def all_results(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
+    """The card's whole list."""
+    results = await ticket_results(session, resources.config.shown_tenant_id)
+    return render(request, "home/results.html", ResultsPart(results, len(results.lines), viewer.may_share))
 
 
 @router.get("/cards/{kind}")
