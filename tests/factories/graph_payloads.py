@@ -70,7 +70,11 @@ def snapshot(day: date = DAY, controls: list[dict[str, Any]] | None = None, **ch
         "azureTenantId": TENANT,
         "activeUserCount": 1,
         "createdDateTime": f"{day.isoformat()}T00:00:00Z",
-        "currentScore": sum(float(entry["score"]) for entry in scores if isinstance(entry.get("score"), (int, float))),
+        "currentScore": sum(
+            float(entry["score"])
+            for entry in scores
+            if isinstance(entry.get("score"), (int, float)) and entry["score"] < 1e9
+        ),
         "enabledServices": ["HasAADP1", "HasEXOP2"],
         "licensedUserCount": 0,
         "maxScore": 100,
