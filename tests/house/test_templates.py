@@ -72,12 +72,20 @@ def bare_sentences(source: str) -> list[str]:
     return [value for value in _constants(tree) if re.match(r"[A-Z][a-z]+", value) and value not in UNTRANSLATED]
 
 
-def _imported(path: Path) -> set[str]:
-    """The macros a template takes from others: Jinja's own list of missing names counts them inside blocks."""
+def _given(path: Path) -> set[str]:
+    """The names a template takes or sets itself, which Jinja's own list counts as missing inside blocks and loops."""
     tree = environment.parse(path.read_text(encoding="utf-8"))
-    return {
-        name if isinstance(name, str) else name[1] for found in tree.find_all(nodes.FromImport) for name in found.names
+    imported = {
+        name if isinstance(name, str) else name[1] for one in tree.find_all(nodes.FromImport) for name in one.names
     }
+    macros = {macro.name for macro in tree.find_all(nodes.Macro)}
+    return imported | macros | {name.name for name in tree.find_all(nodes.Name) if name.ctx in ("store", "param")}
+
+
+def _includers(path: Path) -> list[Path]:
+    """The templates that include a partial: it sees their imports."""
+    wanted = f'include "{path.relative_to(ROOT / "templates").as_posix()}"'
+    return [other for other in OURS if wanted in other.read_text(encoding="utf-8")] if path.name.startswith("_") else []
 
 
 def _constants(node: nodes.Node) -> Iterator[str]:
@@ -96,7 +104,7 @@ def test_template_compiles_and_uses_page_and_frame_alone(path: Path) -> None:
     name = path.relative_to(ROOT / "templates").as_posix()
     environment.get_template(name)
     asked = meta.find_undeclared_variables(environment.parse(path.read_text(encoding="utf-8")))
-    known = {"page", "frame", *environment.globals, *GETTEXT, *_imported(path)}
+    known = {"page", "frame", *environment.globals, *GETTEXT}.union(*map(_given, [path, *_includers(path)]))
     assert asked <= known, f"{name} uses {asked - known}"
 
 

@@ -1,0 +1,104 @@
+"""What people do in front of the browser, in their own words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+
+from tests.factories.demo import Demo
+
+WAIT_MS = 15_000
+INTEGRATION_USER = "m365.integration"
+# The home page's cards refresh every half minute, and the worker asks ServiceNow every minute.
+FOLLOWS_MS = 90_000
+expect.set_options(timeout=WAIT_MS)
+
+
+@dataclass
+class Visit:
+    """People at their browsers. Errors on any page are collected, so that no test passes over a broken script."""
+
+    chromium: Browser
+    demo: Demo
+    contexts: list[BrowserContext] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, **options: object) -> Page:
+        """A fresh browser, nobody signed in."""
+        context = self.chromium.new_context(base_url=self.demo.url, locale="en-US", **options)  # type: ignore[arg-type]
+        context.set_default_timeout(WAIT_MS)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("console", self._listen)
+        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
+        return page
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        # A page that is refused on purpose is reported as a failed resource; everything else is a fault of ours.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def sign_in(self, account: str, at: str = "/sign-in", **options: object) -> Page:
+        """A browser in which this account of the stand-in is signed in."""
+        page = self.open(**options)
+        page.goto(at)
+        page.get_by_role("button", name="Sign in with Microsoft").click()
+        page.get_by_role("button", name=re.compile(f"^{account}")).click()
+        page.wait_for_url(lambda url: url.startswith(self.demo.url))
+        return page
+
+    def close(self) -> None:
+        """End all, and fail if any page complained."""
+        for context in self.contexts:
+            context.close()
+        assert not self.complaints, self.complaints
+
+
+def connect(page: Page, demo: Demo, user: str = INTEGRATION_USER) -> None:
+    """From the home page, through the set-up form and ServiceNow's consent, back to us."""
+    page.goto("/")
+    page.get_by_role("link", name="Connect to ServiceNow").click()
+    page.get_by_label("Instance name").fill(demo.servicenow.removeprefix("http://"))
+    page.get_by_label("Client ID").fill(demo.keys["SANDBOX_SERVICENOW_CLIENT_ID"])
+    page.get_by_label("Client secret").fill(demo.keys["SANDBOX_SERVICENOW_CLIENT_SECRET"])
+    page.get_by_role("button", name="Authorize").click()
+    page.get_by_label("User name").fill(user)
+    page.get_by_label("Password").fill(demo.keys["SANDBOX_SERVICENOW_PASSWORD"])
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Allow").click()
+    page.wait_for_url(lambda url: url.startswith(demo.url))
+
+
+def open_share_form(page: Page, title: str = "") -> str:
+    """The task form of an improvement action, by its share menu; the first action if no title is named. Gives its title."""
+    page.goto("/secure-score/actions")
+    actions = page.locator("main table a[href*='/secure-score/actions/']")
+    link = actions.filter(has_text=title).first if title else actions.first
+    name = link.inner_text().strip()
+    link.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+    page.locator("summary", has_text="Share").click()
+    page.get_by_role("link", name="ServiceNow", exact=True).filter(visible=True).last.click()
+    expect(page.get_by_role("textbox", name="Name", exact=True)).not_to_have_value("")
+    return name
+
+
+def share(page: Page, kind: str, name: str, title: str = "") -> None:
+    """Share an action as `Change request` or `Incident`, under this name."""
+    open_share_form(page, title)
+    page.get_by_label("Ticket type").select_option(label=kind)
+    page.get_by_role("textbox", name="Name", exact=True).fill(name)
+    page.get_by_label("Priority").select_option(index=1)
+    page.get_by_label("Due date").fill("2030-12-31")
+    page.get_by_role("button", name="Send to ServiceNow").click()
+
+
+def move(page: Page, demo: Demo, name: str, state: str) -> None:
+    """Move a ticket in the stand-in's console, as a ServiceNow agent would."""
+    page.goto(f"{demo.servicenow}/_sandbox/")
+    row = page.get_by_role("row").filter(has_text=name)
+    row.get_by_label("New state").select_option(label=state)
+    row.get_by_role("button", name="Move").click()
+    expect(page.get_by_role("row").filter(has_text=name)).to_contain_text(state)
