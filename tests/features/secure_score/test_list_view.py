@@ -67,9 +67,9 @@ LINES = st.lists(
     ),
     max_size=120,
 )
-PAIRS = st.lists(
-    st.tuples(st.sampled_from([*FACET_NAMES, "q", "sort", "dir", "group", "col", "page", "odd"]), st.text(max_size=8))
-)
+PARAMETERS = [*FACET_NAMES, "q", "sort", "dir", "group", "col", "page", "odd"]
+PAIRS = st.lists(st.tuples(st.sampled_from(PARAMETERS), st.text(max_size=8)))
+CHOSEN = st.lists(NAMES_OF, min_size=1, max_size=2, unique=True).map(tuple)
 VIEWS = st.builds(
     View,
     search=st.sampled_from(["", "title", "a b", "ü"]),
