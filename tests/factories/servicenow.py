@@ -74,7 +74,7 @@ class Snow:
         headers = {"Authorization": f"Bearer {self.tokens(user)['access_token']}", "Accept": "application/json"}
         return httpx.Client(base_url=f"{self.url}/api/now/v2/table", headers=headers, verify=CONTEXT)
 
-    def control(self, what: str, **order: Any) -> dict[str, Any]:
+    def control(self, what: str, /, **order: Any) -> dict[str, Any]:
         """Order something by the control API; fails where the stand-in refuses."""
         answer = httpx.post(f"{self.url}/_sandbox/{what}", json=order, timeout=60, verify=CONTEXT)
         assert answer.status_code == 200, answer.text
