@@ -88,9 +88,9 @@ async def test_a_state_moved_in_servicenow_reaches_the_home_card(house: House, m
     async with await house.signed_in("sharer") as browser:
         shared = await fill_and_send(browser, "/tickets/new?action=AdminMFAV2", kind="incident")
         await house.work()
-        first = await browser.get("/home/cards/incident")
+        first = await browser.get("/cards/incident")
         assert "New" in first.text
-        unchanged = await browser.get("/home/cards/incident", headers={"If-None-Match": first.headers["etag"]})
+        unchanged = await browser.get("/cards/incident", headers={"If-None-Match": first.headers["etag"]})
         assert unchanged.status_code == 304
 
         (record,) = records(house, "incident")
@@ -104,7 +104,7 @@ async def test_a_state_moved_in_servicenow_reaches_the_home_card(house: House, m
             await house.resources.queue.defer(session, refresh)
         await house.work()
 
-        card = await browser.get("/home/cards/incident", headers={"If-None-Match": first.headers["etag"]})
+        card = await browser.get("/cards/incident", headers={"If-None-Match": first.headers["etag"]})
         assert card.status_code == 200
         assert "In Progress" in card.text
         assert "As of " in card.text
