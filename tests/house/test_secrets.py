@@ -25,7 +25,7 @@ BINARY = {".png", ".ico", ".webp", ".mo", ".gz"}
 # Files whose subject is the look of secrets.
 ABOUT_SECRETS = {"tests/house/test_secrets.py", "tests/foundation/test_logs.py"}
 TEXTS = [path for path in project_files() if path.suffix not in BINARY and named(path) not in ABOUT_SECRETS]
-LOCKS = {"requirements.lock", "requirements-dev.lock", "package-lock.json"}
+LOCKS = {"requirements.lock", "requirements-dev.lock", "requirements-clients.lock", "package-lock.json"}
 
 
 def problems(text: str) -> list[str]:
