@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+
+import app.foundation.database
+import app.foundation.vault
 ${imports if imports else ""}
 
 revision: str = ${repr(up_revision)}

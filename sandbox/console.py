@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from sandbox.faults import FAULTS, Fault
+from sandbox.control import AGENT, control
+from sandbox.faults import ANYWHERE, FAULTS, Fault
 from sandbox.pages import page
 from sandbox.servicenow import rules
+from sandbox.servicenow.browsers import instance_of
 from sandbox.servicenow.instance import Instance
-from sandbox.servicenow.oauth import instance_of
-from sandbox.servicenow.schema import FAMILIES, FIELDS, set_family
+from sandbox.servicenow.schema import FAMILIES, JOURNALS, TICKETS, fields_of
+from sandbox.servicenow.seeds import set_family
+from sandbox.servicenow.shapes import labels_of
 from sandbox.servicenow.store import Record
 
-TABLES = ("change_request", "incident")
+SHOWN = 200
 
 
 async def home(request: Request) -> Response:
     """Every ticket, newest first, with a form to move it."""
     instance = instance_of(request)
-    tickets = [_line(instance, table, row) for table in TABLES for row in instance.store.rows(table)]
-    tickets.sort(key=lambda line: line["record"]["sys_created_on"] + line["record"]["number"], reverse=True)
-    return page(request, "console.html", tickets=tickets, settings=instance.settings)
+    rows = [(table, row) for table in TICKETS for row in instance.store.rows(table)]
+    rows.sort(key=lambda pair: pair[1]["sys_created_on"] + pair[1]["number"], reverse=True)
+    tickets = [_line(instance, table, row) for table, row in rows[:SHOWN]]
+    return page(request, "console.html", tickets=tickets, total=len(rows), settings=instance.settings)
 
 
 async def record(request: Request) -> Response:
     """One record, whole: where links to a record lead."""
     instance = instance_of(request)
     table, row = _find(instance, request.path_params.get("table", ""), request.query_params.get("sys_id", ""))
-    return page(request, "record.html", line=_line(instance, table, row), fields=FIELDS[table])
+    return _record_page(request, instance, table, row)
+
+
+def _record_page(request: Request, instance: Instance, table: str, row: Record, refusal: str = "") -> Response:
+    notes = [
+        entry | {"label": JOURNALS[entry["element"]]}
+        for entry in instance.store.find_all("sys_journal_field", element_id=row["sys_id"])
+    ]
+    return page(
+        request, "record.html", 403 if refusal else 200, line=_line(instance, table, row, refusal),
+        fields=fields_of(instance.store, table), notes=notes[::-1],
+    )  # fmt: skip
 
 
 async def navigate(request: Request) -> Response:
     """`/nav_to.do?uri=incident.do?sys_id=…`: the classic link to a record."""
     uri = request.query_params.get("uri", "")
     table, _, query = uri.partition(".do?")
-    if table not in TABLES:
+    if table not in TICKETS:
         raise HTTPException(404, "There is no such page in this instance.")
     return RedirectResponse(f"/{table}.do?{query}", 302)
 
@@ -50,41 +64,72 @@ async def move(request: Request) -> Response:
     instance = instance_of(request)
     form = {name: str(value) for name, value in (await request.form()).items()}
     table, row = _find(instance, form.get("table", ""), form.get("sys_id", ""))
-    sent = {name: form[name] for name in ("state", "close_code", "close_notes") if form.get(name)}
-    agent = instance.store.find("sys_user", user_name="fred.luddy") or {"user_name": "fred.luddy"}
+    names = ("state", "close_code", "close_notes", *JOURNALS)
+    sent = {name: form[name] for name in names if form.get(name)}
+    agent = instance.store.find("sys_user", user_name=AGENT) or {"user_name": AGENT}
     try:
         rules.update(instance.store, instance.switches, table, row, sent, agent)
     except rules.Refusal as refusal:
-        return page(
-            request, "record.html", 403, line=_line(instance, table, row, str(refusal)), fields=FIELDS[table]
-        )  # fmt: skip
+        return _record_page(request, instance, table, row, str(refusal))
     return RedirectResponse(form.get("back") or "/_sandbox/", 303)
 
 
 async def journal(request: Request) -> Response:
-    """The requests received, newest first."""
-    return page(request, "journal.html", entries=instance_of(request).journal.newest_first())
+    """The requests received, newest first; filtered by text, method, status, and faults only."""
+    asked = request.query_params
+    wanted = {name: asked.get(name, "") for name in ("text", "method", "status")}
+    entries = [
+        entry for entry in instance_of(request).journal.newest_first() if entry.fits(**wanted, faults="faults" in asked)
+    ]
+    return page(
+        request, "journal.html", entries=entries[:SHOWN], total=len(entries), wanted=wanted, faults="faults" in asked
+    )
 
 
 async def trouble(request: Request) -> Response:
     """Switches and faults as forms."""
     instance = instance_of(request)
+    wrong = ""
     if request.method == "POST":
         form = {name: str(value) for name, value in (await request.form()).items()}
-        if form.get("fault"):
-            instance.orders.order(Fault(form["fault"], max(1, int(form.get("times") or 1)), form.get("method", "")))
-        elif form.get("switch"):
-            name = form["switch"]
-            instance.switches.change({name: not getattr(instance.switches, name)})
-        elif form.get("family") in FAMILIES:
-            set_family(instance.store, form["family"])
-        elif form.get("forget") == "faults":
-            instance.orders.waiting.clear()
-        return RedirectResponse("/_sandbox/trouble", 303)
-    switches = {name: value for name, value in vars(instance.switches).items() if isinstance(value, bool)}
+        try:
+            _trouble(instance, form)
+        except (ValueError, TypeError) as error:
+            wrong = str(error)
+        else:
+            return RedirectResponse(f"/_sandbox/trouble{form.get('anchor', '')}", 303)
     return page(
-        request, "trouble.html", switches=switches, faults=FAULTS, waiting=instance.orders.waiting, families=FAMILIES
-    )
+        request, "trouble.html", 400 if wrong else 200, groups=instance.switches.describe(), faults=FAULTS,
+        places=ANYWHERE, waiting=instance.orders.waiting, struck=instance.orders.struck, families=FAMILIES,
+        family=_family(instance), tables=TICKETS, wrong=wrong,
+    )  # fmt: skip
+
+
+def _trouble(instance: Instance, form: dict[str, str]) -> None:
+    if form.get("fault"):
+        instance.orders.order(
+            Fault(
+                form["fault"],
+                times=int(form.get("times") or 1),
+                method=form.get("method", ""),
+                table=form.get("table", ""),
+                place=form.get("place", ""),
+                probability=float(form.get("probability") or 100) / 100,
+                seed=int(form.get("seed") or 0),
+                seconds=float(form.get("seconds") or 45),
+                retry_after=form.get("retry_after", "7"),
+            )
+        )
+    elif form.get("switch"):
+        instance.switches.read(form["switch"], form.get("value"))
+    elif form.get("family") in FAMILIES:
+        set_family(instance.store, form["family"])
+    elif form.get("forget") == "faults":
+        instance.orders.cancel()
+    elif form.get("reset") == "switches":
+        instance.switches.reset()
+    elif form.get("reset") == "all":
+        instance.reset()
 
 
 async def tokens(request: Request) -> Response:
@@ -101,99 +146,24 @@ async def tokens(request: Request) -> Response:
         clients=list(instance.store.rows("oauth_entity")),
         credentials=list(instance.store.rows("oauth_credential")),
         names=names,
-        now=instance.store.now_text(),
+        live={row["sys_id"] for row in instance.store.rows("oauth_credential") if instance.is_live(row)},
     )
 
 
-async def control(request: Request) -> Response:
-    """The same for tests, as JSON: journal, switches, faults, clock, reset, and fields set behind the API's back."""
-    instance = instance_of(request)
-    what = request.path_params["what"]
-    if request.method == "GET":
-        return _tell(instance, what)
-    content: dict[str, Any] = await request.json() if await request.body() else {}
-    try:
-        _do(instance, what, content)
-    except (ValueError, TypeError) as error:
-        return JSONResponse({"error": str(error)}, 400)
-    return JSONResponse({"ok": True})
-
-
-def _tell(instance: Instance, what: str) -> Response:
-    match what:
-        case "journal":
-            return JSONResponse([entry.as_json() for entry in instance.journal])
-        case "switches":
-            return JSONResponse(vars(instance.switches))
-        case "records":
-            return JSONResponse({table: list(instance.store.rows(table)) for table in TABLES})
-        case _:
-            raise HTTPException(404)
-
-
-def _do(instance: Instance, what: str, content: dict[str, Any]) -> None:
-    match what:
-        case "reset":
-            instance.reset()
-        case "switches":
-            instance.switches.change(content)
-        case "faults":
-            instance.orders.order(Fault(**content))
-        case "clock":
-            instance.store.ahead += timedelta(seconds=float(content["seconds"]))
-        case "journal":
-            instance.journal.clear()
-        case "family":
-            set_family(instance.store, str(content["family"]))
-        case "records":
-            _set_fields(instance, content)
-        case _:
-            raise ValueError(f"nothing is called {what}")
-
-
-def _set_fields(instance: Instance, content: dict[str, Any]) -> None:
-    """`{"number", "fields", "silent"?, "by"?}`: as an agent, with all rules, or as a script, with none."""
-    for table in TABLES:
-        row = instance.store.find(table, number=str(content["number"]))
-        if row is None:
-            continue
-        if content.get("delete"):
-            instance.store.remove(table, row["sys_id"])
-            return
-        if "hidden" in content:
-            instance.store.put(table, row | {"_hidden": "true" if content["hidden"] else ""})
-            return
-        agent = instance.store.find("sys_user", user_name=str(content.get("by", "fred.luddy")))
-        if agent is None:
-            raise ValueError("there is no such user")
-        sent = {str(name): str(value) for name, value in content["fields"].items()}
-        try:
-            silent = bool(content.get("silent"))
-            rules.update(instance.store, instance.switches, table, row, sent, agent, silent=silent)
-        except rules.Refusal as refusal:
-            raise ValueError(str(refusal)) from refusal
-        return
-    raise ValueError("there is no record with this number")
+def _family(instance: Instance) -> str:
+    found = instance.store.find("sys_properties", name="glide.buildname")
+    return found["value"].lower() if found else ""
 
 
 def _find(instance: Instance, table: str, sys_id: str) -> tuple[str, Record]:
-    row = instance.store.get(table, sys_id) if table in TABLES else None
+    row = instance.store.get(table, sys_id) if table in TICKETS else None
     if row is None:
         raise HTTPException(404, "There is no such record in this instance.")
     return table, row
 
 
 def _line(instance: Instance, table: str, row: Record, refusal: str = "") -> dict[str, Any]:
-    states = {
-        choice["value"]: choice["label"]
-        for choice in instance.store.rows("sys_choice")
-        if choice["name"] == table and choice["element"] == "state"
-    }
-    codes = [
-        choice["value"]
-        for choice in instance.store.rows("sys_choice")
-        if choice["name"] == table and choice["element"] == "close_code"
-    ]
+    states = labels_of(instance, table, "state")
     allowed = rules.next_states(row) if table == "change_request" else [s for s in states if s != row["state"]]
     opener = instance.store.get("sys_user", row["opened_by"]) or {}
     return {
@@ -201,10 +171,11 @@ def _line(instance: Instance, table: str, row: Record, refusal: str = "") -> dic
         "record": row,
         "state": states.get(row["state"], row["state"]),
         "next": [(value, states.get(value, value)) for value in allowed],
-        "codes": codes,
+        "codes": list(labels_of(instance, table, "close_code")),
         "opened_by": opener.get("user_name", ""),
         "refusal": refusal,
         "needs_close": table == "incident",
+        "is_hidden": row.get("_hidden") == "true",
     }
 
 

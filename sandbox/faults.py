@@ -1,101 +1,160 @@
-"""Switches that change how the stand-in behaves, and faults that strike a counted number of times. Orders trouble only."""
+"""Faults that strike a counted number of times, with a probability if wanted, at a place. Orders trouble; makes none."""
 
 from __future__ import annotations
 
+import random
 import re
-from dataclasses import dataclass, field, fields
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any
 
-
-@dataclass
-class Switches:
-    """Lasting behaviour, each (S) of the fact sheet; numbers in comments are the fact sheet's."""
-
-    state_required: bool = True  # 2
-    refuse_url_parameters: bool = True  # 9
-    scope_is_empty: bool = False  # 10
-    refresh_omits_token: bool = False  # 11
-    refresh_rotates_token: bool = False  # 11
-    same_token_while_valid: bool = True  # 12
-    old_401_wording: bool = True  # 17
-    strict_queries: bool = False  # 21
-    keep_change_priority: bool = True  # 31
-    close_fields_required: bool = True  # 32
-    check_transitions: bool = True  # 33
-    truncate_long_text: bool = True  # 35
-    choices_need_role: bool = True  # 36
-    properties_readable: bool = True  # 37
-    session_cookies: bool = True  # 38
-    unreadable_fields: str = ""  # 28: comma list, e.g. "priority,due_date"
-    api_asleep: bool = False  # 46: every API answer is the hibernation page with status 200
-
-    def change(self, wanted: dict[str, Any]) -> None:
-        """Set some; unknown names and wrong types are refused with ValueError."""
-        known = {item.name for item in fields(self)}
-        for name, value in wanted.items():
-            if name not in known:
-                raise ValueError(f"there is no switch named {name}")
-            if type(value) is not type(getattr(self, name)):
-                raise ValueError(f"{name} takes a {type(getattr(self, name)).__name__}")
-            setattr(self, name, value)
+# Where a fault strikes: before anything is stored, after it is stored, or after the answer's first bytes.
+BEFORE, AFTER, MIDWAY = "before", "after", "midway"
+ANYWHERE = (BEFORE, AFTER, MIDWAY)
+EITHER = (BEFORE, AFTER)
 
 
-# name: what the person in front of the console reads
-FAULTS = {
-    "rate_limited": "42 – 429 with X-RateLimit headers and Retry-After",
-    "semaphore_full": "42 – 429 without any header",
-    "cancelled_after_commit": "43 – 500 after the insert was committed",
-    "partial_result": "44 – 200 with a partial result and an error",
-    "broken_json": "44 – 200 with broken JSON",
-    "refused_after_commit": "45 – 403 after the insert was committed",
-    "hibernating": "46 – hibernation page with status 200",
-    "hibernating_503": "46 – hibernation page with status 503",
-    "sso_page": "46 – single sign-on page with status 200",
-    "bad_gateway": "46 – 502 as a web page",
-    "ip_blocked": "47 – 403 without JSON",
-    "dropped_after_commit": "48 – connection dropped after the work was done",
-    "dropped_before": "connection dropped before any work was done",
-    "slow": "48 – the answer comes later than a client waits",
-    "acl_hiccup": "49 – 403 Failed API level ACL Validation",
-    "session_overflow": "38 – 202 without doing anything",
+@dataclass(frozen=True)
+class Kind:
+    """One kind of trouble: its number in the fact sheet, what the console says, and where it can strike.
+
+    The first place is the natural one; READS_AFTER means after for what changes nothing, and before for what does.
+    """
+
+    number: str
+    text: str
+    places: tuple[str, ...] = EITHER
+
+
+FAULTS: dict[str, Kind] = {
+    "rate_limited": Kind("42", "429 with X-RateLimit headers and Retry-After"),
+    "semaphore_full": Kind("42", "429 without any header"),
+    "cancelled_after_commit": Kind(
+        "43", "500 maximum execution time exceeded; the insert was committed", (AFTER, BEFORE)
+    ),
+    "partial_result": Kind("44", "200 with a partial result and an error"),
+    "broken_json": Kind("44", "200 with broken JSON"),
+    "refused_after_commit": Kind("45", "403 although the insert was committed", (AFTER, BEFORE)),
+    "hibernating": Kind("46", "Hibernation page with status 200"),
+    "hibernating_503": Kind("46", "Hibernation page with status 503"),
+    "sso_page": Kind("46", "Single sign-on page with status 200"),
+    "sso_redirect": Kind("46", "Redirect to the sign-in page"),
+    "bad_gateway": Kind("46", "502 as a web page"),
+    "unavailable": Kind("46", "503 as a web page"),
+    "ip_blocked": Kind("47", "403 without JSON"),
+    "dropped": Kind("48", "Connection dropped, before, after or in the middle", (AFTER, BEFORE, MIDWAY)),
+    "dropped_after_commit": Kind("48", "Connection dropped after the work was done", (AFTER, MIDWAY)),
+    "dropped_before": Kind("48", "Connection dropped before any work was done", (BEFORE,)),
+    "slow": Kind("48", "The answer comes later than a client waits", (AFTER, BEFORE, MIDWAY)),
+    "acl_hiccup": Kind("49", "403 Failed API level ACL Validation"),
+    "record_deleted": Kind("50", "A ticket of the table is deleted"),
+    "record_hidden": Kind("50", "A ticket of the table is hidden from everybody"),
+    "session_overflow": Kind("38", "202 without doing anything", (BEFORE, AFTER)),
+    "signed_out": Kind("17", "401 although the token is good"),
+    "missing": Kind("27", "404 although the record is there"),
+    "not_created": Kind("19", "200 in place of 201; the insert was committed", (AFTER,)),
 }
+# Those that a run "under every fault" draws from: behaviours 42 to 49.
+STORM = (
+    "rate_limited", "semaphore_full", "cancelled_after_commit", "partial_result", "broken_json",
+    "refused_after_commit", "hibernating", "hibernating_503", "sso_page", "bad_gateway", "dropped", "acl_hiccup",
+)  # fmt: skip
+MOST = 1_000_000
 
 
 @dataclass
 class Fault:
-    """One kind of trouble for the next `times` calls whose method and path fit."""
+    """One order: what strikes which calls, how often, how likely and where.
+
+    `among` draws one of several kinds for each strike (`name` is then "any", and without a list it is STORM); `place`
+    "any" draws one of the kind's places. Every draw comes from `seed`, so that a run can be repeated. `seconds` is how
+    long a slow answer takes, `retry_after` what a 429 says (any text, also a date; "" says nothing), and `number` names
+    the record that 50 takes away.
+    """
 
     name: str
     times: int = 1
     method: str = ""
     path: str = ""
+    table: str = ""
+    place: str = ""
+    probability: float = 1.0
+    seed: int = 0
+    among: tuple[str, ...] = ()
     seconds: float = 45.0
+    retry_after: str = "7"
+    number: str = ""
+    draw: random.Random = field(default_factory=random.Random, repr=False, compare=False)
 
-    def fits(self, method: str, path: str) -> bool:
+    def __post_init__(self) -> None:
+        self.among = tuple(self.among) or (STORM if self.name == "any" else ())
+        self.draw = random.Random(self.seed)  # noqa: S311 - repeatable on purpose.
+        for name in self.among or (self.name,):
+            if name not in FAULTS:
+                raise ValueError(f"there is no fault named {name}")
+            if self.place not in ("", "any", *FAULTS[name].places) and not self.among:
+                raise ValueError(f"{name} strikes {' or '.join(FAULTS[name].places)}")
+        if self.place not in ("", "any", *ANYWHERE):
+            raise ValueError("place is before, after, midway or any")
+        if not 1 <= self.times <= MOST:
+            raise ValueError(f"times must be between 1 and {MOST}")
+        if not 0 < self.probability <= 1:
+            raise ValueError("probability must be above 0 and at most 1")
+        try:
+            re.compile(self.path)
+        except re.error as error:
+            raise ValueError(f"path is a regular expression: {error}") from error
+
+    def fits(self, method: str, path: str, table: str) -> bool:
         """Whether this call is one it waits for."""
-        return (not self.method or self.method == method) and (not self.path or re.search(self.path, path) is not None)
+        return (
+            (not self.method or self.method == method)
+            and (not self.path or re.search(self.path, path) is not None)
+            and (not self.table or self.table == table)
+        )
+
+    def strike(self) -> Fault:
+        """What happens this time: a kind and a place of it."""
+        name = self.draw.choice(self.among) if self.among else self.name
+        places = FAULTS[name].places
+        wanted = self.draw.choice(places) if self.place == "any" else self.place
+        place = wanted if wanted in places else ""
+        return replace(self, name=name, place=place, among=(), times=1)
+
+    def as_json(self) -> dict[str, Any]:
+        """For tests that ask over HTTP."""
+        return {name: value for name, value in vars(self).items() if name != "draw"}
 
 
-@dataclass
 class Orders:
-    """The faults ordered and not yet used up, oldest first."""
+    """The faults ordered and not yet used up, oldest first; and what struck so far."""
 
-    waiting: list[Fault] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.waiting: list[Fault] = []
+        self.struck: Counter[str] = Counter()
+        self._lock = Lock()
 
     def order(self, fault: Fault) -> None:
-        """Add one. Raises ValueError for a name we do not know or a count without end."""
-        if fault.name not in FAULTS:
-            raise ValueError(f"there is no fault named {fault.name}")
-        if not 1 <= fault.times <= 10_000:
-            raise ValueError("times must be between 1 and 10000")
-        self.waiting.append(fault)
+        """Add one."""
+        with self._lock:
+            self.waiting.append(fault)
 
-    def take(self, method: str, path: str) -> Fault | None:
-        """The fault for this call, counted down; None for a quiet call."""
-        for fault in self.waiting:
-            if fault.fits(method, path):
+    def cancel(self) -> None:
+        """Forget all that wait."""
+        with self._lock:
+            self.waiting.clear()
+
+    def take(self, method: str, path: str, table: str = "") -> Fault | None:
+        """The fault that strikes this call, counted down; None for a quiet call."""
+        with self._lock:
+            for fault in self.waiting:
+                if not fault.fits(method, path, table) or fault.draw.random() >= fault.probability:
+                    continue
                 fault.times -= 1
                 if fault.times <= 0:
                     self.waiting.remove(fault)
-                return fault
+                strike = fault.strike()
+                self.struck[strike.name] += 1
+                return strike
         return None

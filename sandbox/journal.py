@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -20,16 +20,26 @@ SECRETS = frozenset(
         "user_password",
         "password",
         "state",
+        "mfa_code",
+        "ticket",
+        "sysparm_ck",
     }
 )
-KEPT = 500
+KEPT = 5_000
 
 
 def without_secrets(pairs: str) -> str:
-    """A query or form with the values of secret fields cut out."""
-    return urlencode(
-        [(name, "…" if name in SECRETS else value) for name, value in parse_qsl(pairs, keep_blank_values=True)]
-    )
+    """A query or form with the values of secret fields cut out; a query inside a value is looked through as well."""
+    return urlencode([(name, _shown(name, value)) for name, value in parse_qsl(pairs, keep_blank_values=True)])
+
+
+def _shown(name: str, value: str) -> str:
+    if name in SECRETS:
+        return "…"
+    if name in ("goto", "query"):
+        head, mark, query = value.partition("?")
+        return f"{head}?{without_secrets(query)}" if mark else without_secrets(value) if "=" in value else value
+    return value
 
 
 @dataclass(frozen=True)
@@ -44,29 +54,49 @@ class Entry:
     fault: str = ""
     body: str = ""
     had_cookies: bool = False
+    table: str = ""
+    transaction: str = ""
+    milliseconds: int = 0
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def as_json(self) -> dict[str, Any]:
         """For tests that ask over HTTP."""
         return {**asdict(self), "at": self.at.isoformat()}
 
+    def fits(self, *, text: str = "", method: str = "", status: str = "", faults: bool = False) -> bool:
+        """Whether the console's filter shows it; `status` may be a whole class such as ``4``."""
+        return (
+            (not text or text.lower() in f"{self.path}?{self.query} {self.body} {self.user} {self.transaction}".lower())
+            and (not method or self.method == method)
+            and (not status or str(self.status or "dropped").startswith(status))
+            and (not faults or bool(self.fault))
+        )
+
 
 class Journal:
-    """The newest requests; old ones are forgotten."""
+    """The newest requests, and how many there were of each kind; old requests are forgotten, counts are not."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self.counts: Counter[str] = Counter()
 
     def write(self, entry: Entry) -> None:
         """Add one."""
         self._entries.append(entry)
+        self.counts["total"] += 1
+        self.counts[f"{entry.method} {entry.table or entry.path}"] += 1
+        self.counts[f"status {entry.status or 'dropped'}"] += 1
 
     def clear(self) -> None:
         """Forget all."""
         self._entries.clear()
+        self.counts.clear()
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(list(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def newest_first(self) -> list[Entry]:
         """For the console."""

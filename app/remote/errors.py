@@ -5,16 +5,28 @@ from app.foundation.text import T, Text
 
 
 class RemoteError(AppError):
-    """A call to another system did not give what we asked for."""
+    """A call to another system did not give what we asked for.
+
+    `is_over` says that the other side is surely done with the call, whether it did what was asked or not.
+    `concerns_all` says that what stands in the way of this call stands in the way of every call.
+    """
 
     status = 502
+    is_over = False
+    concerns_all = False
     retry = Retry.LATER
     default = T("The other system did not give a usable answer.")
 
 
 class Unreachable(RemoteError):
-    """Failed before anything was sent: surely not received."""
+    """Failed before anything was sent: surely not received.
 
+    `why` tells the causes apart, for diagnosis: name, address, tls, proxy, refused, slow or other.
+    """
+
+    why = "other"
+    is_over = True
+    concerns_all = True
     default = T("The other system could not be reached. Nothing was sent; we will try again.")
 
 
@@ -30,6 +42,8 @@ class Ambiguous(RemoteError):
 class Throttled(RemoteError):
     """Answered 429; `seconds` is the time it named, or None."""
 
+    is_over = True
+    concerns_all = True
     default = T("The other system asks us to slow down. We will try again later.")
 
     def __init__(self, message: Text | None = None, *, seconds: float | None = None) -> None:
@@ -46,6 +60,7 @@ class Broken(RemoteError):
 class SignedOut(RemoteError):
     """Our token is refused and cannot be renewed: somebody must authorize again."""
 
+    is_over = True
     status = 409
     retry = Retry.NEVER
     default = T("The other system no longer accepts our sign-in. Authorize the connection again.")
@@ -54,6 +69,7 @@ class SignedOut(RemoteError):
 class Refused(RemoteError):
     """Answered 403: the account we use may not do this."""
 
+    is_over = True
     status = 409
     retry = Retry.NEVER
     default = T("The other system refused: the account we use there may not do this.")
@@ -62,6 +78,7 @@ class Refused(RemoteError):
 class Missing(RemoteError):
     """Answered 404: deleted, or hidden from the account we use."""
 
+    is_over = True
     status = 409
     retry = Retry.NEVER
     default = T("The other system has no such record, or hides it from the account we use.")

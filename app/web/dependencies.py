@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -57,6 +58,8 @@ async def find_somebody(request: Request, resources: Res) -> permissions.Viewer 
     token = request.cookies.get(session_cookie_name(resources))
     async with resources.database.transaction() as session:
         viewer = await find_viewer(session, resources.config, token)
+    if viewer is not None and request.client is not None:
+        viewer = replace(viewer, address=request.client.host)
     request.state.viewer = viewer
     return viewer
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sandbox.faults import Orders, Switches
+from sandbox.faults import Orders
 from sandbox.journal import Journal
-from sandbox.servicenow.schema import ServiceNowSandbox, seed
+from sandbox.servicenow.schema import ServiceNowSandbox, stamp
+from sandbox.servicenow.seeds import seed
+from sandbox.servicenow.sessions import Sessions
 from sandbox.servicenow.store import TIME_FORMAT, Record, Store, new_sys_id
+from sandbox.servicenow.switches import Switches
 
 # Defaults of a client record (facts 1.4), in seconds.
 ACCESS_SECONDS = 1800
 REFRESH_SECONDS = 8_640_000
 CODE_SECONDS = 60
+INTEGRATION_USER = "m365.integration"
+# Expired tokens stay on the admin page for a while.
+KEPT_AFTER_EXPIRY = timedelta(days=1)
 
 
 @dataclass
@@ -25,6 +33,16 @@ class Instance:
     switches: Switches = field(default_factory=Switches)
     orders: Orders = field(default_factory=Orders)
     journal: Journal = field(default_factory=Journal)
+    sessions: Sessions = field(default_factory=Sessions)
+    spent: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # Labels of choices, remembered until a choice changes.
+    labels: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict)
+    labels_version: int = -1
+    # What the second factor's app would show; made for each run.
+    mfa_code: str = field(default_factory=lambda: f"{secrets.randbelow(1_000_000):06d}")
+
+    def __post_init__(self) -> None:
+        self.store.skew = lambda: timedelta(seconds=self.switches.clock_off_seconds)
 
     @classmethod
     def start(cls, settings: ServiceNowSandbox) -> Instance:
@@ -37,11 +55,9 @@ class Instance:
 
     def reset(self) -> None:
         """As new: records, tokens, switches, faults and journal."""
-        for table in list(self.store.tables):
-            for row in self.store.rows(table):
-                self.store.remove(table, row["sys_id"])
-        self.store.ahead = timedelta()
-        self.switches, self.orders = Switches(), Orders()
+        self.store.clear()
+        self.switches, self.orders, self.sessions = Switches(), Orders(), Sessions()
+        self.spent.clear()
         self.journal.clear()
         seed(self.store, self.settings)
         self.register_client()
@@ -49,33 +65,51 @@ class Instance:
     def register_client(self) -> None:
         """The Application Registry record of the connector."""
         settings = self.settings
-        record = self.store.find("oauth_entity", client_id=settings.client_id) or {"active": "true"}
-        self.store.put(
-            "oauth_entity",
-            record
-            | {
-                "name": settings.client_name,
-                "client_id": settings.client_id,
-                "client_secret": settings.client_secret,
-                "redirect_url": ",".join(settings.redirect_uris),
-                "type": "client",
-            },
-        )
+        record = self.store.find("oauth_entity", client_id=settings.client_id) or {
+            "active": "true",
+            "access_token_lifespan": str(ACCESS_SECONDS),
+            "refresh_token_lifespan": str(REFRESH_SECONDS),
+            "auth_code_lifespan": str(CODE_SECONDS),
+        }
+        wanted = {
+            "name": settings.client_name,
+            "client_id": settings.client_id,
+            "client_secret": settings.client_secret,
+            "redirect_url": ",".join(settings.redirect_uris),
+            "type": "client",
+        }
+        if record | wanted != record:
+            stamp(self.store, "oauth_entity", record | wanted, by="admin")
+
+    def client(self, client_id: str) -> Record | None:
+        """A client record as the switches have it, while it is active."""
+        found = self.store.find("oauth_entity", client_id=client_id) if client_id else None
+        if found is None or found["active"] != "true" or self.switches.client_inactive:
+            return None
+        if self.switches.redirect_mismatch:
+            found = found | {"redirect_url": ",".join(f"{url}/" for url in found["redirect_url"].split(","))}
+        if self.switches.wrong_secret:
+            found = found | {"client_secret": f"not-{found['client_secret']}"}
+        return found
 
     def expires(self, seconds: int) -> str:
         """So many seconds from now, as text."""
-        return (self.store.now() + timedelta(seconds=seconds)).strftime(TIME_FORMAT)
+        return (self.store.time() + timedelta(seconds=seconds)).strftime(TIME_FORMAT)
 
     def is_live(self, credential: Record | None) -> bool:
         """Whether a token or code exists and its time has not come."""
-        return credential is not None and credential["expires"] > self.store.now_text()
+        return credential is not None and credential["expires"] > self.store.time().strftime(TIME_FORMAT)
 
     def credential(self, kind: str, value: str) -> Record | None:
         """A code or token by its text."""
-        return self.store.find("oauth_credential", kind=kind, token=value) if value else None
+        return self.store.find("oauth_credential", token=value, kind=kind) if value else None
 
     def issue(self, kind: str, value: str, user_id: str, client_id: str, seconds: int, **more: str) -> Record:
-        """Remember a new code or token."""
+        """Remember a new code or token; those long expired are forgotten on the way."""
+        old = (self.store.time() - KEPT_AFTER_EXPIRY).strftime(TIME_FORMAT)
+        for row in list(self.store.find_all("oauth_credential", user=user_id)):
+            if row["expires"] < old:
+                self.store.remove("oauth_credential", row["sys_id"])
         return self.store.put(
             "oauth_credential",
             {
@@ -96,9 +130,11 @@ class Instance:
         if credential is None or not self.is_live(credential):
             return None
         user = self.store.get("sys_user", credential["user"])
-        return user if user and user["active"] == "true" else None
+        return user if user and user["active"] == "true" and user["locked_out"] != "true" else None
 
-
-def roles_of(user: Record) -> frozenset[str]:
-    """The user's roles."""
-    return frozenset(filter(None, user.get("_roles", "").split(",")))
+    def person(self, user_name: str) -> Record | None:
+        """A user as the switches have it."""
+        found = self.store.find("sys_user", user_name=user_name) if user_name else None
+        if found is not None and user_name == INTEGRATION_USER and self.switches.web_only:
+            return found | {"web_service_access_only": "true"}
+        return found

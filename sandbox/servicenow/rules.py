@@ -1,10 +1,10 @@
-"""What the instance's own rules do to a write: defaults, priority lookup, data policies, allowed transitions."""
+"""What the instance's own rules do to a write: defaults, priority lookup, data policies, allowed transitions, journals."""
 
 from __future__ import annotations
 
-from sandbox.faults import Switches
-from sandbox.servicenow.schema import DEFAULTS, FIELDS, JOURNALS, MAX_LENGTHS, PREFIXES, stamp
+from sandbox.servicenow.schema import DEFAULTS, JOURNALS, MAX_LENGTHS, PREFIXES, fields_of, stamp
 from sandbox.servicenow.store import TIME_FORMAT, Record, Store, new_sys_id
+from sandbox.servicenow.switches import Switches
 
 # facts 4.1: data lookup on impact x urgency
 PRIORITY = {
@@ -24,6 +24,12 @@ NEXT_STATES = {
         "-5": ("-3", "4"), "-3": ("-2", "4"), "-2": ("-1", "4"), "-1": ("0", "4"), "0": ("3", "-1"), "3": (), "4": (),
     },
 }  # fmt: skip
+# The tables' own states that need a resolution, and what the fields are called on the form.
+CLOSING = {"incident": ("6", "7"), "change_request": ("3",)}
+CLOSE_LABELS = {
+    "incident": (("close_notes", "Resolution notes"), ("close_code", "Resolution code")),
+    "change_request": (("close_notes", "Close notes"), ("close_code", "Close code")),
+}
 
 
 class Refusal(Exception):
@@ -32,7 +38,7 @@ class Refusal(Exception):
 
 def insert(store: Store, switches: Switches, table: str, sent: Record, user: Record) -> Record:
     """Make a record as a plain API insert would. Raises Refusal."""
-    record = dict(DEFAULTS.get(table, {})) | _known(table, sent, switches)
+    record = dict(DEFAULTS.get(table, {})) | _known(store, table, sent, switches)
     now = store.now_text()
     record |= {"sys_class_name": table, "opened_by": user["sys_id"], "opened_at": now, "sys_id": new_sys_id()}
     if table == "change_request" and not record.get("requested_by"):
@@ -40,16 +46,20 @@ def insert(store: Store, switches: Switches, table: str, sent: Record, user: Rec
     _look_up_priority(table, record, sent, switches)
     _require_close_fields(table, record, switches)
     record["number"] = store.next_number(table, *PREFIXES[table])
-    return stamp(store, table, record, by=user["user_name"])
+    stored = stamp(store, table, record, by=user["user_name"])
+    _keep_journals(store, table, stored["sys_id"], sent, user)
+    return stored
 
 
 def update(
     store: Store, switches: Switches, table: str, record: Record, sent: Record, user: Record, *, silent: bool = False
 ) -> Record:
     """Change the fields sent. `silent` is what scripts can do: no rules, and `sys_updated_on` stays (34)."""
-    changed = dict(record) | _known(table, sent, switches)
+    changed = dict(record) | _known(store, table, sent, switches)
     if silent:
         return store.put(table, changed)
+    if switches.ignore_state_writes:
+        changed["state"] = record["state"]
     if table == "change_request":
         _check_transition(record, changed, switches)
     if table == "incident" and "state" in sent:
@@ -57,7 +67,9 @@ def update(
     _look_up_priority(table, changed, sent, switches)
     _require_close_fields(table, changed, switches)
     _open_or_closed(store, table, record, changed)
-    return stamp(store, table, changed, by=user["user_name"])
+    stored = stamp(store, table, changed, by=user["user_name"])
+    _keep_journals(store, table, stored["sys_id"], sent, user)
+    return stored
 
 
 def next_states(record: Record) -> tuple[str, ...]:
@@ -65,15 +77,28 @@ def next_states(record: Record) -> tuple[str, ...]:
     return NEXT_STATES.get(record.get("type", "normal"), NEXT_STATES["normal"]).get(record["state"], ())
 
 
-def _known(table: str, sent: Record, switches: Switches) -> Record:
+def _known(store: Store, table: str, sent: Record, switches: Switches) -> Record:
     """Fields the table has; others are dropped without a word (20). Journal fields are not read back."""
+    fields = fields_of(store, table)
     kept = {}
     for name, value in sent.items():
-        if name not in FIELDS[table] or name in JOURNALS or name.startswith("sys_"):
+        if name not in fields or name in JOURNALS or name.startswith("sys_"):
             continue
-        limit = MAX_LENGTHS.get(name)
-        kept[name] = value[:limit] if limit and switches.truncate_long_text else value
+        kept[name] = _cut(name, value, switches)
     return kept
+
+
+def _cut(name: str, value: str, switches: Switches) -> str:
+    limit = MAX_LENGTHS.get(name)
+    return value[:limit] if limit and switches.truncate_long_text else value
+
+
+def _keep_journals(store: Store, table: str, sys_id: str, sent: Record, user: Record) -> None:
+    """Each write of a journal input is an entry of its own, never replaced."""
+    for name in JOURNALS:
+        if sent.get(name):
+            entry = {"name": table, "element": name, "element_id": sys_id, "value": sent[name]}
+            stamp(store, "sys_journal_field", entry, by=user["user_name"])
 
 
 def _look_up_priority(table: str, record: Record, sent: Record, switches: Switches) -> None:
@@ -84,13 +109,11 @@ def _look_up_priority(table: str, record: Record, sent: Record, switches: Switch
 
 
 def _require_close_fields(table: str, record: Record, switches: Switches) -> None:
-    closing = table == "incident" and record.get("state") in ("6", "7")
-    if closing and switches.close_fields_required and not (record.get("close_code") and record.get("close_notes")):
-        missing = [
-            label
-            for name, label in (("close_notes", "Resolution notes"), ("close_code", "Resolution code"))
-            if not record.get(name)
-        ]
+    required = switches.close_fields_required if table == "incident" else switches.change_close_fields_required
+    if record.get("state") not in CLOSING[table] or not required:
+        return
+    missing = [label for name, label in CLOSE_LABELS[table] if not record.get(name)]
+    if missing:
         raise Refusal(f"Data Policy Exception: The following fields are mandatory: {', '.join(missing)}")
 
 

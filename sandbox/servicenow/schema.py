@@ -1,4 +1,4 @@
-"""The tables the stand-in knows: their fields, references, choices and seeds. Facts only; decides nothing."""
+"""The tables the stand-in knows: their fields, references, types and choices. Facts only; decides nothing."""
 
 from __future__ import annotations
 
@@ -9,157 +9,90 @@ from sandbox.servicenow.store import Record, Store
 
 COMMON = ("sys_id", "sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count")
 TASK = (
-    *COMMON,
-    "number",
-    "short_description",
-    "description",
-    "state",
-    "priority",
-    "impact",
-    "urgency",
-    "active",
-    "opened_by",
-    "opened_at",
-    "closed_at",
-    "due_date",
-    "assignment_group",
-    "assigned_to",
-    "correlation_id",
-    "correlation_display",
-    "approval",
-    "close_code",
-    "close_notes",
-    "sys_class_name",
-    "work_notes",
-    "comments",
-)
+    *COMMON, "number", "short_description", "description", "state", "priority", "impact", "urgency", "active",
+    "opened_by", "opened_at", "closed_at", "due_date", "assignment_group", "assigned_to", "correlation_id",
+    "correlation_display", "approval", "close_code", "close_notes", "sys_class_name", "work_notes", "comments",
+)  # fmt: skip
+INCIDENT = ("caller_id", "severity", "incident_state", "hold_reason", "category", "subcategory", "resolved_at")
+CHANGE = (
+    "type", "requested_by", "risk", "scope", "phase", "on_hold", "conflict_status", "chg_model", "category",
+    "start_date", "end_date", "justification", "implementation_plan", "backout_plan", "test_plan",
+)  # fmt: skip
 FIELDS: dict[str, tuple[str, ...]] = {
-    "incident": (*TASK, "caller_id", "severity", "incident_state", "hold_reason", "category", "resolved_at"),
-    "change_request": (
-        *TASK,
-        "type",
-        "requested_by",
-        "risk",
-        "phase",
-        "chg_model",
-        "category",
-        "start_date",
-        "end_date",
-        "justification",
-        "implementation_plan",
-        "backout_plan",
-        "test_plan",
-    ),
+    "incident": (*TASK, *INCIDENT),
+    "change_request": (*TASK, *CHANGE),
     "sys_user": (
-        *COMMON,
-        "user_name",
-        "name",
-        "first_name",
-        "last_name",
-        "email",
-        "active",
-        "time_zone",
-        "web_service_access_only",
-        "user_password",
+        *COMMON, "user_name", "name", "first_name", "last_name", "email", "active", "time_zone", "date_format",
+        "time_format", "web_service_access_only", "locked_out", "password_needs_reset", "user_password",
     ),
+    "sys_user_group": (*COMMON, "name", "description", "active", "email", "manager", "type"),
+    "sys_user_grmember": (*COMMON, "user", "group"),
+    "sys_user_role": (*COMMON, "name", "description"),
+    "sys_user_has_role": (*COMMON, "user", "role", "inherited", "state"),
     "sys_choice": (*COMMON, "name", "element", "value", "label", "language", "dependent_value", "sequence", "inactive"),
     "sys_properties": (*COMMON, "name", "value", "description"),
-}
+    "sys_dictionary": (
+        *COMMON, "name", "element", "column_label", "internal_type", "max_length", "mandatory", "read_only", "active",
+        "reference",
+    ),
+    "sys_journal_field": (*COMMON, "name", "element", "element_id", "value"),
+    "oauth_entity": (
+        *COMMON, "name", "client_id", "client_secret", "type", "active", "redirect_url", "logo_url",
+        "access_token_lifespan", "refresh_token_lifespan", "auth_code_lifespan",
+    ),
+}  # fmt: skip
+TICKETS = ("change_request", "incident")
 REFERENCES = {
     "opened_by": "sys_user",
     "caller_id": "sys_user",
     "assigned_to": "sys_user",
     "requested_by": "sys_user",
     "assignment_group": "sys_user_group",
+    "manager": "sys_user",
+    "user": "sys_user",
+    "group": "sys_user_group",
+    "role": "sys_user_role",
 }
 TIMES = frozenset(
     {"sys_created_on", "sys_updated_on", "opened_at", "closed_at", "resolved_at", "due_date", "start_date", "end_date"}
 )
-# Journal inputs are written to and read back empty.
-JOURNALS = frozenset({"work_notes", "comments"})
-MAX_LENGTHS = {"short_description": 160, "description": 4000, "close_notes": 4000, "correlation_id": 100}
+# Compared and sorted as numbers; everything else, a sys_id of digits included, is text.
+NUMBERS = frozenset(
+    {
+        "state", "incident_state", "priority", "impact", "urgency", "severity", "risk", "scope", "hold_reason",
+        "sys_mod_count", "sequence", "max_length", "access_token_lifespan", "refresh_token_lifespan",
+        "auth_code_lifespan",
+    }
+)  # fmt: skip
+FLAGS = frozenset({"active", "on_hold", "mandatory", "read_only", "inactive", "inherited", "locked_out"})
+# Journal inputs are written to and read back empty; what was written stands in sys_journal_field.
+JOURNALS = {"work_notes": "Work notes", "comments": "Additional comments"}
+# Come back as ciphertext, never as what was stored (facts 2.4).
+SECRET = frozenset({"user_password", "client_secret"})
+MAX_LENGTHS = {
+    "short_description": 160, "description": 4000, "close_notes": 4000, "correlation_id": 100,
+    "correlation_display": 100, "work_notes": 4000, "comments": 4000, "number": 40, "sys_created_by": 40,
+    "sys_updated_by": 40,
+}  # fmt: skip
 PREFIXES = {"incident": ("INC", 10001), "change_request": ("CHG", 30001)}
-
-CHOICES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
-    ("incident", "state"): (
-        ("1", "New"),
-        ("2", "In Progress"),
-        ("3", "On Hold"),
-        ("6", "Resolved"),
-        ("7", "Closed"),
-        ("8", "Canceled"),
-    ),
-    ("change_request", "state"): (
-        ("-5", "New"),
-        ("-4", "Assess"),
-        ("-3", "Authorize"),
-        ("-2", "Scheduled"),
-        ("-1", "Implement"),
-        ("0", "Review"),
-        ("3", "Closed"),
-        ("4", "Canceled"),
-    ),
-    ("task", "priority"): (
-        ("1", "1 - Critical"),
-        ("2", "2 - High"),
-        ("3", "3 - Moderate"),
-        ("4", "4 - Low"),
-        ("5", "5 - Planning"),
-    ),
-    ("task", "impact"): (("1", "1 - High"), ("2", "2 - Medium"), ("3", "3 - Low")),
-    ("task", "urgency"): (("1", "1 - High"), ("2", "2 - Medium"), ("3", "3 - Low")),
-    ("change_request", "type"): (("normal", "Normal"), ("standard", "Standard"), ("emergency", "Emergency")),
-    ("change_request", "close_code"): (
-        ("successful", "Successful"),
-        ("successful_issues", "Successful with issues"),
-        ("unsuccessful", "Unsuccessful"),
-    ),
-    ("incident", "close_code"): tuple(
-        (text, text)
-        for text in (
-            "Solution provided",
-            "Workaround provided",
-            "Duplicate",
-            "Known error",
-            "Resolved by caller",
-            "Resolved by change",
-            "Resolved by problem",
-            "User error",
-        )
-    ),
-    ("incident", "hold_reason"): (
-        ("1", "Awaiting Caller"),
-        ("3", "Awaiting Problem"),
-        ("4", "Awaiting Vendor"),
-        ("5", "Awaiting Change"),
-    ),
-}
 
 # What a plain insert gives a record (facts 4.1, 4.2).
 DEFAULTS: dict[str, Record] = {
     "incident": {
-        "state": "1",
-        "incident_state": "1",
-        "impact": "3",
-        "urgency": "3",
-        "severity": "3",
-        "approval": "not requested",
-        "active": "true",
+        "state": "1", "incident_state": "1", "impact": "3", "urgency": "3", "severity": "3",
+        "approval": "not requested", "active": "true",
     },
     "change_request": {
-        "state": "-5",
-        "type": "normal",
-        "priority": "4",
-        "impact": "3",
-        "urgency": "3",
-        "risk": "3",
-        "phase": "requested",
-        "approval": "not requested",
+        "state": "-5", "type": "normal", "priority": "4", "impact": "3", "urgency": "3", "risk": "3", "scope": "3",
+        "phase": "requested", "approval": "not requested", "conflict_status": "Not Run", "on_hold": "false",
         "active": "true",
     },
-}
-# Build names with a tag of the same family; any family may be chosen.
-FAMILIES = ("kingston", "washingtondc", "xanadu", "yokohama", "zurich", "australia", "brazil")
+}  # fmt: skip
+# Every family from Kingston on, oldest first: never to be sorted by letter.
+FAMILIES = (
+    "kingston", "london", "madrid", "newyork", "orlando", "paris", "quebec", "rome", "sandiego", "tokyo", "utah",
+    "vancouver", "washingtondc", "xanadu", "yokohama", "zurich", "australia", "brazil",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -176,59 +109,33 @@ class ServiceNowSandbox:
     client_name: str = "Security + Compliance Connector"
 
 
-# user name, name, web-service-access-only, roles, time zone
-PEOPLE = (
-    ("m365.integration", "M365 Integration", "false", "itil,personalize_choices", "Europe/Berlin"),
-    ("m365.robot", "M365 Robot", "true", "itil", "UTC"),
-    ("fred.luddy", "Fred Luddy", "false", "itil", "America/Los_Angeles"),
-    ("no.roles", "Nora Roles", "false", "", "UTC"),
-    ("admin", "System Administrator", "false", "admin,itil,personalize_choices", "UTC"),
-)
-STRANGERS = (
-    ("incident", "Email is slow in the Oslo office", "2", "2", "2"),
-    ("incident", "Printer on floor 3 prints blank pages", "1", "3", "3"),
-    ("change_request", "Replace the core switch in Lyon", "-2", "2", "2"),
-)
+def fields_of(store: Store, table: str) -> tuple[str, ...]:
+    """The table's fields: the usual ones, and the columns an administrator of this instance has added."""
+    own = [row["name"] for row in store.rows("_column") if row["table"] == table]
+    return (*FIELDS.get(table, COMMON), *own) if own else FIELDS.get(table, COMMON)
 
 
-def seed(store: Store, settings: ServiceNowSandbox) -> None:
-    """Fill an empty instance: people, choices, properties and a few tickets that are none of ours."""
-    for user_name, name, robot, roles, zone in PEOPLE:
-        first, _, last = name.partition(" ")
-        stamp(store, "sys_user", {
-            "user_name": user_name, "name": name, "first_name": first, "last_name": last,
-            "email": f"{user_name}@example.com", "active": "true", "web_service_access_only": robot,
-            "time_zone": zone, "user_password": settings.password, "_roles": roles,
-        })  # fmt: skip
-    for (table, element), choices in CHOICES.items():
-        for order, (value, label) in enumerate(choices):
-            stamp(store, "sys_choice", {
-                "name": table, "element": element, "value": value, "label": label, "language": "en",
-                "dependent_value": "", "sequence": f"{order:03d}", "inactive": "false",
-            })  # fmt: skip
-    set_family(store, settings.family)
-    agent = store.find("sys_user", user_name="fred.luddy")
-    for table, text, state, impact, urgency in STRANGERS:
-        prefix, first_number = PREFIXES[table]
-        stamp(store, table, {
-            **DEFAULTS[table], "number": store.next_number(table, prefix, first_number), "short_description": text,
-            "state": state, "impact": impact, "urgency": urgency, "priority": "3", "sys_class_name": table,
-            "opened_by": agent["sys_id"] if agent else "", "opened_at": store.now_text(),
-        })  # fmt: skip
-
-
-def set_family(store: Store, family: str) -> None:
-    """Let the instance claim to be of this release family."""
-    values = {"glide.buildname": family.capitalize(), "glide.buildtag": f"glide-{family}-02-11-2026__patch1-03-04-2026"}
-    for name, value in values.items():
-        found = store.find("sys_properties", name=name) or {"name": name}
-        stamp(store, "sys_properties", {**found, "value": value})
+def type_of(name: str) -> str:
+    """A field's internal type, as sys_dictionary names it."""
+    if name in TIMES:
+        return "glide_date_time"
+    if name in REFERENCES:
+        return "reference"
+    if name in JOURNALS:
+        return "journal_input"
+    if name in NUMBERS:
+        return "integer"
+    if name in FLAGS:
+        return "boolean"
+    if name in SECRET:
+        return "password2"
+    return "GUID" if name == "sys_id" else "string"
 
 
 def stamp(store: Store, table: str, record: Record, by: str = "system") -> Record:
     """Store with every field of the table present and the bookkeeping fields set."""
     now = store.now_text()
-    full = dict.fromkeys(FIELDS.get(table, COMMON), "") | record
+    full = dict.fromkeys(fields_of(store, table), "") | record
     full["sys_created_on"] = full["sys_created_on"] or now
     full["sys_created_by"] = full["sys_created_by"] or by
     full["sys_updated_on"] = now

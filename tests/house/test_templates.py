@@ -78,7 +78,8 @@ def _given(path: Path) -> set[str]:
     imported = {
         name if isinstance(name, str) else name[1] for one in tree.find_all(nodes.FromImport) for name in one.names
     }
-    return imported | {name.name for name in tree.find_all(nodes.Name) if name.ctx in ("store", "param")}
+    macros = {macro.name for macro in tree.find_all(nodes.Macro)}
+    return imported | macros | {name.name for name in tree.find_all(nodes.Name) if name.ctx in ("store", "param")}
 
 
 def _includers(path: Path) -> list[Path]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Identity, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.foundation.database import Base, Id
@@ -51,3 +52,22 @@ class SignInAttempt(Base):
     verifier: Mapped[Sealed] = mapped_column(SealedText())
     return_to: Mapped[str]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class AuditEntry(Base):
+    """Something a person, or the product itself, did to the set-up: who, when, what, from where. Never changed.
+
+    `person_name` is kept beside the reference, so that an entry says who it was after the account is gone; it is empty
+    for the product itself. `what` is a sentence (Text.to_json), `facts` are plain names and values.
+    """
+
+    __tablename__ = "audit_entry"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
+    person_name: Mapped[str]
+    person_email: Mapped[str]
+    address: Mapped[str]
+    what: Mapped[dict[str, Any]]
+    facts: Mapped[dict[str, Any]]

@@ -20,7 +20,7 @@ class Permissions:
 
 @dataclass(frozen=True)
 class Viewer:
-    """The signed-in person, as far as pages and rooms need to know."""
+    """The signed-in person, as far as pages and rooms need to know; `address` is where the browser calls from."""
 
     person_id: UUID
     oid: str
@@ -30,6 +30,7 @@ class Viewer:
     may_view: bool
     may_share: bool
     may_manage: bool
+    address: str = ""
 
 
 def permissions_of(roles: Iterable[str], config: ProductConfig) -> Permissions:

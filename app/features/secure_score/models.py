@@ -1,1 +1,235 @@
-"""The room's tables."""
+"""The room's tables. Graph's own words are kept raw beside the typed columns, which are what the pages read."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.foundation.database import Base, Id
+
+
+class ScoreSnapshot(Base):
+    """A tenant's score on one day, by Graph's id. Two ids may share a day; kept for ever, Graph forgets after 90 days."""
+
+    __tablename__ = "score_snapshot"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "graph_id"),
+        Index("ix_score_snapshot_newest", "tenant_id", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    tenant_id: Mapped[str]
+    graph_id: Mapped[str]
+    day: Mapped[date]
+    created_at: Mapped[datetime]
+    points: Mapped[float | None]
+    max_points: Mapped[float | None]
+    control_count: Mapped[int]
+    control_points: Mapped[float | None]  # The sum of the controls' points, which may differ from the tenant's.
+    enabled_services: Mapped[list[str]]
+    comparisons: Mapped[list[Any]]
+    active_users: Mapped[int | None] = mapped_column(BigInteger)
+    licensed_users: Mapped[int | None] = mapped_column(BigInteger)
+    raw: Mapped[dict[str, Any]] = mapped_column(JSONB, deferred=True)
+    imported_at: Mapped[datetime]
+
+
+class ControlScore(Base):
+    """One control's points in one snapshot; None is unknown, which is not 0."""
+
+    __tablename__ = "control_score"
+    __table_args__ = (Index("ix_control_score_control_id", "control_id", "snapshot_id"),)
+
+    snapshot_id: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("score_snapshot.id", ondelete="CASCADE"), primary_key=True
+    )
+    control_id: Mapped[str] = mapped_column(primary_key=True)
+    points: Mapped[float | None]
+    percent: Mapped[float | None]
+
+
+class ImprovementAction(Base):
+    """One control of one tenant: its profile, and its points in the newest snapshot. Never deleted.
+
+    `scored` says whether the newest snapshot holds it; `has_profile` whether the catalogue does. `category` is one of
+    the five a ticket may carry, or empty. Graph's HTML is kept as it came, and sanitised when shown.
+    """
+
+    __tablename__ = "improvement_action"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    control_id: Mapped[str] = mapped_column(primary_key=True)
+    first_seen_at: Mapped[datetime]
+
+    has_profile: Mapped[bool] = mapped_column(default=False)
+    title: Mapped[str] = mapped_column(default="")
+    service: Mapped[str] = mapped_column(default="")
+    category: Mapped[str] = mapped_column(default="")
+    category_raw: Mapped[str] = mapped_column(default="")
+    max_points: Mapped[float | None]
+    rank: Mapped[int | None] = mapped_column(BigInteger)
+    tier: Mapped[str] = mapped_column(default="")
+    user_impact: Mapped[str] = mapped_column(default="unknown")
+    implementation_cost: Mapped[str] = mapped_column(default="unknown")
+    action_type: Mapped[str] = mapped_column(default="")
+    action_url: Mapped[str] = mapped_column(default="")
+    threats: Mapped[list[str]] = mapped_column(default=list)
+    remediation: Mapped[str] = mapped_column(Text, default="", deferred=True)
+    remediation_impact: Mapped[str] = mapped_column(Text, default="", deferred=True)
+    deprecated: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[str] = mapped_column(default="")
+    state_at: Mapped[datetime | None]
+    state_by: Mapped[str] = mapped_column(default="")
+    state_comment: Mapped[str] = mapped_column(default="")
+    profile_raw: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True)
+    profile_hash: Mapped[str] = mapped_column(default="")
+    profile_seen_at: Mapped[datetime | None]
+    profile_changed_at: Mapped[datetime | None]
+
+    scored: Mapped[bool] = mapped_column(default=False)
+    points: Mapped[float | None]
+    percent: Mapped[float | None]
+    description: Mapped[str] = mapped_column(Text, default="", deferred=True)
+    implementation_status: Mapped[str] = mapped_column(Text, default="", deferred=True)
+    switched_on: Mapped[bool | None]
+    counted: Mapped[int | None] = mapped_column(BigInteger)
+    counted_of: Mapped[int | None] = mapped_column(BigInteger)
+    last_synced_at: Mapped[datetime | None]
+    first_scored_on: Mapped[date | None]
+    last_scored_on: Mapped[date | None]
+    added_on: Mapped[date | None]  # None for what was there from the first day we know of.
+    regressed_on: Mapped[date | None]
+    regressed_from: Mapped[float | None]
+
+
+class ScoreChange(Base):
+    """What changed for one control from one snapshot to the next; made anew from the snapshots at every import.
+
+    `kind` is one of `app.features.secure_score.changes.Kind`. `since` is the day of the snapshot before.
+    """
+
+    __tablename__ = "score_change"
+    __table_args__ = (
+        Index("ix_score_change_day", "tenant_id", "day"),
+        Index("ix_score_change_control", "tenant_id", "control_id", "day"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    tenant_id: Mapped[str]
+    control_id: Mapped[str]
+    day: Mapped[date]
+    since: Mapped[date]
+    kind: Mapped[str]
+    points_before: Mapped[float | None]
+    points_after: Mapped[float | None]
+    max_before: Mapped[float | None]
+    max_after: Mapped[float | None]
+
+
+class ActionPlan(Base):
+    """What this organisation decided about an action. `status` is one of the decisions in `status.Status`.
+
+    A decision that is `to_send` to Graph counts only from when Graph took it (`sent_at`); until then `status_before`
+    does. `confirmed_at` is when Graph showed it; `problem` is why it was refused.
+    """
+
+    __tablename__ = "action_plan"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    control_id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    status_before: Mapped[str]
+    planned_for: Mapped[date | None]
+    decided_at: Mapped[datetime]
+    decided_by: Mapped[str]
+    to_send: Mapped[bool] = mapped_column(default=False)
+    sent_state: Mapped[str] = mapped_column(default="")
+    sent_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+    problem: Mapped[dict[str, Any] | None]
+
+
+class StatusChange(Base):
+    """One decision, kept for the record: from what to what, by whom, and why."""
+
+    __tablename__ = "status_change"
+    __table_args__ = (Index("ix_status_change_control", "tenant_id", "control_id"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[str]
+    control_id: Mapped[str]
+    status_before: Mapped[str]
+    status_after: Mapped[str]
+    planned_for: Mapped[date | None]
+    reason: Mapped[str] = mapped_column(default="")
+    decided_at: Mapped[datetime]
+    decided_by: Mapped[str]
+
+
+class ActionNote(Base):
+    """What somebody wrote about an action."""
+
+    __tablename__ = "action_note"
+    __table_args__ = (Index("ix_action_note_control", "tenant_id", "control_id"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[str]
+    control_id: Mapped[str]
+    text: Mapped[str]
+    author_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
+    author_name: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class ActionTag(Base):
+    """A word this organisation put on an action, to filter by."""
+
+    __tablename__ = "action_tag"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    control_id: Mapped[str] = mapped_column(primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
+
+
+class ScoreZones(Base):
+    """From which percentage on the score is okay, and from which it is good."""
+
+    __tablename__ = "score_zones"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    okay_from: Mapped[float]
+    good_from: Mapped[float]
+    set_at: Mapped[datetime]
+    set_by: Mapped[str]
+
+
+class ImportRun(Base):
+    """One import, under way or over. `status` is one of `runs.RunStatus`; `warnings` are stored sentences."""
+
+    __tablename__ = "import_run"
+    __table_args__ = (Index("ix_import_run_newest", "tenant_id", "asked_at"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[str]
+    source: Mapped[str]
+    status: Mapped[str]
+    asked_by: Mapped[str] = mapped_column(default="")
+    asked_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    heard_at: Mapped[datetime | None]  # The last sign of life.
+    finished_at: Mapped[datetime | None]
+    stage: Mapped[str] = mapped_column(default="")
+    snapshots_read: Mapped[int] = mapped_column(default=0)
+    snapshots_new: Mapped[int] = mapped_column(default=0)
+    profiles_read: Mapped[int] = mapped_column(default=0)
+    profiles_new: Mapped[int] = mapped_column(default=0)
+    profiles_changed: Mapped[int] = mapped_column(default=0)
+    actions_scored: Mapped[int] = mapped_column(default=0)
+    without_profile: Mapped[int] = mapped_column(default=0)
+    warnings: Mapped[list[Any]] = mapped_column(default=list)
+    problem: Mapped[dict[str, Any] | None]

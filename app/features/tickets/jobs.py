@@ -1,7 +1,45 @@
-"""The tickets' background work."""
+"""The tickets' background work: deliver one, refresh all each minute, take up what was forgotten."""
 
 from __future__ import annotations
 
+from uuid import UUID
+
+from app.features.tickets.deliver import deliver, overdue_tickets
+from app.features.tickets.read_choices import read_choices
+from app.features.tickets.refresh import refresh_states
 from app.foundation.jobs import TaskGroup
+from app.foundation.logs import get_logger
+from app.resources import Resources
+
+log = get_logger(__name__)
 
 tasks = TaskGroup("tickets")
+
+
+@tasks.task("deliver")
+async def deliver_ticket(resources: Resources, ticket_id: str) -> None:
+    """Bring one ticket to ServiceNow; raises NotYet when it has to be tried again."""
+    await deliver(resources, UUID(ticket_id))
+
+
+@tasks.task("refresh", every="* * * * *")
+async def refresh(resources: Resources) -> None:
+    """Read the states of all tickets."""
+    await refresh_states(resources)
+
+
+@tasks.task("choices", every="7 * * * *")
+async def choices(resources: Resources) -> None:
+    """Read which states the instance knows; does so once a day."""
+    await read_choices(resources)
+
+
+@tasks.task("sweep", every="* * * * *")
+async def sweep(resources: Resources) -> None:
+    """Queue tickets again that wait without a job: those that waited for the connection, and any whose job was lost."""
+    async with resources.database.transaction() as session:
+        forgotten = await overdue_tickets(session)
+        for ticket_id in forgotten:
+            await resources.queue.defer(session, deliver_ticket, ticket_id=str(ticket_id))
+    if forgotten:
+        log.info("queued again", tickets=len(forgotten))

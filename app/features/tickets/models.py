@@ -1,1 +1,171 @@
-"""The room's tables."""
+"""Tickets: what was asked, how its delivery went, and what ServiceNow made of it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.foundation.database import Base, Id
+
+
+class Ticket(Base):
+    """One share. What was asked never changes after it was sent; what ServiceNow made of it is copied from there.
+
+    `record` is the whole record as decided when it was shared. `sent_at` is when a create last left us, empty while we
+    surely sent none, and `landing_until` until when it may still be at work over there. `in_flight_since` is set while
+    somebody waits for ServiceNow's answer. A queued ticket without `next_try_at` waits for the connection. `insisted`
+    says that a person asked for another try after a refusal.
+    """
+
+    __tablename__ = "ticket"
+    __table_args__ = (
+        Index("ix_ticket_queued", "next_try_at", postgresql_where=text("delivery = 'queued'")),
+        Index("ix_ticket_in_flight", "connection_id", postgresql_where=text("in_flight_since IS NOT NULL")),
+        Index("ix_ticket_verified", "connection_id", "kind", "verified_at", postgresql_where=text("sys_id <> ''")),
+        Index("ix_ticket_newest", text("created_at DESC"), "id"),
+        UniqueConstraint("connection_id", "sys_id", "kind"),
+    )
+
+    id: Mapped[Id]
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"))
+    kind: Mapped[str]
+    form_key: Mapped[str] = mapped_column(unique=True)
+    batch_id: Mapped[UUID | None] = mapped_column(index=True)
+    predecessor_id: Mapped[UUID | None] = mapped_column(ForeignKey("ticket.id"), index=True)
+
+    # What was asked.
+    source: Mapped[str]
+    category: Mapped[str]
+    name: Mapped[str]
+    description: Mapped[str]
+    priority: Mapped[int]
+    due_date: Mapped[date]
+    sender_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
+    sender_oid: Mapped[str]
+    sender_name: Mapped[str]
+    created_at: Mapped[datetime]
+    record: Mapped[dict[str, Any]]
+    warnings: Mapped[list[Any]] = mapped_column(default=list)
+
+    # How its delivery went.
+    delivery: Mapped[str]
+    correlation_id: Mapped[str] = mapped_column(unique=True)
+    attempts: Mapped[int] = mapped_column(default=0)
+    refusals: Mapped[int] = mapped_column(default=0)
+    insisted: Mapped[bool] = mapped_column(default=False)
+    attempted_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    landing_until: Mapped[datetime | None]
+    in_flight_since: Mapped[datetime | None]
+    next_try_at: Mapped[datetime | None]
+    problem: Mapped[dict[str, Any] | None]
+    shared_at: Mapped[datetime | None]
+
+    # What ServiceNow made of it, in its own values; labels are for people only. NULL, not '', before it is shared.
+    sys_id: Mapped[str | None]
+    number: Mapped[str] = mapped_column(default="")
+    state: Mapped[str] = mapped_column(default="")
+    state_label: Mapped[str] = mapped_column(default="")
+    remote_priority: Mapped[str] = mapped_column(default="")
+    assigned_to: Mapped[str] = mapped_column(default="")
+    remote_updated_at: Mapped[datetime | None]
+    verified_at: Mapped[datetime | None]
+    visible: Mapped[bool] = mapped_column(default=True)
+    state_since: Mapped[datetime | None]
+    differences: Mapped[list[Any]] = mapped_column(default=list)
+
+
+class TicketAction(Base):
+    """An improvement action that a ticket was made of, with its points at that time. A free task has none."""
+
+    __tablename__ = "ticket_action"
+
+    ticket_id: Mapped[UUID] = mapped_column(ForeignKey("ticket.id", ondelete="CASCADE"), primary_key=True)
+    control_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+    title: Mapped[str]
+    points: Mapped[float | None]
+    max_points: Mapped[float | None]
+
+
+class TicketEvent(Base):
+    """Something that happened to a ticket; `text` is the sentence (Text.to_json), `by` a person's name or empty."""
+
+    __tablename__ = "ticket_event"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    ticket_id: Mapped[UUID] = mapped_column(ForeignKey("ticket.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime]
+    what: Mapped[str]
+    text: Mapped[dict[str, Any]]
+    by: Mapped[str] = mapped_column(default="")
+
+
+class StateName(Base):
+    """What an administrator calls a state of the instance, and where it counts. States without a row have defaults."""
+
+    __tablename__ = "state_name"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(primary_key=True)
+    own_label: Mapped[str]
+    group: Mapped[str]
+
+
+class StateChoice(Base):
+    """A state as the instance lists it among the choices of its field, where we may read those."""
+
+    __tablename__ = "state_choice"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str]
+
+
+class RefreshCursor(Base):
+    """How far the refresh of one table has read, and how it went.
+
+    `watermark` is the instance's time up to which changes were read; `rolled_at` when the rolling pass last read a
+    chunk. `succeeded_at` is what cards show as their data's age, `problem` why it is older than it should be.
+    `changes_refused` counts how often in a row the instance would not say what changed, last at `changes_refused_at`.
+    """
+
+    __tablename__ = "refresh_cursor"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    watermark: Mapped[datetime | None]
+    rolled_at: Mapped[datetime | None]
+    tried_at: Mapped[datetime | None]
+    succeeded_at: Mapped[datetime | None]
+    moved_at: Mapped[datetime | None]
+    problem: Mapped[dict[str, Any] | None]
+    changes_refused_at: Mapped[datetime | None]
+    changes_refused: Mapped[int] = mapped_column(default=0)
+    choices_read_at: Mapped[datetime | None]
+
+
+class Pace(Base):
+    """How gently one instance is treated by all processes together.
+
+    No call begins before `paused_until`. `requests` counts those of the clock hour that began at `hour`, `hourly_limit`
+    is the instance's own, when it named one. `looked_at` is when somebody last looked at the cards.
+    `clock_ahead_seconds` is how far the instance's clock was ahead of ours when it last made a record for us.
+    """
+
+    __tablename__ = "pace"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    paused_until: Mapped[datetime | None]
+    reason: Mapped[dict[str, Any] | None]
+    failures: Mapped[int] = mapped_column(default=0)
+    hour: Mapped[datetime | None]
+    requests: Mapped[int] = mapped_column(default=0)
+    hourly_limit: Mapped[int | None]
+    clock_ahead_seconds: Mapped[float] = mapped_column(default=0.0)
+    looked_at: Mapped[datetime | None]

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from app.remote.errors import Refused
+from app.remote.errors import Ambiguous, Garbled, Refused
 from app.remote.messages import Request
-from app.remote.servicenow import protocol
-from app.remote.servicenow.protocol import Purpose
+from app.remote.servicenow import answers, protocol
+from app.remote.servicenow.answers import Purpose
 from app.remote.servicenow.shapes import Choice, Release, RemoteTicket, RemoteUser, Table
 from app.remote.transport import Transport
 
@@ -21,56 +21,71 @@ class ServiceNowClient:
         self._transport = transport
         self._authorization = {"Authorization": f"Bearer {access_token}"}
         self.origin = origin
+        self.hourly_limit: int | None = None  # As the instance last named it, on instances that have such a rule.
 
     async def create(self, table: Table, fields: Mapping[str, str]) -> RemoteTicket:
         """Insert a record. Ambiguous, Broken and Refused may all mean that it was made: look before repeating."""
         request = protocol.create_request(self.origin, table, fields)
-        return protocol.ticket_of(await self._result(request, purpose="write"))
+        try:
+            return answers.ticket_of(await self._result(request, purpose="write"))
+        except Garbled as error:
+            # Whatever we cannot read after a write may hide a record that was made.
+            unclear = Ambiguous(error.message)
+            unclear.is_over = True
+            raise unclear from error
 
-    async def find_by_correlation(self, table: Table, correlation_id: str) -> list[RemoteTicket]:
-        """Records that carry this id; what does not is left out, should the instance have ignored the condition."""
-        request = protocol.find_by_correlation_request(self.origin, table, correlation_id)
-        found = protocol.tickets_of(await self._result(request))
+    async def find_by_correlation(
+        self, table: Table, correlation_id: str, also: Sequence[str] = ()
+    ) -> list[RemoteTicket]:
+        """Records that carry this id, oldest first, with the fields `also`; none that the instance slipped in.
+
+        Raises ValueError for anything but an id of our own making: an empty one would match every stranger's ticket.
+        """
+        request = protocol.find_by_correlation_request(self.origin, table, correlation_id, also)
+        found = answers.tickets_of(await self._result(request))
         return [ticket for ticket in found if ticket.correlation_id == correlation_id]
 
     async def fetch_changed(
-        self, table: Table, *, marker: str, since: datetime, after: str | None = None, limit: int = 200
+        self, table: Table, *, marker: str, since: datetime, after: str | None = None, limit: int = 1000
     ) -> list[RemoteTicket]:
-        """One page of our records changed since then; short pages may have successors, as rows may be hidden."""
+        """One page of our records changed since then; short pages may have successors, as rows may be hidden.
+
+        Rows are as the instance gave them: one that ignores the condition gives strangers, so check each.
+        """
         request = protocol.changed_request(self.origin, table, marker=marker, since=since, after=after, limit=limit)
-        return protocol.tickets_of(await self._result(request))
+        return answers.tickets_of(await self._result(request))
 
     async def fetch_many(self, table: Table, sys_ids: Sequence[str]) -> list[RemoteTicket]:
-        """These records, in calls of 50; those deleted or hidden are simply not among the answer."""
-        found: list[RemoteTicket] = []
-        for start in range(0, len(sys_ids), protocol.IDS_PER_CALL):
-            wanted = sys_ids[start : start + protocol.IDS_PER_CALL]
-            rows = protocol.tickets_of(await self._result(protocol.fetch_many_request(self.origin, table, wanted)))
-            found.extend(row for row in rows if row.sys_id in wanted)
-        return found
+        """These records, at most IDS_PER_CALL; those deleted or hidden are simply not among the answer.
+
+        Rows are as the instance gave them: check that each was asked for.
+        """
+        return answers.tickets_of(await self._result(protocol.fetch_many_request(self.origin, table, sys_ids)))
 
     async def choices(self, table: Table, element: str) -> list[Choice]:
         """The field's choices; needs the role `personalize_choices` on many instances (Refused without)."""
         result = await self._result(protocol.choices_request(self.origin, table, element))
-        return protocol.choices_of(result, table, element)
+        return answers.choices_of(result, table, element)
 
     async def release(self) -> Release | None:
         """Which release answers, or None: the properties are often refused to accounts that are no administrators."""
         try:
-            return protocol.release_of(await self._result(protocol.release_request(self.origin)))
+            return answers.release_of(await self._result(protocol.release_request(self.origin)))
         except Refused:
             return None
 
     async def whoami(self) -> RemoteUser | None:
         """The user of the token, or None when the instance would not say."""
-        return protocol.user_of(await self._result(protocol.whoami_request(self.origin)))
+        return answers.user_of(await self._result(protocol.whoami_request(self.origin)))
 
     async def check_readable(self, table: str) -> None:
         """Raises the RemoteError that stands in the way of reading this table."""
-        protocol.rows_of(await self._result(protocol.readable_request(self.origin, table)))
+        answers.rows_of(await self._result(protocol.readable_request(self.origin, table)))
 
     async def _result(self, request: Request, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - straight from JSON.
         signed = Request(
             request.method, request.url, request.query, {**request.headers, **self._authorization}, body=request.body
         )
-        return protocol.result_of(await self._transport.send(signed), purpose=purpose)
+        answer = await self._transport.send(signed)
+        self.hourly_limit = answers.named_limit(answer) or self.hourly_limit
+        return answers.result_of(answer, purpose=purpose)

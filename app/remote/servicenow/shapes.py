@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -12,17 +13,24 @@ TABLES: tuple[Table, ...] = ("change_request", "incident")
 
 @dataclass(frozen=True)
 class RemoteTicket:
-    """One record, as far as we follow it. `state` and `priority` are ServiceNow's own values; `updated_at` is UTC."""
+    """One record, as far as we follow it. `state` and `priority` are ServiceNow's own values; times are UTC.
+
+    `table` is the class of the record, empty when it may not be read. `values` are the raw values of every field that
+    came back, so that what was sent can be compared; a field that may not be read is not among them.
+    """
 
     sys_id: str
     number: str
+    table: str
     state: str
     state_label: str
     priority: str
+    assigned_to: str
     correlation_id: str
     correlation_display: str
-    short_description: str
+    created_at: datetime | None
     updated_at: datetime | None
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

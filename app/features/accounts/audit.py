@@ -1,0 +1,113 @@
+"""The audit log: writes down who did what, when and from where, and reads it back. Keeps no secret."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, String, cast, func, or_, select
+
+from app.features.accounts.models import AuditEntry
+from app.features.accounts.permissions import Viewer
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.logs import redact
+from app.foundation.text import Text
+
+PAGE_SIZE = 50
+# An export holds everything; it is read in pieces so that a long history does not fill the memory.
+PIECE = 1000
+LONGEST_FACT = 500
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """One entry. `who` is empty when the product itself acted; `address` is where the person's browser was."""
+
+    number: int
+    at: datetime
+    who: str
+    email: str
+    address: str
+    what: Text
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class AuditList:
+    """One page of the log, newest first."""
+
+    lines: list[AuditLine]
+    count: int
+    page: int
+    pages: int
+
+
+async def record(session: Session, who: Viewer | None, what: Text, **facts: object) -> None:
+    """Write an entry in the caller's transaction, so that it is there exactly when the deed is.
+
+    `who` is None when the product itself acts. `what` is a finished deed as a short sentence without values ("Connection
+    removed"), so that entries of a kind read alike; values go into `facts`. Secrets among them are cut out.
+    """
+    session.add(
+        AuditEntry(
+            at=clock.now(),
+            person_id=who.person_id if who else None,
+            person_name=who.display_name if who else "",
+            person_email=who.email if who else "",
+            address=who.address if who else "",
+            what=what.to_json(),
+            facts={name: str(redact(str(value), name))[:LONGEST_FACT] for name, value in facts.items()},
+        )
+    )
+
+
+async def list_entries(session: Session, *, wanted: str = "", page: int = 1) -> AuditList:
+    """A page of entries in which this text occurs, in any of their parts."""
+    query = _entries(wanted)
+    count = (await session.execute(select(func.count()).select_from(query.subquery()))).scalar_one()
+    pages = max(-(-count // PAGE_SIZE), 1)
+    page = min(max(page, 1), pages)
+    rows = await session.execute(query.order_by(AuditEntry.id.desc()).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE))
+    return AuditList([_line(row) for row in rows.scalars()], count, page, pages)
+
+
+async def all_entries(session: Session, *, wanted: str = "") -> AsyncIterator[AuditLine]:
+    """Every entry in which this text occurs, oldest first."""
+    last = 0
+    while True:
+        rows = await session.execute(_entries(wanted).where(AuditEntry.id > last).order_by(AuditEntry.id).limit(PIECE))
+        found = list(rows.scalars())
+        for row in found:
+            yield _line(row)
+        if len(found) < PIECE:
+            return
+        last = found[-1].id
+        session.expire_all()
+
+
+def _entries(wanted: str) -> Select[AuditEntry]:
+    query = select(AuditEntry)
+    if not wanted.strip():
+        return query
+    columns = (
+        AuditEntry.person_name,
+        AuditEntry.person_email,
+        AuditEntry.address,
+        AuditEntry.what["message"].astext,
+        cast(AuditEntry.facts, String),
+    )
+    return query.where(or_(*(column.icontains(wanted.strip(), autoescape=True) for column in columns)))
+
+
+def _line(row: AuditEntry) -> AuditLine:
+    return AuditLine(
+        number=row.id,
+        at=row.at,
+        who=row.person_name,
+        email=row.person_email,
+        address=row.address,
+        what=Text.from_json(row.what),
+        facts={name: str(value) for name, value in row.facts.items()},
+    )

@@ -1,0 +1,116 @@
+"""Makes Graph's HTML safe to show, and readable as plain text. Trusts nothing in it."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+import nh3
+
+TAGS = {"p", "ol", "ul", "li", "b", "strong", "em", "u", "i", "br", "a", "abbr", "code", "pre", "h3", "h4", "table"}
+TAGS |= {"thead", "tbody", "tr", "td", "th"}
+ATTRIBUTES = {"a": {"href"}, "abbr": {"title"}}
+BLOCKS = {"p", "div", "ul", "ol", "table", "tr", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6"}
+SILENT = {"script", "style", "title", "template", "noscript", "iframe", "object"}
+LONGEST_PLAIN = 8000
+MARK = re.compile(r"\n *(-|\d+\.) ")
+
+
+def clean_html(html: str) -> str:
+    """The text with harmless tags only; links lead to web pages, in a new tab, and tell nobody where they came from."""
+    return nh3.clean(
+        html,
+        tags=TAGS,
+        clean_content_tags=SILENT,
+        attributes=ATTRIBUTES,
+        url_schemes={"http", "https"},
+        url_relative="deny",
+        link_rel="noopener noreferrer",
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    ).strip()
+
+
+def plain_text(html: str, longest: int = LONGEST_PLAIN) -> str:
+    """The same as lines of plain text: lists keep their marks, links their address, entities become letters."""
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    return cut(reader.text(), longest)
+
+
+def cut(text: str, longest: int) -> str:
+    """At most so many characters, with an ellipsis where something is missing."""
+    return text if len(text) <= longest else text[: max(longest - 1, 0)].rstrip() + "…"
+
+
+def is_web_address(address: str) -> bool:
+    """Whether it may become a link: http or https, with a host."""
+    try:
+        parts = urlsplit(address.strip())
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+class _Reader(HTMLParser):
+    """Collects text; forgiving, because real texts leave tags open."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._parts: list[str] = []
+        self._lists: list[int] = []  # The next number of each open list; -1 for one without numbers.
+        self._silent = 0
+        self._address = ""
+        self._link_start = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in SILENT:
+            self._silent += 1
+        elif tag in ("ul", "ol"):
+            self._lists.append(1 if tag == "ol" else -1)
+        elif tag == "li":
+            self._mark()
+        elif tag == "br":
+            self._parts.append("\n")
+        elif tag in BLOCKS:
+            # A paragraph that opens a list item stays beside the item's mark.
+            self._parts.append("" if self._parts and MARK.fullmatch(self._parts[-1]) else "\n\n")
+        elif tag == "a":
+            self._address = (dict(attrs).get("href") or "").strip()
+            self._link_start = len(self._parts)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in SILENT:
+            self._silent = max(self._silent - 1, 0)
+        elif tag in ("ul", "ol"):
+            if self._lists:
+                self._lists.pop()
+            self._parts.append("\n" if self._lists else "\n\n")
+        elif tag in BLOCKS:
+            self._parts.append("\n\n")
+        elif tag == "a":
+            self._name_address()
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self._parts.append(re.sub(r"[\s\u00a0]+", " ", data))
+
+    def _mark(self) -> None:
+        depth, turn = len(self._lists), self._lists[-1] if self._lists else -1
+        if turn > 0:
+            self._lists[-1] += 1
+        self._parts.append("\n" + "  " * (depth - 1) + (f"{turn}. " if turn > 0 else "- "))
+
+    def _name_address(self) -> None:
+        shown = "".join(self._parts[self._link_start :]).strip()
+        if is_web_address(self._address) and self._address not in shown:
+            self._parts.append(f" ({self._address})")
+        self._address = ""
+
+    def text(self) -> str:
+        """Everything read, with tidy spaces and at most one empty line in a row."""
+        lines = "".join(self._parts).split("\n")
+        tidy = [re.sub(r"(?<=\S) {2,}", " ", line).rstrip() for line in lines]
+        tidy = [line if re.match(r" *(-|\d+\.) ", line) else line.strip() for line in tidy]
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(tidy)).strip()

@@ -1,0 +1,324 @@
+"""Imports scores and control profiles, from Graph or from files, and says what came of it. Deletes nothing it did not see.
+
+Each page that arrives is kept in a transaction of its own, so a failure later on costs only what comes after it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from app.features.secure_score.decipher import Findings, SnapshotRow, profiles_of, snapshots_of
+from app.features.secure_score.keep_rows import Kept, apply_newest, keep_profiles, keep_snapshots, take_turn
+from app.features.secure_score.models import ImportRun, ImprovementAction, ScoreSnapshot
+from app.features.secure_score.retell_history import retell_history
+from app.features.secure_score.runs import RunStatus, Source, last_ended_run, open_run, stored
+from app.features.secure_score.write_back import confirm_states
+from app.foundation import clock
+from app.foundation.database import Database, Session
+from app.foundation.errors import AppError
+from app.foundation.logs import get_logger
+from app.foundation.text import T, Text
+from app.remote.microsoft.shapes import GraphPage
+from app.resources import ProductConfig, Resources
+
+log = get_logger(__name__)
+
+# Graph keeps 90 days; when we are nearly that far behind, all of them are read.
+MOST_DAYS_BEHIND = 80
+# Days before the newest known one that are read again, in case they were corrected.
+READ_AGAIN_DAYS = 3
+LARGEST_FILE_BYTES = 256 * 1024 * 1024
+
+Pages = AsyncIterator[GraphPage]
+
+
+class CannotImport(AppError):
+    """Nothing could be imported; the message says why."""
+
+    status = 422
+
+
+@dataclass
+class ImportReport:
+    """What an import brought; ``str()`` tells it to the person who asked."""
+
+    source: Source
+    snapshots_read: int = 0
+    snapshots_new: int = 0
+    snapshots_changed: int = 0
+    profiles_read: int = 0
+    profiles_new: int = 0
+    profiles_changed: int = 0
+    actions_scored: int = 0
+    without_profile: int = 0
+    warnings: list[Text] = field(default_factory=list)
+    problems: list[Text] = field(default_factory=list)
+    earliest: date | None = None
+    newest: SnapshotRow | None = field(default=None, repr=False)
+    kept_anything: bool = False
+
+    @property
+    def status(self) -> RunStatus:
+        """Done, partial when something is missing, failed when nothing came."""
+        if not self.problems:
+            return RunStatus.DONE
+        return RunStatus.PARTIAL if self.kept_anything else RunStatus.FAILED
+
+    @property
+    def problem(self) -> Text | None:
+        """Why it is partial or failed, in one text."""
+        if not self.problems:
+            return None
+        together = self.problems[0]
+        for other in self.problems[1:]:
+            together = T("%(first)s %(second)s", first=together, second=other)
+        return together
+
+    def __str__(self) -> str:
+        opening = {
+            RunStatus.DONE: T("Imported from %(source)s.", source=SOURCE_NAMES[self.source]),
+            RunStatus.PARTIAL: T("Imported from %(source)s, but not everything.", source=SOURCE_NAMES[self.source]),
+        }.get(self.status, T("Nothing was imported from %(source)s.", source=SOURCE_NAMES[self.source]))
+        lines = [
+            str(opening),
+            str(
+                T(
+                    "  Daily scores: %(read)s read, %(new)s new, %(changed)s changed.",
+                    read=self.snapshots_read,
+                    new=self.snapshots_new,
+                    changed=self.snapshots_changed,
+                )
+            ),
+            str(
+                T(
+                    "  Control profiles: %(read)s read, %(new)s new, %(changed)s changed.",
+                    read=self.profiles_read,
+                    new=self.profiles_new,
+                    changed=self.profiles_changed,
+                )
+            ),
+            str(
+                T(
+                    "  Improvement actions with a score: %(scored)s, of them without a profile: %(without)s.",
+                    scored=self.actions_scored,
+                    without=self.without_profile,
+                )
+            ),
+        ]
+        lines += [str(T("  Warning: %(sentence)s", sentence=warning)) for warning in dict.fromkeys(self.warnings)]
+        lines += [str(T("  Problem: %(sentence)s", sentence=problem)) for problem in self.problems]
+        return "\n".join(lines)
+
+
+SOURCE_NAMES = {Source.GRAPH: T("Microsoft Graph"), Source.FILES: T("files")}
+READING_PROFILES = T("Reading the catalogue of controls")
+READING_SCORES = T("Reading the daily scores")
+TELLING = T("Comparing the days")
+
+
+async def import_from_graph(resources: Resources, *, run_id: UUID | None = None) -> ImportReport:
+    """Fetch and keep; `run_id` is a waiting run that somebody asked for. Raises CannotImport when nothing came."""
+    work = _Import(resources.database, resources.config.tenant_id, Source.GRAPH)
+    top = await work.begin(run_id)
+    await work.part(READING_PROFILES, resources.graph.control_profiles(), work.keep_profile_page)
+    await work.part(READING_SCORES, resources.graph.scores(top), work.keep_score_page)
+    return await work.end()
+
+
+async def import_from_files(
+    database: Database, config: ProductConfig, *, scores: Path | None, profiles: Path | None
+) -> ImportReport:
+    """Keep what these files hold: Graph's answers, lists of items, or single items. Raises CannotImport."""
+    work = _Import(database, config.shown_tenant_id, Source.FILES)
+    await work.begin(None)
+    if profiles is not None:
+        await work.part(READING_PROFILES, _file_page(profiles, work.report), work.keep_profile_page)
+    if scores is not None:
+        await work.part(READING_SCORES, _file_page(scores, work.report), work.keep_score_page)
+    return await work.end()
+
+
+class _Import:
+    """One run, step by step; every method opens its own short transaction."""
+
+    def __init__(self, database: Database, tenant_id: str, source: Source) -> None:
+        self.report = ImportReport(source)
+        self._database = database
+        self._tenant_id = tenant_id
+        self._findings = Findings()
+        self._run_id: UUID | None = None
+
+    async def begin(self, run_id: UUID | None) -> int | None:
+        """Open the run, or take up the waiting one; says how many days to ask for, None for all."""
+        async with self._database.transaction() as session:
+            run = await session.get(ImportRun, run_id) if run_id else None
+            if run is None:
+                run = await open_run(session, self._tenant_id, self.report.source)
+            run.status = RunStatus.RUNNING
+            run.started_at = run.heard_at = clock.now()
+            self._run_id = run.id
+            return await _days_to_read(session, self._tenant_id, self.report.source)
+
+    async def part(self, stage: Text, pages: Pages, keep: Callable[[GraphPage], Awaitable[None]]) -> None:
+        """Read one list to its end or to its first failure, which is written down and does not stop the other list."""
+        await self._note(stage)
+        try:
+            async for page in pages:
+                if page.warning:
+                    self.report.warnings.append(
+                        T("Microsoft marked its answer as incomplete (%(warning)s).", warning=page.warning[:300])
+                    )
+                await keep(page)
+                await self._note(stage)
+        except AppError as error:
+            log.warning("import stopped early", stage=stage.message, error=type(error).__name__)
+            self.report.problems.append(T("%(stage)s: %(problem)s", stage=stage, problem=error.message))
+
+    async def keep_profile_page(self, page: GraphPage) -> None:
+        """One page of the catalogue."""
+        rows = profiles_of(page.items, self._tenant_id, self._findings)
+        if page.items and not rows:
+            raise CannotImport(T("None of the %(count)s entries is a control profile.", count=len(page.items)))
+        async with self._database.transaction() as session:
+            await take_turn(session, self._tenant_id)
+            kept = await keep_profiles(session, self._tenant_id, rows)
+        self.report.profiles_read += len(rows)
+        self.report.profiles_new += kept.new
+        self.report.profiles_changed += kept.changed
+        self.report.kept_anything = True
+
+    async def keep_score_page(self, page: GraphPage) -> None:
+        """One page of daily scores."""
+        rows = snapshots_of(page.items, self._tenant_id, self._findings)
+        if page.items and not rows:
+            raise CannotImport(T("None of the %(count)s entries is a daily score.", count=len(page.items)))
+        async with self._database.transaction() as session:
+            await take_turn(session, self._tenant_id)
+            kept = await keep_snapshots(session, self._tenant_id, rows)
+        self.report.snapshots_read += len(rows)
+        self.report.kept_anything = True
+        self._remember(kept, rows)
+
+    def _remember(self, kept: Kept, rows: list[SnapshotRow]) -> None:
+        report = self.report
+        report.snapshots_new += kept.new
+        report.snapshots_changed += kept.changed
+        if kept.earliest is not None:
+            report.earliest = min(report.earliest or kept.earliest, kept.earliest)
+        for row in rows:
+            if row.controls and (report.newest is None or row.created_at >= report.newest.created_at):
+                report.newest = row
+
+    async def end(self) -> ImportReport:
+        """Compare the days, close the run. Raises CannotImport when nothing came."""
+        report = self.report
+        report.warnings += self._findings.sentences()
+        await self._note(TELLING)
+        async with self._database.transaction() as session:
+            await take_turn(session, self._tenant_id)
+            if report.newest is not None:
+                await apply_newest(session, self._tenant_id, report.newest)
+            if report.earliest is not None:
+                await retell_history(session, self._tenant_id, report.earliest)
+            await confirm_states(session, self._tenant_id)
+            await count_actions(session, self._tenant_id, report)
+            self._close(await session.get_one(ImportRun, self._run_id))
+        log.info(
+            "import ended", status=str(report.status), snapshots=report.snapshots_read, profiles=report.profiles_read
+        )
+        if report.status is RunStatus.FAILED and report.problem is not None:
+            raise CannotImport(report.problem)
+        return report
+
+    async def _note(self, stage: Text) -> None:
+        """Write down how far it is, for whoever looks."""
+        async with self._database.transaction() as session:
+            run = await session.get_one(ImportRun, self._run_id)
+            run.stage = stage.message
+            run.heard_at = clock.now()
+            self._count(run)
+
+    def _close(self, run: ImportRun) -> None:
+        run.status = self.report.status
+        run.finished_at = run.heard_at = clock.now()
+        run.stage = ""
+        run.warnings = stored(self.report.warnings)
+        run.problem = self.report.problem.to_json() if self.report.problem else None
+        self._count(run)
+
+    def _count(self, run: ImportRun) -> None:
+        report = self.report
+        run.snapshots_read, run.snapshots_new = report.snapshots_read, report.snapshots_new
+        run.profiles_read, run.profiles_new = report.profiles_read, report.profiles_new
+        run.profiles_changed = report.profiles_changed
+        run.actions_scored, run.without_profile = report.actions_scored, report.without_profile
+
+
+async def _days_to_read(session: Session, tenant_id: str, source: Source) -> int | None:
+    """Days that are missing at our end, with a few to read again; None for everything Graph has.
+
+    Everything is read the first time, after a run that did not get everything, and when we are far behind.
+    """
+    found = await session.execute(select(func.max(ScoreSnapshot.day)).where(ScoreSnapshot.tenant_id == tenant_id))
+    newest: date | None = found.scalar_one()
+    last = await last_ended_run(session, tenant_id, source)
+    if newest is None or last is None or last.status != RunStatus.DONE:
+        return None
+    behind = max((clock.now().date() - newest).days, 0)
+    return None if behind > MOST_DAYS_BEHIND else behind + READ_AGAIN_DAYS
+
+
+async def count_actions(session: Session, tenant_id: str, report: ImportReport) -> None:
+    """How many actions have a score now, and how many of them the catalogue does not know."""
+    scored = (ImprovementAction.tenant_id == tenant_id, ImprovementAction.scored)
+    without = func.count().filter(~ImprovementAction.has_profile)
+    found = await session.execute(select(func.count(), without).where(*scored))
+    report.actions_scored, report.without_profile = found.one()
+
+
+async def _file_page(path: Path, report: ImportReport) -> Pages:
+    """A file as one page. Raises CannotImport with the place where it cannot be read."""
+    content = _read_json(path)
+    if isinstance(content, list):
+        items: Any = content
+    elif isinstance(content, dict):
+        items = content.get("value", [content] if "id" in content else None)
+        if content.get("@odata.nextLink"):
+            report.warnings.append(
+                T("%(file)s ends with a link to a next page, so the list may go on elsewhere.", file=path.name)
+            )
+    else:
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise CannotImport(T("%(file)s does not hold a list of Graph’s items.", file=path.name))
+    yield GraphPage(items=items, warning=None)
+
+
+def _read_json(path: Path) -> object:
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise CannotImport(T("%(file)s is larger than 256 MiB.", file=path.name))
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise CannotImport(
+            T("%(file)s cannot be read: %(reason)s.", file=path.name, reason=error.strerror or "unknown error")
+        ) from error
+    except json.JSONDecodeError as error:
+        raise CannotImport(
+            T(
+                "%(file)s is not complete JSON: it breaks off or goes wrong at line %(line)s, column %(column)s.",
+                file=path.name,
+                line=error.lineno,
+                column=error.colno,
+            )
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise CannotImport(T("%(file)s is not readable text in UTF-8.", file=path.name)) from error

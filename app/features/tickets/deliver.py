@@ -1,0 +1,327 @@
+"""Brings a queued ticket to ServiceNow exactly once: notes each attempt before it calls, and looks before it repeats.
+
+Every step is its own short transaction; none is open while ServiceNow is called. What may have been sent is known from
+the row alone, so a process that dies at any point loses nothing and doubles nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+
+from app.features.connection.access import NotConnected, with_client
+from app.features.connection.models import Connection
+from app.features.tickets.follow import adopt
+from app.features.tickets.history import What, note_event
+from app.features.tickets.models import Ticket
+from app.features.tickets.pace import (
+    ATTEMPT_SECONDS,
+    CALLS_AT_ONCE,
+    Stop,
+    calls_under_way,
+    count,
+    note_success,
+    note_trouble,
+    pace_of,
+    why_not_now,
+)
+from app.features.tickets.ticket import TABLES, Delivery, Kind
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.errors import AppError, NotFound, Retry
+from app.foundation.jobs import wait_before
+from app.foundation.logs import get_logger
+from app.foundation.text import T, Text
+from app.remote.errors import Missing, Refused, RemoteError, Throttled
+from app.remote.servicenow.client import ServiceNowClient
+from app.remote.servicenow.shapes import RemoteTicket
+from app.resources import Resources
+
+log = get_logger(__name__)
+
+# A create whose answer was lost may still be at work in ServiceNow: its transaction quota for the Table API is 60 to
+# 300 s (facts/servicenow 5). Until then, we look for the record but do not send it again.
+LANDING_SECONDS = 330.0
+# While we wait for one to land, look every so often.
+LOOK_SECONDS = 20.0
+# ServiceNow sometimes refuses for a moment (KB2466644), and sometimes refuses what it has done (KB2697679). Only when
+# it has refused so often, with nothing found afterwards, is it believed.
+BELIEVED_REFUSALS = 2
+# Others wait in their turn, looking so often and so many times before they queue again.
+TURN_SECONDS = 0.25
+TURNS_WAITED_FOR = 40
+# So many tickets held for one reason within that time spare ServiceNow the question about the next ones.
+ENOUGH_REFUSALS = 3
+REFUSALS_COUNT_FOR = timedelta(minutes=10)
+STILL_UNDER_WAY = T("Another attempt is still waiting for ServiceNow’s answer.")
+STILL_LANDING = T(
+    "ServiceNow’s answer was lost, and the record is not there yet. ServiceNow may still be working on it, so we look "
+    "again before we send it a second time."
+)
+# A queued ticket whose time passed so long ago has lost its job.
+FORGOTTEN_AFTER = timedelta(minutes=5)
+
+
+class NotYet(AppError):
+    """Not delivered yet; the queue tries again after the named seconds. Not an accident."""
+
+    status = 503
+    default = T("Not delivered yet.")
+
+    def __init__(self, seconds: float, message: Text | None = None) -> None:
+        super().__init__(message, retry=Retry.after(seconds))
+        self.seconds = seconds
+
+
+@dataclass
+class _Attempt:
+    """What an attempt needs, read in the transaction that noted it. `sends` becomes True with the create it sends."""
+
+    ticket_id: UUID
+    connection_id: UUID
+    kind: Kind
+    fields: dict[str, str]
+    correlation_id: str
+    number: int
+    was_sent: bool
+    sends: bool = False
+
+
+async def deliver(resources: Resources, ticket_id: UUID) -> None:
+    """One attempt. Raises NotYet when there has to be another; a ticket that needs no delivery is left alone."""
+    attempt = await _begin_in_turn(resources, ticket_id)
+    if attempt is None:
+        return
+    try:
+        found, just_made = await _look_or_create(resources, attempt)
+    except _Superseded:
+        log.warning("attempt took too long and another one took over", ticket=str(ticket_id), attempt=attempt.number)
+    except NotConnected as error:
+        await _wait_for_connection(resources, attempt, error.message)
+    except _Landing:
+        await _keep_looking(resources, attempt)
+    except RemoteError as error:
+        await _record_failure(resources, attempt, error)
+    else:
+        async with resources.database.transaction() as session:
+            note_success(await pace_of(session, attempt.connection_id))
+            await adopt(session, await _locked(session, ticket_id), found, just_made=just_made)
+        log.info("ticket shared", ticket=str(ticket_id), number=found[0].number, attempt=attempt.number)
+
+
+async def overdue_tickets(session: Session, limit: int = 500) -> list[UUID]:
+    """Queued tickets that nobody works on though their connection is there; marked as due, so that each is found once."""
+    now = clock.now()
+    query = (
+        select(Ticket)
+        .join(Connection, Connection.id == Ticket.connection_id)
+        .where(Ticket.delivery == Delivery.QUEUED, Connection.status == "connected")
+        .where(or_(Ticket.next_try_at.is_(None), Ticket.next_try_at < now - FORGOTTEN_AFTER))
+        .order_by(Ticket.created_at)
+        .limit(limit)
+        .with_for_update(of=Ticket, skip_locked=True)
+    )
+    tickets = list((await session.execute(query)).scalars())
+    for ticket in tickets:
+        ticket.next_try_at = now
+    return [ticket.id for ticket in tickets]
+
+
+class _Landing(Exception):
+    """A create of ours may still be at work over there: look again, but do not send."""
+
+
+class _Superseded(Exception):
+    """This attempt took longer than any can, and another one has begun: leave the ticket to that one."""
+
+
+async def _begin_in_turn(resources: Resources, ticket_id: UUID) -> _Attempt | None:
+    """Begin, when it is this ticket's turn. None when there is nothing to do. Raises NotYet when it may not begin."""
+    for _ in range(TURNS_WAITED_FOR):
+        begun = await _begin(resources, ticket_id)
+        if not isinstance(begun, Stop):
+            return begun
+        if begun.reason is not None:
+            raise NotYet(begun.seconds, begun.reason)
+        await clock.sleep(begun.seconds)
+    raise NotYet(1.0)
+
+
+async def _begin(resources: Resources, ticket_id: UUID) -> _Attempt | Stop | None:
+    """Note the attempt, and commit that before anything is sent; or say why it may not begin."""
+    now = clock.now()
+    async with resources.database.transaction() as session:
+        pace = await pace_of(session, await _connection_of(session, ticket_id))
+        ticket = await _locked(session, ticket_id)
+        if ticket.delivery != Delivery.QUEUED or await _would_be_refused(session, ticket):
+            return None
+        if ticket.in_flight_since is not None:
+            free_in = ATTEMPT_SECONDS - (now - ticket.in_flight_since).total_seconds()
+            if free_in > 0:
+                return Stop(free_in, STILL_UNDER_WAY)
+        if await calls_under_way(session, ticket.connection_id) >= CALLS_AT_ONCE:
+            return Stop(TURN_SECONDS, None)
+        stop = why_not_now(pace)
+        if stop is not None:
+            ticket.problem = stop.reason.to_json() if stop.reason else None
+            ticket.next_try_at = now + timedelta(seconds=stop.seconds)
+            return Stop(stop.seconds, stop.reason or NotYet.default)
+        count(pace)
+        ticket.attempts += 1
+        ticket.attempted_at = ticket.in_flight_since = ticket.next_try_at = now
+        return _Attempt(
+            ticket_id=ticket.id,
+            connection_id=ticket.connection_id,
+            kind=Kind(ticket.kind),
+            fields=dict(ticket.record),
+            correlation_id=ticket.correlation_id,
+            number=ticket.attempts,
+            was_sent=ticket.sent_at is not None,
+        )
+
+
+async def _would_be_refused(session: Session, ticket: Ticket) -> bool:
+    """Hold a ticket unsent that is sure to be refused: one missing role need not be asked about five hundred times."""
+    if ticket.sent_at is not None or ticket.insisted:
+        return False
+    lately = clock.now() - REFUSALS_COUNT_FOR
+    query = (
+        select(Ticket.problem, func.count())
+        .where(Ticket.connection_id == ticket.connection_id, Ticket.kind == ticket.kind)
+        .where(Ticket.delivery == Delivery.HELD, Ticket.attempted_at > lately)
+        .group_by(Ticket.problem)
+        .having(func.count() >= ENOUGH_REFUSALS)
+        .limit(1)
+    )
+    same = (await session.execute(query)).first()
+    if same is None or same[0] is None:
+        return False
+    reason = Text.from_json(same[0])
+    hold(session, ticket, T("Not sent, because others were just refused for this reason: %(reason)s", reason=reason))
+    return True
+
+
+async def _look_or_create(resources: Resources, attempt: _Attempt) -> tuple[list[RemoteTicket], bool]:
+    """The record (should there be several: all of them, oldest first), and whether it was made just now."""
+    table = TABLES[attempt.kind]
+
+    async def look(client: ServiceNowClient) -> list[RemoteTicket]:
+        return await client.find_by_correlation(table, attempt.correlation_id, list(attempt.fields))
+
+    async def create(client: ServiceNowClient) -> RemoteTicket:
+        # Called a second time after a 401, by which ServiceNow said that it did not do the first.
+        await _note_sending(resources, attempt)
+        attempt.sends = True
+        return await client.create(table, attempt.fields)
+
+    if attempt.was_sent:
+        found = await with_client(resources, look, connection_id=attempt.connection_id)
+        if found:
+            return found, False
+    return [await with_client(resources, create, connection_id=attempt.connection_id)], True
+
+
+async def _note_sending(resources: Resources, attempt: _Attempt) -> None:
+    """Commit that a create leaves us now. Raises _Landing while one of an earlier attempt may still be at work."""
+    now = clock.now()
+    async with resources.database.transaction() as session:
+        if attempt.was_sent:
+            count(await pace_of(session, attempt.connection_id))  # The look before it was counted already.
+        ticket = await _current(session, attempt)
+        if not attempt.sends and ticket.landing_until is not None and now < ticket.landing_until:
+            raise _Landing
+        ticket.sent_at = ticket.in_flight_since = now
+        ticket.landing_until = now + timedelta(seconds=LANDING_SECONDS)
+
+
+async def _wait_for_connection(resources: Resources, attempt: _Attempt, sentence: Text) -> None:
+    """The sweep takes the ticket up when somebody has authorized the connection again."""
+    async with resources.database.transaction() as session:
+        ticket = await _ended(session, attempt, sentence)
+        if ticket is not None:
+            ticket.next_try_at = None
+            if attempt.sends:  # It was refused with 401, so it was not done.
+                ticket.landing_until = None
+
+
+async def _keep_looking(resources: Resources, attempt: _Attempt) -> None:
+    """Looked, found nothing, and may not send yet."""
+    async with resources.database.transaction() as session:
+        ticket = await _ended(session, attempt, STILL_LANDING)
+        if ticket is None:
+            return
+        ticket.next_try_at = clock.now() + timedelta(seconds=LOOK_SECONDS)
+    raise NotYet(LOOK_SECONDS)
+
+
+async def _record_failure(resources: Resources, attempt: _Attempt, error: RemoteError) -> None:
+    """Write down what went wrong and what follows from it. Raises NotYet unless a person has to act."""
+    seconds = _seconds_before_next(error, attempt.number)
+    async with resources.database.transaction() as session:
+        pace = await pace_of(session, attempt.connection_id)
+        note_trouble(pace, error)
+        ticket = await _ended(session, attempt, error.message)
+        if ticket is None:
+            return
+        if attempt.sends and error.is_over:  # What was said of a look says nothing of the create before it.
+            ticket.landing_until = None
+        if isinstance(error, Refused | Missing) and not error.concerns_all:
+            ticket.refusals += 1
+            if ticket.refusals >= BELIEVED_REFUSALS:
+                hold(session, ticket, error.message)
+                return
+        ticket.next_try_at = clock.now() + timedelta(seconds=seconds)
+    log.info("ticket not shared yet", ticket=str(attempt.ticket_id), outcome=type(error).__name__, again_in=seconds)
+    raise NotYet(seconds, error.message)
+
+
+def _seconds_before_next(error: RemoteError, number: int) -> float:
+    if isinstance(error, Throttled) and error.seconds is not None:
+        return error.seconds
+    return wait_before(number - 1)
+
+
+def hold(session: Session, ticket: Ticket, sentence: Text) -> None:
+    """Stop until a person has read the sentence and acted."""
+    ticket.delivery = Delivery.HELD
+    ticket.problem = sentence.to_json()
+    ticket.next_try_at, ticket.insisted = None, False
+    note_event(session, ticket, What.HELD, sentence)
+
+
+async def _connection_of(session: Session, ticket_id: UUID) -> UUID:
+    found = (await session.execute(select(Ticket.connection_id).where(Ticket.id == ticket_id))).scalar_one_or_none()
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def _locked(session: Session, ticket_id: UUID) -> Ticket:
+    ticket = await session.get(Ticket, ticket_id, with_for_update=True)
+    if ticket is None:
+        raise NotFound
+    return ticket
+
+
+async def _current(session: Session, attempt: _Attempt) -> Ticket:
+    """The ticket, while this attempt is the newest. Raises _Superseded."""
+    ticket = await _locked(session, attempt.ticket_id)
+    if ticket.attempts != attempt.number or ticket.delivery != Delivery.QUEUED:
+        raise _Superseded
+    return ticket
+
+
+async def _ended(session: Session, attempt: _Attempt, problem: Text) -> Ticket | None:
+    """The ticket with this attempt's end written down; None when another attempt has begun since."""
+    try:
+        ticket = await _current(session, attempt)
+    except _Superseded:
+        return None
+    ticket.in_flight_since = None
+    if ticket.problem != problem.to_json():
+        note_event(session, ticket, What.TRIED, problem)
+    ticket.problem = problem.to_json()
+    return ticket

@@ -1,0 +1,109 @@
+"""One ticket with everything its page shows. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from urllib.parse import quote
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.features.connection.models import Connection
+from app.features.tickets.browse_tickets import TicketLine, line_of
+from app.features.tickets.freshness import Freshness, freshness_of
+from app.features.tickets.history import EventLine, events_of
+from app.features.tickets.models import Ticket, TicketAction
+from app.features.tickets.state_names import load_names
+from app.features.tickets.ticket import TABLES, Delivery, Kind, priority_name
+from app.foundation.database import Session
+from app.foundation.errors import NotFound
+from app.foundation.text import Text
+
+
+@dataclass(frozen=True)
+class TicketDetails:
+    """`sent` is the record as it was sent, field by field. `is_archived`: its instance is not the one connected now."""
+
+    line: TicketLine
+    description: str
+    source: str
+    category: str
+    asked_priority: str
+    due_date: date
+    sender_oid: str
+    sent: list[tuple[str, str]]
+    correlation_id: str
+    instance: str
+    open_url: str
+    is_archived: bool
+    visible: bool
+    assigned_to: str
+    remote_updated_at: datetime | None
+    shared_at: datetime | None
+    attempts: int
+    attempted_at: datetime | None
+    next_try_at: datetime | None
+    problem: Text | None
+    warnings: list[Text]
+    differences: list[Text]
+    actions: list[tuple[str, str]]
+    earlier: TicketLine | None
+    later: list[TicketLine]
+    events: Sequence[EventLine]
+    fresh: Freshness
+
+
+async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
+    """Raises NotFound."""
+    found = await session.execute(
+        select(Ticket, Connection).join(Connection, Connection.id == Ticket.connection_id).where(Ticket.id == ticket_id)
+    )
+    row = found.one_or_none()
+    if row is None:
+        raise NotFound
+    ticket, connection = row
+    names = await load_names(session)
+    actions = await session.execute(
+        select(TicketAction.control_id, TicketAction.title)
+        .where(TicketAction.ticket_id == ticket_id)
+        .order_by(TicketAction.title)
+    )
+    earlier = await session.get(Ticket, ticket.predecessor_id) if ticket.predecessor_id else None
+    later = (await session.execute(select(Ticket).where(Ticket.predecessor_id == ticket_id))).scalars()
+    return TicketDetails(
+        line=line_of(ticket, names),
+        description=ticket.description,
+        source=ticket.source,
+        category=ticket.category,
+        asked_priority=str(priority_name(str(ticket.priority))),
+        due_date=ticket.due_date,
+        sender_oid=ticket.sender_oid,
+        sent=sorted(ticket.record.items()),
+        correlation_id=ticket.correlation_id,
+        instance=connection.instance_name,
+        open_url=open_url(connection.origin, ticket.kind, ticket.sys_id) if ticket.sys_id else "",
+        is_archived=connection.status == "removed",
+        visible=ticket.visible,
+        assigned_to=ticket.assigned_to,
+        remote_updated_at=ticket.remote_updated_at,
+        shared_at=ticket.shared_at,
+        attempts=ticket.attempts,
+        attempted_at=ticket.attempted_at,
+        next_try_at=ticket.next_try_at if ticket.delivery == Delivery.QUEUED else None,
+        problem=Text.from_json(ticket.problem) if ticket.problem else None,
+        warnings=[Text.from_json(stored) for stored in ticket.warnings],
+        differences=[Text.from_json(stored) for stored in ticket.differences],
+        actions=[(control_id, title) for control_id, title in actions],
+        earlier=line_of(earlier, names) if earlier else None,
+        later=[line_of(following, names) for following in later],
+        events=await events_of(session, ticket_id),
+        fresh=await freshness_of(session, ticket.kind),
+    )
+
+
+def open_url(origin: str, kind: str, sys_id: str) -> str:
+    """The classic link to a record, which newer instances redirect to their own (facts/servicenow 4.5)."""
+    target = quote(f"{TABLES[Kind(kind)]}.do?sys_id={sys_id}", safe="")
+    return f"{origin}/nav_to.do?uri={target}"

@@ -1,0 +1,64 @@
+"""What the share form proposes before a person changes it. Pure: reads and writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from app.features.secure_score.action import Action
+from app.features.tickets.ticket import Kind
+from app.foundation.text import T
+
+# A point of view, not a fact: the more an action moves the score, the sooner. Given in per cent of the whole score.
+HIGH_IMPACT_PERCENT = 3.0
+MODERATE_IMPACT_PERCENT = 1.0
+DUE_DAYS = {1: 7, 2: 14, 3: 30, 4: 60, 5: 90}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The form's fields as proposed."""
+
+    kind: str
+    name: str
+    description: str
+    priority: int
+    due_date: date
+    category: str
+
+
+def draft_for(action: Action | None, today: date, *, kind: str = "") -> Draft:
+    """A proposal for this action; for None an empty one, for a free task."""
+    wanted = kind if kind in {known.value for known in Kind} else Kind.CHANGE.value
+    if action is None:
+        return Draft(wanted, "", "", 3, today + timedelta(days=DUE_DAYS[3]), "")
+    priority = proposed_priority(action.score_impact)
+    return Draft(
+        kind=wanted,
+        name=action.title,
+        description=describe(action),
+        priority=priority,
+        due_date=today + timedelta(days=DUE_DAYS[priority]),
+        category=action.category.value if action.category else "",
+    )
+
+
+def proposed_priority(score_impact: float | None) -> int:
+    """High, Moderate or Low; Critical is for people to say."""
+    if score_impact is None or score_impact < MODERATE_IMPACT_PERCENT:
+        return 4
+    return 2 if score_impact >= HIGH_IMPACT_PERCENT else 3
+
+
+def describe(action: Action) -> str:
+    """The action in plain text, part by part, as somebody who never saw the portal needs it."""
+    parts = [action.description]
+    for title, text in (
+        (T("What to do"), action.remediation),
+        (T("What users will notice"), action.user_impact),
+        (T("Threats it counters"), ", ".join(action.threats)),
+        (T("Product"), action.product),
+    ):
+        if text:
+            parts.append(f"{title}:\n{text}")
+    return "\n\n".join(part.strip() for part in parts if part.strip())

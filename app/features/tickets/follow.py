@@ -1,0 +1,152 @@
+"""Copies what ServiceNow says of a record into its ticket, and writes down what that changes. Calls nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.features.tickets.history import What, note_event
+from app.features.tickets.models import Ticket
+from app.features.tickets.pace import pace_of
+from app.features.tickets.state_names import Names, load_names
+from app.features.tickets.ticket import CLOSED_GROUPS, TABLES, Delivery, Kind, priority_name
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.text import T, Text
+from app.remote.servicenow.shapes import RemoteTicket
+
+FIELD_NAMES: dict[str, Text] = {
+    "short_description": T("Name"),
+    "description": T("Description"),
+    "due_date": T("Due date"),
+    "impact": T("Impact"),
+    "urgency": T("Urgency"),
+    "priority": T("Priority"),
+    "correlation_display": T("Marker"),
+}
+
+
+async def adopt(session: Session, ticket: Ticket, found: Sequence[RemoteTicket], *, just_made: bool) -> None:
+    """The record is there: the oldest, should there be several. Compares it with what was sent."""
+    remote, now = found[0], clock.now()
+    if ticket.delivery == Delivery.SHARED:
+        return  # Two attempts found it, the slower one second.
+    ticket.delivery = Delivery.SHARED
+    ticket.in_flight_since = ticket.next_try_at = ticket.landing_until = ticket.problem = None
+    ticket.sys_id, ticket.shared_at = remote.sys_id, now
+    if len(found) > 1:
+        numbers = ", ".join(twin.number for twin in found[1:])
+        sentence = T(
+            "ServiceNow holds more than one record of this ticket. We follow the oldest, %(number)s; close %(others)s "
+            "there as duplicates.",
+            number=remote.number,
+            others=numbers,
+        )
+        ticket.warnings = [*ticket.warnings, sentence.to_json()]
+        note_event(session, ticket, What.CHANGED, sentence)
+    note_event(session, ticket, What.ARRIVED, T("Arrived in ServiceNow as %(number)s.", number=remote.number or "–"))
+    ticket.differences = [sentence.to_json() for sentence in differences(ticket, remote)]
+    apply(session, ticket, remote, await load_names(session))
+    if just_made and remote.created_at is not None:
+        # The record is a moment old, so the instance's clock is ahead of ours by this much, or a little more.
+        pace = await pace_of(session, ticket.connection_id)
+        pace.clock_ahead_seconds = (remote.created_at - now).total_seconds()
+
+
+def apply(session: Session, ticket: Ticket, remote: RemoteTicket, names: Names) -> bool:
+    """Take over what was read. True when something moved."""
+    now, kind = clock.now(), Kind(ticket.kind)
+    if remote.table and remote.table != TABLES[kind]:
+        return hide(
+            session, ticket, T("The record was moved to another table of ServiceNow (%(table)s).", table=remote.table)
+        )
+    moved = False
+    if not ticket.visible:
+        ticket.visible, moved = True, True
+        note_event(session, ticket, What.STATE, T("The record is visible again."))
+    if remote.state != ticket.state or ticket.state_since is None:
+        _note_state(session, ticket, remote, names)
+        ticket.state, ticket.state_since, moved = remote.state, now, True
+    if ticket.remote_priority and remote.priority != ticket.remote_priority:
+        moved = True
+        change = T(
+            "Priority changed in ServiceNow from %(before)s to %(after)s.",
+            before=priority_name(ticket.remote_priority),
+            after=priority_name(remote.priority),
+        )
+        note_event(session, ticket, What.CHANGED, change)
+    if remote.assigned_to != ticket.assigned_to:
+        moved = True
+        note_event(session, ticket, What.CHANGED, T("Assigned to %(name)s.", name=remote.assigned_to or "–"))
+    ticket.number = remote.number or ticket.number
+    ticket.state_label, ticket.remote_priority = remote.state_label, remote.priority
+    ticket.assigned_to, ticket.remote_updated_at, ticket.verified_at = remote.assigned_to, remote.updated_at, now
+    return moved
+
+
+def hide(session: Session, ticket: Ticket, sentence: Text | None = None) -> bool:
+    """The record was asked for and not among the answer. Its last known state is kept. True when that is news."""
+    ticket.verified_at = clock.now()
+    if not ticket.visible:
+        return False
+    ticket.visible = False
+    note_event(
+        session,
+        ticket,
+        What.HIDDEN,
+        sentence
+        or T(
+            "ServiceNow no longer shows this record to us: it was deleted, or an access rule hides it. Last known state kept."
+        ),
+    )
+    return True
+
+
+def _note_state(session: Session, ticket: Ticket, remote: RemoteTicket, names: Names) -> None:
+    connection_id, kind = ticket.connection_id, ticket.kind
+    after = names.label(connection_id, kind, remote.state, remote.state_label)
+    if ticket.state_since is None:
+        note_event(session, ticket, What.STATE, T("State: %(after)s.", after=after))
+        return
+    before = names.label(connection_id, kind, ticket.state, ticket.state_label)
+    was_closed = names.group(connection_id, kind, ticket.state) in CLOSED_GROUPS
+    is_closed = names.group(connection_id, kind, remote.state) in CLOSED_GROUPS
+    sentence = (
+        T("Reopened: from %(before)s to %(after)s.", before=before, after=after)
+        if was_closed and not is_closed
+        else T("State changed from %(before)s to %(after)s.", before=before, after=after)
+    )
+    note_event(session, ticket, What.STATE, sentence)
+
+
+def differences(ticket: Ticket, remote: RemoteTicket) -> list[Text]:
+    """What ServiceNow stored otherwise than it was sent, in sentences."""
+    found: list[Text] = []
+    for name, sent in ticket.record.items():
+        label = FIELD_NAMES.get(name, T("%(value)s", value=name))
+        if name not in remote.values:
+            found.append(T("%(field)s: not readable, so we cannot tell what ServiceNow stored.", field=label))
+        elif _plain(remote.values[name]) != _plain(sent):
+            found.append(_difference(name, label, sent, remote.values[name]))
+    if ticket.kind == Kind.INCIDENT and remote.priority and remote.priority != str(ticket.priority):
+        found.append(
+            T(
+                "Priority: asked for %(sent)s, ServiceNow made it %(stored)s (its lookup of impact and urgency decides).",
+                sent=priority_name(str(ticket.priority)),
+                stored=priority_name(remote.priority),
+            )
+        )
+    return found
+
+
+def _difference(name: str, label: Text, sent: str, stored: str) -> Text:
+    if not stored:
+        return T("%(field)s: ServiceNow did not keep it.", field=label)
+    if len(stored) < len(sent) and _plain(sent).startswith(_plain(stored)):
+        return T("%(field)s: ServiceNow cut it after %(count)s characters.", field=label, count=len(stored))
+    if name in ("description", "short_description"):
+        return T("%(field)s: ServiceNow stored another text.", field=label)
+    return T("%(field)s: sent %(sent)s, ServiceNow stored %(stored)s.", field=label, sent=sent, stored=stored)
+
+
+def _plain(text: str) -> str:
+    return text.replace("\r\n", "\n").rstrip()

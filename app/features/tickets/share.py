@@ -1,0 +1,182 @@
+"""Turns what a person asked into a ticket with its delivery job, in one transaction. Sends nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+
+from app.features.connection.access import NotConnected, active_connection
+from app.features.secure_score.action import Action
+from app.features.tickets.compose import Asked, Links, Sender, clean, compose
+from app.features.tickets.history import What, note_event
+from app.features.tickets.jobs import deliver_ticket
+from app.features.tickets.models import Ticket, TicketAction
+from app.features.tickets.state_names import load_names
+from app.features.tickets.ticket import CLOSED_GROUPS, LOWEST_CHANGE_PRIORITY, PRIORITY_NAMES, Delivery, Kind
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.errors import Conflict, InvalidInput
+from app.foundation.jobs import Queue
+from app.foundation.text import T, Text
+
+LATEST_DUE_YEARS = 10
+
+
+class AlreadyShared(Conflict):
+    """An open ticket of this action exists; `ticket_ids` are those, and sharing again has to be asked for."""
+
+    default = T("This action is shared already, and its ticket is open.")
+
+    def __init__(self, ticket_ids: Sequence[UUID]) -> None:
+        super().__init__()
+        self.ticket_ids = list(ticket_ids)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One ticket to be made: what was asked, of which actions (none: a free task), from which form.
+
+    `form_key` is minted with the form, so that the same form sent twice makes one ticket. `again` says that the person
+    saw the open tickets of these actions and wants another.
+    """
+
+    asked: Asked
+    actions: Sequence[Action]
+    form_key: str
+    again: bool = False
+    batch_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The ticket; `is_new` is False when this form had been sent before."""
+
+    ticket_id: UUID
+    is_new: bool
+
+
+async def share(session: Session, queue: Queue, wish: Wish, sender: Sender, *, public_url: str) -> Shared:
+    """Make the ticket and its job. Raises InvalidInput, NotConnected or AlreadyShared, and then nothing is made."""
+    check(wish.asked, clock.now().date())
+    await _one_at_a_time(session, [f"form {wish.form_key}", *(f"action {a.control_id}" for a in wish.actions)])
+    before = (await session.execute(select(Ticket.id).where(Ticket.form_key == wish.form_key))).scalar_one_or_none()
+    if before is not None:
+        return Shared(before, is_new=False)
+    connection = await active_connection(session)
+    if connection is None:
+        raise NotConnected
+    earlier = await _earlier_tickets(session, connection.id, wish)
+    ticket = _make(wish, sender, connection.id, earlier, public_url)
+    session.add(ticket)
+    await session.flush()
+    for action in wish.actions:
+        session.add(
+            TicketAction(
+                ticket_id=ticket.id,
+                control_id=action.control_id,
+                title=action.title,
+                points=action.points,
+                max_points=action.max_points,
+            )
+        )
+    note_event(session, ticket, What.SHARED, T("Shared; waiting to be sent to ServiceNow."), by=sender.name)
+    await queue.defer(session, deliver_ticket, ticket_id=str(ticket.id))
+    return Shared(ticket.id, is_new=True)
+
+
+def check(asked: Asked, today: date) -> None:
+    """Refuse what no ticket can be made of. Raises InvalidInput with a sentence per field."""
+    problems: dict[str, Text] = {}
+    if not clean(asked.name):
+        problems["name"] = T("This is required.")
+    if not clean(asked.description):
+        problems["description"] = T("This is required.")
+    if asked.priority not in PRIORITY_NAMES:
+        problems["priority"] = T("Choose one of the list.")
+    elif asked.kind is Kind.CHANGE and asked.priority > LOWEST_CHANGE_PRIORITY:
+        problems["priority"] = T("A change request has no priority Planning. Choose Low, or make it an incident.")
+    if asked.due_date < today:
+        problems["due_date"] = T("This day has passed. Choose today or a later day.")
+    elif asked.due_date.year > today.year + LATEST_DUE_YEARS:
+        problems["due_date"] = T("This day is more than %(years)s years away.", years=LATEST_DUE_YEARS)
+    if problems:
+        raise InvalidInput(fields=problems)
+
+
+async def _one_at_a_time(session: Session, names: Sequence[str]) -> None:
+    """Hold these names until the transaction ends: double clicks, and two people sharing the same action, take turns."""
+    for name in sorted(set(names)):
+        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
+async def _earlier_tickets(session: Session, connection_id: UUID, wish: Wish) -> Ticket | None:
+    """The newest closed ticket of these actions, which the new one follows. Raises AlreadyShared for an open one."""
+    if not wish.actions:
+        return None
+    control_ids = [action.control_id for action in wish.actions]
+    of_these = select(TicketAction.ticket_id).where(TicketAction.control_id.in_(control_ids))
+    query = (
+        select(Ticket)
+        .where(Ticket.id.in_(of_these), Ticket.connection_id == connection_id, Ticket.delivery != Delivery.GIVEN_UP)
+        .order_by(Ticket.created_at.desc(), Ticket.id)
+    )
+    found = list((await session.execute(query)).scalars())
+    names = await load_names(session)
+    still_open = [
+        ticket for ticket in found if names.group(ticket.connection_id, ticket.kind, ticket.state) not in CLOSED_GROUPS
+    ]
+    if still_open and not wish.again:
+        raise AlreadyShared([ticket.id for ticket in still_open])
+    return next((ticket for ticket in found if ticket not in still_open), None)
+
+
+def _make(wish: Wish, sender: Sender, connection_id: UUID, follows: Ticket | None, public_url: str) -> Ticket:
+    ticket_id, correlation_id, asked = uuid4(), uuid4().hex, wish.asked
+    links = Links(
+        ticket=f"{public_url}/tickets/{ticket_id}",
+        actions=[
+            (action.title, f"{public_url}/secure-score/actions/{quote(action.control_id, safe='')}")
+            for action in wish.actions
+        ],
+        predecessor=follows.number if follows else "",
+    )
+    composed = compose(asked, sender, links, correlation_id)
+    now = clock.now()
+    return Ticket(
+        id=ticket_id,
+        connection_id=connection_id,
+        kind=asked.kind,
+        form_key=wish.form_key,
+        batch_id=wish.batch_id,
+        predecessor_id=follows.id if follows else None,
+        source=asked.source,
+        category=asked.category,
+        name=clean(asked.name).replace("\n", " "),
+        description=clean(asked.description),
+        priority=asked.priority,
+        due_date=asked.due_date,
+        sender_id=sender.person_id,
+        sender_oid=sender.oid,
+        sender_name=sender.name,
+        created_at=now,
+        record=composed.fields,
+        warnings=[warning.to_json() for warning in composed.warnings],
+        delivery=Delivery.QUEUED,
+        correlation_id=correlation_id,
+        next_try_at=now,
+        attempts=0,
+        refusals=0,
+        insisted=False,
+        visible=True,
+        number="",
+        state="",
+        state_label="",
+        remote_priority="",
+        assigned_to="",
+        differences=[],
+    )

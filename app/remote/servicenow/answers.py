@@ -1,0 +1,261 @@
+"""Deciphers ServiceNow's answers: what they say when they are good, and which error they mean when not. Does no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from app.foundation import clock
+from app.foundation.text import T, Text
+from app.remote.errors import Ambiguous, Broken, Garbled, Missing, Refused, RemoteError, SignedOut, Throttled
+from app.remote.messages import LONGEST_NAMED_WAIT_SECONDS, Answer, named_wait
+from app.remote.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
+from app.remote.servicenow.shapes import Choice, Release, RemoteTicket, RemoteUser, Table
+
+Purpose = Literal["read", "write"]
+Failed = TypeVar("Failed", bound=RemoteError)
+
+
+def parse_time(text: str) -> datetime | None:
+    """A moment the Table API wrote, which is UTC; None when it is empty or unreadable."""
+    try:
+        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def canonical_state(value: object) -> str:
+    """A state as the Table API writes it: the Change API gives -5.0 where the Table API gives "-5" (facts 3.5)."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = "" if value is None else str(value).strip()
+    if re.fullmatch(r"-?\d{1,9}(\.0+)?", text):
+        return str(int(float(text)))
+    return text
+
+
+def result_of(answer: Answer, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - an object or a list, as asked.
+    """The `result` of a good answer. Raises the RemoteError that a bad one means.
+
+    Classified by status and by JSON-or-not, never by English prose, which differs between releases.
+    """
+    _raise_for_status(answer, purpose)
+    if not answer.is_json():
+        raise _web_page(answer, purpose)
+    try:
+        content = answer.json_object()
+    except Garbled as error:
+        raise _unreadable(purpose) from error
+    if "error" in content or "result" not in content:
+        # A cancelled transaction appends `error` to a partial `result`, with status 200 (KB0778443).
+        raise _unreadable(purpose)
+    return content["result"]
+
+
+def named_limit(answer: Answer) -> int | None:
+    """Requests per hour that the instance's rule allows us; None where no rule applies, which is usual."""
+    limit = answer.header("x-ratelimit-limit").strip()
+    return int(limit) if limit.isascii() and limit.isdigit() and 0 < len(limit) < 9 else None
+
+
+def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON.
+    """One record asked for with `sysparm_display_value=all`. Raises Garbled without a sys_id we could ask for again."""
+    if not isinstance(record, Mapping):
+        raise Garbled
+    sys_id = _value(record, "sys_id").lower()
+    if not ODD_SYS_ID.fullmatch(sys_id):
+        raise Garbled(T("ServiceNow’s answer names no record."))
+    return RemoteTicket(
+        sys_id=sys_id,
+        number=_value(record, "number"),
+        table=_value(record, "sys_class_name"),
+        state=canonical_state(_raw(record, "state")),
+        state_label=_label(record, "state"),
+        priority=canonical_state(_raw(record, "priority")),
+        assigned_to=_label(record, "assigned_to") or _label(record, "assignment_group"),
+        correlation_id=_value(record, "correlation_id"),
+        correlation_display=_value(record, "correlation_display"),
+        created_at=parse_time(_value(record, "sys_created_on")),
+        updated_at=parse_time(_value(record, "sys_updated_on")),
+        values={str(name): _value(record, str(name)) for name in record},
+    )
+
+
+def tickets_of(result: Any) -> list[RemoteTicket]:  # noqa: ANN401 - straight from JSON.
+    """A list of records."""
+    return [ticket_of(record) for record in rows_of(result)]
+
+
+def rows_of(result: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - straight from JSON.
+    """A list of plain rows. Raises Garbled when it is none."""
+    if not isinstance(result, list) or not all(isinstance(row, dict) for row in result):
+        raise Garbled(T("ServiceNow answered with something else than a list."))
+    return result
+
+
+def choices_of(result: Any, table: Table, element: str) -> list[Choice]:  # noqa: ANN401 - straight from JSON.
+    """The choices in the instance's order; rows of the table itself take the place of its parent's.
+
+    Inactive ones are among them, since tickets may still be in such a state. Of several languages, English is taken,
+    and another one only where there is no English.
+    """
+    rows = [
+        row
+        for row in rows_of(result)
+        # Checked again here: an instance drops a condition it does not understand, and then everything matches.
+        if row.get("element") == element and row.get("name") in (table, "task")
+    ]
+    own = [row for row in rows if row.get("name") == table] or rows
+    labels: dict[str, str] = {}
+    for language in ("en", ""):
+        for row in own:
+            if not language or row.get("language", "en") == language:
+                labels.setdefault(canonical_state(row.get("value", "")), str(row.get("label", "")))
+    return [Choice(value, label) for value, label in labels.items()]
+
+
+def release_of(result: Any) -> Release | None:  # noqa: ANN401 - straight from JSON.
+    """The release named by the properties; None when they say nothing."""
+    values = {str(row.get("name")): str(row.get("value", "")) for row in rows_of(result)}
+    tag = values.get("glide.buildtag", "")
+    # glide-australia-02-11-2026__patch1-… : the family is the word after `glide-`.
+    found = re.match(r"glide-([a-z]+)", tag.lower())
+    family = found.group(1) if found else values.get("glide.buildname", "").strip().lower()
+    return Release(build=tag, family=family) if tag or family else None
+
+
+def user_of(result: Any) -> RemoteUser | None:  # noqa: ANN401 - straight from JSON.
+    """The token's user when exactly one row came back; anything else tells us nothing."""
+    rows = rows_of(result)
+    if len(rows) != 1:
+        return None
+    row = rows[0]
+    return RemoteUser(*(str(row.get(name, "")) for name in ("sys_id", "user_name", "name", "email")))
+
+
+def _raw(record: Mapping[str, Any], name: str) -> object:
+    found = record.get(name, "")
+    return found.get("value", "") if isinstance(found, Mapping) else found
+
+
+def _value(record: Mapping[str, Any], name: str) -> str:
+    """The raw value in any of the shapes of facts 2.4; a field without read right is left out, and reads as empty."""
+    found = _raw(record, name)
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    return "" if found is None else str(found)
+
+
+def _label(record: Mapping[str, Any], name: str) -> str:
+    found = record.get(name, "")
+    if isinstance(found, Mapping):
+        found = found.get("display_value", "")
+    return "" if found is None else str(found)
+
+
+def _raise_for_status(answer: Answer, purpose: Purpose) -> None:
+    match answer.status:
+        case 200 | 201 | 204:
+            return
+        case 202:
+            # A session queue that overflowed drops the call and answers 202 (KB0564204).
+            raise _over(Ambiguous(T("ServiceNow put the call aside without doing it. We will look and try again.")))
+        case 401:
+            raise SignedOut(T("ServiceNow does not accept our access token."))
+        case 403:
+            raise Refused(_refusal(answer)) if answer.is_json() else _everywhere(Refused(_refusal(answer)))
+        case 404:
+            raise Missing(T("ServiceNow has no such record, or its access rules hide it from the integration user."))
+        case 429:
+            raise _slow_down(answer)
+        case status if 300 <= status < 400:
+            raise _web_page(answer, purpose)
+        case status if status >= 500:
+            # A page in place of JSON comes from a gateway, behind which the instance may still be at work.
+            raise _over(Broken(_breakdown(answer))) if answer.is_json() else _everywhere(Broken(_breakdown(answer)))
+    raise Refused(_malformed(answer))
+
+
+def _refusal(answer: Answer) -> Text:
+    if not answer.is_json():
+        return T(
+            "ServiceNow refused the call before looking at it (403 without details). An IP address rule of the "
+            "instance may be in the way: ask its administrator to allow this server’s address."
+        )
+    said = _error_texts(answer)
+    if said:
+        return T("ServiceNow refused: %(reason)s", reason=said)
+    return T("ServiceNow refused without saying why. Check the roles of the integration user.")
+
+
+def _malformed(answer: Answer) -> Text:
+    said = _error_texts(answer) or answer.header("content-type") or "–"
+    return T(
+        "ServiceNow would not take the request (status %(status)s: %(reason)s).", status=answer.status, reason=said
+    )
+
+
+def _breakdown(answer: Answer) -> Text:
+    if not answer.is_json():
+        return T(
+            "ServiceNow answered with an error page (status %(status)s). The instance may be starting, hibernating or "
+            "under maintenance. We will try again.",
+            status=answer.status,
+        )
+    return T("ServiceNow reported an internal error (status %(status)s). We will try again.", status=answer.status)
+
+
+def _error_texts(answer: Answer) -> str:
+    """The instance's own words, shortened; they name the rule or field that stands in the way."""
+    try:
+        error = answer.json_object().get("error")
+    except Garbled:
+        return ""
+    if isinstance(error, str):
+        return error.strip()[:500]
+    if not isinstance(error, Mapping):
+        return ""
+    parts = [str(error.get(name) or "").strip() for name in ("message", "detail")]
+    return " – ".join(part for part in parts if part)[:500]
+
+
+def _web_page(answer: Answer, purpose: Purpose) -> Garbled | Ambiguous:
+    """A page where data should be: the instance sleeps, or single sign-on stands in front of the API."""
+    location = urlsplit(answer.header("location")).netloc
+    sentence = T(
+        "A web page answered in place of ServiceNow’s API%(where)s. The instance may be hibernating, or single sign-on "
+        "may stand in front of it. Wake the instance up, or exempt the API, and try again.",
+        where=f" ({location})" if location else "",
+    )
+    return _everywhere(_over(Ambiguous(sentence)) if purpose == "write" else Garbled(sentence))
+
+
+def _unreadable(purpose: Purpose) -> Garbled | Ambiguous:
+    sentence = T("ServiceNow’s answer broke off or is not in the agreed shape.")
+    # A write with an unreadable answer may have been done: look before repeating.
+    return _over(Ambiguous(sentence)) if purpose == "write" else Garbled(sentence)
+
+
+def _over(error: Failed) -> Failed:
+    """It answered, so it is done with the call."""
+    error.is_over = True
+    return error
+
+
+def _everywhere(error: Failed) -> Failed:
+    """It was not the application that answered, so no other call would fare better."""
+    error.concerns_all = True
+    return error
+
+
+def _slow_down(answer: Answer) -> Throttled:
+    """A 429 with the time it names: Retry-After, or the moment in X-RateLimit-Reset (facts 5); often neither."""
+    seconds = named_wait(answer)
+    reset = answer.header("x-ratelimit-reset").strip()
+    if seconds is None and reset.isascii() and reset.isdigit():
+        left = int(reset[:12]) - clock.now().timestamp()
+        seconds = min(max(left, 0.0), LONGEST_NAMED_WAIT_SECONDS)
+    return Throttled(T("ServiceNow asks us to slow down. We go on later."), seconds=seconds)

@@ -1,0 +1,78 @@
+"""The audit log: who did what to the set-up, when and from where; also as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.features.accounts.audit import AuditLine, AuditList, all_entries, list_entries
+from app.web.dependencies import Db, Manager
+from app.web.templating import render
+
+router = APIRouter(prefix="/servicenow/audit")
+# A spreadsheet runs what begins like this as a formula; an apostrophe in front makes it text.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+COLUMNS = ("number", "at", "who", "email", "from", "what", "facts")
+
+
+@dataclass(frozen=True)
+class AuditPage:
+    """One page of entries, and the text they were searched for."""
+
+    entries: AuditList
+    wanted: str
+
+    def address(self, page: int) -> str:
+        """Another page of the same search."""
+        return f"/servicenow/audit?{urlencode({'q': self.wanted, 'page': page})}"
+
+    def export(self, kind: str) -> str:
+        """The same search as a file."""
+        return f"/servicenow/audit.{kind}?{urlencode({'q': self.wanted})}"
+
+
+@router.get("")
+async def show(request: Request, _viewer: Manager, session: Db, q: str = "", page: int = 1) -> Response:
+    """The newest first."""
+    found = await list_entries(session, wanted=q, page=page)
+    return render(request, "servicenow/audit.html", AuditPage(found, q))
+
+
+@router.get(".csv")
+async def as_csv(_viewer: Manager, session: Db, q: str = "") -> Response:
+    """For a spreadsheet: UTF-8 with a byte order mark, and no cell that would be run as a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    async for line in all_entries(session, wanted=q):
+        writer.writerow(_harmless(value) for value in _values(line).values())
+    return _file("\ufeff" + text.getvalue(), "text/csv", "csv")
+
+
+@router.get(".json")
+async def as_json(_viewer: Manager, session: Db, q: str = "") -> Response:
+    """For programs."""
+    lines = [_values(line) | {"facts": line.facts} async for line in all_entries(session, wanted=q)]
+    return _file(json.dumps(lines, ensure_ascii=False, indent=1), "application/json", "json")
+
+
+def _values(line: AuditLine) -> dict[str, str | dict[str, str]]:
+    facts = "; ".join(f"{name}: {value}" for name, value in line.facts.items())
+    values = (str(line.number), line.at.isoformat(), line.who, line.email, line.address, str(line.what), facts)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _harmless(value: str | dict[str, str]) -> str:
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _file(content: str, media_type: str, ending: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="audit-log.{ending}"', "Cache-Control": "no-store"}
+    return Response(content, media_type=media_type, headers=headers)

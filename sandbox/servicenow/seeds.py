@@ -1,0 +1,155 @@
+"""Fills a new instance: people with roles, groups, choices, dictionary, properties, and a few tickets of strangers."""
+
+from __future__ import annotations
+
+from sandbox.servicenow.choices import CHOICES, GERMAN
+from sandbox.servicenow.schema import (
+    CHANGE,
+    DEFAULTS,
+    INCIDENT,
+    MAX_LENGTHS,
+    PREFIXES,
+    REFERENCES,
+    TASK,
+    ServiceNowSandbox,
+    stamp,
+    type_of,
+)
+from sandbox.servicenow.store import Record, Store
+
+# user name, name, web-service-access-only, roles, time zone
+PEOPLE = (
+    ("m365.integration", "M365 Integration", "false", "itil,personalize_choices", "Europe/Berlin"),
+    ("m365.robot", "M365 Robot", "true", "itil", "UTC"),
+    ("fred.luddy", "Fred Luddy", "false", "itil", "America/Los_Angeles"),
+    ("no.roles", "Nora Roles", "false", "", "UTC"),
+    ("alex.wilber", "Alex Wilber", "false", "itil", "Europe/Berlin"),
+    ("admin", "System Administrator", "false", "admin,itil,personalize_choices", "UTC"),
+)
+ROLES = {
+    "admin": "Everything",
+    "itil": "Works on incidents and changes",
+    "personalize_choices": "Reads and writes choice lists",
+    "sn_incident_read": "Reads incidents",
+    "sn_incident_write": "Reads and writes incidents",
+    "sn_change_read": "Reads changes",
+    "sn_change_write": "Reads and writes changes",
+    "change_manager": "Manages changes",
+    "snc_platform_rest_api_access": "May call the platform's REST APIs where their ACLs are active",
+    "oauth_admin": "Manages OAuth clients and tokens",
+    "mi_admin": "Manages machine identities",
+    "snc_read_only": "Writes nothing, wherever it is",
+    "snc_internal": "Belongs to the company",
+}
+GROUPS = (
+    ("Service Desk", "First line", "itil"),
+    ("Security Operations", "Works on what the security center finds", "itil"),
+    ("Network", "Switches, firewalls and lines", "itil"),
+    ("CAB Approval", "Approves changes", ""),
+)
+# The person who connects the instance has an account of their own there: the one not to consent with.
+EMAILS = {"alex.wilber": "alex@contoso.example"}
+STRANGERS = (
+    ("incident", "Email is slow in the Oslo office", "2", "2", "2"),
+    ("incident", "Printer on floor 3 prints blank pages", "1", "3", "3"),
+    ("change_request", "Replace the core switch in Lyon", "-2", "2", "2"),
+)
+
+
+def seed(store: Store, settings: ServiceNowSandbox) -> None:
+    """Fill an empty instance."""
+    with store.together():
+        for name, about in ROLES.items():
+            stamp(store, "sys_user_role", {"name": name, "description": about})
+        for user_name, name, robot, roles, zone in PEOPLE:
+            first, _, last = name.partition(" ")
+            user = stamp(store, "sys_user", {
+                "user_name": user_name, "name": name, "first_name": first, "last_name": last,
+                "email": EMAILS.get(user_name, f"{user_name}@example.com"), "active": "true", "web_service_access_only": robot,
+                "time_zone": zone, "user_password": settings.password, "locked_out": "false",
+                "password_needs_reset": "false",
+            })  # fmt: skip
+            set_roles(store, user, roles)
+        _groups(store)
+        for (table, element), choices in CHOICES.items():
+            add_choices(store, table, element, choices, "en")
+        for (table, element), choices in GERMAN.items():
+            add_choices(store, table, element, choices, "de")
+        _dictionary(store)
+        set_family(store, settings.family)
+        _tickets(store)
+
+
+def set_roles(store: Store, user: Record, roles: str) -> Record:
+    """Give a user exactly these roles; sys_user_has_role says the same."""
+    for old in list(store.find_all("sys_user_has_role", user=user["sys_id"])):
+        store.remove("sys_user_has_role", old["sys_id"])
+    names = [name.strip() for name in roles.split(",") if name.strip()]
+    for name in names:
+        role = store.find("sys_user_role", name=name) or stamp(store, "sys_user_role", {"name": name})
+        granted = {"user": user["sys_id"], "role": role["sys_id"], "inherited": "false", "state": "active"}
+        stamp(store, "sys_user_has_role", granted)
+    return store.put("sys_user", user | {"_roles": ",".join(names)})
+
+
+def set_family(store: Store, family: str) -> None:
+    """Let the instance claim to be of this release family."""
+    values = {"glide.buildname": family.capitalize(), "glide.buildtag": f"glide-{family}-02-11-2026__patch1-03-04-2026"}
+    for name, value in values.items():
+        found = store.find("sys_properties", name=name) or {"name": name}
+        stamp(store, "sys_properties", {**found, "value": value})
+
+
+def add_choices(
+    store: Store, table: str, element: str, choices: tuple[tuple[str, str], ...], language: str, start: int = 0
+) -> None:
+    """Rows of sys_choice, in this order."""
+    for order, (value, label) in enumerate(choices, start):
+        stamp(store, "sys_choice", {
+            "name": table, "element": element, "value": value, "label": label, "language": language,
+            "dependent_value": "", "sequence": f"{order:03d}", "inactive": "false",
+        })  # fmt: skip
+
+
+def add_column(store: Store, table: str, name: str, label: str, kind: str = "string", length: int = 40) -> None:
+    """A column of the site's own, such as `u_recommendation_category`, as an administrator adds one."""
+    if store.find("_column", name=name, table=table) is None:
+        store.put("_column", {"table": table, "name": name})
+    describe(store, table, name, label=label, kind=kind, length=length)
+
+
+def describe(store: Store, table: str, name: str, *, label: str = "", kind: str = "", length: int = 0) -> None:
+    """A row of sys_dictionary."""
+    found = next(store.find_all("sys_dictionary", name=table, element=name), {})
+    stamp(store, "sys_dictionary", found | {
+        "name": table, "element": name, "column_label": label or name.replace("_", " ").capitalize(),
+        "internal_type": kind or type_of(name), "max_length": str(length or MAX_LENGTHS.get(name, 40)),
+        "mandatory": "false", "read_only": "false", "active": "true", "reference": REFERENCES.get(name, ""),
+    })  # fmt: skip
+
+
+def _dictionary(store: Store) -> None:
+    for table, names in (("task", TASK), ("incident", INCIDENT), ("change_request", CHANGE)):
+        for name in names:
+            describe(store, table, name)
+
+
+def _groups(store: Store) -> None:
+    manager = store.find("sys_user", user_name="fred.luddy") or {"sys_id": ""}
+    for name, about, kind in GROUPS:
+        group = stamp(store, "sys_user_group", {
+            "name": name, "description": about, "active": "true", "manager": manager["sys_id"], "type": kind,
+            "email": f"{name.lower().replace(' ', '.')}@example.com",
+        })  # fmt: skip
+        stamp(store, "sys_user_grmember", {"user": manager["sys_id"], "group": group["sys_id"]})
+
+
+def _tickets(store: Store) -> None:
+    agent = store.find("sys_user", user_name="fred.luddy")
+    for table, text, state, impact, urgency in STRANGERS:
+        prefix, first_number = PREFIXES[table]
+        stamp(store, table, {
+            **DEFAULTS[table], "number": store.next_number(table, prefix, first_number), "short_description": text,
+            "state": state, "impact": impact, "urgency": urgency, "priority": "3", "sys_class_name": table,
+            "opened_by": agent["sys_id"] if agent else "", "opened_at": store.now_text(),
+        })  # fmt: skip

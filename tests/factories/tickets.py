@@ -1,0 +1,133 @@
+"""Improvement actions, shared tickets and the worker's clockwork, for tests of sharing and following."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from app.features.secure_score.action import Action, Category
+from app.features.tickets.compose import Asked, Sender
+from app.features.tickets.models import Ticket
+from app.features.tickets.share import Wish, share
+from app.features.tickets.ticket import Kind, Source
+from app.foundation.database import Session
+from app.foundation.errors import NotFound
+from app.web.pages import tickets as ticket_pages
+from tests.factories.house import PUBLIC_URL, House
+
+SENDER = Sender(None, "0f8fad5b-d9cb-469f-a165-70867728950e", "Megan Bowen", "megan@contoso.example")
+LATER = date(2030, 12, 31)
+
+
+def an_action(control_id: str = "AdminMFAV2", **changes: Any) -> Action:
+    """An improvement action of Identity, worth ten points."""
+    known: dict[str, Any] = {
+        "control_id": control_id,
+        "title": f"Require multifactor authentication ({control_id})",
+        "product": "Entra ID",
+        "category": Category.IDENTITY,
+        "points": 0.0,
+        "max_points": 10.0,
+        "score_impact": 1.2,
+        "rank": 1,
+        "description": "Administrators without a second factor are easy prey.",
+        "remediation": "Turn on the policy.",
+        "user_impact": "They are asked for a second factor.",
+        "threats": ("Password cracking",),
+    }
+    return Action(**{**known, **changes})
+
+
+def an_ask(kind: Kind = Kind.CHANGE, **changes: Any) -> Asked:
+    """What a person asks for in the form."""
+    known: dict[str, Any] = {
+        "kind": kind,
+        "name": "Require multifactor authentication",
+        "description": "Administrators first.",
+        "priority": 2,
+        "due_date": LATER,
+        "source": Source.MICROSOFT,
+        "category": "Identity",
+    }
+    return Asked(**{**known, **changes})
+
+
+def know_actions(monkeypatch: pytest.MonkeyPatch, *actions: Action) -> None:
+    """Let the pages find these improvement actions, and no others."""
+    known = {action.control_id: action for action in actions}
+
+    async def find_action(_session: Session, _tenant_id: str, control_id: str) -> Action:
+        if control_id not in known:
+            raise NotFound
+        return known[control_id]
+
+    monkeypatch.setattr(ticket_pages, "find_action", find_action)
+
+
+async def share_one(house: House, kind: Kind = Kind.CHANGE, *, action: Action | None = None, **changes: Any) -> UUID:
+    """A queued ticket, as the share form makes it."""
+    async with house.resources.database.transaction() as session:
+        wish = Wish(an_ask(kind, **changes), [action] if action else [], str(uuid4()))
+        shared = await share(session, house.resources.queue, wish, SENDER, public_url=PUBLIC_URL)
+    return shared.ticket_id
+
+
+async def read_ticket(house: House, ticket_id: UUID) -> Ticket:
+    """The row as it stands."""
+    async with house.resources.database.transaction() as session:
+        return await session.get_one(Ticket, ticket_id)
+
+
+async def run_due_and_waiting(house: House, rounds: int = 1) -> None:
+    """Run every job, also those that wait for their time."""
+    for _ in range(rounds):
+        async with house.resources.database.transaction() as session:
+            await session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"))
+            await session.execute(text("UPDATE pace SET paused_until = now() - interval '1 second'"))
+        await house.work()
+
+
+def records(house: House, table: str) -> list[dict[str, str]]:
+    """Our own records in the stand-in, oldest first."""
+    return [row for row in house.snow.instance.store.rows(table) if row["correlation_id"]]
+
+
+def calls(house: House, method: str = "", path: str = "/api/now/") -> list[Any]:
+    """The API calls that ServiceNow received."""
+    journal = house.snow.instance.journal
+    return [entry for entry in journal if entry.path.startswith(path) and (not method or entry.method == method)]
+
+
+def form_fields(html: str) -> dict[str, str]:
+    """The hidden fields of the share form."""
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html))
+
+
+async def fill_and_send(browser: httpx.AsyncClient, address: str, **typed: str) -> httpx.Response:
+    """Open the share form, change these fields, and send it."""
+    page = await browser.get(address)
+    assert page.status_code == 200, page.text
+    proposed = {
+        "kind": "change",
+        "name": _value(page.text, "name"),
+        "description": _area(page.text, "description"),
+        "priority": "2",
+        "due_date": _value(page.text, "due_date"),
+    }
+    return await browser.post(address, data={**form_fields(page.text), **proposed, **typed})
+
+
+def _value(html: str, name: str) -> str:
+    found = re.search(rf'id="{name}" name="{name}"[^>]*? value="([^"]*)"', html)
+    return found[1] if found else ""
+
+
+def _area(html: str, name: str) -> str:
+    found = re.search(rf'<textarea\s+id="{name}"[^>]*>\n?(.*?)</textarea>', html, re.S)
+    return found[1].strip() if found else ""

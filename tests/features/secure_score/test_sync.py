@@ -1,0 +1,107 @@
+"""Imports from Graph by the clock and on request, in the house with its stand-in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from app.features.secure_score.jobs import ask_to_sync, keep_up, sync_now
+from app.features.secure_score.lines import load_lines
+from app.features.secure_score.runs import RunLine, RunStatus, list_runs
+from app.features.secure_score.score_summary import score_card
+from app.foundation.clock import SetClock
+from app.foundation.errors import Conflict
+from tests.factories.house import House
+
+
+async def runs(house: House) -> list[RunLine]:
+    async with house.resources.database.transaction() as session:
+        return await list_runs(session, house.resources.config.tenant_id)
+
+
+async def test_the_first_import_brings_ninety_days_and_marks_the_regression(house: House) -> None:
+    await keep_up.function(house.resources)
+    tenant_id = house.resources.config.tenant_id
+    async with house.resources.database.transaction() as session:
+        lines = {line.control_id: line for line in await load_lines(session, tenant_id)}
+        card = await score_card(session, tenant_id)
+    [run] = await runs(house)
+    assert (run.status, run.snapshots_new, run.profiles_new) == (RunStatus.DONE, 90, 146)
+    assert [key for key, line in lines.items() if line.is_regressed] == ["BlockLegacyAuthentication"]
+    assert lines["BlockLegacyAuthentication"].regressed_from == 8
+    assert card is not None
+    assert card.regressed == 1
+    assert len(card.days) == len(card.values) == 90
+    assert card.values.count(None) == 1
+
+
+async def test_it_is_due_again_after_six_hours_and_then_reads_a_few_days_only(
+    house: House, still_clock: SetClock
+) -> None:
+    await keep_up.function(house.resources)
+    await keep_up.function(house.resources)
+    assert len(await runs(house)) == 1
+    still_clock.move(6 * 3600)
+    await keep_up.function(house.resources)
+    newest, _ = await runs(house)
+    assert (newest.snapshots_read, newest.snapshots_new, newest.profiles_changed) == (4, 0, 0)
+
+
+async def test_after_a_failure_it_tries_again_in_a_quarter_of_an_hour(house: House, still_clock: SetClock) -> None:
+    house.microsoft.tenant.faults["forbidden"] = 2
+    await keep_up.function(house.resources)
+    [failed] = await runs(house)
+    assert failed.status == RunStatus.FAILED
+    assert "SecurityEvents.Read.All" in str(failed.problem)
+    await keep_up.function(house.resources)
+    assert len(await runs(house)) == 1
+    still_clock.move(15 * 60)
+    await keep_up.function(house.resources)
+    assert (await runs(house))[0].status == RunStatus.DONE
+
+
+async def test_sync_now_waits_in_the_queue_and_is_done_by_the_worker(house: House) -> None:
+    async with house.resources.database.transaction() as session:
+        await ask_to_sync(session, house.resources, asked_by="Alex")
+    [waiting] = await runs(house)
+    assert (waiting.status, waiting.asked_by) == (RunStatus.WAITING, "Alex")
+    async with house.resources.database.transaction() as session:
+        with pytest.raises(Conflict, match="already waiting"):
+            await ask_to_sync(session, house.resources, asked_by="Alex")
+    await house.work()
+    [done] = await runs(house)
+    assert (done.status, done.snapshots_new) == (RunStatus.DONE, 90)
+
+
+async def test_a_request_whose_job_was_lost_is_served_by_the_clock(house: House) -> None:
+    async with house.resources.database.transaction() as session:
+        await ask_to_sync(session, house.resources, asked_by="Alex")
+    await keep_up.function(house.resources)
+    assert [run.status for run in await runs(house)] == [RunStatus.DONE]
+    await sync_now.function(house.resources)
+    assert len(await runs(house)) == 1
+
+
+async def test_graph_is_left_alone_while_the_pages_show_another_tenants_files(house: House) -> None:
+    resources = replace(house.resources, config=replace(house.resources.config, shown_tenant_id="another"))
+    await keep_up.function(resources)
+    assert await runs(house) == []
+    async with house.resources.database.transaction() as session:
+        with pytest.raises(Conflict, match="SECURE_SCORE_TENANT_ID"):
+            await ask_to_sync(session, resources, asked_by="Alex")
+
+
+async def test_a_run_that_died_says_so(house: House, still_clock: SetClock) -> None:
+    house.microsoft.tenant.faults["forbidden"] = 2
+    await keep_up.function(house.resources)
+    async with house.resources.database.transaction() as session:
+        from app.features.secure_score.runs import Source, open_run  # noqa: PLC0415
+
+        run = await open_run(session, house.resources.config.tenant_id, Source.GRAPH)
+        run.status, run.started_at, run.heard_at = RunStatus.RUNNING, still_clock.now(), still_clock.now()
+    still_clock.move(16 * 60)
+    died = next(run for run in await runs(house) if "interrupted" in str(run.problem))
+    assert died.status == RunStatus.FAILED
+    await keep_up.function(house.resources)
+    assert (await runs(house))[0].status == RunStatus.DONE
