@@ -17,6 +17,7 @@ from app.features.tickets.jobs import tasks as ticket_tasks
 from app.foundation.database import Database, make_engine
 from app.foundation.jobs import Queue
 from app.foundation.vault import Vault
+from app.remote.guard import Guard
 from app.remote.microsoft.entra import EntraClient
 from app.remote.microsoft.graph import GraphClient
 from app.remote.transport import Transport
@@ -44,6 +45,7 @@ def product_config(settings: Settings) -> ProductConfig:
         sharer_roles=frozenset(settings.sharer_roles),
         viewer_roles=frozenset(settings.viewer_roles),
         session_hours=settings.session_hours,
+        secure_score_write_back=settings.secure_score_write_back,
     )
 
 
@@ -63,7 +65,11 @@ async def open_resources(settings: Settings, database_url: str) -> AsyncIterator
         vault=Vault([key.get_secret_value() for key in settings.vault_keys]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=microsoft,
-        servicenow=Transport("servicenow", max_connections=SERVICENOW_CALLS_AT_ONCE),
+        servicenow=Transport(
+            "servicenow",
+            max_connections=SERVICENOW_CALLS_AT_ONCE,
+            guard=Guard(settings.servicenow_allowed_origins),
+        ),
         entra=EntraClient(microsoft, **registration),
         graph=GraphClient(microsoft, graph_url=settings.graph, **registration),
         expected_revision=expected_revision(),

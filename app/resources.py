@@ -27,6 +27,7 @@ class ProductConfig:
     sharer_roles: frozenset[str]
     viewer_roles: frozenset[str]
     session_hours: int
+    secure_score_write_back: bool = False
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         description="Whose Secure Score the pages show, if not ENTRA_TENANT_ID's; for files of another tenant.",
     )
 
+    secure_score_write_back: bool = Field(
+        default=False,
+        description="true writes statuses that are set here to Graph as well; needs SecurityEvents.ReadWrite.All.",
+    )
+
     vault_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="Fernet keys that seal secrets at rest, newest first, separated by commas."
     )

@@ -101,7 +101,10 @@ class Fault:
             raise ValueError(f"times must be between 1 and {MOST}")
         if not 0 < self.probability <= 1:
             raise ValueError("probability must be above 0 and at most 1")
-        re.compile(self.path)
+        try:
+            re.compile(self.path)
+        except re.error as error:
+            raise ValueError(f"path is a regular expression: {error}") from error
 
     def fits(self, method: str, path: str, table: str) -> bool:
         """Whether this call is one it waits for."""

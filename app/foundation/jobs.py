@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterable
+import signal
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import procrastinate
-from procrastinate.exceptions import AlreadyEnqueued
-from procrastinate.jobs import Job
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
+from procrastinate.jobs import Job, Status
 from procrastinate.schema import SchemaManager
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,6 +30,8 @@ LONGEST_WAIT_SECONDS = 900.0
 UNEXPECTED_ATTEMPTS = 5
 # A worker that has not reported for so long is taken for dead, and its jobs are given to another.
 DEAD_AFTER_SECONDS = 30
+# A worker that lost its database starts anew after so long, and goes on trying.
+PAUSE_AFTER_FAILURE_SECONDS = 2.0
 
 TaskFunction = Callable[..., Awaitable[None]]
 
@@ -97,13 +101,29 @@ class Queue:
         tasks = [task for group in groups for task in group.tasks]
         self._by_clock = [(task, task.every) for task in tasks if task.every]
         self._tasks = {task.name: self._register(task) for task in tasks}
+        # What this process is working on, and under which numbers the queue knows it.
+        self._in_hand: set[int] = set()
+        self._own_workers: set[int] = set()
+        self._suspects: set[int] = set()
 
     def _register(self, task: Task) -> Any:  # noqa: ANN401 - the queue's own generic type says nothing here.
         async def run(context: procrastinate.JobContext, /, timestamp: int | None = None, **ids: Any) -> None:  # noqa: ANN401, ARG001
             bind_correlation_id(f"job-{context.job.id}-{uuid4().hex[:8]}")
-            await task.function(context.additional_context["resources"], **ids)
+            with self._holding(context.job):
+                await task.function(context.additional_context["resources"], **ids)
 
         return self._app.task(name=task.name, pass_context=True, retry=RetryByVerdict())(run)
+
+    @contextlib.contextmanager
+    def _holding(self, job: Job) -> Iterator[None]:
+        number = job.id or 0
+        self._in_hand.add(number)
+        if job.worker_id is not None:
+            self._own_workers.add(job.worker_id)
+        try:
+            yield
+        finally:
+            self._in_hand.discard(number)
 
     def _start_clockwork(self) -> None:
         """One of a kind at a time: a slow run is not overtaken by the next tick."""
@@ -120,14 +140,16 @@ class Queue:
         lock: str | None = None,
         queueing_lock: str | None = None,
         delay: float | None = None,
+        priority: int = 0,
         **ids: str,
     ) -> bool:
         """Insert a job on the session's own connection: row and job are committed, or rolled back, together.
 
         `lock` makes jobs that share it run one after the other; `queueing_lock` allows one waiting job at most, and the
-        answer is False when there is one already. `delay` is in seconds.
+        answer is False when there is one already. `delay` is in seconds. Jobs of a higher `priority` go first, so work in
+        bulk takes a negative one.
         """
-        options: dict[str, Any] = {"lock": lock}
+        options: dict[str, Any] = {"lock": lock, "priority": priority}
         if queueing_lock:
             options["queueing_lock"] = queueing_lock
         if delay is not None:
@@ -143,21 +165,44 @@ class Queue:
         return True
 
     async def work(self, resources: object, *, concurrency: int = 4) -> None:
-        """Run jobs until the process is asked to stop; waits for those in hand."""
+        """Run jobs until the process is asked to stop by SIGTERM or SIGINT; waits for those in hand.
+
+        A database that goes away for a while ends nothing: the worker starts anew until it is there again.
+        """
         self._start_clockwork()
         async with self._app.open_async():
             rescuer = asyncio.create_task(self._rescue_for_ever())
             try:
-                await self._app.run_worker_async(
-                    concurrency=concurrency,
-                    additional_context={"resources": resources},
-                    delete_jobs="successful",
-                    shutdown_graceful_timeout=20,
-                    stalled_worker_timeout=DEAD_AFTER_SECONDS,
-                )
+                with _asked_to_stop() as stop:
+                    while not stop.is_set():
+                        await self._work_until(stop, resources, concurrency)
             finally:
                 rescuer.cancel()
                 await asyncio.gather(rescuer, return_exceptions=True)
+
+    async def _work_until(self, stop: asyncio.Event, resources: object, concurrency: int) -> None:
+        """One life of a worker. It ends when it is asked to, and also when it loses the database."""
+        worker = asyncio.create_task(
+            self._app.run_worker_async(
+                concurrency=concurrency,
+                install_signal_handlers=False,
+                additional_context={"resources": resources},
+                delete_jobs="successful",
+                shutdown_graceful_timeout=20,
+                stalled_worker_timeout=DEAD_AFTER_SECONDS,
+            )
+        )
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({worker, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if stop.is_set():
+            worker.cancel()
+        (outcome,) = await asyncio.gather(worker, return_exceptions=True)
+        if isinstance(outcome, BaseException) and not isinstance(outcome, ConnectorException | asyncio.CancelledError):
+            raise outcome
+        if not stop.is_set():
+            log.warning("worker lost its database and starts anew", why=repr(outcome))
+            await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
 
     async def drain(self, resources: object) -> None:
         """Run every job that is due and return; what tests use in place of a worker process."""
@@ -172,12 +217,55 @@ class Queue:
             )
 
     async def _rescue_for_ever(self) -> None:
-        """Give the jobs of workers that died to the living, twice a minute."""
+        """Twice a minute, see to jobs that nobody works on any more."""
         while True:
-            for job in await self._app.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
-                log.warning("job of a dead worker is run again", job=job.id, task=job.task_name)
-                await self._app.job_manager.retry_job(job)
+            try:
+                await self.rescue()
+            except ConnectorException as error:
+                log.warning("no look at abandoned jobs: the database does not answer", why=str(error))
             await asyncio.sleep(DEAD_AFTER_SECONDS / 2)
+
+    async def rescue(self) -> None:
+        """Give the jobs of workers that died to the living, and own ones whose end could not be written down."""
+        manager = self._app.job_manager
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
+            await self._give_back(job)
+        forgotten = {
+            job.id: job
+            for job in await manager.list_jobs_async(status=Status.DOING.value)
+            if job.id not in self._in_hand and job.worker_id in self._own_workers
+        }
+        # Seen twice in a row, because between a job's end and its being written down lies a moment.
+        for number in self._suspects & forgotten.keys():
+            await self._give_back(forgotten[number])
+        self._suspects = {number for number in forgotten if number is not None} - self._suspects
+
+    async def _give_back(self, job: Job) -> None:
+        """Let it be run again; where a newer one of its kind waits already, that one takes its place."""
+        log.warning("abandoned job is run again", job=job.id, task=job.task_name)
+        try:
+            await self._app.job_manager.retry_job(job)
+        except UniqueViolation:
+            await self._app.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[asyncio.Event]:
+    """Set by SIGTERM and SIGINT for as long as the block lasts."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    try:
+        for number in signals:
+            loop.add_signal_handler(number, stop.set)
+    except NotImplementedError:  # Windows' loop takes none.
+        for number in signals:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    try:
+        yield stop
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            for number in signals:
+                loop.remove_signal_handler(number)
 
 
 def queue_schema() -> str:

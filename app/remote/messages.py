@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from math import isnan
 from typing import Any
@@ -59,6 +60,24 @@ class Answer:
         if not isinstance(value, dict):
             raise Garbled(T("The answer is JSON, but not an object."))
         return value
+
+
+@dataclass(frozen=True)
+class CallNote:
+    """What may be remembered of a call: no query, no header of ours, no body. `status` is 0 when no answer came.
+
+    `transaction_id` is ServiceNow's own number of the call, by which its administrators find it in their logs.
+    """
+
+    at: datetime
+    method: str
+    host: str
+    path: str
+    status: int
+    outcome: str
+    milliseconds: int
+    transaction_id: str
+    correlation_id: str
 
 
 def named_wait(answer: Answer) -> float | None:

@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
+import ssl
 import time
+from collections import deque
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import httpx
 
-from app.foundation.logs import get_logger
+from app.foundation import clock
+from app.foundation.logs import current_correlation_id, get_logger
 from app.foundation.text import T, Text
 from app.remote.errors import Ambiguous, Garbled, RemoteError, Unreachable
-from app.remote.messages import Answer, Request
+from app.remote.guard import Guard, GuardedNetwork
+from app.remote.messages import Answer, CallNote, Request
 
 log = get_logger(__name__)
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
+RECENT_CALLS = 500
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 USER_AGENT = "security-center/0.1"
 
 # Failures of httpx that happen before the request has left us.
-NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+NOTHING_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.InvalidURL,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (socket.gaierror, "name"),
+    (ssl.SSLError, "tls"),
+    ((ConnectionRefusedError, ConnectionResetError), "refused"),
+    ((httpx.TimeoutException, TimeoutError), "slow"),
+)
+SENTENCES = {
+    "name": T("The name %(host)s could not be found. Nothing was sent; we will try again."),
+    "tls": T(
+        "%(host)s could not prove that it is itself (TLS). A proxy that opens encrypted traffic may be in between, or the "
+        "certificate may have expired. Nothing was sent; we will try again."
+    ),
+    "proxy": T("The proxy on the way to %(host)s refused the connection. Nothing was sent; we will try again."),
+    "refused": T("%(host)s refused the connection. Nothing was sent; we will try again."),
+    "slow": T("%(host)s did not take the connection in time. Nothing was sent; we will try again."),
+    "other": T("%(host)s could not be reached. Nothing was sent; we will try again."),
+}
 
 
 class _NoCookies(httpx.Cookies):
@@ -42,8 +71,13 @@ class Transport:
         max_connections: int = 10,
         answer_seconds: float = ANSWER_SECONDS,
         connect_seconds: float = CONNECT_SECONDS,
+        guard: Guard | None = None,
     ) -> None:
+        """`guard` judges every address before it is called; calls through a proxy are the proxy's to judge."""
         self.name = name
+        self.guard = guard
+        # Waits here to be written down by whoever keeps a log of calls; the oldest are forgotten.
+        self.recent: deque[CallNote] = deque(maxlen=RECENT_CALLS)
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(answer_seconds, connect=connect_seconds),
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
@@ -52,19 +86,51 @@ class Transport:
             headers={"User-Agent": USER_AGENT},
         )
         self._client._cookies = _NoCookies()  # httpx has no switch for this.
+        if guard is not None and isinstance(self._client._transport, httpx.AsyncHTTPTransport):
+            pool = self._client._transport._pool  # httpx has no switch for this either.
+            pool._network_backend = GuardedNetwork(pool._network_backend, guard)
+
+    async def check(self, origin: str) -> None:
+        """Raises the Unreachable that a call to this origin would end with before it is made, as far as names tell."""
+        if self.guard is not None and not self.goes_through_proxy(origin):
+            await self.guard.check(origin)
+
+    def goes_through_proxy(self, url: str) -> bool:
+        """Whether HTTPS_PROXY and its kind take calls to this address; the proxy looks up the name then."""
+        return self._client._transport_for_url(httpx.URL(url)) is not self._client._transport
 
     async def send(self, request: Request) -> Answer:
         """The answer, whatever its status. Raises Unreachable, Ambiguous or Garbled (too large)."""
-        started = time.monotonic()
-        parts = urlsplit(request.url)
-        facts = {"to": self.name, "method": request.method, "host": parts.netloc, "path": parts.path}
+        started, at = time.monotonic(), clock.now()
         try:
             answer = await self._exchange(request)
         except RemoteError as error:
-            log.warning("call failed", **facts, outcome=type(error).__name__, ms=_milliseconds(started))
+            self._note(request, at, started, outcome=type(error).__name__)
             raise
-        log.info("call answered", **facts, status=answer.status, ms=_milliseconds(started))
+        self._note(request, at, started, answer)
         return answer
+
+    def _note(
+        self, request: Request, at: datetime, started: float, answer: Answer | None = None, *, outcome: str = "answered"
+    ) -> None:
+        parts = urlsplit(request.url)
+        note = CallNote(
+            at=at,
+            method=request.method,
+            host=parts.netloc,
+            path=parts.path,
+            status=answer.status if answer else 0,
+            outcome=outcome,
+            milliseconds=round((time.monotonic() - started) * 1000),
+            transaction_id=answer.header("x-transaction-id")[:64] if answer else "",
+            correlation_id=current_correlation_id(),
+        )
+        self.recent.append(note)
+        facts = {"to": self.name, "method": note.method, "host": note.host, "path": note.path, "ms": note.milliseconds}
+        if answer is None:
+            log.warning("call failed", **facts, outcome=outcome)
+        else:
+            log.info("call answered", **facts, status=note.status, transaction=note.transaction_id)
 
     async def _exchange(self, request: Request) -> Answer:
         try:
@@ -78,11 +144,9 @@ class Transport:
             ) as response:
                 body = await _bounded(response)
         except NOTHING_SENT as error:
-            raise Unreachable(unreachable_sentence(request.url)) from error
+            raise _unreachable(request.url, error) from error
         except httpx.HTTPError as error:
             raise Ambiguous from error
-        except httpx.InvalidURL as error:
-            raise Unreachable(unreachable_sentence(request.url)) from error
         return Answer(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
@@ -105,19 +169,23 @@ async def _bounded(response: httpx.Response) -> bytes:
     return b"".join(chunks)
 
 
-def _milliseconds(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
+def _unreachable(url: str, error: BaseException) -> Unreachable:
+    """The error for a call that never left, with its cause told apart."""
+    why = _why(error)
+    host = urlsplit(url).hostname or url
+    failure = Unreachable(Text(SENTENCES[why].message, {"host": host}))
+    failure.why = why
+    return failure
 
 
-def unreachable_sentence(url: str) -> Text:
-    """Who could not be reached."""
-    return T("%(host)s could not be reached. Nothing was sent; we will try again.", host=urlsplit(url).hostname or url)
-
-
-def resolves_to_public_addresses(host: str) -> bool:
-    """Whether every address of this name is a public one; a name that does not resolve is not our concern here."""
-    try:
-        found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-    except OSError:
-        return True
-    return all(ipaddress.ip_address(str(entry[4][0]).split("%")[0]).is_global for entry in found)
+def _why(error: BaseException) -> str:
+    """Walks back along what caused an error; the library's own error says no more than "could not connect"."""
+    if isinstance(error, httpx.ProxyError):
+        return "proxy"
+    cause: BaseException | None = error
+    while cause is not None:
+        for kinds, why in CAUSES:
+            if isinstance(cause, kinds):
+                return why
+        cause = cause.__cause__ or cause.__context__
+    return "other"

@@ -26,9 +26,11 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.Text(), nullable=False),
         sa.Column("control_id", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("status_before", sa.Text(), nullable=False),
         sa.Column("planned_for", sa.Date(), nullable=True),
         sa.Column("decided_at", app.foundation.database.Instant(timezone=True), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("to_send", sa.Boolean(), nullable=False),
         sa.Column("sent_state", sa.Text(), nullable=False),
         sa.Column("sent_at", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.Column("confirmed_at", app.foundation.database.Instant(timezone=True), nullable=True),
@@ -42,6 +44,21 @@ def upgrade() -> None:
         sa.Column("tag", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "control_id", "tag", name=op.f("pk_action_tag")),
     )
+    op.create_table(
+        "call_record",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("at", app.foundation.database.Instant(timezone=True), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("milliseconds", sa.Integer(), nullable=False),
+        sa.Column("transaction_id", sa.Text(), nullable=False),
+        sa.Column("correlation_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_call_record")),
+    )
+    op.create_index(op.f("ix_call_record_at"), "call_record", ["at"], unique=False)
     op.create_table(
         "import_run",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -329,6 +346,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("hour", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.Column("requests", sa.Integer(), nullable=False),
+        sa.Column("hourly_limit", sa.Integer(), nullable=True),
         sa.Column("clock_ahead_seconds", sa.Double(), nullable=False),
         sa.Column("looked_at", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -346,7 +364,9 @@ def upgrade() -> None:
         sa.Column("succeeded_at", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.Column("moved_at", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.Column("problem", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("range_refused_at", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.Column("changes_refused_at", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.Column("changes_refused", sa.Integer(), nullable=False),
+        sa.Column("choices_read_at", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["connection_id"],
             ["connection.id"],
@@ -354,6 +374,20 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("connection_id", "kind", name=op.f("pk_refresh_cursor")),
+    )
+    op.create_table(
+        "state_choice",
+        sa.Column("connection_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["connection_id"],
+            ["connection.id"],
+            name=op.f("fk_state_choice_connection_id_connection"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("connection_id", "kind", "value", name=op.f("pk_state_choice")),
     )
     op.create_table(
         "state_name",
@@ -394,6 +428,7 @@ def upgrade() -> None:
         sa.Column("correlation_id", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("refusals", sa.Integer(), nullable=False),
+        sa.Column("insisted", sa.Boolean(), nullable=False),
         sa.Column("attempted_at", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.Column("sent_at", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.Column("landing_until", app.foundation.database.Instant(timezone=True), nullable=True),
@@ -423,6 +458,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("form_key", name=op.f("uq_ticket_form_key")),
     )
     op.create_index(op.f("ix_ticket_batch_id"), "ticket", ["batch_id"], unique=False)
+    op.create_index(
+        "ix_ticket_in_flight",
+        "ticket",
+        ["connection_id"],
+        unique=False,
+        postgresql_where=sa.text("in_flight_since IS NOT NULL"),
+    )
     op.create_index("ix_ticket_newest", "ticket", [sa.literal_column("created_at DESC"), "id"], unique=False)
     op.create_index(op.f("ix_ticket_predecessor_id"), "ticket", ["predecessor_id"], unique=False)
     op.create_index(
@@ -475,9 +517,11 @@ def downgrade() -> None:
     op.drop_index("ix_ticket_queued", table_name="ticket", postgresql_where=sa.text("delivery = 'queued'"))
     op.drop_index(op.f("ix_ticket_predecessor_id"), table_name="ticket")
     op.drop_index("ix_ticket_newest", table_name="ticket")
+    op.drop_index("ix_ticket_in_flight", table_name="ticket", postgresql_where=sa.text("in_flight_since IS NOT NULL"))
     op.drop_index(op.f("ix_ticket_batch_id"), table_name="ticket")
     op.drop_table("ticket")
     op.drop_table("state_name")
+    op.drop_table("state_choice")
     op.drop_table("refresh_cursor")
     op.drop_table("pace")
     op.drop_index(op.f("ix_web_session_person_id"), table_name="web_session")
@@ -507,6 +551,8 @@ def downgrade() -> None:
     op.drop_table("improvement_action")
     op.drop_index("ix_import_run_newest", table_name="import_run")
     op.drop_table("import_run")
+    op.drop_index(op.f("ix_call_record_at"), table_name="call_record")
+    op.drop_table("call_record")
     op.drop_table("action_tag")
     op.drop_table("action_plan")
     # ### end Alembic commands ###

@@ -100,6 +100,7 @@ class Wire:
         self.status = 0
         cycle: Any = getattr(self.send, "__self__", None)
         cycle.transport.abort()
+        cycle.disconnected = True  # So that uvicorn does not wonder where the rest of the answer is.
 
     async def _messages(self, caught: Caught, body: bytes, *, more: bool) -> None:
         await self.send({"type": "http.response.start", "status": caught.status, "headers": caught.headers})

@@ -81,7 +81,7 @@ def open_share_form(page: Page, title: str = "") -> str:
     expect(page.get_by_role("heading", level=1)).to_contain_text(name)
     page.locator("summary", has_text="Share").click()
     page.get_by_role("link", name="ServiceNow", exact=True).filter(visible=True).last.click()
-    expect(page.get_by_label("Name", exact=True)).not_to_have_value("")
+    expect(page.get_by_role("textbox", name="Name", exact=True)).not_to_have_value("")
     return name
 
 
@@ -89,7 +89,7 @@ def share(page: Page, kind: str, name: str, title: str = "") -> None:
     """Share an action as `Change request` or `Incident`, under this name."""
     open_share_form(page, title)
     page.get_by_label("Ticket type").select_option(label=kind)
-    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_role("textbox", name="Name", exact=True).fill(name)
     page.get_by_label("Priority").select_option(index=1)
     page.get_by_label("Due date").fill("2030-12-31")
     page.get_by_role("button", name="Send to ServiceNow").click()

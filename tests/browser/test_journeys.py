@@ -51,7 +51,7 @@ def test_nothing_typed_is_lost_when_the_form_is_refused(connected: Visit) -> Non
     page = connected.sign_in("Security Operator")
     open_share_form(page)
     page.get_by_label("Description").fill("Typed with care")
-    page.get_by_label("Name", exact=True).fill(" ")
+    page.get_by_role("textbox", name="Name", exact=True).fill(" ")
     page.locator("form", has=page.get_by_label("Ticket type")).evaluate("form => { form.noValidate = true }")
     page.get_by_role("button", name="Send to ServiceNow").click()
     expect(page.get_by_text("This is required.").first).to_be_visible()

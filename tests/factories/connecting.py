@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.features.accounts.models import Person
-from app.features.accounts.sessions import start_session
+from app.features.accounts.permissions import Viewer
+from app.features.accounts.sessions import find_viewer, start_session
 from app.features.connection.models import Connection
 from app.foundation import clock
+from app.foundation.vault import Vault
+from app.remote.messages import Answer, Request
+from app.remote.servicenow.oauth import ServiceNowOAuth
+from app.remote.transport import Transport
 from sandbox.faults import Fault
 from tests.factories.house import House
 from tests.factories.microsoft import MANAGER
 from tests.factories.servicenow import INTEGRATION_USER, Snow, consent
+
+JSON = {"content-type": "application/json"}
 
 
 async def begin(house: House, browser: httpx.AsyncClient, **typed: str) -> httpx.Response:
@@ -54,11 +63,24 @@ def allow(house: House, origin: str) -> None:
     allowed = (*config.servicenow_allowed_origins, origin)
     house.resources = replace(house.resources, config=replace(config, servicenow_allowed_origins=allowed))
     house.app.state.resources = house.resources
+    assert house.resources.servicenow.guard is not None
+    house.resources.servicenow.guard.allow(origin)
 
 
 def trouble(house: House, name: str, *, times: int = 1, path: str = "", method: str = "") -> None:
     """Order a fault for the next calls that fit."""
     house.snow.instance.orders.order(Fault(name, times=times, path=path, method=method))
+
+
+async def expire(house: House, *, here: bool = True) -> None:
+    """The access token is over at ServiceNow, and, unless told otherwise, we know it."""
+    store = house.snow.instance.store
+    for row in list(store.rows("oauth_credential")):
+        if row["kind"] == "access":
+            store.put("oauth_credential", row | {"expires": house.snow.instance.expires(-1)})
+    if here:
+        async with house.resources.database.transaction() as session:
+            await session.execute(update(Connection).values(access_expires_at=clock.now() - timedelta(seconds=1)))
 
 
 async def second_manager(house: House) -> httpx.AsyncClient:
@@ -97,4 +119,45 @@ def said(answer: httpx.Response) -> str:
 
 def requests(house: House, path: str) -> list[Any]:
     """What the stand-in received at addresses that begin like this."""
+    time.sleep(0.03)  # It writes its journal right after it has answered, in a thread of its own.
     return [entry for entry in house.snow.instance.journal if entry.path.startswith(path)]
+
+
+async def viewer_of(house: House, browser: httpx.AsyncClient) -> Viewer:
+    """The person of a signed-in browser, for verbs that are called without a page."""
+    async with house.resources.database.transaction() as session:
+        viewer = await find_viewer(session, house.resources.config, browser.cookies["session"])
+    assert viewer is not None
+    return viewer
+
+
+def with_known_key(house: House) -> str:
+    """A key that other processes can be given."""
+    key = Vault.new_key()
+    house.resources = replace(house.resources, vault=Vault([key]))
+    house.app.state.resources = house.resources
+    return key
+
+
+def database_url(house: House) -> str:
+    return house.resources.database.engine.url.render_as_string(hide_password=False)
+
+
+def oauth(answer: Answer | None = None) -> tuple[ServiceNowOAuth, list[Request]]:
+    """An OAuth client whose requests are kept and get this answer."""
+    sent: list[Request] = []
+    good = Answer(200, JSON, b'{"access_token": "a", "refresh_token": "r", "expires_in": 1799}')
+
+    class Wire(Transport):
+        def __init__(self) -> None:
+            """Opens nothing."""
+
+        async def send(self, request: Request) -> Answer:
+            sent.append(request)
+            return answer or good
+
+    client = ServiceNowOAuth(
+        Wire(), "https://vanity.contoso.example:8443", client_id="id", client_secret="secret",
+        redirect_uri="https://us.example/servicenow/callback",
+    )  # fmt: skip
+    return client, sent

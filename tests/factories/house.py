@@ -21,6 +21,7 @@ from app.foundation.database import Database, Session, make_engine
 from app.foundation.jobs import Queue
 from app.foundation.vault import Vault
 from app.main import create_app
+from app.remote.guard import Guard
 from app.remote.microsoft.entra import EntraClient
 from app.remote.microsoft.graph import GraphClient
 from app.remote.servicenow.shapes import Tokens
@@ -130,7 +131,7 @@ async def open_house(database_url: str, microsoft: Microsoft, snow: Snow) -> Asy
         vault=Vault([Vault.new_key()]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=transport,
-        servicenow=Transport("servicenow", max_connections=4, answer_seconds=5),
+        servicenow=Transport("servicenow", max_connections=4, answer_seconds=5, guard=Guard((snow.url,))),
         entra=EntraClient(transport, **registration),
         graph=GraphClient(transport, graph_url=microsoft.url, **registration),
     )

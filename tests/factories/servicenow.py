@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 
+from sandbox.journal import Entry
 from sandbox.servicenow.app import create_app
 from sandbox.servicenow.instance import Instance
 from sandbox.servicenow.schema import ServiceNowSandbox
@@ -19,6 +21,8 @@ from tests.factories.servers import serve
 
 CALLBACK = "http://127.0.0.1:1/servicenow/callback"
 INTEGRATION_USER = "m365.integration"
+# Made once: loading the certificates anew for every client would take longer than most tests.
+CONTEXT = ssl.create_default_context()
 
 
 @dataclass
@@ -45,7 +49,7 @@ class Snow:
 
     def browser(self) -> httpx.Client:
         """A browser of its own."""
-        return httpx.Client(base_url=self.url, follow_redirects=True)
+        return httpx.Client(base_url=self.url, follow_redirects=True, verify=CONTEXT)
 
     def code(self, user: str = INTEGRATION_USER, **changes: str) -> str:
         """Log in, allow, and give the code that is sent back."""
@@ -56,7 +60,7 @@ class Snow:
     def grant(self, **form: str) -> httpx.Response:
         """Ask the token service."""
         credentials = {"client_id": self.settings.client_id, "client_secret": self.settings.client_secret}
-        return httpx.post(f"{self.url}/oauth_token.do", data=credentials | form)
+        return httpx.post(f"{self.url}/oauth_token.do", data=credentials | form, verify=CONTEXT)
 
     def tokens(self, user: str = INTEGRATION_USER) -> dict[str, Any]:
         """Tokens for a user, by the whole code flow."""
@@ -68,16 +72,61 @@ class Snow:
     def api(self, user: str = INTEGRATION_USER) -> httpx.Client:
         """A client with a token in its header that keeps no cookies."""
         headers = {"Authorization": f"Bearer {self.tokens(user)['access_token']}", "Accept": "application/json"}
-        return httpx.Client(base_url=f"{self.url}/api/now/v2/table", headers=headers)
+        return httpx.Client(base_url=f"{self.url}/api/now/v2/table", headers=headers, verify=CONTEXT)
+
+    def control(self, what: str, **order: Any) -> dict[str, Any]:
+        """Order something by the control API; fails where the stand-in refuses."""
+        answer = httpx.post(f"{self.url}/_sandbox/{what}", json=order, timeout=60, verify=CONTEXT)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def fault(self, name: str, **more: Any) -> None:
+        """Order trouble: see `sandbox.faults.Fault` for count, probability and place."""
+        self.control("faults", name=name, **more)
+
+    def records(self, table: str = "incident") -> list[dict[str, str]]:
+        """What is really stored, whoever may read it."""
+        return list(self.instance.store.rows(table))
+
+    def calls(self, method: str = "", path: str = "", table: str = "") -> list[Entry]:
+        """The requests received so far, oldest first."""
+        return [
+            entry
+            for entry in self.instance.journal
+            if (not method or entry.method == method) and path in entry.path and (not table or entry.table == table)
+        ]
+
+
+def make(api: httpx.Client, table: str = "incident", **fields: Any) -> dict[str, Any]:
+    """A record made through the Table API."""
+    answer = api.post(f"/{table}", json={"short_description": "made by a test"} | fields)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()["result"]
+    return found
+
+
+def rows(api: httpx.Client, table: str = "incident", **params: str) -> list[dict[str, Any]]:
+    """A list of the Table API."""
+    answer = api.get(f"/{table}", params=params)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["result"]
+    return found
 
 
 def consent(browser: httpx.Client, start: str, user: str, password: str, decision: str = "authorize") -> httpx.Response:
     """From the authorization request to the redirect that carries the decision, which is not followed."""
-    page = browser.get(start)
-    goto = field(page.text, "goto")
-    page = browser.post("/login.do", data={"goto": goto, "user_name": user, "user_password": password})
+    page = log_in(browser, start, user, password)
     form = {name: field(page.text, name) for name in ("sysparm_ck", "query")}
-    return browser.post("/oauth_auth.do", data={**form, "oauth_auth_check_action": decision}, follow_redirects=False)
+    data = {**form, "oauth_auth_check_action": decision}
+    return browser.post(page.url.join("/oauth_auth.do"), data=data, follow_redirects=False)
+
+
+def log_in(browser: httpx.Client, start: str, user: str, password: str) -> httpx.Response:
+    """From any address that leads to the local login form, through it."""
+    page = browser.get(start)
+    form = {"goto": field(page.text, "goto"), "user_name": user, "user_password": password}
+    return browser.post(page.url.join("/login.do"), data=form)
 
 
 def field(html: str, name: str) -> str:
@@ -89,7 +138,7 @@ def field(html: str, name: str) -> str:
 
 @contextmanager
 def running_snow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterator[Snow]:
-    """A stand-in with fresh secrets."""
+    """A stand-in with fresh secrets. Each is an instance of its own: run two for a second one on another address."""
     made = ServiceNowSandbox(
         client_id=secrets.token_hex(16),
         client_secret=secrets.token_urlsafe(16),

@@ -89,6 +89,7 @@ async def run_due_and_waiting(house: House, rounds: int = 1) -> None:
     for _ in range(rounds):
         async with house.resources.database.transaction() as session:
             await session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"))
+            await session.execute(text("UPDATE pace SET paused_until = now() - interval '1 second'"))
         await house.work()
 
 

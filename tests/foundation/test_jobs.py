@@ -89,3 +89,68 @@ def test_waits_grow_up_to_a_ceiling_and_never_undercut_what_was_asked() -> None:
     assert wait_before(50) <= LONGEST_WAIT_SECONDS * 1.25
     assert 90 <= wait_before(0, asked=90) <= 100
     assert Retry.after(90).seconds == 90
+
+
+async def test_work_in_bulk_lets_single_work_go_first(database: Database, bakery: Queue) -> None:
+    async with database.transaction() as session:
+        for loaf in ("bulk 1", "bulk 2"):
+            await bakery.defer(session, bake, priority=-10, loaf=loaf)
+        await bakery.defer(session, bake, loaf="single")
+    oven: dict[str, Any] = {"baked": []}
+    await bakery.drain(oven)
+    assert oven["baked"] == ["single", "bulk 1", "bulk 2"]
+
+
+async def abandon(database: Database) -> None:
+    """A worker took the oldest job, and was killed."""
+    async with database.transaction() as session:
+        worker = "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') RETURNING id"
+        number = (await session.execute(text(worker))).scalar_one()
+        await session.execute(
+            text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = :worker"), {"worker": number}
+        )
+
+
+async def test_the_job_of_a_killed_worker_is_run_by_another(database: Database, bakery: Queue) -> None:
+    async with database.transaction() as session:
+        await bakery.defer(session, bake, loaf="rye")
+    await abandon(database)
+    oven: dict[str, Any] = {"baked": []}
+    async with bakery._app.open_async():
+        await bakery.rescue()
+    await bakery.drain(oven)
+    assert oven["baked"] == ["rye"]
+
+
+async def test_a_killed_job_whose_successor_waits_makes_room_for_it(database: Database, bakery: Queue) -> None:
+    """Work that the clock starts: the dead run's lock must not block all later ones."""
+    async with database.transaction() as session:
+        await bakery.defer(session, bake, lock="rye", queueing_lock="rye", loaf="old")
+    await abandon(database)
+    async with database.transaction() as session:
+        assert await bakery.defer(session, bake, lock="rye", queueing_lock="rye", loaf="new")
+    oven: dict[str, Any] = {"baked": []}
+    await bakery.drain(oven)
+    assert oven["baked"] == []
+    async with bakery._app.open_async():
+        await bakery.rescue()
+    await bakery.drain(oven)
+    assert oven["baked"] == ["new"]
+    assert await jobs(database) == []
+
+
+async def test_an_own_job_whose_end_was_not_written_down_is_run_again(database: Database, bakery: Queue) -> None:
+    """The database was away when the job ended; its worker lives, so nobody would take it for dead."""
+    async with database.transaction() as session:
+        await bakery.defer(session, bake, loaf="rye")
+        worker = "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id"
+        number = (await session.execute(text(worker))).scalar_one()
+        await session.execute(
+            text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = :worker"), {"worker": number}
+        )
+    bakery._own_workers.add(number)
+    async with bakery._app.open_async():
+        await bakery.rescue()
+        assert [status for status, *_ in await jobs(database)] == ["doing"]
+        await bakery.rescue()
+    assert [status for status, *_ in await jobs(database)] == ["todo"]

@@ -12,6 +12,8 @@ from uuid import UUID
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from app.features.accounts.audit import record
+from app.features.connection.call_log import keep_calls
 from app.features.connection.models import Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
@@ -89,6 +91,15 @@ async def with_client(
     refused: the connection then needs attention), NoToken when renewing failed for a passing reason and nothing was
     sent, and whatever `work` raises.
     """
+    try:
+        return await _answer(resources, work, connection_id)
+    finally:
+        await keep_calls(resources)
+
+
+async def _answer(
+    resources: Resources, work: Callable[[ServiceNowClient], Awaitable[Answer]], connection_id: UUID | None
+) -> Answer:
     live = await _live_token(resources, connection_id, stale_version=None)
     try:
         answer = await _tried(resources, live, work)
@@ -119,13 +130,14 @@ async def mark_attention(
         if connection is None or connection.status != ConnectionStatus.CONNECTED:
             return
         if token_version is None or connection.token_version == token_version:
-            needs_attention(connection, sentence)
+            await needs_attention(session, connection, sentence)
 
 
-def needs_attention(connection: Connection, sentence: Text) -> None:
+async def needs_attention(session: Session, connection: Connection, sentence: Text) -> None:
     """Within the caller's transaction: this connection waits for a person."""
     connection.status = ConnectionStatus.NEEDS_ATTENTION
     connection.attention = sentence.to_json()
+    await record(session, None, T("Connection needs attention"), instance=connection.instance_name, why=sentence)
     log.warning("connection needs attention", connection=str(connection.id), why=str(sentence))
 
 
@@ -171,7 +183,7 @@ async def _renewed(resources: Resources, connection_id: UUID, stale_version: int
                 tokens = await _refreshed(resources, connection)
             except SignedOut as error:
                 # In this transaction: a consent that waits for the lock must find it said, and undo it.
-                needs_attention(connection, error.message)
+                await needs_attention(session, connection, error.message)
                 refused = error.message
             else:
                 store_tokens(resources, connection, tokens)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, select, text, update
 
+from app.features.accounts.audit import record
 from app.features.accounts.permissions import Viewer
 from app.features.connection.access import (
     CLIENT_SECRET,
@@ -17,6 +18,7 @@ from app.features.connection.access import (
     redirect_uri,
     store_tokens,
 )
+from app.features.connection.call_log import keep_calls
 from app.features.connection.disconnect import EndedSecrets, end_tokens, forget
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.foundation import clock
@@ -26,7 +28,7 @@ from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
 from app.foundation.tokens import hash_token, new_token
 from app.foundation.vault import CannotOpen
-from app.remote.errors import RemoteError
+from app.remote.errors import RemoteError, Unreachable
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.instance import Instance, InvalidAddress, parse_instance
 from app.remote.servicenow.oauth import ServiceNowOAuth, challenge_of, new_state, new_verifier
@@ -104,6 +106,11 @@ async def begin_connect(
         instance = parse_instance(typed.instance, resources.config.servicenow_allowed_origins)
     except InvalidAddress as error:
         raise InvalidInput(fields={"instance": error.message}) from error
+    try:
+        # Checked again at every call: a name may point elsewhere by then.
+        await resources.servicenow.check(instance.origin)
+    except Unreachable as error:
+        raise InvalidInput(fields={"instance": error.message}) from error
     return await _begin(resources, viewer, instance, typed, browser_secret)
 
 
@@ -131,9 +138,6 @@ async def _begin(
     state, verifier, browser_secret = new_state(), new_verifier(), browser_secret or new_token()
     now, vault = clock.now(), resources.vault
     async with resources.database.transaction() as session:
-        await session.execute(
-            delete(AuthorizationAttempt).where(AuthorizationAttempt.expires_at < now - timedelta(hours=KEPT_HOURS))
-        )
         active = await active_connection(session)
         session.add(
             AuthorizationAttempt(
@@ -151,6 +155,7 @@ async def _begin(
                 expires_at=now + timedelta(minutes=ATTEMPT_MINUTES),
             )
         )
+        await record(session, viewer, T("Authorization begun"), instance=instance.name, client_id=typed.client_id)
     oauth = _oauth(resources, instance.origin, typed.client_id, typed.client_secret)
     return AuthorizationStart(oauth.authorize_url(state=state, code_challenge=challenge_of(verifier)), browser_secret)
 
@@ -160,6 +165,12 @@ def _oauth(resources: Resources, origin: str, client_id: str, client_secret: str
         resources.servicenow, origin, client_id=client_id, client_secret=client_secret,
         redirect_uri=redirect_uri(resources),
     )  # fmt: skip
+
+
+async def forget_old_attempts(session: Session) -> None:
+    """Delete those that nobody will come back with."""
+    long_ago = clock.now() - timedelta(hours=KEPT_HOURS)
+    await session.execute(delete(AuthorizationAttempt).where(AuthorizationAttempt.expires_at < long_ago))
 
 
 async def begun_with(session: Session, viewer: Viewer, state: str) -> Begun | None:
@@ -184,6 +195,8 @@ async def finish_connect(
     """
     async with resources.database.transaction() as session:
         attempt = await _claim(session, viewer, state, browser_secret)
+        if error or not code:
+            await record(session, viewer, T("Authorization denied at ServiceNow"), instance=attempt.instance_name)
     if error or not code:
         raise AuthorizationDenied(_denied(error))
     if attempt.verifier is None or attempt.client_secret is None:
@@ -194,10 +207,13 @@ async def finish_connect(
     except CannotOpen as problem:
         raise AuthorizationOver from problem
     oauth = _oauth(resources, attempt.origin, attempt.client_id, client_secret)
-    tokens = await oauth.exchange(code=code, code_verifier=verifier)
-    user, release = await _read_back(resources, attempt.origin, tokens)
     try:
-        await _make_room(resources, attempt)
+        tokens = await oauth.exchange(code=code, code_verifier=verifier)
+        user, release = await _read_back(resources, attempt.origin, tokens)
+    finally:
+        await keep_calls(resources)
+    try:
+        await _make_room(resources, viewer, attempt)
         connection = await _keep(resources, viewer, attempt, client_secret, tokens, user, release)
     except Conflict:
         await end_tokens(resources, EndedSecrets.of(attempt.origin, attempt.client_id, client_secret, tokens))
@@ -216,6 +232,10 @@ async def _keep(
         _describe(connection, viewer, user, release)
         connection.refresh_token = None
         store_tokens(resources, connection, tokens)
+        await record(
+            session, viewer, T("Connection authorized"),
+            instance=connection.instance_name, consented_as=connection.user_name or "unknown",
+        )  # fmt: skip
     return connection
 
 
@@ -263,7 +283,7 @@ async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> tuple
     return user, release
 
 
-async def _make_room(resources: Resources, attempt: AuthorizationAttempt) -> None:
+async def _make_room(resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt) -> None:
     """Remove the connection to another instance. Raises Conflict when somebody else has connected it meanwhile."""
     async with resources.database.transaction() as session:
         await session.execute(ONE_AT_A_TIME)
@@ -279,8 +299,11 @@ async def _make_room(resources: Resources, attempt: AuthorizationAttempt) -> Non
                     wanted=attempt.instance_name,
                 )
             )
-        secrets_to_end = forget(resources, active)
-    await end_tokens(resources, secrets_to_end)
+        ended = forget(resources, active)
+        await record(
+            session, viewer, T("Connection removed"), instance=active.instance_name, in_favour_of=attempt.origin
+        )
+    await end_tokens(resources, ended)
 
 
 async def _taken_up(session: Session, attempt: AuthorizationAttempt) -> Connection:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from app.features.accounts.audit import record
+from app.features.accounts.permissions import Viewer
 from app.features.connection.access import (
     ACCESS_TOKEN,
     CLIENT_SECRET,
@@ -12,10 +14,12 @@ from app.features.connection.access import (
     active_connection,
     redirect_uri,
 )
+from app.features.connection.call_log import keep_calls
 from app.features.connection.models import Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.logs import get_logger
+from app.foundation.text import T
 from app.foundation.vault import CannotOpen, Sealed
 from app.remote.errors import RemoteError, SignedOut
 from app.remote.servicenow.client import ServiceNowClient
@@ -50,7 +54,7 @@ class Removal:
     revoked: bool
 
 
-async def remove_connection(resources: Resources) -> Removal:
+async def remove_connection(resources: Resources, viewer: Viewer) -> Removal:
     """Forget the active connection, then end its tokens at ServiceNow. Raises NotConnected when there is none.
 
     Forgetting is committed first: from then on no process can renew the tokens that are about to be revoked, and an
@@ -60,7 +64,11 @@ async def remove_connection(resources: Resources) -> Removal:
         connection = await _locked(session)
         name = connection.instance_name
         ended = forget(resources, connection)
+        await record(session, viewer, T("Connection removed"), instance=name)
     revoked = await end_tokens(resources, ended)
+    async with resources.database.transaction() as session:
+        outcome = T("Tokens revoked at ServiceNow") if revoked else T("Revoking the tokens was not confirmed")
+        await record(session, viewer, outcome, instance=name)
     log.info("connection removed", instance=name, revoked=revoked)
     return Removal(name, revoked)
 
@@ -96,6 +104,8 @@ async def end_tokens(resources: Resources, ended: EndedSecrets) -> bool:
     except RemoteError as error:
         log.warning("tokens were not revoked", origin=ended.origin, why=str(error))
         return False
+    finally:
+        await keep_calls(resources)
 
 
 async def _is_refused(resources: Resources, ended: EndedSecrets) -> bool:

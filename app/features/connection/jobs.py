@@ -1,7 +1,18 @@
-"""The connection's background work."""
+"""The connection's background work: forget what is old."""
 
 from __future__ import annotations
 
+from app.features.connection.call_log import forget_old_calls
+from app.features.connection.connect import forget_old_attempts
 from app.foundation.jobs import TaskGroup
+from app.resources import Resources
 
 tasks = TaskGroup("connection")
+
+
+@tasks.task("sweep", every="17 * * * *")
+async def sweep(resources: Resources) -> None:
+    """Once an hour."""
+    async with resources.database.transaction() as session:
+        await forget_old_calls(session)
+        await forget_old_attempts(session)

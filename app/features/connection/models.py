@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.foundation.database import Base, Id
@@ -91,3 +91,20 @@ class AuthorizationAttempt(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
+
+
+class CallRecord(Base):
+    """One call to ServiceNow, for support: where to, how it ended, and both sides' numbers of it. No content."""
+
+    __tablename__ = "call_record"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    method: Mapped[str]
+    host: Mapped[str]
+    path: Mapped[str]
+    status: Mapped[int]
+    outcome: Mapped[str]
+    milliseconds: Mapped[int]
+    transaction_id: Mapped[str]
+    correlation_id: Mapped[str]

@@ -141,20 +141,36 @@ def _differs(old: float | None, new: float | None) -> bool:
 
 
 def marks_of(changes: Iterable[Change]) -> dict[str, Mark]:
-    """The regressions that last, by control; `changes` in the order of time.
-
-    A mark goes when the points are back where they were, when the action is gone or rescaled, or when somebody decided.
-    A second fall keeps the first one's points and takes the second one's day.
-    """
+    """The regressions that last, by control; `changes` in the order of time."""
     marks: dict[str, Mark] = {}
     for change in changes:
-        mark = marks.get(change.control_id)
-        if change.kind is Kind.REGRESSED:
-            level = change.before or 0.0
-            marks[change.control_id] = Mark(change.day, max(level, mark.points) if mark else level)
-        elif mark is not None and (
-            change.kind in (Kind.CHANGED, Kind.REMOVED, Kind.ADDED)
-            or (change.after is not None and change.after >= mark.points - TOLERANCE_POINTS)
-        ):
-            del marks[change.control_id]
+        advance(marks, change)
     return marks
+
+
+def marks_by_day(changes: Iterable[Change], days: Sequence[date]) -> list[int]:
+    """How many regressions lasted at the end of each of these days, which are in the order of time."""
+    waiting = sorted(changes, key=lambda change: change.day)
+    marks: dict[str, Mark] = {}
+    counts, at = [], 0
+    for day in days:
+        while at < len(waiting) and waiting[at].day <= day:
+            advance(marks, waiting[at])
+            at += 1
+        counts.append(len(marks))
+    return counts
+
+
+def advance(marks: dict[str, Mark], change: Change) -> None:
+    """One change further: a fall marks, and the mark goes when the points are back where they were, when the action is
+    gone or rescaled, or when somebody decided. A second fall keeps the first one's points and takes the second one's day.
+    """
+    mark = marks.get(change.control_id)
+    if change.kind is Kind.REGRESSED:
+        level = change.before or 0.0
+        marks[change.control_id] = Mark(change.day, max(level, mark.points) if mark else level)
+    elif mark is not None and (
+        change.kind in (Kind.CHANGED, Kind.REMOVED, Kind.ADDED)
+        or (change.after is not None and change.after >= mark.points - TOLERANCE_POINTS)
+    ):
+        del marks[change.control_id]

@@ -20,6 +20,7 @@ from app.features.secure_score.keep_rows import Kept, apply_newest, keep_profile
 from app.features.secure_score.models import ImportRun, ImprovementAction, ScoreSnapshot
 from app.features.secure_score.retell_history import retell_history
 from app.features.secure_score.runs import RunStatus, Source, last_ended_run, open_run, stored
+from app.features.secure_score.write_back import confirm_states
 from app.foundation import clock
 from app.foundation.database import Database, Session
 from app.foundation.errors import AppError
@@ -227,6 +228,7 @@ class _Import:
                 await apply_newest(session, self._tenant_id, report.newest)
             if report.earliest is not None:
                 await retell_history(session, self._tenant_id, report.earliest)
+            await confirm_states(session, self._tenant_id)
             await count_actions(session, self._tenant_id, report)
             self._close(await session.get_one(ImportRun, self._run_id))
         log.info(

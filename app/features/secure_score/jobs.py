@@ -6,7 +6,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.features.secure_score.import_scores import import_from_graph
+from app.features.secure_score.plan import Wish, decide
 from app.features.secure_score.runs import RunStatus, Source, last_ended_run, open_run, waiting_run
+from app.features.secure_score.write_back import write_state
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.errors import AppError, Conflict
@@ -63,6 +65,20 @@ async def _import(resources: Resources, run_id: UUID | None = None) -> None:
         await import_from_graph(resources, run_id=run_id)
     except AppError as error:
         log.warning("import failed", error=type(error).__name__)
+
+
+@tasks.task("send_state")
+async def send_state(resources: Resources, control_id: str) -> None:
+    """Write one decision to Graph."""
+    await write_state(resources, control_id)
+
+
+async def decide_and_send(session: Session, resources: Resources, control_id: str, wish: Wish, *, who: str) -> None:
+    """Keep a decision, and queue its way to Graph where that is switched on. Raises as `plan.decide`."""
+    config = resources.config
+    write_back = config.secure_score_write_back and config.shown_tenant_id == config.tenant_id
+    if await decide(session, config.shown_tenant_id, control_id, wish, who=who, write_back=write_back):
+        await resources.queue.defer(session, send_state, lock=f"secure_score.state {control_id}", control_id=control_id)
 
 
 async def ask_to_sync(session: Session, resources: Resources, *, asked_by: str) -> None:

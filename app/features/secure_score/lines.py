@@ -13,7 +13,15 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from app.features.secure_score.action import Category
 from app.features.secure_score.models import ActionNote, ActionPlan, ActionTag, ImprovementAction, ScoreSnapshot
-from app.features.secure_score.status import SELF_DECLARED, Decision, Standing, Status, has_full_points, standing_of
+from app.features.secure_score.status import (
+    DECISIONS,
+    SELF_DECLARED,
+    Decision,
+    Standing,
+    Status,
+    has_full_points,
+    standing_of,
+)
 from app.features.secure_score.vocabulary import product_of
 from app.foundation import clock
 from app.foundation.database import Session
@@ -117,7 +125,7 @@ COLUMNS = (
 )  # fmt: skip
 PLAN = (
     ActionPlan.status.label("decided"), ActionPlan.planned_for, ActionPlan.decided_at, ActionPlan.sent_at,
-    ActionPlan.confirmed_at,
+    ActionPlan.confirmed_at, ActionPlan.status_before, ActionPlan.to_send,
 )  # fmt: skip
 
 
@@ -200,7 +208,11 @@ def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of t
 def _standing(row: Any, now: datetime) -> Standing:  # noqa: ANN401 - a row of the statement above.
     decision = None
     if row.decided is not None:
-        decision = Decision(Status(row.decided), row.decided_at, row.planned_for, row.sent_at, row.confirmed_at)
+        in_force = not row.to_send or row.sent_at is not None
+        # A status that only Microsoft can say was never ours: without force, our decision then says nothing.
+        status = Status(row.decided if in_force else row.status_before)
+        if status in DECISIONS:
+            decision = Decision(status, row.decided_at, row.planned_for, row.sent_at, row.confirmed_at)
     return standing_of(
         scored=row.scored,
         points=row.points,

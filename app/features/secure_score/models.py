@@ -134,7 +134,8 @@ class ScoreChange(Base):
 class ActionPlan(Base):
     """What this organisation decided about an action. `status` is one of the decisions in `status.Status`.
 
-    `sent_state` and `sent_at` are set when the decision was written to Graph; `confirmed_at` when Graph showed it.
+    A decision that is `to_send` to Graph counts only from when Graph took it (`sent_at`); until then `status_before`
+    does. `confirmed_at` is when Graph showed it; `problem` is why it was refused.
     """
 
     __tablename__ = "action_plan"
@@ -142,9 +143,11 @@ class ActionPlan(Base):
     tenant_id: Mapped[str] = mapped_column(primary_key=True)
     control_id: Mapped[str] = mapped_column(primary_key=True)
     status: Mapped[str]
+    status_before: Mapped[str]
     planned_for: Mapped[date | None]
     decided_at: Mapped[datetime]
     decided_by: Mapped[str]
+    to_send: Mapped[bool] = mapped_column(default=False)
     sent_state: Mapped[str] = mapped_column(default="")
     sent_at: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]

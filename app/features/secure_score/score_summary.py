@@ -52,6 +52,12 @@ class ScoreCard:
 async def score_card(session: Session, tenant_id: str) -> ScoreCard | None:
     """The card, or None when there is no score yet."""
     days = await day_scores(session, tenant_id, PLOT_DAYS)
+    regressed = await count_regressed(session, tenant_id)
+    return card_of(days, regressed=regressed, synced=await synced_at(session, tenant_id))
+
+
+def card_of(days: Sequence[DayScore], *, regressed: int, synced: datetime | None) -> ScoreCard | None:
+    """The card of these days, oldest first; None when none of them has a score."""
     known = [day for day in days if day.points is not None and day.max_points is not None]
     if not known:
         return None
@@ -65,8 +71,8 @@ async def score_card(session: Session, tenant_id: str) -> ScoreCard | None:
         change_points=change_since(known, COMPARED_WITH_DAYS),
         days=labels,
         values=values,
-        regressed=await count_regressed(session, tenant_id),
-        synced_at=await synced_at(session, tenant_id),
+        regressed=regressed,
+        synced_at=synced,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -11,7 +11,15 @@ from sqlalchemy import select
 from app.features.secure_score.browse_actions import NO_SUCH_ACTION
 from app.features.secure_score.html_text import clean_html, is_web_address
 from app.features.secure_score.lines import ActionLine, line_of, statement
-from app.features.secure_score.models import ActionNote, ActionPlan, ImprovementAction, ScoreChange, StatusChange
+from app.features.secure_score.models import (
+    ActionNote,
+    ActionPlan,
+    ControlScore,
+    ImprovementAction,
+    ScoreChange,
+    ScoreSnapshot,
+    StatusChange,
+)
 from app.features.secure_score.status import NAMES, Status, is_device_control
 from app.foundation import clock
 from app.foundation.database import Session
@@ -28,6 +36,7 @@ class Note:
 
     id: UUID
     text: str
+    author_id: UUID | None
     author_name: str
     created_at: datetime
 
@@ -53,7 +62,8 @@ class Event:
 class ActionDetail:
     """One action. Texts ending in `_html` are sanitised and may be shown as they are; empty ones are empty strings.
 
-    `manage_url` is Microsoft's page for it, or empty when what Graph gave is no web address.
+    `manage_url` is Microsoft's page for it, or empty when what Graph gave is no web address. `wanted` is the status that
+    is on its way to Graph and does not count yet, and `problem` why Graph did not take it.
     """
 
     line: ActionLine
@@ -76,6 +86,7 @@ class ActionDetail:
     decided_by: str
     sent_at: datetime | None
     confirmed_at: datetime | None
+    wanted: Text | None
     problem: Text | None
 
     @property
@@ -123,8 +134,25 @@ async def load_action(session: Session, tenant_id: str, control_id: str) -> Acti
         decided_by=row.decided_by or "",
         sent_at=row.sent_at,
         confirmed_at=row.confirmed_at,
+        wanted=NAMES[Status(row.decided)] if row.to_send and row.sent_at is None else None,
         problem=Text.from_json(row.problem) if row.problem else None,
     )
+
+
+async def load_course(session: Session, tenant_id: str, control_id: str) -> tuple[list[str], list[float | None]]:
+    """Its points of every day since it was first scored, for a plot; days without are gaps."""
+    found = await session.execute(
+        select(ScoreSnapshot.day, ControlScore.points)
+        .join(ControlScore, ControlScore.snapshot_id == ScoreSnapshot.id)
+        .where(ScoreSnapshot.tenant_id == tenant_id, ControlScore.control_id == control_id)
+        .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
+    )
+    by_day = {row.day: row.points for row in found}
+    if not by_day:
+        return [], []
+    first, last = min(by_day), max(by_day)
+    days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+    return [day.isoformat() for day in days], [by_day.get(day) for day in days]
 
 
 async def load_notes(session: Session, tenant_id: str, control_id: str) -> list[Note]:
@@ -135,7 +163,7 @@ async def load_notes(session: Session, tenant_id: str, control_id: str) -> list[
         .order_by(ActionNote.created_at.desc(), ActionNote.id)
         .limit(MOST_EVENTS)
     )
-    return [Note(note.id, note.text, note.author_name, note.created_at) for note in found.scalars()]
+    return [Note(note.id, note.text, note.author_id, note.author_name, note.created_at) for note in found.scalars()]
 
 
 async def load_events(session: Session, tenant_id: str, control_id: str) -> list[Event]:

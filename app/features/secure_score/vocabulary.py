@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from app.features.secure_score.action import Category
 
@@ -55,6 +56,8 @@ PRODUCTS = {
     "mda_zendesk": "Zendesk",
     "mda_zoom": "Zoom",
 }
+# Recommendations of these products refresh on a schedule of their own; all others within 24 to 48 hours.
+DELAYS = {"ms teams": timedelta(days=31), "azuread": timedelta(days=7)}
 HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -82,3 +85,8 @@ def threats_of(raw: list[str]) -> list[str]:
 def product_of(service: str) -> str:
     """The name people know; a service we do not know keeps its own, and an empty one stays empty."""
     return PRODUCTS.get(service.strip().lower(), service.strip())
+
+
+def usual_delay(service: str) -> timedelta:
+    """How long Microsoft usually needs until finished work shows in the score (facts 1.8)."""
+    return DELAYS.get(service.strip().lower(), timedelta(hours=48))

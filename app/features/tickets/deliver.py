@@ -10,13 +10,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from app.features.connection.access import NotConnected, with_client
 from app.features.connection.models import Connection
 from app.features.tickets.follow import adopt
 from app.features.tickets.history import What, note_event
 from app.features.tickets.models import Ticket
+from app.features.tickets.pace import (
+    ATTEMPT_SECONDS,
+    CALLS_AT_ONCE,
+    Stop,
+    calls_under_way,
+    count,
+    note_success,
+    note_trouble,
+    pace_of,
+    why_not_now,
+)
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session
@@ -31,9 +42,6 @@ from app.resources import Resources
 
 log = get_logger(__name__)
 
-# An attempt that has no outcome after so long belongs to a process that died: connecting and answering are bounded by
-# less than this together (remote/transport.py), with a token refresh among it.
-ATTEMPT_SECONDS = 120.0
 # A create whose answer was lost may still be at work in ServiceNow: its transaction quota for the Table API is 60 to
 # 300 s (facts/servicenow 5). Until then, we look for the record but do not send it again.
 LANDING_SECONDS = 330.0
@@ -42,6 +50,13 @@ LOOK_SECONDS = 20.0
 # ServiceNow sometimes refuses for a moment (KB2466644), and sometimes refuses what it has done (KB2697679). Only when
 # it has refused so often, with nothing found afterwards, is it believed.
 BELIEVED_REFUSALS = 2
+# Others wait in their turn, looking so often and so many times before they queue again.
+TURN_SECONDS = 0.25
+TURNS_WAITED_FOR = 40
+# So many tickets held for one reason within that time spare ServiceNow the question about the next ones.
+ENOUGH_REFUSALS = 3
+REFUSALS_COUNT_FOR = timedelta(minutes=10)
+STILL_UNDER_WAY = T("Another attempt is still waiting for ServiceNow’s answer.")
 STILL_LANDING = T(
     "ServiceNow’s answer was lost, and the record is not there yet. ServiceNow may still be working on it, so we look "
     "again before we send it a second time."
@@ -61,9 +76,9 @@ class NotYet(AppError):
         self.seconds = seconds
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Attempt:
-    """What an attempt needs, read in the transaction that noted it."""
+    """What an attempt needs, read in the transaction that noted it. `sends` becomes True with the create it sends."""
 
     ticket_id: UUID
     connection_id: UUID
@@ -72,11 +87,12 @@ class _Attempt:
     correlation_id: str
     number: int
     was_sent: bool
+    sends: bool = False
 
 
 async def deliver(resources: Resources, ticket_id: UUID) -> None:
     """One attempt. Raises NotYet when there has to be another; a ticket that needs no delivery is left alone."""
-    attempt = await _begin(resources, ticket_id)
+    attempt = await _begin_in_turn(resources, ticket_id)
     if attempt is None:
         return
     try:
@@ -91,6 +107,7 @@ async def deliver(resources: Resources, ticket_id: UUID) -> None:
         await _record_failure(resources, attempt, error)
     else:
         async with resources.database.transaction() as session:
+            note_success(await pace_of(session, attempt.connection_id))
             await adopt(session, await _locked(session, ticket_id), found, just_made=just_made)
         log.info("ticket shared", ticket=str(ticket_id), number=found[0].number, attempt=attempt.number)
 
@@ -121,20 +138,38 @@ class _Superseded(Exception):
     """This attempt took longer than any can, and another one has begun: leave the ticket to that one."""
 
 
-async def _begin(resources: Resources, ticket_id: UUID) -> _Attempt | None:
-    """Note the attempt, and commit that before anything is sent. None when there is nothing to do.
+async def _begin_in_turn(resources: Resources, ticket_id: UUID) -> _Attempt | None:
+    """Begin, when it is this ticket's turn. None when there is nothing to do. Raises NotYet when it may not begin."""
+    for _ in range(TURNS_WAITED_FOR):
+        begun = await _begin(resources, ticket_id)
+        if not isinstance(begun, Stop):
+            return begun
+        if begun.reason is not None:
+            raise NotYet(begun.seconds, begun.reason)
+        await clock.sleep(begun.seconds)
+    raise NotYet(1.0)
 
-    Raises NotYet while another process is waiting for an answer to this very ticket.
-    """
+
+async def _begin(resources: Resources, ticket_id: UUID) -> _Attempt | Stop | None:
+    """Note the attempt, and commit that before anything is sent; or say why it may not begin."""
     now = clock.now()
     async with resources.database.transaction() as session:
+        pace = await pace_of(session, await _connection_of(session, ticket_id))
         ticket = await _locked(session, ticket_id)
-        if ticket.delivery != Delivery.QUEUED:
+        if ticket.delivery != Delivery.QUEUED or await _would_be_refused(session, ticket):
             return None
         if ticket.in_flight_since is not None:
             free_in = ATTEMPT_SECONDS - (now - ticket.in_flight_since).total_seconds()
             if free_in > 0:
-                raise NotYet(free_in)
+                return Stop(free_in, STILL_UNDER_WAY)
+        if await calls_under_way(session, ticket.connection_id) >= CALLS_AT_ONCE:
+            return Stop(TURN_SECONDS, None)
+        stop = why_not_now(pace)
+        if stop is not None:
+            ticket.problem = stop.reason.to_json() if stop.reason else None
+            ticket.next_try_at = now + timedelta(seconds=stop.seconds)
+            return Stop(stop.seconds, stop.reason or NotYet.default)
+        count(pace)
         ticket.attempts += 1
         ticket.attempted_at = ticket.in_flight_since = ticket.next_try_at = now
         return _Attempt(
@@ -148,6 +183,27 @@ async def _begin(resources: Resources, ticket_id: UUID) -> _Attempt | None:
         )
 
 
+async def _would_be_refused(session: Session, ticket: Ticket) -> bool:
+    """Hold a ticket unsent that is sure to be refused: one missing role need not be asked about five hundred times."""
+    if ticket.sent_at is not None or ticket.insisted:
+        return False
+    lately = clock.now() - REFUSALS_COUNT_FOR
+    query = (
+        select(Ticket.problem, func.count())
+        .where(Ticket.connection_id == ticket.connection_id, Ticket.kind == ticket.kind)
+        .where(Ticket.delivery == Delivery.HELD, Ticket.attempted_at > lately)
+        .group_by(Ticket.problem)
+        .having(func.count() >= ENOUGH_REFUSALS)
+        .limit(1)
+    )
+    same = (await session.execute(query)).first()
+    if same is None or same[0] is None:
+        return False
+    reason = Text.from_json(same[0])
+    hold(session, ticket, T("Not sent, because others were just refused for this reason: %(reason)s", reason=reason))
+    return True
+
+
 async def _look_or_create(resources: Resources, attempt: _Attempt) -> tuple[list[RemoteTicket], bool]:
     """The record (should there be several: all of them, oldest first), and whether it was made just now."""
     table = TABLES[attempt.kind]
@@ -156,7 +212,9 @@ async def _look_or_create(resources: Resources, attempt: _Attempt) -> tuple[list
         return await client.find_by_correlation(table, attempt.correlation_id, list(attempt.fields))
 
     async def create(client: ServiceNowClient) -> RemoteTicket:
+        # Called a second time after a 401, by which ServiceNow said that it did not do the first.
         await _note_sending(resources, attempt)
+        attempt.sends = True
         return await client.create(table, attempt.fields)
 
     if attempt.was_sent:
@@ -167,11 +225,13 @@ async def _look_or_create(resources: Resources, attempt: _Attempt) -> tuple[list
 
 
 async def _note_sending(resources: Resources, attempt: _Attempt) -> None:
-    """Commit that a create leaves us now. Raises _Landing while an earlier one may still be at work."""
+    """Commit that a create leaves us now. Raises _Landing while one of an earlier attempt may still be at work."""
     now = clock.now()
     async with resources.database.transaction() as session:
+        if attempt.was_sent:
+            count(await pace_of(session, attempt.connection_id))  # The look before it was counted already.
         ticket = await _current(session, attempt)
-        if ticket.landing_until is not None and now < ticket.landing_until:
+        if not attempt.sends and ticket.landing_until is not None and now < ticket.landing_until:
             raise _Landing
         ticket.sent_at = ticket.in_flight_since = now
         ticket.landing_until = now + timedelta(seconds=LANDING_SECONDS)
@@ -183,6 +243,8 @@ async def _wait_for_connection(resources: Resources, attempt: _Attempt, sentence
         ticket = await _ended(session, attempt, sentence)
         if ticket is not None:
             ticket.next_try_at = None
+            if attempt.sends:  # It was refused with 401, so it was not done.
+                ticket.landing_until = None
 
 
 async def _keep_looking(resources: Resources, attempt: _Attempt) -> None:
@@ -199,12 +261,14 @@ async def _record_failure(resources: Resources, attempt: _Attempt, error: Remote
     """Write down what went wrong and what follows from it. Raises NotYet unless a person has to act."""
     seconds = _seconds_before_next(error, attempt.number)
     async with resources.database.transaction() as session:
+        pace = await pace_of(session, attempt.connection_id)
+        note_trouble(pace, error)
         ticket = await _ended(session, attempt, error.message)
         if ticket is None:
             return
-        if error.is_over and ticket.landing_until is not None:
+        if attempt.sends and error.is_over:  # What was said of a look says nothing of the create before it.
             ticket.landing_until = None
-        if isinstance(error, Refused | Missing):
+        if isinstance(error, Refused | Missing) and not error.concerns_all:
             ticket.refusals += 1
             if ticket.refusals >= BELIEVED_REFUSALS:
                 hold(session, ticket, error.message)
@@ -224,8 +288,15 @@ def hold(session: Session, ticket: Ticket, sentence: Text) -> None:
     """Stop until a person has read the sentence and acted."""
     ticket.delivery = Delivery.HELD
     ticket.problem = sentence.to_json()
-    ticket.next_try_at = None
+    ticket.next_try_at, ticket.insisted = None, False
     note_event(session, ticket, What.HELD, sentence)
+
+
+async def _connection_of(session: Session, ticket_id: UUID) -> UUID:
+    found = (await session.execute(select(Ticket.connection_id).where(Ticket.id == ticket_id))).scalar_one_or_none()
+    if found is None:
+        raise NotFound
+    return found
 
 
 async def _locked(session: Session, ticket_id: UUID) -> Ticket:

@@ -28,6 +28,8 @@ FIELD_NAMES: dict[str, Text] = {
 async def adopt(session: Session, ticket: Ticket, found: Sequence[RemoteTicket], *, just_made: bool) -> None:
     """The record is there: the oldest, should there be several. Compares it with what was sent."""
     remote, now = found[0], clock.now()
+    if ticket.delivery == Delivery.SHARED:
+        return  # Two attempts found it, the slower one second.
     ticket.delivery = Delivery.SHARED
     ticket.in_flight_since = ticket.next_try_at = ticket.landing_until = ticket.problem = None
     ticket.sys_id, ticket.shared_at = remote.sys_id, now

@@ -1,18 +1,24 @@
-"""Says how old what we show is, and why it is older than it should be. Calls nothing."""
+"""Says how old what we show is, and why it is older than it should be; and notes that somebody looks. Calls nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from app.features.connection.access import active_connection
 from app.features.tickets.models import Pace, RefreshCursor
+from app.features.tickets.pace import Usage, pace_of, usage_of
 from app.foundation import clock
 from app.foundation.database import Session
+from app.foundation.jobs import Queue, Task
 from app.foundation.text import T, Text
 
-# The refresh runs each minute; what is older than this needs an explanation.
-STALE_AFTER = timedelta(minutes=6)
+# Data is at most so old while all is well, also when nobody looked for a while; what is older needs an explanation.
+STALE_AFTER = timedelta(minutes=7)
+# Somebody who comes back after so long does not wait for the clock's next minute.
+LOOKING_AGAIN_AFTER = timedelta(minutes=2)
+NOTE_LOOKS_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,7 @@ class Freshness:
 
     as_of: datetime | None
     problem: Text | None
+    usage: Usage | None = None
 
 
 async def freshness_of(session: Session, kind: str) -> Freshness:
@@ -33,11 +40,39 @@ async def freshness_of(session: Session, kind: str) -> Freshness:
     if connection.status == "needs_attention":
         needed = T("Somebody has to authorize the connection to ServiceNow again.")
         return Freshness(as_of, Text.from_json(connection.attention) if connection.attention else needed)
-    pace = await session.get(Pace, connection.id)
-    if pace and pace.paused_until and pace.paused_until > clock.now():
-        return Freshness(as_of, Text.from_json(pace.reason) if pace.reason else None)
-    if cursor is not None and cursor.problem:
-        return Freshness(as_of, Text.from_json(cursor.problem))
-    if as_of is not None and as_of < clock.now() - STALE_AFTER:
-        return Freshness(as_of, T("The background worker has not asked ServiceNow since then. Check that it runs."))
-    return Freshness(as_of, None)
+    usage = await usage_of(session, connection.id)
+    return Freshness(as_of, await _problem(session, connection.id, cursor), usage)
+
+
+async def _problem(session: Session, connection_id: UUID, cursor: RefreshCursor | None) -> Text | None:
+    now = clock.now()
+    pace = await session.get(Pace, connection_id)
+    if pace and pace.paused_until and pace.paused_until > now and pace.reason:
+        return T(
+            "%(reason)s We ask again at %(time)s UTC.",
+            reason=Text.from_json(pace.reason),
+            time=f"{pace.paused_until:%H:%M:%S}",
+        )
+    if cursor is None:
+        return None
+    if cursor.problem:
+        return Text.from_json(cursor.problem)
+    if cursor.succeeded_at is not None and cursor.succeeded_at < now - STALE_AFTER:
+        if cursor.changes_refused:
+            return T("ServiceNow does not tell us what changed, so tickets are read one after the other.")
+        return T("The background worker has not asked ServiceNow since then. Check that it runs.")
+    return None
+
+
+async def note_look(session: Session, queue: Queue, refresh: Task) -> None:
+    """Somebody looks at the cards: refresh often, and at once when nobody had looked for a while."""
+    connection = await active_connection(session)
+    if connection is None:
+        return
+    now, pace = clock.now(), await session.get(Pace, connection.id)
+    before = pace.looked_at if pace else None
+    if before is not None and now - before < NOTE_LOOKS_EVERY:
+        return
+    (await pace_of(session, connection.id)).looked_at = now
+    if before is None or now - before > LOOKING_AGAIN_AFTER:
+        await queue.defer(session, refresh, lock=refresh.name, queueing_lock=refresh.name)

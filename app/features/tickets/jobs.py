@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from app.features.tickets.deliver import deliver, overdue_tickets
+from app.features.tickets.read_choices import read_choices
 from app.features.tickets.refresh import refresh_states
 from app.foundation.jobs import TaskGroup
 from app.foundation.logs import get_logger
@@ -25,6 +26,12 @@ async def deliver_ticket(resources: Resources, ticket_id: str) -> None:
 async def refresh(resources: Resources) -> None:
     """Read the states of all tickets."""
     await refresh_states(resources)
+
+
+@tasks.task("choices", every="7 * * * *")
+async def choices(resources: Resources) -> None:
+    """Read which states the instance knows; does so once a day."""
+    await read_choices(resources)
 
 
 @tasks.task("sweep", every="* * * * *")

@@ -19,6 +19,7 @@ async def retry(session: Session, queue: Queue, ticket_id: UUID, *, by: str) -> 
     """Send a held ticket again; what may have arrived is looked for first. Raises NotFound or Conflict."""
     ticket = await _held(session, ticket_id)
     note_event(session, ticket, What.PERSON, T("Asked to try again."), by=by)
+    ticket.insisted = True
     await _requeue(session, queue, ticket)
 
 

@@ -17,12 +17,14 @@ class Ticket(Base):
 
     `record` is the whole record as decided when it was shared. `sent_at` is when a create last left us, empty while we
     surely sent none, and `landing_until` until when it may still be at work over there. `in_flight_since` is set while
-    somebody waits for ServiceNow's answer. A queued ticket without `next_try_at` waits for the connection.
+    somebody waits for ServiceNow's answer. A queued ticket without `next_try_at` waits for the connection. `insisted`
+    says that a person asked for another try after a refusal.
     """
 
     __tablename__ = "ticket"
     __table_args__ = (
         Index("ix_ticket_queued", "next_try_at", postgresql_where=text("delivery = 'queued'")),
+        Index("ix_ticket_in_flight", "connection_id", postgresql_where=text("in_flight_since IS NOT NULL")),
         Index("ix_ticket_verified", "connection_id", "kind", "verified_at", postgresql_where=text("sys_id <> ''")),
         Index("ix_ticket_newest", text("created_at DESC"), "id"),
         UniqueConstraint("connection_id", "sys_id", "kind"),
@@ -54,6 +56,7 @@ class Ticket(Base):
     correlation_id: Mapped[str] = mapped_column(unique=True)
     attempts: Mapped[int] = mapped_column(default=0)
     refusals: Mapped[int] = mapped_column(default=0)
+    insisted: Mapped[bool] = mapped_column(default=False)
     attempted_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     landing_until: Mapped[datetime | None]
@@ -113,11 +116,23 @@ class StateName(Base):
     group: Mapped[str]
 
 
+class StateChoice(Base):
+    """A state as the instance lists it among the choices of its field, where we may read those."""
+
+    __tablename__ = "state_choice"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(primary_key=True)
+    label: Mapped[str]
+
+
 class RefreshCursor(Base):
     """How far the refresh of one table has read, and how it went.
 
     `watermark` is the instance's time up to which changes were read; `rolled_at` when the rolling pass last read a
     chunk. `succeeded_at` is what cards show as their data's age, `problem` why it is older than it should be.
+    `changes_refused` counts how often in a row the instance would not say what changed, last at `changes_refused_at`.
     """
 
     __tablename__ = "refresh_cursor"
@@ -130,13 +145,16 @@ class RefreshCursor(Base):
     succeeded_at: Mapped[datetime | None]
     moved_at: Mapped[datetime | None]
     problem: Mapped[dict[str, Any] | None]
-    range_refused_at: Mapped[datetime | None]
+    changes_refused_at: Mapped[datetime | None]
+    changes_refused: Mapped[int] = mapped_column(default=0)
+    choices_read_at: Mapped[datetime | None]
 
 
 class Pace(Base):
     """How gently one instance is treated by all processes together.
 
-    No call begins before `paused_until`. `requests` counts those of the clock hour that began at `hour`.
+    No call begins before `paused_until`. `requests` counts those of the clock hour that began at `hour`, `hourly_limit`
+    is the instance's own, when it named one. `looked_at` is when somebody last looked at the cards.
     `clock_ahead_seconds` is how far the instance's clock was ahead of ours when it last made a record for us.
     """
 
@@ -148,5 +166,6 @@ class Pace(Base):
     failures: Mapped[int] = mapped_column(default=0)
     hour: Mapped[datetime | None]
     requests: Mapped[int] = mapped_column(default=0)
+    hourly_limit: Mapped[int | None]
     clock_ahead_seconds: Mapped[float] = mapped_column(default=0.0)
     looked_at: Mapped[datetime | None]

@@ -1,16 +1,121 @@
-"""How gently one instance is treated by all processes together. Calls nothing."""
+"""How gently one instance is treated by all processes together: pauses, calls at once, an hourly budget. Calls nothing.
+
+Whoever locks this row and a ticket's locks this one first.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.features.tickets.models import Pace
+from app.features.tickets.models import Pace, Ticket
+from app.foundation import clock
 from app.foundation.database import Session
+from app.foundation.jobs import wait_before
+from app.foundation.text import T, Text
+from app.remote.errors import RemoteError, Throttled
+
+# More calls at once than this only queue inside ServiceNow (facts/servicenow 2.8), however many processes we run.
+CALLS_AT_ONCE = 4
+# An attempt without an outcome after so long is taken for dead: connecting and answering take less (remote/transport.py).
+# Should it live after all, because renewing the token took its time, the attempt's number stops it before it sends.
+ATTEMPT_SECONDS = 60.0
+# Requests in a clock hour that following tickets may use. Sharing is a person's wish: counted, never stopped by this.
+BUDGET = 1000
+# Of a limit that the instance itself names, this part; the rest is for sharing.
+PART_OF_NAMED_LIMIT = 0.8
+# A lost answer or two are an accident; so many failures in a row are a state.
+PATIENCE = 3
+LONGEST_PAUSE_SECONDS = 300.0
+# After a pause, one call goes ahead, and the others wait for its outcome, at most so long.
+PROBE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Stop:
+    """No call now, but in so many seconds; `reason` is for people, None when it is only a matter of taking turns."""
+
+    seconds: float
+    reason: Text | None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Requests of this clock hour, what following tickets may use, and when the next hour begins."""
+
+    used: int
+    budget: int
+    renews_at: datetime
 
 
 async def pace_of(session: Session, connection_id: UUID) -> Pace:
     """The connection's row, locked until the transaction ends; made when there is none."""
     await session.execute(insert(Pace).values(connection_id=connection_id).on_conflict_do_nothing())
     return await session.get_one(Pace, connection_id, with_for_update=True)
+
+
+def why_not_now(pace: Pace, *, requests: int = 0) -> Stop | None:
+    """What speaks against a call now. `requests` is how many a refresh is about to make, within the budget."""
+    now = clock.now()
+    if pace.paused_until is not None and pace.paused_until > now:
+        return Stop((pace.paused_until - now).total_seconds(), Text.from_json(pace.reason) if pace.reason else None)
+    if pace.paused_until is not None and pace.failures:
+        pace.paused_until = now + timedelta(seconds=PROBE_SECONDS)
+    usage = _usage(pace)
+    if requests and usage.used + requests > usage.budget:
+        sentence = T("This hour’s budget of %(budget)s requests to ServiceNow is used up.", budget=usage.budget)
+        return Stop((usage.renews_at - now).total_seconds(), sentence)
+    return None
+
+
+def count(pace: Pace, requests: int = 1) -> None:
+    """Note requests that are about to be made."""
+    pace.requests = _usage(pace).used + requests
+    pace.hour = _hour(clock.now())
+
+
+def note_success(pace: Pace, hourly_limit: int | None = None) -> None:
+    """It answered as it should; whatever was wrong is over."""
+    pace.failures, pace.paused_until, pace.reason = 0, None, None
+    if hourly_limit is not None:
+        pace.hourly_limit = hourly_limit
+
+
+def note_trouble(pace: Pace, error: RemoteError) -> None:
+    """Pause, when what went wrong would go wrong for every call."""
+    pace.failures += 1
+    if not error.concerns_all and pace.failures < PATIENCE:
+        pace.paused_until = None
+        return
+    seconds = min(wait_before(pace.failures - 1), LONGEST_PAUSE_SECONDS)
+    if isinstance(error, Throttled) and error.seconds is not None:
+        seconds = max(error.seconds, 1.0)
+    pace.paused_until = clock.now() + timedelta(seconds=seconds)
+    pace.reason = error.message.to_json()
+
+
+async def calls_under_way(session: Session, connection_id: UUID) -> int:
+    """How many deliveries wait for an answer just now, in all processes."""
+    still_alive = clock.now() - timedelta(seconds=ATTEMPT_SECONDS)
+    query = select(func.count()).where(Ticket.connection_id == connection_id, Ticket.in_flight_since > still_alive)
+    return (await session.execute(query)).scalar_one()
+
+
+async def usage_of(session: Session, connection_id: UUID) -> Usage:
+    """For pages."""
+    pace = await session.get(Pace, connection_id)
+    return Usage(0, BUDGET, _hour(clock.now()) + timedelta(hours=1)) if pace is None else _usage(pace)
+
+
+def _usage(pace: Pace) -> Usage:
+    hour = _hour(clock.now())
+    budget = BUDGET if pace.hourly_limit is None else min(BUDGET, int(pace.hourly_limit * PART_OF_NAMED_LIMIT))
+    return Usage(pace.requests if pace.hour == hour else 0, budget, hour + timedelta(hours=1))
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)

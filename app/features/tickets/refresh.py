@@ -1,4 +1,4 @@
-"""Reads from ServiceNow what became of our tickets: what changed since last time, and each in turn within the hour.
+"""Reads from ServiceNow what became of our tickets: what changed since last time, and each open one within the hour.
 
 The first question costs one request per table however many tickets there are. The second is the safety net: scripts
 can change a record without touching `sys_updated_on`, and an instance may refuse the first question altogether.
@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
-from app.features.connection.access import NotConnected, active_connection, with_client
+from app.features.connection.access import NotConnected, active_connection
+from app.features.tickets.asking import Paused, ask
 from app.features.tickets.follow import apply, hide
-from app.features.tickets.models import RefreshCursor, Ticket
+from app.features.tickets.models import Pace, RefreshCursor, Ticket
 from app.features.tickets.pace import pace_of
-from app.features.tickets.state_names import load_names
+from app.features.tickets.state_names import Names, load_names
 from app.features.tickets.ticket import MARKERS, TABLES, Kind
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
-from app.remote.errors import Garbled, RemoteError
+from app.remote.errors import Garbled, Refused, RemoteError
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.protocol import IDS_PER_CALL
 from app.remote.servicenow.shapes import RemoteTicket
@@ -35,8 +36,33 @@ log = get_logger(__name__)
 OVERLAP = timedelta(seconds=120)
 PAGE = 1000
 MOST_PAGES = 100
-# Every ticket that ServiceNow still works on is read by its id once in this time.
+# Every ticket that ServiceNow still works on is read by its id once in this time; sooner where that is the only way.
 ROLLING = timedelta(hours=1)
+ROLLING_ALONE = timedelta(minutes=10)
+# One record that is gone was deleted; several at once, with none left, point to a lost role.
+ENOUGH_TO_WONDER = 3
+# A refusal may pass (KB2466644); said twice it is believed for a while, and then tried again.
+BELIEVED_REFUSALS = 2
+BELIEVED_FOR = timedelta(hours=1)
+# The clock starts a refresh each minute. When nothing moved and nobody looked for a while, most of them do nothing.
+QUIET_AFTER_MOVING = timedelta(minutes=30)
+QUIET_AFTER_LOOKING = timedelta(minutes=10)
+QUIET_INTERVAL = timedelta(minutes=5)
+
+
+class NotWhatWasAsked(Garbled):
+    """Rows came back that the question excluded."""
+
+    default = T("ServiceNow ignored what it was asked for and listed other records.")
+
+
+class NothingVisible(Garbled):
+    """Of several records that were asked for by their ids, none came back."""
+
+    default = T(
+        "ServiceNow shows us none of our records any more. Check the roles of the integration user; were the records "
+        "deleted, nothing is wrong with the connection."
+    )
 
 
 @dataclass(frozen=True)
@@ -45,21 +71,36 @@ class _Plan:
 
     connection_id: UUID
     kind: Kind
+    ask_for_changes: bool
     since: datetime
     asked_at: datetime
-    chunk: list[str]
+    in_turn: list[str]
 
 
 async def refresh_states(resources: Resources) -> None:
-    """Refresh both tables of the active connection; what goes wrong is written down for the cards."""
+    """Refresh both tables of the active connection; what goes wrong is written down for the cards, never raised."""
     async with resources.database.transaction() as session:
         connection = await active_connection(session)
-    if connection is None:
-        return
+        if connection is None or connection.status != "connected" or not await _is_due(session, connection.id):
+            return
     for kind in Kind:
         plan = await _plan(resources, connection.id, kind)
         if plan is not None:
             await _refresh_table(resources, plan)
+
+
+async def _is_due(session: Session, connection_id: UUID) -> bool:
+    """Each minute while something moves or somebody looks; every five minutes otherwise."""
+    now = clock.now()
+    cursors = select(func.max(RefreshCursor.tried_at), func.max(RefreshCursor.moved_at))
+    tried_at, moved_at = (await session.execute(cursors.where(RefreshCursor.connection_id == connection_id))).one()
+    newest = select(func.max(Ticket.shared_at)).where(Ticket.connection_id == connection_id)
+    shared_at = (await session.execute(newest)).scalar_one()
+    pace = await session.get(Pace, connection_id)
+    looked_at = pace.looked_at if pace else None
+    lively = any(moment and now - moment < QUIET_AFTER_MOVING for moment in (moved_at, shared_at))
+    watched = looked_at is not None and now - looked_at < QUIET_AFTER_LOOKING
+    return lively or watched or tried_at is None or now - tried_at >= QUIET_INTERVAL - timedelta(seconds=10)
 
 
 async def _plan(resources: Resources, connection_id: UUID, kind: Kind) -> _Plan | None:
@@ -67,53 +108,98 @@ async def _plan(resources: Resources, connection_id: UUID, kind: Kind) -> _Plan 
     now = clock.now()
     async with resources.database.transaction() as session:
         shared = (Ticket.connection_id == connection_id, Ticket.kind == kind, Ticket.sys_id.is_not(None))
-        count, first = (await session.execute(select(func.count(), func.min(Ticket.shared_at)).where(*shared))).one()
-        if not count:
+        first = (await session.execute(select(func.min(Ticket.shared_at)).where(*shared))).scalar_one()
+        if first is None:
             return None
-        cursor = await _cursor(session, connection_id, kind)
+        cursor = await cursor_of(session, connection_id, kind)
         pace = await pace_of(session, connection_id)
-        cursor.tried_at = now
         ahead = timedelta(seconds=pace.clock_ahead_seconds)
-        chunk = await _due_for_reading(session, cursor, connection_id, kind, count)
-        since = (cursor.watermark or (first or now) + ahead) - OVERLAP
-    return _Plan(connection_id, kind, since, now + ahead, chunk)
+        cursor.tried_at = now
+        refused = cursor.changes_refused >= BELIEVED_REFUSALS and cursor.changes_refused_at is not None
+        ask_for_changes = not refused or now - (cursor.changes_refused_at or now) >= BELIEVED_FOR
+        in_turn = await _due_for_reading(session, cursor, ROLLING_ALONE if refused else ROLLING)
+        since = (cursor.watermark or first + ahead) - OVERLAP
+    return _Plan(connection_id, kind, ask_for_changes, since, now + ahead, in_turn)
 
 
-async def _due_for_reading(
-    session: Session, cursor: RefreshCursor, connection_id: UUID, kind: Kind, count: int
-) -> list[str]:
-    """The ids of those read longest ago, as many calls' worth as keep the whole round within the hour."""
-    now = clock.now()
-    interval = ROLLING / -(-count // IDS_PER_CALL)
-    rolled_at = cursor.rolled_at or now - interval
+async def _due_for_reading(session: Session, cursor: RefreshCursor, once_in: timedelta) -> list[str]:
+    """The ids of open tickets read longest ago: as many calls' worth as keep a whole round within the time."""
+    now, kind = clock.now(), Kind(cursor.kind)
+    names = await load_names(session)
+    still_open = _open_ones(names, cursor.connection_id, kind)
+    count = (await session.execute(select(func.count()).select_from(Ticket).where(*still_open))).scalar_one()
+    if not count:
+        return []
+    interval = once_in / -(-count // IDS_PER_CALL)
+    rolled_at = max(cursor.rolled_at or now - interval, now - once_in)
     calls = int((now - rolled_at) / interval)
     if calls < 1:
         return []
-    cursor.rolled_at = max(rolled_at + calls * interval, now - ROLLING)
-    query = (
+    cursor.rolled_at = rolled_at + calls * interval
+    oldest_first = (
         select(Ticket.sys_id)
-        .where(Ticket.connection_id == connection_id, Ticket.kind == kind, Ticket.sys_id.is_not(None))
+        .where(*still_open)
         .order_by(Ticket.verified_at.asc().nulls_first(), Ticket.id)
         .limit(calls * IDS_PER_CALL)
     )
-    return [sys_id for sys_id in (await session.execute(query)).scalars() if sys_id]
+    return [sys_id for sys_id in (await session.execute(oldest_first)).scalars() if sys_id]
+
+
+def _open_ones(names: Names, connection_id: UUID, kind: Kind) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Ticket.connection_id == connection_id,
+        Ticket.kind == kind,
+        Ticket.sys_id.is_not(None),
+        Ticket.state.not_in(names.closed_values(connection_id, kind)),
+    )
 
 
 async def _refresh_table(resources: Resources, plan: _Plan) -> None:
     problem: Text | None = None
+    refused: bool | None = None
+    moved = False
     try:
-        moved = await _read_changes(resources, plan)
+        if plan.ask_for_changes:
+            try:
+                moved = await _read_changes(resources, plan)
+                refused = False
+            except (Refused, NotWhatWasAsked) as error:
+                if error.concerns_all:
+                    raise
+                refused = True
         moved |= await _read_in_turn(resources, plan)
-    except (NotConnected, RemoteError) as error:
-        problem, moved = error.message, False
+    except (NotConnected, Paused, RemoteError) as error:
+        problem = error.message
         log.warning("refresh failed", kind=plan.kind, outcome=type(error).__name__)
+    await _write_down(resources, plan, problem, refused=refused, moved=moved)
+
+
+async def _write_down(
+    resources: Resources, plan: _Plan, problem: Text | None, *, refused: bool | None, moved: bool
+) -> None:
+    """How it went, for the cards and for the next time. `refused` is None when changes were not asked for."""
+    now = clock.now()
     async with resources.database.transaction() as session:
-        cursor = await _cursor(session, plan.connection_id, plan.kind)
+        cursor = await cursor_of(session, plan.connection_id, plan.kind)
         cursor.problem = problem.to_json() if problem else None
+        if refused:
+            cursor.changes_refused += 1
+            cursor.changes_refused_at = now
+        elif refused is False:
+            cursor.changes_refused = 0
+            cursor.watermark = plan.asked_at
         if problem is None:
-            cursor.succeeded_at, cursor.watermark = clock.now(), plan.asked_at
+            cursor.succeeded_at = now if refused is False else await _oldest_reading(session, cursor)
         if moved:
-            cursor.moved_at = clock.now()
+            cursor.moved_at = now
+
+
+async def _oldest_reading(session: Session, cursor: RefreshCursor) -> datetime | None:
+    """Without the question for changes, our data is as old as the ticket that was read longest ago."""
+    names = await load_names(session)
+    query = select(func.min(Ticket.verified_at)).where(*_open_ones(names, cursor.connection_id, Kind(cursor.kind)))
+    oldest: datetime | None = (await session.execute(query)).scalar_one()
+    return oldest or clock.now()
 
 
 async def _read_changes(resources: Resources, plan: _Plan) -> bool:
@@ -121,8 +207,8 @@ async def _read_changes(resources: Resources, plan: _Plan) -> bool:
     moved, after = False, None
     for _ in range(MOST_PAGES):
         rows = await _page(resources, plan, after)
-        news = await _take_over(resources, plan, rows)
-        moved |= news
+        page_moved, news = await _take_over(resources, plan, rows)
+        moved |= page_moved
         # A short page is the last one, unless rows were hidden from it (facts 2.2): worth a look when there was news.
         if not rows or (len(rows) < PAGE and not news):
             return moved
@@ -133,43 +219,49 @@ async def _read_changes(resources: Resources, plan: _Plan) -> bool:
 async def _page(resources: Resources, plan: _Plan, after: str | None) -> list[RemoteTicket]:
     """One page, with every row checked against what was asked."""
 
-    async def ask(client: ServiceNowClient) -> list[RemoteTicket]:
+    async def question(client: ServiceNowClient) -> list[RemoteTicket]:
         return await client.fetch_changed(
             TABLES[plan.kind], marker=MARKERS[plan.kind], since=plan.since, after=after, limit=PAGE
         )
 
-    rows = await with_client(resources, ask, connection_id=plan.connection_id)
-    last = after or ""
+    rows = await ask(resources, plan.connection_id, question)
+    since, last = plan.since.replace(microsecond=0), after or ""
     for row in rows:
-        if row.correlation_display != MARKERS[plan.kind] or row.sys_id <= last:
-            raise Garbled(T("ServiceNow ignored what it was asked for and listed other records."))
+        is_too_old = row.updated_at is not None and row.updated_at < since
+        if row.correlation_display != MARKERS[plan.kind] or is_too_old or row.sys_id <= last:
+            raise NotWhatWasAsked
         last = row.sys_id
     return rows
 
 
 async def _read_in_turn(resources: Resources, plan: _Plan) -> bool:
     """The rolling pass: these records by their ids. Those missing in the answer are hidden or deleted."""
-    moved = False
-    for start in range(0, len(plan.chunk), IDS_PER_CALL):
-        wanted = plan.chunk[start : start + IDS_PER_CALL]
+    moved, seen = False, 0
+    for start in range(0, len(plan.in_turn), IDS_PER_CALL):
+        wanted = plan.in_turn[start : start + IDS_PER_CALL]
 
-        async def ask(client: ServiceNowClient, wanted: Sequence[str] = wanted) -> list[RemoteTicket]:
+        async def question(client: ServiceNowClient, wanted: Sequence[str] = wanted) -> list[RemoteTicket]:
             return await client.fetch_many(TABLES[plan.kind], wanted)
 
-        rows = await with_client(resources, ask, connection_id=plan.connection_id)
-        moved |= await _take_over(resources, plan, rows, asked=wanted)
+        rows = await ask(resources, plan.connection_id, question)
+        if not {row.sys_id for row in rows} <= set(wanted):
+            raise NotWhatWasAsked
+        seen += len(rows)
+        moved |= (await _take_over(resources, plan, rows, asked=wanted))[0]
+    if not seen and len(plan.in_turn) >= ENOUGH_TO_WONDER:
+        raise NothingVisible
     return moved
 
 
 async def _take_over(
     resources: Resources, plan: _Plan, rows: Sequence[RemoteTicket], asked: Sequence[str] = ()
-) -> bool:
-    """Write what was read into the tickets it belongs to. True when something moved."""
+) -> tuple[bool, bool]:
+    """Write what was read into the tickets it belongs to. Whether something moved, and whether any row was new to us."""
     by_id = {row.sys_id: row for row in rows}
     wanted = set(by_id) | set(asked)
+    moved = news = False
     if not wanted:
-        return False
-    moved = False
+        return moved, news
     async with resources.database.transaction() as session:
         names = await load_names(session)
         query = (
@@ -180,14 +272,16 @@ async def _take_over(
         )
         for ticket in (await session.execute(query)).scalars():
             row = by_id.get(ticket.sys_id or "")
+            news |= row is not None and row.updated_at != ticket.remote_updated_at
             moved |= apply(session, ticket, row, names) if row else hide(session, ticket)
-    return moved
+    return moved, news
 
 
-async def _cursor(session: Session, connection_id: UUID, kind: Kind) -> RefreshCursor:
+async def cursor_of(session: Session, connection_id: UUID, kind: Kind) -> RefreshCursor:
+    """The cursor of one table at one connection; made when there is none."""
     found = await session.get(RefreshCursor, (connection_id, kind))
     if found is None:
-        found = RefreshCursor(connection_id=connection_id, kind=kind)
+        found = RefreshCursor(connection_id=connection_id, kind=kind, changes_refused=0)
         session.add(found)
         await session.flush()
     return found

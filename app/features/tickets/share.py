@@ -171,6 +171,7 @@ def _make(wish: Wish, sender: Sender, connection_id: UUID, follows: Ticket | Non
         next_try_at=now,
         attempts=0,
         refusals=0,
+        insisted=False,
         visible=True,
         number="",
         state="",

@@ -10,8 +10,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from app.features.connection.access import NotConnected, active_connection
-from app.features.tickets.models import StateName, Ticket
-from app.features.tickets.ticket import GROUP_NAMES, Group, Kind
+from app.features.tickets.models import StateChoice, StateName, Ticket
+from app.features.tickets.ticket import CLOSED_GROUPS, GROUP_NAMES, Group, Kind
 from app.foundation.database import Session
 from app.foundation.errors import InvalidInput
 from app.foundation.text import T, Text
@@ -86,6 +86,12 @@ class Names:
         found = self.given.get((connection_id, kind, value))
         return found[1] if found else DEFAULT_GROUPS[Kind(kind)].get(value, Group.UNKNOWN)
 
+    def closed_values(self, connection_id: UUID, kind: str) -> list[str]:
+        """The states that end the work."""
+        given = {value for (owner, of, value) in self.given if (owner, of) == (connection_id, kind)}
+        known = {*DEFAULT_GROUPS[Kind(kind)], *given}
+        return sorted(value for value in known if self.group(connection_id, kind, value) in CLOSED_GROUPS)
+
     def label(self, connection_id: UUID, kind: str, value: str, remote_label: str) -> str:
         """What people read: the name given here, else the instance's own, else the usual one, else the bare value."""
         found = self.given.get((connection_id, kind, value))
@@ -104,7 +110,7 @@ async def load_names(session: Session) -> Names:
 
 
 async def list_state_names(session: Session, kind: str) -> list[StateNameLine]:
-    """Every state of the kind that is usual, named here, or seen on a ticket of the active connection, in order."""
+    """Every state the instance lists (else the usual ones), and any named here or seen on one of its tickets."""
     wanted = _kind(kind)
     connection = await active_connection(session)
     names = await load_names(session)
@@ -114,17 +120,28 @@ async def list_state_names(session: Session, kind: str) -> list[StateNameLine]:
             for value, label in DEFAULT_LABELS[wanted].items()
         ]
     seen = await _seen(session, connection.id, wanted)
+    offered = await offered_states(session, connection.id, wanted)
     named = {value for (owner, of, value) in names.given if (owner, of) == (connection.id, wanted)}
     return [
         StateNameLine(
             value=value,
-            label=seen.get(value, ("", 0))[0] or str(DEFAULT_LABELS[wanted].get(value, value)),
+            label=seen.get(value, ("", 0))[0] or offered.get(value) or str(DEFAULT_LABELS[wanted].get(value, value)),
             own_label=names.given.get((connection.id, wanted, value), ("", Group.UNKNOWN))[0],
             group=names.group(connection.id, wanted, value),
             count=seen.get(value, ("", 0))[1],
         )
-        for value in sorted({*DEFAULT_LABELS[wanted], *named, *seen}, key=_in_order)
+        for value in sorted({*(offered or DEFAULT_LABELS[wanted]), *named, *seen}, key=_in_order)
     ]
+
+
+async def offered_states(session: Session, connection_id: UUID, kind: Kind) -> dict[str, str]:
+    """The instance's own list of states, as far as it was read; empty where we may not read it."""
+    rows = await session.execute(
+        select(StateChoice.value, StateChoice.label).where(
+            StateChoice.connection_id == connection_id, StateChoice.kind == kind
+        )
+    )
+    return dict(row._tuple() for row in rows)
 
 
 async def _seen(session: Session, connection_id: UUID, kind: Kind) -> dict[str, tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Reads Secure Score from Microsoft Graph with the application's own token. Changes nothing."""
+"""Reads Secure Score from Microsoft Graph with the application's own token, and writes a control's state; no more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from app.foundation import clock
 from app.foundation.text import T
@@ -60,6 +60,31 @@ class GraphClient:
         path = "/v1.0/security/secureScoreControlProfiles"
         return self._pages(f"{self._graph_url}{path}?$top={PROFILES_PER_PAGE}", follow=True)
 
+    async def change_state(self, control_id: str, *, state: str, comment: str) -> None:
+        """Set a control's state. Needs SecurityEvents.ReadWrite.All; device controls refuse it (facts 1.5).
+
+        Source: learn.microsoft.com/graph/api/securescorecontrolprofile-update. Sent once: a caller that gets Ambiguous
+        looks at the profile before it repeats.
+        """
+        path = f"/v1.0/security/secureScoreControlProfiles/{quote(control_id, safe='')}"
+        body = {
+            "state": state,
+            "comment": comment,
+            "vendorInformation": {
+                "provider": "SecureScore",
+                "providerVersion": None,
+                "subProvider": None,
+                "vendor": "Microsoft",
+            },
+        }
+        url = f"{self._graph_url}{path}"
+        answer = await self._send(url, method="PATCH", body=body)
+        if answer.status == 401:
+            self._token = None
+            answer = await self._send(url, method="PATCH", body=body)
+        if answer.status not in (200, 204):
+            raise _bad_write(answer)
+
     async def _pages(self, url: str, *, follow: bool) -> AsyncIterator[GraphPage]:
         seen: set[str] = set()
         while True:
@@ -107,12 +132,11 @@ class GraphClient:
             raise Broken
         return _good(answer)
 
-    async def _send(self, url: str) -> Answer:
+    async def _send(self, url: str, *, method: str = "GET", body: object = None) -> Answer:
         token = await self._access_token()
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
         async with self._slots:
-            return await self._transport.send(
-                Request("GET", url, headers={"Accept": "application/json", "Authorization": f"Bearer {token}"})
-            )
+            return await self._transport.send(Request(method, url, headers=headers, body=body))
 
     async def _access_token(self) -> str:
         async with self._token_lock:
@@ -161,6 +185,26 @@ def _bad(answer: Answer) -> RemoteError:
     if answer.status >= 500:
         return Broken(T("Microsoft Graph reported an internal error (status %(status)s).", status=answer.status))
     return Garbled(T("Microsoft Graph refused the request (status %(status)s).", status=answer.status))
+
+
+def _bad_write(answer: Answer) -> RemoteError:
+    """The same for a write, where 400 and 403 mean something of their own."""
+    if answer.status == 403:
+        return Refused(
+            T(
+                "Graph refuses to change a status. The app registration needs SecurityEvents.ReadWrite.All as an "
+                "application permission, with admin consent."
+            )
+        )
+    if 400 <= answer.status < 500 and answer.status not in (401, 429):
+        return Refused(
+            T(
+                "Microsoft refused this status (status %(status)s). Set it in Microsoft’s portal; it will show here after "
+                "the next import.",
+                status=answer.status,
+            )
+        )
+    return _bad(answer)
 
 
 def _seconds(value: Any) -> int:  # noqa: ANN401 - straight from JSON.

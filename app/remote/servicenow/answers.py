@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from app.foundation import clock
 from app.foundation.text import T, Text
-from app.remote.errors import Ambiguous, Broken, Garbled, Missing, Refused, SignedOut
-from app.remote.messages import Answer, throttled
+from app.remote.errors import Ambiguous, Broken, Garbled, Missing, Refused, RemoteError, SignedOut, Throttled
+from app.remote.messages import LONGEST_NAMED_WAIT_SECONDS, Answer, named_wait
 from app.remote.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
 from app.remote.servicenow.shapes import Choice, Release, RemoteTicket, RemoteUser, Table
 
 Purpose = Literal["read", "write"]
-Failed = TypeVar("Failed", Ambiguous, Broken)
+Failed = TypeVar("Failed", bound=RemoteError)
 
 
 def parse_time(text: str) -> datetime | None:
@@ -54,6 +55,12 @@ def result_of(answer: Answer, *, purpose: Purpose = "read") -> Any:  # noqa: ANN
     return content["result"]
 
 
+def named_limit(answer: Answer) -> int | None:
+    """Requests per hour that the instance's rule allows us; None where no rule applies, which is usual."""
+    limit = answer.header("x-ratelimit-limit").strip()
+    return int(limit) if limit.isascii() and limit.isdigit() and 0 < len(limit) < 9 else None
+
+
 def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON.
     """One record asked for with `sysparm_display_value=all`. Raises Garbled without a sys_id we could ask for again."""
     if not isinstance(record, Mapping):
@@ -89,19 +96,25 @@ def rows_of(result: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - straight fro
     return result
 
 
-def choices_of(result: Any, table: Table, element: str, language: str = "en") -> list[Choice]:  # noqa: ANN401
-    """The choices in the instance's order; rows of the table itself take the place of its parent's."""
+def choices_of(result: Any, table: Table, element: str) -> list[Choice]:  # noqa: ANN401 - straight from JSON.
+    """The choices in the instance's order; rows of the table itself take the place of its parent's.
+
+    Inactive ones are among them, since tickets may still be in such a state. Of several languages, English is taken,
+    and another one only where there is no English.
+    """
     rows = [
         row
         for row in rows_of(result)
         # Checked again here: an instance drops a condition it does not understand, and then everything matches.
-        if row.get("element") == element
-        and row.get("name") in (table, "task")
-        and row.get("language", language) in ("", language)
-        and str(row.get("inactive", "false")).lower() != "true"
+        if row.get("element") == element and row.get("name") in (table, "task")
     ]
-    own = [row for row in rows if row.get("name") == table]
-    return [Choice(str(row.get("value", "")), str(row.get("label", ""))) for row in own or rows]
+    own = [row for row in rows if row.get("name") == table] or rows
+    labels: dict[str, str] = {}
+    for language in ("en", ""):
+        for row in own:
+            if not language or row.get("language", "en") == language:
+                labels.setdefault(canonical_state(row.get("value", "")), str(row.get("label", "")))
+    return [Choice(value, label) for value, label in labels.items()]
 
 
 def release_of(result: Any) -> Release | None:  # noqa: ANN401 - straight from JSON.
@@ -153,16 +166,16 @@ def _raise_for_status(answer: Answer, purpose: Purpose) -> None:
         case 401:
             raise SignedOut(T("ServiceNow does not accept our access token."))
         case 403:
-            raise Refused(_refusal(answer))
+            raise Refused(_refusal(answer)) if answer.is_json() else _everywhere(Refused(_refusal(answer)))
         case 404:
             raise Missing(T("ServiceNow has no such record, or its access rules hide it from the integration user."))
         case 429:
-            raise throttled(answer)
+            raise _slow_down(answer)
         case status if 300 <= status < 400:
             raise _web_page(answer, purpose)
         case status if status >= 500:
             # A page in place of JSON comes from a gateway, behind which the instance may still be at work.
-            raise _over(Broken(_breakdown(answer))) if answer.is_json() else Broken(_breakdown(answer))
+            raise _over(Broken(_breakdown(answer))) if answer.is_json() else _everywhere(Broken(_breakdown(answer)))
     raise Refused(_malformed(answer))
 
 
@@ -217,7 +230,7 @@ def _web_page(answer: Answer, purpose: Purpose) -> Garbled | Ambiguous:
         "may stand in front of it. Wake the instance up, or exempt the API, and try again.",
         where=f" ({location})" if location else "",
     )
-    return _over(Ambiguous(sentence)) if purpose == "write" else Garbled(sentence)
+    return _everywhere(_over(Ambiguous(sentence)) if purpose == "write" else Garbled(sentence))
 
 
 def _unreadable(purpose: Purpose) -> Garbled | Ambiguous:
@@ -230,3 +243,19 @@ def _over(error: Failed) -> Failed:
     """It answered, so it is done with the call."""
     error.is_over = True
     return error
+
+
+def _everywhere(error: Failed) -> Failed:
+    """It was not the application that answered, so no other call would fare better."""
+    error.concerns_all = True
+    return error
+
+
+def _slow_down(answer: Answer) -> Throttled:
+    """A 429 with the time it names: Retry-After, or the moment in X-RateLimit-Reset (facts 5); often neither."""
+    seconds = named_wait(answer)
+    reset = answer.header("x-ratelimit-reset").strip()
+    if seconds is None and reset.isascii() and reset.isdigit():
+        left = int(reset[:12]) - clock.now().timestamp()
+        seconds = min(max(left, 0.0), LONGEST_NAMED_WAIT_SECONDS)
+    return Throttled(T("ServiceNow asks us to slow down. We go on later."), seconds=seconds)

@@ -21,6 +21,7 @@ class ServiceNowClient:
         self._transport = transport
         self._authorization = {"Authorization": f"Bearer {access_token}"}
         self.origin = origin
+        self.hourly_limit: int | None = None  # As the instance last named it, on instances that have such a rule.
 
     async def create(self, table: Table, fields: Mapping[str, str]) -> RemoteTicket:
         """Insert a record. Ambiguous, Broken and Refused may all mean that it was made: look before repeating."""
@@ -55,10 +56,11 @@ class ServiceNowClient:
         return answers.tickets_of(await self._result(request))
 
     async def fetch_many(self, table: Table, sys_ids: Sequence[str]) -> list[RemoteTicket]:
-        """These records, at most IDS_PER_CALL; those deleted or hidden are simply not among the answer."""
-        wanted = {sys_id.lower() for sys_id in sys_ids}
-        rows = answers.tickets_of(await self._result(protocol.fetch_many_request(self.origin, table, sys_ids)))
-        return [row for row in rows if row.sys_id in wanted]
+        """These records, at most IDS_PER_CALL; those deleted or hidden are simply not among the answer.
+
+        Rows are as the instance gave them: check that each was asked for.
+        """
+        return answers.tickets_of(await self._result(protocol.fetch_many_request(self.origin, table, sys_ids)))
 
     async def choices(self, table: Table, element: str) -> list[Choice]:
         """The field's choices; needs the role `personalize_choices` on many instances (Refused without)."""
@@ -84,4 +86,6 @@ class ServiceNowClient:
         signed = Request(
             request.method, request.url, request.query, {**request.headers, **self._authorization}, body=request.body
         )
-        return answers.result_of(await self._transport.send(signed), purpose=purpose)
+        answer = await self._transport.send(signed)
+        self.hourly_limit = answers.named_limit(answer) or self.hourly_limit
+        return answers.result_of(answer, purpose=purpose)

@@ -119,7 +119,10 @@ def _tokens(answer: Answer, refused: Text) -> Tokens:
         raise Broken(T("ServiceNow’s token service answered with an error (status %(status)s).", status=answer.status))
     if not answer.is_json():
         raise _web_page(answer)
-    content = answer.json_object()
+    try:
+        content = answer.json_object()
+    except Garbled as error:
+        raise Garbled(error.message, retry=Retry.LATER) from error
     if answer.status in (400, 401) or (answer.status < 300 and "error" in content):
         raise SignedOut(refused)
     if answer.status >= 300:

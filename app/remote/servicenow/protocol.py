@@ -90,14 +90,14 @@ def readable_request(origin: str, table: str) -> Request:
 
 def choices_request(origin: str, table: Table, element: str) -> Request:
     """The choices of a field, of the table itself and of its parent `task`."""
-    names = f"name={table}^ORname=task^element={_safe(element)}^inactive=false^ORDERBYsequence"
+    names = f"name={table}^ORname=task^element={_safe(element)}^ORDERBYsequence"
     return Request(
         "GET",
         table_url(origin, "sys_choice"),
         query={
             "sysparm_query": names,
             "sysparm_fields": "name,element,value,label,language,inactive,dependent_value,sequence",
-            "sysparm_limit": "200",
+            "sysparm_limit": "1000",
             "sysparm_no_count": "true",
         },
         headers={"Accept": "application/json"},

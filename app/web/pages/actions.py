@@ -1,15 +1,21 @@
-"""Improvement actions: the list and one action."""
+"""Improvement actions: the list, its file, one action and what people decide and write about it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from urllib.parse import quote, urlencode
+from uuid import UUID
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
+from pydantic import BaseModel, Field
 
+from app.features.secure_score.export import as_csv, load_texts
+from app.features.secure_score.html_text import plain_text
+from app.features.secure_score.jobs import decide_and_send
 from app.features.secure_score.lines import ActionLine, load_lines
 from app.features.secure_score.list_view import (
     COLUMNS,
@@ -22,14 +28,39 @@ from app.features.secure_score.list_view import (
     View,
     facet_options,
     list_actions,
+    order_lines,
+    select_lines,
 )
-from app.features.secure_score.show_action import ActionDetail, Event, Note, load_action, load_events, load_notes
+from app.features.secure_score.plan import LONGEST_REASON, Wish, add_note, remove_note, set_tags
+from app.features.secure_score.show_action import (
+    ActionDetail,
+    Event,
+    Note,
+    load_action,
+    load_course,
+    load_events,
+    load_notes,
+)
+from app.features.secure_score.status import DECISIONS, NAMES, Status
 from app.features.tickets.browse_tickets import TicketLine, tickets_by_action, tickets_of_action
+from app.foundation import clock
+from app.foundation.errors import Conflict, InvalidInput
 from app.foundation.text import T, Text
-from app.web.dependencies import Db, Res, Viewer
+from app.web.dependencies import Db, Manager, Res, Viewer
+from app.web.forms import parse, read_form
 from app.web.templating import render
 
-router = APIRouter(prefix="/secure-score/actions")
+router = APIRouter(prefix="/secure-score")
+TABS = ("general", "implementation", "history")
+LONGEST_MAIL = 1500
+
+
+class StatusForm(BaseModel):
+    """Status and action plan."""
+
+    status: Status
+    planned_for: date | None = None
+    reason: str = Field("", max_length=LONGEST_REASON)
 
 
 @dataclass(frozen=True)
@@ -42,7 +73,6 @@ class ListPage:
     tickets: Mapping[str, list[TicketLine]]
     anything: bool
     may_share: bool
-
     columns: tuple[Column, ...] = COLUMNS
 
     @property
@@ -82,16 +112,22 @@ class ListPage:
 
 @dataclass(frozen=True)
 class ActionPage:
-    """One action. `tab` is general, implementation or history."""
+    """One action. `tab` is general, implementation or history; `typed` and `errors` are of a form that was refused."""
 
     detail: ActionDetail
     tab: str
     tickets: list[TicketLine]
     notes: list[Note]
     events: list[Event]
+    course: tuple[list[str], list[float | None]]
     link: str
+    today: date
+    viewer_id: UUID
     may_share: bool
     may_edit: bool
+    typed: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, Text] = field(default_factory=dict)
+    problem: Text | None = None
 
     @property
     def line(self) -> ActionLine:
@@ -119,18 +155,31 @@ class ActionPage:
         return Markup(self.detail.implementation_html)  # noqa: S704 - nh3 has been over it.
 
     @property
+    def regressed_after(self) -> list[TicketLine]:
+        """Tickets that were done and whose action lost its points again."""
+        day = self.line.regressed_on if self.line.is_regressed else None
+        done = [ticket for ticket in self.tickets if ticket.state_group == "done"]
+        return [ticket for ticket in done if day is not None and ticket.created_at.date() <= day]
+
+    @property
+    def choices(self) -> list[tuple[str, Text]]:
+        """What the status may be set to."""
+        return [(str(status), NAMES[status]) for status in DECISIONS]
+
+    @property
     def mail_link(self) -> str:
-        """A mail with title and link, to be addressed by whoever sends it."""
-        fields = {"subject": self.line.title, "body": f"{self.line.title}\n{self.link}"}
-        return "mailto:?" + urlencode(fields, quote_via=quote)
+        """A mail with title, link and next steps, to be addressed by whoever sends it."""
+        steps = plain_text(self.detail.remediation_html, LONGEST_MAIL)
+        body = "\n\n".join(part for part in (self.line.title, self.link, steps) if part)
+        return "mailto:?" + urlencode({"subject": self.line.title, "body": body}, quote_via=quote)
 
     @property
     def teams_link(self) -> str:
-        """Teams' own share page. Source: learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/share-to-teams"""
+        """Teams' own share page.
+
+        Source: learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/share-to-teams-from-web-apps
+        """
         return "https://teams.microsoft.com/share?" + urlencode({"href": self.link, "msgText": self.line.title})
-
-
-TABS = ("general", "implementation", "history")
 
 
 def list_address(view: View) -> str:
@@ -144,7 +193,7 @@ def action_path(control_id: str) -> str:
     return f"/secure-score/actions/{quote(control_id, safe='')}"
 
 
-@router.get("")
+@router.get("/actions")
 async def list_page(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """The list; its whole state is in the address."""
     view = View.from_query(request.query_params.multi_items())
@@ -166,21 +215,116 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
     return render(request, "actions/list.html", page)
 
 
-@router.get("/{control_id:path}")
+@router.get("/actions.csv")
+async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Res) -> Response:
+    """The whole list that the address asks for, all pages of it, as a file."""
+    view = View.from_query(request.query_params.multi_items())
+    tenant_id = resources.config.shown_tenant_id
+    lines = await load_lines(session, tenant_id)
+    by_action = await tickets_by_action(session, [line.control_id for line in lines])
+    chosen = order_lines(select_lines(lines, view, frozenset(by_action)), view)
+    numbers = {key: [ticket.number for ticket in tickets if ticket.number] for key, tickets in by_action.items()}
+    content = as_csv(chosen, numbers, await load_texts(session, tenant_id))
+    name = f"secure-score-actions-{clock.now():%Y-%m-%d}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content.encode(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get("/actions/{control_id:path}")
 async def action_page(
     request: Request, viewer: Viewer, session: Db, resources: Res, control_id: str, tab: str = "general"
 ) -> Response:
     """One action."""
+    return await _show(request, viewer, session, resources, control_id, tab=tab)
+
+
+# An id may end in anything, so what is done to an action has addresses of its own.
+@router.post("/action/status")
+async def set_status(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
+    """Status and action plan."""
+    parsed = parse(await read_form(request), StatusForm)
+    errors, problem = parsed.errors, None
+    if parsed.values is not None:
+        form = parsed.values
+        planned_for = form.planned_for if form.status is Status.PLANNED else None
+        wish = Wish(form.status, planned_for, form.reason)
+        try:
+            await decide_and_send(session, resources, action, wish, who=manager.display_name)
+            return RedirectResponse(action_path(action), 303)
+        except InvalidInput as error:
+            errors = error.fields
+        except Conflict as error:
+            problem = error.message
+    typed = parsed.typed
+    return await _show(
+        request, manager, session, resources, action, typed=typed, errors=errors, problem=problem
+    )  # fmt: skip
+
+
+@router.post("/action/notes")
+async def write_note(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
+    """One more note."""
+    typed = await read_form(request)
+    note = typed.get("note", "").replace("\0", "")
     tenant_id = resources.config.shown_tenant_id
-    detail = await load_action(session, tenant_id, control_id)
+    try:
+        await add_note(
+            session, tenant_id, action, note, author_id=manager.person_id, who=manager.display_name
+        )  # fmt: skip
+    except InvalidInput as error:
+        return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
+    return RedirectResponse(action_path(action) + "#notes", 303)
+
+
+@router.post("/action/notes/remove")
+async def take_note_back(manager: Manager, session: Db, resources: Res, action: str, note: UUID) -> Response:
+    """Remove one's own note."""
+    tenant_id = resources.config.shown_tenant_id
+    await remove_note(session, tenant_id, action, note, author_id=manager.person_id)
+    return RedirectResponse(action_path(action) + "#notes", 303)
+
+
+@router.post("/action/tags")
+async def write_tags(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
+    """The action's tags, all anew."""
+    typed = await read_form(request)
+    try:
+        await set_tags(session, resources.config.shown_tenant_id, action, typed.get("tags", "").replace("\0", ""))
+    except InvalidInput as error:
+        return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
+    return RedirectResponse(action_path(action), 303)
+
+
+async def _show(
+    request: Request,
+    viewer: Viewer,
+    session: Db,
+    resources: Res,
+    control_id: str,
+    *,
+    tab: str = "general",
+    typed: Mapping[str, str] | None = None,
+    errors: Mapping[str, Text] | None = None,
+    problem: Text | None = None,
+) -> Response:
+    tenant_id = resources.config.shown_tenant_id
+    tab = tab if tab in TABS else "general"
+    in_history = tab == "history"
     page = ActionPage(
-        detail=detail,
-        tab=tab if tab in TABS else "general",
+        detail=await load_action(session, tenant_id, control_id),
+        tab=tab,
         tickets=await tickets_of_action(session, control_id),
-        notes=await load_notes(session, tenant_id, control_id) if tab not in TABS[1:] else [],
-        events=await load_events(session, tenant_id, control_id) if tab == "history" else [],
+        notes=await load_notes(session, tenant_id, control_id) if tab == "general" else [],
+        events=await load_events(session, tenant_id, control_id) if in_history else [],
+        course=await load_course(session, tenant_id, control_id) if in_history else ([], []),
         link=resources.config.public_url + action_path(control_id),
+        today=clock.now().date(),
+        viewer_id=viewer.person_id,
         may_share=viewer.may_share,
         may_edit=viewer.may_manage,
+        typed=typed or {},
+        errors=errors or {},
+        problem=problem,
     )
-    return render(request, "actions/action.html", page)
+    status = 422 if errors else 409 if problem else 200
+    return render(request, "actions/action.html", page, status=status)

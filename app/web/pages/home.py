@@ -11,6 +11,8 @@ from fastapi.responses import Response
 from app.features.connection.access import active_connection
 from app.features.secure_score.score_summary import ScoreCard, score_card
 from app.features.tickets.cards import TicketCard, ticket_card
+from app.features.tickets.freshness import note_look
+from app.features.tickets.jobs import refresh
 from app.features.tickets.ticket import Kind
 from app.foundation.errors import NotFound
 from app.foundation.text import T, Text
@@ -52,6 +54,7 @@ class HomePage:
 async def home(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """Where everybody arrives."""
     connection = await active_connection(session)
+    await note_look(session, resources.queue, refresh)
     cards = [
         CardPart(await ticket_card(session, kind), title, viewer.may_share, viewer.may_manage)
         for kind, title in TITLES.items()
@@ -70,10 +73,11 @@ async def home(request: Request, viewer: Viewer, session: Db, resources: Res) ->
 
 
 @router.get("/cards/{kind}")
-async def card(request: Request, viewer: Viewer, session: Db, kind: str) -> Response:
+async def card(request: Request, viewer: Viewer, session: Db, resources: Res, kind: str) -> Response:
     """One card again; 304 when nothing on it has changed."""
     if kind not in {known.value for known in Kind}:
         raise NotFound
+    await note_look(session, resources.queue, refresh)
     part = CardPart(await ticket_card(session, kind), TITLES[Kind(kind)], viewer.may_share, viewer.may_manage)
     text = render_text(request, "home/_ticket_card.html", part)
     tag = f'"{sha256(text.encode()).hexdigest()[:32]}"'

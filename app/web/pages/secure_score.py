@@ -1,29 +1,147 @@
-"""Secure Score: overview, history and imports."""
+"""Secure Score: overview, history, trends and imports."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel
 
+from app.features.secure_score.history import HistoryPage, Period, TenantEvent, days_in, load_history, what_is_known
 from app.features.secure_score.jobs import ask_to_sync
-from app.features.secure_score.runs import RunLine, list_runs
-from app.features.secure_score.score_summary import ScoreCard, score_card
-from app.foundation.errors import Conflict
-from app.foundation.text import Text
+from app.features.secure_score.lines import ActionLine, load_lines
+from app.features.secure_score.overview import (
+    CategoryScore,
+    NewestDay,
+    Review,
+    Target,
+    categories,
+    differs,
+    newest_day,
+    reviews,
+    targets,
+    top_actions,
+)
+from app.features.secure_score.runs import RunLine, list_runs, synced_at
+from app.features.secure_score.score_summary import ScoreCard, card_of, day_scores, plotted
+from app.features.secure_score.trends import Trends, Zones, load_trends, load_zones, set_zones
+from app.foundation import clock
+from app.foundation.errors import Conflict, InvalidInput
+from app.foundation.text import T, Text
 from app.web.dependencies import Db, Manager, Res, Viewer
+from app.web.forms import parse, read_form
 from app.web.templating import render
 
 router = APIRouter(prefix="/secure-score")
 
+RANGES = ((30, T("30 days")), (90, T("90 days")), (180, T("6 months")), (365, T("12 months")))
+USUAL_DAYS = 90
+
+
+class ZonesForm(BaseModel):
+    """From where on the score is okay, and good."""
+
+    okay_from: float
+    good_from: float
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything the overview shows once there is a score; `include` names the targets drawn into the plot."""
+
+    card: ScoreCard
+    newest: NewestDay
+    targets: list[Target]
+    include: tuple[str, ...]
+    categories: list[CategoryScore]
+    reviews: list[Review]
+    top: list[ActionLine]
+    zones: Zones
+
+    @property
+    def sum_differs(self) -> bool:
+        """Whether Microsoft's total is not the sum of its parts."""
+        return differs(self.card.points, self.newest.control_points)
+
+    @property
+    def unknown(self) -> int:
+        """Actions whose maximum nobody tells."""
+        return sum(category.unknown for category in self.categories)
+
+    @property
+    def series(self) -> list[tuple[Text, list[float | None]]]:
+        """The plot: the score, and the targets that were chosen."""
+        days = len(self.card.days)
+        chosen = [(target.label, [target.percent] * days) for target in self.targets if target.name in self.include]
+        return [(T("Secure Score in per cent"), self.card.values), *chosen]
+
+    @property
+    def comparison(self) -> tuple[list[str], list[tuple[Text, list[float | None]]]]:
+        """Bars: us, and whoever Microsoft gives a number for."""
+        known = [line for line in self.newest.comparisons if line.percent is not None]
+        names = [str(T("Your organisation")), *(str(line.label) for line in known)]
+        return names, [(T("Secure Score in per cent"), [self.card.percent, *(line.percent for line in known)])]
+
 
 @dataclass(frozen=True)
 class OverviewPage:
-    """`card` is None while nothing has been imported."""
+    """`shown` is None while nothing has been imported."""
 
-    card: ScoreCard | None
+    shown: Overview | None
     may_sync: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A time and categories, as the address names them."""
+
+    period: Period
+    days: int
+    category: str
+    known: list[str]
+
+    @property
+    def ranges(self) -> tuple[tuple[int, Text], ...]:
+        """The usual times."""
+        return RANGES
+
+
+@dataclass(frozen=True)
+class HistoryView:
+    """What changed each day."""
+
+    choice: Choice
+    history: HistoryPage
+    plot: tuple[list[str], list[float | None]]
+    events: list[TenantEvent]
+
+    def address(self, number: int) -> str:
+        """The same, on another page."""
+        asked = {"since": self.choice.period.since, "until": self.choice.period.until, "page": number}
+        chosen = {"category": self.choice.category} if self.choice.category else {}
+        return "/secure-score/history?" + urlencode(asked | chosen)
+
+
+@dataclass(frozen=True)
+class TrendsPage:
+    """Measures over time, and the zones; `typed` and `errors` are of a form that was refused."""
+
+    choice: Choice
+    trends: Trends
+    zones: Zones
+    may_edit: bool
+    typed: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, Text] = field(default_factory=dict)
+
+    @property
+    def bands(self) -> list[tuple[Text, float, float]]:
+        """The zones behind the plot."""
+        okay, good = self.zones.okay_from, self.zones.good_from
+        return [(T("Bad"), 0, okay), (T("Okay"), okay, good), (T("Good"), good, 100)]
 
 
 @dataclass(frozen=True)
@@ -44,9 +162,115 @@ class ImportsPage:
 async def overview(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """The score, and how it came about."""
     config = resources.config
-    card = await score_card(session, config.shown_tenant_id)
+    include = tuple(request.query_params.getlist("include"))
+    shown = await _overview(session, config.shown_tenant_id, include)
     may_sync = viewer.may_manage and config.shown_tenant_id == config.tenant_id
-    return render(request, "secure_score/overview.html", OverviewPage(card, may_sync))
+    return render(request, "secure_score/overview.html", OverviewPage(shown, may_sync))
+
+
+async def _overview(session: Db, tenant_id: str, include: tuple[str, ...]) -> Overview | None:
+    lines = await load_lines(session, tenant_id)
+    days = await day_scores(session, tenant_id, USUAL_DAYS)
+    regressed = sum(line.is_regressed for line in lines)
+    card = card_of(days, regressed=regressed, synced=await synced_at(session, tenant_id))
+    if card is None:
+        return None
+    return Overview(
+        card=card,
+        newest=await newest_day(session, tenant_id),
+        targets=targets(lines, card.points, card.max_points),
+        include=include,
+        categories=categories(lines),
+        reviews=reviews(lines),
+        top=top_actions(lines),
+        zones=await load_zones(session, tenant_id),
+    )
+
+
+@router.get("/history")
+async def history(
+    request: Request, _viewer: Viewer, session: Db, resources: Res, category: str = "", page: str = "1"
+) -> Response:
+    """What changed each day."""
+    tenant_id = resources.config.shown_tenant_id
+    choice = await _choice(request, session, tenant_id, category)
+    categories_asked = [choice.category] if choice.category else []
+    number = int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1
+    lines = await load_history(session, tenant_id, choice.period, categories_asked, number)
+    days, events = await days_in(session, tenant_id, choice.period)
+    view = HistoryView(choice, lines, plotted(days), events)
+    return render(request, "secure_score/history.html", view)
+
+
+@router.get("/trends")
+async def trends(request: Request, viewer: Viewer, session: Db, resources: Res, category: str = "") -> Response:
+    """Measures over time."""
+    page = await _trends_page(request, session, resources, category, may_edit=viewer.may_manage)
+    return render(request, "secure_score/trends.html", page)
+
+
+@router.post("/zones")
+async def zones(request: Request, manager: Manager, session: Db, resources: Res) -> Response:
+    """The organisation's own zones."""
+    parsed = parse(await read_form(request), ZonesForm)
+    errors = parsed.errors
+    if parsed.values is not None:
+        form, tenant_id = parsed.values, resources.config.shown_tenant_id
+        try:
+            await set_zones(
+                session, tenant_id, okay_from=form.okay_from, good_from=form.good_from, who=manager.display_name
+            )
+            return RedirectResponse("/secure-score/trends", 303)
+        except InvalidInput as error:
+            errors = error.fields
+    page = await _trends_page(
+        request, session, resources, "", may_edit=True, typed=parsed.typed, errors=errors
+    )  # fmt: skip
+    return render(request, "secure_score/trends.html", page, status=422)
+
+
+async def _trends_page(
+    request: Request,
+    session: Db,
+    resources: Res,
+    category: str,
+    *,
+    may_edit: bool,
+    typed: Mapping[str, str] | None = None,
+    errors: Mapping[str, Text] | None = None,
+) -> TrendsPage:
+    tenant_id = resources.config.shown_tenant_id
+    choice = await _choice(request, session, tenant_id, category)
+    return TrendsPage(
+        choice=choice,
+        trends=await load_trends(session, tenant_id, choice.period, choice.category),
+        zones=await load_zones(session, tenant_id),
+        may_edit=may_edit,
+        typed=typed or {},
+        errors=errors or {},
+    )
+
+
+async def _choice(request: Request, session: Db, tenant_id: str, category: str) -> Choice:
+    """The time and category that the address names; what makes no sense is the usual."""
+    known = await what_is_known(session, tenant_id)
+    asked = request.query_params
+    today = clock.now().date()
+    newest = known.newest or today
+    # Scores end with the newest snapshot, which may be old; decisions go on until today.
+    since, until = _day(asked.get("since", "")), _day(asked.get("until", "")) or max(newest, today)
+    days = next((days for days, _ in RANGES if str(days) == asked.get("days", "")), USUAL_DAYS)
+    if since is not None and since > until:
+        since = None
+    period = Period(since, until) if since is not None else Period(newest - timedelta(days=days - 1), until)
+    return Choice(period, 0 if since else days, category if category in known.categories else "", known.categories)
+
+
+def _day(value: str) -> date | None:
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 @router.post("/sync")

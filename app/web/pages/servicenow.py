@@ -155,10 +155,10 @@ async def ask_to_remove(request: Request, _viewer: Manager, session: Db) -> Resp
 
 
 @router.post("/remove")
-async def remove(_viewer: Manager, resources: Res) -> Response:
+async def remove(viewer: Manager, resources: Res) -> Response:
     """Remove, and say whether ServiceNow confirmed it. A second click finds nothing left to do."""
     try:
-        removal = await remove_connection(resources)
+        removal = await remove_connection(resources, viewer)
     except NotConnected:
         return RedirectResponse("/servicenow", 303)
     return RedirectResponse(f"/servicenow?removed={'revoked' if removal.revoked else 'unconfirmed'}", 303)

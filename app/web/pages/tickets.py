@@ -79,6 +79,11 @@ class SharePage:
     category_options: list[tuple[str, str]]
     today: str
 
+    @property
+    def title(self) -> Text:
+        """What the page is for."""
+        return T("Share to ServiceNow") if self.action else T("Create a ticket")
+
 
 @dataclass(frozen=True)
 class ListPage:

@@ -26,22 +26,12 @@ from app.foundation.vault import Vault
 from app.remote.errors import Broken, Throttled
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.shapes import RemoteUser
-from tests.factories.connecting import connect_by_pages, connections, decide, requests, trouble
+from tests.factories.connecting import connect_by_pages, connections, decide, expire, requests, trouble
 from tests.factories.house import House
 
 
 async def whoami(client: ServiceNowClient) -> RemoteUser | None:
     return await client.whoami()
-
-
-async def expire(house: House) -> None:
-    """The access token is over, here and there."""
-    store = house.snow.instance.store
-    for row in store.rows("oauth_credential"):
-        if row["kind"] == "access":
-            store.put("oauth_credential", row | {"expires": house.snow.instance.expires(-1)})
-    async with house.resources.database.transaction() as session:
-        await session.execute(update(Connection).values(access_expires_at=clock.now() - timedelta(seconds=1)))
 
 
 async def test_a_live_token_is_used_as_it_is(house: House) -> None:

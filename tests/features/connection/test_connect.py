@@ -95,7 +95,7 @@ async def test_nothing_secret_is_kept_in_clear(house: House) -> None:
     [
         ("instance", "", "This is required."),
         ("instance", "https://evil.example", "SERVICENOW_ALLOWED_ORIGINS"),
-        ("instance", "con toso", "This is not an instance name."),
+        ("instance", "con toso", "An instance name holds no blanks."),
         ("client_id", "", "This is required."),
         ("client_secret", "", "This is required."),
         ("client_secret", "two words", "There is a blank or a line break inside."),

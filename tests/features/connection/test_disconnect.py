@@ -6,7 +6,7 @@ import pytest
 
 from app.features.connection.access import NotConnected, with_client
 from app.features.connection.disconnect import remove_connection
-from tests.factories.connecting import connect_by_pages, connections, requests, said, trouble
+from tests.factories.connecting import connect_by_pages, connections, requests, said, trouble, viewer_of
 from tests.factories.house import House
 
 
@@ -50,7 +50,8 @@ async def test_an_instance_that_does_not_answer_does_not_keep_us_connected(house
 async def test_a_web_page_with_status_200_is_no_confirmation(house: House) -> None:
     await house.connect()
     trouble(house, "hibernating", times=5)
-    removal = await remove_connection(house.resources)
+    viewer = await viewer_of(house, await house.signed_in("manager"))
+    removal = await remove_connection(house.resources, viewer)
     assert not removal.revoked
 
 
@@ -65,7 +66,8 @@ async def test_a_second_click_finds_nothing_left_to_do(house: House) -> None:
 
 async def test_connecting_the_same_instance_again_takes_the_row_up_again(house: House) -> None:
     before = await house.connect()
-    await remove_connection(house.resources)
-    assert (await connect_by_pages(house, await house.signed_in("manager"))).status_code == 303
+    manager = await house.signed_in("manager")
+    await remove_connection(house.resources, await viewer_of(house, manager))
+    assert (await connect_by_pages(house, manager)).status_code == 303
     [row] = await connections(house)
     assert (row.id, row.status, row.removed_at) == (before.id, "connected", None)

@@ -122,6 +122,14 @@ def test_8_with_a_challenge_the_verifier_must_fit(snow: Snow) -> None:
     assert exchange(snow, snow.code(**pkce), code_verifier="v" * 43).status_code == 200
 
 
+def test_8_a_client_may_insist_on_a_challenge(snow: Snow) -> None:
+    snow.instance.switches.pkce_required = True
+    with snow.browser() as browser:
+        assert "Missing code_challenge" in browser.get(snow.authorize_path()).text
+        asked = snow.authorize_path(code_challenge="x" * 43, code_challenge_method="S256")
+        assert browser.get(asked).url.path == "/oauth_login.do"
+
+
 def test_9_parameters_in_the_address_and_json_bodies_are_refused(snow: Snow) -> None:
     refresh = snow.tokens()["refresh_token"]
     form = {"grant_type": "refresh_token", "refresh_token": refresh, "client_id": snow.settings.client_id}
@@ -166,6 +174,40 @@ def test_12_a_second_grant_returns_the_same_live_token(snow: Snow) -> None:
     assert snow.tokens()["access_token"] != snow.tokens()["access_token"]
 
 
+def test_12_a_refresh_while_the_token_lives_gives_the_same_one_with_the_time_it_has_left(snow: Snow) -> None:
+    first = snow.tokens()
+    snow.control("clock", seconds=1000)
+    again = snow.grant(grant_type="refresh_token", refresh_token=first["refresh_token"]).json()
+    assert again["access_token"] == first["access_token"]
+    assert 780 <= again["expires_in"] <= 800, "a refresh does not make it live longer"
+    assert snow.tokens()["expires_in"] in (1799, 1800), "a new grant does (KB0791140)"
+
+
+def test_13_a_new_grant_makes_the_refresh_token_live_longer_and_a_refresh_does_not(snow: Snow) -> None:
+    refresh = snow.tokens()["refresh_token"]
+    snow.control("clock", seconds=8_000_000)
+    assert snow.grant(grant_type="refresh_token", refresh_token=refresh).status_code == 200
+    assert snow.tokens()["refresh_token"] == refresh, "the same one, with a fresh hundred days"
+    snow.control("clock", seconds=8_000_000)
+    assert snow.grant(grant_type="refresh_token", refresh_token=refresh).status_code == 200
+    snow.control("clock", seconds=700_000)
+    assert snow.grant(grant_type="refresh_token", refresh_token=refresh).json() == DENIED
+
+
+def test_13_lifetimes_are_fields_of_the_client_record(snow: Snow) -> None:
+    snow.control("client", access_token_lifespan=600, refresh_token_lifespan=1000)
+    tokens = snow.tokens()
+    assert tokens["expires_in"] in (599, 600)
+    snow.control("clock", seconds=1001)
+    assert snow.grant(grant_type="refresh_token", refresh_token=tokens["refresh_token"]).json() == DENIED
+
+
+def test_13_every_refresh_token_may_count_as_expired(snow: Snow) -> None:
+    refresh = snow.tokens()["refresh_token"]
+    snow.control("switches", refresh_tokens_expired=True)
+    assert snow.grant(grant_type="refresh_token", refresh_token=refresh).json() == DENIED
+
+
 def test_13_a_refresh_token_lives_a_hundred_days(snow: Snow) -> None:
     refresh = snow.tokens()["refresh_token"]
     httpx.post(f"{snow.url}/_sandbox/clock", json={"seconds": 8_640_001}).raise_for_status()
@@ -187,9 +229,12 @@ def test_15_the_admin_page_revokes_access(snow: Snow) -> None:
     page = httpx.get(f"{snow.url}/_sandbox/tokens").text
     assert snow.settings.client_id in page
     assert tokens["access_token"] not in page
+    assert page.count(">Revoke Access<") == 2, "the access and the refresh token"
     for row in list(snow.instance.store.rows("oauth_credential")):
         httpx.post(f"{snow.url}/_sandbox/tokens", data={"sys_id": row["sys_id"]})
     assert snow.grant(grant_type="refresh_token", refresh_token=tokens["refresh_token"]).json() == DENIED
+    headers = {"Authorization": f"Bearer {tokens['access_token']}", "Accept": "application/json"}
+    assert httpx.get(f"{snow.url}/api/now/v2/table/incident", headers=headers).status_code == 401
 
 
 def test_16_a_sleeping_instance_answers_the_token_service_with_a_web_page(snow: Snow) -> None:

@@ -1,0 +1,63 @@
+"""A process of its own that calls the stand-in many times at once: `python -m tests.features.connection.callers`.
+
+Reads its orders from the environment, says "ready", waits for a line, and prints how many calls were answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from app.assembly import TASK_GROUPS
+from app.features.connection.access import with_client
+from app.foundation.database import Database, make_engine
+from app.foundation.jobs import Queue
+from app.foundation.logs import configure_logs
+from app.foundation.vault import Vault
+from app.remote.guard import Guard
+from app.remote.microsoft.entra import EntraClient
+from app.remote.microsoft.graph import GraphClient
+from app.remote.servicenow.client import ServiceNowClient
+from app.remote.transport import Transport
+from app.resources import ProductConfig, Resources, closing
+
+
+def open_resources(database_url: str, key: str, origin: str) -> Resources:
+    microsoft = Transport("microsoft")
+    registration = {"authority": "", "tenant_id": "", "client_id": "", "client_secret": ""}
+    return Resources(
+        config=ProductConfig(
+            "http://security-center.test", "", "", (origin,), frozenset(), frozenset(), frozenset(), 12
+        ),
+        database=Database(make_engine(database_url)),
+        vault=Vault([key]),
+        queue=Queue(database_url, TASK_GROUPS),
+        microsoft=microsoft,
+        servicenow=Transport("servicenow", max_connections=4, guard=Guard((origin,))),
+        entra=EntraClient(microsoft, **registration),
+        graph=GraphClient(microsoft, graph_url="", **registration),
+    )
+
+
+async def call(client: ServiceNowClient) -> bool:
+    user = await client.whoami()
+    return user is not None and user.user_name == "m365.integration"
+
+
+async def main() -> None:
+    configure_logs(level="WARNING")  # To standard error: standard output is for the answer.
+    wanted = int(os.environ["CALLS"])
+    async with closing(open_resources(os.environ["DATABASE"], os.environ["KEY"], os.environ["ORIGIN"])) as resources:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.readline)
+        answers = await asyncio.gather(*(with_client(resources, call) for _ in range(wanted)), return_exceptions=True)
+    for problem in answers:
+        if problem is not True:
+            sys.stderr.write(f"{problem!r}\n")
+    sys.stdout.write(f"{answers.count(True)}\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
