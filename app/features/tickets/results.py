@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from app.features.connection.access import active_connection
+from app.features.connection.models import Connection
 from app.features.secure_score.results import Points, current_points
 from app.features.tickets.browse_tickets import TicketLine, line_of
 from app.features.tickets.models import Ticket, TicketAction
@@ -80,9 +80,11 @@ class _Shared:
     ticket: TicketLine
 
 
-async def ticket_results(session: Session, tenant_id: str) -> Results:
-    """Every action that has a shared ticket at the active connection, judged by its newest one."""
-    shared = await _newest_tickets(session)
+async def ticket_results(session: Session, tenant_id: str, connection: Connection | None) -> Results:
+    """Every action that has a shared ticket at this connection, judged by its newest one; in three statements."""
+    shared = await _newest_tickets(session, connection) if connection else []
+    if not shared:
+        return Results([], [], None)
     points = await current_points(session, tenant_id, [one.control_id for one in shared])
     now = clock.now()
     judged = [judge(one, points[one.control_id], now) for one in shared if one.control_id in points]
@@ -142,11 +144,8 @@ def _gained(then: float | None, now: float | None) -> float | None:
     return None if then is None or now is None else round(now - then, 2)
 
 
-async def _newest_tickets(session: Session) -> list[_Shared]:
+async def _newest_tickets(session: Session, connection: Connection) -> list[_Shared]:
     """One per action: a ticket that was followed by another one is no longer judged."""
-    connection = await active_connection(session)
-    if connection is None:
-        return []
     query = (
         select(TicketAction, Ticket)
         .join(Ticket, Ticket.id == TicketAction.ticket_id)
@@ -164,5 +163,5 @@ async def _newest_tickets(session: Session) -> list[_Shared]:
             since=ticket.state_since,
             ticket=line_of(ticket, names),
         )
-        for action, ticket in (await session.execute(query)).tuples()
+        for action, ticket in await session.execute(query)
     ]

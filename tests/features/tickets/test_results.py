@@ -120,7 +120,7 @@ async def test_the_home_page_shows_them_as_one_card_and_offers_to_reopen(house: 
 
 
 async def test_a_newer_ticket_takes_the_older_ones_place(house: House) -> None:
-    await house.connect()
+    connection = await house.connect()
     await action_in_score(house, "lost", regressed_on=clock.now().date() + timedelta(days=1), regressed_from=10.0)
     first = await share_one(house, Kind.INCIDENT, action=an_action("lost"))
     await house.work()
@@ -128,10 +128,10 @@ async def test_a_newer_ticket_takes_the_older_ones_place(house: House) -> None:
     await share_one(house, Kind.INCIDENT, action=an_action("lost"))
     await house.work()
     async with house.resources.database.transaction() as session:
-        results = await ticket_results(session, house.resources.config.shown_tenant_id)
+        results = await ticket_results(session, house.resources.config.shown_tenant_id, connection)
     assert results.lines == []
 
 
 async def test_without_a_connection_there_are_no_results(house: House) -> None:
     async with house.resources.database.transaction() as session:
-        assert (await ticket_results(session, "nobody")).lines == []
+        assert (await ticket_results(session, "nobody", None)).lines == []
