@@ -52,11 +52,18 @@ def _tell(instance: Instance, what: str, asked: dict[str, str]) -> Any:  # noqa:
             waiting = [fault.as_json() for fault in instance.orders.waiting]
             return {"waiting": waiting, "struck": instance.orders.struck}
         case "records":
-            return {table: list(instance.store.rows(table)) for table in TICKETS}
+            return {table: _rows(instance, table, asked.get("fields", "")) for table in TICKETS}
         case "notes":
             return list(instance.store.rows("sys_journal_field"))
         case _:
             raise HTTPException(404)
+
+
+def _rows(instance: Instance, table: str, fields: str) -> list[Record]:
+    """What is really stored; `fields` is a comma list of those wanted."""
+    wanted = [name for name in fields.split(",") if name]
+    rows = instance.store.rows(table)
+    return [{name: row.get(name, "") for name in wanted} for row in rows] if wanted else list(rows)
 
 
 def _reset(instance: Instance, _content: dict[str, Any]) -> None:
