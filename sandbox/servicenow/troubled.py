@@ -19,7 +19,7 @@ from sandbox.servicenow.sessions import COOKIE, Overflow, turn_in
 from sandbox.servicenow.wire import Caught, Wire
 
 TABLE = re.compile(r"^/api/now/(?:v\d/)?(?:table|stats)/([^/]+)")
-CONSOLE = "/_sandbox"
+CONSOLE = ("/_sandbox", "/favicon.ico")
 # What a program calls; browsers come from other addresses and know other pages.
 MACHINE = ("/api/", "/oauth_token.do", "/oauth_revoke_token.do")
 SHOWN_BODIES = ("json", "urlencoded")
