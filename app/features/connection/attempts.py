@@ -52,6 +52,7 @@ class Begun:
     instance: str
     client_id: str
     expected_user_name: str
+    uses_pkce: bool
 
 
 async def forget_old_attempts(session: Session) -> None:
@@ -68,7 +69,19 @@ async def begun_with(session: Session, viewer: Viewer, state: str) -> Begun | No
         )
     )
     attempt = found.scalar_one_or_none()
-    return Begun(attempt.instance_name, attempt.client_id, attempt.expected_user_name) if attempt else None
+    return _begun(attempt) if attempt else None
+
+
+async def last_begun(session: Session, viewer: Viewer) -> Begun | None:
+    """What this person typed last, for whoever comes back to the form after an error page of ServiceNow's own."""
+    mine = select(AuthorizationAttempt).where(AuthorizationAttempt.person_id == viewer.person_id)
+    found = await session.execute(mine.order_by(AuthorizationAttempt.created_at.desc()).limit(1))
+    attempt = found.scalar_one_or_none()
+    return _begun(attempt) if attempt else None
+
+
+def _begun(attempt: AuthorizationAttempt) -> Begun:
+    return Begun(attempt.instance_name, attempt.client_id, attempt.expected_user_name, attempt.uses_pkce)
 
 
 async def claim(session: Session, viewer: Viewer, state: str, browser_secret: str | None) -> AuthorizationAttempt:

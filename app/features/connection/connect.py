@@ -62,6 +62,7 @@ class SetUp:
     client_id: str
     client_secret: str
     expected_user_name: str
+    uses_pkce: bool = True
 
     def __repr__(self) -> str:
         return f"SetUp({self.instance!r}, {self.client_id!r}, …)"
@@ -116,7 +117,13 @@ async def begin_again(resources: Resources, viewer: Viewer, browser_secret: str 
             T("The stored client secret cannot be opened: VAULT_KEYS has changed. Type it again on the set-up page.")
         ) from error
     instance = Instance(connection.instance_name, connection.origin)
-    again = SetUp(connection.instance_name, connection.client_id, client_secret, connection.expected_user_name)
+    again = SetUp(
+        connection.instance_name,
+        connection.client_id,
+        client_secret,
+        connection.expected_user_name,
+        connection.uses_pkce,
+    )
     return await _begin(resources, viewer, instance, again, browser_secret)
 
 
@@ -124,7 +131,8 @@ async def _begin(
     resources: Resources, viewer: Viewer, instance: Instance, typed: SetUp, browser_secret: str | None
 ) -> AuthorizationStart:
     """A browser that has begun before keeps its secret, so that a double click or a second tab spoils nothing."""
-    state, verifier, browser_secret = new_state(), new_verifier(), browser_secret or new_token()
+    state, browser_secret = new_state(), browser_secret or new_token()
+    verifier = new_verifier() if typed.uses_pkce else ""
     now, vault = clock.now(), resources.vault
     async with resources.database.transaction() as session:
         active = await active_connection(session)
@@ -140,13 +148,15 @@ async def _begin(
                 client_id=typed.client_id,
                 client_secret=vault.seal(CLIENT_SECRET, typed.client_secret),
                 expected_user_name=typed.expected_user_name,
+                uses_pkce=typed.uses_pkce,
                 created_at=now,
                 expires_at=now + timedelta(minutes=ATTEMPT_MINUTES),
             )
         )
         await record(session, viewer, T("Authorization begun"), instance=instance.name, client_id=typed.client_id)
     oauth = _oauth(resources, instance.origin, typed.client_id, typed.client_secret)
-    return AuthorizationStart(oauth.authorize_url(state=state, code_challenge=challenge_of(verifier)), browser_secret)
+    challenge = challenge_of(verifier) if verifier else ""
+    return AuthorizationStart(oauth.authorize_url(state=state, code_challenge=challenge), browser_secret)
 
 
 def _oauth(resources: Resources, origin: str, client_id: str, client_secret: str) -> ServiceNowOAuth:
@@ -291,6 +301,7 @@ async def _taken_up(session: Session, attempt: AuthorizationAttempt) -> Connecti
     connection.instance_name = attempt.instance_name
     connection.client_id = attempt.client_id
     connection.expected_user_name = attempt.expected_user_name
+    connection.uses_pkce = attempt.uses_pkce
     return connection
 
 

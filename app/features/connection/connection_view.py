@@ -48,6 +48,7 @@ class ConnectionView:
     release: str
     release_build: str
     scope: str
+    uses_pkce: bool
     last_success_at: datetime | None
     throttled_until: datetime | None
 
@@ -92,6 +93,7 @@ def _view(connection: Connection, connected_by: str) -> ConnectionView:
         release=release_name(connection.release_family),
         release_build=connection.release_build,
         scope=connection.scope,
+        uses_pkce=connection.uses_pkce,
         last_success_at=connection.last_success_at,
         throttled_until=throttled if throttled and throttled > clock.now() else None,
     )

@@ -54,6 +54,7 @@ class Connection(Base):
     refresh_expires_at: Mapped[datetime | None]
     token_version: Mapped[int] = mapped_column(default=0)
     scope: Mapped[str] = mapped_column(default="")
+    uses_pkce: Mapped[bool] = mapped_column(default=True)
 
     # The integration user the admin named in the checklist (may be empty), and who really consented.
     expected_user_name: Mapped[str] = mapped_column(default="")
@@ -92,6 +93,7 @@ class AuthorizationAttempt(Base):
     client_id: Mapped[str]
     client_secret: Mapped[Sealed | None] = mapped_column(SealedText())
     expected_user_name: Mapped[str] = mapped_column(default="")
+    uses_pkce: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
