@@ -17,6 +17,7 @@ from app.web.pages import (
     audit,
     checklist,
     connecting,
+    diagnosis,
     health,
     home,
     provisioning,
@@ -27,7 +28,20 @@ from app.web.pages import (
 )
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
-PAGES = (home, sign_in, secure_score, actions, tickets, servicenow, connecting, checklist, provisioning, audit, health)
+PAGES = (
+    home,
+    sign_in,
+    secure_score,
+    actions,
+    tickets,
+    servicenow,
+    connecting,
+    checklist,
+    provisioning,
+    diagnosis,
+    audit,
+    health,
+)
 
 
 class KeptFiles(StaticFiles):

@@ -25,6 +25,7 @@ from app.features.connection.attempts import (
     AuthorizationOver,
     AuthorizationUsed,
     claim,
+    note_problem,
     why_denied,
 )
 from app.features.connection.call_log import keep_calls
@@ -33,7 +34,7 @@ from app.features.connection.disconnect import EndedSecrets, end_tokens, forget
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
-from app.foundation.errors import Conflict, InvalidInput
+from app.foundation.errors import AppError, Conflict, InvalidInput
 from app.foundation.logs import get_logger
 from app.foundation.text import T
 from app.foundation.tokens import hash_token, new_token
@@ -186,10 +187,22 @@ async def finish_connect(
     """
     async with resources.database.transaction() as session:
         attempt = await claim(session, viewer, state, browser_secret)
+    try:
         if error or not code:
-            await record(session, viewer, T("Authorization denied at ServiceNow"), instance=attempt.instance_name)
-    if error or not code:
-        raise AuthorizationDenied(why_denied(error))
+            raise AuthorizationDenied(why_denied(error))
+        await _finish(resources, viewer, attempt, code, then)
+    except AppError as problem:
+        async with resources.database.transaction() as session:
+            await note_problem(session, attempt, problem.message)
+            await record(
+                session, viewer, T("Authorization failed"), instance=attempt.instance_name, why=problem.message
+            )
+        raise
+
+
+async def _finish(
+    resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt, code: str, then: Then | None
+) -> None:
     if attempt.verifier is None or attempt.client_secret is None:
         raise AuthorizationUsed
     try:

@@ -97,6 +97,8 @@ class AuthorizationAttempt(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
+    # Why nothing came of it, as a sentence (Text.to_json); None while it is open, and when it succeeded.
+    problem: Mapped[dict[str, Any] | None]
 
 
 class CallRecord(Base):
