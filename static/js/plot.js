@@ -64,6 +64,9 @@ const draw = (figure) => {
   const quiet = style("--colorNeutralForeground3");
   const ticks = { color: quiet, font: { family: getComputedStyle(document.body).fontFamily, size: small ? 11 : 12 } };
   const grid = { color: style("--colorNeutralStroke3") };
+  const whole = data.series.every((series) =>
+    series.values.every((value) => value === null || Number.isInteger(value)),
+  );
   const lying = data.kind === "bar" && data.lying;
   const names = {
     grid: { display: false },
@@ -85,7 +88,7 @@ const draw = (figure) => {
     stacked: data.stacked,
     beginAtZero: data.kind === "bar",
     grace: data.kind === "bar" ? 0 : "10%",
-    ticks: { ...ticks, maxTicksLimit: small ? 3 : 6 },
+    ticks: { ...ticks, maxTicksLimit: small ? 3 : 6, precision: whole ? 0 : undefined },
   };
   return new Chart(figure.querySelector("canvas"), {
     type: data.kind,

@@ -116,3 +116,15 @@ def test_a_plot_carries_its_numbers_twice(title: str, values: list[float | None]
     assert data["series"] == [{"name": title, "values": values}]
     assert data["labels"] == days
     assert html.count('<th scope="row">') == len(values)
+
+
+@given(hint=st.sampled_from(["", "Helps"]), error=st.sampled_from(["", "Wrong"]))
+def test_a_field_is_tied_to_its_label_hint_and_error(hint: str, error: str) -> None:
+    html = str(module("field").text_field("status", "Status", "x", hint=hint, error=error, required=True))
+    assert '<label for="field-status">' in html
+    assert 'id="field-status" name="status" required' in html
+    described = re.search(r'aria-describedby="([^"]*)"', html)
+    ids = set(re.findall(r'<p [^>]*id="([^"]*)"', html))
+    assert set(described[1].split() if described else []) == ids
+    assert len(ids) == bool(hint) + bool(error)
+    assert ('aria-invalid="true"' in html) == bool(error)

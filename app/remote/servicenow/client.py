@@ -63,6 +63,15 @@ class ServiceNowClient:
         """
         return answers.tickets_of(await self._result(protocol.fetch_many_request(self.origin, table, sys_ids)))
 
+    async def add_note(self, table: Table, sys_id: str, text: str) -> None:
+        """Append a work note. Ambiguous, Broken and Refused may all mean that it was done: look before repeating."""
+        await self._result(protocol.note_request(self.origin, table, sys_id, text), purpose="write")
+
+    async def journal(self, table: Table, sys_id: str) -> dict[str, str]:
+        """What the record shows of its `work_notes` and `comments`, newest first. Raises Missing."""
+        rows = answers.rows_of(await self._result(protocol.journal_request(self.origin, table, sys_id)))
+        return answers.journal_of(rows, sys_id)
+
     async def choices(self, table: Table, element: str) -> list[Choice]:
         """The field's choices; needs the role `personalize_choices` on many instances (Refused without)."""
         result = await self._result(protocol.choices_request(self.origin, table, element))
