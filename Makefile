@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup run test browser-test soak bench check format lock audit reset clean messages migration
+.PHONY: help setup clients run test browser-test soak bench check format lock audit reset clean messages migration
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -26,10 +26,17 @@ static/vendor/.built: node_modules/.installed tools/build_static.mjs
 
 setup: $(VENV)/.installed static/vendor/.built ## Install everything, and build the static files
 
+.venv-clients/.installed: requirements-clients.lock
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-clients.lock
+	@touch $@
+
+clients: .venv-clients/.installed ## Install other people's clients of ServiceNow, for tests and measurements
+
 run: setup ## Start the demo: PostgreSQL, sandbox, web and worker; Ctrl-C stops all
 	@exec $(BIN)/python -m sandbox demo
 
-test: setup ## Run all tests
+test: setup clients ## Run all tests
 	$(BIN)/pytest -q -n 2 --dist loadscope
 
 browser-test: setup ## Run only what a person does, in Chromium
@@ -38,10 +45,10 @@ browser-test: setup ## Run only what a person does, in Chromium
 soak: setup ## Prove exactly-once under faults at full length; prints the figures of docs/reliability.md
 	SOAK=full $(BIN)/pytest -q -s tests/journeys/test_exactly_once.py
 
-bench: setup ## Measure against other clients and against the bare minimum; prints tables
+bench: setup clients ## Measure against other clients and against the bare minimum; prints tables
 	$(BIN)/python -m benchmarks
 
-check: setup ## Format, lint, types, import contracts, templates, scripts, dependencies, tests with branch coverage
+check: setup clients ## Format, lint, types, import contracts, templates, scripts, dependencies, tests with branch coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -60,6 +67,7 @@ format: setup ## Put code, templates, scripts and styles in order
 lock: ## Choose dependency versions anew, and pin them by hash
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade --group dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade --group clients -c requirements-dev.lock -o requirements-clients.lock
 	npm install --package-lock-only --silent
 
 audit: setup ## Look the pinned dependencies up among known vulnerabilities (needs the internet)
@@ -76,4 +84,4 @@ reset: ## Forget the demo's data
 	rm -rf var
 
 clean: reset ## Remove everything that set-up made
-	rm -rf $(VENV) node_modules static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) .venv-clients node_modules static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -141,11 +141,12 @@ async def _run(plan: Plan, processes: Processes) -> None:
     web = await processes.start("web", "app", "web", floor=PRODUCT)
     running = [postgres, *strangers, web]
     await _unless_one_ends(processes, running, processes.run("migrate", "app", "migrate", floor=PRODUCT))
-    running.append(await processes.start("worker", "app", "worker", floor=PRODUCT))
     if first:
         _say("First start: importing the made-up tenant's Secure Score …")
         await _unless_one_ends(processes, running, processes.run("sync", "app", "sync", floor=PRODUCT))
         plan.first_import.touch()
+    # Last, because its first deed would be the same import.
+    running.append(await processes.start("worker", "app", "worker", floor=PRODUCT))
     await _unless_one_ends(processes, running, _until_ready(plan))
     _say(welcome(plan))
     await processes.watch(*running)

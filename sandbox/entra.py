@@ -222,10 +222,13 @@ def _app_token(request: Request, directory: Directory, form: dict[str, str]) -> 
     resource = form.get("scope", "").removesuffix("/.default")
     if not form.get("scope", "").endswith("/.default"):
         return failure(1002012, "invalid_scope", "The scope must end in /.default.")
-    claims = {
+    claims: dict[str, Any] = {
         "iss": _issuer(request, directory), "aud": resource, "appid": directory.settings.client_id, "idtyp": "app",
-        "roles": ["SecurityEvents.Read.All"], "sub": directory.settings.client_id,
+        "sub": directory.settings.client_id,
     }  # fmt: skip
+    granted = sorted(request.app.state.tenant.quirks.lists("granted"))
+    if granted:  # Without consent the claim is absent (facts 2.1).
+        claims["roles"] = granted
     return JSONResponse({"token_type": "Bearer", "expires_in": TOKEN_SECONDS, "access_token": directory.signed(claims)})
 
 

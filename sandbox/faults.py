@@ -68,9 +68,9 @@ class Fault:
     """One order: what strikes which calls, how often, how likely and where.
 
     `among` draws one of several kinds for each strike (`name` is then "any", and without a list it is STORM); `place`
-    "any" draws one of the kind's places. Every draw comes from `seed`, so that a run can be repeated. `seconds` is how
-    long a slow answer takes, `retry_after` what a 429 says (any text, also a date; "" says nothing), and `number` names
-    the record that 50 takes away.
+    "any" draws one of the kind's places. Every draw comes from `seed`, so that a run can be repeated. `every` 10
+    strikes each tenth fitting call. `seconds` is how long a slow answer takes, `retry_after` what a 429 says (any text,
+    also a date; "" says nothing), and `number` names the record that 50 takes away.
     """
 
     name: str
@@ -85,6 +85,8 @@ class Fault:
     seconds: float = 45.0
     retry_after: str = "7"
     number: str = ""
+    every: int = 1
+    seen: int = 0
     draw: random.Random = field(default_factory=random.Random, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -99,12 +101,19 @@ class Fault:
             raise ValueError("place is before, after, midway or any")
         if not 1 <= self.times <= MOST:
             raise ValueError(f"times must be between 1 and {MOST}")
+        if self.every < 1:
+            raise ValueError("every is at least 1")
         if not 0 < self.probability <= 1:
             raise ValueError("probability must be above 0 and at most 1")
         try:
             re.compile(self.path)
         except re.error as error:
             raise ValueError(f"path is a regular expression: {error}") from error
+
+    def is_due(self) -> bool:
+        """Whether it strikes this one of the calls that fit."""
+        self.seen += 1
+        return self.seen % self.every == 0 and self.draw.random() < self.probability
 
     def fits(self, method: str, path: str, table: str) -> bool:
         """Whether this call is one it waits for."""
@@ -149,7 +158,7 @@ class Orders:
         """The fault that strikes this call, counted down; None for a quiet call."""
         with self._lock:
             for fault in self.waiting:
-                if not fault.fits(method, path, table) or fault.draw.random() >= fault.probability:
+                if not fault.fits(method, path, table) or not fault.is_due():
                     continue
                 fault.times -= 1
                 if fault.times <= 0:

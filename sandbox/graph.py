@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,68 +16,38 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.entra import Directory, directory_of, origin
-from sandbox.tenant.catalogue import controls, profile
-from sandbox.tenant.history import snapshots
+from sandbox.tenant.state import GraphFault, Tenant
 
-PAGE = 200
+LISTS = ("secureScores", "secureScoreControlProfiles")
 FILTER = re.compile(r"(\w+) eq '([^']*)'")
-NOTHING_DONE = {"assignedTo": None, "comment": None, "state": "Default", "updatedBy": None, "updatedDateTime": None}
-# What the made-up tenant's people have decided so far.
-DECIDED = {
-    "IntegratedApps": "Ignored",
-    "exo_dkim": "ThirdParty",
-    "mdo_safedocuments": "Reviewed",
-    "exo_mailtips": "ignored",
-}
-FAULTS = (
-    "throttled",
-    "throttled_silently",
-    "unavailable",
-    "partial",
-    "web_page",
-    "cut_short",
-    "forbidden",
-    "elsewhere",
-    "empty",
+READ, WRITE = "SecurityEvents.Read.All", "SecurityEvents.ReadWrite.All"
+# As in the documentation's own examples, which are no JSON.
+DOCUMENTED = (
+    '{\n  "value": [\n    {\n      "id": "String (identifier)",\n      "maxScore": "Double",\n      ...\n    },\n  ]\n}'
 )
+SPOILED: dict[str, Callable[[GraphFault], Response]] = {
+    "throttled": lambda fault: failure(
+        429, "TooManyRequests", "Too many requests.", {"Retry-After": str(fault.seconds)}
+    ),
+    "throttled_date": lambda fault: failure(
+        429, "TooManyRequests", "Too many requests.", {"Retry-After": _in(fault.seconds)}
+    ),
+    "throttled_silently": lambda _: failure(429, "TooManyRequests", "Too many requests."),
+    "unavailable": lambda _: failure(503, "ServiceUnavailable", "The service is unavailable."),
+    "unavailable_later": lambda fault: failure(
+        503, "ServiceUnavailable", "The service is unavailable.", {"Retry-After": str(fault.seconds)}
+    ),
+    "server_error": lambda _: failure(500, "InternalServerError", "An internal error occurred."),
+    "web_page": lambda _: HTMLResponse("<html><body>Proxy sign-in</body></html>"),
+    "cut_short": lambda _: Response('{"value":[{"id":"a', media_type="application/json"),
+    "not_json": lambda _: Response(DOCUMENTED, media_type="application/json"),
+    "no_value": lambda _: JSONResponse({"@odata.context": "x"}),
+    "bad_request": lambda _: failure(400, "BadRequest", "Http request failed with statusCode=BadRequest"),
+}
 
 
-@dataclass
-class Tenant:
-    """The data served, and the trouble ordered: name to how many times."""
-
-    tenant_id: str
-    newest: date
-    faults: dict[str, int] = field(default_factory=dict)
-    updates: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    pages: dict[str, int] = field(default_factory=dict)
-    page_size: int = PAGE
-
-    def __post_init__(self) -> None:
-        self.scores = snapshots(self.tenant_id, self.newest)
-        for control_id, state in DECIDED.items():
-            decided = {
-                "state": state,
-                "updatedBy": "alex@contoso.example",
-                "updatedDateTime": "2026-10-01T08:30:00.1234567Z",
-            }
-            self.updates[control_id] = [{**NOTHING_DONE, **decided}]
-
-    @property
-    def profiles(self) -> list[dict[str, Any]]:
-        """The whole catalogue."""
-        return [
-            profile(control, self.tenant_id, rank, self.updates.get(control.id, [NOTHING_DONE]))
-            for rank, control in enumerate(controls(), 1)
-        ]
-
-    def strikes(self, name: str) -> bool:
-        """Whether this fault is due; counts it down."""
-        left = self.faults.get(name, 0)
-        if left <= 0:
-            return False
-        self.faults[name] = left - 1
-        return True
+def _in(seconds: int) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
 def tenant_of(request: Request) -> Tenant:
@@ -94,120 +66,153 @@ def failure(status: int, code: str, message: str, headers: dict[str, str] | None
     return JSONResponse({"error": {"code": code, "message": message, "innerError": inner}}, status, headers)
 
 
-def refused(request: Request, directory: Directory) -> Response | None:
+def refused(request: Request, directory: Directory, what: str, page: int) -> Response | None:
     """401 without a good token, 403 without the right application permission."""
+    tenant = tenant_of(request)
     _, _, token = request.headers.get("authorization", "").partition(" ")
     claims = directory.app_of(token)
-    if claims is None or claims.get("aud") != origin(request):
+    expired = tenant.strikes("token_expired", what, page, request.method)
+    if claims is None or claims.get("aud") != origin(request) or expired:
         return failure(401, "InvalidAuthenticationToken", "Access token is empty, expired or not for this resource.")
-    if "SecurityEvents.Read.All" not in claims.get("roles", []) or tenant_of(request).strikes("forbidden"):
+    enough = {WRITE} if request.method == "PATCH" else {READ, WRITE}
+    if not enough & set(claims.get("roles", [])) or tenant.strikes("forbidden", what, page, request.method):
         return failure(
             403, "Forbidden", "Auth token does not contain valid permissions or user does not have valid roles."
         )
     return None
 
 
-def troubled(tenant: Tenant) -> Response | None:
+def troubled(tenant: Tenant, what: str, page: int, method: str) -> Response | None:
     """An ordered fault in place of the answer."""
-    if tenant.strikes("throttled"):
-        return failure(429, "TooManyRequests", "Too many requests.", {"Retry-After": "7"})
-    if tenant.strikes("throttled_silently"):
-        return failure(429, "TooManyRequests", "Too many requests.")
-    if tenant.strikes("unavailable"):
-        return failure(503, "ServiceUnavailable", "The service is unavailable.")
-    if tenant.strikes("web_page"):
-        return HTMLResponse("<html><body>Proxy sign-in</body></html>")
-    if tenant.strikes("cut_short"):
-        return Response('{"value":[{"id":"a', media_type="application/json")
+    for name, spoil in SPOILED.items():
+        fault = tenant.strikes(name, what, page, method)
+        if fault is not None:
+            return spoil(fault)
     return None
+
+
+async def _at_once(tenant: Tenant, answer: Callable[[], Awaitable[Response]]) -> Response:
+    """Notes how many calls run side by side; too many are refused where that is switched on."""
+    tenant.running += 1
+    tenant.peak = max(tenant.peak, tenant.running)
+    try:
+        if 0 < tenant.quirks.most_at_once < tenant.running:
+            return failure(429, "TooManyRequests", "Too many concurrent requests.", {"Retry-After": "1"})
+        if tenant.quirks.latency_ms > 0:
+            await asyncio.sleep(tenant.quirks.latency_ms / 1000)
+        return await answer()
+    finally:
+        tenant.running -= 1
 
 
 async def listing(request: Request) -> Response:
     """A list in pages. Scores carry a nextLink even when only the newest was asked for (facts 1.6)."""
-    tenant = tenant_of(request)
-    trouble = refused(request, directory_of(request)) or troubled(tenant)
-    if trouble is not None:
-        return trouble
-    is_scores = request.path_params["what"] == "secureScores"
-    rows = tenant.scores if is_scores else tenant.profiles
-    if tenant.strikes("empty"):
+    tenant, what = tenant_of(request), request.path_params["what"]
+    if what not in LISTS:
+        return failure(400, "BadRequest", f"Resource not found for the segment '{what}'.")
+
+    async def answer() -> Response:
+        try:
+            start, size = _start(request, tenant), _size(request, tenant)
+        except (ValueError, KeyError):
+            return failure(400, "BadRequest", "Invalid paging parameter.")
+        page = start // size + 1
+        trouble = refused(request, directory_of(request), what, page) or troubled(tenant, what, page, request.method)
+        return trouble or _page(request, tenant, what, start, size)
+
+    return await _at_once(tenant, answer)
+
+
+def _page(request: Request, tenant: Tenant, what: str, start: int, size: int) -> Response:
+    number = start // size + 1
+    rows = tenant.scores if what == "secureScores" else tenant.profiles
+    if tenant.strikes("empty", what, number):
         rows = []
     for name, value in FILTER.findall(request.query_params.get("$filter", "")):
         rows = [row for row in rows if row.get(name) == value]
-    try:
-        start = _start(request, tenant)
-        top = int(request.query_params.get("$top", "0"))
-    except (ValueError, KeyError):
-        return failure(400, "BadRequest", "Invalid paging parameter.")
-    size = min(top, tenant.page_size) if top else tenant.page_size
-    body: dict[str, Any] = {
-        "@odata.context": f"{origin(request)}/v1.0/$metadata#Security/{request.path_params['what']}"
-    }
+    body: dict[str, Any] = {"@odata.context": f"{origin(request)}/v1.0/$metadata#Security/{what}"}
     if request.query_params.get("$count") == "true":
         body["@odata.count"] = len(rows)
     body["value"] = rows[start : start + size]
     if start + size < len(rows):
-        base = "http://127.0.0.1:9/elsewhere" if tenant.strikes("elsewhere") else f"{origin(request)}{request.url.path}"
-        token = secrets.token_hex(16)
-        tenant.pages[token] = start + size
-        body["@odata.nextLink"] = f"{base}?{urlencode({'$top': size, '$skiptoken': token}, safe='$')}"
-    if tenant.strikes("partial"):
+        body["@odata.nextLink"] = _next_link(request, tenant, what, start, size)
+    if tenant.strikes("partial", what, number):
         return JSONResponse(body, 206, {"Warning": '199 - "SecureScore/Provider/503/1000"'})
     return JSONResponse(body)
 
 
+def _next_link(request: Request, tenant: Tenant, what: str, start: int, size: int) -> str:
+    number = start // size + 1
+    if tenant.strikes("itself", what, number):
+        return str(request.url)
+    elsewhere = tenant.strikes("elsewhere", what, number)
+    base = "http://127.0.0.1:9/elsewhere" if elsewhere else f"{origin(request)}{request.url.path}"
+    token = secrets.token_hex(16)
+    tenant.pages[token] = start + size
+    return f"{base}?{urlencode({'$top': size, '$skiptoken': token}, safe='$')}"
+
+
 def _start(request: Request, tenant: Tenant) -> int:
     token = request.query_params.get("$skiptoken")
-    return tenant.pages[token] if token else int(request.query_params.get("$skip", "0"))
+    start = tenant.pages[token] if token else int(request.query_params.get("$skip", "0"))
+    if start < 0:
+        raise ValueError
+    return start
+
+
+def _size(request: Request, tenant: Tenant) -> int:
+    top = int(request.query_params.get("$top", "0"))
+    if top < 0:
+        raise ValueError
+    return min(top, tenant.page_size) if top else tenant.page_size
 
 
 async def single(request: Request) -> Response:
     """One item by its id; a profile's state may be changed with PATCH (facts 1.5)."""
-    tenant = tenant_of(request)
-    trouble = refused(request, directory_of(request)) or troubled(tenant)
-    if trouble is not None:
-        return trouble
-    rows = tenant.scores if request.path_params["what"] == "secureScores" else tenant.profiles
-    found = next((row for row in rows if row["id"] == request.path_params["id"]), None)
-    if found is None:
-        return failure(404, "ResourceNotFound", "Resource not found.")
-    if request.method == "GET":
-        return JSONResponse(found)
-    content = await request.json()
-    vendor = content.get("vendorInformation") or {}
-    if request.path_params["what"] == "secureScores" or not vendor.get("provider") or not vendor.get("vendor"):
-        return failure(400, "BadRequest", "Http request failed with statusCode=BadRequest")
-    if found["id"].startswith("scid_"):
-        return failure(400, "BadRequest", "Http request failed with statusCode=BadRequest")
-    update = {
-        "assignedTo": content.get("assignedTo"),
-        "comment": content.get("comment"),
-        "state": content.get("state", "Default"),
-        "updatedBy": "application",
-        "updatedDateTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-    }
-    tenant.updates.setdefault(found["id"], []).append(update)
+    tenant, what = tenant_of(request), request.path_params["what"]
+
+    async def answer() -> Response:
+        trouble = refused(request, directory_of(request), what, 1) or troubled(tenant, what, 1, request.method)
+        if trouble is not None:
+            return trouble
+        rows = tenant.scores if what == "secureScores" else tenant.profiles if what in LISTS else []
+        found = next((row for row in rows if row["id"] == request.path_params["id"]), None)
+        if found is None:
+            return failure(404, "ResourceNotFound", "Resource not found.")
+        return JSONResponse(found) if request.method == "GET" else await _patch(request, tenant, what, found["id"])
+
+    return await _at_once(tenant, answer)
+
+
+async def _patch(request: Request, tenant: Tenant, what: str, control_id: str) -> Response:
+    refusal = failure(400, "BadRequest", "Http request failed with statusCode=BadRequest")
+    try:
+        content = await request.json()
+        vendor = content.get("vendorInformation") or {}
+    except (ValueError, AttributeError):
+        return refusal
+    if what == "secureScores" or not vendor.get("provider") or not vendor.get("vendor"):
+        return refusal
+    if control_id.startswith("scid_") or tenant.quirks.writes_refused:
+        return refusal
+    tenant.write(
+        control_id,
+        {
+            "assignedTo": content.get("assignedTo"),
+            "comment": content.get("comment"),
+            "state": content.get("state", "Default"),
+            "updatedBy": "application",
+            "updatedDateTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        },
+    )
     if "return=representation" in request.headers.get("prefer", ""):
-        return JSONResponse(next(row for row in tenant.profiles if row["id"] == found["id"]))
+        return JSONResponse(next(row for row in tenant.profiles if row["id"] == control_id))
     return Response(status_code=204)
-
-
-async def order(request: Request) -> Response:
-    """Order trouble: `{"name", "times"}`."""
-    content = await request.json()
-    if content.get("name") not in FAULTS:
-        return JSONResponse({"error": "there is no such fault"}, 400)
-    tenant_of(request).faults[content["name"]] = int(content.get("times", 1))
-    return JSONResponse({"ok": True})
-
-
-def yesterday() -> date:
-    """The newest day Graph has: snapshots are made after midnight."""
-    return datetime.now(UTC).date() - timedelta(days=1)
 
 
 ROUTES = [
     Route("/v1.0/security/{what:str}", listing),
     Route("/v1.0/security/{what:str}/{id:path}", single, methods=["GET", "PATCH"]),
-    Route("/_sandbox/graph/faults", order, methods=["POST"]),
 ]
+
+__all__ = ["ROUTES", "Tenant", "failure"]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.entra import ROUTES as ENTRA
 from sandbox.entra import Directory, EntraSandbox
 from sandbox.graph import ROUTES as GRAPH
-from sandbox.graph import Tenant, yesterday
+from sandbox.graph_control import ROUTES as CONTROL
+from sandbox.journal import Entry, Journal, without_secrets
 from sandbox.pages import page
+from sandbox.tenant.state import Tenant, yesterday
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:
@@ -21,9 +26,41 @@ async def _not_found(request: Request, _error: Exception) -> Response:
     )
 
 
+class Noted:
+    """Writes each request into the journal, except the console's own."""
+
+    def __init__(self, app: ASGIApp, journal: Journal) -> None:
+        self._app = app
+        self._journal = journal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http" or scope["path"].startswith("/_sandbox"):
+            await self._app(scope, receive, send)
+            return
+        started, status = time.monotonic(), 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            took = round((time.monotonic() - started) * 1000)
+            query = without_secrets(scope["query_string"].decode("latin-1"))
+            self._journal.write(Entry(scope["method"], scope["path"], query, status, "", milliseconds=took))
+
+
 def create_app(settings: EntraSandbox, newest: date | None = None) -> Starlette:
-    """The stand-in; `newest` is the day of the newest snapshot, by default yesterday."""
-    app = Starlette(routes=[*GRAPH, *ENTRA], exception_handlers={404: _not_found})
+    """The stand-in; `newest` is the day of the newest snapshot, by default yesterday, whatever day it is."""
+    tenant = Tenant(settings.tenant_id, newest or yesterday(), follows_calendar=newest is None)
+    app = Starlette(
+        routes=[*GRAPH, *CONTROL, *ENTRA],
+        exception_handlers={404: _not_found},
+        middleware=[Middleware(Noted, tenant.journal)],
+    )
     app.state.directory = Directory.start(settings)
-    app.state.tenant = Tenant(settings.tenant_id, newest or yesterday())
+    app.state.tenant = tenant
     return app

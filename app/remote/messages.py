@@ -49,10 +49,21 @@ class Answer:
         """The body as JSON. Raises Garbled when it is none: web pages with status 200 are a known trap."""
         try:
             return json.loads(self.body)
-        except (ValueError, UnicodeDecodeError) as error:
+        except json.JSONDecodeError as error:
+            if not self.is_json():
+                raise self._no_json() from error
             raise Garbled(
-                T("The answer is not JSON (it looks like %(kind)s).", kind=self.header("content-type") or "plain text")
+                T(
+                    "The answer is not complete JSON: it breaks off or goes wrong at character %(position)s.",
+                    position=error.pos,
+                )
             ) from error
+        except (ValueError, RecursionError) as error:
+            raise self._no_json() from error
+
+    def _no_json(self) -> Garbled:
+        kind = self.header("content-type") or "plain text"
+        return Garbled(T("The answer is not JSON (it looks like %(kind)s).", kind=kind))
 
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object. Raises Garbled when it is anything else."""

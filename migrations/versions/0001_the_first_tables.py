@@ -60,6 +60,23 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_call_record_at"), "call_record", ["at"], unique=False)
     op.create_table(
+        "checklist_mark",
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("done_at", app.foundation.database.Instant(timezone=True), nullable=False),
+        sa.Column("done_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("step", name=op.f("pk_checklist_mark")),
+    )
+    op.create_table(
+        "diagnosis_walk",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("started_at", app.foundation.database.Instant(timezone=True), nullable=False),
+        sa.Column("finished_at", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.Column("findings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_diagnosis_walk")),
+    )
+    op.create_index(op.f("ix_diagnosis_walk_started_at"), "diagnosis_walk", ["started_at"], unique=False)
+    op.create_table(
         "import_run",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("tenant_id", sa.Text(), nullable=False),
@@ -213,6 +230,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_status_change_control", "status_change", ["tenant_id", "control_id"], unique=False)
     op.create_table(
+        "status_token",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("key", app.foundation.vault.SealedText(), nullable=False),
+        sa.Column("created_at", app.foundation.database.Instant(timezone=True), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("revoked_at", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.Column("used_at", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_status_token")),
+    )
+    op.create_table(
         "action_note",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("tenant_id", sa.Text(), nullable=False),
@@ -355,6 +383,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("connection_id", name=op.f("pk_pace")),
     )
     op.create_table(
+        "provisioning_step",
+        sa.Column("connection_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("finding", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("changed_at", app.foundation.database.Instant(timezone=True), nullable=False),
+        sa.Column("checked_at", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["connection_id"],
+            ["connection.id"],
+            name=op.f("fk_provisioning_step_connection_id_connection"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("connection_id", "step", name=op.f("pk_provisioning_step")),
+    )
+    op.create_table(
         "refresh_cursor",
         sa.Column("connection_id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -447,6 +491,8 @@ def upgrade() -> None:
         sa.Column("visible", sa.Boolean(), nullable=False),
         sa.Column("state_since", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.Column("differences", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("journal", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("journal_read_at", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_ticket_connection_id_connection")),
         sa.ForeignKeyConstraint(["predecessor_id"], ["ticket.id"], name=op.f("fk_ticket_predecessor_id_ticket")),
         sa.ForeignKeyConstraint(
@@ -504,11 +550,35 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ticket_event")),
     )
     op.create_index(op.f("ix_ticket_event_ticket_id"), "ticket_event", ["ticket_id"], unique=False)
+    op.create_table(
+        "ticket_note",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("ticket_id", sa.Uuid(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("sender_oid", sa.Text(), nullable=False),
+        sa.Column("sender_name", sa.Text(), nullable=False),
+        sa.Column("created_at", app.foundation.database.Instant(timezone=True), nullable=False),
+        sa.Column("delivery", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("refusals", sa.Integer(), nullable=False),
+        sa.Column("sent_at", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.Column("landing_until", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.Column("next_try_at", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.Column("problem", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("shared_at", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["ticket_id"], ["ticket.id"], name=op.f("fk_ticket_note_ticket_id_ticket"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ticket_note")),
+    )
+    op.create_index(op.f("ix_ticket_note_ticket_id"), "ticket_note", ["ticket_id"], unique=False)
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_index(op.f("ix_ticket_note_ticket_id"), table_name="ticket_note")
+    op.drop_table("ticket_note")
     op.drop_index(op.f("ix_ticket_event_ticket_id"), table_name="ticket_event")
     op.drop_table("ticket_event")
     op.drop_index(op.f("ix_ticket_action_control_id"), table_name="ticket_action")
@@ -523,6 +593,7 @@ def downgrade() -> None:
     op.drop_table("state_name")
     op.drop_table("state_choice")
     op.drop_table("refresh_cursor")
+    op.drop_table("provisioning_step")
     op.drop_table("pace")
     op.drop_index(op.f("ix_web_session_person_id"), table_name="web_session")
     op.drop_index(op.f("ix_web_session_expires_at"), table_name="web_session")
@@ -537,6 +608,7 @@ def downgrade() -> None:
     op.drop_table("audit_entry")
     op.drop_index("ix_action_note_control", table_name="action_note")
     op.drop_table("action_note")
+    op.drop_table("status_token")
     op.drop_index("ix_status_change_control", table_name="status_change")
     op.drop_table("status_change")
     op.drop_index(op.f("ix_sign_in_attempt_expires_at"), table_name="sign_in_attempt")
@@ -551,6 +623,9 @@ def downgrade() -> None:
     op.drop_table("improvement_action")
     op.drop_index("ix_import_run_newest", table_name="import_run")
     op.drop_table("import_run")
+    op.drop_index(op.f("ix_diagnosis_walk_started_at"), table_name="diagnosis_walk")
+    op.drop_table("diagnosis_walk")
+    op.drop_table("checklist_mark")
     op.drop_index(op.f("ix_call_record_at"), table_name="call_record")
     op.drop_table("call_record")
     op.drop_table("action_tag")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.people import Visit, connect
+from tests.browser.people import Visit, ensure_connected
 from tests.factories.demo import Demo, running_demo
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -66,8 +66,5 @@ def visit(chromium: Browser, demo: Demo) -> Iterator[Visit]:
 @pytest.fixture
 def connected(visit: Visit) -> Visit:
     """The same, with ServiceNow connected: by the set-up form, the first time it is asked for."""
-    page = visit.sign_in("Security Administrator")
-    page.goto("/servicenow")
-    if page.get_by_text("m365.integration").count() == 0:
-        connect(page, visit.demo)
+    ensure_connected(visit)
     return visit

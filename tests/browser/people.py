@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import count
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
@@ -13,6 +14,7 @@ WAIT_MS = 15_000
 INTEGRATION_USER = "m365.integration"
 # The home page's cards refresh every half minute, and the worker asks ServiceNow every minute.
 FOLLOWS_MS = 90_000
+NEXT_ACTION = count()
 expect.set_options(timeout=WAIT_MS)
 
 
@@ -71,28 +73,37 @@ def connect(page: Page, demo: Demo, user: str = INTEGRATION_USER) -> None:
     page.wait_for_url(lambda url: url.startswith(demo.url))
 
 
-def open_share_form(page: Page, title: str = "") -> str:
-    """The task form of an improvement action, by its share menu; the first action if no title is named. Gives its title."""
+def ensure_connected(visit: Visit) -> None:
+    """Connect by the set-up form, unless that was done already."""
+    page = visit.sign_in("Security Administrator")
+    page.goto("/servicenow")
+    if page.get_by_text(INTEGRATION_USER).count() == 0:
+        connect(page, visit.demo)
+    page.context.close()
+
+
+def open_share_form(page: Page) -> str:
+    """The task form of the next improvement action that nobody shared yet, by its share menu. Gives its title."""
     page.goto("/secure-score/actions")
-    actions = page.locator("main table a[href*='/secure-score/actions/']")
-    link = actions.filter(has_text=title).first if title else actions.first
-    name = link.inner_text().strip()
+    link = page.locator("main table a[href*='/secure-score/actions/']").nth(next(NEXT_ACTION))
+    title = link.inner_text().strip()
     link.click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(title)
     page.locator("summary", has_text="Share").click()
     page.get_by_role("link", name="ServiceNow", exact=True).filter(visible=True).last.click()
     expect(page.get_by_role("textbox", name="Name", exact=True)).not_to_have_value("")
-    return name
+    return title
 
 
-def share(page: Page, kind: str, name: str, title: str = "") -> None:
+def share(page: Page, kind: str, name: str) -> None:
     """Share an action as `Change request` or `Incident`, under this name."""
-    open_share_form(page, title)
+    open_share_form(page)
     page.get_by_label("Ticket type").select_option(label=kind)
     page.get_by_role("textbox", name="Name", exact=True).fill(name)
     page.get_by_label("Priority").select_option(index=1)
     page.get_by_label("Due date").fill("2030-12-31")
     page.get_by_role("button", name="Send to ServiceNow").click()
+    page.wait_for_url(re.compile(r"/tickets/[0-9a-f-]{36}"))
 
 
 def move(page: Page, demo: Demo, name: str, state: str) -> None:

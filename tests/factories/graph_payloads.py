@@ -70,7 +70,7 @@ def snapshot(day: date = DAY, controls: list[dict[str, Any]] | None = None, **ch
         "azureTenantId": TENANT,
         "activeUserCount": 1,
         "createdDateTime": f"{day.isoformat()}T00:00:00Z",
-        "currentScore": sum(float(entry["score"]) for entry in scores if isinstance(entry.get("score"), (int, float))),
+        "currentScore": sum(_points(entry.get("score")) for entry in scores),
         "enabledServices": ["HasAADP1", "HasEXOP2"],
         "licensedUserCount": 0,
         "maxScore": 100,
@@ -87,6 +87,10 @@ def snapshot(day: date = DAY, controls: list[dict[str, Any]] | None = None, **ch
         "vendorInformation": VENDOR,
     } | changes
     return {name: value for name, value in made.items() if value is not ...}
+
+
+def _points(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) and value < 1e9 else 0.0
 
 
 def days_before(count: int, newest: date = DAY) -> date:

@@ -69,11 +69,13 @@ class House:
         """A connection to the stand-in with real tokens, laid straight into the database."""
         granted = self.snow.tokens(user)
         settings = self.snow.settings
+        account = self.snow.instance.store.find("sys_user", user_name=user) or {}
         connection = Connection(
             instance_name="contoso", origin=self.snow.url, status=ConnectionStatus.CONNECTED,
             client_id=settings.client_id,
             client_secret=self.resources.vault.seal(CLIENT_SECRET, settings.client_secret),
-            user_name=user, connected_at=clock.now(), refresh_expires_at=clock.now() + timedelta(days=100),
+            user_name=user, user_sys_id=account.get("sys_id", ""),
+            connected_at=clock.now(), refresh_expires_at=clock.now() + timedelta(days=100),
         )  # fmt: skip
         tokens = Tokens(granted["access_token"], granted["refresh_token"], granted["expires_in"], granted["scope"])
         store_tokens(self.resources, connection, tokens)

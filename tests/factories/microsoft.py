@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 from uuid import uuid4
 
+import httpx
+
 from sandbox.entra import PEOPLE, EntraSandbox, Person
-from sandbox.graph import Tenant
+from sandbox.journal import Entry
 from sandbox.microsoft import create_app
+from sandbox.tenant.state import Tenant
 from tests.factories.servers import serve
 
 NEWEST = date(2026, 11, 19)
+CONTEXT = ssl.create_default_context()
 MANAGER, SHARER, VIEWER, STRANGER = PEOPLE
 
 
@@ -25,6 +31,28 @@ class Microsoft:
     url: str
     settings: EntraSandbox
     tenant: Tenant
+
+    def app_token(self) -> str:
+        """A token of the application itself, for Graph."""
+        form = {
+            "grant_type": "client_credentials", "scope": f"{self.url}/.default",
+            "client_id": self.settings.client_id, "client_secret": self.settings.client_secret,
+        }  # fmt: skip
+        url = f"{self.url}/{self.settings.tenant_id}/oauth2/v2.0/token"
+        return str(httpx.post(url, data=form, verify=CONTEXT).raise_for_status().json()["access_token"])
+
+    def control(self, what: str, /, **order: Any) -> None:
+        """Order something by the control API; fails where the stand-in refuses."""
+        answer = httpx.post(f"{self.url}/_sandbox/graph/{what}", json=order, verify=CONTEXT)
+        assert answer.status_code == 200, answer.text
+
+    def fault(self, name: str, **more: Any) -> None:
+        """Order trouble: see `sandbox.tenant.state.GraphFault` for count, list, page and method."""
+        self.control("faults", name=name, **more)
+
+    def calls(self, path: str = "") -> list[Entry]:
+        """The requests received so far, oldest first."""
+        return [entry for entry in self.tenant.journal if path in entry.path]
 
 
 @contextmanager

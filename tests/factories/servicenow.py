@@ -25,17 +25,15 @@ INTEGRATION_USER = "m365.integration"
 CONTEXT = ssl.create_default_context()
 
 
-@dataclass
-class Snow:
-    """A running stand-in."""
+class SnowCalls:
+    """What one can ask of a running stand-in over HTTP, wherever it runs."""
 
     url: str
-    instance: Instance
 
     @property
     def settings(self) -> ServiceNowSandbox:
         """Its client and passwords."""
-        return self.instance.settings
+        raise NotImplementedError
 
     def authorize_path(self, **changes: str) -> str:
         """An authorization request, with some parameters changed; an empty value leaves one out."""
@@ -74,7 +72,7 @@ class Snow:
         headers = {"Authorization": f"Bearer {self.tokens(user)['access_token']}", "Accept": "application/json"}
         return httpx.Client(base_url=f"{self.url}/api/now/v2/table", headers=headers, verify=CONTEXT)
 
-    def control(self, what: str, **order: Any) -> dict[str, Any]:
+    def control(self, what: str, /, **order: Any) -> dict[str, Any]:
         """Order something by the control API; fails where the stand-in refuses."""
         answer = httpx.post(f"{self.url}/_sandbox/{what}", json=order, timeout=60, verify=CONTEXT)
         assert answer.status_code == 200, answer.text
@@ -84,6 +82,19 @@ class Snow:
     def fault(self, name: str, **more: Any) -> None:
         """Order trouble: see `sandbox.faults.Fault` for count, probability and place."""
         self.control("faults", name=name, **more)
+
+
+@dataclass
+class Snow(SnowCalls):
+    """A stand-in running in this process, whose inside can be looked at."""
+
+    url: str
+    instance: Instance
+
+    @property
+    def settings(self) -> ServiceNowSandbox:
+        """Its client and passwords."""
+        return self.instance.settings
 
     def records(self, table: str = "incident") -> list[dict[str, str]]:
         """What is really stored, whoever may read it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +19,7 @@ from app.features.tickets.share import Wish, share
 from app.features.tickets.ticket import Kind, Source
 from app.foundation.database import Session
 from app.foundation.errors import NotFound
-from app.web.pages import tickets as ticket_pages
+from app.web.pages import share as share_pages
 from tests.factories.house import PUBLIC_URL, House
 
 SENDER = Sender(None, "0f8fad5b-d9cb-469f-a165-70867728950e", "Megan Bowen", "megan@contoso.example")
@@ -62,12 +63,16 @@ def know_actions(monkeypatch: pytest.MonkeyPatch, *actions: Action) -> None:
     """Let the pages find these improvement actions, and no others."""
     known = {action.control_id: action for action in actions}
 
+    async def find_actions(_session: Session, _tenant_id: str, control_ids: Sequence[str]) -> list[Action]:
+        return [known[control_id] for control_id in control_ids if control_id in known]
+
     async def find_action(_session: Session, _tenant_id: str, control_id: str) -> Action:
         if control_id not in known:
             raise NotFound
         return known[control_id]
 
-    monkeypatch.setattr(ticket_pages, "find_action", find_action)
+    monkeypatch.setattr(share_pages, "find_action", find_action)
+    monkeypatch.setattr(share_pages, "find_actions", find_actions)
 
 
 async def share_one(house: House, kind: Kind = Kind.CHANGE, *, action: Action | None = None, **changes: Any) -> UUID:

@@ -12,6 +12,7 @@ import pytest
 from tests.house.files import ROOT
 
 PYTHON_LOCKS = ("requirements.lock", "requirements-dev.lock")
+CLIENTS_LOCK = "requirements-clients.lock"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(\[[^\]]*\])?==\S+")
 
 
@@ -33,7 +34,7 @@ def test_httpx2_is_not_there() -> None:
     assert find_spec("httpx") is not None
 
 
-@pytest.mark.parametrize("lock", PYTHON_LOCKS)
+@pytest.mark.parametrize("lock", [*PYTHON_LOCKS, CLIENTS_LOCK])
 def test_lock_is_pinned_by_hash_and_free_of_httpx2(lock: str) -> None:
     pinned = _pinned(lock)
     assert len(pinned) > 20
@@ -41,7 +42,7 @@ def test_lock_is_pinned_by_hash_and_free_of_httpx2(lock: str) -> None:
     assert "httpx2" not in pinned
 
 
-@pytest.mark.parametrize("lock", [*PYTHON_LOCKS, "package-lock.json"])
+@pytest.mark.parametrize("lock", [*PYTHON_LOCKS, CLIENTS_LOCK, "package-lock.json"])
 def test_lock_names_no_host(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
     without_funding = re.sub(r'"funding": (\{[^}]*\}|\[[^\]]*\])', "", text)

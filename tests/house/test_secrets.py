@@ -15,7 +15,9 @@ LOOKS_SECRET = {
     "signed token": re.compile(r"\beyJ[A-Za-z0-9_-]{20,}\.eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}"),
     "Fernet key": re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{43}=(?![A-Za-z0-9=])"),
     "Entra client secret": re.compile(r"(?<![A-Za-z0-9_~.-])[A-Za-z0-9_~.-]{3}8Q~[A-Za-z0-9_~.-]{34}"),
-    "password in an address": re.compile(r"://[^/\s:@\"'{}<>$%*\[]+:(?!change-me|\*)[^/\s:@\"'{}<>$%*\[]+@(?!/)"),
+    "password in an address": re.compile(
+        r"://[^/\s:@\"'{}<>$%*\[]+:(?!change-me|\*|\d{1,5}@)[^/\s:@\"'{}<>$%*\[]+@(?!/)"
+    ),
     "given secret": re.compile(
         r"(?i)\b(client_secret|password|api_?key|auth_?token)\b[\"']?\s*[:=]\s*[\"'](?=[^\"']*[0-9])[A-Za-z0-9+/_~.-]{16,}[\"']"
     ),
@@ -25,7 +27,7 @@ BINARY = {".png", ".ico", ".webp", ".mo", ".gz"}
 # Files whose subject is the look of secrets.
 ABOUT_SECRETS = {"tests/house/test_secrets.py", "tests/foundation/test_logs.py"}
 TEXTS = [path for path in project_files() if path.suffix not in BINARY and named(path) not in ABOUT_SECRETS]
-LOCKS = {"requirements.lock", "requirements-dev.lock", "package-lock.json"}
+LOCKS = {"requirements.lock", "requirements-dev.lock", "requirements-clients.lock", "package-lock.json"}
 
 
 def problems(text: str) -> list[str]:

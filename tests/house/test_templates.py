@@ -93,6 +93,11 @@ def _constants(node: nodes.Node) -> Iterator[str]:
         for argument in node.kwargs:
             yield from _constants(argument.value)
         return
+    if isinstance(node, nodes.Pair):  # A dictionary's keys are looked up, and never shown.
+        yield from _constants(node.value)
+        return
+    if isinstance(node, (nodes.Compare, nodes.Getitem, nodes.Test)):
+        return
     if isinstance(node, nodes.Const) and isinstance(node.value, str):
         yield node.value
     for child in node.iter_child_nodes():

@@ -118,6 +118,22 @@ async def _answer(
     return answer
 
 
+async def renew_now(resources: Resources) -> None:
+    """Renew the access token although it may live: the only way to know that this works. Raises as `with_client` does."""
+    try:
+        live = await _live_token(resources, None, stale_version=None)
+        await _live_token(resources, live.connection_id, stale_version=live.version)
+    finally:
+        await keep_calls(resources)
+
+
+async def consent_lasts(session: Session, connection_id: UUID, seconds: int) -> None:
+    """The client's record says how long a consent lasts; until it is read, the usual hundred days are assumed."""
+    connection = await session.get(Connection, connection_id, with_for_update=True)
+    if connection is not None and connection.refresh_token is not None:
+        connection.refresh_expires_at = connection.connected_at + timedelta(seconds=seconds)
+
+
 async def mark_attention(
     resources: Resources, connection_id: UUID, sentence: Text, *, token_version: int | None = None
 ) -> None:
@@ -295,7 +311,7 @@ async def _find(session: Session, connection_id: UUID | None, *, lock: bool) -> 
     connection = (await session.execute(query)).scalar_one_or_none()
     if connection is None:
         raise NotConnected
-    if connection.status == ConnectionStatus.NEEDS_ATTENTION:
+    if connection.status != ConnectionStatus.CONNECTED:
         raise NotConnected(Text.from_json(connection.attention) if connection.attention else None)
     return connection
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import select, text
 
 from app.features.accounts.audit import record
 from app.features.accounts.permissions import Viewer
@@ -18,14 +18,24 @@ from app.features.connection.access import (
     redirect_uri,
     store_tokens,
 )
+from app.features.connection.attempts import (
+    ATTEMPT_MINUTES,
+    VERIFIER,
+    AuthorizationDenied,
+    AuthorizationOver,
+    AuthorizationUsed,
+    claim,
+    why_denied,
+)
 from app.features.connection.call_log import keep_calls
+from app.features.connection.consent import doubt_about
 from app.features.connection.disconnect import EndedSecrets, end_tokens, forget
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
-from app.foundation.errors import AppError, Conflict, InvalidInput
+from app.foundation.errors import Conflict, InvalidInput
 from app.foundation.logs import get_logger
-from app.foundation.text import T, Text
+from app.foundation.text import T
 from app.foundation.tokens import hash_token, new_token
 from app.foundation.vault import CannotOpen
 from app.remote.errors import RemoteError, Unreachable
@@ -37,35 +47,11 @@ from app.resources import Resources
 
 log = get_logger(__name__)
 
-VERIFIER = "servicenow verifier"
-# Long enough to log in, meet a second factor and read the consent page.
-ATTEMPT_MINUTES = 15
-KEPT_HOURS = 24
+# What a page adds to the transaction that keeps the connection: queueing the checks of a room this one does not know.
+Then = Callable[[Session, UUID], Awaitable[None]]
+
 # Held while a connection is taken up or laid down, so that two people finishing at once come one after the other.
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('security-center connection'))")
-
-
-class AuthorizationOver(AppError):
-    """The answer from ServiceNow belongs to no authorization that this person's browser may finish."""
-
-    status = 400
-    default = T(
-        "This answer from ServiceNow belongs to no authorization that was begun here, so nothing was changed. Press "
-        "Authorize again."
-    )
-
-
-class AuthorizationUsed(AuthorizationOver):
-    """The same answer came a second time."""
-
-    default = T(
-        "This authorization was already used, and each works once. If the connection is shown as connected, all is "
-        "well; otherwise press Authorize again."
-    )
-
-
-class AuthorizationDenied(AuthorizationOver):
-    """ServiceNow came back without a code."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +76,15 @@ class AuthorizationStart:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """What was typed when an authorization was begun, to show the form again; its secret is not among it."""
+class _Consent:
+    """Everything a consent has brought."""
 
-    instance: str
-    client_id: str
-    expected_user_name: str
+    viewer: Viewer
+    attempt: AuthorizationAttempt
+    client_secret: str = field(repr=False)
+    tokens: Tokens
+    user: RemoteUser | None
+    release: Release | None
 
 
 async def begin_connect(
@@ -167,38 +156,30 @@ def _oauth(resources: Resources, origin: str, client_id: str, client_secret: str
     )  # fmt: skip
 
 
-async def forget_old_attempts(session: Session) -> None:
-    """Delete those that nobody will come back with."""
-    long_ago = clock.now() - timedelta(hours=KEPT_HOURS)
-    await session.execute(delete(AuthorizationAttempt).where(AuthorizationAttempt.expires_at < long_ago))
-
-
-async def begun_with(session: Session, viewer: Viewer, state: str) -> Begun | None:
-    """What this person typed for the attempt of this state, to show the form again."""
-    found = await session.execute(
-        select(AuthorizationAttempt).where(
-            AuthorizationAttempt.state_hash == hash_token(state), AuthorizationAttempt.person_id == viewer.person_id
-        )
-    )
-    attempt = found.scalar_one_or_none()
-    return Begun(attempt.instance_name, attempt.client_id, attempt.expected_user_name) if attempt else None
-
-
 async def finish_connect(
-    resources: Resources, viewer: Viewer, *, code: str, state: str, error: str, browser_secret: str | None
-) -> UUID:
+    resources: Resources,
+    viewer: Viewer,
+    *,
+    code: str,
+    state: str,
+    error: str,
+    browser_secret: str | None,
+    then: Then | None = None,
+) -> None:
     """Claim the attempt and commit, then exchange the code, read back who consented, and keep the connection.
+
+    `then` is done in the transaction that keeps it, unless the connection waits for a person to confirm the account.
 
     The claim is committed first because a code lives 60 seconds and works once: whatever happens next, nobody may try
     this attempt again. Raises AuthorizationOver, Conflict when another instance was connected meanwhile, or a
     RemoteError when ServiceNow gives no tokens.
     """
     async with resources.database.transaction() as session:
-        attempt = await _claim(session, viewer, state, browser_secret)
+        attempt = await claim(session, viewer, state, browser_secret)
         if error or not code:
             await record(session, viewer, T("Authorization denied at ServiceNow"), instance=attempt.instance_name)
     if error or not code:
-        raise AuthorizationDenied(_denied(error))
+        raise AuthorizationDenied(why_denied(error))
     if attempt.verifier is None or attempt.client_secret is None:
         raise AuthorizationUsed
     try:
@@ -212,63 +193,53 @@ async def finish_connect(
         user, release = await _read_back(resources, attempt.origin, tokens)
     finally:
         await keep_calls(resources)
+    consent = _Consent(viewer, attempt, client_secret, tokens, user, release)
     try:
         await _make_room(resources, viewer, attempt)
-        connection = await _keep(resources, viewer, attempt, client_secret, tokens, user, release)
+        await _keep(resources, consent, then)
     except Conflict:
         await end_tokens(resources, EndedSecrets.of(attempt.origin, attempt.client_id, client_secret, tokens))
         raise
-    log.info("connected", connection=str(connection.id), instance=connection.instance_name, user=connection.user_name)
-    return connection.id
 
 
-async def _keep(
-    resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt, client_secret: str, tokens: Tokens,
-    user: RemoteUser | None, release: Release | None,
-) -> Connection:  # fmt: skip
+async def confirm_account(resources: Resources, viewer: Viewer, then: Then) -> None:
+    """A person has looked: the account that consented is the right one. Does nothing when nothing waits for that."""
     async with resources.database.transaction() as session:
-        connection = await _taken_up(session, attempt)
-        connection.client_secret = resources.vault.seal(CLIENT_SECRET, client_secret)
-        _describe(connection, viewer, user, release)
+        await session.execute(ONE_AT_A_TIME)
+        connection = await active_connection(session)
+        if connection is None or connection.status != ConnectionStatus.UNCONFIRMED:
+            return
+        connection.status, connection.attention = ConnectionStatus.CONNECTED, None
+        await record(session, viewer, T("Account confirmed"), consented_as=connection.user_name)
+        await then(session, connection.id)
+
+
+async def _keep(resources: Resources, consent: _Consent, then: Then | None) -> None:
+    """Store the connection. Tokens of another account that it had before are ended: nobody would ever use them again."""
+    ended: EndedSecrets | None = None
+    viewer, user = consent.viewer, consent.user
+    async with resources.database.transaction() as session:
+        connection = await _taken_up(session, consent.attempt)
+        if connection.user_sys_id and user and connection.user_sys_id != user.sys_id:
+            ended = forget(resources, connection)
+        connection.status, connection.attention, connection.removed_at = ConnectionStatus.CONNECTED, None, None
+        doubt = doubt_about(user, consent.attempt.expected_user_name, viewer)
+        if doubt is not None:
+            connection.status, connection.attention = ConnectionStatus.UNCONFIRMED, doubt.to_json()
+        connection.client_secret = resources.vault.seal(CLIENT_SECRET, consent.client_secret)
+        _describe(connection, viewer, user, consent.release)
         connection.refresh_token = None
-        store_tokens(resources, connection, tokens)
+        store_tokens(resources, connection, consent.tokens)
+        await session.flush()
         await record(
             session, viewer, T("Connection authorized"),
             instance=connection.instance_name, consented_as=connection.user_name or "unknown",
         )  # fmt: skip
-    return connection
-
-
-async def _claim(session: Session, viewer: Viewer, state: str, browser_secret: str | None) -> AuthorizationAttempt:
-    """Mark the attempt as used, once, and take its secrets out of the table. Raises AuthorizationOver."""
-    found = await session.execute(
-        select(AuthorizationAttempt).where(AuthorizationAttempt.state_hash == hash_token(state)).with_for_update()
-    )
-    attempt = found.scalar_one_or_none()
-    # A stranger who got hold of an answer must neither use it nor spoil it for the one who began.
-    if attempt is None or attempt.person_id != viewer.person_id:
-        raise AuthorizationOver
-    if not secrets.compare_digest(attempt.browser_hash, hash_token(browser_secret or "")):
-        raise AuthorizationOver(
-            T("This authorization was begun in another browser. Finish it there, or press Authorize again in this one.")
-        )
-    if attempt.used_at is not None:
-        raise AuthorizationUsed
-    if attempt.expires_at <= clock.now():
-        raise AuthorizationOver(
-            T(
-                "This authorization took longer than %(minutes)s minutes and has expired. Press Authorize again.",
-                minutes=ATTEMPT_MINUTES,
-            )
-        )
-    session.expunge(attempt)
-    await session.execute(
-        update(AuthorizationAttempt)
-        .where(AuthorizationAttempt.id == attempt.id)
-        .values(used_at=clock.now(), verifier=None, client_secret=None)
-        .execution_options(synchronize_session=False)
-    )
-    return attempt
+        if doubt is None and then is not None:
+            await then(session, connection.id)
+    log.info("connected", connection=str(connection.id), instance=connection.instance_name, user=connection.user_name)
+    if ended is not None:
+        await end_tokens(resources, ended)
 
 
 async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> tuple[RemoteUser | None, Release | None]:
@@ -320,9 +291,6 @@ async def _taken_up(session: Session, attempt: AuthorizationAttempt) -> Connecti
     connection.instance_name = attempt.instance_name
     connection.client_id = attempt.client_id
     connection.expected_user_name = attempt.expected_user_name
-    connection.status = ConnectionStatus.CONNECTED
-    connection.attention = None
-    connection.removed_at = None
     return connection
 
 
@@ -337,14 +305,3 @@ def _describe(connection: Connection, viewer: Viewer, user: RemoteUser | None, r
     connection.connected_by = viewer.person_id
     connection.last_success_at = clock.now() if user else None
     connection.throttled_until = None
-
-
-def _denied(error: str) -> Text:
-    if error == "access_denied":
-        return T(
-            "ServiceNow was not authorized: Deny was pressed on its consent page. Nothing was changed. To connect, press "
-            "Authorize again and choose Allow, signed in as the integration user."
-        )
-    if not error:
-        return T("ServiceNow sent neither a code nor a reason. Nothing was changed. Press Authorize again.")
-    return T("ServiceNow did not authorize us (%(reason)s). Nothing was changed.", reason=error[:80])

@@ -21,7 +21,8 @@ WARN_DAYS = 14
 
 @dataclass(frozen=True)
 class ConnectionView:
-    """The active connection. `status` is "connected" or "needs_attention".
+    """The active connection. `status` is "connected", "needs_attention" or "unconfirmed" (a person must say whether the
+    account that consented is the right one, and until then nothing is sent).
 
     `days_left` counts whole days until the refresh token dies, None when that is unknown; `ends_soon` asks for a
     renewed consent. `user_name` is empty when the instance would not say who consented.
@@ -33,6 +34,7 @@ class ConnectionView:
     origin: str
     client_id: str
     attention: Text | None
+    user_sys_id: str
     user_name: str
     user_display_name: str
     user_email: str
@@ -76,6 +78,7 @@ def _view(connection: Connection, connected_by: str) -> ConnectionView:
         origin=connection.origin,
         client_id=connection.client_id,
         attention=Text.from_json(connection.attention) if connection.attention else None,
+        user_sys_id=connection.user_sys_id,
         user_name=connection.user_name,
         user_display_name=connection.user_display_name,
         user_email=connection.user_email,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from app.features.connection.attempts import forget_old_attempts
 from app.features.connection.call_log import forget_old_calls
-from app.features.connection.connect import forget_old_attempts
 from app.foundation.jobs import TaskGroup
 from app.resources import Resources
 

@@ -15,9 +15,13 @@ from app.foundation.vault import Sealed, SealedText
 
 
 class ConnectionStatus(StrEnum):
-    """`NEEDS_ATTENTION` keeps its tokens' row and its tickets: authorizing again takes everything up where it was."""
+    """`NEEDS_ATTENTION` keeps its tokens' row and its tickets: authorizing again takes everything up where it was.
+
+    `UNCONFIRMED` has live tokens of an account that may be the wrong one; nothing is sent until a person has decided.
+    """
 
     CONNECTED = "connected"
+    UNCONFIRMED = "unconfirmed"
     NEEDS_ATTENTION = "needs_attention"
     REMOVED = "removed"
 

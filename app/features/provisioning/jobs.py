@@ -1,7 +1,36 @@
-"""Provisioning's background work."""
+"""Provisioning's background work: check the steps that wait, and walk through the connection when somebody asks."""
 
 from __future__ import annotations
 
+from uuid import UUID
+
+from app.features.provisioning.provision import EVERYTHING, queue_step, queue_steps, run_waiting
+from app.foundation.database import Session
 from app.foundation.jobs import TaskGroup
+from app.resources import Resources
 
 tasks = TaskGroup("provisioning")
+
+
+@tasks.task("check")
+async def check(resources: Resources, connection_id: str) -> None:
+    """Check every step that waits."""
+    await run_waiting(resources, UUID(connection_id))
+
+
+async def start_checks(resources: Resources, session: Session, connection_id: UUID, first: str = EVERYTHING) -> None:
+    """Within the caller's transaction: check everything from this step on."""
+    await queue_steps(session, connection_id, first)
+    await _defer(resources, session, connection_id)
+
+
+async def start_check(resources: Resources, session: Session, connection_id: UUID, key: str) -> None:
+    """Within the caller's transaction: check one step again. Raises NotFound."""
+    await queue_step(session, connection_id, key)
+    await _defer(resources, session, connection_id)
+
+
+async def _defer(resources: Resources, session: Session, connection_id: UUID) -> None:
+    """One at a time, and one waiting at most: a double click adds nothing."""
+    name = f"provisioning-{connection_id}"
+    await resources.queue.defer(session, check, lock=name, queueing_lock=name, connection_id=str(connection_id))

@@ -1,1 +1,66 @@
-"""The room's tables."""
+"""The steps between connected and working, what a walk through the connection found, and the checklist's marks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.features.provisioning.finding import State
+from app.foundation.database import Base, Id
+from app.foundation.vault import Sealed, SealedText
+
+
+class ProvisioningStep(Base):
+    """One step at one connection, as it was last checked. `state` is a State; `finding` (Finding.to_json) is its last."""
+
+    __tablename__ = "provisioning_step"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(default=State.WAITING)
+    finding: Mapped[dict[str, Any] | None]
+    changed_at: Mapped[datetime]
+    checked_at: Mapped[datetime | None]
+
+
+class Walk(Base):
+    """One walk of "Check the connection": its findings in order, and who asked. `finished_at` is empty while it goes on."""
+
+    __tablename__ = "diagnosis_walk"
+
+    id: Mapped[Id]
+    asked_by: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    finished_at: Mapped[datetime | None]
+    findings: Mapped[list[Any]] = mapped_column(default=list)
+
+
+class ChecklistMark(Base):
+    """A step of the installation checklist that somebody has marked as done. It outlives connections."""
+
+    __tablename__ = "checklist_mark"
+
+    step: Mapped[str] = mapped_column(primary_key=True)
+    done_at: Mapped[datetime]
+    done_by: Mapped[str]
+
+
+class StatusToken(Base):
+    """A read-only key to the connector's state for a widget in ServiceNow. Revoked ones stay, to be told apart.
+
+    The token itself is not kept: it is the id, signed with a key of its own that is sealed here.
+    """
+
+    __tablename__ = "status_token"
+
+    id: Mapped[Id]
+    name: Mapped[str]
+    key: Mapped[Sealed] = mapped_column(SealedText())
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    revoked_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.features.secure_score.browse_actions import NO_SUCH_ACTION
 from app.features.secure_score.html_text import clean_html, is_web_address
@@ -16,9 +16,7 @@ from app.features.secure_score.models import (
     ActionPlan,
     ControlScore,
     ImprovementAction,
-    ScoreChange,
     ScoreSnapshot,
-    StatusChange,
 )
 from app.features.secure_score.status import NAMES, Status, is_device_control
 from app.foundation import clock
@@ -166,41 +164,35 @@ async def load_notes(session: Session, tenant_id: str, control_id: str) -> list[
     return [Note(note.id, note.text, note.author_id, note.author_name, note.created_at) for note in found.scalars()]
 
 
+HAPPENED = """
+SELECT kind, day, CAST(NULL AS timestamptz) AS at, points_before, points_after, max_before, max_after,
+       NULL AS status_before, NULL AS status_after, '' AS who, '' AS reason, id AS turn
+FROM score_change WHERE tenant_id = :tenant_id AND control_id = :control_id
+UNION ALL
+SELECT 'decided', CAST(decided_at AT TIME ZONE 'UTC' AS date), decided_at, NULL, NULL, NULL, NULL,
+       status_before, status_after, decided_by, reason, 0
+FROM status_change WHERE tenant_id = :tenant_id AND control_id = :control_id
+ORDER BY day DESC, at DESC NULLS LAST, turn DESC LIMIT :most
+"""
+
+
 async def load_events(session: Session, tenant_id: str, control_id: str) -> list[Event]:
     """What happened to it, the newest first: points and decisions together."""
-    changes = await session.execute(
-        select(ScoreChange)
-        .where(ScoreChange.tenant_id == tenant_id, ScoreChange.control_id == control_id)
-        .order_by(ScoreChange.day.desc(), ScoreChange.id.desc())
-        .limit(MOST_EVENTS)
-    )
-    decisions = await session.execute(
-        select(StatusChange)
-        .where(StatusChange.tenant_id == tenant_id, StatusChange.control_id == control_id)
-        .order_by(StatusChange.decided_at.desc())
-        .limit(MOST_EVENTS)
-    )
-    events = [
+    asked = {"tenant_id": tenant_id, "control_id": control_id, "most": MOST_EVENTS}
+    found = await session.execute(text(HAPPENED), asked)
+    return [
         Event(
-            kind=change.kind,
-            day=change.day,
-            points_before=change.points_before,
-            points_after=change.points_after,
-            max_before=change.max_before,
-            max_after=change.max_after,
+            kind=row.kind,
+            day=row.day,
+            at=row.at,
+            points_before=row.points_before,
+            points_after=row.points_after,
+            max_before=row.max_before,
+            max_after=row.max_after,
+            status_before=NAMES[Status(row.status_before)] if row.status_before else None,
+            status_after=NAMES[Status(row.status_after)] if row.status_after else None,
+            who=row.who,
+            reason=row.reason,
         )
-        for change in changes.scalars()
+        for row in found
     ]
-    events += [
-        Event(
-            kind="decided",
-            day=decision.decided_at.date(),
-            at=decision.decided_at,
-            status_before=NAMES[Status(decision.status_before)],
-            status_after=NAMES[Status(decision.status_after)],
-            who=decision.decided_by,
-            reason=decision.reason,
-        )
-        for decision in decisions.scalars()
-    ]
-    return sorted(events, key=lambda event: (event.day, event.at is not None), reverse=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.features.secure_score.changes import Change, Kind, marks_by_day
 from app.features.secure_score.decipher import BEFORE_ALL
 from app.features.secure_score.history import Period, delta_of
-from app.features.secure_score.models import ScoreSnapshot, ScoreZones
+from app.features.secure_score.models import ScoreZones
 from app.features.secure_score.overview import comparison_line
 from app.features.secure_score.status import Status, status_of_state
 from app.features.secure_score.values import moment, objects, words
@@ -90,20 +90,29 @@ async def set_zones(session: Session, tenant_id: str, *, okay_from: float, good_
     await session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=values))
 
 
+DAYS = """
+SELECT snapshot.day, snapshot.points, snapshot.max_points, snapshot.comparisons,
+  CASE WHEN :category <> '' THEN (
+    SELECT round(CAST(sum(score.points) AS numeric), 2)::float8 FROM control_score score
+    JOIN improvement_action action ON action.tenant_id = :tenant_id AND action.control_id = score.control_id
+    WHERE score.snapshot_id = snapshot.id
+      AND COALESCE(NULLIF(action.category, ''), action.category_raw) = :category) END AS category_points
+FROM score_snapshot snapshot
+WHERE snapshot.tenant_id = :tenant_id AND snapshot.day BETWEEN :since AND :until
+ORDER BY snapshot.created_at, snapshot.graph_id
+"""
+
+
 async def load_trends(session: Session, tenant_id: str, period: Period, category: str) -> Trends:
     """The measures of this time; with a category, score, changes, regressions and risks are that category's alone."""
-    found = await session.execute(
-        select(ScoreSnapshot.day, ScoreSnapshot.points, ScoreSnapshot.max_points, ScoreSnapshot.comparisons)
-        .where(ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.day.between(period.since, period.until))
-        .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
-    )
+    asked = {"tenant_id": tenant_id, "since": period.since, "until": period.until, "category": category}
+    found = await session.execute(text(DAYS), asked)
     rows = {row.day: row for row in found}
     days = every_day(list(rows))
     own = {day: _percent(row) for day, row in rows.items()}
-    score = [own.get(day) for day in days]
-    if category:
-        by_day = await _category_points(session, tenant_id, period, category)
-        score = [by_day.get(day) for day in days]
+    # The maximum of one category on past days is known to nobody, so it is plotted in points.
+    of_category = {day: row.category_points for day, row in rows.items()}
+    score = [of_category.get(day) if category else own.get(day) for day in days]
     changes = await _changes(session, tenant_id, category)
     weeks = weeks_of(days)
     return Trends(
@@ -189,22 +198,6 @@ def _percent(row: Any) -> float | None:  # noqa: ANN401 - a row of the statement
     if row.points is None or not row.max_points:
         return None
     return round(min(float(row.points) / float(row.max_points) * 100, 100.0), 2)
-
-
-async def _category_points(session: Session, tenant_id: str, period: Period, category: str) -> dict[date, float]:
-    """Points of one category by day. Its maximum on past days is known to nobody, so there is no percentage."""
-    found = await session.execute(
-        text(
-            "SELECT snapshot.day, sum(score.points) AS points FROM score_snapshot snapshot "
-            "JOIN control_score score ON score.snapshot_id = snapshot.id JOIN improvement_action action "
-            "ON action.tenant_id = snapshot.tenant_id AND action.control_id = score.control_id "
-            "WHERE snapshot.tenant_id = :tenant_id AND snapshot.day BETWEEN :since AND :until "
-            "AND COALESCE(NULLIF(action.category, ''), action.category_raw) = :category "
-            "GROUP BY snapshot.id ORDER BY snapshot.created_at, snapshot.graph_id"
-        ),
-        {"tenant_id": tenant_id, "since": period.since, "until": period.until, "category": category},
-    )
-    return {row.day: round(row.points, 2) for row in found if row.points is not None}
 
 
 async def _changes(session: Session, tenant_id: str, category: str) -> list[Change]:

@@ -58,6 +58,7 @@ class Filters:
     state: str = ""
     delivery: str = ""
     search: str = ""
+    batch: str = ""
     page: int = 1
 
 
@@ -180,9 +181,18 @@ def _conditions(filters: Filters, states: Sequence[_State]) -> list[ColumnElemen
         where.append(_in_states([state for state in states if state.group == filters.group]))
     if filters.state:
         where.append(_in_states([state for state in states if state.label == filters.state]))
+    if filters.batch:
+        where.append(Ticket.batch_id == _uuid(filters.batch))
     if filters.search:
         where.append(_matches(filters.search))
     return where
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _in_states(states: Sequence[_State]) -> ColumnElement[bool]:

@@ -14,7 +14,9 @@ from app.features.connection.models import Connection
 from app.features.tickets.browse_tickets import TicketLine, line_of
 from app.features.tickets.freshness import Freshness, freshness_of
 from app.features.tickets.history import EventLine, events_of
+from app.features.tickets.journal import Entry
 from app.features.tickets.models import Ticket, TicketAction
+from app.features.tickets.notes import NoteLine, journal_lines, notes_of
 from app.features.tickets.state_names import load_names
 from app.features.tickets.ticket import TABLES, Delivery, Kind, priority_name
 from app.foundation.database import Session
@@ -31,6 +33,7 @@ class TicketDetails:
     source: str
     category: str
     asked_priority: str
+    priority_value: int
     due_date: date
     sender_oid: str
     sent: list[tuple[str, str]]
@@ -52,6 +55,9 @@ class TicketDetails:
     earlier: TicketLine | None
     later: list[TicketLine]
     events: Sequence[EventLine]
+    notes: list[NoteLine]
+    journal: list[Entry]
+    journal_read_at: datetime | None
     fresh: Freshness
 
 
@@ -78,6 +84,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         source=ticket.source,
         category=ticket.category,
         asked_priority=str(priority_name(str(ticket.priority))),
+        priority_value=ticket.priority,
         due_date=ticket.due_date,
         sender_oid=ticket.sender_oid,
         sent=sorted(ticket.record.items()),
@@ -99,6 +106,9 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         earlier=line_of(earlier, names) if earlier else None,
         later=[line_of(following, names) for following in later],
         events=await events_of(session, ticket_id),
+        notes=await notes_of(session, ticket_id),
+        journal=journal_lines(ticket.journal),
+        journal_read_at=ticket.journal_read_at,
         fresh=await freshness_of(session, ticket.kind),
     )
 

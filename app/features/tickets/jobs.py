@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from app.features.tickets.deliver import deliver, overdue_tickets
+from app.features.tickets.bring_note import deliver_note, overdue_notes
+from app.features.tickets.deliver import FORGOTTEN_AFTER, deliver, overdue_tickets
 from app.features.tickets.read_choices import read_choices
+from app.features.tickets.read_notes import read_notes
 from app.features.tickets.refresh import refresh_states
 from app.foundation.jobs import TaskGroup
 from app.foundation.logs import get_logger
@@ -20,6 +22,18 @@ tasks = TaskGroup("tickets")
 async def deliver_ticket(resources: Resources, ticket_id: str) -> None:
     """Bring one ticket to ServiceNow; raises NotYet when it has to be tried again."""
     await deliver(resources, UUID(ticket_id))
+
+
+@tasks.task("bring_note")
+async def bring_note(resources: Resources, note_id: str) -> None:
+    """Bring one work note to ServiceNow; raises NotYet when it has to be tried again."""
+    await deliver_note(resources, UUID(note_id))
+
+
+@tasks.task("fetch_notes")
+async def fetch_notes(resources: Resources, ticket_id: str) -> None:
+    """Read what others wrote on one ticket."""
+    await read_notes(resources, UUID(ticket_id))
 
 
 @tasks.task("refresh", every="* * * * *")
@@ -38,8 +52,11 @@ async def choices(resources: Resources) -> None:
 async def sweep(resources: Resources) -> None:
     """Queue tickets again that wait without a job: those that waited for the connection, and any whose job was lost."""
     async with resources.database.transaction() as session:
-        forgotten = await overdue_tickets(session)
-        for ticket_id in forgotten:
+        tickets = await overdue_tickets(session)
+        for ticket_id in tickets:
             await resources.queue.defer(session, deliver_ticket, ticket_id=str(ticket_id))
-    if forgotten:
-        log.info("queued again", tickets=len(forgotten))
+        notes = await overdue_notes(session, FORGOTTEN_AFTER)
+        for note_id in notes:
+            await resources.queue.defer(session, bring_note, note_id=str(note_id))
+    if tickets or notes:
+        log.info("queued again", tickets=len(tickets), notes=len(notes))

@@ -4,42 +4,92 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from sqlalchemy import select
+
+from app.features.tickets.compose import Asked, Links, Sender, clean, compose
 from app.features.tickets.history import What, note_event
 from app.features.tickets.jobs import deliver_ticket
-from app.features.tickets.models import Ticket
-from app.features.tickets.ticket import Delivery
+from app.features.tickets.models import Ticket, TicketAction
+from app.features.tickets.share import BULK_PRIORITY, action_link, check, ticket_link
+from app.features.tickets.ticket import Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session
-from app.foundation.errors import Conflict, NotFound
+from app.foundation.errors import Conflict, InvalidInput, NotFound
 from app.foundation.jobs import Queue
 from app.foundation.text import T
 
 
 async def retry(session: Session, queue: Queue, ticket_id: UUID, *, by: str) -> None:
     """Send a held ticket again; what may have arrived is looked for first. Raises NotFound or Conflict."""
-    ticket = await _held(session, ticket_id)
+    ticket = await held_ticket(session, ticket_id)
     note_event(session, ticket, What.PERSON, T("Asked to try again."), by=by)
     ticket.insisted = True
     await _requeue(session, queue, ticket)
 
 
+async def retry_all(session: Session, queue: Queue, *, by: str) -> int:
+    """Send every held ticket again, and say how many. Once a few are refused again, the rest are held unsent."""
+    query = select(Ticket).where(Ticket.delivery == Delivery.HELD).order_by(Ticket.id).with_for_update()
+    tickets = list((await session.execute(query)).scalars())
+    for ticket in tickets:
+        note_event(session, ticket, What.PERSON, T("Asked to try again."), by=by)
+        await _requeue(session, queue, ticket, priority=BULK_PRIORITY)
+    return len(tickets)
+
+
+async def edit_and_retry(
+    session: Session, queue: Queue, ticket_id: UUID, asked: Asked, *, editor: Sender, public_url: str
+) -> None:
+    """Ask for something else, and send that. Raises NotFound, Conflict, or InvalidInput with nothing changed.
+
+    Whoever shared it first stays its sender. Should the first version have arrived after all, it is found before
+    anything is sent, and the ticket's page shows how it differs.
+    """
+    check(asked, clock.now().date())
+    ticket = await held_ticket(session, ticket_id)
+    if asked.kind != ticket.kind and ticket.sent_at is not None:
+        raise InvalidInput(
+            fields={"kind": T("It may have reached ServiceNow as the other type already, so the type stays as it is.")}
+        )
+    actions = await session.execute(
+        select(TicketAction.control_id, TicketAction.title).where(TicketAction.ticket_id == ticket_id)
+    )
+    follows = await session.get(Ticket, ticket.predecessor_id) if ticket.predecessor_id else None
+    links = Links(
+        ticket=ticket_link(public_url, ticket.id),
+        actions=[(title, action_link(public_url, control_id)) for control_id, title in actions],
+        predecessor=follows.number if follows else "",
+    )
+    sender = Sender(ticket.sender_id, ticket.sender_oid, ticket.sender_name, "")
+    composed = compose(asked, sender, links, ticket.correlation_id)
+    ticket.kind = Kind(asked.kind)
+    ticket.name, ticket.description = clean(asked.name).replace("\n", " "), clean(asked.description)
+    ticket.priority, ticket.due_date, ticket.category = asked.priority, asked.due_date, asked.category
+    ticket.record = composed.fields
+    ticket.warnings = [warning.to_json() for warning in composed.warnings]
+    ticket.insisted = True
+    note_event(session, ticket, What.PERSON, T("Changed, and asked to try again."), by=editor.name)
+    await _requeue(session, queue, ticket)
+
+
 async def give_up(session: Session, ticket_id: UUID, *, by: str) -> None:
     """Keep a held ticket, marked, and never send it. Raises NotFound or Conflict."""
-    ticket = await _held(session, ticket_id)
+    ticket = await held_ticket(session, ticket_id)
     ticket.delivery = Delivery.GIVEN_UP
     note_event(session, ticket, What.PERSON, T("Given up. It stays here and is not sent."), by=by)
 
 
-async def _requeue(session: Session, queue: Queue, ticket: Ticket) -> None:
-    ticket.delivery, ticket.refusals, ticket.problem = Delivery.QUEUED, 0, None
-    ticket.next_try_at = clock.now()
-    await queue.defer(session, deliver_ticket, ticket_id=str(ticket.id))
-
-
-async def _held(session: Session, ticket_id: UUID) -> Ticket:
+async def held_ticket(session: Session, ticket_id: UUID) -> Ticket:
+    """The ticket, locked. Raises NotFound, or Conflict when it is not held."""
     ticket = await session.get(Ticket, ticket_id, with_for_update=True)
     if ticket is None:
         raise NotFound
     if ticket.delivery != Delivery.HELD:
         raise Conflict(T("This ticket is not held any more. Its page shows how it stands now."))
     return ticket
+
+
+async def _requeue(session: Session, queue: Queue, ticket: Ticket, *, priority: int = 0) -> None:
+    ticket.delivery, ticket.refusals, ticket.problem = Delivery.QUEUED, 0, None
+    ticket.next_try_at = clock.now()
+    await queue.defer(session, deliver_ticket, priority=priority, ticket_id=str(ticket.id))

@@ -77,6 +77,33 @@ class Ticket(Base):
     visible: Mapped[bool] = mapped_column(default=True)
     state_since: Mapped[datetime | None]
     differences: Mapped[list[Any]] = mapped_column(default=list)
+    # The work notes and comments that others wrote there, newest first, as the instance shows them.
+    journal: Mapped[list[Any]] = mapped_column(default=list)
+    journal_read_at: Mapped[datetime | None]
+
+
+class TicketNote(Base):
+    """A work note written here. Its id comes with the form, so that a form sent twice is one note.
+
+    It carries a reference of its own (part of the id), by which it is found again in the record.
+    """
+
+    __tablename__ = "ticket_note"
+
+    id: Mapped[Id]
+    ticket_id: Mapped[UUID] = mapped_column(ForeignKey("ticket.id", ondelete="CASCADE"), index=True)
+    text: Mapped[str]
+    sender_oid: Mapped[str]
+    sender_name: Mapped[str]
+    created_at: Mapped[datetime]
+    delivery: Mapped[str]
+    attempts: Mapped[int] = mapped_column(default=0)
+    refusals: Mapped[int] = mapped_column(default=0)
+    sent_at: Mapped[datetime | None]
+    landing_until: Mapped[datetime | None]
+    next_try_at: Mapped[datetime | None]
+    problem: Mapped[dict[str, Any] | None]
+    shared_at: Mapped[datetime | None]
 
 
 class TicketAction(Base):

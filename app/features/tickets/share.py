@@ -8,7 +8,7 @@ from datetime import date
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import select, text
 
 from app.features.connection.access import NotConnected, active_connection
 from app.features.secure_score.action import Action
@@ -16,7 +16,7 @@ from app.features.tickets.compose import Asked, Links, Sender, clean, compose
 from app.features.tickets.history import What, note_event
 from app.features.tickets.jobs import deliver_ticket
 from app.features.tickets.models import Ticket, TicketAction
-from app.features.tickets.state_names import load_names
+from app.features.tickets.state_names import Names, load_names
 from app.features.tickets.ticket import CLOSED_GROUPS, LOWEST_CHANGE_PRIORITY, PRIORITY_NAMES, Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session
@@ -25,6 +25,10 @@ from app.foundation.jobs import Queue
 from app.foundation.text import T, Text
 
 LATEST_DUE_YEARS = 10
+# Work in bulk lets single shares, and the refresh, go first.
+BULK_PRIORITY = -10
+# In the order of the array, so that two transactions never wait for each other.
+TAKE_TURNS = text("SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(CAST(:names AS text[])) name")
 
 
 class AlreadyShared(Conflict):
@@ -62,16 +66,39 @@ class Shared:
 
 async def share(session: Session, queue: Queue, wish: Wish, sender: Sender, *, public_url: str) -> Shared:
     """Make the ticket and its job. Raises InvalidInput, NotConnected or AlreadyShared, and then nothing is made."""
-    check(wish.asked, clock.now().date())
-    await _one_at_a_time(session, [f"form {wish.form_key}", *(f"action {a.control_id}" for a in wish.actions)])
-    before = (await session.execute(select(Ticket.id).where(Ticket.form_key == wish.form_key))).scalar_one_or_none()
-    if before is not None:
-        return Shared(before, is_new=False)
+    return (await share_many(session, queue, [wish], sender, public_url=public_url))[0]
+
+
+async def share_many(
+    session: Session, queue: Queue, wishes: Sequence[Wish], sender: Sender, *, public_url: str
+) -> list[Shared]:
+    """The same for many at once: all of them or, when one cannot be made, none."""
+    for wish in wishes:
+        check(wish.asked, clock.now().date())
+    await _one_at_a_time(
+        session,
+        [f"form {wish.form_key}" for wish in wishes]
+        + [f"action {action.control_id}" for wish in wishes for action in wish.actions],
+    )
+    query = select(Ticket.form_key, Ticket.id).where(Ticket.form_key.in_([wish.form_key for wish in wishes]))
+    known = {row.form_key: row.id for row in await session.execute(query)}
     connection = await active_connection(session)
-    if connection is None:
+    if connection is None and len(known) < len(wishes):
         raise NotConnected
-    earlier = await _earlier_tickets(session, connection.id, wish)
-    ticket = _make(wish, sender, connection.id, earlier, public_url)
+    names = await load_names(session)
+    return [
+        Shared(known[wish.form_key], is_new=False)
+        if connection is None or wish.form_key in known
+        else await _share(session, queue, wish, sender, connection.id, names, public_url)
+        for wish in wishes
+    ]
+
+
+async def _share(
+    session: Session, queue: Queue, wish: Wish, sender: Sender, connection_id: UUID, names: Names, public_url: str
+) -> Shared:
+    earlier = await _earlier_tickets(session, connection_id, names, wish)
+    ticket = _make(wish, sender, connection_id, earlier, public_url)
     session.add(ticket)
     await session.flush()
     for action in wish.actions:
@@ -85,7 +112,8 @@ async def share(session: Session, queue: Queue, wish: Wish, sender: Sender, *, p
             )
         )
     note_event(session, ticket, What.SHARED, T("Shared; waiting to be sent to ServiceNow."), by=sender.name)
-    await queue.defer(session, deliver_ticket, ticket_id=str(ticket.id))
+    priority = BULK_PRIORITY if wish.batch_id else 0
+    await queue.defer(session, deliver_ticket, priority=priority, ticket_id=str(ticket.id))
     return Shared(ticket.id, is_new=True)
 
 
@@ -110,11 +138,10 @@ def check(asked: Asked, today: date) -> None:
 
 async def _one_at_a_time(session: Session, names: Sequence[str]) -> None:
     """Hold these names until the transaction ends: double clicks, and two people sharing the same action, take turns."""
-    for name in sorted(set(names)):
-        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+    await session.execute(TAKE_TURNS, {"names": sorted(set(names))})
 
 
-async def _earlier_tickets(session: Session, connection_id: UUID, wish: Wish) -> Ticket | None:
+async def _earlier_tickets(session: Session, connection_id: UUID, names: Names, wish: Wish) -> Ticket | None:
     """The newest closed ticket of these actions, which the new one follows. Raises AlreadyShared for an open one."""
     if not wish.actions:
         return None
@@ -126,7 +153,6 @@ async def _earlier_tickets(session: Session, connection_id: UUID, wish: Wish) ->
         .order_by(Ticket.created_at.desc(), Ticket.id)
     )
     found = list((await session.execute(query)).scalars())
-    names = await load_names(session)
     still_open = [
         ticket for ticket in found if names.group(ticket.connection_id, ticket.kind, ticket.state) not in CLOSED_GROUPS
     ]
@@ -135,14 +161,21 @@ async def _earlier_tickets(session: Session, connection_id: UUID, wish: Wish) ->
     return next((ticket for ticket in found if ticket not in still_open), None)
 
 
+def ticket_link(public_url: str, ticket_id: UUID) -> str:
+    """Where a record leads back to."""
+    return f"{public_url}/tickets/{ticket_id}"
+
+
+def action_link(public_url: str, control_id: str) -> str:
+    """The page of an action; ids may hold anything."""
+    return f"{public_url}/secure-score/actions/{quote(control_id, safe='')}"
+
+
 def _make(wish: Wish, sender: Sender, connection_id: UUID, follows: Ticket | None, public_url: str) -> Ticket:
     ticket_id, correlation_id, asked = uuid4(), uuid4().hex, wish.asked
     links = Links(
-        ticket=f"{public_url}/tickets/{ticket_id}",
-        actions=[
-            (action.title, f"{public_url}/secure-score/actions/{quote(action.control_id, safe='')}")
-            for action in wish.actions
-        ],
+        ticket=ticket_link(public_url, ticket_id),
+        actions=[(action.title, action_link(public_url, action.control_id)) for action in wish.actions],
         predecessor=follows.number if follows else "",
     )
     composed = compose(asked, sender, links, correlation_id)
@@ -179,4 +212,5 @@ def _make(wish: Wish, sender: Sender, connection_id: UUID, follows: Ticket | Non
         remote_priority="",
         assigned_to="",
         differences=[],
+        journal=[],
     )

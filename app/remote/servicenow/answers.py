@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from app.remote.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
 from app.remote.servicenow.shapes import Choice, Release, RemoteTicket, RemoteUser, Table
 
 Purpose = Literal["read", "write"]
+NO_RECORD = T("ServiceNow has no such record, or its access rules hide it from the integration user.")
 Failed = TypeVar("Failed", bound=RemoteError)
 
 
@@ -96,6 +97,14 @@ def rows_of(result: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - straight fro
     return result
 
 
+def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]:
+    """The shown text of both journals of this record. Raises Missing when it is not among the rows."""
+    for row in rows:
+        if _value(row, "sys_id").lower() == sys_id:
+            return {name: _label(row, name) for name in ("work_notes", "comments")}
+    raise Missing(NO_RECORD)
+
+
 def choices_of(result: Any, table: Table, element: str) -> list[Choice]:  # noqa: ANN401 - straight from JSON.
     """The choices in the instance's order; rows of the table itself take the place of its parent's.
 
@@ -168,7 +177,7 @@ def _raise_for_status(answer: Answer, purpose: Purpose) -> None:
         case 403:
             raise Refused(_refusal(answer)) if answer.is_json() else _everywhere(Refused(_refusal(answer)))
         case 404:
-            raise Missing(T("ServiceNow has no such record, or its access rules hide it from the integration user."))
+            raise Missing(NO_RECORD)
         case 429:
             raise _slow_down(answer)
         case status if 300 <= status < 400:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from app.remote.errors import Ambiguous, Garbled, Refused
-from app.remote.messages import Request
+from app.remote.messages import Answer, Request
 from app.remote.servicenow import answers, protocol
 from app.remote.servicenow.answers import Purpose
 from app.remote.servicenow.shapes import Choice, Release, RemoteTicket, RemoteUser, Table
@@ -62,6 +63,15 @@ class ServiceNowClient:
         """
         return answers.tickets_of(await self._result(protocol.fetch_many_request(self.origin, table, sys_ids)))
 
+    async def add_note(self, table: Table, sys_id: str, text: str) -> None:
+        """Append a work note. Ambiguous, Broken and Refused may all mean that it was done: look before repeating."""
+        await self._result(protocol.note_request(self.origin, table, sys_id, text), purpose="write")
+
+    async def journal(self, table: Table, sys_id: str) -> dict[str, str]:
+        """What the record shows of its `work_notes` and `comments`, newest first. Raises Missing."""
+        rows = answers.rows_of(await self._result(protocol.journal_request(self.origin, table, sys_id)))
+        return answers.journal_of(rows, sys_id)
+
     async def choices(self, table: Table, element: str) -> list[Choice]:
         """The field's choices; needs the role `personalize_choices` on many instances (Refused without)."""
         result = await self._result(protocol.choices_request(self.origin, table, element))
@@ -82,10 +92,12 @@ class ServiceNowClient:
         """Raises the RemoteError that stands in the way of reading this table."""
         answers.rows_of(await self._result(protocol.readable_request(self.origin, table)))
 
-    async def _result(self, request: Request, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - straight from JSON.
-        signed = Request(
-            request.method, request.url, request.query, {**request.headers, **self._authorization}, body=request.body
-        )
-        answer = await self._transport.send(signed)
+    async def answer(self, request: Request) -> Answer:
+        """The answer to a request of the caller's own making, whatever its status, asked with the token."""
+        signed = {**request.headers, **self._authorization}
+        answer = await self._transport.send(replace(request, headers=signed))
         self.hourly_limit = answers.named_limit(answer) or self.hourly_limit
-        return answers.result_of(answer, purpose=purpose)
+        return answer
+
+    async def _result(self, request: Request, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - straight from JSON.
+        return answers.result_of(await self.answer(request), purpose=purpose)

@@ -21,6 +21,39 @@ USUAL_REFRESH_SECONDS = 8_640_000
 LONGEST_ACCESS_SECONDS = 31_536_000
 
 
+# ServiceNow says `server_error` and `access_denied` for nearly every cause (facts 1.5); these are the ones it may be.
+NO_TOKENS = T(
+    "ServiceNow did not give us tokens. It says the same for every cause, so check them in turn: the client secret, the "
+    "redirect URL of the client record, whether the client record is active and allows authorization codes, whether the "
+    "integration user may write (the role snc_read_only forbids it), and whether more than a minute passed between Allow "
+    "and now."
+)
+NOT_RENEWED = T(
+    "ServiceNow no longer renews our access. It says the same for every cause: the consent may have expired (after 100 "
+    "days by default) or have been revoked, the integration user may be inactive, or the client record or its secret may "
+    "have been changed. Authorize the connection again."
+)
+# The names of RFC 6749 5.2, which some instances do use: then the cause is certain.
+NAMED_CAUSES = {
+    "invalid_client": T(
+        "ServiceNow does not accept the client: the client ID or the client secret is wrong, or the client record is not "
+        "active. Copy both again from the record, and authorize again."
+    ),
+    "unsupported_grant_type": T(
+        "ServiceNow has switched off the kind of grant we need (authorization code, with refresh tokens) for this client. "
+        "Ask its administrator to allow it, and authorize again."
+    ),
+    "unauthorized_client": T(
+        "ServiceNow does not allow this client the kind of grant we need (authorization code, with refresh tokens). Ask "
+        "its administrator to allow it, and authorize again."
+    ),
+    "invalid_grant": T(
+        "ServiceNow says that this consent is over: it has expired, was revoked, or was given in another way. Authorize "
+        "again."
+    ),
+}
+
+
 def new_state() -> str:
     """An unguessable value of letters and digits only: the instance refuses special characters in `state`."""
     return str(generate_token(48))
@@ -71,25 +104,12 @@ class ServiceNowOAuth:
                 "code_verifier": code_verifier,
             }
         )
-        return _tokens(
-            answer,
-            T(
-                "ServiceNow did not give us tokens. It says the same for every cause, so check them in turn: the "
-                "client secret, the redirect URL of the client record, whether the client record is active, and whether "
-                "more than a minute passed between Allow and now."
-            ),
-        )
+        return _tokens(answer, NO_TOKENS)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """A new access token; the refresh token usually stays, and may be left out of the answer."""
         answer = await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token})
-        return _tokens(
-            answer,
-            T(
-                "ServiceNow no longer renews our access. The consent may have expired (after 100 days by default), "
-                "have been revoked, or the client record may have been changed. Authorize the connection again."
-            ),
-        )
+        return _tokens(answer, NOT_RENEWED)
 
     async def revoke(self, token: str) -> None:
         """End one token's life at ServiceNow. Raises a RemoteError when that is not certain."""
@@ -124,7 +144,8 @@ def _tokens(answer: Answer, refused: Text) -> Tokens:
     except Garbled as error:
         raise Garbled(error.message, retry=Retry.LATER) from error
     if answer.status in (400, 401) or (answer.status < 300 and "error" in content):
-        raise SignedOut(refused)
+        cause = str(content.get("error"))
+        raise SignedOut(NAMED_CAUSES.get(cause, refused))
     if answer.status >= 300:
         raise Garbled(
             T("ServiceNow’s token service answered with status %(status)s.", status=answer.status), retry=Retry.LATER

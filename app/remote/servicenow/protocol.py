@@ -78,6 +78,18 @@ def fetch_many_request(origin: str, table: Table, sys_ids: Iterable[str]) -> Req
     return _list_request(origin, table, f"sys_idIN{','.join(wanted)}^ORDERBYsys_id", limit=len(wanted))
 
 
+def note_request(origin: str, table: Table, sys_id: str, text: str) -> Request:
+    """Append a work note. Repeating it appends a second one."""
+    url = f"{table_url(origin, table)}/{_sys_id(sys_id)}"
+    return Request("PATCH", url, query=_shape(TICKET_FIELDS), headers=_json_headers(), body={"work_notes": text})
+
+
+def journal_request(origin: str, table: Table, sys_id: str) -> Request:
+    """The work notes and comments of a record, which only its display values show (facts 4.3)."""
+    fields = ("sys_id", "work_notes", "comments")
+    return _list_request(origin, table, f"sys_idIN{_sys_id(sys_id)}^ORDERBYsys_id", limit=1, fields=fields)
+
+
 def readable_request(origin: str, table: str) -> Request:
     """Ask for one record only, to learn whether the table may be read at all."""
     return Request(

@@ -2,28 +2,93 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
+from app.features.accounts.audit import record
 from app.features.connection.connection_view import ConnectionView, connection_view
-from app.web.dependencies import Db, Viewer
+from app.features.provisioning.jobs import start_check, start_checks
+from app.features.provisioning.provision import StepLine, first_in_need, list_steps
+from app.foundation.database import Session
+from app.foundation.text import T
+from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.templating import render
 
 router = APIRouter(prefix="/ticketProvisioning")
+HERE = "/ticketProvisioning"
+# Findings that only a new consent mends; everything else is mended elsewhere and then checked again.
+NEED_CONSENT = frozenset({"authorize", "consent_expired", "consent_refused", "user_missing"})
 
 
 @dataclass(frozen=True)
 class ProvisioningPage:
-    """The connection, if there is one, and whether this person may authorize."""
+    """The connection, if there is one, its steps, and what this person may do.
+
+    `needs_consent` says that Authorize leads to ServiceNow; otherwise it starts over from the step that needs it.
+    """
 
     connection: ConnectionView | None
+    steps: Sequence[StepLine]
     may_manage: bool
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether anything here waits for somebody to consent again."""
+        if self.connection is None or not self.connection.is_connected:
+            return True
+        return any(step.finding and step.finding.is_problem and step.finding.key in NEED_CONSENT for step in self.steps)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether something will change by itself soon."""
+        return any(step.under_way for step in self.steps)
+
+
+async def _page(session: Session, viewer: Viewer) -> ProvisioningPage:
+    return ProvisioningPage(await connection_view(session), await list_steps(session), viewer.may_manage)
 
 
 @router.get("")
 async def show(request: Request, viewer: Viewer, session: Db) -> Response:
-    """The connection's state."""
-    page = ProvisioningPage(await connection_view(session), viewer.may_manage)
-    return render(request, "provisioning/page.html", page)
+    """The connection's state and every step."""
+    return render(request, "provisioning/page.html", await _page(session, viewer))
+
+
+@router.get("/steps")
+async def steps(request: Request, viewer: Viewer, session: Db) -> Response:
+    """The steps alone, for the page to refresh."""
+    return render(request, "provisioning/_steps.html", await _page(session, viewer))
+
+
+@router.post("/authorize")
+async def start_over(viewer: Manager, resources: Res, session: Db) -> Response:
+    """Start over from the step that needs it."""
+    connection = await connection_view(session)
+    if connection is None:
+        return RedirectResponse("/servicenow/connect", 303)
+    await start_checks(resources, session, connection.id, await first_in_need(session))
+    await record(session, viewer, T("Provisioning started over"), instance=connection.instance_name)
+    return RedirectResponse(HERE, 303)
+
+
+@router.post("/check")
+async def check_all(viewer: Manager, resources: Res, session: Db) -> Response:
+    """Check every step again."""
+    connection = await connection_view(session)
+    if connection is not None:
+        await start_checks(resources, session, connection.id)
+        await record(session, viewer, T("Provisioning started over"), instance=connection.instance_name)
+    return RedirectResponse(HERE, 303)
+
+
+@router.post("/check/{step}")
+async def check_again(viewer: Manager, resources: Res, session: Db, step: str) -> Response:
+    """Check one step again."""
+    connection = await connection_view(session)
+    if connection is not None:
+        await start_check(resources, session, connection.id, step)
+        await record(session, viewer, T("Step checked again"), instance=connection.instance_name, step=step)
+    return RedirectResponse(f"{HERE}#{step}", 303)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -11,17 +12,18 @@ from pydantic import AfterValidator, BaseModel, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from app.features.connection.access import NotConnected, redirect_uri
+from app.features.connection.attempts import AuthorizationOver, begun_with
 from app.features.connection.connect import (
-    AuthorizationOver,
     AuthorizationStart,
     SetUp,
     begin_again,
     begin_connect,
-    begun_with,
+    confirm_account,
     finish_connect,
 )
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.connection.disconnect import remove_connection
+from app.features.provisioning.jobs import start_checks
 from app.foundation.errors import AppError, InvalidInput
 from app.foundation.text import Text
 from app.resources import Resources
@@ -137,12 +139,22 @@ async def callback(
     """Back from ServiceNow."""
     try:
         secret = request.cookies.get(ATTEMPT_COOKIE)
-        await finish_connect(resources, viewer, code=code, state=state, error=error, browser_secret=secret)
+        await finish_connect(
+            resources, viewer, code=code, state=state, error=error, browser_secret=secret,
+            then=partial(start_checks, resources),
+        )  # fmt: skip
     except AppError as problem:
         return await _not_connected(request, viewer, resources, state, problem)
     response = RedirectResponse("/ticketProvisioning", 303)
     response.delete_cookie(ATTEMPT_COOKIE, path="/servicenow")
     return response
+
+
+@router.post("/confirm")
+async def confirm(viewer: Manager, resources: Res) -> Response:
+    """The account that consented is the right one, whatever it looks like."""
+    await confirm_account(resources, viewer, partial(start_checks, resources))
+    return RedirectResponse("/ticketProvisioning", 303)
 
 
 @router.get("/remove")

@@ -122,7 +122,8 @@ def test_client_credentials_give_an_application_token(entra: Microsoft) -> None:
     credentials = (entra.settings.client_id, entra.settings.client_secret)
     answer = httpx.post(document(entra)["token_endpoint"], data=form, auth=credentials).json()
     keys = KeySet.import_key_set(httpx.get(document(entra)["jwks_uri"]).json())
-    assert jwt.decode(answer["access_token"], keys).claims["roles"] == ["SecurityEvents.Read.All"]
+    granted = ["SecurityEvents.Read.All", "SecurityEvents.ReadWrite.All"]
+    assert jwt.decode(answer["access_token"], keys).claims["roles"] == granted
     bad = httpx.post(document(entra)["token_endpoint"], data=form | {"scope": "x"}, auth=credentials)
     assert bad.json()["error"] == "invalid_scope"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
@@ -10,32 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.factories.microsoft import NEWEST, Microsoft, running_microsoft
-
-
-@pytest.fixture(scope="module")
-def graph() -> Iterator[Microsoft]:
-    with running_microsoft() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def token(graph: Microsoft) -> str:
-    form = {
-        "grant_type": "client_credentials", "scope": f"{graph.url}/.default",
-        "client_id": graph.settings.client_id, "client_secret": graph.settings.client_secret,
-    }  # fmt: skip
-    answer = httpx.post(f"{graph.url}/{graph.settings.tenant_id}/oauth2/v2.0/token", data=form).raise_for_status()
-    return str(answer.json()["access_token"])
-
-
-@pytest.fixture
-def client(graph: Microsoft, token: str) -> Iterator[httpx.Client]:
-    graph.tenant.faults.clear()
-    graph.tenant.page_size = 200
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=f"{graph.url}/v1.0/security", headers=headers) as opened:
-        yield opened
+from tests.factories.microsoft import NEWEST, Microsoft
 
 
 def profiles(client: httpx.Client) -> list[dict[str, Any]]:

@@ -248,6 +248,12 @@ def test_faults_are_counted_and_can_be_called_off(snow: Snow, api: httpx.Client)
     assert api.get("/incident").status_code == 200
 
 
+def test_every_tenth_call_may_be_struck(snow: Snow, api: httpx.Client) -> None:
+    snow.fault("semaphore_full", every=10, times=1000)
+    answers = [api.get("/incident", params={"sysparm_limit": "1"}).status_code for _ in range(30)]
+    assert [place for place, status in enumerate(answers, 1) if status == 429] == [10, 20, 30]
+
+
 def test_a_probability_is_kept_and_a_seed_repeats_the_run() -> None:
     def run(seed: int) -> list[str]:
         orders = Orders()
@@ -271,6 +277,7 @@ def test_a_probability_is_kept_and_a_seed_repeats_the_run() -> None:
         {"name": "slow", "times": 0},
         {"name": "slow", "probability": 0.0},
         {"name": "slow", "probability": 1.1},
+        {"name": "slow", "every": 0},
         {"name": "rate_limited", "place": "midway"},
         {"name": "slow", "place": "sideways"},
         {"name": "any", "among": ["slow", "nonsense"]},

@@ -1,0 +1,115 @@
+"""Authorizations under way: each is used once, by the browser and the person that began it, within its time."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, select, update
+
+from app.features.accounts.permissions import Viewer
+from app.features.connection.models import AuthorizationAttempt
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.errors import AppError
+from app.foundation.text import T, Text
+from app.foundation.tokens import hash_token
+
+VERIFIER = "servicenow verifier"
+# Long enough to log in, meet a second factor and read the consent page.
+ATTEMPT_MINUTES = 15
+KEPT_HOURS = 24
+
+
+class AuthorizationOver(AppError):
+    """The answer from ServiceNow belongs to no authorization that this person's browser may finish."""
+
+    status = 400
+    default = T(
+        "This answer from ServiceNow belongs to no authorization that was begun here, so nothing was changed. Press "
+        "Authorize again."
+    )
+
+
+class AuthorizationUsed(AuthorizationOver):
+    """The same answer came a second time."""
+
+    default = T(
+        "This authorization was already used, and each works once. If the connection is shown as connected, all is "
+        "well; otherwise press Authorize again."
+    )
+
+
+class AuthorizationDenied(AuthorizationOver):
+    """ServiceNow came back without a code."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What was typed when an authorization was begun, to show the form again; its secret is not among it."""
+
+    instance: str
+    client_id: str
+    expected_user_name: str
+
+
+async def forget_old_attempts(session: Session) -> None:
+    """Delete those that nobody will come back with."""
+    long_ago = clock.now() - timedelta(hours=KEPT_HOURS)
+    await session.execute(delete(AuthorizationAttempt).where(AuthorizationAttempt.expires_at < long_ago))
+
+
+async def begun_with(session: Session, viewer: Viewer, state: str) -> Begun | None:
+    """What this person typed for the attempt of this state, to show the form again."""
+    found = await session.execute(
+        select(AuthorizationAttempt).where(
+            AuthorizationAttempt.state_hash == hash_token(state), AuthorizationAttempt.person_id == viewer.person_id
+        )
+    )
+    attempt = found.scalar_one_or_none()
+    return Begun(attempt.instance_name, attempt.client_id, attempt.expected_user_name) if attempt else None
+
+
+async def claim(session: Session, viewer: Viewer, state: str, browser_secret: str | None) -> AuthorizationAttempt:
+    """Mark the attempt as used, once, and take its secrets out of the table. Raises AuthorizationOver."""
+    found = await session.execute(
+        select(AuthorizationAttempt).where(AuthorizationAttempt.state_hash == hash_token(state)).with_for_update()
+    )
+    attempt = found.scalar_one_or_none()
+    # A stranger who got hold of an answer must neither use it nor spoil it for the one who began.
+    if attempt is None or attempt.person_id != viewer.person_id:
+        raise AuthorizationOver
+    if not secrets.compare_digest(attempt.browser_hash, hash_token(browser_secret or "")):
+        raise AuthorizationOver(
+            T("This authorization was begun in another browser. Finish it there, or press Authorize again in this one.")
+        )
+    if attempt.used_at is not None:
+        raise AuthorizationUsed
+    if attempt.expires_at <= clock.now():
+        raise AuthorizationOver(
+            T(
+                "This authorization took longer than %(minutes)s minutes and has expired. Press Authorize again.",
+                minutes=ATTEMPT_MINUTES,
+            )
+        )
+    session.expunge(attempt)
+    await session.execute(
+        update(AuthorizationAttempt)
+        .where(AuthorizationAttempt.id == attempt.id)
+        .values(used_at=clock.now(), verifier=None, client_secret=None)
+        .execution_options(synchronize_session=False)
+    )
+    return attempt
+
+
+def why_denied(error: str) -> Text:
+    """The sentence for what ServiceNow sent in place of a code."""
+    if error == "access_denied":
+        return T(
+            "ServiceNow was not authorized: Deny was pressed on its consent page. Nothing was changed. To connect, press "
+            "Authorize again and choose Allow, signed in as the integration user."
+        )
+    if not error:
+        return T("ServiceNow sent neither a code nor a reason. Nothing was changed. Press Authorize again.")
+    return T("ServiceNow did not authorize us (%(reason)s). Nothing was changed.", reason=error[:80])

@@ -1,0 +1,188 @@
+"""Checks the token, the consent's end, and the client's record at ServiceNow."""
+
+from __future__ import annotations
+
+from app.features.connection.access import NotConnected, NoToken, consent_lasts, renew_now
+from app.features.provisioning.finding import Finding, State
+from app.features.provisioning.look import REGISTRY, Look, trouble
+from app.foundation.errors import AppError
+from app.foundation.text import T, Text
+from app.remote.errors import Refused
+from app.remote.servicenow.probes import OAuthClient, find_client
+from app.remote.servicenow.releases import is_supported, release_name
+
+# Shorter than this, and people would be asked for consent all the time; 864000 is a known slip for 8640000.
+SHORT_CONSENT_SECONDS = 30 * 86_400
+SHORT_ACCESS_SECONDS = 300
+
+
+async def check_token(look: Look) -> Finding:
+    """Whether the token works; renews only one that is about to end."""
+    checked = T("The access token is used to ask who we are.")
+    try:
+        await look.ask(lambda client: client.whoami())
+    except (NoToken, NotConnected) as error:
+        return _no_token(look, checked, error)
+    except AppError as error:
+        return trouble(look, checked, error)
+    return Finding("token", State.GOOD, checked, T("The access token works."))
+
+
+async def check_renewal(look: Look) -> Finding:
+    """Whether the token works and can be renewed; renews it."""
+    checked = T("The access token is renewed with the refresh token, and then used to ask who we are.")
+    try:
+        await renew_now(look.resources)
+        await look.ask(lambda client: client.whoami())
+    except (NoToken, NotConnected) as error:
+        return _no_token(look, checked, error)
+    except AppError as error:
+        return trouble(look, checked, error)
+    return Finding("token", State.GOOD, checked, T("The access token works, and was renewed just now."))
+
+
+def _no_token(look: Look, checked: Text, error: AppError) -> Finding:
+    if isinstance(error, NoToken):
+        return Finding(
+            "token_service", State.PROBLEM, checked, error.message,
+            advice=T("Nothing is lost. Check again when the instance answers as usual."),
+        )  # fmt: skip
+    days_left = look.connection.days_left
+    if look.connection.refresh_expires_at is not None and days_left == 0:
+        return Finding(
+            "consent_expired", State.PROBLEM, checked,
+            T("The consent has expired: a refresh token lives 100 days unless the client’s record says otherwise."),
+            advice=T("Press Authorize, and consent as the integration user. Everything else stays as it is."),
+            screen=REGISTRY,
+        )  # fmt: skip
+    return Finding(
+        "consent_refused", State.PROBLEM, checked, error.message,
+        advice=T(
+            "ServiceNow names no cause, so try in this order: press Authorize; if no tokens come, copy the client secret "
+            "again on the set-up page; then ask whether the client is active and allows authorization codes, and whether "
+            "the integration user is active and has no role snc_read_only."
+        ),
+        screen=REGISTRY,
+        message=T(
+            "Our OAuth client %(client)s gets access_denied from /oauth_token.do. Please check its record (Active, client "
+            "secret, redirect URL), the tokens of %(user)s under System OAuth > Manage Tokens, and that %(user)s is active "
+            "and does not have the role snc_read_only.",
+            client=look.connection.client_id, user=look.user,
+        ),
+    )  # fmt: skip
+
+
+async def check_consent(look: Look) -> Finding:
+    """How long the consent lasts still."""
+    checked = T("The day on which the refresh token ends.")
+    days = look.connection.days_left
+    if days is None:
+        return Finding(
+            "consent", State.PROBLEM, checked, T("ServiceNow gave no refresh token: access ends within half an hour."),
+            advice=T("Use a client that is not public, and authorize again."), screen=REGISTRY,
+        )  # fmt: skip
+    if days == 0:
+        return _no_token(look, checked, NotConnected())
+    if look.connection.ends_soon:
+        return Finding(
+            "consent_ends_soon", State.NOTE, checked, T("The consent ends in %(days)s days.", days=days),
+            advice=T("Press Authorize before then. Everything else stays as it is."),
+        )  # fmt: skip
+    return Finding("consent", State.GOOD, checked, T("The consent lasts %(days)s more days.", days=days))
+
+
+async def check_release(look: Look) -> Finding:
+    """Kingston or later, by the order of the releases."""
+    checked = T("The properties that name the build.")
+    try:
+        release = await look.ask(lambda client: client.release())
+    except AppError as error:
+        return trouble(look, checked, error)
+    if release is None or is_supported(release.family) is None:
+        return Finding(
+            "release", State.UNKNOWN, checked,
+            T("The integration user may not read which release this is. That is usual, and Kingston or later is assumed."),
+        )  # fmt: skip
+    name = release_name(release.family)
+    if not is_supported(release.family):
+        return Finding(
+            "release_too_old", State.PROBLEM, checked, T("The release is %(release)s.", release=name),
+            advice=T("Kingston or later is needed. Ask for an upgrade of the instance."),
+        )  # fmt: skip
+    return Finding("release", State.GOOD, checked, T("The release is %(release)s.", release=name))
+
+
+async def check_client(look: Look) -> Finding:
+    """The client's record, where the integration user may read it; nothing depends on that."""
+    checked = T("The record of the client in the table oauth_entity.")
+    client_id = look.connection.client_id
+    try:
+        found = await look.ask(lambda client: find_client(client, client_id))
+    except Refused as error:
+        return _hidden_client(look, checked, error)
+    except AppError as error:
+        return trouble(look, checked, error)
+    if found is None:
+        return Finding(
+            "client_not_visible", State.UNKNOWN, checked,
+            T("The integration user may not see the record. That is usual, and nothing depends on it."),
+            advice=T("Open the record yourself and compare: Active is ticked, and the redirect URL is %(url)s",
+                     url=_redirect_url(look)),
+            screen=REGISTRY,
+        )  # fmt: skip
+    return await _judged_client(look, checked, found)
+
+
+async def _judged_client(look: Look, checked: Text, found: OAuthClient) -> Finding:
+    ours = _redirect_url(look)
+    if found.refresh_seconds:
+        async with look.resources.database.transaction() as session:
+            await consent_lasts(session, look.connection.id, found.refresh_seconds)
+    if not found.active:
+        return Finding(
+            "client_inactive", State.PROBLEM, checked, T("The record “%(name)s” is not active.", name=found.name),
+            advice=T("Tick Active in the record."), screen=REGISTRY,
+        )  # fmt: skip
+    if found.redirect_urls and ours not in found.redirect_urls:
+        return Finding(
+            "redirect_mismatch", State.PROBLEM, checked,
+            T("The record holds %(theirs)s and not our redirect URL.", theirs=", ".join(found.redirect_urls)),
+            advice=T("Enter exactly this redirect URL in the record, without a slash at its end: %(url)s", url=ours),
+            screen=REGISTRY,
+        )  # fmt: skip
+    days = found.refresh_seconds // 86_400
+    if 0 < found.refresh_seconds < SHORT_CONSENT_SECONDS or 0 < found.access_seconds < SHORT_ACCESS_SECONDS:
+        return Finding(
+            "client_lifespans", State.NOTE, checked,
+            T("Tokens of this client are short-lived: a consent lasts %(days)s days, an access token %(seconds)s seconds.",
+              days=days, seconds=found.access_seconds),
+            advice=T("ServiceNow’s own defaults are 8640000 seconds (100 days) and 1800 seconds."), screen=REGISTRY,
+        )  # fmt: skip
+    return Finding(
+        "client", State.GOOD, checked,
+        T("The record “%(name)s” is active and holds our redirect URL. A consent lasts %(days)s days.",
+          name=found.name, days=days or 100),
+    )  # fmt: skip
+
+
+def _hidden_client(look: Look, checked: Text, error: Refused) -> Finding:
+    """The original connector failed here: a table that other application scopes may not read."""
+    return Finding(
+        "client_cross_scope", State.NOTE, checked, error.message,
+        advice=T(
+            "Nothing depends on it. If you want this check to work: open the table “Application Registries” "
+            "(oauth_entity), and under Application Access set “Accessible from” to “All application scopes” and tick "
+            "“Can read”."
+        ),
+        screen=T("System Definition > Tables > Application Registries (oauth_entity) > Application Access"),
+        message=T(
+            "Please open System Definition > Tables > Application Registries (oauth_entity) > Application Access, set "
+            "“Accessible from” to “All application scopes”, and tick “Can read”, so that %(user)s can read its own client "
+            "%(client)s.",
+            user=look.user, client=look.connection.client_id,
+        ),
+    )  # fmt: skip
+
+
+def _redirect_url(look: Look) -> str:
+    return f"{look.resources.config.public_url}/servicenow/callback"

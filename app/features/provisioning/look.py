@@ -1,0 +1,118 @@
+"""What every check is given, and what every failure of a call means, whichever check met it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.features.connection.access import NotConnected, NoToken, with_client
+from app.features.connection.connection_view import ConnectionView
+from app.features.provisioning.finding import Finding, State
+from app.foundation.errors import AppError
+from app.foundation.text import T, Text
+from app.remote.errors import Broken, Garbled, Refused, Throttled, Unreachable
+from app.remote.servicenow.client import ServiceNowClient
+from app.resources import Resources
+
+Answer = TypeVar("Answer")
+
+REGISTRY = T(
+    "System OAuth > Application Registry, or on newer releases Machine Identity Console > Inbound integrations"
+)
+IP_RULES = T("System Security > IP Address Access Control")
+ACCESS_RULES = T("System Security > Access Control (ACL)")
+RATE_RULES = T("System Web Services > REST > Rate limit rules (table sys_rate_limit_rules)")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at one connection, as it was when the look began."""
+
+    resources: Resources
+    connection: ConnectionView
+
+    async def ask(self, work: Callable[[ServiceNowClient], Awaitable[Answer]]) -> Answer:
+        """The answer of `work`, called with a live token."""
+        return await with_client(self.resources, work, connection_id=self.connection.id)
+
+    @property
+    def user(self) -> str:
+        """The account that consented, as its administrator knows it."""
+        return self.connection.user_name or str(T("the integration user"))
+
+
+def user_screen(look: Look) -> Text:
+    """Where the integration user's record and its roles are."""
+    return T("User Administration > Users > %(user)s, with its list of roles", user=look.user)
+
+
+def trouble(look: Look, checked: Text, error: AppError) -> Finding:
+    """What a call that failed says about the connection, whatever it was made for."""
+    match error:
+        case Unreachable() if not isinstance(error, NoToken):
+            return unreachable(look, checked, error)
+        case Throttled():
+            return throttled(look, checked, error)
+        case Refused():
+            return Finding(
+                "refused", State.PROBLEM, checked, error.message,
+                advice=T("Give the integration user the role that is missing, or change the rule that refuses it."),
+                screen=ACCESS_RULES,
+            )  # fmt: skip
+        case Broken() | Garbled():
+            return Finding(
+                "no_answer", State.PROBLEM, checked, error.message,
+                advice=T("Open the instance in a browser, and check again when it shows its own pages."),
+            )  # fmt: skip
+        case NotConnected():
+            return Finding(
+                "authorize", State.PROBLEM, checked, error.message, advice=T("Press Authorize on this page."),
+            )  # fmt: skip
+        case _:
+            return Finding("trouble", State.PROBLEM, checked, error.message, advice=T("Check again in a few minutes."))
+
+
+def unreachable(look: Look, checked: Text, error: Unreachable) -> Finding:
+    """Nothing was sent; the cause decides who can help."""
+    host = look.connection.origin
+    keys = {"name": "dns", "address": "private_address", "tls": "tls", "proxy": "proxy"}
+    advice = {
+        "name": T("Check the instance name. If a browser finds it, this server’s name service (DNS) does not."),
+        "address": T("Ask whoever runs this server what the name should point to."),
+        "tls": T(
+            "If a proxy opens encrypted traffic here, its certificate authority must be trusted by this server "
+            "(SSL_CERT_FILE). Otherwise check this server’s clock, and whether the instance’s certificate has expired."
+        ),
+        "proxy": T("Ask whoever runs the proxy (HTTPS_PROXY) to allow %(host)s.", host=host),
+        "refused": T("A firewall may be in the way: connections to %(host)s must be allowed.", host=host),
+        "slow": T("A firewall may swallow the connection: connections to %(host)s must be allowed.", host=host),
+    }
+    return Finding(
+        keys.get(error.why, "unreachable"), State.PROBLEM, checked, error.message,
+        advice=advice.get(error.why, T("Check the network between this server and %(host)s.", host=host)),
+    )  # fmt: skip
+
+
+def throttled(look: Look, checked: Text, error: Throttled) -> Finding:
+    """A rule with a limit, or all of the node's workers busy: the first names a time, the second does not."""
+    if error.seconds is None:
+        meaning = T(
+            "ServiceNow is busy (429 without a time): all of its workers for integrations are taken. That is no limit for "
+            "us in particular, and passes by itself."
+        )
+    else:
+        meaning = T(
+            "A rate limit of the instance is reached (429). It names %(seconds)s seconds; until then we send nothing.",
+            seconds=round(error.seconds),
+        )
+    return Finding(
+        "rate_limit", State.PROBLEM, checked, meaning,
+        advice=T("If this happens often, ask for a higher limit for the integration user."),
+        screen=RATE_RULES,
+        message=T(
+            "The integration user %(user)s meets a rate limit of the REST API. Please look at the rate limit rules that "
+            "apply to it. It needs about 100 requests an hour, and more while many tickets are shared.",
+            user=look.user,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,65 @@
+"""Says for which kinds of ticket everything is in place, and what is missing for the others. Touches rows only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from app.features.connection.connection_view import ConnectionView, connection_view
+from app.features.provisioning.finding import Finding, State
+from app.features.provisioning.models import ProvisioningStep
+from app.features.provisioning.steps import BY_KEY, KEYS
+from app.features.tickets.ticket import KIND_NAMES, Kind
+from app.foundation.database import Session
+from app.foundation.text import T, Text
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """`kinds` are those whose cards may be shown ("change", "incident"); `missing` is one sentence per obstacle.
+
+    Steps that have not been checked yet, or cannot be known by looking, are no obstacle: only a problem that was found is.
+    """
+
+    kinds: frozenset[str]
+    missing: tuple[Text, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether both cards may be shown."""
+        return len(self.kinds) == len(Kind)
+
+
+async def readiness(session: Session) -> Readiness:
+    """As the last checks found it."""
+    connection = await connection_view(session)
+    if connection is None:
+        return Readiness(frozenset(), (T("ServiceNow is not connected."),))
+    if not connection.is_connected:
+        return Readiness(frozenset(), (connection.attention or T("The connection needs attention."),))
+    return judged(await problems(session, connection))
+
+
+async def problems(session: Session, connection: ConnectionView) -> dict[str, Finding]:
+    """The findings of steps that failed, by step."""
+    rows = await session.execute(
+        select(ProvisioningStep).where(
+            ProvisioningStep.connection_id == connection.id, ProvisioningStep.state == State.PROBLEM
+        )
+    )
+    return {row.step: Finding.from_json(row.finding) for row in rows.scalars() if row.finding and row.step in BY_KEY}
+
+
+def judged(failed: dict[str, Finding]) -> Readiness:
+    """What these failures leave."""
+    kinds, missing = set(Kind), []
+    for key in KEYS:
+        if key not in failed or not BY_KEY[key].kinds:
+            continue
+        lost = BY_KEY[key].kinds
+        kinds -= lost
+        only = next(iter(lost)) if len(lost) == 1 else None
+        meaning = failed[key].meaning
+        missing.append(T("%(kind)s: %(why)s", kind=KIND_NAMES[only], why=meaning) if only else meaning)
+    return Readiness(frozenset(kind.value for kind in kinds), tuple(missing))

@@ -1,0 +1,242 @@
+"""Checks what may be read, created and changed in the two tables, and whether look-ups can be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from uuid import uuid4
+
+from sqlalchemy import func, select
+
+from app.features.provisioning.finding import Finding, State
+from app.features.provisioning.look import ACCESS_RULES, Look, trouble, user_screen
+from app.features.tickets.models import Ticket
+from app.features.tickets.ticket import TABLES, Delivery, Kind
+from app.foundation.errors import AppError
+from app.foundation.text import T, Text
+from app.remote.errors import Refused
+from app.remote.servicenow.client import ServiceNowClient
+from app.remote.servicenow.probes import (
+    TableReading,
+    compare_times,
+    count_strangers,
+    list_roles,
+    read_table,
+    try_to_change,
+)
+from app.remote.servicenow.shapes import Choice, Table
+
+WRITERS = {
+    Kind.CHANGE: frozenset({"admin", "itil", "sn_change_write", "change_manager"}),
+    Kind.INCIDENT: frozenset({"admin", "itil", "sn_incident_write"}),
+}
+LEAST_ROLES = {Kind.CHANGE: "sn_change_write", Kind.INCIDENT: "sn_incident_write"}
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """What tickets of this kind have shown so far: the newest that arrived, and how many wait for a person."""
+
+    number: str
+    held: int
+
+
+async def check_table(look: Look, kind: Kind) -> Finding:
+    """Reading is tried, changing is tried on a record that cannot be, and creating is known from tickets or roles.
+
+    Nothing is left behind. What only a write could show is said to be unknown.
+    """
+    table = TABLES[kind]
+    checked = T(
+        "In the table %(table)s, one row is read, and a record that does not exist is changed. Nothing is left behind.",
+        table=table,
+    )
+    try:
+        reading = await look.ask(lambda client: read_table(client, table))
+    except Refused as error:
+        return _missing(look, checked, kind, "read", error.message)
+    except AppError as error:
+        return trouble(look, checked, error)
+    if reading.visible == 0 and reading.total:
+        return _missing(
+            look, checked, kind, "read",
+            T("There are %(count)s records, and the integration user sees none of them.", count=reading.total),
+        )  # fmt: skip
+    try:
+        await look.ask(lambda client: try_to_change(client, table))
+    except Refused as error:
+        return _missing(look, checked, kind, "write", error.message)
+    except AppError as error:
+        return trouble(look, checked, error)
+    return await _as_far_as_known(look, checked, kind, reading)
+
+
+async def _as_far_as_known(look: Look, checked: Text, kind: Kind, reading: TableReading) -> Finding:
+    """Reading and changing were not refused; whether creating works is shown by a ticket, or told by the roles."""
+    table, key = TABLES[kind], f"table_{kind.value}"
+    proof = await _proof(look, kind)
+    if proof.number:
+        return Finding(
+            key, State.GOOD, checked,
+            T("Reading and changing are allowed, and %(number)s was created.", number=proof.number),
+        )  # fmt: skip
+    sys_id = look.connection.user_sys_id
+    try:
+        roles = await look.ask(lambda client: list_roles(client, sys_id))
+    except AppError as error:
+        return trouble(look, checked, error)
+    if roles is not None and not roles & WRITERS[kind]:
+        return _missing(
+            look, checked, kind, "create",
+            T("The integration user has none of the roles that may create records in %(table)s.", table=table),
+        )  # fmt: skip
+    if roles is not None:
+        return Finding(
+            key, State.GOOD, checked,
+            T("Reading and changing are not refused, and the roles allow creating (%(roles)s).",
+              roles=", ".join(sorted(roles & WRITERS[kind]))),
+        )  # fmt: skip
+    seen = T("no record yet") if reading.visible == 0 else T("records are visible")
+    return Finding(
+        key, State.UNKNOWN, checked,
+        T("Reading works (%(seen)s) and changing is not refused. Whether creating works cannot be known without creating a "
+          "ticket: the first one will show it.", seen=seen),
+        advice=T("Share one action as a test, or compare the roles: %(role)s or itil is needed.", role=LEAST_ROLES[kind]),
+        screen=user_screen(look),
+    )  # fmt: skip
+
+
+async def _proof(look: Look, kind: Kind) -> _Proof:
+    mine = (Ticket.connection_id == look.connection.id, Ticket.kind == kind)
+    async with look.resources.database.transaction() as session:
+        newest = select(Ticket.number).where(*mine, Ticket.shared_at >= look.connection.connected_at)
+        number = (await session.execute(newest.order_by(Ticket.shared_at.desc()).limit(1))).scalar_one_or_none()
+        held = select(func.count()).where(*mine, Ticket.delivery == Delivery.HELD)
+        return _Proof(number or "", (await session.execute(held)).scalar_one())
+
+
+def _missing(look: Look, checked: Text, kind: Kind, action: str, why: Text) -> Finding:
+    """A right that the integration user does not have: which, and how it gets it."""
+    table, role = TABLES[kind], LEAST_ROLES[kind]
+    if action == "read":
+        role = role.replace("_write", "_read")
+    names = {"read": T("reading"), "write": T("changing"), "create": T("creating")}
+    return Finding(
+        f"role_missing.{table}.{action}", State.PROBLEM, checked,
+        T("%(what)s records in %(table)s is not allowed. %(why)s",
+          what=str(names[action]).capitalize(), table=table, why=why),
+        advice=T(
+            "Give the integration user the role itil, or, as the least that suffices, %(role)s with "
+            "snc_platform_rest_api_access (they come with the plugin ITSM Roles).", role=role,
+        ),
+        screen=user_screen(look),
+        message=T(
+            "The user %(user)s needs to read, create and change records in %(table)s through the Table API. Please give it "
+            "the role itil, or %(role)s and snc_platform_rest_api_access. ServiceNow said: %(why)s",
+            user=look.user, table=table, role=LEAST_ROLES[kind], why=why,
+        ),
+    )  # fmt: skip
+
+
+async def check_choices(look: Look) -> Finding:
+    """Whether the lists of states can be read; without them, names come from the records themselves."""
+    checked = T("The lists of states of both tables.")
+    counts: dict[str, int] = {}
+    try:
+        for table in TABLES.values():
+            counts[table] = len(await look.ask(partial(_states, table=table)))
+    except Refused:
+        counts = {}
+    except AppError as error:
+        return trouble(look, checked, error)
+    if counts and all(counts.values()):
+        return Finding(
+            "choices", State.GOOD, checked,
+            T("Readable: %(change)s states of change requests, %(incident)s of incidents.",
+              change=counts["change_request"], incident=counts["incident"]),
+        )  # fmt: skip
+    return Finding(
+        "choices_not_readable", State.NOTE, checked,
+        T("The lists may not be read. States are shown by the names that records bring along, as they appear."),
+        advice=T("Give the integration user the role personalize_choices to see all states beforehand."),
+        screen=user_screen(look),
+        message=T("Please give the user %(user)s the role personalize_choices, so that it can read lists of states.",
+                  user=look.user),
+    )  # fmt: skip
+
+
+async def _states(client: ServiceNowClient, table: Table) -> list[Choice]:
+    return await client.choices(table, "state")
+
+
+async def check_correlation(look: Look) -> Finding:
+    """Whether a look-up by our own id can be believed: it is what keeps a ticket from being made twice."""
+    checked = T("An id that was made a moment ago is looked for, and then that of the newest ticket.")
+    try:
+        for table in TABLES.values():
+            strangers = await look.ask(partial(count_strangers, table=table, fresh_id=uuid4().hex))
+            if strangers:
+                return _ignored(look, checked, table)
+        return await _found_again(look, checked)
+    except Refused as error:
+        return Finding(
+            "correlation_refused", State.PROBLEM, checked, error.message,
+            advice=T(
+                "Allow the integration user to query the field correlation_id (a query_match rule). Without that we could "
+                "not see whether a ticket has arrived, so none is sent twice, but some would wait for a person."
+            ),
+            screen=ACCESS_RULES,
+        )  # fmt: skip
+    except AppError as error:
+        return trouble(look, checked, error)
+
+
+async def _found_again(look: Look, checked: Text) -> Finding:
+    async with look.resources.database.transaction() as session:
+        newest = select(Ticket).where(Ticket.connection_id == look.connection.id, Ticket.sys_id.is_not(None))
+        ticket = (await session.execute(newest.order_by(Ticket.shared_at.desc()).limit(1))).scalar_one_or_none()
+    if ticket is None:
+        return Finding(
+            "correlation", State.UNKNOWN, checked,
+            T("Looking up works. Whether ServiceNow stores our id is seen with the first ticket."),
+        )  # fmt: skip
+    table, ours = TABLES[Kind(ticket.kind)], ticket.correlation_id
+    found = await look.ask(lambda client: client.find_by_correlation(table, ours))
+    if not found:
+        return Finding(
+            "correlation_lost", State.NOTE, checked,
+            T("%(number)s was not found again by our id: it was deleted, hidden, or its id was changed.",
+              number=ticket.number),
+            advice=T("Open the ticket and look at its correlation ID: it should be %(id)s.", id=ours),
+        )  # fmt: skip
+    return Finding("correlation", State.GOOD, checked, T("%(number)s was found again by our id.", number=ticket.number))
+
+
+def _ignored(look: Look, checked: Text, table: str) -> Finding:
+    return Finding(
+        "correlation_ignored", State.PROBLEM, checked,
+        T("%(table)s answers a look-up by our id with strangers’ records: it ignores the field.", table=table),
+        advice=T("Allow the integration user to read the field correlation_id. Until then we could not tell our tickets "
+                 "from others."),
+        screen=ACCESS_RULES,
+        message=T("Please let the user %(user)s read the field correlation_id of %(table)s.", user=look.user, table=table),
+    )  # fmt: skip
+
+
+async def check_ranges(look: Look) -> Finding:
+    """Whether changes may be asked for by time; newer releases have an access rule for that."""
+    checked = T("Both tables are asked for what changed since a day.")
+    try:
+        for table in TABLES.values():
+            await look.ask(partial(compare_times, table=table))
+    except Refused as error:
+        return Finding(
+            "query_acl", State.NOTE, checked,
+            T("Asking by time is refused by a query rule (query_range). States are refreshed by the tickets’ keys in its "
+              "place: somewhat slower, and nothing is missed. %(why)s", why=error.message),
+            advice=T("For quicker refreshes, allow the integration user range operators on sys_updated_on."),
+            screen=ACCESS_RULES,
+        )  # fmt: skip
+    except AppError as error:
+        return trouble(look, checked, error)
+    return Finding("query_acl", State.GOOD, checked, T("Asking by time is allowed."))

@@ -1,0 +1,169 @@
+"""Brings a work note to ServiceNow exactly once: notes each attempt before it calls, and looks before it repeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.features.connection.access import NotConnected, with_client
+from app.features.connection.models import Connection
+from app.features.tickets.deliver import BELIEVED_REFUSALS, LANDING_SECONDS, LOOK_SECONDS, NotYet
+from app.features.tickets.journal import compose_note, reference_of
+from app.features.tickets.models import Ticket, TicketNote
+from app.features.tickets.pace import count, note_success, note_trouble, pace_of, why_not_now
+from app.features.tickets.ticket import TABLES, Delivery, Kind
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.jobs import wait_before
+from app.foundation.text import Text
+from app.remote.errors import Missing, Refused, RemoteError
+from app.remote.servicenow.client import ServiceNowClient
+from app.remote.servicenow.shapes import Table
+from app.resources import Resources
+
+
+@dataclass
+class _Errand:
+    """What bringing a note needs, read in the transaction that noted the attempt. `sends` becomes True with the call."""
+
+    note_id: UUID
+    connection_id: UUID
+    table: Table
+    sys_id: str
+    text: str
+    number: int
+    was_sent: bool
+    may_land: bool
+    sends: bool = False
+
+
+async def deliver_note(resources: Resources, note_id: UUID) -> None:
+    """One attempt at bringing a note. Raises NotYet when there has to be another."""
+    errand = await _begin(resources, note_id)
+    if errand is None:
+        return
+    try:
+        arrived = errand.was_sent and await _is_there(resources, errand)
+        if not arrived and errand.may_land:
+            await _end(resources, errand, None, LOOK_SECONDS)
+        if not arrived:
+            await _send(resources, errand)
+    except NotConnected as error:
+        await _end(resources, errand, error.message, None)
+    except RemoteError as error:
+        await _fail(resources, errand, error)
+    else:
+        await _arrive(resources, errand)
+
+
+async def _begin(resources: Resources, note_id: UUID) -> _Errand | None:
+    now = clock.now()
+    async with resources.database.transaction() as session:
+        query = (
+            select(TicketNote, Ticket).join(Ticket, Ticket.id == TicketNote.ticket_id).where(TicketNote.id == note_id)
+        )
+        found = (await session.execute(query)).one_or_none()
+        if found is None:
+            return None
+        ticket = found[1]
+        pace = await pace_of(session, ticket.connection_id)
+        note = await session.get_one(TicketNote, note_id, with_for_update=True, populate_existing=True)
+        if note.delivery != Delivery.QUEUED or ticket.sys_id is None:
+            return None
+        stop = why_not_now(pace)
+        if stop is None:
+            count(pace)
+            note.attempts += 1
+            return _Errand(
+                note_id=note_id,
+                connection_id=ticket.connection_id,
+                table=TABLES[Kind(ticket.kind)],
+                sys_id=ticket.sys_id,
+                text=compose_note(note_id, note.text, note.sender_name),
+                number=note.attempts,
+                was_sent=note.sent_at is not None,
+                may_land=note.landing_until is not None and note.landing_until > now,
+            )
+        note.next_try_at = now + timedelta(seconds=stop.seconds)
+    raise NotYet(stop.seconds)
+
+
+async def _is_there(resources: Resources, errand: _Errand) -> bool:
+    async def look(client: ServiceNowClient) -> bool:
+        shown = await client.journal(errand.table, errand.sys_id)
+        return reference_of(errand.note_id) in shown["work_notes"]
+
+    return await with_client(resources, look, connection_id=errand.connection_id)
+
+
+async def _send(resources: Resources, errand: _Errand) -> None:
+    """Note that it leaves us now, and then send it."""
+
+    async def append(client: ServiceNowClient) -> None:
+        async with resources.database.transaction() as session:
+            note = await session.get_one(TicketNote, errand.note_id, with_for_update=True)
+            if note.attempts != errand.number:
+                raise NotYet(LOOK_SECONDS)  # Another attempt has begun since.
+            note.sent_at = clock.now()
+            note.landing_until = note.sent_at + timedelta(seconds=LANDING_SECONDS)
+        errand.sends = True
+        await client.add_note(errand.table, errand.sys_id, errand.text)
+
+    await with_client(resources, append, connection_id=errand.connection_id)
+
+
+async def _arrive(resources: Resources, errand: _Errand) -> None:
+    async with resources.database.transaction() as session:
+        note_success(await pace_of(session, errand.connection_id))
+        note = await session.get_one(TicketNote, errand.note_id, with_for_update=True)
+        note.delivery, note.shared_at = Delivery.SHARED, clock.now()
+        note.problem = note.next_try_at = note.landing_until = None
+
+
+async def _fail(resources: Resources, errand: _Errand, error: RemoteError) -> None:
+    seconds = wait_before(errand.number - 1)
+    async with resources.database.transaction() as session:
+        note_trouble(await pace_of(session, errand.connection_id), error)
+        note = await session.get_one(TicketNote, errand.note_id, with_for_update=True)
+        note.problem = error.message.to_json()
+        if errand.sends and error.is_over:
+            note.landing_until = None
+        if isinstance(error, Refused | Missing) and not error.concerns_all:
+            note.refusals += 1
+        if note.refusals >= BELIEVED_REFUSALS:
+            note.delivery, note.next_try_at = Delivery.HELD, None
+            return
+        note.next_try_at = clock.now() + timedelta(seconds=seconds)
+    raise NotYet(seconds, error.message)
+
+
+async def _end(resources: Resources, errand: _Errand, problem: Text | None, seconds: float | None) -> None:
+    """Nothing was sent. Raises NotYet, unless the connection has to come back first."""
+    async with resources.database.transaction() as session:
+        note = await session.get_one(TicketNote, errand.note_id, with_for_update=True)
+        if problem is not None:
+            note.problem = problem.to_json()
+        note.next_try_at = None if seconds is None else clock.now() + timedelta(seconds=seconds)
+    if seconds is not None:
+        raise NotYet(seconds)
+
+
+async def overdue_notes(session: Session, forgotten_after: timedelta) -> list[UUID]:
+    """Queued notes that nobody works on though their connection is there; marked as due."""
+    now = clock.now()
+    query = (
+        select(TicketNote)
+        .join(Ticket, Ticket.id == TicketNote.ticket_id)
+        .join(Connection, Connection.id == Ticket.connection_id)
+        .where(TicketNote.delivery == Delivery.QUEUED, Connection.status == "connected")
+        .where(TicketNote.next_try_at.is_(None) | (TicketNote.next_try_at < now - forgotten_after))
+        .limit(200)
+        .with_for_update(of=TicketNote, skip_locked=True)
+    )
+    notes = list((await session.execute(query)).scalars())
+    for note in notes:
+        note.next_try_at = now
+    return [note.id for note in notes]

@@ -1,0 +1,164 @@
+"""Several actions shared in one go: one ticket each, or one for all. Prepares and shows; `share` makes the tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from app.features.secure_score.action import Action, Category
+from app.features.tickets.browse_tickets import TicketLine, line_of
+from app.features.tickets.compose import Asked
+from app.features.tickets.draft import DUE_DAYS, describe, draft_for, proposed_priority
+from app.features.tickets.models import Ticket
+from app.features.tickets.share import Wish
+from app.features.tickets.state_names import load_names
+from app.features.tickets.ticket import LOWEST_CHANGE_PRIORITY, Delivery, Kind, Source, priority_name
+from app.foundation.database import Session
+from app.foundation.errors import InvalidInput, NotFound
+from app.foundation.text import T, Text
+
+MOST_AT_ONCE = 1000
+SHOWN_AT_MOST = 50
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for all of them; None leaves it to each action: priority by its impact, and the due day by that."""
+
+    kind: Kind
+    priority: int | None
+    due_date: date | None
+    category: Category | None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One action as it would be sent on its own."""
+
+    action: Action
+    name: str
+    description: str
+    priority: int
+    due_date: date
+    tickets: list[TicketLine]
+
+    @property
+    def priority_name(self) -> Text:
+        """In words."""
+        return priority_name(str(self.priority))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an open ticket of it exists already."""
+        return any(ticket.is_open for ticket in self.tickets)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How far the tickets of one go are. `held` are listed first, `shown` is bounded."""
+
+    total: int
+    shared: int
+    queued: int
+    held: int
+    given_up: int
+    lines: list[TicketLine]
+
+    @property
+    def percent(self) -> int:
+        """How much of it has an end."""
+        return (self.total - self.queued) * 100 // self.total
+
+
+def preview(
+    actions: Sequence[Action], tickets: dict[str, list[TicketLine]], choice: Choice, today: date
+) -> list[Preview]:
+    """What each would be sent as."""
+    return [
+        Preview(
+            action=action,
+            name=action.title,
+            description=describe(action),
+            priority=_priority(action, choice),
+            due_date=_due(_priority(action, choice), choice, today),
+            tickets=tickets.get(action.control_id, []),
+        )
+        for action in actions
+    ]
+
+
+def wishes_for_each(actions: Sequence[Action], choice: Choice, today: date, form_key: UUID) -> list[Wish]:
+    """One ticket per action. Raises InvalidInput where a category has to be chosen and is not."""
+    if choice.category is None and any(action.category is None for action in actions):
+        raise InvalidInput(
+            fields={"category": T("Some of these actions have none of the five categories. Choose one.")}
+        )
+    return [
+        Wish(
+            Asked(
+                kind=choice.kind,
+                name=action.title,
+                description=describe(action),
+                priority=_priority(action, choice),
+                due_date=_due(_priority(action, choice), choice, today),
+                source=Source.MICROSOFT,
+                category=(action.category or choice.category or Category.APPS).value,
+            ),
+            [action],
+            f"{form_key}:{action.control_id}",
+            again=True,  # The preview showed the open tickets, and ticked only what was wanted.
+            batch_id=form_key,
+        )
+        for action in actions
+    ]
+
+
+def proposal_for_all(actions: Sequence[Action], today: date, *, kind: str = "") -> dict[str, str]:
+    """Name, description and the rest, as one ticket for all of them proposes them."""
+    draft = draft_for(actions[0], today, kind=kind)
+    categories = {action.category for action in actions}
+    priority = min((proposed_priority(action.score_impact) for action in actions), default=draft.priority)
+    parts = [f"{number}. {action.title}\n{action.remediation}".strip() for number, action in enumerate(actions, 1)]
+    same = categories.pop() if len(categories) == 1 else None
+    return {
+        "kind": draft.kind,
+        "name": str(T("%(count)s improvement actions of Microsoft Secure Score", count=len(actions))),
+        "description": "\n\n".join(parts),
+        "priority": str(priority),
+        "due_date": (today + timedelta(days=DUE_DAYS[priority])).isoformat(),
+        "category": same.value if same else "",
+    }
+
+
+async def batch_of(session: Session, batch_id: UUID) -> Batch:
+    """How far it is. Raises NotFound."""
+    rows = await session.execute(
+        select(Ticket.delivery, func.count()).where(Ticket.batch_id == batch_id).group_by(Ticket.delivery)
+    )
+    counts = {row[0]: row[1] for row in rows}
+    if not counts:
+        raise NotFound
+    held_first = (Ticket.delivery != Delivery.HELD, Ticket.created_at, Ticket.id)
+    query = select(Ticket).where(Ticket.batch_id == batch_id).order_by(*held_first).limit(SHOWN_AT_MOST)
+    names = await load_names(session)
+    return Batch(
+        total=sum(counts.values()),
+        shared=counts.get(Delivery.SHARED, 0),
+        queued=counts.get(Delivery.QUEUED, 0),
+        held=counts.get(Delivery.HELD, 0),
+        given_up=counts.get(Delivery.GIVEN_UP, 0),
+        lines=[line_of(ticket, names) for ticket in (await session.execute(query)).scalars()],
+    )
+
+
+def _priority(action: Action, choice: Choice) -> int:
+    wanted = choice.priority or proposed_priority(action.score_impact)
+    return min(wanted, LOWEST_CHANGE_PRIORITY) if choice.kind is Kind.CHANGE and choice.priority is None else wanted
+
+
+def _due(priority: int, choice: Choice, today: date) -> date:
+    return choice.due_date or today + timedelta(days=DUE_DAYS.get(priority, DUE_DAYS[4]))

@@ -1,0 +1,41 @@
+"""Reads from ServiceNow what others wrote on a ticket. Writes nothing there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from uuid import UUID
+
+from app.features.connection.access import NotConnected
+from app.features.tickets.asking import Paused, ask
+from app.features.tickets.journal import entries_of
+from app.features.tickets.models import Ticket
+from app.features.tickets.ticket import TABLES, Kind
+from app.foundation import clock
+from app.foundation.logs import get_logger
+from app.remote.errors import RemoteError
+from app.remote.servicenow.client import ServiceNowClient
+from app.resources import Resources
+
+log = get_logger(__name__)
+
+
+async def read_notes(resources: Resources, ticket_id: UUID) -> None:
+    """Others' notes of one ticket, as the record shows them. What stands in the way is no accident: next time."""
+    async with resources.database.transaction() as session:
+        ticket = await session.get(Ticket, ticket_id)
+        if ticket is None or ticket.sys_id is None:
+            return
+        table, sys_id, connection_id = TABLES[Kind(ticket.kind)], ticket.sys_id, ticket.connection_id
+
+    async def question(client: ServiceNowClient) -> dict[str, str]:
+        return await client.journal(table, sys_id)
+
+    try:
+        shown = await ask(resources, connection_id, question)
+    except (NotConnected, Paused, RemoteError) as error:
+        log.info("notes not read", ticket=str(ticket_id), why=str(error))
+        return
+    async with resources.database.transaction() as session:
+        ticket = await session.get_one(Ticket, ticket_id, with_for_update=True)
+        ticket.journal = [asdict(entry) for entry in entries_of(shown)]
+        ticket.journal_read_at = clock.now()

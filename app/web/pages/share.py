@@ -1,0 +1,283 @@
+"""Sharing: the form for one ticket, the form for several actions at once, and how far such a go is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel
+
+from app.features.connection.access import NotConnected
+from app.features.connection.connection_view import connection_view
+from app.features.secure_score.action import Action, Category
+from app.features.secure_score.browse_actions import find_action, find_actions
+from app.features.tickets.browse_tickets import TicketLine, lines_of, tickets_by_action
+from app.features.tickets.bulk import (
+    MOST_AT_ONCE,
+    Batch,
+    Choice,
+    Preview,
+    batch_of,
+    preview,
+    proposal_for_all,
+    wishes_for_each,
+)
+from app.features.tickets.draft import draft_for
+from app.features.tickets.share import AlreadyShared, Wish, share, share_many
+from app.features.tickets.ticket import Kind, Source
+from app.foundation import clock
+from app.foundation.errors import InvalidInput
+from app.foundation.text import T, Text
+from app.web.dependencies import Db, Res, Sharer, Viewer
+from app.web.forms import parse, read_form
+from app.web.task_form import Fields, TaskForm, fields_of, sender_of
+from app.web.templating import render
+
+router = APIRouter(prefix="/tickets")
+
+USUAL = Choice(Kind.CHANGE, None, None, None)
+# More in one ticket would be cut anyway, and the addresses of forms have an end.
+MOST_IN_ONE = 100
+
+
+class BulkForm(BaseModel):
+    """What is chosen for several actions; what is left empty is decided for each."""
+
+    kind: Kind
+    priority: int | None = None
+    due_date: date | None = None
+    category: Category | None = None
+    form_key: UUID
+
+
+@dataclass(frozen=True)
+class SharePage:
+    """The form for one ticket, of one action, of several, or of none (a free task)."""
+
+    form: Fields
+    problem: Text | None
+    actions: Sequence[Action]
+    tickets: list[TicketLine]
+    ask_again: bool
+    is_connected: bool
+
+    @property
+    def title(self) -> Text:
+        """What the page is for."""
+        return T("Share to ServiceNow") if self.actions else T("Create a ticket")
+
+    @property
+    def lead(self) -> Text | str:
+        """What the ticket is made of."""
+        if len(self.actions) > 1:
+            return T("One ticket for %(count)s improvement actions.", count=len(self.actions))
+        free = T("A task of your own, sent to ServiceNow as a user recommendation.")
+        return self.actions[0].title if self.actions else free
+
+    @property
+    def category(self) -> str:
+        """The category of the actions, when they have one and the same; otherwise it is chosen."""
+        categories = {action.category for action in self.actions}
+        only = categories.pop() if len(categories) == 1 else None
+        return only.value if only else ""
+
+    @property
+    def address(self) -> str:
+        """Where the form goes: the actions are part of the address, so that they cannot get lost."""
+        return f"/tickets/new?{urlencode([('action', action.control_id) for action in self.actions])}"
+
+
+@dataclass(frozen=True)
+class BulkPage:
+    """Several actions with what each would be sent as; `ticked` are those that will be."""
+
+    form: Fields
+    problem: Text | None
+    previews: list[Preview]
+    ticked: frozenset[str]
+    missing: int
+    is_connected: bool
+
+    @property
+    def open_count(self) -> int:
+        """How many have an open ticket already."""
+        return sum(line.is_open for line in self.previews)
+
+    @property
+    def needs_category(self) -> bool:
+        """Whether Graph's category of some is none of the five."""
+        return any(line.action.category is None for line in self.previews)
+
+
+@dataclass(frozen=True)
+class BatchPage:
+    """How far several tickets are that were shared in one go."""
+
+    batch: Batch
+    batch_id: UUID
+    may_share: bool
+
+
+Actions = Annotated[list[str], Query(alias="action", default_factory=list, max_length=MOST_AT_ONCE)]
+# "one" ticket for all of the actions; anything else: one for "each".
+As = Annotated[str, Query(alias="as")]
+
+
+@router.get("/new")
+async def share_form(
+    request: Request, _viewer: Sharer, session: Db, resources: Res, wanted: Actions, as_what: As = "", kind: str = ""
+) -> Response:
+    """The form, prefilled from the action; from several actions, the form for several."""
+    actions, missing = await _find(session, resources, wanted)
+    today, key = clock.now().date(), {"form_key": str(uuid4())}
+    if len(wanted) > 1 and as_what != "one":
+        typed = {"kind": kind or Kind.CHANGE.value, **key}
+        page = await _bulk_page(session, actions, typed, missing=missing)
+        return render(request, "tickets/bulk.html", page)
+    if len(actions) > 1:
+        return render(
+            request,
+            "tickets/new.html",
+            await _share_page(session, proposal_for_all(actions, today, kind=kind) | key, actions),
+        )
+    draft = draft_for(actions[0] if actions else None, today, kind=kind)
+    typed = {
+        "kind": draft.kind,
+        "name": draft.name,
+        "description": draft.description,
+        "priority": str(draft.priority),
+        "due_date": draft.due_date.isoformat(),
+        "category": draft.category,
+    }
+    return render(request, "tickets/new.html", await _share_page(session, typed | key, actions))
+
+
+@router.post("/new")
+async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wanted: Actions) -> Response:
+    """Share as one ticket; on success on to it."""
+    actions, _ = await _find(session, resources, wanted)
+    typed = await read_form(request)
+    parsed = parse(typed, TaskForm)
+    errors, problem, in_the_way = parsed.errors, InvalidInput.default, None
+    if parsed.values is not None:
+        asked = parsed.values.asked(Source.MICROSOFT if actions else Source.USER)
+        wish = Wish(asked, actions, str(parsed.values.form_key), again=parsed.values.again)
+        try:
+            shared = await share(
+                session, resources.queue, wish, sender_of(viewer), public_url=resources.config.public_url
+            )
+            return RedirectResponse(f"/tickets/{shared.ticket_id}", 303)
+        except InvalidInput as error:
+            errors = error.fields
+        except AlreadyShared as error:
+            problem, in_the_way = error.message, await lines_of(session, error.ticket_ids)
+        except NotConnected as error:
+            problem = error.message
+    page = await _share_page(session, typed, actions, errors=errors, problem=problem, in_the_way=in_the_way)
+    return render(request, "tickets/new.html", page, status=409 if in_the_way else 422)
+
+
+@router.post("/bulk")
+async def send_many(request: Request, viewer: Sharer, session: Db, resources: Res) -> Response:
+    """One ticket for each; on success on to their progress. "One for all" goes on to the form for that."""
+    form = await request.form(max_fields=2 * MOST_AT_ONCE + 100)
+    shown = [value for value in form.getlist("shown") if isinstance(value, str)]
+    ticked = [value for value in form.getlist("action") if isinstance(value, str)]
+    typed = {name: value.strip() for name, value in form.items() if isinstance(value, str)}
+    if typed.get("how") == "all" and 0 < len(ticked) <= MOST_IN_ONE:
+        pairs = [("as", "one"), ("kind", typed.get("kind", "")), *(("action", value) for value in ticked)]
+        return RedirectResponse(f"/tickets/new?{urlencode(pairs)}", 303)
+    actions, _ = await _find(session, resources, shown)
+    chosen = [action for action in actions if action.control_id in set(ticked)]
+    parsed = parse({name: typed.get(name, "") for name in BulkForm.model_fields}, BulkForm)
+    errors, problem = dict(parsed.errors), InvalidInput.default
+    if typed.get("how") == "all" and chosen:
+        problem = T("One ticket can be made of at most %(count)s actions.", count=MOST_IN_ONE)
+    elif not chosen:
+        problem = T("Tick at least one action.")
+    elif parsed.values is not None:
+        try:
+            batch_id = await _share_each(session, resources, viewer, chosen, parsed.values)
+            return RedirectResponse(f"/tickets/batches/{batch_id}", 303)
+        except InvalidInput as error:
+            errors = error.fields
+        except NotConnected as error:
+            problem = error.message
+    page = await _bulk_page(session, actions, typed, errors=errors, problem=problem, ticked=frozenset(ticked))
+    return render(request, "tickets/bulk.html", page, status=422)
+
+
+@router.get("/batches/{batch_id}")
+async def batch_progress(request: Request, viewer: Viewer, session: Db, batch_id: UUID) -> Response:
+    """How far it is; asks again by itself."""
+    page = BatchPage(await batch_of(session, batch_id), batch_id, viewer.may_share)
+    template = "tickets/_batch.html" if request.headers.get("hx-request") else "tickets/batch.html"
+    return render(request, template, page)
+
+
+async def _find(session: Db, resources: Res, wanted: Sequence[str]) -> tuple[list[Action], int]:
+    """The actions in the order asked for, and how many of them there are not. A single unknown one is NotFound."""
+    tenant, ids = resources.config.shown_tenant_id, list(dict.fromkeys(filter(None, wanted)))
+    if len(ids) == 1:
+        return [await find_action(session, tenant, ids[0])], 0
+    found = await find_actions(session, tenant, ids) if ids else []
+    return found, len(ids) - len(found)
+
+
+async def _share_each(session: Db, resources: Res, viewer: Sharer, actions: Sequence[Action], form: BulkForm) -> UUID:
+    choice = Choice(form.kind, form.priority, form.due_date, form.category)
+    wishes = wishes_for_each(actions, choice, clock.now().date(), form.form_key)
+    await share_many(session, resources.queue, wishes, sender_of(viewer), public_url=resources.config.public_url)
+    return form.form_key
+
+
+async def _share_page(
+    session: Db,
+    typed: Mapping[str, str],
+    actions: Sequence[Action],
+    *,
+    errors: Mapping[str, Text] | None = None,
+    problem: Text | None = None,
+    in_the_way: list[TicketLine] | None = None,
+) -> SharePage:
+    made = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
+    tickets = list({line.id: line for lines in made.values() for line in lines}.values())
+    return SharePage(
+        form=fields_of(typed, errors),
+        problem=problem,
+        actions=actions,
+        tickets=in_the_way or tickets,
+        ask_again=bool(in_the_way) or any(ticket.is_open for ticket in tickets),
+        is_connected=await connection_view(session) is not None,
+    )
+
+
+async def _bulk_page(
+    session: Db,
+    actions: Sequence[Action],
+    typed: Mapping[str, str],
+    *,
+    errors: Mapping[str, Text] | None = None,
+    problem: Text | None = None,
+    ticked: frozenset[str] | None = None,
+    missing: int = 0,
+) -> BulkPage:
+    made = await tickets_by_action(session, [action.control_id for action in actions])
+    parsed = parse({name: typed.get(name, "") for name in BulkForm.model_fields}, BulkForm).values
+    choice = Choice(parsed.kind, parsed.priority, parsed.due_date, parsed.category) if parsed else USUAL
+    previews = preview(actions, made, choice, clock.now().date())
+    unshared = frozenset(line.action.control_id for line in previews if not line.is_open)
+    return BulkPage(
+        form=fields_of(typed, errors),
+        problem=problem,
+        previews=previews,
+        ticked=unshared if ticked is None else ticked,
+        missing=missing,
+        is_connected=await connection_view(session) is not None,
+    )

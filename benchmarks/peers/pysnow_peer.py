@@ -1,0 +1,92 @@
+"""pysnow 0.7.17 at work on incidents, as its documentation shows: resources, queries, one answer for a query."""
+
+import pysnow
+import requests
+from job import in_chunks, run
+
+FIELDS = ["sys_id", "number", "state", "priority", "correlation_id", "sys_updated_on"]
+CHUNK = 100
+
+
+def resource(job):
+    """With the access token in a session of ours: pysnow knows no authorization code grant."""
+    session = requests.Session()
+    session.trust_env = False
+    session.headers["Authorization"] = f"Bearer {job['token']}"
+    connected = pysnow.Client(host=_host(job), use_ssl=False, session=session)
+    return connected.resource(api_path="/table/incident")
+
+
+def _host(job):
+    return job["url"].removeprefix("http://")
+
+
+def walk(job, outcome):
+    """Page through everything that the query finds; pysnow leaves the pages to its caller."""
+    incidents = resource(job)
+    size = job.get("page", CHUNK)
+
+    def read(offset):
+        query = f"{job['query']}^ORDERBYsys_id"
+        rows = incidents.get(query=query, limit=size, offset=offset, fields=FIELDS).all()
+        outcome.results.extend(rows)
+        return len(rows)
+
+    offset = 0
+    while outcome.attempt(read, offset):
+        offset += size
+
+
+def create(job, outcome):
+    """One record after the other."""
+    incidents = resource(job)
+
+    def insert(body):
+        made = incidents.create(payload=body).one()
+        outcome.results.append({"sys_id": made["sys_id"], "number": made["number"]})
+
+    for body in job["bodies"]:
+        outcome.attempt(insert, body)
+
+
+def update(job, outcome):
+    """Change one record."""
+
+    def change():
+        made = resource(job).update(query={"sys_id": job["sys_id"]}, payload=job["fields"]).one()
+        outcome.results.append({"sys_id": made["sys_id"], "short_description": made["short_description"]})
+
+    outcome.attempt(change)
+
+
+def refresh(job, outcome):
+    """The states of known tickets, by their ids."""
+    incidents = resource(job)
+
+    def read(ids):
+        outcome.results.extend(incidents.get(query=f"sys_idIN{','.join(ids)}", fields=FIELDS).all())
+
+    for ids in in_chunks(job["sys_ids"], CHUNK):
+        outcome.attempt(read, ids)
+
+
+def workers(job, outcome):
+    """Workers that share a stored token which has expired, each with a client of its own."""
+
+    def read(_number):
+        connected = pysnow.OAuthClient(
+            client_id=job["client_id"],
+            client_secret=job["client_secret"],
+            token_updater=lambda _token: None,
+            host=_host(job),
+            use_ssl=False,
+        )
+        connected.set_token({**job["stored"], "expires_in": -1, "expires_at": 1})
+        incidents = connected.resource(api_path="/table/incident")
+        connected.session.trust_env = False
+        outcome.results.extend(incidents.get(query={}, limit=1, fields=["number"]).all())
+
+    outcome.at_once(job["workers"], read)
+
+
+run({"walk": walk, "create": create, "update": update, "refresh": refresh, "workers": workers})

@@ -1,0 +1,117 @@
+"""Graph's stand-in by hand: quirks, faults, the calendar, points and the journal, as JSON for tests and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from sandbox.graph import LISTS, tenant_of
+from sandbox.pages import page
+from sandbox.tenant.state import FAULTS, GraphFault, Tenant
+
+SHOWN = 100
+
+
+async def control(request: Request) -> Response:
+    """`GET` or `POST /_sandbox/graph/{what}`; a wrong order is 400 and says why."""
+    tenant, what = tenant_of(request), request.path_params["what"]
+    if request.method == "GET":
+        return JSONResponse(_tell(tenant, what, explain="explain" in request.query_params))
+    content: dict[str, Any] = await request.json() if await request.body() else {}
+    order = ORDERS.get(what)
+    if order is None:
+        return JSONResponse({"error": f"nothing is called {what}"}, 400)
+    try:
+        order(tenant, content)
+    except (ValueError, TypeError, KeyError) as error:
+        return JSONResponse({"error": str(error)}, 400)
+    return JSONResponse({"ok": True})
+
+
+def _tell(tenant: Tenant, what: str, *, explain: bool) -> Any:  # noqa: ANN401 - JSON.
+    match what:
+        case "journal":
+            return [entry.as_json() for entry in tenant.journal]
+        case "counts":
+            return {**tenant.journal.counts, "peak": tenant.peak}
+        case "quirks":
+            return tenant.quirks.describe() if explain else vars(tenant.quirks)
+        case "faults":
+            return {"any": tenant.faults, "waiting": [vars(fault) for fault in tenant.orders]}
+        case _:
+            raise HTTPException(404)
+
+
+def _faults(tenant: Tenant, content: dict[str, Any]) -> None:
+    """`{"name", "times"?, "what"?, "page"?, "method"?, "seconds"?}`, or `{"clear": true}`."""
+    if content.get("clear"):
+        tenant.faults.clear()
+        tenant.orders.clear()
+    else:
+        tenant.orders.append(GraphFault(**content))
+
+
+def _day(tenant: Tenant, content: dict[str, Any]) -> None:
+    """`{"days"?}`: so many days pass; nothing changes on them."""
+    for _ in range(min(int(content.get("days", 1)), 365)):
+        tenant.next_day()
+
+
+def _points(tenant: Tenant, content: dict[str, Any]) -> None:
+    """`{"control", "points"}`: the newest day's points of one control."""
+    tenant.set_points(str(content["control"]), float(content["points"]))
+
+
+ORDERS: dict[str, Callable[[Tenant, dict[str, Any]], None]] = {
+    "reset": lambda tenant, _: tenant.reset(),
+    "quirks": lambda tenant, content: tenant.quirks.change(content),
+    "faults": _faults,
+    "day": _day,
+    "points": _points,
+    "journal": lambda tenant, _: tenant.journal.clear(),
+}
+
+
+async def console(request: Request) -> Response:
+    """The same as a page."""
+    tenant, wrong = tenant_of(request), ""
+    if request.method == "POST":
+        form = {name: str(value) for name, value in (await request.form()).items()}
+        try:
+            _order(tenant, form)
+        except ValueError as error:
+            wrong = str(error)
+        else:
+            return RedirectResponse("/_sandbox/", 303)
+    return page(
+        request, "graph.html", 400 if wrong else 200, groups=tenant.quirks.describe(), faults=FAULTS, lists=LISTS,
+        waiting=tenant.orders, entries=tenant.journal.newest_first()[:SHOWN], newest=tenant.newest, wrong=wrong,
+        scored=list(tenant.scores[0].get("controlScores", [])) if tenant.scores else [],
+    )  # fmt: skip
+
+
+def _order(tenant: Tenant, form: dict[str, str]) -> None:
+    if form.get("fault"):
+        times, number = int(form.get("times") or 1), int(form.get("page") or 0)
+        tenant.orders.append(GraphFault(form["fault"], times, form.get("what", ""), number))
+    elif form.get("switch"):
+        tenant.quirks.read(form["switch"], form.get("value"))
+    elif form.get("control"):
+        tenant.set_points(form["control"], float(form.get("points") or 0))
+    elif form.get("days"):
+        _day(tenant, {"days": form["days"]})
+    elif form.get("forget") == "faults":
+        _faults(tenant, {"clear": True})
+    elif form.get("reset"):
+        tenant.reset()
+
+
+ROUTES = [
+    Route("/_sandbox/", console, methods=["GET", "POST"]),
+    Route("/_sandbox/graph/{what}", control, methods=["GET", "POST"]),
+]

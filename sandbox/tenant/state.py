@@ -1,0 +1,196 @@
+"""The running tenant: its score day by day, what people wrote, quirks, trouble ordered, and who called. Answers no request."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sandbox.journal import Journal
+from sandbox.tenant.catalogue import controls, profile
+from sandbox.tenant.history import DAYS, snapshots
+from sandbox.tenant.odd import odd_profiles, odd_scores
+from sandbox.tenant.quirks import Quirks
+
+NOTHING_DONE = {"assignedTo": None, "comment": None, "state": "Default", "updatedBy": None, "updatedDateTime": None}
+# What the made-up tenant's people have decided so far.
+DECIDED = {
+    "IntegratedApps": "Ignored",
+    "exo_dkim": "ThirdParty",
+    "mdo_safedocuments": "Reviewed",
+    "exo_mailtips": "ignored",
+}
+# name: what the console says; the number is the fact sheet's edge case.
+FAULTS = {
+    "throttled": "6 – 429 with Retry-After in seconds",
+    "throttled_date": "6 – 429 with Retry-After as a date",
+    "throttled_silently": "6 – 429 without Retry-After",
+    "unavailable": "6 – 503 without Retry-After",
+    "unavailable_later": "6 – 503 with Retry-After in seconds",
+    "partial": "5 – 206 with a Warning of a provider",
+    "web_page": "10 – a proxy's web page with status 200",
+    "cut_short": "10 – JSON that ends in the middle",
+    "not_json": "10 – an example of the documentation, which is no JSON",
+    "no_value": "10 – an object without the member value",
+    "forbidden": "7 – 403 without the application permission",
+    "token_expired": "7 – 401 although the token is good",
+    "elsewhere": "3 – the next page is on another host",
+    "itself": "3 – the next page is this page",
+    "empty": "4 – an empty list",
+    "bad_request": "45 – 400 without a reason",
+    "server_error": "8 – 500",
+}
+MOST = 100_000
+
+
+@dataclass
+class GraphFault:
+    """Trouble for the next `times` fitting calls: of one list (`what`), one page of it (from 1; 0 for any), one method."""
+
+    name: str
+    times: int = 1
+    what: str = ""
+    page: int = 0
+    method: str = ""
+    seconds: int = 7
+
+    def __post_init__(self) -> None:
+        if self.name not in FAULTS:
+            raise ValueError(f"there is no fault named {self.name}")
+        if not 1 <= self.times <= MOST:
+            raise ValueError(f"times must be between 1 and {MOST}")
+
+    def fits(self, name: str, what: str, page: int, method: str) -> bool:
+        """Whether it strikes this call."""
+        return self.name == name and self.what in ("", what) and self.page in (0, page) and self.method in ("", method)
+
+
+@dataclass
+class Tenant:
+    """The data served, and the trouble ordered: `faults` for any call, by name and count; `orders` for certain ones."""
+
+    tenant_id: str
+    newest: date
+    follows_calendar: bool = False
+    faults: dict[str, int] = field(default_factory=dict)
+    orders: list[GraphFault] = field(default_factory=list)
+    quirks: Quirks = field(default_factory=Quirks)
+    journal: Journal = field(default_factory=Journal)
+    updates: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    unseen: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    pages: dict[str, int] = field(default_factory=dict)
+    running: int = 0
+    peak: int = 0
+
+    def __post_init__(self) -> None:
+        self._first_day = self.newest
+        # What is shown is worked out once for the same quirks and the same days.
+        self._version = 0
+        self._shown: list[dict[str, Any]] | None = None
+        self._shown_as: tuple[Quirks, int] | None = None
+        self._build()
+
+    def _build(self) -> None:
+        self._scores = snapshots(self.tenant_id, self.newest)
+        self._version += 1
+        self.updates.clear()
+        for control_id, state in DECIDED.items():
+            decided = {
+                "state": state,
+                "updatedBy": "alex@contoso.example",
+                "updatedDateTime": "2026-10-01T08:30:00.1234567Z",
+            }
+            self.updates[control_id] = [{**NOTHING_DONE, **decided}]
+
+    def reset(self) -> None:
+        """As new."""
+        self.newest = self._first_day
+        self.faults.clear()
+        self.orders.clear()
+        self.quirks.reset()
+        self.journal.clear()
+        self.unseen.clear()
+        self.pages.clear()
+        self.peak = 0
+        self._build()
+
+    @property
+    def page_size(self) -> int:
+        """Items on a page."""
+        return self.quirks.page_size
+
+    @page_size.setter
+    def page_size(self, size: int) -> None:
+        self.quirks.page_size = size
+
+    @property
+    def scores(self) -> list[dict[str, Any]]:
+        """The snapshots, newest first. A tenant that follows the calendar has yesterday's."""
+        while self.follows_calendar and self.newest < yesterday():
+            self.next_day()
+        now = (self.quirks, self._version)
+        if self._shown is None or self._shown_as != now:
+            self._shown = odd_scores(self._scores, self.quirks)
+            self._shown_as = (replace(self.quirks), self._version)
+        return self._shown
+
+    @property
+    def profiles(self) -> list[dict[str, Any]]:
+        """The whole catalogue."""
+        if not self.quirks.writes_hidden:
+            for control_id, written in self.unseen.items():
+                self.updates.setdefault(control_id, []).extend(written)
+            self.unseen.clear()
+        usual = [
+            profile(control, self.tenant_id, rank, self.updates.get(control.id, [NOTHING_DONE]))
+            for rank, control in enumerate(controls(), 1)
+        ]
+        return odd_profiles(usual, self.quirks)
+
+    def next_day(self) -> None:
+        """One more day, on which nothing changed; the oldest is forgotten, as Graph does after ninety."""
+        self.newest += timedelta(days=1)
+        today = deepcopy(self._scores[0])
+        today["id"] = f"{self.tenant_id}_{self.newest.isoformat()}"
+        today["createdDateTime"] = f"{self.newest.isoformat()}T00:00:00Z"
+        self._scores = [today, *self._scores][: DAYS + 1]
+        self._version += 1
+
+    def set_points(self, control_id: str, points: float) -> None:
+        """The newest day's points of one control. Raises ValueError for one that is not scored."""
+        newest = self._scores[0]
+        entry = next((one for one in newest["controlScores"] if one["controlName"] == control_id), None)
+        if entry is None:
+            raise ValueError(f"{control_id} is not among the newest scores")
+        most = next((control.max_score for control in controls() if control.id == control_id), 2.0)
+        self._version += 1
+        entry["score"] = points
+        entry["scoreInPercentage"] = round(points / most * 100, 2)
+        newest["currentScore"] = round(sum(float(one["score"]) for one in newest["controlScores"]), 2)
+
+    def write(self, control_id: str, update: dict[str, Any]) -> None:
+        """A state change; shown at once, or once writes are no longer hidden."""
+        if self.quirks.reviewed_lost and update["state"] == "Reviewed":
+            update = {**update, "state": "Default"}
+        kept = self.unseen if self.quirks.writes_hidden else self.updates
+        kept.setdefault(control_id, []).append(update)
+
+    def strikes(self, name: str, what: str = "", page: int = 1, method: str = "GET") -> GraphFault | None:
+        """The fault of this name that is due for this call, counted down."""
+        left = self.faults.get(name, 0)
+        if left > 0:
+            self.faults[name] = left - 1
+            return GraphFault(name)
+        for fault in self.orders:
+            if fault.fits(name, what, page, method):
+                fault.times -= 1
+                if fault.times <= 0:
+                    self.orders.remove(fault)
+                return fault
+        return None
+
+
+def yesterday() -> date:
+    """The newest day Graph has: snapshots are made after midnight."""
+    return datetime.now(UTC).date() - timedelta(days=1)

@@ -1,0 +1,164 @@
+"""A house that was lived in, and a walk through every page of it that a link leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+from sqlalchemy import event, select
+
+from app.features.connection.access import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
+from app.features.connection.models import Connection
+from app.features.secure_score.browse_actions import find_actions
+from app.features.secure_score.import_scores import import_from_graph
+from app.features.tickets.ticket import Kind
+from tests.factories.house import PUBLIC_URL, House, open_house
+from tests.factories.microsoft import Microsoft
+from tests.factories.servicenow import Snow
+from tests.factories.tickets import share_one
+
+# Actions whose share menus, tickets and pages the walk will meet.
+SHARED_ACTIONS = ("AdminMFAV2", "IntegratedApps")
+# Of pages that differ in an id or a query only, so many are looked at.
+SAME_PAGE_TIMES = 4
+MOST_PAGES = 150
+# What nobody must press while looking around.
+NOT_FOLLOWED = ("/static/", "/sign-out", "/sign-in")
+
+
+class Links(HTMLParser):
+    """The addresses a page leads to: links, forms that look, and parts that are loaded later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        address = values.get("href") if tag == "a" else values.get("hx-get")
+        if tag == "form" and (values.get("method") or "get").lower() == "get":
+            address = values.get("action")
+        if address:
+            self.found.append(address)
+
+
+@dataclass
+class Walk:
+    """What one person saw: every page by its address, with the number of statements it cost."""
+
+    role: str
+    pages: dict[str, httpx.Response] = field(default_factory=dict)
+    statements: dict[str, int] = field(default_factory=dict)
+    came_from: dict[str, str] = field(default_factory=dict)
+
+    def html(self) -> dict[str, str]:
+        """The pages that are whole pages."""
+        return {address: answer.text for address, answer in self.pages.items() if "<main" in answer.text}
+
+
+def _pattern(address: str) -> str:
+    parts = urlsplit(address)
+    path = re.sub(r"[0-9a-f-]{36}", "{id}", parts.path)
+    path = re.sub(r"^/secure-score/actions/.+", "/secure-score/actions/{control}", path)
+    names = sorted(pair.split("=")[0] for pair in parts.query.split("&") if pair)
+    return f"{path}?{'&'.join(names)}"
+
+
+async def walk(house: House, role: str, start: str = "/") -> Walk:
+    """Follow every link from the home page on, as this person."""
+    found, waiting, seen = Walk(role), [start], Counter[str]()
+    engine = house.resources.database.engine.sync_engine
+    counter = Counter[str]()
+
+    def count(*_: object) -> None:
+        counter["statements"] += 1
+
+    event.listen(engine, "before_cursor_execute", count)
+    try:
+        async with await house.signed_in(role) as browser:
+            while waiting and len(found.pages) < MOST_PAGES:
+                address = waiting.pop(0)
+                if address in found.pages or seen[_pattern(address)] >= SAME_PAGE_TIMES:
+                    continue
+                seen[_pattern(address)] += 1
+                counter.clear()
+                answer = await browser.get(address)
+                found.pages[address], found.statements[address] = answer, counter["statements"]
+                for link in _links(address, answer):
+                    found.came_from.setdefault(link, address)
+                    waiting.append(link)
+    finally:
+        event.remove(engine, "before_cursor_execute", count)
+    return found
+
+
+def _links(address: str, answer: httpx.Response) -> Iterator[str]:
+    if answer.is_redirect:
+        yield from _ours([urljoin(PUBLIC_URL + address, answer.headers["location"])])
+    if "html" not in answer.headers.get("content-type", ""):
+        return
+    links = Links()
+    links.feed(answer.text)
+    yield from _ours(urljoin(PUBLIC_URL + address, link) for link in links.found)
+
+
+def _ours(addresses: Iterator[str] | list[str]) -> Iterator[str]:
+    for address in addresses:
+        local = address.removeprefix(PUBLIC_URL).partition("#")[0]
+        if address.startswith(f"{PUBLIC_URL}/") and not local.startswith(NOT_FOLLOWED):
+            yield local
+
+
+@dataclass
+class Lived:
+    """The walks of everybody, and the secrets that lie in the house."""
+
+    walks: dict[str, Walk]
+    secrets: dict[str, str]
+
+
+async def _live(database_url: str, microsoft: Microsoft, snow: Snow) -> Lived:
+    snow.instance.reset()
+    async with open_house(database_url, microsoft, snow) as house:
+        await import_from_graph(house.resources)
+        await house.connect()
+        async with house.resources.database.transaction() as session:
+            actions = await find_actions(session, house.resources.config.shown_tenant_id, list(SHARED_ACTIONS))
+        for kind, action in zip((Kind.CHANGE, Kind.INCIDENT), actions, strict=True):
+            await share_one(house, kind, action=action, name=f"Do {action.title}")
+        await share_one(house, Kind.INCIDENT, name="A task of my own")
+        await house.work()
+        walks = {role: await walk(house, role) for role in ("manager", "sharer", "viewer")}
+        return Lived(walks, await _secrets(house))
+
+
+async def _secrets(house: House) -> dict[str, str]:
+    async with house.resources.database.transaction() as session:
+        connection = (await session.execute(select(Connection))).scalar_one()
+    secrets = {
+        "Entra client secret": house.microsoft.settings.client_secret,
+        "ServiceNow client secret": house.snow.settings.client_secret,
+        "ServiceNow password": house.snow.settings.password,
+    }
+    sealed = {
+        ACCESS_TOKEN: connection.access_token, REFRESH_TOKEN: connection.refresh_token,
+        CLIENT_SECRET: connection.client_secret,
+    }  # fmt: skip
+    for purpose, found in sealed.items():
+        assert found is not None
+        secrets[purpose] = house.resources.vault.open(purpose, found)
+        secrets[f"{purpose}, sealed"] = found.token
+    return secrets
+
+
+@contextmanager
+def lived_in(database_url: str, strangers: tuple[Microsoft, Snow]) -> Iterator[Lived]:
+    """All of it, once, for tests that only look at what came out."""
+    yield asyncio.run(_live(database_url, *strangers))

@@ -1,0 +1,77 @@
+"""A transport that gives prepared answers, for what a stand-in over HTTP cannot say: odd statuses, headers, bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.remote.messages import Answer, Request
+from app.remote.microsoft.graph import GraphClient
+
+GRAPH = "https://graph.microsoft.com"
+TOKEN = {"access_token": "token-1", "expires_in": 3599, "token_type": "Bearer"}
+Reply = Answer | Exception | Callable[[Request], Answer]
+
+
+def answer(status: int = 200, body: Any = None, **headers: str) -> Answer:
+    """An answer; a body that is no text is sent as JSON. Underscores in header names stand for hyphens."""
+    content = body if isinstance(body, str) else json.dumps(body if body is not None else {})
+    named = {"content-type": "application/json"} | {
+        name.replace("_", "-").lower(): value for name, value in headers.items()
+    }
+    return Answer(status, named, content.encode())
+
+
+def page(items: Sequence[dict[str, Any]], link: object = None, status: int = 200, **headers: str) -> Answer:
+    """A list, with a link to its next page if one is given."""
+    body: dict[str, Any] = {"@odata.context": "c", "value": list(items)}
+    if link is not None:
+        body["@odata.nextLink"] = link
+    return answer(status, body, **headers)
+
+
+@dataclass
+class Scripted:
+    """Answers token requests by itself and everything else from `replies`, the last of which is repeated."""
+
+    replies: list[Reply]
+    requests: list[Request] = field(default_factory=list)
+    tokens: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
+
+    async def send(self, request: Request) -> Answer:
+        """The next reply."""
+        if "/oauth2/v2.0/token" in request.url:
+            self.tokens += 1
+            return answer(200, TOKEN | {"access_token": f"token-{self.tokens}"})
+        self.requests.append(request)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply if isinstance(reply, Answer) else reply(request)
+
+    @property
+    def urls(self) -> list[str]:
+        """Every address asked for, in order."""
+        return [request.url for request in self.requests]
+
+
+def graph_over(transport: Scripted, *, graph_url: str = GRAPH, tenant_id: str = "tenant") -> GraphClient:
+    """A client that speaks over it."""
+    client: Any = transport
+    return GraphClient(
+        client,
+        graph_url=graph_url,
+        authority="https://login.microsoftonline.com",
+        tenant_id=tenant_id,
+        client_id="client",
+        client_secret="made up",
+    )

@@ -1,0 +1,121 @@
+"""Who consented is read back: a person's own account, or another than the one named, waits for a choice."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app.features.accounts.permissions import Viewer
+from app.features.connection.access import NotConnected, with_client
+from app.features.connection.consent import doubt_about
+from app.remote.servicenow.shapes import RemoteUser
+from tests.factories.connecting import connect_by_pages, connections, decide, requests, said
+from tests.factories.house import House
+
+ALEX = Viewer(uuid4(), "o", "t", "Alex Wilber", "Alex@contoso.example", True, True, True)
+ROBOT = RemoteUser("1" * 32, "m365.integration", "M365 Integration", "m365.integration@example.com")
+
+
+def account(**changes: str) -> RemoteUser:
+    values: dict[str, Any] = {"sys_id": "2" * 32, "user_name": "x", "name": "X", "email": "x@example.com"} | changes
+    return RemoteUser(**values)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        account(email="alex@CONTOSO.example"),
+        account(user_name="alex@contoso.example"),
+        account(user_name="ALEX"),
+        account(name="alex wilber"),
+    ],
+)
+def test_a_persons_own_account_is_recognised(user: RemoteUser) -> None:
+    assert "looks like your own account" in str(doubt_about(user, "", ALEX))
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (ROBOT, ""),
+        (ROBOT, "m365.integration"),
+        (ROBOT, "M365.Integration"),
+        (None, "m365.integration"),
+        # Under single sign-on the integration user may share name and address with whoever sets up, on purpose.
+        (account(user_name="robot", name="Alex Wilber", email="alex@contoso.example"), "robot"),
+        (account(user_name="", name="", email=""), ""),
+    ],
+)
+def test_what_gives_no_reason_to_ask(user: RemoteUser | None, expected: str) -> None:
+    assert doubt_about(user, expected, ALEX) is None
+
+
+def test_another_user_than_the_one_named_is_said() -> None:
+    sentence = str(doubt_about(account(user_name="fred", name="Fred"), "m365.integration", ALEX))
+    assert "given as Fred (fred) and not as the integration user m365.integration" in sentence
+    own = str(doubt_about(account(user_name="alex"), "m365.integration", ALEX))
+    assert "your own account, and not as the integration user m365.integration" in own
+
+
+async def test_nothing_is_sent_until_somebody_has_decided(house: House) -> None:
+    manager = await house.signed_in("manager")
+    answer = await connect_by_pages(house, manager, user="alex.wilber")
+    assert answer.headers["location"] == "/ticketProvisioning"
+    await house.work()
+    sent = [entry.path for entry in requests(house, "/api/now")]
+    assert set(sent) == {"/api/now/v2/table/sys_user", "/api/now/v2/table/sys_properties"}  # Reading back, no more.
+    [connection] = await connections(house)
+    assert connection.status == "unconfirmed"
+    with pytest.raises(NotConnected, match="looks like your own account"):
+        await with_client(house.resources, lambda client: client.whoami())
+
+    page = said(await manager.get("/ticketProvisioning"))
+    assert "looks like your own account" in page
+    assert "Sign in as another user" in page
+    assert "Use alex.wilber all the same" in page
+    viewer = said(await (await house.signed_in("viewer")).get("/ticketProvisioning"))
+    assert "looks like your own account" in viewer
+    assert "Use alex.wilber" not in viewer
+
+
+async def test_confirming_lets_work_begin(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
+    [connection] = await connections(house)
+    assert connection.status == "unconfirmed"
+    assert (await manager.post("/servicenow/confirm")).headers["location"] == "/ticketProvisioning"
+    await manager.post("/servicenow/confirm")  # A double click.
+    await house.work()
+    [connection] = await connections(house)
+    assert (connection.status, connection.attention) == ("connected", None)
+    page = said(await manager.get("/ticketProvisioning"))
+    assert "Consented as Fred Luddy (fred.luddy), while the set-up names m365.integration" in page
+    log = [line["what"] for line in (await manager.get("/servicenow/audit.json")).json()]
+    assert log.count("Account confirmed") == 1
+
+
+async def test_signing_in_as_another_user_ends_the_wrong_ones_tokens(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager, user="alex.wilber")
+    start = await manager.post("/servicenow/authorize")
+    assert (await manager.get(decide(house, start.headers["location"]))).status_code == 303
+    [connection] = await connections(house)
+    assert (connection.status, connection.user_name) == ("connected", "m365.integration")
+    wrong = house.snow.instance.store.find("sys_user", user_name="alex.wilber")
+    assert wrong is not None
+    live = [
+        row
+        for row in house.snow.instance.store.rows("oauth_credential")
+        if row["user"] == wrong["sys_id"] and row["kind"] != "code" and house.snow.instance.is_live(row)
+    ]
+    assert live == []
+
+
+async def test_only_managers_confirm(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager, user="alex.wilber")
+    assert (await (await house.signed_in("sharer")).post("/servicenow/confirm")).status_code == 403
+    [connection] = await connections(house)
+    assert connection.status == "unconfirmed"

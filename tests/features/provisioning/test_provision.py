@@ -1,0 +1,264 @@
+"""The steps between connected and working: each found by name when the stand-in is switched to fail it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+
+from app.features.connection.models import Connection
+from app.features.provisioning.jobs import start_check, start_checks
+from app.features.provisioning.models import ProvisioningStep
+from app.features.provisioning.provision import StepLine, list_steps
+from app.features.provisioning.readiness import readiness
+from app.foundation.clock import SetClock
+from sandbox.servicenow.seeds import set_roles
+from tests.factories.connecting import connect_by_pages, connections, decide, requests, said
+from tests.factories.house import House
+
+
+async def steps(house: House) -> dict[str, StepLine]:
+    async with house.resources.database.transaction() as session:
+        return {line.key: line for line in await list_steps(session)}
+
+
+async def provisioned(house: House, **switches: Any) -> dict[str, StepLine]:
+    """Connect, set the switches, and check everything."""
+    connection = await house.connect()
+    house.snow.instance.switches.change(switches)
+    async with house.resources.database.transaction() as session:
+        await start_checks(house.resources, session, connection.id)
+    await house.work()
+    return await steps(house)
+
+
+async def test_after_consent_every_step_is_checked_and_good(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager, expected_user_name="m365.integration")
+    assert {line.state for line in (await steps(house)).values()} == {"waiting"}
+    assert "data-refresh" in (await manager.get("/ticketProvisioning")).text
+    await house.work()
+
+    found = await steps(house)
+    # Whether ServiceNow stores our id is only seen with the first ticket.
+    assert {key: line.state for key, line in found.items()} == dict.fromkeys(found, "good") | {"correlation": "unknown"}
+    assert all(line.checked_at for line in found.values() if not line.is_outcome)
+    page = await manager.get("/ticketProvisioning")
+    assert "data-refresh" not in page.text
+    for words in (
+        "The instance is awake and answers.", "was renewed just now", "The release is Zurich.",
+        "is active and holds our redirect URL", "M365 Integration (m365.integration) is active",
+        "the roles allow creating", "Readable: 8 states of change requests, 6 of incidents",
+        "Both clocks agree", "Both cards are shown.",
+    ):  # fmt: skip
+        assert words in said(page)
+
+
+async def test_checking_leaves_nothing_behind_at_servicenow(house: House) -> None:
+    store = house.snow.instance.store
+    before = {table: list(store.rows(table)) for table in ("incident", "change_request")}
+    await provisioned(house)
+    assert {table: list(store.rows(table)) for table in before} == before
+
+
+@pytest.mark.parametrize(
+    ("switches", "step", "key", "state", "words"),
+    [
+        ({"api_asleep": True}, "reach", "asleep", "problem", "hibernates"),
+        ({"api_asleep": True, "asleep_with_503": True}, "reach", "asleep", "problem", "hibernates"),
+        ({"api_sso": "page"}, "reach", "sso_before_api", "problem", "sign-on page"),
+        ({"api_sso": "redirect"}, "reach", "sso_before_api", "problem", "sign-on page"),
+        ({"ip_blocked": True}, "reach", "ip_filter", "problem", "IP address rule"),
+        ({"refresh_tokens_expired": True}, "token", "consent_refused", "problem", "no longer renews"),
+        ({"wrong_secret": True}, "token", "consent_refused", "problem", "no longer renews"),
+        (
+            {"wrong_secret": True, "rfc_token_errors": True},
+            "token",
+            "consent_refused",
+            "problem",
+            "client secret is wrong",
+        ),
+        (
+            {"grants_off": "refresh_token", "rfc_token_errors": True},
+            "token",
+            "consent_refused",
+            "problem",
+            "switched off",
+        ),
+        ({"properties_readable": False}, "release", "release", "unknown", "may not read which release"),
+        ({"properties_missing": True}, "release", "release", "unknown", "may not read which release"),
+        ({"oauth_entity_readable": False}, "client", "client_not_visible", "unknown", "may not see the record"),
+        ({"cross_scope_refusal": True}, "client", "client_cross_scope", "note", "cross-scope"),
+        ({"redirect_mismatch": True}, "client", "client", "good", "holds our redirect URL"),
+        ({"roles_readable": False}, "account", "user", "good", "roles may not be read"),
+        ({"acl_refuses": "incident.read"}, "incident", "role_missing.incident.read", "problem", "sees none of them"),
+        ({"acl_refuses": "incident.write"}, "incident", "role_missing.incident.write", "problem", "Changing records"),
+        ({"acl_refuses": "change_request.write"}, "change", "role_missing.change_request.write", "problem", "Changing"),
+        ({"roles_readable": False}, "change", "table_change", "unknown", "cannot be known without creating"),
+        ({"choices_need_role": True}, "choices", "choices", "good", "Readable"),
+        ({"strict_queries": True}, "correlation", "correlation", "unknown", "first ticket"),
+        ({"clock_off_seconds": 600}, "clock", "clock", "note", "seconds off ours"),
+        ({"rate_limit_per_hour": 1}, "release", "rate_limit", "problem", "rate limit"),
+    ],
+)
+async def test_each_fault_is_found_by_name(
+    house: House, switches: dict[str, Any], step: str, key: str, state: str, words: str
+) -> None:
+    found = (await provisioned(house, **switches))[step]
+    assert found.finding is not None
+    assert (found.finding.key, found.state) == (key, state), str(found.finding.meaning)
+    assert words in str(found.finding.meaning)
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "state"),
+    [
+        ({"active": "false"}, "user_inactive", "problem"),
+        ({"locked_out": "true"}, "user_inactive", "problem"),
+        ({"web_service_access_only": "true"}, "user_web_service_only", "note"),
+        ({"roles": "itil,snc_read_only"}, "user_read_only", "problem"),
+    ],
+)
+async def test_the_account_is_judged(house: House, change: dict[str, str], key: str, state: str) -> None:
+    # The stand-in refuses tokens of such accounts, so another account's eyes are lent to the check.
+    connection = await house.connect("fred.luddy")
+    store = house.snow.instance.store
+    robot = store.find("sys_user", user_name="m365.integration")
+    assert robot is not None
+    if "roles" in change:
+        set_roles(store, robot, change["roles"])
+    else:
+        store.put("sys_user", robot | change)
+    async with house.resources.database.transaction() as session:
+        await session.execute(update(Connection).values(user_sys_id=robot["sys_id"]))
+        await start_check(house.resources, session, connection.id, "account")
+    await house.work()
+    line = (await steps(house))["account"]
+    assert line.finding is not None
+    assert (line.finding.key, line.state) == (key, state)
+
+
+async def test_a_missing_role_hides_its_own_card_only(house: House) -> None:
+    store = house.snow.instance.store
+    robot = store.find("sys_user", user_name="m365.integration")
+    assert robot is not None
+    set_roles(store, robot, "sn_incident_write,personalize_choices")
+    found = await provisioned(house)
+    change = found["change"].finding
+    assert change is not None
+    assert change.key == "role_missing.change_request.read"
+    assert "sn_change_write and snc_platform_rest_api_access" in str(change.message)
+    assert "m365.integration" in str(change.screen)
+    async with house.resources.database.transaction() as session:
+        ready = await readiness(session)
+    assert ready.kinds == {"incident"}
+    assert not ready.is_ready
+    assert "Change request: Reading records in change_request is not allowed" in str(ready.missing[0])
+    assert found["cards"].state == "note"
+
+
+async def test_a_step_that_blocks_skips_the_rest_and_takes_it_up_when_mended(house: House) -> None:
+    found = await provisioned(house, api_asleep=True)
+    assert found["reach"].state == "problem"
+    assert {found[key].state for key in ("token", "release", "incident", "clock")} == {"skipped"}
+    async with house.resources.database.transaction() as session:
+        assert (await readiness(session)).kinds == frozenset()
+    manager = await house.signed_in("manager")
+    page = said(await manager.get("/ticketProvisioning"))
+    assert "a step before it has to work first" in page
+    assert "Hidden until the problems above are solved" in page
+
+    house.snow.instance.switches.api_asleep = False
+    assert (await manager.post("/ticketProvisioning/check/reach")).headers["location"] == "/ticketProvisioning#reach"
+    await house.work()
+    assert {line.state for line in (await steps(house)).values()} == {"good", "unknown"}
+
+
+async def test_authorize_starts_over_from_the_step_that_needs_it(house: House) -> None:
+    await provisioned(house, acl_refuses="incident.read")
+    manager = await house.signed_in("manager")
+    assert 'action="/ticketProvisioning/authorize"' in (await manager.get("/ticketProvisioning")).text
+    house.snow.instance.switches.acl_refuses = ""
+    house.snow.instance.journal.clear()
+    await manager.post("/ticketProvisioning/authorize")
+    found = await steps(house)
+    assert next(key for key, line in found.items() if line.state == "waiting") == "incident"
+    await house.work()
+    assert (await steps(house))["incident"].state == "good"
+    assert requests(house, "/oauth_token.do") == []
+
+
+async def test_authorize_leads_to_servicenow_when_only_a_consent_helps(house: House) -> None:
+    await provisioned(house, refresh_tokens_expired=True)
+    manager = await house.signed_in("manager")
+    page = await manager.get("/ticketProvisioning")
+    assert 'action="/servicenow/authorize"' in page.text
+    assert "press Authorize" in said(page)
+    house.snow.instance.switches.refresh_tokens_expired = False
+    start = await manager.post("/servicenow/authorize")
+    assert (await manager.get(decide(house, start.headers["location"]))).status_code == 303
+    await house.work()
+    assert (await steps(house))["token"].state == "good"
+
+
+async def test_a_short_consent_is_said_and_its_end_is_known(house: House) -> None:
+    store = house.snow.instance.store
+    record = store.find("oauth_entity", client_id=house.snow.settings.client_id)
+    assert record is not None
+    store.put("oauth_entity", record | {"refresh_token_lifespan": "864000"})
+    found = await provisioned(house)
+    assert found["client"].finding is not None
+    assert found["client"].finding.key == "client_lifespans"
+    assert "a consent lasts 10 days" in str(found["client"].finding.meaning)
+    [connection] = await connections(house)
+    assert connection.refresh_expires_at is not None
+    assert (connection.refresh_expires_at - connection.connected_at).days == 10
+    assert "The consent ends in 9 days" in said(await (await house.signed_in("viewer")).get("/ticketProvisioning"))
+
+
+async def test_a_double_click_checks_once(house: House) -> None:
+    await house.connect()
+    manager = await house.signed_in("manager")
+    for _ in range(3):
+        await manager.post("/ticketProvisioning/check")
+    async with house.resources.database.transaction() as session:
+        waiting = await session.execute(text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'"))
+        assert waiting.scalar_one() == 1
+
+
+async def test_a_step_whose_worker_died_may_be_checked_again(house: House, still_clock: SetClock) -> None:
+    connection = await house.connect()
+    async with house.resources.database.transaction() as session:
+        session.add(ProvisioningStep(
+            connection_id=connection.id, step="reach", state="running", changed_at=still_clock.now(),
+        ))  # fmt: skip
+    assert (await steps(house))["reach"].state == "running"
+    still_clock.move(181)
+    assert (await steps(house))["reach"].state == "todo"
+
+
+@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+async def test_only_managers_start_checks(house: House, role: str) -> None:
+    await house.connect()
+    browser = await house.signed_in(role)
+    for address in ("authorize", "check", "check/reach"):
+        assert (await browser.post(f"/ticketProvisioning/{address}")).status_code == 403
+    expected = 403 if role == "stranger" else 200
+    assert (await browser.get("/ticketProvisioning/steps")).status_code == expected
+
+
+async def test_an_unknown_step_is_not_found(house: House) -> None:
+    await house.connect()
+    manager = await house.signed_in("manager")
+    assert (await manager.post("/ticketProvisioning/check/nonsense")).status_code == 404
+
+
+async def test_without_a_connection_nothing_is_ready_and_nothing_breaks(house: House) -> None:
+    async with house.resources.database.transaction() as session:
+        ready = await readiness(session)
+    assert (ready.kinds, [str(line) for line in ready.missing]) == (frozenset(), ["ServiceNow is not connected."])
+    manager = await house.signed_in("manager")
+    assert (await manager.get("/ticketProvisioning")).status_code == 200
+    assert (await manager.post("/ticketProvisioning/authorize")).headers["location"] == "/servicenow/connect"
+    assert (await manager.post("/ticketProvisioning/check")).status_code == 303

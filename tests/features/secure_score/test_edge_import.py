@@ -1,0 +1,214 @@
+"""Importing what Graph sends on bad days. Numbers are the fact sheet's edge cases."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.features.secure_score.import_scores import CannotImport, import_from_files, import_from_graph
+from app.features.secure_score.lines import load_lines
+from app.features.secure_score.runs import RunLine, RunStatus, list_runs
+from app.features.secure_score.score_summary import day_scores, score_card
+from app.foundation.database import Database
+from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
+from tests.factories.house import House
+
+
+async def runs(house: House) -> list[RunLine]:
+    async with house.resources.database.transaction() as session:
+        return await list_runs(session, house.resources.config.tenant_id)
+
+
+async def titles(house: House) -> dict[str, str]:
+    async with house.resources.database.transaction() as session:
+        return {line.control_id: line.title for line in await load_lines(session, house.resources.config.tenant_id)}
+
+
+async def test_edge_01_a_page_that_fails_keeps_the_old_catalogue_and_says_incomplete(house: House) -> None:
+    await import_from_graph(house.resources)
+    before = await titles(house)
+    house.microsoft.tenant.page_size = 50
+    house.microsoft.tenant.faults["elsewhere"] = 1
+    report = await import_from_graph(house.resources)
+    assert report.status is RunStatus.PARTIAL
+    assert "another host" in str(report.problem)
+    assert report.profiles_read == 50
+    assert await titles(house) == before
+    assert (await runs(house))[0].status == RunStatus.PARTIAL
+
+
+async def test_edge_04_no_score_yet_is_neither_an_error_nor_zero_per_cent(house: House) -> None:
+    house.microsoft.tenant.faults["empty"] = 2
+    report = await import_from_graph(house.resources)
+    assert report.status is RunStatus.DONE
+    async with house.resources.database.transaction() as session:
+        assert await score_card(session, house.resources.config.tenant_id) is None
+    async with await house.signed_in("viewer") as browser:
+        answer = await browser.get("/secure-score")
+    assert "No score yet" in answer.text
+    assert "0 %" not in answer.text
+
+
+async def test_edge_05_partial_answer_is_stored_as_warning(house: House) -> None:
+    house.microsoft.tenant.faults["partial"] = 1
+    await import_from_graph(house.resources)
+    [run] = await runs(house)
+    assert run.profiles_read == 146
+    assert [str(warning) for warning in run.warnings] == [
+        'Microsoft marked its answer as incomplete (199 - "SecureScore/Provider/503/1000").'
+    ]
+    async with await house.signed_in("manager") as browser:
+        assert "SecureScore/Provider/503/1000" in (await browser.get("/secure-score/imports")).text
+
+
+async def test_edge_07_a_stored_message_holds_no_secret(house: House) -> None:
+    house.microsoft.tenant.faults["forbidden"] = 2
+    with pytest.raises(CannotImport, match=r"SecurityEvents\.Read\.All"):
+        await import_from_graph(house.resources)
+    [run] = await runs(house)
+    assert house.microsoft.settings.client_secret not in json.dumps([str(run.problem), str(run.warnings)])
+
+
+@pytest.mark.parametrize(("failing", "kept"), [(1, "scores"), (2, "profiles")])
+async def test_edge_08_when_one_list_fails_the_other_still_imports(house: House, failing: int, kept: str) -> None:
+    tenant = house.microsoft.tenant
+    strikes = tenant.strikes
+    asked = 0
+
+    def strike_one(name: str) -> bool:
+        nonlocal asked
+        asked += name == "forbidden"
+        return (name == "forbidden" and asked == failing) or strikes(name)
+
+    tenant.strikes = strike_one  # type: ignore[method-assign]
+    try:
+        report = await import_from_graph(house.resources)
+    finally:
+        tenant.strikes = strikes  # type: ignore[method-assign]
+    assert report.status is RunStatus.PARTIAL
+    assert (report.snapshots_new, report.profiles_new) == ((90, 0) if kept == "scores" else (0, 146))
+
+
+@pytest.mark.parametrize("fault", ["web_page", "cut_short"])
+async def test_edge_10_a_broken_answer_leaves_nothing_half_written(house: House, fault: str) -> None:
+    house.microsoft.tenant.faults[fault] = 2
+    with pytest.raises(CannotImport):
+        await import_from_graph(house.resources)
+    assert await titles(house) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'{"value": [{"id": "a"', "line 1, column 22"),
+        (b'{\n  "value": [\n    {"id": },\n', "line 3, column 12"),
+        (b"<html></html>", "line 1, column 1"),
+        (b"", "line 1, column 1"),
+        (b'{"value": "\xff"}', "not readable text"),
+        (b'"text"', "does not hold a list"),
+        (b"17", "does not hold a list"),
+        (b'{"error": {"code": "Forbidden"}}', "does not hold a list"),
+        (b'{"value": [1, 2]}', "does not hold a list"),
+        (b"[" * 100_000, "not readable"),
+    ],
+)
+async def test_edge_10_a_broken_file_is_told_with_its_place(
+    database: Database, tmp_path: Path, content: bytes, says: str
+) -> None:
+    file = tmp_path / "scores.json"
+    file.write_bytes(content)
+    config: Any = type("Config", (), {"shown_tenant_id": TENANT})
+    with pytest.raises(CannotImport, match=says):
+        await import_from_files(database, config, scores=file, profiles=None)
+
+
+async def test_edge_10_a_missing_file_is_told(database: Database, tmp_path: Path) -> None:
+    config: Any = type("Config", (), {"shown_tenant_id": TENANT})
+    with pytest.raises(CannotImport, match=r"nowhere\.json cannot be read: No such file"):
+        await import_from_files(database, config, scores=tmp_path / "nowhere.json", profiles=None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+async def test_files_may_hold_one_item_a_bare_list_or_an_answer_in_any_unicode(
+    database: Database, tmp_path: Path, encoding: str
+) -> None:
+    config: Any = type("Config", (), {"shown_tenant_id": TENANT})
+    for number, content in enumerate((profile(), [profile()], {"value": [profile()]})):
+        file = tmp_path / f"{number}.json"
+        file.write_text(json.dumps(content), encoding=encoding)
+        report = await import_from_files(database, config, scores=None, profiles=file)
+        assert report.profiles_read == 1
+
+
+async def test_edge_22_another_tenants_data_is_rejected_whole(database: Database) -> None:
+    foreign = profile("B", azureTenantId="11111111-2222-3333-4444-555555555555")
+    with pytest.raises(CannotImport, match="set SECURE_SCORE_TENANT_ID to 11111111"):
+        await keep(database, profiles=[profile("A"), foreign])
+    with pytest.raises(CannotImport, match="tenant 11111111"):
+        await keep(database, snapshots=[snapshot(azureTenantId="11111111-2222-3333-4444-555555555555")])
+    async with database.transaction() as session:
+        assert await load_lines(session, TENANT) == []
+    await keep(database, profiles=[profile("A", azureTenantId=TENANT.upper()), profile("B", azureTenantId=...)])
+
+
+async def test_edge_19_one_day_may_have_two_ids_and_the_later_counts(database: Database) -> None:
+    morning = snapshot(id=f"{TENANT}_a", currentScore=1, createdDateTime="2026-11-19T00:00:00Z")
+    evening = snapshot(id=f"{TENANT}_b", currentScore=2, createdDateTime="2026-11-19T18:00:00Z")
+    await keep(database, snapshots=[evening, morning])
+    report = await keep(database, snapshots=[morning, evening])
+    assert (report.snapshots_new, report.snapshots_changed) == (0, 0)
+    async with database.transaction() as session:
+        [day] = await day_scores(session, TENANT, 90)
+        card = await score_card(session, TENANT)
+    assert day.points == 2
+    assert card is not None
+    assert card.points == 2
+
+
+async def test_edge_19_the_same_id_again_updates_its_row(database: Database) -> None:
+    await keep(database, snapshots=[snapshot(controls=[score("A", 1, 10), score("B", 1, 10)])])
+    report = await keep(database, snapshots=[snapshot(controls=[score("A", 5, 50)])])
+    assert (report.snapshots_new, report.snapshots_changed) == (0, 1)
+    async with database.transaction() as session:
+        lines = {line.control_id: line for line in await load_lines(session, TENANT)}
+    assert lines["A"].points == 5
+    assert not lines["B"].scored
+
+
+async def test_edge_13_a_day_without_its_list_leaves_the_actions_alone(database: Database) -> None:
+    await keep(database, snapshots=[snapshot(days_before(1), [score("A", 5, 50)])])
+    report = await keep(database, snapshots=[snapshot(DAY, controlScores=..., currentScore=7)])
+    assert any("came without its actions" in str(warning) for warning in report.warnings)
+    async with database.transaction() as session:
+        [line] = await load_lines(session, TENANT)
+        card = await score_card(session, TENANT)
+    assert (line.points, line.scored) == (5, True)
+    assert card is not None
+    assert card.points == 7
+
+
+async def test_an_older_file_does_not_turn_the_actions_back(database: Database) -> None:
+    await keep(database, snapshots=[snapshot(DAY, [score("A", 9, 90)])])
+    await keep(database, snapshots=[snapshot(days_before(5), [score("A", 2, 20), score("Gone", 1, 10)])])
+    async with database.transaction() as session:
+        lines = {line.control_id: line for line in await load_lines(session, TENANT)}
+    assert lines["A"].points == 9
+    assert not lines["Gone"].scored
+
+
+async def test_entries_that_cannot_be_used_are_counted_and_told(database: Database) -> None:
+    report = await keep(
+        database,
+        snapshots=[
+            snapshot(controls=[score("A"), score(""), score("A", 5, 50)]),
+            snapshot(id="x", createdDateTime="not a date"),
+        ],
+        profiles=[profile("A"), profile(...), profile("A")],  # type: ignore[arg-type]
+    )
+    told = " ".join(str(warning) for warning in report.warnings)
+    assert "2 entries without an id were left out." in told
+    assert "1 daily scores without a readable date were left out." in told
+    assert "2 entries came twice (A, for one); the last was kept." in told

@@ -1,0 +1,199 @@
+"""Several actions at once: one ticket each or one for all, previewed, fair to single shares, at most four at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select
+
+from app.features.secure_score.action import Action
+from app.features.tickets.deliver import deliver
+from app.features.tickets.models import Ticket
+from app.features.tickets.pace import CALLS_AT_ONCE
+from app.foundation import clock
+from tests.factories.house import House
+from tests.factories.tickets import (
+    an_action,
+    calls,
+    fill_and_send,
+    know_actions,
+    records,
+    run_due_and_waiting,
+    share_one,
+)
+
+SOAK = bool(os.environ.get("SOAK"))
+
+
+def several(count: int) -> list[Action]:
+    return [an_action(f"control_{number:03d}", score_impact=0.1 * number) for number in range(count)]
+
+
+def query(actions: list[Action]) -> str:
+    return "&".join(f"action={action.control_id}" for action in actions)
+
+
+def form_of(html: str) -> dict[str, list[str]]:
+    """The bulk form as a browser would send it: hidden fields, ticked boxes."""
+    fields: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html):
+        fields.setdefault(name, []).append(value)
+    fields["action"] = re.findall(r'<input type="checkbox" name="action" value="([^"]*)" checked', html)
+    return fields
+
+
+async def test_one_ticket_for_each_with_a_preview(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    actions = several(5)
+    know_actions(monkeypatch, *actions)
+    await house.connect()
+    async with await house.signed_in("sharer", follow_redirects=True) as browser:
+        page = await browser.get(f"/tickets/new?{query(actions)}&action=no_longer_there")
+        for action in actions:
+            assert action.title in page.text
+        assert "Turn on the policy." in page.text
+        assert "1 of the chosen actions is not known any more" in page.text
+        sent = form_of(page.text) | {"kind": ["incident"], "how": ["each"], "due_date": ["2030-12-31"]}
+        progress = await browser.post("/tickets/bulk", data=sent)
+        assert progress.status_code == 200
+        assert "0 of 5 shared" in progress.text
+        await house.work()
+        progress = await browser.get(str(progress.url))
+        assert "5 of 5 shared" in progress.text
+        assert "All done." in progress.text
+        twice = await browser.post("/tickets/bulk", data=sent)
+        assert "5 of 5 shared" in twice.text
+        listed = await browser.get(f"/tickets?batch={str(progress.url).rsplit('/', 1)[1]}")
+        assert "5 tickets" in listed.text
+    assert len(records(house, "incident")) == 5
+    assert {record["due_date"] for record in records(house, "incident")} == {"2030-12-31 12:00:00"}
+
+
+async def test_those_already_shared_are_noted_and_not_ticked(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    actions = several(3)
+    know_actions(monkeypatch, *actions)
+    await house.connect()
+    await share_one(house, action=actions[1])
+    await house.work()
+    async with await house.signed_in("sharer", follow_redirects=True) as browser:
+        page = await browser.get(f"/tickets/new?{query(actions)}")
+        assert "1 of them has an open ticket already and is not ticked." in page.text
+        assert records(house, "change_request")[0]["number"] in page.text
+        sent = form_of(page.text)
+        assert sent["action"] == ["control_000", "control_002"]
+        await browser.post("/tickets/bulk", data=sent | {"kind": ["change"], "how": ["each"]})
+    await house.work()
+    assert len(records(house, "change_request")) == 3
+
+
+async def test_one_ticket_for_all(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    actions = several(3)
+    know_actions(monkeypatch, *actions)
+    await house.connect()
+    async with await house.signed_in("sharer", follow_redirects=True) as browser:
+        page = await browser.get(f"/tickets/new?{query(actions)}")
+        sent = form_of(page.text) | {"kind": ["incident"], "how": ["all"]}
+        form = await browser.post("/tickets/bulk", data=sent)
+        assert "One ticket for 3 improvement actions." in form.text
+        address = str(form.url)
+        ticket = await fill_and_send(browser, address, kind="incident", name="Three at once")
+        assert ticket.status_code == 200, ticket.text
+    await house.work()
+    (record,) = records(house, "incident")
+    assert record["short_description"] == "Three at once"
+    for action in actions:
+        assert f"Improvement action: {action.title} " in record["description"]
+    async with await house.signed_in("sharer") as browser:
+        again = await browser.get(f"/tickets/new?{query(actions)}")
+        assert "3 of them have open tickets already" in again.text
+
+
+async def test_nothing_ticked_and_nothing_lost(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    actions = [*several(2), an_action("odd", category=None)]
+    know_actions(monkeypatch, *actions)
+    await house.connect()
+    async with await house.signed_in("sharer") as browser:
+        page = await browser.get(f"/tickets/new?{query(actions)}")
+        sent = form_of(page.text) | {"kind": ["incident"], "how": ["each"], "priority": ["1"]}
+        nothing = await browser.post("/tickets/bulk", data={**sent, "action": []})
+        assert nothing.status_code == 422
+        assert "Tick at least one action." in nothing.text
+        assert '<option value="1" selected>' in nothing.text
+        refused = await browser.post("/tickets/bulk", data=sent)
+        assert refused.status_code == 422
+        assert "Some of these actions have none of the five categories." in refused.text
+        late = await browser.post("/tickets/bulk", data={**sent, "category": ["Apps"], "due_date": ["2020-01-01"]})
+        assert late.status_code == 422
+        assert "This day has passed." in late.text
+        done = await browser.post("/tickets/bulk", data={**sent, "category": ["Apps"]})
+        assert done.status_code == 303
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(500, marks=pytest.mark.skipif(not SOAK, reason="make soak"))])
+async def test_a_single_share_overtakes_many_at_once(house: House, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    actions = several(count)
+    know_actions(monkeypatch, *actions)
+    await house.connect()
+    async with await house.signed_in("sharer") as browser:
+        page = await browser.get(f"/tickets/new?{query(actions)}")
+        sent = form_of(page.text) | {"kind": ["change"], "how": ["each"]}
+        progress = await browser.post("/tickets/bulk", data=sent)
+        assert progress.status_code == 303
+    await share_one(house, name="The single one")
+    await house.work()
+    made = records(house, "change_request")
+    assert len(made) == count + 1
+    assert made[0]["short_description"] == "The single one"
+    assert len(calls(house, "POST")) == count + 1
+    async with house.resources.database.transaction() as session:
+        shared = select(func.count()).select_from(Ticket).where(Ticket.delivery == "shared")
+        assert (await session.execute(shared)).scalar_one() == count + 1
+
+
+async def test_at_most_four_wait_for_an_answer_however_many_workers(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve workers' worth of deliveries at once, over however many processes: the rows decide."""
+    await house.connect()
+    tickets = [await share_one(house) for _ in range(12)]
+    most = now = 0
+    full = asyncio.Event()
+
+    async def create(*_: object) -> None:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        if now == CALLS_AT_ONCE:
+            full.set()
+        await full.wait()
+        await asyncio.sleep(0.05)
+        now -= 1
+        raise LookupError
+
+    monkeypatch.setattr("app.remote.servicenow.client.ServiceNowClient.create", create)
+    monkeypatch.setattr("app.features.tickets.deliver.TURN_SECONDS", 0.01)
+
+    async def one(ticket_id: UUID) -> None:
+        with pytest.raises(LookupError):
+            await deliver(house.resources, ticket_id)
+        async with house.resources.database.transaction() as session:
+            (await session.get_one(Ticket, ticket_id, with_for_update=True)).in_flight_since = None
+
+    await asyncio.gather(*(one(ticket_id) for ticket_id in tickets))
+    assert most == CALLS_AT_ONCE
+
+
+async def test_calls_of_a_killed_process_do_not_block_the_others_for_ever(house: House) -> None:
+    await house.connect()
+    dead = [await share_one(house) for _ in range(CALLS_AT_ONCE)]
+    async with house.resources.database.transaction() as session:
+        for ticket_id in dead:
+            ticket = await session.get_one(Ticket, ticket_id)
+            ticket.in_flight_since, ticket.attempts = clock.now() - timedelta(seconds=61), 1
+    await share_one(house)
+    await run_due_and_waiting(house)
+    assert len(records(house, "change_request")) == 5

@@ -1,0 +1,181 @@
+"""Work notes: ours arrive once under any fault, others' come back, ours are never echoed, and nothing is executed."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from app.features.tickets.journal import LONGEST_NOTE, compose_note, entries_of, reference_of
+from app.features.tickets.models import TicketNote
+from tests.factories.house import House
+from tests.factories.tickets import records, run_due_and_waiting, share_one
+
+NOTE = UUID("0123456789abcdef0123456789abcdef")
+
+
+async def shared_ticket(house: House) -> UUID:
+    await house.connect()
+    ticket_id = await share_one(house)
+    await house.work()
+    return ticket_id
+
+
+async def write(house: House, ticket_id: UUID, note: str, *, times: int = 1) -> None:
+    async with await house.signed_in("sharer") as browser:
+        page = await browser.get(f"/tickets/{ticket_id}")
+        found = re.search(r'name="note_id" value="([^"]+)"', page.text)
+        assert found
+        for _ in range(times):
+            answer = await browser.post(f"/tickets/{ticket_id}/notes", data={"note": note, "note_id": found[1]})
+            assert answer.status_code == 303
+
+
+def work_notes(house: House) -> list[str]:
+    rows = house.snow.instance.store.rows("sys_journal_field")
+    return [row["value"] for row in rows if row["element"] == "work_notes"]
+
+
+async def deliveries(house: House) -> list[str]:
+    async with house.resources.database.transaction() as session:
+        return [str(row[0]) for row in await session.execute(text("SELECT delivery FROM ticket_note"))]
+
+
+async def test_a_note_arrives_once_also_when_the_form_is_sent_twice(house: House) -> None:
+    ticket_id = await shared_ticket(house)
+    await write(house, ticket_id, "Please schedule it for Friday.", times=2)
+    await house.work()
+    (note,) = work_notes(house)
+    assert note.startswith("Please schedule it for Friday.")
+    assert "from the security center" in note
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "dropped_after_commit", "cancelled_after_commit", "refused_after_commit", "broken_json", "hibernating",
+        "rate_limited", "acl_hiccup", "session_overflow", "signed_out",
+    ],
+)  # fmt: skip
+async def test_a_note_arrives_once_whatever_happens_to_the_answer(house: House, trouble: str) -> None:
+    ticket_id = await shared_ticket(house)
+    house.snow.fault(trouble, method="PATCH")
+    await write(house, ticket_id, "Once, please.")
+    await run_due_and_waiting(house, 4)
+    assert len(work_notes(house)) == 1
+    assert await deliveries(house) == ["shared"]
+
+
+async def test_a_note_that_may_still_land_is_looked_for_and_not_repeated(house: House) -> None:
+    ticket_id = await shared_ticket(house)
+    house.snow.fault("dropped_before", method="PATCH")
+    await write(house, ticket_id, "Once, please.")
+    await run_due_and_waiting(house, 3)
+    assert work_notes(house) == []
+    async with house.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket_note SET landing_until = now() - interval '1 second'"))
+    await run_due_and_waiting(house)
+    assert len(work_notes(house)) == 1
+
+
+async def test_a_note_that_is_refused_is_held_and_can_be_retried(house: House) -> None:
+    ticket_id = await shared_ticket(house)
+    house.snow.instance.switches.acl_refuses = "change_request.write"
+    await write(house, ticket_id, "Once, please.")
+    await run_due_and_waiting(house, 3)
+    assert await deliveries(house) == ["held"]
+    house.snow.instance.switches.acl_refuses = ""
+    async with house.resources.database.transaction() as session:
+        note_id = (await session.execute(text("SELECT id FROM ticket_note"))).scalar_one()
+    async with await house.signed_in("sharer") as browser:
+        assert "Held" in (await browser.get(f"/tickets/{ticket_id}")).text
+        assert (await browser.post(f"/tickets/{ticket_id}/notes/{note_id}/retry")).status_code == 303
+    await run_due_and_waiting(house)
+    assert len(work_notes(house)) == 1
+
+
+async def test_others_notes_come_back_and_ours_are_not_echoed(house: House) -> None:
+    ticket_id = await shared_ticket(house)
+    await write(house, ticket_id, "Ours <b>bold</b> [code]<script>[/code]")
+    await house.work()
+    (record,) = records(house, "change_request")
+    house.snow.control("notes", number=record["number"], text="Theirs\n\n<script>alert(1)</script>", by="fred.luddy")
+    house.snow.control("notes", number=record["number"], text="To the caller", element="comments", by="fred.luddy")
+    async with house.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket SET journal_read_at = NULL"))
+    async with await house.signed_in("viewer") as browser:
+        await browser.get(f"/tickets/{ticket_id}")
+        await house.work()
+        page = (await browser.get(f"/tickets/{ticket_id}")).text
+    assert "Theirs" in page
+    assert "To the caller" in page
+    assert "Fred Luddy" in page
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert page.count("Ours &lt;b&gt;bold") == 1
+    assert "[code]" not in work_notes(house)[0]
+
+
+async def test_a_reader_may_not_write_and_an_unsent_ticket_takes_no_note(house: House) -> None:
+    await house.connect()
+    ticket_id = await share_one(house)
+    typed = {"note": "Hello", "note_id": str(uuid4())}
+    async with await house.signed_in("viewer") as browser:
+        assert (await browser.post(f"/tickets/{ticket_id}/notes", data=typed)).status_code == 403
+    async with await house.signed_in("sharer") as browser:
+        assert (await browser.post(f"/tickets/{ticket_id}/notes", data=typed)).status_code == 409
+        await house.work()
+        empty = await browser.post(f"/tickets/{ticket_id}/notes", data={**typed, "note": " "})
+        assert empty.status_code == 422
+        long = await browser.post(f"/tickets/{ticket_id}/notes", data={**typed, "note": "n" * 3501})
+        assert long.status_code == 422
+        assert "n" * 3501 in long.text
+    assert TicketNote.__tablename__ == "ticket_note"
+
+
+def test_entries_are_told_apart_in_any_date_format_and_language() -> None:
+    shown = (
+        "24.11.2026 15:42 - Fred Luddy (Arbeitsnotizen)\nZweite\n\nmit Absatz\n\n"
+        "23.11.2026 09:00 - M365 Integration (Arbeitsnotizen)\n"
+        f"Unsere\n\n– Megan, from the security center {reference_of(NOTE)}\n\n"
+        "22.11.2026 08:00 - Ann - Marie (Ops) (Arbeitsnotizen)\nErste\n2026-01-01 00:00 - Somebody (else)\nnot a header\n\n"
+    )
+    found = entries_of({"work_notes": shown, "comments": ""})
+    assert [(entry.who, entry.text.split("\n")[0]) for entry in found] == [
+        ("Fred Luddy", "Zweite"),
+        ("Ann - Marie (Ops)", "Erste"),
+    ]
+    assert found[0].text == "Zweite\n\nmit Absatz"
+    assert "not a header" in found[1].text
+
+
+@given(st.text(), st.text(max_size=200))
+def test_any_note_fits_and_carries_its_reference_and_no_code(note: str, author: str) -> None:
+    sent = compose_note(NOTE, note, author)
+    assert len(sent.encode("utf-16-le")) // 2 <= LONGEST_NOTE
+    assert reference_of(NOTE) in sent
+    assert "[code]" not in sent.lower()
+
+
+PIECES = st.sampled_from(
+    [
+        "2026-01-31 08:00:00 - Fred (Work notes)",
+        "1 - x (y)",
+        " - (",
+        reference_of(NOTE),
+        "[note 00]",
+        "",
+        "text",
+        "\r\n",
+    ]
+)
+
+
+@given(st.lists(PIECES | st.text()).map("\n".join))
+def test_any_journal_text_is_taken_apart_without_an_accident(shown: str) -> None:
+    for entry in entries_of({"work_notes": shown}):
+        assert entry.who

@@ -1,0 +1,66 @@
+"""How many SQL statements a page costs: a constant, and at most six, however much there is to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from tests.factories.graph_payloads import days_before, keep, profile, score, snapshot
+from tests.factories.house import House
+
+MOST = 6
+PAGES = (
+    "/secure-score",
+    "/secure-score/actions",
+    "/secure-score/actions?ticket=no&group=product&q=title&sort=points",
+    "/secure-score/actions/C1",
+    "/secure-score/actions/C1?tab=implementation",
+    "/secure-score/actions/C1?tab=history",
+    "/secure-score/history",
+    "/secure-score/trends",
+    "/secure-score/trends?category=Identity",
+    "/secure-score/imports",
+    "/secure-score/actions.csv",
+)
+
+
+@contextmanager
+def counted(house: House) -> Iterator[list[str]]:
+    """The statements sent within the block."""
+    seen: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    engine = house.resources.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("role", ["manager", "viewer"])
+async def test_statements_per_page_are_few_and_constant(house: House, role: str) -> None:
+    tenant_id = house.resources.config.tenant_id
+    costs: list[dict[str, int]] = []
+    for size in (2, 60):
+        controls = [score(f"C{number}", number % 10, number % 10 * 10) for number in range(size)]
+        days = [snapshot(days_before(ago), controls, azureTenantId=tenant_id) for ago in range(3)]
+        profiles = [profile(f"C{number}", azureTenantId=tenant_id) for number in range(size)]
+        await keep(house.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
+        async with await house.signed_in(role) as browser:
+            cost = {}
+            for path in PAGES:
+                with counted(house) as seen:
+                    answer = await browser.get(path)
+                if answer.status_code == 200:
+                    cost[path] = len(seen)
+            costs.append(cost)
+    assert costs[0] == costs[1]
+    assert {path: count for path, count in costs[1].items() if count > MOST} == {}
+    assert len(costs[1]) == len(PAGES) - (role == "viewer")

@@ -1,0 +1,177 @@
+"""Status, notes, tags, zones and export: what managers do, and what others may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from app.features.secure_score.jobs import keep_up
+from app.foundation import clock
+from tests.factories.house import House
+
+ACTION = "BlockLegacyAuthentication"
+PAGE = f"/secure-score/actions/{ACTION}"
+
+
+@pytest.fixture
+def few_days(strangers: tuple[object, object]) -> Iterator[None]:
+    """Three days are enough here."""
+    tenant = strangers[0].tenant  # type: ignore[attr-defined]
+    scores = tenant.scores
+    tenant.scores = scores[:3]
+    yield
+    tenant.scores = scores
+
+
+@pytest.fixture
+async def scored(few_days: None, house: House) -> House:
+    await keep_up.function(house.resources)
+    return house
+
+
+WRITES = {
+    f"/secure-score/action/status?action={ACTION}": {"status": "risk_accepted"},
+    f"/secure-score/action/notes?action={ACTION}": {"note": "Seen"},
+    f"/secure-score/action/tags?action={ACTION}": {"tags": "mail"},
+    f"/secure-score/action/notes/remove?action={ACTION}&note=6f1c1b5a-0d3e-4c55-9a53-4d1f4e6f7a10": {},
+    "/secure-score/zones": {"okay_from": "30", "good_from": "60"},
+    "/secure-score/sync": {},
+}
+
+
+async def test_edge_53_whoever_only_reads_gets_403_on_every_write(scored: House) -> None:
+    for role in ("viewer", "sharer"):
+        async with await scored.signed_in(role) as browser:
+            for address, form in WRITES.items():
+                assert (await browser.post(address, data=form)).status_code == 403, (role, address)
+            page = (await browser.get(PAGE)).text
+        assert "Edit status and action plan" not in page
+        assert 'action="/secure-score/action' not in page
+    async with await scored.signed_in("manager") as browser:
+        assert "No notes" not in (await browser.get(PAGE)).text
+
+
+async def test_a_plan_needs_a_day_and_nothing_typed_is_lost(scored: House) -> None:
+    address = f"/secure-score/action/status?action={ACTION}"
+    async with await scored.signed_in("manager") as browser:
+        refused = await browser.post(address, data={"status": "planned", "reason": "With the <spring> roll-out"})
+        assert refused.status_code == 422
+        assert "When is it planned for?" in refused.text
+        assert "With the &lt;spring&gt; roll-out" in refused.text
+        past = await browser.post(address, data={"status": "planned", "planned_for": "2020-01-01"})
+        assert "This day has passed." in past.text
+        day = (clock.now() + timedelta(days=20)).date()
+        done = await browser.post(
+            address, data={"status": "planned", "planned_for": day.isoformat(), "reason": "Roll-out"}
+        )
+        assert (done.status_code, done.headers["location"]) == (303, PAGE)
+        page = (await browser.get(PAGE)).text
+        assert "Planned for" in page
+        assert "Decided by Alex Wilber" in page
+        history = (await browser.get(f"{PAGE}?tab=history")).text
+        assert "To address → Planned" in history
+        assert "Roll-out" in history
+        assert "To address → Planned" in (await browser.get("/secure-score/history")).text
+        assert ACTION in (await browser.get("/secure-score/actions?status=planned")).text
+        again = await browser.post(address, data={"status": "to_address"})
+        assert again.status_code == 303
+        assert ACTION not in (await browser.get("/secure-score/actions?status=planned")).text
+
+
+async def test_the_same_decision_again_is_no_event(scored: House) -> None:
+    address = f"/secure-score/action/status?action={ACTION}"
+    async with await scored.signed_in("manager") as browser:
+        for _ in range(2):
+            await browser.post(address, data={"status": "risk_accepted"})
+        page = (await browser.get(f"{PAGE}?tab=history")).text
+    assert page.count("To address → Risk accepted") == 1
+    assert "Risk accepted → Risk accepted" not in page
+
+
+async def test_notes_carry_author_and_time_and_only_the_author_removes_them(scored: House) -> None:
+    async with await scored.signed_in("manager") as browser:
+        address = f"/secure-score/action/notes?action={ACTION}"
+        assert (await browser.post(address, data={"note": "  "})).status_code == 422
+        assert (await browser.post(address, data={"note": "x" * 4001})).status_code == 422
+        assert (await browser.post("/secure-score/action/notes?action=nothing", data={"note": "x"})).status_code == 404
+        assert (await browser.post(address, data={"note": "First line\n<script>alert(1)</script>"})).status_code == 303
+        page = (await browser.get(PAGE)).text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        assert "Alex Wilber," in page
+        remove = page.split('action="/secure-score/action/notes/remove')[1].split('"')[0].replace("&amp;", "&")
+        assert (
+            '<td class="number" data-label="Notes">1</td>'
+            in (await browser.get("/secure-score/actions?col=notes")).text
+        )
+        assert (await browser.post(f"/secure-score/action/notes/remove{remove}")).status_code == 303
+        assert (await browser.post(f"/secure-score/action/notes/remove{remove}")).status_code == 404
+        assert "First line" not in (await browser.get(PAGE)).text
+
+
+async def test_tags_filter_the_list(scored: House) -> None:
+    async with await scored.signed_in("manager") as browser:
+        address = "/secure-score/action/tags?action="
+        assert (await browser.post(address + ACTION, data={"tags": "Quick win,  quick WIN , Mail"})).status_code == 303
+        assert (await browser.post(address + "mdo_safedocuments", data={"tags": "mail"})).status_code == 303
+        page = (await browser.get("/secure-score/actions?tag=Mail&col=tags")).text
+        assert "2 actions" in page
+        assert (await browser.post(address + ACTION, data={"tags": "x" * 41})).status_code == 422
+        many = ",".join(f"t{number}" for number in range(21))
+        assert (await browser.post(address + ACTION, data={"tags": many})).status_code == 422
+        assert (await browser.post(address + ACTION, data={"tags": ""})).status_code == 303
+        assert "1 action<" in (await browser.get("/secure-score/actions?tag=Mail")).text
+
+
+async def test_zones_are_the_organisations_own(scored: House) -> None:
+    async with await scored.signed_in("manager") as browser:
+        assert "okay" in (await browser.get("/secure-score")).text
+        for okay, good in (("60", "50"), ("0", "50"), ("a", "")):
+            form = {"okay_from": okay, "good_from": good}
+            refused = await browser.post("/secure-score/zones", data=form)
+            assert refused.status_code == 422
+            assert f'value="{form["okay_from"]}"' in refused.text
+        assert (
+            await browser.post("/secure-score/zones", data={"okay_from": "10", "good_from": "20.5"})
+        ).status_code == 303
+        page = (await browser.get("/secure-score/trends")).text
+        assert 'value="20.5"' in page
+        assert "Set by Alex Wilber" in page
+        assert ">good</text>" in (await browser.get("/secure-score")).text
+
+
+async def test_selected_actions_lead_to_the_share_form(scored: House) -> None:
+    async with await scored.signed_in("sharer") as browser:
+        page = (await browser.get("/secure-score/actions")).text
+    assert '<form method="get" action="/tickets/new">' in page
+    assert f'<input type="checkbox" name="action" value="{ACTION}"' in page
+    assert 'name="as" value="each"' in page
+    assert 'name="as" value="one"' in page
+    async with await scored.signed_in("viewer") as browser:
+        page = (await browser.get("/secure-score/actions")).text
+    assert "/tickets/new" not in page
+    assert 'name="action"' not in page
+
+
+QUERIES = (
+    "",
+    "?days=30",
+    "?days=365&category=Identity",
+    "?since=2026-10-01&until=2026-10-31",
+    "?since=x&days=y&category=z",
+    "?since=2027-01-01&until=2020-01-01",
+)
+
+
+async def test_history_and_trends_take_times_and_categories(house: House) -> None:
+    await keep_up.function(house.resources)
+    async with await house.signed_in("viewer") as browser:
+        for query in QUERIES:
+            for path in ("history", "trends"):
+                assert (await browser.get(f"/secure-score/{path}{query}")).status_code == 200, (path, query)
+        october = (await browser.get("/secure-score/history?since=2026-10-06&until=2026-10-31&category=Identity")).text
+        assert "5 Oct 2026" not in october
+        assert "Microsoft Defender for Endpoint" not in october
+        beyond = (await browser.get("/secure-score/history?page=99")).text
+        assert "46 changes" in beyond
