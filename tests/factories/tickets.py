@@ -129,10 +129,10 @@ async def fill_and_send(browser: httpx.AsyncClient, address: str, **typed: str) 
 
 
 def _value(html: str, name: str) -> str:
-    found = re.search(rf'id="{name}" name="{name}"[^>]*? value="([^"]*)"', html)
+    found = re.search(rf'id="field-{name}" name="{name}"[^>]*? value="([^"]*)"', html)
     return found[1] if found else ""
 
 
 def _area(html: str, name: str) -> str:
-    found = re.search(rf'<textarea\s+id="{name}"[^>]*>\n?(.*?)</textarea>', html, re.S)
+    found = re.search(rf'<textarea\s+id="field-{name}"[^>]*>\n?(.*?)</textarea>', html, re.S)
     return found[1].strip() if found else ""
