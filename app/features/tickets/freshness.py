@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -79,7 +79,7 @@ async def watch(session: Session, connection: Connection | None) -> Watch:
         .outerjoin(RefreshCursor, RefreshCursor.connection_id == Pace.connection_id)
         .where(Pace.connection_id == connection.id)
     )
-    rows: Sequence[tuple[Pace, RefreshCursor | None]] = [(row[0], row[1]) for row in await session.execute(query)]
+    rows: list[tuple[Pace, RefreshCursor | None]] = [(row[0], row[1]) for row in await session.execute(query)]
     return Watch(
         connection=connection,
         pace=rows[0][0] if rows else None,
