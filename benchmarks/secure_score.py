@@ -237,4 +237,4 @@ if __name__ == "__main__":
     from app.foundation.logs import configure_logs
 
     configure_logs(level="ERROR", as_json=False)
-    print(asyncio.run(run()))  # noqa: T201 - a measurement is for reading.
+    print(asyncio.run(run()))
