@@ -74,11 +74,7 @@ async def test_edge_07_a_stored_message_holds_no_secret(house: House) -> None:
 
 @pytest.mark.parametrize(("failing", "kept"), [("secureScoreControlProfiles", "scores"), ("secureScores", "profiles")])
 async def test_edge_08_when_one_list_fails_the_other_still_imports(house: House, failing: str, kept: str) -> None:
-<<<<<<< HEAD
     house.microsoft.fault("forbidden", what=failing, times=5)
-=======
-    house.microsoft.fault("forbidden", what=failing)
->>>>>>> score
     report = await import_from_graph(house.resources)
     assert report.status is RunStatus.PARTIAL
     assert (report.snapshots_new, report.profiles_new) == ((90, 0) if kept == "scores" else (0, 146))
