@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.features.connection.connection_view import connection_view
 from app.features.connection.models import Connection, ConnectionStatus
@@ -51,14 +51,26 @@ class Missing:
     sentences: tuple[Text, ...] = ()
 
 
-async def what_is_missing(session: Session, connection: Connection | None) -> Missing:
-    """For the home page, which knows the connection already. A connection that waits for a person hides nothing: its
-    cards say how old they are.
+async def connection_and_missing(session: Session) -> tuple[Connection | None, Missing]:
+    """For the home page: the active connection and what provisioning lacks, in one query.
+
+    A connection that waits for a person hides nothing: its cards say how old they are.
     """
-    if connection is None or connection.status != ConnectionStatus.CONNECTED:
-        return Missing()
-    ready = judged(await problems(session, connection.id))
-    return Missing(frozenset(kind.value for kind in Kind) - ready.kinds, ready.missing)
+    failed = (
+        select(func.jsonb_object_agg(ProvisioningStep.step, ProvisioningStep.finding))
+        .where(ProvisioningStep.connection_id == Connection.id, ProvisioningStep.state == State.PROBLEM)
+        .scalar_subquery()
+    )
+    query = select(Connection, failed).where(Connection.status != ConnectionStatus.REMOVED)
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        return None, Missing()
+    connection, found = row
+    if connection.status != ConnectionStatus.CONNECTED:
+        return connection, Missing()
+    findings = {step: Finding.from_json(stored) for step, stored in (found or {}).items() if stored and step in BY_KEY}
+    ready = judged(findings)
+    return connection, Missing(frozenset(kind.value for kind in Kind) - ready.kinds, ready.missing)
 
 
 async def problems(session: Session, connection_id: UUID) -> dict[str, Finding]:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.features.connection.access import active_connection
-from app.features.provisioning.readiness import what_is_missing
+from app.features.provisioning.readiness import connection_and_missing
 from app.features.secure_score.score_summary import ScoreCard, score_card
 from app.features.tickets.cards import TicketCard, ticket_cards
 from app.features.tickets.freshness import note_look, watch
@@ -68,10 +68,9 @@ class HomePage:
 @router.get("/")
 async def home(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """Where everybody arrives."""
-    connection = await active_connection(session)
+    connection, missing = await connection_and_missing(session)
     seen = await watch(session, connection)
     found = await ticket_cards(session, connection, seen) if connection else []
-    missing = await what_is_missing(session, connection)
     cards = [
         CardPart(one, TITLES[Kind(one.kind)], viewer.may_share, viewer.may_manage)
         for one in found
