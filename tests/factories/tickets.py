@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import date
+from html.parser import HTMLParser
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -109,30 +109,50 @@ def calls(house: House, method: str = "", path: str = "/api/now/") -> list[Any]:
     return [entry for entry in journal if entry.path.startswith(path) and (not method or entry.method == method)]
 
 
+class _Form(HTMLParser):
+    """What a browser would send of the page's posted forms, if nobody changed anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: dict[str, str] = {}
+        self._posting = False
+        self._area: str | None = None
+        self._select = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._posting = values.get("method") == "post"
+        elif not self._posting:
+            return
+        elif tag == "input" and values.get("type") not in {"checkbox", "radio"}:
+            self.fields[values.get("name", "")] = values.get("value", "")
+        elif tag == "textarea":
+            self._area = values.get("name", "")
+            self.fields[self._area] = ""
+        elif tag == "select":
+            self._select = values.get("name", "")
+        elif tag == "option" and (self._select not in self.fields or "selected" in values):
+            self.fields[self._select] = values.get("value", "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self._area = None
+
+    def handle_data(self, data: str) -> None:
+        if self._area is not None:
+            self.fields[self._area] += data
+
+
 def form_fields(html: str) -> dict[str, str]:
-    """The hidden fields of the share form."""
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html))
+    """The fields of the page's form as they stand."""
+    form = _Form()
+    form.feed(html)
+    return {name: value.removeprefix("\n") for name, value in form.fields.items()}
 
 
 async def fill_and_send(browser: httpx.AsyncClient, address: str, **typed: str) -> httpx.Response:
     """Open the share form, change these fields, and send it."""
     page = await browser.get(address)
     assert page.status_code == 200, page.text
-    proposed = {
-        "kind": "change",
-        "name": _value(page.text, "name"),
-        "description": _area(page.text, "description"),
-        "priority": "2",
-        "due_date": _value(page.text, "due_date"),
-    }
-    return await browser.post(address, data={**form_fields(page.text), **proposed, **typed})
-
-
-def _value(html: str, name: str) -> str:
-    found = re.search(rf'id="field-{name}" name="{name}"[^>]*? value="([^"]*)"', html)
-    return found[1] if found else ""
-
-
-def _area(html: str, name: str) -> str:
-    found = re.search(rf'<textarea\s+id="field-{name}"[^>]*>\n?(.*?)</textarea>', html, re.S)
-    return found[1].strip() if found else ""
+    return await browser.post(address, data={**form_fields(page.text), "priority": "2", **typed})

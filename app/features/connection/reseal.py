@@ -14,7 +14,7 @@ from app.foundation.vault import CannotOpen, Sealed, SealedText
 from app.resources import Resources
 
 log = get_logger(__name__)
-# The rooms that keep secrets; named so that their tables are known whoever calls.
+# Tables exist once their modules are imported. Those of rooms above this one are imported where the house is put together.
 ROOMS = (accounts, connection)
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
 
-from app.features.connection.access import active_connection
+from app.features.connection.models import Connection
 from app.features.tickets.browse_tickets import TicketLine, line_of
-from app.features.tickets.freshness import Freshness, freshness_of
+from app.features.tickets.freshness import Freshness, Watch
 from app.features.tickets.models import Ticket
 from app.features.tickets.state_names import Names, load_names
-from app.features.tickets.ticket import Delivery, Group
+from app.features.tickets.ticket import Delivery, Group, Kind
 from app.foundation.database import Session
 
 NEWEST = 5
 # The order in which a card lists states: as the work goes, then what nobody described.
 GROUP_ORDER = list(Group)
+
+Counted = tuple[str, str, str, str, int]
 
 
 @dataclass(frozen=True)
@@ -42,36 +45,42 @@ class TicketCard:
     fresh: Freshness
 
 
-async def ticket_card(session: Session, kind: str) -> TicketCard:
-    """The card of this kind, for the active connection only; another instance's tickets are in the archive."""
-    connection = await active_connection(session)
-    fresh = await freshness_of(session, kind)
-    if connection is None:
-        return TicketCard(kind, 0, [], 0, 0, [], fresh)
+async def ticket_cards(
+    session: Session, connection: Connection, seen: Watch, kinds: Sequence[Kind] = tuple(Kind)
+) -> list[TicketCard]:
+    """The cards of these kinds, for this connection only, in three statements whatever they hold."""
     names = await load_names(session)
-    here = (Ticket.connection_id == connection.id, Ticket.kind == kind)
-    rows = await session.execute(
-        select(Ticket.delivery, Ticket.state, func.max(Ticket.state_label), func.count())
-        .where(*here, Ticket.delivery != Delivery.GIVEN_UP)
-        .group_by(Ticket.delivery, Ticket.state)
-    )
-    found = [(delivery, state, label, count) for delivery, state, label, count in rows]
-    newest = select(Ticket).where(*here).order_by(Ticket.created_at.desc(), Ticket.id).limit(NEWEST)
+    here = (Ticket.connection_id == connection.id, Ticket.kind.in_(kinds), Ticket.delivery != Delivery.GIVEN_UP)
+    counts = select(Ticket.kind, Ticket.delivery, Ticket.state, func.max(Ticket.state_label), func.count())
+    rows = await session.execute(counts.where(*here).group_by(Ticket.kind, Ticket.delivery, Ticket.state))
+    found: list[Counted] = [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+    place = func.row_number().over(partition_by=Ticket.kind, order_by=(Ticket.created_at.desc(), Ticket.id))
+    ranked = select(Ticket.id, place.label("place")).where(*here).subquery()
+    newest = select(Ticket).join(ranked, ranked.c.id == Ticket.id).where(ranked.c.place <= NEWEST)
+    newest = newest.order_by(Ticket.created_at.desc(), Ticket.id)
+    lines = [line_of(ticket, names) for ticket in (await session.execute(newest)).scalars()]
+    return [_card(names, connection.id, kind, found, lines, seen) for kind in kinds]
+
+
+def _card(
+    names: Names, connection_id: UUID, kind: Kind, found: Sequence[Counted], lines: Sequence[TicketLine], seen: Watch
+) -> TicketCard:
+    own = [row for row in found if row[0] == kind]
     return TicketCard(
         kind=kind,
-        total=sum(count for *_, count in found),
-        counts=_by_name(names, connection.id, kind, [row[1:] for row in found if row[0] == Delivery.SHARED]),
-        queued=sum(count for delivery, *_, count in found if delivery == Delivery.QUEUED),
-        held=sum(count for delivery, *_, count in found if delivery == Delivery.HELD),
-        newest=[line_of(ticket, names) for ticket in (await session.execute(newest)).scalars()],
-        fresh=fresh,
+        total=sum(row[4] for row in own),
+        counts=_by_name(names, connection_id, kind, [row for row in own if row[1] == Delivery.SHARED]),
+        queued=sum(row[4] for row in own if row[1] == Delivery.QUEUED),
+        held=sum(row[4] for row in own if row[1] == Delivery.HELD),
+        newest=[line for line in lines if line.kind == kind],
+        fresh=seen.fresh(kind),
     )
 
 
-def _by_name(names: Names, connection_id: UUID, kind: str, rows: list[tuple[str, str, int]]) -> list[StateCount]:
+def _by_name(names: Names, connection_id: UUID, kind: str, rows: Sequence[Counted]) -> list[StateCount]:
     """States that people call the same are counted together."""
     counted: dict[tuple[str, Group], int] = {}
-    for state, label, count in rows:
+    for _, _, state, label, count in rows:
         key = (names.label(connection_id, kind, state, label), names.group(connection_id, kind, state))
         counted[key] = counted.get(key, 0) + count
     lines = [StateCount(label, group, count) for (label, group), count in counted.items()]

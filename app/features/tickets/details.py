@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app.features.connection.models import Connection
 from app.features.tickets.browse_tickets import TicketLine, line_of
-from app.features.tickets.freshness import Freshness, freshness_of
+from app.features.tickets.freshness import Freshness, watch
 from app.features.tickets.history import EventLine, events_of
 from app.features.tickets.journal import Entry
 from app.features.tickets.models import Ticket, TicketAction
@@ -76,8 +76,9 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         .where(TicketAction.ticket_id == ticket_id)
         .order_by(TicketAction.title)
     )
-    earlier = await session.get(Ticket, ticket.predecessor_id) if ticket.predecessor_id else None
-    later = (await session.execute(select(Ticket).where(Ticket.predecessor_id == ticket_id))).scalars()
+    linked = select(Ticket).where((Ticket.id == ticket.predecessor_id) | (Ticket.predecessor_id == ticket_id))
+    others = list((await session.execute(linked.order_by(Ticket.created_at))).scalars())
+    seen = await watch(session, connection)
     return TicketDetails(
         line=line_of(ticket, names),
         description=ticket.description,
@@ -103,13 +104,13 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         warnings=[Text.from_json(stored) for stored in ticket.warnings],
         differences=[Text.from_json(stored) for stored in ticket.differences],
         actions=[(control_id, title) for control_id, title in actions],
-        earlier=line_of(earlier, names) if earlier else None,
-        later=[line_of(following, names) for following in later],
+        earlier=next((line_of(other, names) for other in others if other.id == ticket.predecessor_id), None),
+        later=[line_of(other, names) for other in others if other.predecessor_id == ticket_id],
         events=await events_of(session, ticket_id),
         notes=await notes_of(session, ticket_id),
         journal=journal_lines(ticket.journal),
         journal_read_at=ticket.journal_read_at,
-        fresh=await freshness_of(session, ticket.kind),
+        fresh=seen.fresh(ticket.kind),
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
-from app.features.connection.access import active_connection
+from sqlalchemy import func, select, update
+
+from app.features.connection.models import Connection
 from app.features.tickets.models import Pace, RefreshCursor
-from app.features.tickets.pace import Usage, pace_of, usage_of
+from app.features.tickets.pace import Usage, no_usage, usage
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.jobs import Queue, Task
@@ -30,49 +32,70 @@ class Freshness:
     usage: Usage | None = None
 
 
-async def freshness_of(session: Session, kind: str) -> Freshness:
-    """How old the tickets of this kind are at the active connection."""
-    connection = await active_connection(session)
-    if connection is None:
-        return Freshness(None, T("ServiceNow is not connected, so states are as they were last seen."))
-    cursor = await session.get(RefreshCursor, (connection.id, kind))
-    as_of = cursor.succeeded_at if cursor else None
-    if connection.status == "needs_attention":
-        needed = T("Somebody has to authorize the connection to ServiceNow again.")
-        return Freshness(as_of, Text.from_json(connection.attention) if connection.attention else needed)
-    usage = await usage_of(session, connection.id)
-    return Freshness(as_of, await _problem(session, connection.id, cursor), usage)
+@dataclass(frozen=True)
+class Watch:
+    """How the refresh of one connection stands: read once, asked about each kind."""
 
+    connection: Connection | None
+    pace: Pace | None
+    cursors: Mapping[str, RefreshCursor]
 
-async def _problem(session: Session, connection_id: UUID, cursor: RefreshCursor | None) -> Text | None:
-    now = clock.now()
-    pace = await session.get(Pace, connection_id)
-    if pace and pace.paused_until and pace.paused_until > now and pace.reason:
-        return T(
-            "%(reason)s We ask again at %(time)s UTC.",
-            reason=Text.from_json(pace.reason),
-            time=f"{pace.paused_until:%H:%M:%S}",
-        )
-    if cursor is None:
-        return None
-    if cursor.problem:
-        return Text.from_json(cursor.problem)
-    if cursor.succeeded_at is not None and cursor.succeeded_at < now - STALE_AFTER:
+    def fresh(self, kind: str) -> Freshness:
+        """How old the tickets of this kind are."""
+        if self.connection is None or self.connection.status == "removed":
+            return Freshness(None, T("ServiceNow is not connected, so states are as they were last seen."))
+        cursor = self.cursors.get(kind)
+        as_of = cursor.succeeded_at if cursor else None
+        return Freshness(as_of, self._problem(cursor), usage(self.pace) if self.pace else no_usage())
+
+    def _problem(self, cursor: RefreshCursor | None) -> Text | None:
+        now, connection = clock.now(), self.connection
+        if connection is not None and connection.status == "needs_attention":
+            needed = T("Somebody has to authorize the connection to ServiceNow again.")
+            return Text.from_json(connection.attention) if connection.attention else needed
+        if self.pace and self.pace.paused_until and self.pace.paused_until > now and self.pace.reason:
+            return T(
+                "%(reason)s We ask again at %(time)s UTC.",
+                reason=Text.from_json(self.pace.reason),
+                time=f"{self.pace.paused_until:%H:%M:%S}",
+            )
+        if cursor is None:
+            return None
+        if cursor.problem:
+            return Text.from_json(cursor.problem)
+        if cursor.succeeded_at is None or cursor.succeeded_at >= now - STALE_AFTER:
+            return None
         if cursor.changes_refused:
             return T("ServiceNow does not tell us what changed, so tickets are read one after the other.")
         return T("The background worker has not asked ServiceNow since then. Check that it runs.")
-    return None
 
 
-async def note_look(session: Session, queue: Queue, refresh: Task) -> None:
-    """Somebody looks at the cards: refresh often, and at once when nobody had looked for a while."""
-    connection = await active_connection(session)
+async def watch(session: Session, connection: Connection | None) -> Watch:
+    """Everything there is to say about this connection's data, in one statement."""
     if connection is None:
+        return Watch(None, None, {})
+    query = (
+        select(Pace, RefreshCursor)
+        .outerjoin(RefreshCursor, RefreshCursor.connection_id == Pace.connection_id)
+        .where(Pace.connection_id == connection.id)
+    )
+    rows = (await session.execute(query)).all()
+    return Watch(
+        connection=connection,
+        pace=rows[0][0] if rows else None,
+        cursors={cursor.kind: cursor for _, cursor in rows if cursor is not None},
+    )
+
+
+async def note_look(session: Session, queue: Queue, refresh: Task, seen: Watch) -> None:
+    """Somebody looks at the cards: refresh often, and at once when nobody had looked for a while."""
+    if seen.connection is None or seen.pace is None:
         return
-    now, pace = clock.now(), await session.get(Pace, connection.id)
-    before = pace.looked_at if pace else None
+    now, before = clock.now(), seen.pace.looked_at
     if before is not None and now - before < NOTE_LOOKS_EVERY:
         return
-    (await pace_of(session, connection.id)).looked_at = now
+    unnoticed = func.coalesce(Pace.looked_at < now - NOTE_LOOKS_EVERY, True)
+    statement = update(Pace).where(Pace.connection_id == seen.connection.id, unnoticed).values(looked_at=now)
+    await session.execute(statement.execution_options(synchronize_session=False))
     if before is None or now - before > LOOKING_AGAIN_AFTER:
         await queue.defer(session, refresh, lock=refresh.name, queueing_lock=refresh.name)

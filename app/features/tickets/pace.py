@@ -65,16 +65,20 @@ def why_not_now(pace: Pace, *, requests: int = 0) -> Stop | None:
         return Stop((pace.paused_until - now).total_seconds(), Text.from_json(pace.reason) if pace.reason else None)
     if pace.paused_until is not None and pace.failures:
         pace.paused_until = now + timedelta(seconds=PROBE_SECONDS)
-    usage = _usage(pace)
-    if requests and usage.used + requests > usage.budget:
-        sentence = T("This hour’s budget of %(budget)s requests to ServiceNow is used up.", budget=usage.budget)
-        return Stop((usage.renews_at - now).total_seconds(), sentence)
+    so_far = usage(pace)
+    if requests and so_far.used + requests > so_far.budget:
+        sentence = T(
+            "This hour’s budget of %(budget)s requests to ServiceNow is used up. We go on at %(time)s UTC.",
+            budget=so_far.budget,
+            time=f"{so_far.renews_at:%H:%M}",
+        )
+        return Stop((so_far.renews_at - now).total_seconds(), sentence)
     return None
 
 
 def count(pace: Pace, requests: int = 1) -> None:
     """Note requests that are about to be made."""
-    pace.requests = _usage(pace).used + requests
+    pace.requests = usage(pace).used + requests
     pace.hour = _hour(clock.now())
 
 
@@ -105,13 +109,13 @@ async def calls_under_way(session: Session, connection_id: UUID) -> int:
     return (await session.execute(query)).scalar_one()
 
 
-async def usage_of(session: Session, connection_id: UUID) -> Usage:
-    """For pages."""
-    pace = await session.get(Pace, connection_id)
-    return Usage(0, BUDGET, _hour(clock.now()) + timedelta(hours=1)) if pace is None else _usage(pace)
+def no_usage() -> Usage:
+    """Of an instance that was not asked anything yet."""
+    return Usage(0, BUDGET, _hour(clock.now()) + timedelta(hours=1))
 
 
-def _usage(pace: Pace) -> Usage:
+def usage(pace: Pace) -> Usage:
+    """How much of this hour's budget is used."""
     hour = _hour(clock.now())
     budget = BUDGET if pace.hourly_limit is None else min(BUDGET, int(pace.hourly_limit * PART_OF_NAMED_LIMIT))
     return Usage(pace.requests if pace.hour == hour else 0, budget, hour + timedelta(hours=1))

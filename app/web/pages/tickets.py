@@ -118,9 +118,10 @@ async def ticket_list(
 @router.get("/tickets/{ticket_id}")
 async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """What was asked, how it went, and what ServiceNow made of it."""
+    page = await _ticket_page(session, viewer, ticket_id)
     await ask_for_notes(session, resources.queue, fetch_notes, ticket_id)
     template = "tickets/_ticket.html" if request.headers.get("hx-request") else "tickets/ticket.html"
-    return render(request, template, await _ticket_page(session, viewer, ticket_id))
+    return render(request, template, page)
 
 
 @router.post("/tickets/{ticket_id}/notes")

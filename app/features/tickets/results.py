@@ -1,0 +1,167 @@
+"""Compares tickets with the score: what finished work brought, what is still missing, what was lost again. Changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from app.features.connection.models import Connection
+from app.features.secure_score.results import Points, current_points
+from app.features.tickets.browse_tickets import TicketLine, line_of
+from app.features.tickets.models import Ticket, TicketAction
+from app.features.tickets.state_names import load_names
+from app.features.tickets.ticket import Delivery, Group
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.text import T, Text
+
+
+class Outcome(StrEnum):
+    """What the score says of a ticket, the most urgent first."""
+
+    REGRESSED = "regressed"
+    OVERDUE = "overdue"
+    NO_POINTS = "no_points"
+    STILL_OPEN = "still_open"
+    EFFECTIVE = "effective"
+
+
+ORDER: Sequence[Outcome] = tuple(Outcome)
+OUTCOME_NAMES: dict[Outcome, Text] = {
+    Outcome.REGRESSED: T("Closed, but regressed"),
+    Outcome.OVERDUE: T("Done in ServiceNow, points overdue"),
+    Outcome.NO_POINTS: T("Done in ServiceNow, no points yet"),
+    Outcome.STILL_OPEN: T("Points achieved, ticket still open"),
+    Outcome.EFFECTIVE: T("Effective"),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One action with its newest ticket, and what the score says. `gained` is in points, against when it was shared."""
+
+    control_id: str
+    title: str
+    ticket: TicketLine
+    outcome: Outcome
+    gained: float | None
+    sentence: Text
+
+    @property
+    def may_reopen(self) -> bool:
+        """Whether a new linked ticket is the answer."""
+        return self.outcome is Outcome.REGRESSED
+
+
+@dataclass(frozen=True)
+class Results:
+    """All of them, the most urgent first, counted by outcome. `as_of` is the day of the score they are compared with."""
+
+    lines: list[Result]
+    counts: list[tuple[Outcome, Text, int]]
+    as_of: date | None
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """An action's newest ticket."""
+
+    control_id: str
+    title: str
+    points_then: float | None
+    group: Group
+    since: datetime | None
+    ticket: TicketLine
+
+
+async def ticket_results(session: Session, tenant_id: str, connection: Connection | None) -> Results:
+    """Every action that has a shared ticket at this connection, judged by its newest one; in three statements."""
+    shared = await _newest_tickets(session, connection) if connection else []
+    if not shared:
+        return Results([], [], None)
+    points = await current_points(session, tenant_id, [one.control_id for one in shared])
+    now = clock.now()
+    judged = [judge(one, points[one.control_id], now) for one in shared if one.control_id in points]
+    lines = [result for result in judged if result is not None]
+    lines.sort(key=lambda result: (ORDER.index(result.outcome), result.title))
+    counted = Counter(result.outcome for result in lines)
+    days = [found.as_of for found in points.values() if found.as_of is not None]
+    return Results(
+        lines,
+        [(outcome, OUTCOME_NAMES[outcome], counted[outcome]) for outcome in ORDER if counted[outcome]],
+        max(days, default=None),
+    )
+
+
+def judge(shared: _Shared, points: Points, now: datetime) -> Result | None:
+    """What the score says of it; None when it says nothing yet, as of an open ticket without points."""
+    gained = _gained(shared.points_then, points.points)
+
+    def result(outcome: Outcome, sentence: Text) -> Result:
+        return Result(shared.control_id, points.title or shared.title, shared.ticket, outcome, gained, sentence)
+
+    if shared.group is Group.DONE and shared.since is not None:
+        if points.regressed_on is not None and points.regressed_on >= shared.since.date():
+            lost_on = points.regressed_on.isoformat()
+            return result(Outcome.REGRESSED, T("closed, but regressed on %(day)s", day=lost_on))
+        if points.is_full or (gained is not None and gained > 0):
+            return result(Outcome.EFFECTIVE, _effective(gained))
+        return _without_points(result, shared.since, points, now)
+    is_open = shared.group not in (Group.DONE, Group.CANCELED)
+    if is_open and points.is_full and (gained is None or gained > 0):
+        return result(Outcome.STILL_OPEN, T("Points achieved, ticket still open"))
+    return None
+
+
+def _without_points(
+    result: Callable[[Outcome, Text], Result], done_at: datetime, points: Points, now: datetime
+) -> Result:
+    expected = done_at + points.usual_delay
+    if now <= expected:
+        sentence = T(
+            "Done in ServiceNow, no points yet. Microsoft usually needs until %(day)s to show it.",
+            day=expected.date().isoformat(),
+        )
+        return result(Outcome.NO_POINTS, sentence)
+    days = (now - done_at).days
+    sentence = T("Done in ServiceNow, no points yet, %(days)s days after. Was the whole action carried out?", days=days)
+    return result(Outcome.OVERDUE, sentence)
+
+
+def _effective(gained: float | None) -> Text:
+    if gained is None or gained <= 0:
+        return T("Effective: all points achieved")
+    return T("Effective: +%(points)s points", points=f"{gained:g}")
+
+
+def _gained(then: float | None, now: float | None) -> float | None:
+    return None if then is None or now is None else round(now - then, 2)
+
+
+async def _newest_tickets(session: Session, connection: Connection) -> list[_Shared]:
+    """One per action: a ticket that was followed by another one is no longer judged."""
+    query = (
+        select(TicketAction, Ticket)
+        .join(Ticket, Ticket.id == TicketAction.ticket_id)
+        .where(Ticket.connection_id == connection.id, Ticket.delivery == Delivery.SHARED)
+        .ext(distinct_on(TicketAction.control_id))
+        .order_by(TicketAction.control_id, Ticket.created_at.desc(), Ticket.id)
+    )
+    names = await load_names(session)
+    return [
+        _Shared(
+            control_id=action.control_id,
+            title=action.title,
+            points_then=action.points,
+            group=names.group(ticket.connection_id, ticket.kind, ticket.state),
+            since=ticket.state_since,
+            ticket=line_of(ticket, names),
+        )
+        for action, ticket in await session.execute(query)
+    ]
