@@ -1,6 +1,6 @@
 """Secure Score: the importer beside the bare minimum (parse, COPY), and what its largest pages cost. Prints two tables.
 
-Run alone with `python -m benchmarks.secure_score`. Works on a database of its own and talks to loopback only.
+Run alone with `python -m benchmarks secure_score`. Works on a database of its own and talks to loopback only.
 """
 
 from __future__ import annotations
@@ -197,10 +197,10 @@ async def fill(house: House, folder: Path) -> None:
             session.add(TicketAction(ticket_id=ticket.id, control_id=f"Control{number % ACTIONS}", title="Title"))
 
 
-async def measure_pages(server: str, folder: Path) -> list[str]:
+async def measure_pages(server: str, folder: Path, reads: int) -> list[str]:
     """The second table."""
     rows = [
-        f"Pages with {ACTIONS} actions and {TICKETS} tickets, median of {READS}, within one process:",
+        f"Pages with {ACTIONS} actions and {TICKETS} tickets, median of {reads}, within one process:",
         "",
         "| page | ms | SQL statements |",
         "| --- | ---: | ---: |",
@@ -214,7 +214,7 @@ async def measure_pages(server: str, folder: Path) -> list[str]:
             async with await house.signed_in("manager") as browser:
                 for name, path in PAGES.items():
                     times = []
-                    for _ in range(READS):
+                    for _ in range(reads):
                         seen.clear()
                         started = time.perf_counter()
                         answer = await browser.get(path)
@@ -225,16 +225,13 @@ async def measure_pages(server: str, folder: Path) -> list[str]:
     return rows
 
 
-async def run() -> str:
-    """Both tables as Markdown."""
+async def run(*, quick: bool = False) -> None:
+    """Print both tables as Markdown; `quick` reads each page a few times only."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         with running_test_server(folder / "postgres") as server:
-            return "\n".join([*await measure_import(server, folder), "", *await measure_pages(server, folder)])
-
-
-if __name__ == "__main__":
-    from app.foundation.logs import configure_logs
-
-    configure_logs(level="ERROR", as_json=False)
-    print(asyncio.run(run()))  # noqa: T201 - a measurement is for reading.
+            for table in (
+                await measure_import(server, folder),
+                await measure_pages(server, folder, 3 if quick else READS),
+            ):
+                print("\n".join(table), end="\n\n", flush=True)  # noqa: T201 - a measurement is for reading.
