@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 
+from sandbox.servicenow.store import Store
 from tests.factories.servicenow import Snow, running_snow
 
 
@@ -139,3 +140,12 @@ def test_time_passes_by_hand(snow: Snow, api: httpx.Client) -> None:
     httpx.post(f"{snow.url}/_sandbox/tokens", data={"hours": "1"})
     assert "expired" in httpx.get(f"{snow.url}/_sandbox/tokens").text
     assert api.get("/incident").status_code == 401
+
+
+def test_a_file_of_an_older_stand_in_is_begun_anew(tmp_path: Path) -> None:
+    file = tmp_path / "snow.sqlite"
+    old = Store(file)
+    old.put("sys_user", {"user_name": "m365.integration"})
+    old.close()
+    with running_snow(file=file) as snow:
+        assert snow.tokens()["access_token"]
