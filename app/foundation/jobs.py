@@ -30,6 +30,8 @@ LONGEST_WAIT_SECONDS = 900.0
 UNEXPECTED_ATTEMPTS = 5
 # A worker that has not reported for so long is taken for dead, and its jobs are given to another.
 DEAD_AFTER_SECONDS = 30
+# New jobs announce themselves; ones that wait for their time are looked for so often.
+LOOK_FOR_DUE_JOBS_SECONDS = 5.0
 # A worker that lost its database starts anew after so long, and goes on trying.
 PAUSE_AFTER_FAILURE_SECONDS = 2.0
 
@@ -189,6 +191,8 @@ class Queue:
                 additional_context={"resources": resources},
                 delete_jobs="successful",
                 shutdown_graceful_timeout=20,
+                fetch_job_polling_interval=LOOK_FOR_DUE_JOBS_SECONDS,
+                update_heartbeat_interval=DEAD_AFTER_SECONDS / 3,
                 stalled_worker_timeout=DEAD_AFTER_SECONDS,
             )
         )
