@@ -12,6 +12,7 @@ import pytest
 from tests.house.files import ROOT
 
 PYTHON_LOCKS = ("requirements.lock", "requirements-dev.lock")
+CLIENTS_LOCK = "requirements-clients.lock"  # Other people's clients, in an environment of their own.
 CLIENTS_LOCK = "requirements-clients.lock"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(\[[^\]]*\])?==\S+")
 
