@@ -16,6 +16,7 @@ import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Job, Status
 from procrastinate.schema import SchemaManager
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.foundation.errors import AppError
@@ -34,6 +35,10 @@ DEAD_AFTER_SECONDS = 30
 LOOK_FOR_DUE_JOBS_SECONDS = 5.0
 # A worker that lost its database starts anew after so long, and goes on trying.
 PAUSE_AFTER_FAILURE_SECONDS = 2.0
+
+JOBS_OF_TASK = text(
+    "SELECT args ->> :name FROM procrastinate_jobs WHERE task_name = :task AND status IN ('todo', 'doing')"
+)
 
 TaskFunction = Callable[..., Awaitable[None]]
 
@@ -165,6 +170,11 @@ class Queue:
         except AlreadyEnqueued:
             return False
         return True
+
+    async def in_hand_or_waiting(self, session: AsyncSession, task: Task, name: str) -> set[str]:
+        """The values that this argument has in all jobs of the task that wait or are being run."""
+        rows = await session.execute(JOBS_OF_TASK, {"task": task.name, "name": name})
+        return set(rows.scalars())
 
     async def work(self, resources: object, *, concurrency: int = 4) -> None:
         """Run jobs until the process is asked to stop by SIGTERM or SIGINT; waits for those in hand.

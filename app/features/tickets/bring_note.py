@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -10,7 +11,7 @@ from sqlalchemy import select
 
 from app.features.connection.access import NotConnected, with_client
 from app.features.connection.models import Connection
-from app.features.tickets.deliver import BELIEVED_REFUSALS, LANDING_SECONDS, LOOK_SECONDS, NotYet
+from app.features.tickets.deliver import BELIEVED_REFUSALS, FORGOTTEN_AFTER, LANDING_SECONDS, LOOK_SECONDS, NotYet
 from app.features.tickets.journal import compose_note, reference_of
 from app.features.tickets.models import Ticket, TicketNote
 from app.features.tickets.pace import count, note_success, note_trouble, pace_of, why_not_now
@@ -151,19 +152,15 @@ async def _end(resources: Resources, errand: _Errand, problem: Text | None, seco
         raise NotYet(seconds)
 
 
-async def overdue_notes(session: Session, forgotten_after: timedelta) -> list[UUID]:
-    """Queued notes that nobody works on though their connection is there; marked as due."""
-    now = clock.now()
+async def forgotten_notes(session: Session, worked_on: Collection[str]) -> list[UUID]:
+    """Queued notes whose time has come and that no job is for, though their connection is there."""
+    overdue = TicketNote.next_try_at < clock.now() - FORGOTTEN_AFTER
     query = (
-        select(TicketNote)
+        select(TicketNote.id)
         .join(Ticket, Ticket.id == TicketNote.ticket_id)
         .join(Connection, Connection.id == Ticket.connection_id)
         .where(TicketNote.delivery == Delivery.QUEUED, Connection.status == "connected")
-        .where(TicketNote.next_try_at.is_(None) | (TicketNote.next_try_at < now - forgotten_after))
+        .where(TicketNote.next_try_at.is_(None) | overdue)
         .limit(200)
-        .with_for_update(of=TicketNote, skip_locked=True)
     )
-    notes = list((await session.execute(query)).scalars())
-    for note in notes:
-        note.next_try_at = now
-    return [note.id for note in notes]
+    return [note_id for note_id in (await session.execute(query)).scalars() if str(note_id) not in worked_on]

@@ -6,6 +6,7 @@ the row alone, so a process that dies at any point loses nothing and doubles not
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -61,8 +62,8 @@ STILL_LANDING = T(
     "ServiceNow’s answer was lost, and the record is not there yet. ServiceNow may still be working on it, so we look "
     "again before we send it a second time."
 )
-# A queued ticket whose time passed so long ago has lost its job.
-FORGOTTEN_AFTER = timedelta(minutes=5)
+# A job is there as soon as its ticket is; one whose time passed so long ago without a job has lost it.
+FORGOTTEN_AFTER = timedelta(minutes=1)
 
 
 class NotYet(AppError):
@@ -112,22 +113,21 @@ async def deliver(resources: Resources, ticket_id: UUID) -> None:
         log.info("ticket shared", ticket=str(ticket_id), number=found[0].number, attempt=attempt.number)
 
 
-async def overdue_tickets(session: Session, limit: int = 500) -> list[UUID]:
-    """Queued tickets that nobody works on though their connection is there; marked as due, so that each is found once."""
-    now = clock.now()
+async def forgotten_tickets(session: Session, worked_on: Collection[str], limit: int = 500) -> list[tuple[UUID, bool]]:
+    """Queued tickets whose time has come and that no job is for, though their connection is there.
+
+    `worked_on` are the ids that jobs are for. Gives each id, and whether it was shared in bulk.
+    """
+    overdue = Ticket.next_try_at < clock.now() - FORGOTTEN_AFTER
     query = (
-        select(Ticket)
+        select(Ticket.id, Ticket.batch_id)
         .join(Connection, Connection.id == Ticket.connection_id)
         .where(Ticket.delivery == Delivery.QUEUED, Connection.status == "connected")
-        .where(or_(Ticket.next_try_at.is_(None), Ticket.next_try_at < now - FORGOTTEN_AFTER))
+        .where(or_(Ticket.next_try_at.is_(None), overdue))
         .order_by(Ticket.created_at)
-        .limit(limit)
-        .with_for_update(of=Ticket, skip_locked=True)
     )
-    tickets = list((await session.execute(query)).scalars())
-    for ticket in tickets:
-        ticket.next_try_at = now
-    return [ticket.id for ticket in tickets]
+    found = [(row.id, row.batch_id is not None) for row in await session.execute(query)]
+    return [(ticket_id, bulk) for ticket_id, bulk in found if str(ticket_id) not in worked_on][:limit]
 
 
 class _Landing(Exception):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from app.features.tickets.bring_note import deliver_note, overdue_notes
-from app.features.tickets.deliver import FORGOTTEN_AFTER, deliver, overdue_tickets
+from app.features.tickets.bring_note import deliver_note, forgotten_notes
+from app.features.tickets.deliver import deliver, forgotten_tickets
 from app.features.tickets.read_choices import read_choices
 from app.features.tickets.read_notes import read_notes
 from app.features.tickets.refresh import refresh_states
@@ -16,6 +16,8 @@ from app.resources import Resources
 log = get_logger(__name__)
 
 tasks = TaskGroup("tickets")
+# Work in bulk lets single shares, and the refresh, go first.
+BULK_PRIORITY = -10
 
 
 @tasks.task("deliver")
@@ -51,12 +53,15 @@ async def choices(resources: Resources) -> None:
 @tasks.task("sweep", every="* * * * *")
 async def sweep(resources: Resources) -> None:
     """Queue tickets again that wait without a job: those that waited for the connection, and any whose job was lost."""
+    queue = resources.queue
     async with resources.database.transaction() as session:
-        tickets = await overdue_tickets(session)
-        for ticket_id in tickets:
-            await resources.queue.defer(session, deliver_ticket, ticket_id=str(ticket_id))
-        notes = await overdue_notes(session, FORGOTTEN_AFTER)
+        worked_on = await queue.in_hand_or_waiting(session, deliver_ticket, "ticket_id")
+        tickets = await forgotten_tickets(session, worked_on)
+        for ticket_id, in_bulk in tickets:
+            priority = BULK_PRIORITY if in_bulk else 0
+            await queue.defer(session, deliver_ticket, priority=priority, ticket_id=str(ticket_id))
+        notes = await forgotten_notes(session, await queue.in_hand_or_waiting(session, bring_note, "note_id"))
         for note_id in notes:
-            await resources.queue.defer(session, bring_note, note_id=str(note_id))
+            await queue.defer(session, bring_note, note_id=str(note_id))
     if tickets or notes:
         log.info("queued again", tickets=len(tickets), notes=len(notes))

@@ -8,10 +8,10 @@ from sqlalchemy import select
 
 from app.features.tickets.compose import Asked, Links, Sender, clean, compose
 from app.features.tickets.history import What, note_event
-from app.features.tickets.jobs import deliver_ticket
+from app.features.tickets.jobs import BULK_PRIORITY, deliver_ticket
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.own_columns import with_own_columns
-from app.features.tickets.share import BULK_PRIORITY, action_link, check, ticket_link
+from app.features.tickets.share import action_link, check, ticket_link
 from app.features.tickets.ticket import Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session

@@ -14,7 +14,7 @@ from app.features.connection.access import NotConnected, active_connection
 from app.features.secure_score.action import Action
 from app.features.tickets.compose import Asked, Links, Sender, clean, compose
 from app.features.tickets.history import What, note_event
-from app.features.tickets.jobs import deliver_ticket
+from app.features.tickets.jobs import BULK_PRIORITY, deliver_ticket
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.own_columns import with_own_columns
 from app.features.tickets.state_names import Names, load_names
@@ -26,8 +26,6 @@ from app.foundation.jobs import Queue
 from app.foundation.text import T, Text
 
 LATEST_DUE_YEARS = 10
-# Work in bulk lets single shares, and the refresh, go first.
-BULK_PRIORITY = -10
 # In the order of the array, so that two transactions never wait for each other.
 TAKE_TURNS = text("SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(CAST(:names AS text[])) name")
 

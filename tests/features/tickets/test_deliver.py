@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from app.features.connection.models import Connection
 from app.features.tickets.deliver import NotYet, deliver
@@ -166,3 +168,18 @@ async def test_a_look_that_fails_says_nothing_of_the_create_before_it(house: Hou
     await share_one(house)
     await run_due_and_waiting(house, 4)
     assert [entry.method for entry in calls(house)] == ["POST", "GET", "GET", "GET"]
+
+
+async def test_a_ticket_whose_job_was_lost_is_queued_again_once(house: House) -> None:
+    await house.connect()
+    ticket_id = await share_one(house)
+    async with house.resources.database.transaction() as session:
+        await session.execute(text("DELETE FROM procrastinate_jobs"))
+        await session.execute(update(Ticket).values(next_try_at=clock.now() - timedelta(minutes=2)))
+    await sweep.function(house.resources)
+    await sweep.function(house.resources)
+    async with house.resources.database.transaction() as session:
+        jobs = text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'tickets.deliver'")
+        assert (await session.execute(jobs)).scalar_one() == 1
+    await house.work()
+    assert (await read_ticket(house, ticket_id)).delivery == "shared"
