@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import delete, func, insert, select
 
-from app.features.connection.access import store_tokens, with_client
-from app.features.connection.models import Connection
+from app.features.connection.access import CLIENT_SECRET, store_tokens, with_client
+from app.features.connection.models import Connection, ConnectionStatus
 from app.features.tickets.compose import Asked, Sender
 from app.features.tickets.deliver import NotYet, deliver
 from app.features.tickets.models import Pace, RefreshCursor, Ticket, TicketEvent
@@ -30,7 +30,7 @@ from app.remote.transport import Transport
 from app.resources import Resources
 from benchmarks.stand_in import StandIn
 from tests.factories.house import PUBLIC_URL, House, open_house, running_strangers
-from tests.factories.servicenow import Snow
+from tests.factories.servicenow import INTEGRATION_USER, Snow
 
 SENDER = Sender(None, str(uuid4()), "Megan Bowen", "megan@contoso.example")
 DUE = date(2030, 12, 31)
@@ -174,4 +174,19 @@ async def our_product(database_url: str, stand_in: StandIn) -> AsyncIterator[Our
     with running_strangers() as (microsoft, _):
         # The house asks its stand-in for address, settings and tokens alone, wherever that one runs.
         async with open_house(database_url, microsoft, cast(Snow, stand_in)) as house:
-            yield Ours(house, await house.connect(), database_url)
+            yield Ours(house, await _connect(house.resources, stand_in), database_url)
+
+
+async def _connect(resources: Resources, stand_in: StandIn) -> Connection:
+    """A connection with real tokens, laid straight into the database."""
+    granted, settings = stand_in.tokens(), stand_in.settings
+    connection = Connection(
+        instance_name="contoso", origin=stand_in.url, status=ConnectionStatus.CONNECTED, client_id=settings.client_id,
+        client_secret=resources.vault.seal(CLIENT_SECRET, settings.client_secret), user_name=INTEGRATION_USER,
+        connected_at=clock.now(), refresh_expires_at=clock.now() + timedelta(days=100),
+    )  # fmt: skip
+    tokens = Tokens(granted["access_token"], granted["refresh_token"], granted["expires_in"], granted["scope"])
+    store_tokens(resources, connection, tokens)
+    async with resources.database.transaction() as session:
+        session.add(connection)
+    return connection

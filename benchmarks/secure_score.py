@@ -234,4 +234,4 @@ async def run(*, quick: bool = False) -> None:
                 await measure_import(server, folder),
                 await measure_pages(server, folder, 3 if quick else READS),
             ):
-                print("\n".join(table), end="\n\n", flush=True)  # noqa: T201 - a measurement is for reading.
+                print("\n".join(table), end="\n\n", flush=True)

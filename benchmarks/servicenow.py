@@ -120,8 +120,8 @@ class Bench:
         )
 
 
-async def run(*, quick: bool = False) -> None:
-    """Print the table. Raises RuntimeError without an environment for the other clients."""
+async def run(*, quick: bool = False) -> str:
+    """The table; each line is printed as soon as it is measured. Raises RuntimeError without the other clients."""
     if peer.environment() is None:
         raise RuntimeError("there is no environment for other clients; `make clients` lays it")
     async with _bench() as bench:
@@ -139,7 +139,7 @@ async def run(*, quick: bool = False) -> None:
                 await bench.create(f"create {count} tickets", count, latency)
             await bench.create("create 50, every tenth answer 429", 50, latency, TENTH_IS_429)
             await bench.workers(f"{WORKERS} workers, expired token, rotation", latency)
-        print(f"\n{as_markdown(bench.lines)}\n")
+    return as_markdown(bench.lines)
 
 
 @asynccontextmanager

@@ -47,4 +47,6 @@ def as_markdown(lines: list[Line]) -> str:
 
 
 def _ratio(value: float, base: float) -> str:
-    return f"{value / base:.1f}" if base else "–"
+    if not base:
+        return "–"
+    return f"{value / base:.1f}" if value >= base else f"{value / base:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date
 from html.parser import HTMLParser
@@ -10,15 +11,18 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app.features.secure_score.action import Action, Category
 from app.features.tickets.compose import Asked, Sender
-from app.features.tickets.models import Ticket
+from app.features.tickets.models import RefreshCursor, Ticket
+from app.features.tickets.refresh import refresh_states
 from app.features.tickets.share import Wish, share
-from app.features.tickets.ticket import Kind, Source
+from app.features.tickets.ticket import MARKERS, TABLES, Kind, Source
 from app.foundation.database import Session
 from app.foundation.errors import NotFound
+from app.remote.messages import Answer, Request
+from app.remote.servicenow.client import ServiceNowClient
 from app.web.pages import share as share_pages
 from tests.factories.house import PUBLIC_URL, House
 
@@ -156,3 +160,87 @@ async def fill_and_send(browser: httpx.AsyncClient, address: str, **typed: str) 
     page = await browser.get(address)
     assert page.status_code == 200, page.text
     return await browser.post(address, data={**form_fields(page.text), "priority": "2", **typed})
+
+
+async def shared_ticket(house: House, kind: Kind = Kind.INCIDENT, **changes: Any) -> tuple[UUID, dict[str, str]]:
+    """A ticket that arrived, and its record in the stand-in."""
+    ticket_id = await share_one(house, kind, **changes)
+    await house.work()
+    ticket = await read_ticket(house, ticket_id)
+    record = house.snow.instance.store.get(TABLES[kind], ticket.sys_id or "")
+    assert record is not None, ticket.problem
+    return ticket_id, record
+
+
+async def refresh_now(house: House, *, later: float = 0) -> None:
+    """One refresh, as the clock starts it; `later` lets so many seconds pass for the rolling pass first."""
+    async with house.resources.database.transaction() as session:
+        await session.execute(text("UPDATE pace SET paused_until = NULL, looked_at = now()"))
+        if later:
+            shift = text("UPDATE refresh_cursor SET rolled_at = rolled_at - make_interval(secs => :later)")
+            await session.execute(shift, {"later": later})
+    await refresh_states(house.resources)
+
+
+async def cursor(house: House, kind: Kind = Kind.INCIDENT) -> RefreshCursor:
+    """How the refresh of this kind stands."""
+    async with house.resources.database.transaction() as session:
+        found = await session.execute(select(RefreshCursor).where(RefreshCursor.kind == kind))
+        return found.scalar_one()
+
+
+async def told(house: House, address: str, role: str = "viewer") -> str:
+    """The text of a page."""
+    async with await house.signed_in(role) as browser:
+        return (await browser.get(address)).text
+
+
+class Scripted:
+    """A transport that gives prepared answers and keeps what was asked, for what no stand-in can say."""
+
+    def __init__(self, *replies: Answer | Exception) -> None:
+        self.replies = list(replies)
+        self.requests: list[Request] = []
+
+    async def send(self, request: Request) -> Answer:
+        """The next reply; the last one again when there is no other."""
+        self.requests.append(request)
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+
+def replied(result: Any = None, status: int = 200, *, body: str | None = None, **headers: str) -> Answer:
+    """An answer of ServiceNow's: a result in its envelope, or any body."""
+    content = body if body is not None else json.dumps({"result": result})
+    named = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, named, content.encode())
+
+
+def client_over(transport: Scripted) -> ServiceNowClient:
+    """A client that speaks over it."""
+    anything: Any = transport
+    return ServiceNowClient(anything, "https://contoso.service-now.com", "a token made up")
+
+
+def a_row(**changes: Any) -> dict[str, Any]:
+    """A record as the Table API writes it with display values `all`."""
+    plain = {
+        "sys_id": "0" * 31 + "1",
+        "number": "INC0010001",
+        "sys_class_name": "incident",
+        "state": {"value": "2", "display_value": "In Progress"},
+        "priority": {"value": "2", "display_value": "2 - High"},
+        "assigned_to": {"value": "", "display_value": ""},
+        "assignment_group": {"value": "", "display_value": ""},
+        "correlation_id": "a" * 32,
+        "correlation_display": MARKERS[Kind.INCIDENT],
+        "sys_created_on": "2026-11-20 09:00:00",
+        "sys_updated_on": "2026-11-20 09:00:00",
+    }
+    shaped = {
+        name: value if isinstance(value, dict) else {"value": value, "display_value": value}
+        for name, value in plain.items()
+    }
+    return {**shaped, **changes}

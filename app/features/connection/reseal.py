@@ -44,7 +44,7 @@ async def _reseal_table(resources: Resources, session: Session, table: Table, se
             if isinstance(old, Sealed) and (anew := _resealed(resources, table, column, old)):
                 values[column.name] = anew
         if values:
-            await session.execute(update(table).where(key == bindparam("key")), {"key": row[0], **values})
+            await session.execute(update(table).where(key == bindparam("of_row")), {"of_row": row[0], **values})
         count += len(values)
     return count
 

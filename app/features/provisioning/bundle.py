@@ -22,7 +22,6 @@ from app.features.connection.connection_view import connection_view
 from app.features.provisioning.diagnose import latest_walk
 from app.features.provisioning.finding import Finding
 from app.features.provisioning.provision import list_steps
-from app.features.provisioning.readiness import readiness
 from app.foundation import clock
 from app.foundation.logs import redact
 from app.foundation.queue_health import queue_health
@@ -54,7 +53,7 @@ async def support_bundle(resources: Resources) -> bytes:
         walk = await latest_walk(session)
         files: dict[str, Any] = {
             "findings.json": walk,
-            "provisioning.json": {"steps": await list_steps(session), "readiness": await readiness(session)},
+            "provisioning.json": await list_steps(session),
             "connection.json": {"connection": connection, "last_authorization": await last_attempt(session)},
             "calls.json": await newest_calls(session),
             "queue.json": await queue_health(session),

@@ -250,6 +250,7 @@ async def _wait_for_connection(resources: Resources, attempt: _Attempt, sentence
 async def _keep_looking(resources: Resources, attempt: _Attempt) -> None:
     """Looked, found nothing, and may not send yet."""
     async with resources.database.transaction() as session:
+        note_success(await pace_of(session, attempt.connection_id))
         ticket = await _ended(session, attempt, STILL_LANDING)
         if ticket is None:
             return

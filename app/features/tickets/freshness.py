@@ -79,7 +79,7 @@ async def watch(session: Session, connection: Connection | None) -> Watch:
         .outerjoin(RefreshCursor, RefreshCursor.connection_id == Pace.connection_id)
         .where(Pace.connection_id == connection.id)
     )
-    rows = (await session.execute(query)).all()
+    rows: list[tuple[Pace, RefreshCursor | None]] = [(row[0], row[1]) for row in await session.execute(query)]
     return Watch(
         connection=connection,
         pace=rows[0][0] if rows else None,

@@ -33,7 +33,7 @@ def canonical_state(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "" if value is None else str(value).strip()
-    if re.fullmatch(r"-?\d{1,9}(\.0+)?", text):
+    if re.fullmatch(r"-?[0-9]{1,9}(\.0+)?", text):
         return str(int(float(text)))
     return text
 

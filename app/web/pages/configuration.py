@@ -14,6 +14,7 @@ from app.features.accounts.audit import record
 from app.features.connection.connection_view import ConnectionView
 from app.features.connection.preferences import ITEMS, Preferences
 from app.features.provisioning.configure import Proposals, current, find_groups, save_columns, save_proposals
+from app.features.secure_score.action import Category
 from app.features.tickets.state_names import (
     StateNameLine,
     group_choices,
@@ -34,6 +35,16 @@ HERE = "/servicenow/settings"
 Kinds = Literal["change", "incident"]
 Days = Annotated[int, Field(ge=0, le=3650)]
 Priority = Annotated[int, Field(ge=1, le=5)]
+CATEGORIES = [
+    (category.value, name)
+    for category, name in (
+        (Category.IDENTITY, T("Identity")),
+        (Category.DATA, T("Data")),
+        (Category.DEVICES, T("Devices")),
+        (Category.APPS, T("Apps")),
+        (Category.INFRASTRUCTURE, T("Infrastructure")),
+    )
+]
 ITEM_NAMES = {
     "requested_by": T("ID of the user who initiates the task"),
     "name": T("Task name"),
@@ -71,6 +82,7 @@ class SettingsPage:
     groups: Sequence[tuple[str, Text]]
     priorities: Sequence[tuple[int, Text]]
     items: Mapping[str, Text]
+    categories: Sequence[tuple[str, Text]]
     form: str = ""
     typed: dict[str, str] = field(default_factory=dict)
     errors: dict[str, Text] = field(default_factory=dict)
@@ -188,6 +200,7 @@ async def _show(
         groups=group_choices(),
         priorities=list(PRIORITY_NAMES.items()),
         items=ITEM_NAMES,
+        categories=CATEGORIES,
         form=form,
         typed=typed or {},
         errors=errors or {},

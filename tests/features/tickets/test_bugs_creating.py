@@ -1,0 +1,313 @@
+"""Creating: bugs of other connectors, by number; and each verdict on the answer to a create."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from app.features.tickets.deliver import BELIEVED_REFUSALS, ENOUGH_REFUSALS, NotYet, deliver
+from app.features.tickets.models import Ticket
+from app.features.tickets.ticket import Kind
+from tests.factories.house import House
+from tests.factories.tickets import (
+    an_action,
+    calls,
+    fill_and_send,
+    know_actions,
+    read_ticket,
+    records,
+    run_due_and_waiting,
+    share_one,
+    shared_ticket,
+    told,
+)
+
+# name of the fault: what the first create may leave behind, and whether it is known at once that nothing is at work.
+VERDICTS = {
+    "session_overflow": (0, True),
+    "refused_after_commit": (1, True),
+    "cancelled_after_commit": (1, True),
+    "acl_hiccup": (0, True),
+    "dropped_after_commit": (1, False),
+    "dropped_before": (0, False),
+    "hibernating": (0, True),
+    "hibernating_503": (0, False),
+    "bad_gateway": (0, False),
+    "sso_page": (0, True),
+    "broken_json": (1, True),
+    "partial_result": (0, True),
+    "rate_limited": (0, True),
+    "semaphore_full": (0, True),
+    "signed_out": (0, True),
+    "not_created": (1, True),
+}
+
+
+@pytest.mark.parametrize("trouble", VERDICTS)
+async def test_bug_65_one_record_whatever_happens_to_the_answer(house: House, trouble: str) -> None:
+    await house.connect()
+    house.snow.fault(trouble, method="POST", path="/table/")
+    ticket_id = await share_one(house, Kind.INCIDENT)
+    await run_due_and_waiting(house, 4)
+    _, is_over = VERDICTS[trouble]
+    if not records(house, "incident"):
+        assert not is_over, "nothing was at work, and still it was not sent again"
+        await let_time_pass(house)
+        await run_due_and_waiting(house, 2)
+    ticket = await read_ticket(house, ticket_id)
+    (record,) = records(house, "incident")
+    assert (ticket.delivery, ticket.number) == ("shared", record["number"])
+
+
+async def test_each_verdict_names_what_happened(house: House) -> None:
+    """Every trouble has a sentence of its own on the ticket's page, and never ServiceNow's page itself."""
+    await house.connect()
+    said = {
+        "session_overflow": "put the call aside",
+        "refused_after_commit": "ACL Exception Insert Failed",
+        "cancelled_after_commit": "internal error (status 500)",
+        "dropped_after_commit": "cannot know yet whether it was received",
+        "hibernating": "A web page answered",
+        "bad_gateway": "error page (status 502)",
+        "broken_json": "broke off",
+        "semaphore_full": "slow down",
+    }
+    for trouble, sentence in said.items():
+        house.snow.fault(trouble, method="POST", path="/table/")
+        ticket_id = await share_one(house, Kind.INCIDENT)
+        await house.work()
+        assert sentence in await told(house, f"/tickets/{ticket_id}"), trouble
+        await run_due_and_waiting(house)
+
+
+async def let_time_pass(house: House) -> None:
+    """Nothing that was sent can still arrive."""
+    async with house.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket SET landing_until = now() - interval '1 second'"))
+
+
+async def test_bug_65_a_create_that_lands_late_is_not_repeated(house: House) -> None:
+    """The instance works on after we hung up: the record appears seconds after our time-out."""
+    await house.connect()
+    house.snow.fault("slow", method="POST", path="/table/", place="before", seconds=7)
+    ticket_id = await share_one(house, Kind.INCIDENT)
+    await house.work()
+    await run_due_and_waiting(house)
+    assert records(house, "incident") == []
+    await asyncio.sleep(3)
+    await run_due_and_waiting(house)
+    assert len(records(house, "incident")) == 1
+    assert (await read_ticket(house, ticket_id)).delivery == "shared"
+    assert [call.method for call in calls(house)].count("POST") == 1
+
+
+async def test_bug_66_two_workers_at_the_same_ticket_make_one_record(house: House) -> None:
+    await house.connect()
+    ticket_id = await share_one(house, Kind.INCIDENT)
+    outcomes = await asyncio.gather(*(deliver(house.resources, ticket_id) for _ in range(4)), return_exceptions=True)
+    assert all(outcome is None or isinstance(outcome, NotYet) for outcome in outcomes)
+    assert len(records(house, "incident")) == 1
+
+
+async def test_bug_66_a_stalled_attempt_that_wakes_up_sends_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its token took so long that another attempt began and delivered: the number of the attempt stops it."""
+    await house.connect()
+    ticket_id = await share_one(house, Kind.INCIDENT)
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+    real = deliver.__globals__["with_client"]
+
+    async def stalls(*args: object, **kwargs: object) -> object:
+        if not waiting.is_set():
+            waiting.set()
+            await go_on.wait()
+        return await real(*args, **kwargs)
+
+    monkeypatch.setattr("app.features.tickets.deliver.with_client", stalls)
+    stalled = asyncio.create_task(deliver(house.resources, ticket_id))
+    await waiting.wait()
+    async with house.resources.database.transaction() as session:
+        old = text("UPDATE ticket SET in_flight_since = now() - interval '61 seconds'")
+        await session.execute(old)
+    await deliver(house.resources, ticket_id)
+    go_on.set()
+    await stalled
+    assert len(records(house, "incident")) == 1
+    assert (await read_ticket(house, ticket_id)).attempts == 2
+
+
+async def test_bug_66_a_double_click_makes_one_ticket(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    know_actions(monkeypatch, an_action())
+    await house.connect()
+    async with await house.signed_in("sharer") as browser:
+        page = await browser.get("/tickets/new?action=AdminMFAV2")
+        first = await fill_and_send(browser, "/tickets/new?action=AdminMFAV2")
+        assert page.status_code == 200
+        body = first.request.content.decode()
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        again = await browser.post("/tickets/new?action=AdminMFAV2", content=body, headers=form)
+    assert again.headers["location"] == first.headers["location"]
+    await house.work()
+    assert len(records(house, "change_request")) == 1
+
+
+async def test_bug_68_a_create_carries_no_filter_of_the_question_before(house: House) -> None:
+    await house.connect()
+    house.snow.fault("acl_hiccup", method="POST", path="/table/")
+    await share_one(house, Kind.INCIDENT)
+    await run_due_and_waiting(house, 2)
+    assert [call.method for call in calls(house)] == ["POST", "GET", "POST"]
+    for call in calls(house, "POST"):
+        assert "sysparm_query" not in call.query
+        assert "sysparm_limit" not in call.query
+
+
+async def test_bug_69_one_missing_role_is_not_asked_about_forty_times(house: House) -> None:
+    await house.connect("no.roles")
+    tickets = [await share_one(house, Kind.INCIDENT) for _ in range(40)]
+    await run_due_and_waiting(house, 4)
+    ends = [await read_ticket(house, ticket_id) for ticket_id in tickets]
+    assert {ticket.delivery for ticket in ends} == {"held"}
+    asked = len(calls(house, "POST"))
+    # Work on the first few begins before any of them is believed to be refused.
+    assert asked <= 40 + ENOUGH_REFUSALS * BELIEVED_REFUSALS
+    later = [await share_one(house, Kind.INCIDENT) for _ in range(20)]
+    await house.work()
+    assert len(calls(house, "POST")) == asked
+    reason = await told(house, f"/tickets/{later[0]}")
+    assert "Not sent, because others were just refused for this reason" in reason
+    assert "ACL Exception" in reason
+
+
+async def test_bug_69_a_person_who_insists_is_heard_and_one_success_frees_the_rest(house: House) -> None:
+    await house.connect("no.roles")
+    for _ in range(6):
+        await share_one(house, Kind.INCIDENT)
+    await run_due_and_waiting(house, 4)
+    house.snow.control("users", user_name="no.roles", roles="itil")
+    async with await house.signed_in("sharer") as browser:
+        await browser.post("/tickets/retry-held")
+    await run_due_and_waiting(house, 3)
+    assert len(records(house, "incident")) == 6
+
+
+HOSTILE = [
+    "Two\nlines\ttabbed",
+    "n" * 161,
+    "\U0001f512 locks \U0001f469\u200d\U0001f4bb and fam\u0301ily",
+    "\u202eright to left\u202c",
+    "nul\u0001 and \ufffe non-characters \U0001ffff",
+    "<script>alert(1)</script> & 'quotes' \"double\" `ticks` ${x} {{ 7*7 }} %s %(x)s",
+    "한국어 العربية ไทย",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_bug_70_71_any_name_arrives_as_sent_and_is_shown_harmless(house: House, name: str) -> None:
+    await house.connect()
+    ticket_id, record = await shared_ticket(house, name=name, description=name)
+    ticket = await read_ticket(house, ticket_id)
+    assert ticket.differences == []
+    assert record["short_description"] == ticket.record["short_description"]
+    assert len(record["short_description"].encode("utf-16-le")) // 2 <= 160
+    for address in (f"/tickets/{ticket_id}", "/tickets", "/"):
+        page = await told(house, address)
+        assert "<script>alert" not in page
+        assert "{{ 7*7 }}" in page or "7*7" not in name
+
+
+async def test_bug_70_a_name_that_was_cut_is_said_to_be(house: House) -> None:
+    await house.connect()
+    ticket_id, record = await shared_ticket(house, name="n" * 200)
+    page = await told(house, f"/tickets/{ticket_id}")
+    assert "ServiceNow keeps 160 characters of a name." in page
+    assert "n" * 200 in page
+    assert f"Task name: {'n' * 200}" in record["description"]
+
+
+async def test_bug_72_a_share_while_servicenow_sleeps_is_kept_and_delivered_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know_actions(monkeypatch, an_action())
+    await house.connect()
+    house.snow.instance.switches.api_asleep = True
+    async with await house.signed_in("sharer") as browser:
+        shared = await fill_and_send(browser, "/tickets/new?action=AdminMFAV2")
+        assert shared.status_code == 303
+        await house.work()
+        page = (await browser.get(shared.headers["location"])).text
+        assert "hibernating" in page
+    house.snow.instance.switches.api_asleep = False
+    await run_due_and_waiting(house, 2)
+    ticket = await read_ticket(house, UUID(shared.headers["location"].rsplit("/", 1)[1]))
+    assert ticket.delivery == "shared"
+
+
+async def test_what_servicenow_cut_or_dropped_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.connect()
+    real = deliver.__globals__["ServiceNowClient"].create
+
+    async def loses(self: object, table: str, fields: dict[str, str]) -> object:
+        kept = {**fields, "description": fields["description"][:100], "due_date": "", "u_unknown": "x"}
+        return await real(self, table, kept)
+
+    monkeypatch.setattr("app.remote.servicenow.client.ServiceNowClient.create", loses)
+    ticket_id, _ = await shared_ticket(house)
+    page = await told(house, f"/tickets/{ticket_id}")
+    assert "Description: ServiceNow cut it after 100 characters." in page
+    assert "Due date: ServiceNow did not keep it." in page
+
+
+async def test_edit_and_retry_sends_the_changed_ticket(house: House) -> None:
+    await house.connect("no.roles")
+    ticket_id = await share_one(house, Kind.INCIDENT, name="Wrong")
+    await run_due_and_waiting(house, 3)
+    house.snow.control("users", user_name="no.roles", roles="itil")
+    async with await house.signed_in("sharer", follow_redirects=True) as browser:
+        refused = await fill_and_send(browser, f"/tickets/{ticket_id}/edit", name="", due_date="2020-01-01")
+        assert refused.status_code == 422
+        other = await fill_and_send(browser, f"/tickets/{ticket_id}/edit", kind="change")
+        assert other.status_code == 422
+        assert "the type stays as it is" in other.text
+        page = await fill_and_send(browser, f"/tickets/{ticket_id}/edit", name="Right", priority="1")
+        assert "Changed, and asked to try again." in page.text
+    await house.work()
+    (record,) = records(house, "incident")
+    assert (record["short_description"], record["priority"]) == ("Right", "1")
+    assert "Requested by: Megan Bowen" in record["description"]
+    ticket = await read_ticket(house, ticket_id)
+    assert (ticket.delivery, ticket.sender_name) == ("shared", "Megan Bowen")
+    async with await house.signed_in("sharer") as browser:
+        assert (await browser.get(f"/tickets/{ticket_id}/edit")).status_code == 409
+
+
+async def test_an_edited_ticket_whose_first_version_arrived_is_found_and_compared(house: House) -> None:
+    await house.connect()
+    house.snow.fault("refused_after_commit", method="POST", path="/table/")
+    house.snow.fault("acl_hiccup", method="GET", path="/table/")
+    ticket_id = await share_one(house, Kind.INCIDENT, name="First version")
+    await run_due_and_waiting(house, 2)
+    assert (await read_ticket(house, ticket_id)).delivery == "held"
+    async with await house.signed_in("sharer") as browser:
+        await fill_and_send(browser, f"/tickets/{ticket_id}/edit", name="Second version")
+    await run_due_and_waiting(house)
+    (record,) = records(house, "incident")
+    assert record["short_description"] == "First version"
+    page = await told(house, f"/tickets/{ticket_id}")
+    assert "Name: ServiceNow stored another text." in page
+
+
+async def test_what_is_sent_is_what_the_page_shows(house: House) -> None:
+    await house.connect()
+    ticket_id, _ = await shared_ticket(house)
+    body = json.loads(calls(house, "POST")[0].body)
+    ticket: Ticket = await read_ticket(house, ticket_id)
+    assert body == ticket.record
+    page = await told(house, f"/tickets/{ticket_id}")
+    for name in body:
+        assert f"<code>{name}</code>" in page

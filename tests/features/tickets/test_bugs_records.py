@@ -1,0 +1,212 @@
+"""Finding the right record: bugs of other connectors, by number, that must not be ours."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_plus
+from uuid import uuid4
+
+import pytest
+
+from app.features.connection.models import Connection, ConnectionStatus
+from app.features.tickets.models import Ticket
+from app.features.tickets.ticket import Kind
+from app.foundation import clock
+from app.remote.errors import Garbled
+from app.remote.servicenow import protocol
+from app.remote.servicenow.answers import ticket_of
+from tests.factories.house import House
+from tests.factories.tickets import (
+    Scripted,
+    a_row,
+    calls,
+    client_over,
+    cursor,
+    read_ticket,
+    records,
+    refresh_now,
+    replied,
+    run_due_and_waiting,
+    share_one,
+    shared_ticket,
+    told,
+)
+
+ORIGIN = "https://contoso.service-now.com"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        " ",
+        "None",
+        "null",
+        "undefined",
+        "a" * 31,
+        "a" * 33,
+        "A" * 32,
+        "g" * 32,
+        "a" * 32 + "^ORstate=1",
+        "a" * 32 + "\n",
+    ],
+)
+async def test_bug_21_an_empty_or_strange_correlation_id_never_becomes_a_request(wrong: str) -> None:
+    transport = Scripted(replied([]))
+    with pytest.raises(ValueError, match="of our own making"):
+        await client_over(transport).find_by_correlation("incident", wrong)
+    assert transport.requests == []
+
+
+async def test_bug_22_rows_that_were_not_asked_for_are_nobodys_ticket() -> None:
+    """An instance that ignores the condition answers with strangers' tickets."""
+    strangers = [a_row(correlation_id={"value": other, "display_value": other}) for other in ("", "b" * 32)]
+    found = await client_over(Scripted(replied(strangers))).find_by_correlation("incident", "a" * 32)
+    assert found == []
+
+
+async def test_bug_22_a_refresh_whose_filter_is_ignored_takes_nothing_over_and_reads_in_turn(house: House) -> None:
+    await house.connect()
+    ticket_id, record = await shared_ticket(house)
+    house.snow.instance.switches.unreadable_fields = "correlation_display"
+    house.snow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(house)
+    await refresh_now(house)
+    assert (await cursor(house)).changes_refused == 2
+    await refresh_now(house, later=3600)
+    assert (await read_ticket(house, ticket_id)).state == "2"
+    assert "sys_idIN" in calls(house, "GET")[-1].query
+
+
+async def test_bug_23_hostile_names_never_enter_a_query(house: House) -> None:
+    await house.connect()
+    hostile = [
+        "^ORstate=1",
+        "a^NQactive=true",
+        "javascript:gs.getUserID()",
+        "x\n^ORnumberSTARTSWITHINC",
+        "%5E",
+        "'\"--",
+    ]
+    house.snow.fault("dropped_after_commit", times=len(hostile), method="POST")
+    for name in hostile:
+        await share_one(house, Kind.INCIDENT, name=name, description=name)
+    await run_due_and_waiting(house, 8)
+    await refresh_now(house, later=3600)
+    assert len(records(house, "incident")) == len(hostile)
+    allowed = re.compile(
+        r"correlation_id=[0-9a-f]{32}\^ORDERBYsys_created_on\^ORDERBYsys_id"
+        r"|correlation_display=Microsoft 365 Security and Configuration \w[\w ]*\^sys_updated_on>=[0-9: -]{19}"
+        r"(\^sys_id>[0-9a-f]{32})?\^ORDERBYsys_id"
+        r"|sys_idIN[0-9a-f,]+\^ORDERBYsys_id"
+    )
+    asked = [request.query for request in calls(house, "GET")]
+    assert len(asked) > len(hostile)
+    for query in asked:
+        found = re.search(r"sysparm_query=([^&]*)", query)
+        assert found
+        assert allowed.fullmatch(_decoded(found[1])), query
+
+
+def _decoded(query: str) -> str:
+
+    return unquote_plus(query)
+
+
+async def test_bug_24_of_two_records_the_oldest_is_kept_and_a_person_is_told(house: House) -> None:
+    await house.connect()
+    house.snow.fault("dropped_after_commit", method="POST")
+    ticket_id = await share_one(house, Kind.INCIDENT)
+    await house.work()
+    (first,) = records(house, "incident")
+    store = house.snow.instance.store
+    twin = {name: value for name, value in first.items() if name != "sys_id"}
+    store.put("incident", twin | {"number": "INC0099999", "sys_created_on": "2030-01-01 00:00:00"})
+    await run_due_and_waiting(house)
+    ticket = await read_ticket(house, ticket_id)
+    assert (ticket.delivery, ticket.number) == ("shared", first["number"])
+    page = await told(house, f"/tickets/{ticket_id}")
+    assert "more than one record" in page
+    assert "INC0099999" in page
+
+
+async def test_bug_25_a_number_is_no_key(house: House) -> None:
+    """The same number at another instance, whose connection was removed: only ours moves."""
+    await house.connect()
+    ticket_id, record = await shared_ticket(house)
+    async with house.resources.database.transaction() as session:
+        ours = await session.get_one(Ticket, ticket_id)
+        other = Connection(
+            instance_name="old", origin="https://old.service-now.com", status=ConnectionStatus.REMOVED, client_id="x",
+            connected_at=clock.now(),
+        )  # fmt: skip
+        session.add(other)
+        await session.flush()
+        values = {column.key: getattr(ours, column.key) for column in Ticket.__table__.columns}
+        stranger = uuid4()
+        fresh = {"id": stranger, "connection_id": other.id, "form_key": "old", "correlation_id": "f" * 32}
+        session.add(Ticket(**{**values, **fresh}))
+    house.snow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(house)
+    assert (await read_ticket(house, ticket_id)).state == "2"
+    assert (await read_ticket(house, stranger)).state == "1"
+
+
+def test_bug_26_odd_sys_ids_are_taken_from_the_server_and_refused_in_questions() -> None:
+    assert ticket_of(a_row(sys_id="ABCDEF" + "0" * 26)).sys_id == "abcdef" + "0" * 26
+    assert ticket_of(a_row(sys_id="glide.maint")).sys_id == "glide.maint"
+    for wrong in ("", "a^b", "a,b", "a b", "x" * 65):
+        with pytest.raises(Garbled):
+            ticket_of(a_row(sys_id=wrong))
+        with pytest.raises(ValueError, match="sys_id"):
+            protocol.fetch_many_request(ORIGIN, "incident", [wrong])
+
+
+@pytest.mark.parametrize("trouble", [{"hidden": True}, {"delete": True}])
+async def test_bug_27_28_a_record_that_is_gone_is_not_visible_and_not_closed(
+    house: House, trouble: dict[str, bool]
+) -> None:
+    await house.connect()
+    ticket_id, record = await shared_ticket(house)
+    house.snow.control("records", number=record["number"], **trouble)
+    await refresh_now(house, later=3600)
+    ticket = await read_ticket(house, ticket_id)
+    assert (ticket.visible, ticket.state, ticket.delivery) == (False, "1", "shared")
+    page = await told(house, f"/tickets/{ticket_id}")
+    assert "no longer shows this record to us" in page
+    assert "(last known)" in page
+    assert "Closed" not in page
+
+
+async def test_bug_27_a_hidden_record_that_comes_back_is_followed_again(house: House) -> None:
+    await house.connect()
+    ticket_id, record = await shared_ticket(house)
+    house.snow.control("records", number=record["number"], hidden=True)
+    await refresh_now(house, later=3600)
+    house.snow.control("records", number=record["number"], hidden=False)
+    house.snow.control("records", number=record["number"], fields={"state": "2"}, silent=True)
+    await refresh_now(house, later=3600)
+    ticket = await read_ticket(house, ticket_id)
+    assert (ticket.visible, ticket.state) == (True, "2")
+
+
+async def test_bug_27_when_all_records_vanish_at_once_the_role_is_suspected(house: House) -> None:
+    await house.connect()
+    for _ in range(3):
+        await shared_ticket(house)
+    house.snow.control("users", user_name="m365.integration", roles="")
+    for record in records(house, "incident"):
+        house.snow.control("records", number=record["number"], hidden=True)
+    await refresh_now(house, later=3600)
+    assert "Check the roles of the integration user" in str((await cursor(house)).problem)
+
+
+async def test_bug_29_a_record_of_another_class_is_not_followed(house: House) -> None:
+    await house.connect()
+    ticket_id, record = await shared_ticket(house)
+    record |= {"sys_class_name": "sn_si_incident", "state": "6"}
+    house.snow.instance.store.put("incident", record)
+    await refresh_now(house, later=3600)
+    ticket = await read_ticket(house, ticket_id)
+    assert (ticket.visible, ticket.state) == (False, "1")
+    assert "sn_si_incident" in await told(house, f"/tickets/{ticket_id}")
