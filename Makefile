@@ -12,23 +12,26 @@ help: ## Show these commands
 
 $(VENV)/.installed: requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it with PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@echo "Installing Python packages; this is needed once and takes about half a minute …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json $(VENV)/.installed
-	npm ci --silent
+	@echo "Installing front-end packages …"
+	@npm ci --silent
 	@touch $@
 
 static/vendor/.built: node_modules/.installed tools/build_static.mjs
-	node tools/build_static.mjs
+	@node tools/build_static.mjs
 	@touch $@
 
 setup: $(VENV)/.installed static/vendor/.built ## Install everything, and build the static files
 
 .venv-clients/.installed: requirements-clients.lock
-	$(PYTHON) -m venv .venv-clients
-	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-clients.lock
+	@echo "Installing other people's clients of ServiceNow, for comparison …"
+	@$(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-clients.lock
 	@touch $@
 
 clients: .venv-clients/.installed ## Install other people's clients of ServiceNow, for tests and measurements
@@ -81,6 +84,8 @@ messages: setup ## Collect every text a person reads into locales/messages.pot
 	$(BIN)/pybabel --quiet extract -F babel.cfg -k T -k _ --sort-by-file --no-wrap --add-location=file --omit-header -o locales/messages.pot .
 
 reset: ## Forget the demo's data
+	@$(PYTHON) -c 'import fcntl, pathlib; f = pathlib.Path("var/demo.lock"); f.exists() and fcntl.flock(f.open("a"), fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null \
+	  || { echo "The demo is running. Stop it with Ctrl-C where it was started, then try again."; exit 1; }
 	rm -rf var
 
 clean: reset ## Remove everything that set-up made

@@ -60,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
     files = command("import", import_files, "import Secure Score from files with Graph's own JSON")
     files.add_argument("--scores", type=Path, help="answer of /security/secureScores")
     files.add_argument("--profiles", type=Path, help="answer of /security/secureScoreControlProfiles")
+    doctor_command = command("doctor", doctor, "check everything between here and ServiceNow, and change nothing")
+    doctor_command.add_argument("--bundle", type=Path, metavar="FILE", help="also write the support bundle, a zip file")
     command("postgres", postgres, "keep the embedded PostgreSQL running and print its address")
     command("new-key", new_key, "print a fresh key for VAULT_KEYS")
     command("rotate-keys", rotate_keys, "seal every stored secret anew with the first of VAULT_KEYS")
@@ -166,6 +168,30 @@ def import_files(settings: Settings, options: argparse.Namespace) -> int:
     with database_address(settings) as database_url:
         run_async(lambda: work(database_url))
     return 0
+
+
+def doctor(settings: Settings, options: argparse.Namespace) -> int:
+    """Walk through the connection; the exit status is 1 when something needs somebody."""
+    from app.assembly import database_address, open_resources, run_async
+    from app.features.provisioning.bundle import support_bundle
+    from app.features.provisioning.diagnose import walk
+
+    problems = 0
+
+    async def work(database_url: str) -> None:
+        nonlocal problems
+        async with open_resources(settings, database_url) as resources:
+            async for finding in walk(resources):
+                problems += finding.is_problem
+                print(finding)
+            if options.bundle is not None:
+                options.bundle.write_bytes(await support_bundle(resources))
+                print(f"The support bundle is in {options.bundle}.")
+        print(f"{problems} findings need somebody." if problems else "Nothing stands in the way.")
+
+    with database_address(settings) as database_url:
+        run_async(lambda: work(database_url))
+    return 1 if problems else 0
 
 
 def postgres(settings: Settings, _options: argparse.Namespace) -> int:

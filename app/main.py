@@ -12,10 +12,42 @@ from starlette.staticfiles import StaticFiles
 from app.resources import Resources
 from app.web.error_pages import HANDLERS, refuse
 from app.web.middleware import Guard
-from app.web.pages import actions, audit, health, home, provisioning, secure_score, servicenow, share, sign_in, tickets
+from app.web.pages import (
+    actions,
+    audit,
+    checklist,
+    configuration,
+    connecting,
+    connector_status,
+    diagnosis,
+    health,
+    home,
+    provisioning,
+    secure_score,
+    servicenow,
+    share,
+    sign_in,
+    tickets,
+)
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
-PAGES = (home, sign_in, secure_score, actions, share, tickets, servicenow, provisioning, audit, health)
+PAGES = (
+    home,
+    sign_in,
+    secure_score,
+    actions,
+    share,
+    tickets,
+    servicenow,
+    connecting,
+    checklist,
+    configuration,
+    provisioning,
+    diagnosis,
+    connector_status,
+    audit,
+    health,
+)
 
 
 class KeptFiles(StaticFiles):

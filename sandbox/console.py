@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -9,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from sandbox.control import AGENT, control
-from sandbox.faults import ANYWHERE, FAULTS, Fault
+from sandbox.control import AGENT, change_user, control
+from sandbox.faults import FAULTS, Fault
 from sandbox.pages import page
 from sandbox.servicenow import rules
 from sandbox.servicenow.browsers import instance_of
@@ -25,11 +26,17 @@ SHOWN = 200
 
 async def home(request: Request) -> Response:
     """Every ticket, newest first, with a form to move it."""
-    instance = instance_of(request)
-    rows = [(table, row) for table in TICKETS for row in instance.store.rows(table)]
+    instance, wanted = instance_of(request), request.query_params.get("q", "").strip().lower()
+    rows = [(table, row) for table in TICKETS for row in instance.store.rows(table) if _fits(row, wanted)]
     rows.sort(key=lambda pair: pair[1]["sys_created_on"] + pair[1]["number"], reverse=True)
-    tickets = [_line(instance, table, row) for table, row in rows[:SHOWN]]
-    return page(request, "console.html", tickets=tickets, total=len(rows), settings=instance.settings)
+    return page(
+        request, "console.html", tickets=[_line(instance, table, row) for table, row in rows[:SHOWN]], total=len(rows),
+        settings=instance.settings, q=wanted, changed=instance.switches.changed(),
+    )  # fmt: skip
+
+
+def _fits(row: Record, wanted: str) -> bool:
+    return not wanted or any(wanted in row[name].lower() for name in ("number", "short_description", "correlation_id"))
 
 
 async def record(request: Request) -> Response:
@@ -74,16 +81,44 @@ async def move(request: Request) -> Response:
     return RedirectResponse(form.get("back") or "/_sandbox/", 303)
 
 
+async def vanish(request: Request) -> Response:
+    """50: hide a record, show it again, or delete it, as something else than an API call would."""
+    instance = instance_of(request)
+    form = {name: str(value) for name, value in (await request.form()).items()}
+    table, row = _find(instance, form.get("table", ""), form.get("sys_id", ""))
+    if form.get("how") == "delete":
+        instance.store.remove(table, row["sys_id"])
+        return RedirectResponse("/_sandbox/", 303)
+    instance.store.put(table, row | {"_hidden": "true" if form.get("how") == "hide" else ""})
+    return RedirectResponse(f"/{table}.do?sys_id={row['sys_id']}", 303)
+
+
+async def people(request: Request) -> Response:
+    """Users with their roles and flags, each with a form to change them."""
+    instance, wrong = instance_of(request), ""
+    if request.method == "POST":
+        form = {name: str(value) for name, value in (await request.form()).items()}
+        try:
+            change_user(instance, form)
+        except (ValueError, KeyError) as error:
+            wrong = str(error)
+        else:
+            return RedirectResponse("/_sandbox/people", 303)
+    return page(
+        request, "people.html", 400 if wrong else 200, people=list(instance.store.rows("sys_user")),
+        roles=list(instance.store.rows("sys_user_role")), wrong=wrong,
+    )  # fmt: skip
+
+
 async def journal(request: Request) -> Response:
     """The requests received, newest first; filtered by text, method, status, and faults only."""
+    if request.method == "POST":
+        instance_of(request).journal.clear()
+        return RedirectResponse("/_sandbox/journal.html", 303)
     asked = request.query_params
-    wanted = {name: asked.get(name, "") for name in ("text", "method", "status")}
-    entries = [
-        entry for entry in instance_of(request).journal.newest_first() if entry.fits(**wanted, faults="faults" in asked)
-    ]
-    return page(
-        request, "journal.html", entries=entries[:SHOWN], total=len(entries), wanted=wanted, faults="faults" in asked
-    )
+    wanted, faults = {name: asked.get(name, "") for name in ("text", "method", "status")}, bool(asked.get("faults"))
+    entries = [entry for entry in instance_of(request).journal.newest_first() if entry.fits(**wanted, faults=faults)]
+    return page(request, "journal.html", entries=entries[:SHOWN], total=len(entries), wanted=wanted, faults=faults)
 
 
 async def trouble(request: Request) -> Response:
@@ -100,7 +135,7 @@ async def trouble(request: Request) -> Response:
             return RedirectResponse(f"/_sandbox/trouble{form.get('anchor', '')}", 303)
     return page(
         request, "trouble.html", 400 if wrong else 200, groups=instance.switches.describe(), faults=FAULTS,
-        places=ANYWHERE, waiting=instance.orders.waiting, struck=instance.orders.struck, families=FAMILIES,
+        waiting=instance.orders.waiting, struck=instance.orders.struck, families=FAMILIES,
         family=_family(instance), tables=TICKETS, wrong=wrong,
     )  # fmt: skip
 
@@ -136,8 +171,11 @@ async def tokens(request: Request) -> Response:
     """15: clients and tokens, with Revoke Access."""
     instance = instance_of(request)
     if request.method == "POST":
-        sys_id = str((await request.form()).get("sys_id", ""))
-        instance.store.remove("oauth_credential", sys_id)
+        form = await request.form()
+        if form.get("hours"):
+            instance.store.ahead += timedelta(hours=int(str(form["hours"])))
+        else:
+            instance.store.remove("oauth_credential", str(form.get("sys_id", "")))
         return RedirectResponse("/_sandbox/tokens", 303)
     names = {row["sys_id"]: row["user_name"] for row in instance.store.rows("sys_user")}
     return page(
@@ -182,7 +220,9 @@ def _line(instance: Instance, table: str, row: Record, refusal: str = "") -> dic
 ROUTES = [
     Route("/_sandbox/", home),
     Route("/_sandbox/move", move, methods=["POST"]),
-    Route("/_sandbox/journal.html", journal),
+    Route("/_sandbox/vanish", vanish, methods=["POST"]),
+    Route("/_sandbox/people", people, methods=["GET", "POST"]),
+    Route("/_sandbox/journal.html", journal, methods=["GET", "POST"]),
     Route("/_sandbox/trouble", trouble, methods=["GET", "POST"]),
     Route("/_sandbox/tokens", tokens, methods=["GET", "POST"]),
     Route("/_sandbox/{what}", control, methods=["GET", "POST"]),

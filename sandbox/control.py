@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -52,11 +53,18 @@ def _tell(instance: Instance, what: str, asked: dict[str, str]) -> Any:  # noqa:
             waiting = [fault.as_json() for fault in instance.orders.waiting]
             return {"waiting": waiting, "struck": instance.orders.struck}
         case "records":
-            return {table: list(instance.store.rows(table)) for table in TICKETS}
+            return {table: _rows(instance, table, asked.get("fields", "")) for table in TICKETS}
         case "notes":
             return list(instance.store.rows("sys_journal_field"))
         case _:
             raise HTTPException(404)
+
+
+def _rows(instance: Instance, table: str, fields: str) -> list[Record]:
+    """What is really stored; `fields` is a comma list of those wanted."""
+    wanted = [name for name in fields.split(",") if name]
+    rows = instance.store.rows(table)
+    return [{name: row.get(name, "") for name in wanted} for row in rows] if wanted else list(rows)
 
 
 def _reset(instance: Instance, _content: dict[str, Any]) -> None:
@@ -117,9 +125,13 @@ def _notes(instance: Instance, content: dict[str, Any]) -> None:
     _update(instance, table, row, {element: str(content["text"])}, _user(instance, content))
 
 
-def _users(instance: Instance, content: dict[str, Any]) -> None:
+def change_user(instance: Instance, content: dict[str, Any]) -> None:
     """`{"user_name", …}`: changes fields of a user, who is made if new; `roles` is a comma list."""
     name = str(content["user_name"])
+    try:
+        ZoneInfo(str(content.get("time_zone") or "UTC"))
+    except (ValueError, ZoneInfoNotFoundError) as error:
+        raise ValueError("there is no such time zone") from error
     fields = {key: str(value) for key, value in content.items() if key not in ("roles", "user_name")}
     found = instance.store.find("sys_user", user_name=name)
     if found is None:
@@ -226,7 +238,7 @@ ORDERS: dict[str, Callable[[Instance, dict[str, Any]], dict[str, Any] | None]] =
     "family": _family,
     "records": _records,
     "notes": _notes,
-    "users": _users,
+    "users": change_user,
     "client": _client,
     "choices": _choices,
     "columns": _columns,

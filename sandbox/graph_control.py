@@ -87,11 +87,12 @@ async def console(request: Request) -> Response:
         except ValueError as error:
             wrong = str(error)
         else:
-            return RedirectResponse("/_sandbox/", 303)
+            return RedirectResponse(f"/_sandbox/{form.get('anchor', '')}", 303)
+    newest = tenant.scores[0] if tenant.scores else {}
     return page(
         request, "graph.html", 400 if wrong else 200, groups=tenant.quirks.describe(), faults=FAULTS, lists=LISTS,
         waiting=tenant.orders, entries=tenant.journal.newest_first()[:SHOWN], newest=tenant.newest, wrong=wrong,
-        scored=list(tenant.scores[0].get("controlScores", [])) if tenant.scores else [],
+        scored=newest.get("controlScores", []), current=newest.get("currentScore", "no"), most=newest.get("maxScore", "no"),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 SECRETS = frozenset(
     {
@@ -62,6 +62,10 @@ class Entry:
     def as_json(self) -> dict[str, Any]:
         """For tests that ask over HTTP."""
         return {**asdict(self), "at": self.at.isoformat()}
+
+    def readable_query(self) -> str:
+        """For people: without the percent signs."""
+        return unquote_plus(self.query)
 
     def fits(self, *, text: str = "", method: str = "", status: str = "", faults: bool = False) -> bool:
         """Whether the console's filter shows it; `status` may be a whole class such as ``4``."""

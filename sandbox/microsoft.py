@@ -38,19 +38,17 @@ class Noted:
         if scope["type"] != "http" or scope["path"].startswith("/_sandbox"):
             await self._app(scope, receive, send)
             return
-        started, status = time.monotonic(), 0
+        started = time.monotonic()
 
         async def noting(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
+            if message["type"] == "http.response.start":  # Before it is sent: who has the answer finds it noted.
+                took = round((time.monotonic() - started) * 1000)
+                query = without_secrets(scope["query_string"].decode("latin-1"))
+                entry = Entry(scope["method"], scope["path"], query, message["status"], "", milliseconds=took)
+                self._journal.write(entry)
             await send(message)
 
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            took = round((time.monotonic() - started) * 1000)
-            query = without_secrets(scope["query_string"].decode("latin-1"))
-            self._journal.write(Entry(scope["method"], scope["path"], query, status, "", milliseconds=took))
+        await self._app(scope, receive, noting)
 
 
 def create_app(settings: EntraSandbox, newest: date | None = None) -> Starlette:

@@ -63,9 +63,12 @@ Id = Annotated[UUID, mapped_column(Uuid(), primary_key=True, default=uuid4)]
 def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     """An engine for ``postgresql+psycopg``; accepts the short ``postgresql://`` as well.
 
-    Connections are tested before use, because a database that was restarted leaves dead ones in the pool.
+    Connections are tested before use, because a database that was restarted leaves dead ones in the pool. Errors do not
+    repeat the values of a statement: they end in logs.
     """
-    return create_async_engine(as_psycopg_url(url), pool_size=pool_size, max_overflow=5, pool_pre_ping=True)
+    return create_async_engine(
+        as_psycopg_url(url), pool_size=pool_size, max_overflow=5, pool_pre_ping=True, hide_parameters=True
+    )
 
 
 def as_psycopg_url(url: str) -> str:

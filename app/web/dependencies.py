@@ -100,7 +100,7 @@ async def require_sharer(viewer: Viewer) -> permissions.Viewer:
 async def require_manager(viewer: Viewer) -> permissions.Viewer:
     """Security Administrator."""
     if not viewer.may_manage:
-        raise NotAllowed(T("To manage the ServiceNow connection, you need the role Security Administrator."))
+        raise NotAllowed(T("To change this, you need the role Security Administrator."))
     return viewer
 
 

@@ -284,9 +284,11 @@ def upgrade() -> None:
         sa.Column("client_id", sa.Text(), nullable=False),
         sa.Column("client_secret", app.foundation.vault.SealedText(), nullable=True),
         sa.Column("expected_user_name", sa.Text(), nullable=False),
+        sa.Column("uses_pkce", sa.Boolean(), nullable=False),
         sa.Column("created_at", app.foundation.database.Instant(timezone=True), nullable=False),
         sa.Column("expires_at", app.foundation.database.Instant(timezone=True), nullable=False),
         sa.Column("used_at", app.foundation.database.Instant(timezone=True), nullable=True),
+        sa.Column("problem", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.ForeignKeyConstraint(
             ["person_id"], ["person.id"], name=op.f("fk_authorization_attempt_person_id_person"), ondelete="CASCADE"
         ),
@@ -310,6 +312,7 @@ def upgrade() -> None:
         sa.Column("refresh_expires_at", app.foundation.database.Instant(timezone=True), nullable=True),
         sa.Column("token_version", sa.Integer(), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("uses_pkce", sa.Boolean(), nullable=False),
         sa.Column("expected_user_name", sa.Text(), nullable=False),
         sa.Column("user_sys_id", sa.Text(), nullable=False),
         sa.Column("user_name", sa.Text(), nullable=False),
@@ -358,6 +361,7 @@ def upgrade() -> None:
         sa.Column("roles", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", app.foundation.database.Instant(timezone=True), nullable=False),
         sa.Column("expires_at", app.foundation.database.Instant(timezone=True), nullable=False),
+        sa.Column("sid", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["person_id"], ["person.id"], name=op.f("fk_web_session_person_id_person"), ondelete="CASCADE"
         ),
@@ -366,6 +370,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_web_session_expires_at"), "web_session", ["expires_at"], unique=False)
     op.create_index(op.f("ix_web_session_person_id"), "web_session", ["person_id"], unique=False)
+    op.create_index(op.f("ix_web_session_sid"), "web_session", ["sid"], unique=False)
     op.create_table(
         "pace",
         sa.Column("connection_id", sa.Uuid(), nullable=False),
@@ -524,6 +529,21 @@ def upgrade() -> None:
         postgresql_where=sa.text("sys_id <> ''"),
     )
     op.create_table(
+        "ticket_preferences",
+        sa.Column("connection_id", sa.Uuid(), nullable=False),
+        sa.Column("proposals", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("columns", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("group_id", sa.Text(), nullable=False),
+        sa.Column("group_name", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["connection_id"],
+            ["connection.id"],
+            name=op.f("fk_ticket_preferences_connection_id_connection"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("connection_id", name=op.f("pk_ticket_preferences")),
+    )
+    op.create_table(
         "ticket_action",
         sa.Column("ticket_id", sa.Uuid(), nullable=False),
         sa.Column("control_id", sa.Text(), nullable=False),
@@ -583,6 +603,7 @@ def downgrade() -> None:
     op.drop_table("ticket_event")
     op.drop_index(op.f("ix_ticket_action_control_id"), table_name="ticket_action")
     op.drop_table("ticket_action")
+    op.drop_table("ticket_preferences")
     op.drop_index("ix_ticket_verified", table_name="ticket", postgresql_where=sa.text("sys_id <> ''"))
     op.drop_index("ix_ticket_queued", table_name="ticket", postgresql_where=sa.text("delivery = 'queued'"))
     op.drop_index(op.f("ix_ticket_predecessor_id"), table_name="ticket")
@@ -595,6 +616,7 @@ def downgrade() -> None:
     op.drop_table("refresh_cursor")
     op.drop_table("provisioning_step")
     op.drop_table("pace")
+    op.drop_index(op.f("ix_web_session_sid"), table_name="web_session")
     op.drop_index(op.f("ix_web_session_person_id"), table_name="web_session")
     op.drop_index(op.f("ix_web_session_expires_at"), table_name="web_session")
     op.drop_table("web_session")

@@ -48,6 +48,8 @@ class Instance:
     def start(cls, settings: ServiceNowSandbox) -> Instance:
         """Open the store, filling it if it is new, and register the OAuth client the settings name."""
         instance = cls(settings, Store(settings.file))
+        if not instance.store.is_empty and instance.store.find("sys_user_role", name="itil") is None:
+            instance.store.clear()  # Of a time before roles were records: such a file cannot be gone on with.
         if instance.store.is_empty:
             seed(instance.store, settings)
         instance.register_client()

@@ -19,7 +19,7 @@ from sandbox.servicenow.sessions import COOKIE, Overflow, turn_in
 from sandbox.servicenow.wire import Caught, Wire
 
 TABLE = re.compile(r"^/api/now/(?:v\d/)?(?:table|stats)/([^/]+)")
-CONSOLE = "/_sandbox"
+CONSOLE = ("/_sandbox", "/favicon.ico")
 # What a program calls; browsers come from other addresses and know other pages.
 MACHINE = ("/api/", "/oauth_token.do", "/oauth_revoke_token.do")
 SHOWN_BODIES = ("json", "urlencoded")
@@ -34,6 +34,7 @@ class Visit:
     body: bytes
     wire: Wire
     fault: Fault | None = None
+    is_written: bool = False
     transaction: str = field(default_factory=new_transaction)
     started: float = field(default_factory=time.monotonic)
 
@@ -67,7 +68,7 @@ class Troubled:
         try:
             await self._serve(visit)
         finally:
-            self._write_down(visit)
+            self._write_down(visit, 0)  # Unless it is written down already.
 
     async def _serve(self, visit: Visit) -> None:
         session = self.instance.sessions.of(visit.headers.get("cookie", "")) if visit.is_api else None
@@ -107,6 +108,7 @@ class Troubled:
 
     async def _finish(self, visit: Visit, caught: Caught) -> None:
         self._dress(visit, caught)
+        self._write_down(visit, caught.status)
         await visit.wire.whole(caught)
 
     async def _slowly(self, visit: Visit, fault: Fault, place: str) -> None:
@@ -117,6 +119,7 @@ class Troubled:
         caught = await self._work(visit)
         if place == MIDWAY:
             self._dress(visit, caught)
+            self._write_down(visit, caught.status)
             await visit.wire.partly(caught, then_wait=fault.seconds)
             return
         await asyncio.sleep(fault.seconds)
@@ -124,6 +127,7 @@ class Troubled:
 
     async def _drop(self, visit: Visit, place: str) -> None:
         caught = Caught() if place == BEFORE else await self._work(visit)
+        self._write_down(visit, 0)
         if place == MIDWAY:
             self._dress(visit, caught)
             await visit.wire.partly(caught, then_wait=None)
@@ -175,7 +179,11 @@ class Troubled:
         if visit.is_api and switches.compress and "gzip" in visit.headers.get("accept-encoding", ""):
             caught.compress()
 
-    def _write_down(self, visit: Visit) -> None:
+    def _write_down(self, visit: Visit, status: int) -> None:
+        """Once, and before the answer leaves: who has the answer finds it in the journal. 0 is a dropped connection."""
+        if visit.is_written:
+            return
+        visit.is_written = True
         kind = visit.headers.get("content-type", "")
         text = visit.body.decode(errors="replace")[:KEPT_BODY] if any(k in kind for k in SHOWN_BODIES) else ""
         self.instance.journal.write(
@@ -183,7 +191,7 @@ class Troubled:
                 method=visit.method,
                 path=visit.path,
                 query=without_secrets(visit.scope["query_string"].decode("latin-1")),
-                status=visit.wire.status,
+                status=status,
                 user=visit.scope.get("state", {}).get("user", ""),
                 fault=visit.fault.name if visit.fault else "",
                 body=without_secrets(text) if "urlencoded" in kind else text,

@@ -55,10 +55,9 @@ class Caught:
 
 @dataclass
 class Wire:
-    """The way back to one caller. `status` stays 0 while nothing was sent."""
+    """The way back to one caller."""
 
     send: Send
-    status: int = 0
 
     async def whole(self, caught: Caught) -> None:
         """The whole answer in one write: two writes would flatter clients that open a connection for each call.
@@ -66,7 +65,6 @@ class Wire:
         uvicorn writes head and body apart; for the time of these two messages its cycle writes into our hands. (Nagle's
         algorithm is off already: asyncio and uvloop set TCP_NODELAY on every connection.)
         """
-        self.status = caught.status
         cycle: Any = getattr(self.send, "__self__", None)
         transport = getattr(cycle, "transport", None)
         if transport is None:
@@ -83,7 +81,6 @@ class Wire:
 
     async def partly(self, caught: Caught, *, then_wait: float | None) -> None:
         """The first half; then nothing for so long and the rest, or, with None, the connection is cut."""
-        self.status = caught.status
         half = len(caught.body) // 2
         cycle: Any = getattr(self.send, "__self__", None)
         cycle.default_headers = []
@@ -97,7 +94,6 @@ class Wire:
 
     def cut(self) -> None:
         """End the connection here; uvicorn's `send` is a method of the cycle that owns the transport."""
-        self.status = 0
         cycle: Any = getattr(self.send, "__self__", None)
         cycle.transport.abort()
         cycle.disconnected = True  # So that uvicorn does not wonder where the rest of the answer is.

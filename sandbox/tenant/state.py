@@ -135,6 +135,12 @@ class Tenant:
             self._shown_as = (replace(self.quirks), self._version)
         return self._shown
 
+    @scores.setter
+    def scores(self, snapshots: list[dict[str, Any]]) -> None:
+        """Other snapshots in their place."""
+        self._scores = snapshots
+        self._version += 1
+
     @property
     def profiles(self) -> list[dict[str, Any]]:
         """The whole catalogue."""

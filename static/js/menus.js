@@ -1,4 +1,5 @@
-// Closes open menus on Escape, on a click elsewhere and when the focus leaves. Menus are details elements and open without this.
+// Closes open menus on Escape, on a click elsewhere and when the focus leaves, and keeps them on the screen.
+// Menus are details elements and open without this.
 
 const opened = () => document.querySelectorAll("details[data-menu][open]");
 
@@ -18,3 +19,17 @@ document.addEventListener("keydown", (event) => {
     if (menu.contains(document.activeElement)) menu.querySelector("summary")?.focus();
   }
 });
+
+// A menu that would leave the screen on one side is tied to its other side.
+document.addEventListener(
+  "toggle",
+  (event) => {
+    const menu = event.target;
+    const panel = menu.open && menu.matches("details[data-menu]") && menu.querySelector(".menu-panel");
+    if (!panel) return;
+    const { left, right } = panel.getBoundingClientRect();
+    if (right > document.documentElement.clientWidth) panel.classList.add("menu-end");
+    else if (left < 0) panel.classList.remove("menu-end");
+  },
+  true, // The event does not bubble.
+);

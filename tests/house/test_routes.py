@@ -21,6 +21,8 @@ PUBLIC = {
     "POST /sign-in": "the way in",
     "GET /sign-in/callback": "Entra ID sends the browser here; the one-use state is what counts",
     "GET /signed-out": "the way out",
+    "GET /sign-out/elsewhere": "Entra ID calls it from a hidden frame, without cookies; the session's name is what counts",
+    "GET /api/connector/status": "programs; a signed token that can be revoked is what counts",
     "POST /sign-out": "ends a session if there is one",
 }
 SOME_ID = "0b7c1c8e-0000-4a6e-9c3e-5d1f0a00ffff"

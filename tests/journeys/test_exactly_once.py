@@ -154,7 +154,7 @@ async def test_every_share_arrives_exactly_once_under_faults_and_sigkill(
         async with assembled(url, microsoft, snow) as (house, environment):
             with running_workers(environment, tmp_path / "workers.log") as workers:
                 figures = await weather(house, workers, Length(shares=40, kills=2, seconds=120), None)
-    print(figures)  # noqa: T201 - shown with the seed when a run fails.
+    print(figures)
 
 
 @pytest.mark.skipif(not FULL, reason="make soak")
@@ -169,7 +169,7 @@ async def test_two_thousand_shares_twenty_kills_and_a_crash_of_the_database(
             with running_workers(environment, tmp_path / "workers.log") as workers:
                 figures = await weather(house, workers, Length(shares=2000, kills=20, seconds=3600), crash)
     for name, value in figures.items():
-        print(f"{name}: {value}")  # noqa: T201 - the figures of docs/reliability.md.
+        print(f"{name}: {value}")
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class Person(Base):
 
 
 class WebSession(Base):
-    """A browser that is signed in. Only a hash of its token is kept."""
+    """A browser that is signed in. Only a hash of its token is kept; `sid` is Entra ID's name for the session, or empty."""
 
     __tablename__ = "web_session"
 
@@ -38,6 +38,7 @@ class WebSession(Base):
     roles: Mapped[list[str]]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    sid: Mapped[str] = mapped_column(default="", index=True)
 
 
 class SignInAttempt(Base):

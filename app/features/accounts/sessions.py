@@ -40,7 +40,9 @@ async def find_viewer(session: Session, config: ProductConfig, token: str | None
     )
 
 
-async def start_session(session: Session, person: Person, roles: frozenset[str], hours: int) -> tuple[str, datetime]:
+async def start_session(
+    session: Session, person: Person, roles: frozenset[str], hours: int, *, sid: str = ""
+) -> tuple[str, datetime]:
     """A new session; gives its token, which is not kept, and when it ends. Sweeps out what has expired."""
     now = clock.now()
     await session.execute(delete(WebSession).where(WebSession.expires_at < now))
@@ -53,6 +55,7 @@ async def start_session(session: Session, person: Person, roles: frozenset[str],
             roles=sorted(roles),
             created_at=now,
             expires_at=expires_at,
+            sid=sid,
         )
     )
     return token, expires_at
@@ -62,3 +65,9 @@ async def end_session(session: Session, token: str | None) -> None:
     """This browser is signed out, whether or not it was signed in."""
     if token:
         await session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))
+
+
+async def end_sessions_named(session: Session, sid: str) -> None:
+    """Every browser whose session at Entra ID has this name is signed out; an empty name is nobody's."""
+    if sid:
+        await session.execute(delete(WebSession).where(WebSession.sid == sid))

@@ -99,7 +99,9 @@ async def finish_sign_in(resources: Resources, *, code: str, state: str, browser
     async with resources.database.transaction() as session:
         person = await _remember(session, identity)
         roles = identity.wids | identity.roles
-        token, expires_at = await start_session(session, person, roles, resources.config.session_hours)
+        token, expires_at = await start_session(
+            session, person, roles, resources.config.session_hours, sid=identity.sid
+        )
     return NewSession(token, expires_at, attempt.return_to)
 
 

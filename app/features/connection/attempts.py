@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 
@@ -52,6 +52,7 @@ class Begun:
     instance: str
     client_id: str
     expected_user_name: str
+    uses_pkce: bool
 
 
 async def forget_old_attempts(session: Session) -> None:
@@ -68,7 +69,29 @@ async def begun_with(session: Session, viewer: Viewer, state: str) -> Begun | No
         )
     )
     attempt = found.scalar_one_or_none()
-    return Begun(attempt.instance_name, attempt.client_id, attempt.expected_user_name) if attempt else None
+    return _begun(attempt) if attempt else None
+
+
+async def note_problem(session: Session, attempt: AuthorizationAttempt, sentence: Text) -> None:
+    """Why nothing came of it, for diagnosis."""
+    await session.execute(
+        update(AuthorizationAttempt)
+        .where(AuthorizationAttempt.id == attempt.id)
+        .values(problem=sentence.to_json())
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def last_begun(session: Session, viewer: Viewer) -> Begun | None:
+    """What this person typed last, for whoever comes back to the form after an error page of ServiceNow's own."""
+    mine = select(AuthorizationAttempt).where(AuthorizationAttempt.person_id == viewer.person_id)
+    found = await session.execute(mine.order_by(AuthorizationAttempt.created_at.desc()).limit(1))
+    attempt = found.scalar_one_or_none()
+    return _begun(attempt) if attempt else None
+
+
+def _begun(attempt: AuthorizationAttempt) -> Begun:
+    return Begun(attempt.instance_name, attempt.client_id, attempt.expected_user_name, attempt.uses_pkce)
 
 
 async def claim(session: Session, viewer: Viewer, state: str, browser_secret: str | None) -> AuthorizationAttempt:
@@ -113,3 +136,33 @@ def why_denied(error: str) -> Text:
     if not error:
         return T("ServiceNow sent neither a code nor a reason. Nothing was changed. Press Authorize again.")
     return T("ServiceNow did not authorize us (%(reason)s). Nothing was changed.", reason=error[:80])
+
+
+@dataclass(frozen=True)
+class LastAttempt:
+    """The newest authorization that anybody began; `came_back` says whether a browser returned from ServiceNow."""
+
+    instance_name: str
+    origin: str
+    client_id: str
+    expected_user_name: str
+    begun_at: datetime
+    came_back: bool
+    problem: Text | None
+
+
+async def last_attempt(session: Session) -> LastAttempt | None:
+    """For diagnosis, where nothing is connected yet or a new consent did not succeed."""
+    newest = select(AuthorizationAttempt).order_by(AuthorizationAttempt.created_at.desc()).limit(1)
+    row = (await session.execute(newest)).scalar_one_or_none()
+    if row is None:
+        return None
+    return LastAttempt(
+        instance_name=row.instance_name,
+        origin=row.origin,
+        client_id=row.client_id,
+        expected_user_name=row.expected_user_name,
+        begun_at=row.created_at,
+        came_back=row.used_at is not None,
+        problem=Text.from_json(row.problem) if row.problem else None,
+    )

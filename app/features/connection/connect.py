@@ -25,6 +25,7 @@ from app.features.connection.attempts import (
     AuthorizationOver,
     AuthorizationUsed,
     claim,
+    note_problem,
     why_denied,
 )
 from app.features.connection.call_log import keep_calls
@@ -33,7 +34,7 @@ from app.features.connection.disconnect import EndedSecrets, end_tokens, forget
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
-from app.foundation.errors import Conflict, InvalidInput
+from app.foundation.errors import AppError, Conflict, InvalidInput
 from app.foundation.logs import get_logger
 from app.foundation.text import T
 from app.foundation.tokens import hash_token, new_token
@@ -62,6 +63,7 @@ class SetUp:
     client_id: str
     client_secret: str
     expected_user_name: str
+    uses_pkce: bool = True
 
     def __repr__(self) -> str:
         return f"SetUp({self.instance!r}, {self.client_id!r}, …)"
@@ -116,7 +118,13 @@ async def begin_again(resources: Resources, viewer: Viewer, browser_secret: str 
             T("The stored client secret cannot be opened: VAULT_KEYS has changed. Type it again on the set-up page.")
         ) from error
     instance = Instance(connection.instance_name, connection.origin)
-    again = SetUp(connection.instance_name, connection.client_id, client_secret, connection.expected_user_name)
+    again = SetUp(
+        connection.instance_name,
+        connection.client_id,
+        client_secret,
+        connection.expected_user_name,
+        connection.uses_pkce,
+    )
     return await _begin(resources, viewer, instance, again, browser_secret)
 
 
@@ -124,7 +132,8 @@ async def _begin(
     resources: Resources, viewer: Viewer, instance: Instance, typed: SetUp, browser_secret: str | None
 ) -> AuthorizationStart:
     """A browser that has begun before keeps its secret, so that a double click or a second tab spoils nothing."""
-    state, verifier, browser_secret = new_state(), new_verifier(), browser_secret or new_token()
+    state, browser_secret = new_state(), browser_secret or new_token()
+    verifier = new_verifier() if typed.uses_pkce else ""
     now, vault = clock.now(), resources.vault
     async with resources.database.transaction() as session:
         active = await active_connection(session)
@@ -140,13 +149,15 @@ async def _begin(
                 client_id=typed.client_id,
                 client_secret=vault.seal(CLIENT_SECRET, typed.client_secret),
                 expected_user_name=typed.expected_user_name,
+                uses_pkce=typed.uses_pkce,
                 created_at=now,
                 expires_at=now + timedelta(minutes=ATTEMPT_MINUTES),
             )
         )
         await record(session, viewer, T("Authorization begun"), instance=instance.name, client_id=typed.client_id)
     oauth = _oauth(resources, instance.origin, typed.client_id, typed.client_secret)
-    return AuthorizationStart(oauth.authorize_url(state=state, code_challenge=challenge_of(verifier)), browser_secret)
+    challenge = challenge_of(verifier) if verifier else ""
+    return AuthorizationStart(oauth.authorize_url(state=state, code_challenge=challenge), browser_secret)
 
 
 def _oauth(resources: Resources, origin: str, client_id: str, client_secret: str) -> ServiceNowOAuth:
@@ -176,10 +187,22 @@ async def finish_connect(
     """
     async with resources.database.transaction() as session:
         attempt = await claim(session, viewer, state, browser_secret)
+    try:
         if error or not code:
-            await record(session, viewer, T("Authorization denied at ServiceNow"), instance=attempt.instance_name)
-    if error or not code:
-        raise AuthorizationDenied(why_denied(error))
+            raise AuthorizationDenied(why_denied(error))
+        await _finish(resources, viewer, attempt, code, then)
+    except AppError as problem:
+        async with resources.database.transaction() as session:
+            await note_problem(session, attempt, problem.message)
+            await record(
+                session, viewer, T("Authorization failed"), instance=attempt.instance_name, why=problem.message
+            )
+        raise
+
+
+async def _finish(
+    resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt, code: str, then: Then | None
+) -> None:
     if attempt.verifier is None or attempt.client_secret is None:
         raise AuthorizationUsed
     try:
@@ -291,6 +314,7 @@ async def _taken_up(session: Session, attempt: AuthorizationAttempt) -> Connecti
     connection.instance_name = attempt.instance_name
     connection.client_id = attempt.client_id
     connection.expected_user_name = attempt.expected_user_name
+    connection.uses_pkce = attempt.uses_pkce
     return connection
 
 

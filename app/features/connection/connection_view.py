@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app.features.accounts.models import Person
+from app.features.connection.attempts import LastAttempt
 from app.features.connection.models import Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
@@ -22,7 +23,7 @@ WARN_DAYS = 14
 @dataclass(frozen=True)
 class ConnectionView:
     """The active connection. `status` is "connected", "needs_attention" or "unconfirmed" (a person must say whether the
-    account that consented is the right one, and until then nothing is sent).
+    account that consented is the right one, and until then nothing is sent); "begun" is one that is not there yet.
 
     `days_left` counts whole days until the refresh token dies, None when that is unknown; `ends_soon` asks for a
     renewed consent. `user_name` is empty when the instance would not say who consented.
@@ -48,6 +49,7 @@ class ConnectionView:
     release: str
     release_build: str
     scope: str
+    uses_pkce: bool
     last_success_at: datetime | None
     throttled_until: datetime | None
 
@@ -66,6 +68,17 @@ async def connection_view(session: Session) -> ConnectionView | None:
     )
     row = found.one_or_none()
     return None if row is None else _view(row[0], row[1] or "")
+
+
+def view_of_attempt(attempt: LastAttempt) -> ConnectionView:
+    """What a connection would be if this authorization had succeeded: enough to look at the instance from outside."""
+    return ConnectionView(
+        id=UUID(int=0), status="begun", instance_name=attempt.instance_name, origin=attempt.origin,
+        client_id=attempt.client_id, attention=attempt.problem, user_sys_id="", user_name="", user_display_name="",
+        user_email="", expected_user_name=attempt.expected_user_name, connected_at=attempt.begun_at, connected_by="",
+        access_expires_at=None, refresh_expires_at=None, days_left=None, ends_soon=False, release="", release_build="",
+        scope="", uses_pkce=True, last_success_at=None, throttled_until=None,
+    )  # fmt: skip
 
 
 def _view(connection: Connection, connected_by: str) -> ConnectionView:
@@ -92,6 +105,7 @@ def _view(connection: Connection, connected_by: str) -> ConnectionView:
         release=release_name(connection.release_family),
         release_build=connection.release_build,
         scope=connection.scope,
+        uses_pkce=connection.uses_pkce,
         last_success_at=connection.last_success_at,
         throttled_until=throttled if throttled and throttled > clock.now() else None,
     )

@@ -54,6 +54,7 @@ class Connection(Base):
     refresh_expires_at: Mapped[datetime | None]
     token_version: Mapped[int] = mapped_column(default=0)
     scope: Mapped[str] = mapped_column(default="")
+    uses_pkce: Mapped[bool] = mapped_column(default=True)
 
     # The integration user the admin named in the checklist (may be empty), and who really consented.
     expected_user_name: Mapped[str] = mapped_column(default="")
@@ -92,9 +93,12 @@ class AuthorizationAttempt(Base):
     client_id: Mapped[str]
     client_secret: Mapped[Sealed | None] = mapped_column(SealedText())
     expected_user_name: Mapped[str] = mapped_column(default="")
+    uses_pkce: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
+    # Why nothing came of it, as a sentence (Text.to_json); None while it is open, and when it succeeded.
+    problem: Mapped[dict[str, Any] | None]
 
 
 class CallRecord(Base):
@@ -112,3 +116,19 @@ class CallRecord(Base):
     milliseconds: Mapped[int]
     transaction_id: Mapped[str]
     correlation_id: Mapped[str]
+
+
+class TicketPreferences(Base):
+    """What an administrator has decided for new tickets at one instance: proposals, the group, and own columns.
+
+    `proposals` holds kind, priorities by score impact, days until due by priority and category; `columns` the instance's
+    own columns that take a copy of a data item, by kind and item. Both as app.features.connection.preferences reads them.
+    """
+
+    __tablename__ = "ticket_preferences"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    proposals: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    columns: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    group_id: Mapped[str] = mapped_column(default="")
+    group_name: Mapped[str] = mapped_column(default="")

@@ -14,7 +14,7 @@ from app.foundation.vault import CannotOpen, Sealed, SealedText
 from app.resources import Resources
 
 log = get_logger(__name__)
-# The rooms that keep secrets; named so that their tables are known whoever calls.
+# Tables exist once their modules are imported. Those of rooms above this one are imported where the house is put together.
 ROOMS = (accounts, connection)
 
 
@@ -44,7 +44,7 @@ async def _reseal_table(resources: Resources, session: Session, table: Table, se
             if isinstance(old, Sealed) and (anew := _resealed(resources, table, column, old)):
                 values[column.name] = anew
         if values:
-            await session.execute(update(table).where(key == bindparam("key")), {"key": row[0], **values})
+            await session.execute(update(table).where(key == bindparam("of_row")), {"of_row": row[0], **values})
         count += len(values)
     return count
 

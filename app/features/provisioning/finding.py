@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.foundation.text import Text
+from app.foundation.text import T, Text
 
 
 class State(StrEnum):
@@ -37,6 +37,16 @@ class Finding:
     advice: Text | None = None
     screen: Text | None = None
     message: Text | None = None
+
+    def __str__(self) -> str:
+        """For the command line."""
+        lines = [f"[{self.state.value}] {self.key}: {self.meaning}"]
+        for name, text in (
+            (T("What to do"), self.advice), (T("In ServiceNow"), self.screen), (T("For its administrator"), self.message),
+        ):  # fmt: skip
+            if text is not None:
+                lines.append(f"    {name}: {text}")
+        return "\n".join(lines)
 
     @property
     def is_problem(self) -> bool:

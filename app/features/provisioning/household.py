@@ -26,7 +26,7 @@ async def check_queue(resources: Resources) -> Finding:
     checked = T("Workers that have reported within a minute, and jobs that are due.")
     async with resources.database.transaction() as session:
         health = await queue_health(session)
-    if not health.workers and (health.due or health.later):
+    if not health.workers:
         return Finding(
             "no_worker", State.PROBLEM, checked,
             T("No worker is running, so nothing is sent or refreshed. %(due)s jobs are due.", due=health.due),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from app.features.provisioning.diagnose import carry_out, latest_walk, open_walk
 from app.features.provisioning.provision import EVERYTHING, queue_step, queue_steps, run_waiting
 from app.foundation.database import Session
 from app.foundation.jobs import TaskGroup
@@ -16,6 +17,21 @@ tasks = TaskGroup("provisioning")
 async def check(resources: Resources, connection_id: str) -> None:
     """Check every step that waits."""
     await run_waiting(resources, UUID(connection_id))
+
+
+@tasks.task("diagnose")
+async def diagnose(resources: Resources, walk_id: str) -> None:
+    """Walk through the connection."""
+    await carry_out(resources, UUID(walk_id))
+
+
+async def start_walk(resources: Resources, session: Session, asked_by: str) -> None:
+    """Within the caller's transaction: have the worker walk. Does nothing while a walk is under way."""
+    latest = await latest_walk(session)
+    if latest is not None and latest.under_way:
+        return
+    walk_id = await open_walk(session, asked_by)
+    await resources.queue.defer(session, diagnose, lock="diagnose", walk_id=str(walk_id))
 
 
 async def start_checks(resources: Resources, session: Session, connection_id: UUID, first: str = EVERYTHING) -> None:

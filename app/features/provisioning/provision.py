@@ -160,7 +160,7 @@ async def _outcome(session: Session, connection: ConnectionView | None, lines: S
     checked = T("The outcome of the steps above.")
     if connection is None:
         return StepLine(CARDS, CARDS_TITLE, "todo", None, None, is_outcome=True)
-    ready = judged(await problems(session, connection))
+    ready = judged(await problems(session, connection.id))
     if not connection.is_connected:
         finding = Finding("cards", State.PROBLEM, checked, T("Hidden until the connection is authorized."))
     elif ready.is_ready:

@@ -156,7 +156,7 @@ async def check_clock(look: Look) -> Finding:
     seconds = round(met.ahead)
     if abs(seconds) <= CLOCKS_MAY_DIFFER_SECONDS:
         return Finding(
-            "clock", State.GOOD, checked, T("Both clocks agree (%(seconds)s seconds apart).", seconds=seconds)
+            "clock", State.GOOD, checked, T("Both clocks agree (%(seconds)s seconds apart).", seconds=abs(seconds))
         )
     return Finding(
         "clock", State.NOTE, checked,

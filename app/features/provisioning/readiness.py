@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from app.features.connection.connection_view import ConnectionView, connection_view
+from app.features.connection.connection_view import connection_view
+from app.features.connection.models import Connection, ConnectionStatus
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.steps import BY_KEY, KEYS
@@ -38,14 +40,44 @@ async def readiness(session: Session) -> Readiness:
         return Readiness(frozenset(), (T("ServiceNow is not connected."),))
     if not connection.is_connected:
         return Readiness(frozenset(), (connection.attention or T("The connection needs attention."),))
-    return judged(await problems(session, connection))
+    return judged(await problems(session, connection.id))
 
 
-async def problems(session: Session, connection: ConnectionView) -> dict[str, Finding]:
+@dataclass(frozen=True)
+class Missing:
+    """Kinds whose cards are not shown, and why; both empty while the connection itself waits for a person."""
+
+    hidden: frozenset[str] = frozenset()
+    sentences: tuple[Text, ...] = ()
+
+
+async def connection_and_missing(session: Session) -> tuple[Connection | None, Missing]:
+    """For the home page: the active connection and what provisioning lacks, in one query.
+
+    A connection that waits for a person hides nothing: its cards say how old they are.
+    """
+    failed = (
+        select(func.jsonb_object_agg(ProvisioningStep.step, ProvisioningStep.finding))
+        .where(ProvisioningStep.connection_id == Connection.id, ProvisioningStep.state == State.PROBLEM)
+        .scalar_subquery()
+    )
+    query = select(Connection, failed).where(Connection.status != ConnectionStatus.REMOVED)
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        return None, Missing()
+    connection, found = row
+    if connection.status != ConnectionStatus.CONNECTED:
+        return connection, Missing()
+    findings = {step: Finding.from_json(stored) for step, stored in (found or {}).items() if stored and step in BY_KEY}
+    ready = judged(findings)
+    return connection, Missing(frozenset(kind.value for kind in Kind) - ready.kinds, ready.missing)
+
+
+async def problems(session: Session, connection_id: UUID) -> dict[str, Finding]:
     """The findings of steps that failed, by step."""
     rows = await session.execute(
         select(ProvisioningStep).where(
-            ProvisioningStep.connection_id == connection.id, ProvisioningStep.state == State.PROBLEM
+            ProvisioningStep.connection_id == connection_id, ProvisioningStep.state == State.PROBLEM
         )
     )
     return {row.step: Finding.from_json(row.finding) for row in rows.scalars() if row.finding and row.step in BY_KEY}

@@ -25,18 +25,49 @@ class OtherTenant(AppError):
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One control in one snapshot."""
+    """One control in one snapshot. Everything but its points is only read from the entry when somebody asks:
+    ninety days hold tens of thousands of these, and only the newest day's texts are kept.
+    """
 
     control_id: str
     points: float | None
     percent: float | None
-    category_raw: str = ""
-    description: str = ""
-    implementation_status: str = ""
-    switched_on: bool | None = None
-    counted: int | None = None
-    counted_of: int | None = None
-    last_synced_at: datetime | None = None
+    entry: dict[str, Any] = field(repr=False)
+
+    @property
+    def category_raw(self) -> str:
+        """The category in Graph's word."""
+        return words(self.entry.get("controlCategory")).strip()
+
+    @property
+    def description(self) -> str:
+        """Graph's HTML."""
+        return words(self.entry.get("description"))
+
+    @property
+    def implementation_status(self) -> str:
+        """Graph's text, sometimes HTML; never to be parsed."""
+        return words(self.entry.get("implementationStatus"))
+
+    @property
+    def switched_on(self) -> bool | None:
+        """Graph's word for whether it is on."""
+        return flag(self.entry.get("on"))
+
+    @property
+    def counted(self) -> int | None:
+        """Graph's count, of what depends on the control."""
+        return whole(self.entry.get("count"))
+
+    @property
+    def counted_of(self) -> int | None:
+        """The total that belongs to the count; may be missing, and 0."""
+        return whole(self.entry.get("total"))
+
+    @property
+    def last_synced_at(self) -> datetime | None:
+        """When Microsoft last looked; weeks old or later than the snapshot."""
+        return moment(self.entry.get("lastSynced"))
 
 
 @dataclass(frozen=True)
@@ -62,7 +93,12 @@ class SnapshotRow:
     comparisons: list[Comparison]
     active_users: int | None
     licensed_users: int | None
-    raw: str = field(repr=False)
+    item: dict[str, Any] = field(repr=False)
+
+    @property
+    def raw(self) -> str:
+        """The whole snapshot as the database keeps it."""
+        return as_stored_json(self.item)
 
     @property
     def day(self) -> date:
@@ -205,7 +241,7 @@ def _snapshot(item: dict[str, Any], tenant_id: str, findings: Findings) -> Snaps
         comparisons=[_comparison(entry) for entry in objects(item.get("averageComparativeScores"))],
         active_users=whole(item.get("activeUserCount")),
         licensed_users=whole(item.get("licensedUserCount")),
-        raw=as_stored_json(item),
+        item=item,
     )
 
 
@@ -230,13 +266,7 @@ def _score(entry: dict[str, Any]) -> ScoreRow:
         control_id=words(entry.get("controlName")),
         points=number(entry.get("score")),
         percent=None if percent is None else min(percent, 100.0),
-        category_raw=words(entry.get("controlCategory")).strip(),
-        description=words(entry.get("description")),
-        implementation_status=words(entry.get("implementationStatus")),
-        switched_on=flag(entry.get("on")),
-        counted=whole(entry.get("count")),
-        counted_of=whole(entry.get("total")),
-        last_synced_at=moment(entry.get("lastSynced")),
+        entry=entry,
     )
 
 

@@ -60,7 +60,7 @@ class ImportReport:
     actions_scored: int = 0
     without_profile: int = 0
     warnings: list[Text] = field(default_factory=list)
-    problems: list[Text] = field(default_factory=list)
+    failures: list[tuple[Text, Text]] = field(default_factory=list)  # What was being done, and what went wrong.
     earliest: date | None = None
     newest: SnapshotRow | None = field(default=None, repr=False)
     kept_anything: bool = False
@@ -68,18 +68,24 @@ class ImportReport:
     @property
     def status(self) -> RunStatus:
         """Done, partial when something is missing, failed when nothing came."""
-        if not self.problems:
+        if not self.failures:
             return RunStatus.DONE
         return RunStatus.PARTIAL if self.kept_anything else RunStatus.FAILED
 
     @property
+    def problems(self) -> list[Text]:
+        """Every failure as one sentence; what befell everything alike is said once."""
+        told = dict.fromkeys(sentence for _, sentence in self.failures)
+        if len(told) == 1 and len(self.failures) > 1:
+            return list(told)
+        return [T("%(stage)s: %(problem)s", stage=stage, problem=sentence) for stage, sentence in self.failures]
+
+    @property
     def problem(self) -> Text | None:
         """Why it is partial or failed, in one text."""
-        if not self.problems:
-            return None
-        together = self.problems[0]
-        for other in self.problems[1:]:
-            together = T("%(first)s %(second)s", first=together, second=other)
+        together: Text | None = None
+        for sentence in self.problems:
+            together = sentence if together is None else T("%(first)s %(second)s", first=together, second=sentence)
         return together
 
     def __str__(self) -> str:
@@ -180,7 +186,7 @@ class _Import:
                 await self._note(stage)
         except AppError as error:
             log.warning("import stopped early", stage=stage.message, error=type(error).__name__)
-            self.report.problems.append(T("%(stage)s: %(problem)s", stage=stage, problem=error.message))
+            self.report.failures.append((stage, error.message))
 
     async def keep_profile_page(self, page: GraphPage) -> None:
         """One page of the catalogue."""

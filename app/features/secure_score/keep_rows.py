@@ -25,6 +25,9 @@ class Kept:
     earliest: date | None = None
 
 
+AT_A_TIME = 15
+
+
 async def take_turn(session: Session, tenant_id: str) -> None:
     """Imports of one tenant write one after the other, whichever process they run in."""
     await session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"secure_score {tenant_id}"})
@@ -34,11 +37,12 @@ SNAPSHOTS = """
 INSERT INTO score_snapshot (tenant_id, graph_id, day, created_at, points, max_points, control_count, control_points,
                             enabled_services, comparisons, active_users, licensed_users, raw, imported_at)
 SELECT :tenant_id, graph_id, day, created_at, points, max_points, control_count, control_points,
-       enabled_services::jsonb, comparisons::jsonb, active_users, licensed_users, raw::jsonb, :now
-FROM unnest(CAST(:graph_id AS text[]), CAST(:day AS date[]), CAST(:created_at AS timestamptz[]),
+       enabled_services::jsonb, comparisons::jsonb, active_users, licensed_users, raw, :now
+FROM ROWS FROM (unnest(CAST(:graph_id AS text[]), CAST(:day AS date[]), CAST(:created_at AS timestamptz[]),
             CAST(:points AS float8[]), CAST(:max_points AS float8[]), CAST(:control_count AS int[]),
             CAST(:control_points AS float8[]), CAST(:enabled_services AS text[]), CAST(:comparisons AS text[]),
-            CAST(:active_users AS bigint[]), CAST(:licensed_users AS bigint[]), CAST(:raw AS text[]))
+            CAST(:active_users AS bigint[]), CAST(:licensed_users AS bigint[])),
+            jsonb_array_elements(CAST(:raw AS jsonb)))
   AS given (graph_id, day, created_at, points, max_points, control_count, control_points,
             enabled_services, comparisons, active_users, licensed_users, raw)
 ON CONFLICT (tenant_id, graph_id) DO UPDATE SET
@@ -72,8 +76,16 @@ ON CONFLICT DO NOTHING
 
 async def keep_snapshots(session: Session, tenant_id: str, rows: Sequence[SnapshotRow]) -> Kept:
     """Insert or update by Graph's id; a snapshot that is already here word for word is left alone."""
-    if not rows:
-        return Kept(0, 0)
+    touched: list[tuple[bool, date]] = []
+    # A few at a time, so that only their JSON is in memory twice.
+    for start in range(0, len(rows), AT_A_TIME):
+        touched += await _keep_some(session, tenant_id, rows[start : start + AT_A_TIME])
+    new = sum(is_new for is_new, _ in touched)
+    return Kept(new, len(touched) - new, min((day for _, day in touched), default=None))
+
+
+async def _keep_some(session: Session, tenant_id: str, rows: Sequence[SnapshotRow]) -> list[tuple[bool, date]]:
+    """Whether each one that differed is new, and its day."""
     written = await session.execute(
         text(SNAPSHOTS),
         {
@@ -82,24 +94,21 @@ async def keep_snapshots(session: Session, tenant_id: str, rows: Sequence[Snapsh
             "control_count": [len(row.controls or ()) for row in rows],
             "enabled_services": [json.dumps(row.enabled_services) for row in rows],
             "comparisons": [json.dumps([asdict(entry) for entry in row.comparisons]) for row in rows],
+            # One long text: as an array of texts, every quotation mark in it would have to be escaped.
+            "raw": f"[{','.join(row.raw for row in rows)}]",
             **columns(
                 rows,
                 "graph_id", "day", "created_at", "points", "max_points", "control_points",
-                "active_users", "licensed_users", "raw",
+                "active_users", "licensed_users",
             ),
         },
     )  # fmt: skip
     touched = written.all()
     by_graph_id = {row.graph_id: row for row in rows}
-    scores = [
-        (line.id, score)
-        for line in touched
-        for score in by_graph_id[line.graph_id].controls or ()
-    ]  # fmt: skip
+    scores = [(line.id, score) for line in touched for score in by_graph_id[line.graph_id].controls or ()]
     await _replace_scores(session, scores)
     await _know_controls(session, tenant_id, [score for _, score in scores])
-    new = sum(line.is_new for line in touched)
-    return Kept(new, len(touched) - new, min((line.day for line in touched), default=None))
+    return [(line.is_new, line.day) for line in touched]
 
 
 async def _replace_scores(session: Session, scores: Sequence[tuple[int, ScoreRow]]) -> None:
@@ -138,14 +147,14 @@ INSERT INTO improvement_action (tenant_id, control_id, first_seen_at, has_profil
   profile_changed_at, scored, description, implementation_status)
 SELECT :tenant_id, control_id, :now, true, title, service, category, category_raw, max_points, rank, tier, user_impact,
   implementation_cost, action_type, action_url, threats::jsonb, remediation, remediation_impact, deprecated, state,
-  state_at, state_by, state_comment, raw::jsonb, content_hash, :now, modified_at, false, '', ''
-FROM unnest(CAST(:control_id AS text[]), CAST(:title AS text[]), CAST(:service AS text[]), CAST(:category AS text[]),
+  state_at, state_by, state_comment, raw, content_hash, :now, modified_at, false, '', ''
+FROM ROWS FROM (unnest(CAST(:control_id AS text[]), CAST(:title AS text[]), CAST(:service AS text[]), CAST(:category AS text[]),
   CAST(:category_raw AS text[]), CAST(:max_points AS float8[]), CAST(:rank AS bigint[]), CAST(:tier AS text[]),
   CAST(:user_impact AS text[]), CAST(:implementation_cost AS text[]), CAST(:action_type AS text[]),
   CAST(:action_url AS text[]), CAST(:threats AS text[]), CAST(:remediation AS text[]),
   CAST(:remediation_impact AS text[]), CAST(:deprecated AS bool[]), CAST(:state AS text[]),
   CAST(:state_at AS timestamptz[]), CAST(:state_by AS text[]), CAST(:state_comment AS text[]),
-  CAST(:modified_at AS timestamptz[]), CAST(:content_hash AS text[]), CAST(:raw AS text[]))
+  CAST(:modified_at AS timestamptz[]), CAST(:content_hash AS text[])), jsonb_array_elements(CAST(:raw AS jsonb)))
   AS given (control_id, title, service, category, category_raw, max_points, rank, tier, user_impact, implementation_cost,
             action_type, action_url, threats, remediation, remediation_impact, deprecated, state, state_at, state_by,
             state_comment, modified_at, content_hash, raw)
@@ -181,12 +190,13 @@ async def keep_profiles(session: Session, tenant_id: str, rows: Sequence[Profile
             "tenant_id": tenant_id,
             "now": clock.now(),
             "threats": [json.dumps(row.threats) for row in rows],
+            "raw": f"[{','.join(row.raw for row in rows)}]",
             **columns(
                 rows,
                 "control_id", "title", "service", "category", "category_raw", "max_points", "rank", "tier",
                 "user_impact", "implementation_cost", "action_type", "action_url", "remediation",
                 "remediation_impact", "deprecated", "state", "state_at", "state_by", "state_comment", "modified_at",
-                "content_hash", "raw",
+                "content_hash",
             ),
         },
     )  # fmt: skip

@@ -109,6 +109,8 @@ def is_device_control(control_id: str) -> bool:
 
 def status_of_state(state: str) -> Status:
     """What a state in Graph means; one we do not know is OTHER."""
+    if not state:  # Nearly all of them.
+        return Status.TO_ADDRESS
     return GRAPH_STATES.get(state.strip().lower(), Status.OTHER)
 
 

@@ -121,6 +121,19 @@ async def tickets_by_action(session: Session, control_ids: Iterable[str]) -> dic
     return found
 
 
+async def numbers_by_action(session: Session) -> dict[str, list[str]]:
+    """The numbers of every action's tickets, in one light query; empty ones are of tickets not shared yet."""
+    query = (
+        select(TicketAction.control_id, Ticket.number)
+        .join(Ticket, Ticket.id == TicketAction.ticket_id)
+        .order_by(Ticket.created_at.desc(), Ticket.id)
+    )
+    found: dict[str, list[str]] = {}
+    for control_id, number in await session.execute(query):
+        found.setdefault(control_id, []).append(number)
+    return found
+
+
 async def lines_of(session: Session, ticket_ids: Sequence[UUID]) -> list[TicketLine]:
     """These tickets, newest first."""
     query = select(Ticket).where(Ticket.id.in_(ticket_ids)).order_by(Ticket.created_at.desc(), Ticket.id)

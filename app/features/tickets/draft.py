@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from app.features.connection.preferences import USUAL_DUE_DAYS, USUAL_PRIORITIES, Preferences
 from app.features.secure_score.action import Action
-from app.features.tickets.ticket import Kind
+from app.features.tickets.ticket import LOWEST_CHANGE_PRIORITY, Kind
 from app.foundation.text import T
 
 # A point of view, not a fact: the more an action moves the score, the sooner. Given in per cent of the whole score.
 HIGH_IMPACT_PERCENT = 3.0
 MODERATE_IMPACT_PERCENT = 1.0
-DUE_DAYS = {1: 7, 2: 14, 3: 30, 4: 60, 5: 90}
+DUE_DAYS = USUAL_DUE_DAYS
+IMPACTS = {priority: impact for impact, priority in USUAL_PRIORITIES.items()}
 
 
 @dataclass(frozen=True)
@@ -27,18 +29,22 @@ class Draft:
     category: str
 
 
-def draft_for(action: Action | None, today: date, *, kind: str = "") -> Draft:
-    """A proposal for this action; for None an empty one, for a free task."""
-    wanted = kind if kind in {known.value for known in Kind} else Kind.CHANGE.value
+def draft_for(action: Action | None, today: date, *, kind: str = "", preferences: Preferences | None = None) -> Draft:
+    """A proposal for this action; for None an empty one, for a free task. An administrator's preferences decide first."""
+    decided = preferences or Preferences()
+    known_kinds = {known.value for known in Kind}
+    wanted = next((name for name in (kind, decided.kind) if name in known_kinds), Kind.CHANGE.value)
     if action is None:
-        return Draft(wanted, "", "", 3, today + timedelta(days=DUE_DAYS[3]), "")
-    priority = proposed_priority(action.score_impact)
+        return Draft(wanted, "", "", 3, today + timedelta(days=decided.due_days[3]), decided.category)
+    priority = decided.priorities[IMPACTS[proposed_priority(action.score_impact)]]
+    if wanted == Kind.CHANGE and priority > LOWEST_CHANGE_PRIORITY:
+        priority = LOWEST_CHANGE_PRIORITY
     return Draft(
         kind=wanted,
         name=action.title,
         description=describe(action),
         priority=priority,
-        due_date=today + timedelta(days=DUE_DAYS[priority]),
+        due_date=today + timedelta(days=decided.due_days[priority]),
         category=action.category.value if action.category else "",
     )
 

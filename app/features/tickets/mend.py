@@ -10,6 +10,7 @@ from app.features.tickets.compose import Asked, Links, Sender, clean, compose
 from app.features.tickets.history import What, note_event
 from app.features.tickets.jobs import BULK_PRIORITY, deliver_ticket
 from app.features.tickets.models import Ticket, TicketAction
+from app.features.tickets.own_columns import with_own_columns
 from app.features.tickets.share import action_link, check, ticket_link
 from app.features.tickets.ticket import Delivery, Kind
 from app.foundation import clock
@@ -65,7 +66,7 @@ async def edit_and_retry(
     ticket.kind = Kind(asked.kind)
     ticket.name, ticket.description = clean(asked.name).replace("\n", " "), clean(asked.description)
     ticket.priority, ticket.due_date, ticket.category = asked.priority, asked.due_date, asked.category
-    ticket.record = composed.fields
+    ticket.record = await with_own_columns(session, ticket.connection_id, asked, sender, composed.fields)
     ticket.warnings = [warning.to_json() for warning in composed.warnings]
     ticket.insisted = True
     note_event(session, ticket, What.PERSON, T("Changed, and asked to try again."), by=editor.name)

@@ -16,6 +16,7 @@ from app.features.tickets.compose import Asked, Links, Sender, clean, compose
 from app.features.tickets.history import What, note_event
 from app.features.tickets.jobs import BULK_PRIORITY, deliver_ticket
 from app.features.tickets.models import Ticket, TicketAction
+from app.features.tickets.own_columns import with_own_columns
 from app.features.tickets.state_names import Names, load_names
 from app.features.tickets.ticket import CLOSED_GROUPS, LOWEST_CHANGE_PRIORITY, PRIORITY_NAMES, Delivery, Kind
 from app.foundation import clock
@@ -97,6 +98,7 @@ async def _share(
 ) -> Shared:
     earlier = await _earlier_tickets(session, connection_id, names, wish)
     ticket = _make(wish, sender, connection_id, earlier, public_url)
+    ticket.record = await with_own_columns(session, connection_id, wish.asked, sender, ticket.record)
     session.add(ticket)
     await session.flush()
     for action in wish.actions:

@@ -141,6 +141,7 @@ class EntraClient:
             email=str(claims.get("email") or claims.get("preferred_username") or ""),
             wids=_strings(claims.get("wids")),
             roles=_strings(claims.get("roles")),
+            sid=str(claims.get("sid") or ""),
         )
 
     async def _provider(self, *, afresh: bool = False) -> _Provider:

@@ -8,7 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Identity:
-    """Who signed in, as the verified ID token says; `wids` are role template ids, `roles` the app's own roles."""
+    """Who signed in, as the verified ID token says; `wids` are role template ids, `roles` the app's own roles. `sid` names
+    the session at Entra ID, for when it ends there; empty where the token does not carry it.
+    """
 
     oid: str
     tid: str
@@ -16,6 +18,7 @@ class Identity:
     email: str
     wids: frozenset[str]
     roles: frozenset[str]
+    sid: str = ""
 
 
 @dataclass(frozen=True)

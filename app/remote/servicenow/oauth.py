@@ -81,7 +81,11 @@ class ServiceNowOAuth:
         self._redirect_uri = redirect_uri
 
     def authorize_url(self, *, state: str, code_challenge: str) -> str:
-        """Where the browser goes for consent. No scope is sent: the client record decides it."""
+        """Where the browser goes for consent. No scope is sent: the client record decides it.
+
+        An empty challenge sends none: PKCE from a client that has a secret, too, is not documented for every release.
+        """
+        challenge = {"code_challenge": code_challenge, "code_challenge_method": "S256"} if code_challenge else {}
         return str(
             prepare_grant_uri(
                 f"{self._origin}/oauth_auth.do",
@@ -89,21 +93,14 @@ class ServiceNowOAuth:
                 response_type="code",
                 redirect_uri=self._redirect_uri,
                 state=state,
-                code_challenge=code_challenge,
-                code_challenge_method="S256",
+                **challenge,
             )
         )
 
     async def exchange(self, *, code: str, code_verifier: str) -> Tokens:
         """Tokens for a code, which lives 60 seconds and works once. Raises SignedOut when it is refused."""
-        answer = await self._grant(
-            {
-                "grant_type": "authorization_code",
-                "code": code,
-                "redirect_uri": self._redirect_uri,
-                "code_verifier": code_verifier,
-            }
-        )
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._redirect_uri}
+        answer = await self._grant(form | ({"code_verifier": code_verifier} if code_verifier else {}))
         return _tokens(answer, NO_TOKENS)
 
     async def refresh(self, refresh_token: str) -> Tokens:

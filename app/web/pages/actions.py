@@ -42,7 +42,7 @@ from app.features.secure_score.show_action import (
     load_notes,
 )
 from app.features.secure_score.status import DECISIONS, NAMES, Status
-from app.features.tickets.browse_tickets import TicketLine, tickets_by_action, tickets_of_action
+from app.features.tickets.browse_tickets import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
 from app.foundation import clock
 from app.foundation.errors import Conflict, InvalidInput
 from app.foundation.text import T, Text
@@ -198,16 +198,14 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
     """The list; its whole state is in the address."""
     view = View.from_query(request.query_params.multi_items())
     lines = await load_lines(session, resources.config.shown_tenant_id)
-    by_action: Mapping[str, list[TicketLine]] = {}
-    if "ticket" in view.chosen:
-        by_action = await tickets_by_action(session, [line.control_id for line in lines])
-    listing = list_actions(lines, view, frozenset(by_action))
-    if "ticket" not in view.chosen:
-        by_action = await tickets_by_action(session, [line.control_id for line in listing.lines])
+    # Only whoever filters by tickets pays for knowing all of them.
+    ticketed = frozenset(await numbers_by_action(session)) if "ticket" in view.chosen else frozenset[str]()
+    listing = list_actions(lines, view, ticketed)
+    by_action = await tickets_by_action(session, [line.control_id for line in listing.lines])
     page = ListPage(
         view=view,
         listing=listing,
-        facets=facet_options(lines, view, frozenset(by_action)),
+        facets=facet_options(lines, view, ticketed or frozenset(by_action)),
         tickets=by_action,
         anything=bool(lines),
         may_share=viewer.may_share,
@@ -221,9 +219,9 @@ async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Re
     view = View.from_query(request.query_params.multi_items())
     tenant_id = resources.config.shown_tenant_id
     lines = await load_lines(session, tenant_id)
-    by_action = await tickets_by_action(session, [line.control_id for line in lines])
-    chosen = order_lines(select_lines(lines, view, frozenset(by_action)), view)
-    numbers = {key: [ticket.number for ticket in tickets if ticket.number] for key, tickets in by_action.items()}
+    every = await numbers_by_action(session)
+    chosen = order_lines(select_lines(lines, view, frozenset(every)), view)
+    numbers = {key: [number for number in found if number] for key, found in every.items()}
     content = as_csv(chosen, numbers, await load_texts(session, tenant_id))
     name = f"secure-score-actions-{clock.now():%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}

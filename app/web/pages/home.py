@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.features.connection.access import active_connection
+from app.features.provisioning.readiness import connection_and_missing
 from app.features.secure_score.score_summary import ScoreCard, score_card
 from app.features.tickets.cards import TicketCard, ticket_cards
 from app.features.tickets.freshness import note_look, watch
@@ -50,11 +52,12 @@ class ResultsPart:
 
 @dataclass(frozen=True)
 class HomePage:
-    """`attention` is what a person must do for the connection, None while it is well."""
+    """`missing` says why a card is not shown, once for each thing that provisioning found."""
 
     score: ScoreCard | None
     is_connected: bool
     needs_attention: bool
+    missing: Sequence[Text]
     instance: str
     cards: list[CardPart]
     results: ResultsPart | None
@@ -65,16 +68,21 @@ class HomePage:
 @router.get("/")
 async def home(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """Where everybody arrives."""
-    connection = await active_connection(session)
+    connection, missing = await connection_and_missing(session)
     seen = await watch(session, connection)
     found = await ticket_cards(session, connection, seen) if connection else []
-    cards = [CardPart(one, TITLES[Kind(one.kind)], viewer.may_share, viewer.may_manage) for one in found]
+    cards = [
+        CardPart(one, TITLES[Kind(one.kind)], viewer.may_share, viewer.may_manage)
+        for one in found
+        if one.kind not in missing.hidden
+    ]
     tenant_id = resources.config.shown_tenant_id
     results = await ticket_results(session, tenant_id, connection)
     page = HomePage(
         score=await score_card(session, tenant_id),
         is_connected=connection is not None,
-        needs_attention=connection is not None and connection.status == "needs_attention",
+        needs_attention=connection is not None and connection.status != "connected",
+        missing=missing.sentences,
         instance=connection.instance_name if connection else "",
         cards=cards,
         results=ResultsPart(results, RESULTS_SHOWN, viewer.may_share) if results.lines else None,

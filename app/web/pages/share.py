@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from app.features.connection.access import NotConnected
 from app.features.connection.connection_view import connection_view
+from app.features.connection.preferences import load_preferences
 from app.features.secure_score.action import Action, Category
 from app.features.secure_score.browse_actions import find_action, find_actions
 from app.features.tickets.browse_tickets import TicketLine, lines_of, tickets_by_action
@@ -146,7 +147,9 @@ async def share_form(
             "tickets/new.html",
             await _share_page(session, proposal_for_all(actions, today, kind=kind) | key, actions),
         )
-    draft = draft_for(actions[0] if actions else None, today, kind=kind)
+    connection = await connection_view(session)
+    preferences = await load_preferences(session, connection.id if connection else None)
+    draft = draft_for(actions[0] if actions else None, today, kind=kind, preferences=preferences)
     typed = {
         "kind": draft.kind,
         "name": draft.name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.features.accounts.sessions import end_session
+from app.features.accounts.sessions import end_session, end_sessions_named
 from app.features.accounts.sign_in import begin_sign_in, finish_sign_in, local_path
 from app.foundation.errors import AppError
 from app.foundation.text import T, Text
@@ -92,6 +92,17 @@ async def sign_out(request: Request, resources: Res, session: Db) -> Response:
     response = RedirectResponse(address, 303)
     response.delete_cookie(session_cookie_name(resources), path="/")
     return response
+
+
+@router.get("/sign-out/elsewhere")
+async def signed_out_elsewhere(resources: Res, session: Db, sid: str = "", iss: str = "") -> Response:
+    """Front-channel logout: the session at Entra ID has ended. It comes from a hidden frame, without our cookies.
+
+    Always 200, as openid.net/specs/openid-connect-frontchannel-1_0.html asks; another issuer ends nothing.
+    """
+    if iss in ("", f"{resources.entra.authority}/{resources.config.tenant_id}/v2.0"):
+        await end_sessions_named(session, sid)
+    return Response(status_code=200)
 
 
 @router.get("/signed-out")

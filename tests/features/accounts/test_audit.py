@@ -28,7 +28,7 @@ async def test_connecting_and_removing_are_written_down(house: House) -> None:
         "Connection removed",
         "Tokens revoked at ServiceNow",
         "Authorization begun",
-        "Authorization denied at ServiceNow",
+        "Authorization failed",
     ]
     assert lines[1]["facts"]["consented_as"] == "m365.integration"
     assert {line["who"] for line in lines} == {"Alex Wilber"}

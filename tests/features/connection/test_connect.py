@@ -28,7 +28,7 @@ from tests.factories.servicenow import running_snow
 
 async def test_a_manager_connects_an_instance(house: House) -> None:
     manager = await house.signed_in("manager")
-    page = said(await manager.get("/servicenow"))
+    page = said(await manager.get("/servicenow/connect"))
     for words in ("Instance name", "Client ID", "Client secret", "Authorize", "Never use your personal credentials"):
         assert words in page
     assert "http://security-center.test/servicenow/callback" in page

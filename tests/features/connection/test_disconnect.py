@@ -58,9 +58,9 @@ async def test_a_web_page_with_status_200_is_no_confirmation(house: House) -> No
 async def test_a_second_click_finds_nothing_left_to_do(house: House) -> None:
     await house.connect()
     manager = await house.signed_in("manager")
-    assert (await manager.post("/servicenow/remove")).headers["location"] == "/servicenow?removed=revoked"
-    assert (await manager.post("/servicenow/remove")).headers["location"] == "/servicenow"
-    assert (await manager.get("/servicenow/remove")).headers["location"] == "/servicenow"
+    assert (await manager.post("/servicenow/remove")).headers["location"] == "/servicenow/connect?removed=revoked"
+    assert (await manager.post("/servicenow/remove")).headers["location"] == "/servicenow/connect"
+    assert (await manager.get("/servicenow/remove")).headers["location"] == "/servicenow/connect"
     assert len(requests(house, "/oauth_revoke_token.do")) == 2
 
 

@@ -53,11 +53,11 @@ async def test_what_no_key_opens_is_left_and_not_counted(house: House) -> None:
     assert house.resources.vault.open(CLIENT_SECRET, row.client_secret) == house.snow.settings.client_secret
 
 
-def test_every_sealed_column_is_of_a_room_that_resealing_knows() -> None:
+def test_every_sealed_column_of_the_house_is_known() -> None:
     tables = {
         table.name
         for table in Base.metadata.sorted_tables
         for column in table.columns
         if isinstance(column.type, SealedText)
     }
-    assert tables == {"connection", "authorization_attempt", "sign_in_attempt"}
+    assert tables == {"connection", "authorization_attempt", "sign_in_attempt", "status_token"}

@@ -262,3 +262,18 @@ async def test_without_a_connection_nothing_is_ready_and_nothing_breaks(house: H
     assert (await manager.get("/ticketProvisioning")).status_code == 200
     assert (await manager.post("/ticketProvisioning/authorize")).headers["location"] == "/servicenow/connect"
     assert (await manager.post("/ticketProvisioning/check")).status_code == 303
+
+
+async def test_the_home_page_hides_a_card_that_cannot_work_and_says_what_is_missing(house: House) -> None:
+    await provisioned(house, acl_refuses="incident.read")
+    page = said(await (await house.signed_in("sharer")).get("/"))
+    assert "ServiceNow change management" in page
+    assert "ServiceNow incident management" not in page
+    assert "Provisioning is not complete" in page
+    assert "Incident: Reading records in incident is not allowed" in page
+    house.snow.instance.switches.acl_refuses = ""
+    await (await house.signed_in("manager")).post("/ticketProvisioning/check/incident")
+    await house.work()
+    page = said(await (await house.signed_in("sharer")).get("/"))
+    assert "ServiceNow incident management" in page
+    assert "Provisioning is not complete" not in page

@@ -19,7 +19,7 @@ from app.features.secure_score.status import Status
 from app.foundation.clock import SetClock
 from app.foundation.database import Database
 from app.foundation.errors import NotFound
-from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
+from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, keep_days, profile, score, snapshot
 from tests.factories.house import House
 
 
@@ -182,7 +182,7 @@ async def test_edge_48_days_that_microsoft_dropped_stay_here(house: House, still
     await import_from_graph(house.resources)
     tenant = house.microsoft.tenant
     oldest = tenant.scores[-1]["createdDateTime"][:10]
-    tenant.scores = tenant.scores[:5]
+    keep_days(tenant, 5)
     still_clock.move(timedelta(days=1).total_seconds())
     await import_from_graph(house.resources)
     async with house.resources.database.transaction() as session:

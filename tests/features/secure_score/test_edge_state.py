@@ -23,7 +23,7 @@ from app.foundation.clock import SetClock
 from app.foundation.database import Database
 from app.foundation.errors import Conflict, InvalidInput
 from app.resources import Resources
-from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
+from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, keep_days, profile, score, snapshot
 from tests.factories.house import House
 from tests.features.secure_score.test_edge_joining import lines_of
 
@@ -174,7 +174,7 @@ async def test_edge_44_a_decision_must_make_sense(database: Database, wish: Wish
 @pytest.fixture
 async def writing(house: House) -> House:
     """The house with write-back switched on and the stand-in's data imported."""
-    house.microsoft.tenant.scores = house.microsoft.tenant.scores[:3]
+    keep_days(house.microsoft.tenant, 3)
     await import_from_graph(house.resources)
     config = replace(house.resources.config, secure_score_write_back=True)
     return replace(house, resources=replace(house.resources, config=config))
@@ -244,10 +244,37 @@ async def test_edge_45_a_refusal_is_shown_and_changes_nothing(writing: House) ->
         assert "SecurityEvents.ReadWrite.All" in (await browser.get(f"/secure-score/actions/{CONTROL}")).text
 
 
-async def test_edge_46_until_microsoft_shows_it_nothing_flaps(writing: House, still_clock: SetClock) -> None:
+async def test_edge_45_a_plain_400_is_shown_and_changes_nothing(writing: House) -> None:
+    writing.microsoft.tenant.quirks.writes_refused = True
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await writing.work()
-    writing.microsoft.tenant.updates.pop(CONTROL)  # Written, and not visible yet.
+    found = await detail(writing.resources, CONTROL)
+    assert found.line.status is Status.TO_ADDRESS
+    assert "Microsoft refused this status (status 400)" in str(found.problem)
+
+
+async def test_edge_46_what_microsoft_dropped_again_is_told_after_a_week(writing: House, still_clock: SetClock) -> None:
+    """Reviewed falls back to Default, as some saw: until then it might only be late."""
+    writing.microsoft.tenant.quirks.reviewed_lost = True
+    still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # The stand-in has a clock of its own.
+    await choose(writing, CONTROL, Status.ALTERNATE_MITIGATION)
+    still_clock.move(60)
+    await writing.work()
+    await import_from_graph(writing.resources)
+    assert (await detail(writing.resources, CONTROL)).line.standing.pending
+    still_clock.move(timedelta(days=8).total_seconds())
+    await import_from_graph(writing.resources)
+    found = (await detail(writing.resources, CONTROL)).line.standing
+    assert (found.status, found.pending, found.overdue) == (Status.TO_ADDRESS, False, True)
+    async with await writing.signed_in("viewer") as browser:
+        page = (await browser.get(f"/secure-score/actions/{CONTROL}")).text
+    assert "Microsoft has not shown it within seven days." in page
+
+
+async def test_edge_46_until_microsoft_shows_it_nothing_flaps(writing: House, still_clock: SetClock) -> None:
+    await choose(writing, CONTROL, Status.RISK_ACCEPTED)
+    writing.microsoft.tenant.quirks.writes_hidden = True
+    await writing.work()
     for day in range(1, 7):
         still_clock.move(timedelta(days=1).total_seconds())
         await import_from_graph(writing.resources)
@@ -255,6 +282,10 @@ async def test_edge_46_until_microsoft_shows_it_nothing_flaps(writing: House, st
         assert (found.status, found.pending, found.overdue) == (Status.RISK_ACCEPTED, True, False), day
     still_clock.move(timedelta(days=2).total_seconds())
     assert (await detail(writing.resources, CONTROL)).line.standing.overdue
+    writing.microsoft.tenant.quirks.writes_hidden = False
+    await import_from_graph(writing.resources)
+    found = (await detail(writing.resources, CONTROL)).line.standing
+    assert (found.status, found.pending) == (Status.RISK_ACCEPTED, False)
 
 
 def test_edge_46_a_newer_word_from_microsoft_counts_once_the_time_is_over() -> None:

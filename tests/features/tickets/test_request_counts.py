@@ -77,7 +77,7 @@ async def test_an_hour_in_which_nothing_changes(house: House, ticking: SetClock,
         made.append(await minute(house))
         ticking.move(60)
     in_turn = rolling(house)
-    print(f"{count} tickets, an hour, none changed: {sum(made) - in_turn} + {in_turn} requests")  # noqa: T201
+    print(f"{count} tickets, an hour, none changed: {sum(made) - in_turn} + {in_turn} requests")
     assert sum(made) - in_turn <= 2 * 60
     assert in_turn <= 20 * count // 1000
     async with house.resources.database.transaction() as session:
@@ -97,7 +97,7 @@ async def test_a_minute_in_which_everything_changes(house: House, ticking: SetCl
             if row["correlation_display"]:
                 store.put(TABLES[kind], {**row, "state": state, "sys_updated_on": store.now_text()})
     requests = await minute(house) - (rolling(house) - before)
-    print(f"{count} tickets, all changed: {requests} requests")  # noqa: T201
+    print(f"{count} tickets, all changed: {requests} requests")
     assert requests <= 6 * count // 1000
     async with house.resources.database.transaction() as session:
         moved = text("SELECT count(*) FROM ticket WHERE state IN ('2', '-4')")

@@ -71,10 +71,10 @@ async def test_38_a_shared_session_drops_calls_past_ten_waiters_with_202(snow: S
 
 async def test_38_without_cookies_every_call_has_a_session_of_its_own(snow: Snow) -> None:
     token = snow.tokens()["access_token"]
-    snow.control("switches", latency_ms=100)
+    snow.control("switches", latency_ms=1000)
     started = time.monotonic()
     assert set(await burst(snow, "", 30, token)) == {201}
-    assert time.monotonic() - started < 2, "side by side, not 30 times 100 ms"
+    assert time.monotonic() - started < 20, "side by side, not 30 times a second"
 
 
 def test_38_a_returned_cookie_keeps_its_session_and_a_foreign_one_begins_anew(snow: Snow, api: httpx.Client) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from app.features.secure_score.jobs import keep_up
 from app.foundation import clock
+from tests.factories.graph_payloads import keep_days
 from tests.factories.house import House
 
 ACTION = "BlockLegacyAuthentication"
@@ -16,17 +16,10 @@ PAGE = f"/secure-score/actions/{ACTION}"
 
 
 @pytest.fixture
-def few_days(strangers: tuple[object, object]) -> Iterator[None]:
+async def scored(house: House) -> House:
     """Three days are enough here."""
-    tenant = strangers[0].tenant  # type: ignore[attr-defined]
-    scores = tenant.scores
-    tenant.scores = scores[:3]
-    yield
-    tenant.scores = scores
-
-
-@pytest.fixture
-async def scored(few_days: None, house: House) -> House:
+    house.microsoft.tenant.reset()
+    keep_days(house.microsoft.tenant, 3)
     await keep_up.function(house.resources)
     return house
 
@@ -165,6 +158,7 @@ QUERIES = (
 
 
 async def test_history_and_trends_take_times_and_categories(house: House) -> None:
+    house.microsoft.tenant.reset()
     await keep_up.function(house.resources)
     async with await house.signed_in("viewer") as browser:
         for query in QUERIES:

@@ -1,0 +1,70 @@
+"""What an administrator has decided for new tickets at the connected instance. Touches rows only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+
+from app.features.connection.models import TicketPreferences
+from app.foundation.database import Session
+
+# The seven data items that every ticket carries; each may also be copied to a column of the instance's own.
+ITEMS = ("requested_by", "name", "description", "priority", "due_date", "source", "category")
+IMPACTS = ("high", "moderate", "low")
+USUAL_PRIORITIES = {"high": 2, "moderate": 3, "low": 4}
+USUAL_DUE_DAYS = {1: 7, 2: 14, 3: 30, 4: 60, 5: 90}
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """`priorities` by score impact, `due_days` by priority; `columns` by kind, then data item. Empty texts decide nothing."""
+
+    kind: str = "change"
+    priorities: Mapping[str, int] = field(default_factory=lambda: dict(USUAL_PRIORITIES))
+    due_days: Mapping[int, int] = field(default_factory=lambda: dict(USUAL_DUE_DAYS))
+    category: str = ""
+    group_id: str = ""
+    group_name: str = ""
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def extra_fields(self, kind: str, items: Mapping[str, str]) -> dict[str, str]:
+        """What a new record of this kind carries besides what every one does: the group, and copies in own columns."""
+        own = {column: items[item] for item, column in self.columns.get(kind, {}).items() if item in items}
+        return own | ({"assignment_group": self.group_id} if self.group_id else {})
+
+
+async def load_preferences(session: Session, connection_id: UUID | None) -> Preferences:
+    """Those of this connection, or the usual ones."""
+    row = await session.get(TicketPreferences, connection_id) if connection_id else None
+    if row is None:
+        return Preferences()
+    stored = row.proposals
+    return Preferences(
+        kind=str(stored.get("kind", "change")),
+        priorities=USUAL_PRIORITIES | {name: int(value) for name, value in stored.get("priorities", {}).items()},
+        due_days=USUAL_DUE_DAYS | {int(name): int(value) for name, value in stored.get("due_days", {}).items()},
+        category=str(stored.get("category", "")),
+        group_id=row.group_id,
+        group_name=row.group_name,
+        columns={str(kind): {str(k): str(v) for k, v in columns.items()} for kind, columns in row.columns.items()},
+    )
+
+
+async def keep_preferences(session: Session, connection_id: UUID, wanted: Preferences) -> None:
+    """Store them all."""
+    values = {
+        "proposals": {
+            "kind": wanted.kind,
+            "priorities": dict(wanted.priorities),
+            "due_days": {str(priority): days for priority, days in wanted.due_days.items()},
+            "category": wanted.category,
+        },
+        "columns": {kind: dict(columns) for kind, columns in wanted.columns.items()},
+        "group_id": wanted.group_id,
+        "group_name": wanted.group_name,
+    }
+    row = insert(TicketPreferences).values(connection_id=connection_id, **values)
+    await session.execute(row.on_conflict_do_update(index_elements=["connection_id"], set_=values))

@@ -1,0 +1,140 @@
+"""Changes what an administrator decides for new tickets, after asking the instance whether it can be so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from app.features.accounts.audit import record
+from app.features.accounts.permissions import Viewer
+from app.features.connection.access import NotConnected, with_client
+from app.features.connection.connection_view import ConnectionView, connection_view
+from app.features.connection.preferences import IMPACTS, ITEMS, Preferences, keep_preferences, load_preferences
+from app.features.tickets.ticket import TABLES, Kind
+from app.foundation.errors import InvalidInput
+from app.foundation.text import T, Text
+from app.remote.servicenow.probes import PLAIN, Column, Group, list_columns, list_groups
+from app.resources import Resources
+
+LONGEST_DUE_DAYS = 3650
+# Kinds of column that hold a text as it is sent. Others would refuse it or turn it into something else.
+TEXT_KINDS = frozenset({"string", "string_full_utf8", "html", "multi_small", "choice", "glide_date_time", "glide_date"})
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What the form proposes for a new ticket; `group_name` is looked up, and may be empty."""
+
+    kind: str
+    priorities: Mapping[str, int]
+    due_days: Mapping[int, int]
+    category: str
+    group_name: str
+
+
+async def find_groups(resources: Resources, typed: str) -> list[Group]:
+    """Groups of the instance whose names hold this text; none for letters that cannot be searched for."""
+    try:
+        return list(await with_client(resources, partial(list_groups, typed=" ".join(typed.split()))))
+    except ValueError:
+        return []
+
+
+async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals) -> None:
+    """Keep them. Raises InvalidInput by field, NotConnected, or a RemoteError while the group is looked up."""
+    problems: dict[str, Text] = {}
+    if wanted.kind not in {kind.value for kind in Kind}:
+        problems["kind"] = T("Choose one of the list.")
+    for impact in IMPACTS:
+        if wanted.priorities.get(impact) not in range(1, 6):
+            problems[f"priority_{impact}"] = T("Choose one of the list.")
+    for priority, days in wanted.due_days.items():
+        if not 0 <= days <= LONGEST_DUE_DAYS:
+            problems[f"due_{priority}"] = T("A number of days from 0 to %(most)s.", most=LONGEST_DUE_DAYS)
+    if problems:
+        raise InvalidInput(fields=problems)
+    group = await _group(resources, wanted.group_name) if wanted.group_name else Group("", "")
+    async with resources.database.transaction() as session:
+        connection = await connection_view(session)
+        if connection is None:
+            raise NotConnected
+        before = await load_preferences(session, connection.id)
+        after = replace(
+            before, kind=wanted.kind, priorities=wanted.priorities, due_days=wanted.due_days, category=wanted.category,
+            group_id=group.sys_id, group_name=group.name,
+        )  # fmt: skip
+        await keep_preferences(session, connection.id, after)
+        await record(
+            session, viewer, T("Defaults for new tickets changed"), instance=connection.instance_name, kind=wanted.kind,
+            group=group.name or "none", category=wanted.category or "none",
+        )  # fmt: skip
+
+
+async def save_columns(resources: Resources, viewer: Viewer, kind: str, typed: Mapping[str, str]) -> None:
+    """Copy data items to these columns of the instance's own, by item. Raises InvalidInput by field, or a RemoteError."""
+    if kind not in {known.value for known in Kind}:
+        raise InvalidInput(fields={"kind": T("Choose one of the list.")})
+    wanted = {item: typed[item].strip().lower() for item in ITEMS if typed.get(item, "").strip()}
+    problems = await _problems(resources, Kind(kind), wanted) if wanted else {}
+    if problems:
+        raise InvalidInput(fields=problems)
+    async with resources.database.transaction() as session:
+        connection = await connection_view(session)
+        if connection is None:
+            raise NotConnected
+        before = await load_preferences(session, connection.id)
+        await keep_preferences(session, connection.id, replace(before, columns={**before.columns, kind: wanted}))
+        await record(
+            session, viewer, T("Columns for data items changed"), instance=connection.instance_name, kind=kind,
+            columns=", ".join(f"{item} to {column}" for item, column in wanted.items()) or "none",
+        )  # fmt: skip
+
+
+async def current(resources: Resources) -> tuple[ConnectionView | None, Preferences]:
+    """The connection and what was decided for it."""
+    async with resources.database.transaction() as session:
+        connection = await connection_view(session)
+        return connection, await load_preferences(session, connection.id if connection else None)
+
+
+async def _group(resources: Resources, typed: str) -> Group:
+    found = await find_groups(resources, typed)
+    same = [group for group in found if group.name.casefold() == " ".join(typed.split()).casefold()]
+    if len(same) == 1:
+        return same[0]
+    names = ", ".join(group.name for group in found[:5])
+    sentence = (
+        T("No group has exactly this name. Similar ones: %(names)s.", names=names)
+        if names
+        else T("The instance has no active group of this name, as far as the integration user sees.")
+    )
+    raise InvalidInput(fields={"group_name": sentence})
+
+
+async def _problems(resources: Resources, kind: Kind, wanted: Mapping[str, str]) -> dict[str, Text]:
+    """Each column is looked up in the instance's dictionary; what cannot be looked up is refused, and says so."""
+    table = TABLES[kind]
+    columns = await with_client(resources, partial(list_columns, table=table))
+    if columns is None:
+        sentence = T("The integration user may not read the dictionary (sys_dictionary), so columns cannot be checked.")
+        return dict.fromkeys(wanted, sentence)
+    problems = {item: _problem(columns, column, table) for item, column in wanted.items()}
+    twice = {column for column in wanted.values() if list(wanted.values()).count(column) > 1}
+    for item, column in wanted.items():
+        if column in twice:
+            problems[item] = T("Two data items cannot go to the same column.")
+    return {item: problem for item, problem in problems.items() if problem is not None}
+
+
+def _problem(columns: Mapping[str, Column], name: str, table: str) -> Text | None:
+    column = columns.get(name) if PLAIN.fullmatch(name) else None
+    if column is None:
+        return T("The table %(table)s has no column of this name.", table=table)
+    if not name.startswith(("u_", "x_")):
+        return T("Only columns of your own (u_… or x_…) may be used: the others mean something to ServiceNow.")
+    if column.read_only:
+        return T("This column is read-only.")
+    if column.kind not in TEXT_KINDS:
+        return T("This column does not hold text (it is of the type %(kind)s).", kind=column.kind or "–")
+    return None

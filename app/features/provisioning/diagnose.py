@@ -1,0 +1,172 @@
+"""Walks through the connection and finds what is wrong. Changes nothing here or at ServiceNow, and sends no ticket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy import delete, select
+
+from app.features.connection.attempts import LastAttempt, last_attempt
+from app.features.connection.connection_view import ConnectionView, connection_view, view_of_attempt
+from app.features.provisioning.account import check_account
+from app.features.provisioning.finding import Finding, State
+from app.features.provisioning.grant import check_client, check_consent, check_release, check_token
+from app.features.provisioning.household import check_import, check_queue, check_tickets
+from app.features.provisioning.look import Look, trouble
+from app.features.provisioning.models import Walk
+from app.features.provisioning.reach import check_clock, check_consent_page, check_reach
+from app.features.provisioning.tables import check_choices, check_correlation, check_ranges, check_table
+from app.features.tickets.ticket import Kind
+from app.foundation import clock
+from app.foundation.database import Session
+from app.foundation.errors import AppError
+from app.foundation.text import T
+from app.resources import Resources
+
+KEPT_WALKS = 20
+# A walk takes seconds; one that has not ended by then lost its worker.
+LOST_AFTER = timedelta(minutes=5)
+
+# With a token, in this order.
+INSIDE: tuple[Callable[[Look], Awaitable[Finding]], ...] = (
+    check_release,
+    check_client,
+    check_account,
+    partial(check_table, kind=Kind.CHANGE),
+    partial(check_table, kind=Kind.INCIDENT),
+    check_choices,
+    check_ranges,
+    check_correlation,
+    check_clock,
+)
+HOUSEHOLD = (check_queue, check_tickets, check_import)
+
+
+@dataclass(frozen=True)
+class WalkView:
+    """One walk as pages show it; `under_way` while findings may still come."""
+
+    asked_by: str
+    started_at: datetime
+    finished_at: datetime | None
+    findings: Sequence[Finding]
+    under_way: bool
+
+    @property
+    def problems(self) -> int:
+        """How many findings need somebody."""
+        return sum(finding.is_problem for finding in self.findings)
+
+
+async def walk(resources: Resources) -> AsyncIterator[Finding]:
+    """One finding after another: the way there, the consent, what is allowed there, and our own side."""
+    async with resources.database.transaction() as session:
+        connection, attempt = await connection_view(session), await last_attempt(session)
+    async for finding in _at_servicenow(resources, connection, attempt):
+        yield finding
+    for check in HOUSEHOLD:
+        yield await check(resources)
+
+
+async def _at_servicenow(
+    resources: Resources, connection: ConnectionView | None, attempt: LastAttempt | None
+) -> AsyncIterator[Finding]:
+    """Each stage is the ground of the next: what a failure makes pointless is not tried."""
+    if connection is None and attempt is None:
+        yield Finding(
+            "not_connected", State.PROBLEM, T("The connection."), T("ServiceNow is not connected."),
+            advice=T("Open ServiceNow > Connect to ServiceNow, and follow the checklist."),
+        )  # fmt: skip
+        return
+    look = Look(resources, connection or view_of_attempt(attempt))  # type: ignore[arg-type]  # One of both is there.
+    yield (reach := await _safely(look, check_reach))
+    if attempt is not None and (finding := _unfinished(connection, attempt)):
+        yield finding
+    if reach.is_problem:
+        return
+    yield await _safely(look, check_consent_page)
+    if connection is None:
+        yield await _safely(look, check_clock)
+        return
+    yield (token := await _safely(look, check_token))
+    yield await _safely(look, check_consent)
+    if token.is_problem:
+        return
+    for check in INSIDE:
+        yield await _safely(look, check)
+
+
+def _unfinished(connection: ConnectionView | None, attempt: LastAttempt) -> Finding | None:
+    """An authorization after which nothing was connected: it failed, or nobody came back from ServiceNow."""
+    if connection is not None and connection.connected_at >= attempt.begun_at:
+        return None
+    checked = T("The authorization that was begun last.")
+    if attempt.problem is not None:
+        return Finding(
+            "authorization_failed", State.PROBLEM, checked, attempt.problem,
+            advice=T("Mend what it names, then press Authorize again."),
+        )  # fmt: skip
+    if attempt.came_back:
+        return None
+    return Finding(
+        "authorization_unfinished", State.NOTE if connection else State.PROBLEM, checked,
+        T("An authorization was begun, and no browser has come back from ServiceNow. If it showed an error page: "
+          "“Invalid redirect_uri” means that the client’s record holds another redirect URL; “Invalid client_id” that the "
+          "client ID is wrong or the record not active. If the login refused the integration user: it is marked “Web "
+          "service access only”, locked, or has to enrol in multi-factor authentication first. If it signed in somebody "
+          "else: single sign-on took over."),
+        advice=T("The checklist on the set-up page has the way round for each of them."),
+    )  # fmt: skip
+
+
+async def _safely(look: Look, check: Callable[[Look], Awaitable[Finding]]) -> Finding:
+    try:
+        return await check(look)
+    except AppError as error:
+        return trouble(look, T("This check was begun."), error)
+
+
+async def open_walk(session: Session, asked_by: str) -> UUID:
+    """A new walk that waits for the worker; the oldest are forgotten."""
+    kept = select(Walk.id).order_by(Walk.started_at.desc()).limit(KEPT_WALKS - 1)
+    await session.execute(delete(Walk).where(Walk.id.not_in(kept)))
+    row = Walk(asked_by=asked_by, started_at=clock.now(), findings=[])
+    session.add(row)
+    await session.flush()
+    return row.id
+
+
+async def carry_out(resources: Resources, walk_id: UUID) -> None:
+    """Walk, and keep each finding as it comes, so that the page fills in."""
+    found: list[Finding] = []
+    async for finding in walk(resources):
+        found.append(finding)
+        async with resources.database.transaction() as session:
+            await _keep(session, walk_id, found, finished=False)
+    async with resources.database.transaction() as session:
+        await _keep(session, walk_id, found, finished=True)
+
+
+async def latest_walk(session: Session) -> WalkView | None:
+    """The newest one."""
+    row = (await session.execute(select(Walk).order_by(Walk.started_at.desc()).limit(1))).scalar_one_or_none()
+    if row is None:
+        return None
+    return WalkView(
+        asked_by=row.asked_by,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        findings=[Finding.from_json(stored) for stored in row.findings],
+        under_way=row.finished_at is None and row.started_at > clock.now() - LOST_AFTER,
+    )
+
+
+async def _keep(session: Session, walk_id: UUID, found: list[Finding], *, finished: bool) -> None:
+    row = await session.get(Walk, walk_id)
+    if row is not None:
+        row.findings = [finding.to_json() for finding in found]
+        row.finished_at = clock.now() if finished else None

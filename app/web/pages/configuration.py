@@ -1,0 +1,215 @@
+""" "Manage ServiceNow configuration": state names, defaults for new tickets, own columns, re-provision and remove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field, StringConstraints
+
+from app.features.accounts.audit import record
+from app.features.connection.connection_view import ConnectionView
+from app.features.connection.preferences import ITEMS, Preferences
+from app.features.provisioning.configure import Proposals, current, find_groups, save_columns, save_proposals
+from app.features.secure_score.action import Category
+from app.features.tickets.state_names import (
+    StateNameLine,
+    group_choices,
+    list_state_names,
+    reset_state_names,
+    set_state_name,
+)
+from app.features.tickets.ticket import PRIORITY_NAMES
+from app.foundation.errors import AppError, InvalidInput
+from app.foundation.text import T, Text
+from app.resources import Resources
+from app.web.dependencies import Db, Manager, Res
+from app.web.forms import parse, read_form
+from app.web.templating import render
+
+router = APIRouter(prefix="/servicenow/settings")
+HERE = "/servicenow/settings"
+Kinds = Literal["change", "incident"]
+Days = Annotated[int, Field(ge=0, le=3650)]
+Priority = Annotated[int, Field(ge=1, le=5)]
+CATEGORIES = [
+    (category.value, name)
+    for category, name in (
+        (Category.IDENTITY, T("Identity")),
+        (Category.DATA, T("Data")),
+        (Category.DEVICES, T("Devices")),
+        (Category.APPS, T("Apps")),
+        (Category.INFRASTRUCTURE, T("Infrastructure")),
+    )
+]
+ITEM_NAMES = {
+    "requested_by": T("ID of the user who initiates the task"),
+    "name": T("Task name"),
+    "description": T("Task description"),
+    "priority": T("Priority"),
+    "due_date": T("Due date"),
+    "source": T("Recommendation source"),
+    "category": T("Recommendation category"),
+}
+
+
+class DefaultsForm(BaseModel):
+    """What the share form proposes."""
+
+    kind: Kinds = "change"
+    priority_high: Priority
+    priority_moderate: Priority
+    priority_low: Priority
+    due_1: Days
+    due_2: Days
+    due_3: Days
+    due_4: Days
+    due_5: Days
+    category: Literal["", "Identity", "Data", "Devices", "Apps", "Infrastructure"] = ""
+    group_name: Annotated[str, StringConstraints(max_length=80)] = ""
+
+
+@dataclass(frozen=True)
+class SettingsPage:
+    """Everything that can be decided; `typed` and `errors` belong to the form named by `form`."""
+
+    connection: ConnectionView
+    preferences: Preferences
+    states: Mapping[str, Sequence[StateNameLine]]
+    groups: Sequence[tuple[str, Text]]
+    priorities: Sequence[tuple[int, Text]]
+    items: Mapping[str, Text]
+    categories: Sequence[tuple[str, Text]]
+    form: str = ""
+    typed: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, Text] = field(default_factory=dict)
+    problem: Text | None = None
+    saved: str = ""
+
+
+@dataclass(frozen=True)
+class GroupsPage:
+    """Names that a text may mean."""
+
+    names: Sequence[str]
+
+
+@router.get("")
+async def show(request: Request, _viewer: Manager, resources: Res, saved: str = "") -> Response:
+    """Everything that can be decided."""
+    return await _show(request, resources, saved=saved)
+
+
+@router.get("/groups")
+async def groups(request: Request, _viewer: Manager, resources: Res, group_name: str = "") -> Response:
+    """Names of groups, for the field to offer."""
+    try:
+        found = await find_groups(resources, group_name)
+    except AppError:
+        found = []
+    return render(request, "servicenow/_groups.html", GroupsPage([group.name for group in found]))
+
+
+@router.post("/states/{kind}")
+async def name_states(request: Request, viewer: Manager, resources: Res, kind: Kinds) -> Response:
+    """Own labels and groups for all states of a kind; one bad line changes none."""
+    typed = await read_form(request)
+    try:
+        async with resources.database.transaction() as session:
+            for line in await list_state_names(session, kind):
+                label = typed.get(f"label:{line.value}", line.own_label)
+                group = typed.get(f"group:{line.value}", line.group)
+                if (label, group) != (line.own_label, line.group):
+                    await set_state_name(session, kind, line.value, own_label=label, group=group)
+                    await record(
+                        session, viewer, T("State name changed"), kind=kind, state=line.label, called=label, group=group
+                    )
+    except AppError as error:
+        return await _show(request, resources, 422, form=kind, typed=typed, problem=_words(error))
+    return RedirectResponse(f"{HERE}?saved=states#{kind}", 303)
+
+
+@router.post("/states/{kind}/reset")
+async def forget_names(viewer: Manager, session: Db, kind: Kinds) -> Response:
+    """The instance's own names again."""
+    await reset_state_names(session, kind)
+    await record(session, viewer, T("State names reset"), kind=kind)
+    return RedirectResponse(f"{HERE}?saved=states#{kind}", 303)
+
+
+@router.post("/defaults")
+async def set_defaults(request: Request, viewer: Manager, resources: Res) -> Response:
+    """What the share form proposes, and the group that tickets are assigned to."""
+    typed = await read_form(request)
+    form = parse(typed, DefaultsForm)
+    if form.values is None:
+        return await _show(request, resources, 422, form="defaults", typed=typed, errors=form.errors)
+    values = form.values
+    wanted = Proposals(
+        kind=values.kind,
+        priorities={"high": values.priority_high, "moderate": values.priority_moderate, "low": values.priority_low},
+        due_days={1: values.due_1, 2: values.due_2, 3: values.due_3, 4: values.due_4, 5: values.due_5},
+        category=values.category,
+        group_name=values.group_name,
+    )
+    try:
+        await save_proposals(resources, viewer, wanted)
+    except InvalidInput as error:
+        return await _show(request, resources, 422, form="defaults", typed=typed, errors=error.fields)
+    except AppError as error:
+        return await _show(request, resources, 409, form="defaults", typed=typed, problem=error.message)
+    return RedirectResponse(f"{HERE}?saved=defaults#defaults", 303)
+
+
+@router.post("/columns/{kind}")
+async def set_columns(request: Request, viewer: Manager, resources: Res, kind: Kinds) -> Response:
+    """Own columns that take a copy of a data item, checked against the instance."""
+    typed = await read_form(request)
+    try:
+        await save_columns(resources, viewer, kind, {item: typed.get(item, "") for item in ITEMS})
+    except InvalidInput as error:
+        return await _show(request, resources, 422, form=f"columns-{kind}", typed=typed, errors=error.fields)
+    except AppError as error:
+        return await _show(request, resources, 409, form=f"columns-{kind}", typed=typed, problem=error.message)
+    return RedirectResponse(f"{HERE}?saved=columns#columns-{kind}", 303)
+
+
+async def _show(
+    request: Request,
+    resources: Resources,
+    status: int = 200,
+    *,
+    form: str = "",
+    typed: dict[str, str] | None = None,
+    errors: dict[str, Text] | None = None,
+    problem: Text | None = None,
+    saved: str = "",
+) -> Response:
+    connection, preferences = await current(resources)
+    if connection is None:
+        return RedirectResponse("/servicenow/connect", 303)
+    async with resources.database.transaction() as session:
+        states = {kind: await list_state_names(session, kind) for kind in ("change", "incident")}
+    page = SettingsPage(
+        connection=connection,
+        preferences=preferences,
+        states=states,
+        groups=group_choices(),
+        priorities=list(PRIORITY_NAMES.items()),
+        items=ITEM_NAMES,
+        categories=CATEGORIES,
+        form=form,
+        typed=typed or {},
+        errors=errors or {},
+        problem=problem,
+        saved=saved,
+    )
+    return render(request, "servicenow/settings.html", page, status=status)
+
+
+def _words(error: AppError) -> Text:
+    fields = list(error.fields.values()) if isinstance(error, InvalidInput) else []
+    return fields[0] if fields else error.message

@@ -1,0 +1,65 @@
+"""The connector's state for a widget in ServiceNow, by a read-only token; and the page where tokens are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+
+from app.features.provisioning.status import connector_status
+from app.features.provisioning.status_token import TokenLine, is_valid, list_tokens, make_token, revoke_token
+from app.web.dependencies import Db, Manager, Res
+from app.web.forms import read_form
+from app.web.templating import render
+
+router = APIRouter()
+HERE = "/servicenow/status-tokens"
+REFUSED = {"error": "A status token is needed: Authorization: Bearer scs1.…"}
+
+
+@dataclass(frozen=True)
+class TokensPage:
+    """The tokens there are, and the one just made, which is shown this once."""
+
+    tokens: Sequence[TokenLine]
+    address: str
+    made: str = ""
+
+
+@router.get("/api/connector/status")
+async def status(request: Request, resources: Res, session: Db) -> Response:
+    """The state, for a valid token; 401 for anything else, without saying why."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not await is_valid(session, resources.vault, token.strip()):
+        return JSONResponse(REFUSED, 401, {"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"})
+    return JSONResponse(await connector_status(session), headers={"Cache-Control": "no-store"})
+
+
+@router.get(HERE)
+async def show(request: Request, _viewer: Manager, resources: Res, session: Db) -> Response:
+    """The tokens."""
+    page = TokensPage(await list_tokens(session), _address(resources.config.public_url))
+    return render(request, "servicenow/status_tokens.html", page)
+
+
+@router.post(HERE)
+async def make(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
+    """A new one, shown once."""
+    form = await read_form(request)
+    made = await make_token(session, resources.vault, viewer, form.get("name", ""))
+    page = TokensPage(await list_tokens(session), _address(resources.config.public_url), made)
+    return render(request, "servicenow/status_tokens.html", page, headers={"Cache-Control": "no-store"})
+
+
+@router.post(HERE + "/{number}/revoke")
+async def revoke(viewer: Manager, session: Db, number: UUID) -> Response:
+    """It opens nothing from now on."""
+    await revoke_token(session, viewer, number)
+    return RedirectResponse(HERE, 303)
+
+
+def _address(public_url: str) -> str:
+    return f"{public_url}/api/connector/status"

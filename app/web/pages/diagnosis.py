@@ -1,0 +1,61 @@
+""" "Check the connection": a walk by the worker, its findings as they come, and a file for support."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from app.features.accounts.audit import record
+from app.features.connection.connection_view import ConnectionView, connection_view
+from app.features.provisioning.bundle import support_bundle
+from app.features.provisioning.diagnose import WalkView, latest_walk
+from app.features.provisioning.jobs import start_walk
+from app.foundation import clock
+from app.foundation.text import T
+from app.web.dependencies import Db, Manager, Res
+from app.web.templating import render
+
+router = APIRouter(prefix="/servicenow/check")
+
+
+@dataclass(frozen=True)
+class DiagnosisPage:
+    """The newest walk, if there was one."""
+
+    walk: WalkView | None
+    connection: ConnectionView | None
+
+
+@router.get("")
+async def show(request: Request, _viewer: Manager, session: Db) -> Response:
+    """What the newest walk found."""
+    page = DiagnosisPage(await latest_walk(session), await connection_view(session))
+    return render(request, "provisioning/diagnosis.html", page)
+
+
+@router.get("/findings")
+async def findings(request: Request, _viewer: Manager, session: Db) -> Response:
+    """The findings alone, for the page to refresh."""
+    page = DiagnosisPage(await latest_walk(session), await connection_view(session))
+    return render(request, "provisioning/_findings.html", page)
+
+
+@router.post("")
+async def start(viewer: Manager, resources: Res, session: Db) -> Response:
+    """Walk."""
+    await start_walk(resources, session, viewer.display_name)
+    await record(session, viewer, T("Connection checked"))
+    return RedirectResponse("/servicenow/check", 303)
+
+
+@router.get("/bundle.zip")
+async def bundle(viewer: Manager, resources: Res) -> Response:
+    """The support bundle."""
+    content = await support_bundle(resources)
+    async with resources.database.transaction() as session:
+        await record(session, viewer, T("Support bundle downloaded"))
+    name = f"support-{clock.now():%Y-%m-%d-%H%M}.zip"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, media_type="application/zip", headers=headers)

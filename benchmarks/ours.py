@@ -1,0 +1,192 @@
+"""The product's own way to do what other clients are asked to do: its rooms, its database, its queue. Measures nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, func, insert, select
+
+from app.features.connection.access import CLIENT_SECRET, store_tokens, with_client
+from app.features.connection.models import Connection, ConnectionStatus
+from app.features.tickets.compose import Asked, Sender
+from app.features.tickets.deliver import NotYet, deliver
+from app.features.tickets.models import Pace, RefreshCursor, Ticket, TicketEvent
+from app.features.tickets.refresh import refresh_states
+from app.features.tickets.share import Wish, share
+from app.features.tickets.ticket import Delivery, Kind, Source
+from app.foundation import clock
+from app.foundation.database import Database, make_engine
+from app.foundation.turns import Turns
+from app.remote.errors import RemoteError
+from app.remote.servicenow.client import ServiceNowClient
+from app.remote.servicenow.shapes import RemoteUser, Tokens
+from app.remote.transport import Transport
+from app.resources import Resources
+from benchmarks.stand_in import StandIn
+from tests.factories.house import PUBLIC_URL, House, open_house, running_strangers
+from tests.factories.servicenow import INTEGRATION_USER, Snow
+
+SENDER = Sender(None, str(uuid4()), "Megan Bowen", "megan@contoso.example")
+DUE = date(2030, 12, 31)
+# The worker of the product runs so many jobs at once.
+JOBS_AT_ONCE = 4
+# After so long, what is not delivered counts as failed.
+PATIENCE_SECONDS = 240.0
+
+
+@dataclass
+class Ours:
+    """The product over a database of its own, connected to the stand-in."""
+
+    house: House
+    connection: Connection
+    database_url: str
+
+    @property
+    def resources(self) -> Resources:
+        """What its verbs are handed."""
+        return self.house.resources
+
+    async def forget(self) -> None:
+        """No tickets, and nothing remembered of the pace."""
+        async with self.resources.database.transaction() as session:
+            for table in (TicketEvent, Ticket, RefreshCursor, Pace):
+                await session.execute(delete(table))
+
+    async def know(self, rows: Sequence[dict[str, str]]) -> None:
+        """Tickets that were shared an hour ago and last seen just before, one for each of these records."""
+        now = clock.now()
+        shared = now - timedelta(hours=1)
+        made = [
+            {
+                "id": uuid4(), "connection_id": self.connection.id, "kind": Kind.INCIDENT, "form_key": str(uuid4()),
+                "source": Source.MICROSOFT, "category": "Identity", "name": row["short_description"],
+                "description": "", "priority": 2, "due_date": DUE, "sender_oid": SENDER.oid,
+                "sender_name": SENDER.name, "created_at": shared, "record": {}, "delivery": Delivery.SHARED,
+                "correlation_id": row["correlation_id"], "shared_at": shared, "sys_id": row["sys_id"],
+                "number": row["number"], "state": row["state"], "verified_at": now,
+            }
+            for row in rows
+        ]  # fmt: skip
+        async with self.resources.database.transaction() as session:
+            await session.execute(insert(Ticket), made)
+
+    async def refresh(self) -> None:
+        """One turn of what the worker does each minute."""
+        await refresh_states(self.resources)
+
+    async def states(self) -> dict[str, str]:
+        """What we hold to be true."""
+        async with self.resources.database.transaction() as session:
+            rows = (await session.execute(select(Ticket.sys_id, Ticket.state))).all()
+        return {str(sys_id): state for sys_id, state in rows}
+
+    async def told(self) -> int:
+        """How many cards say that their data are old, and why."""
+        async with self.resources.database.transaction() as session:
+            query = select(func.count()).select_from(RefreshCursor).where(RefreshCursor.problem.is_not(None))
+            return (await session.execute(query)).scalar_one()
+
+    async def create(self, count: int) -> tuple[list[str], int]:
+        """Share so many, and deliver them as the worker does. Their correlation ids, and how many are not delivered."""
+        wishes = [
+            Wish(
+                Asked(Kind.INCIDENT, f"Made by us {n}", "One of many", 2, DUE, Source.USER, "Identity"),
+                [],
+                str(uuid4()),
+            )
+            for n in range(count)
+        ]
+        async with self.resources.database.transaction() as session:
+            ids = [
+                (await share(session, self.resources.queue, wish, SENDER, public_url=PUBLIC_URL)).ticket_id
+                for wish in wishes
+            ]
+        jobs = asyncio.Semaphore(JOBS_AT_ONCE)
+        await asyncio.gather(*(self._deliver(ticket_id, jobs) for ticket_id in ids))
+        async with self.resources.database.transaction() as session:
+            rows = (await session.execute(select(Ticket.correlation_id, Ticket.delivery))).all()
+        return [row[0] for row in rows], sum(delivery != Delivery.SHARED for _, delivery in rows)
+
+    async def _deliver(self, ticket_id: UUID, jobs: asyncio.Semaphore) -> None:
+        """As the queue has it: a job that has to wait gives its place to others."""
+        until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while asyncio.get_running_loop().time() < until:
+            async with jobs:
+                try:
+                    await deliver(self.resources, ticket_id)
+                except NotYet as wait:
+                    pause = wait.seconds
+                else:
+                    return
+            await asyncio.sleep(pause)
+
+    async def hold(self, granted: dict[str, Any], *, expired: bool = False) -> None:
+        """Tokens as a grant gave them, sealed in the connection's row."""
+        tokens = Tokens(granted["access_token"], granted["refresh_token"], granted["expires_in"], granted["scope"])
+        async with self.resources.database.transaction() as session:
+            connection = await session.get_one(Connection, self.connection.id)
+            store_tokens(self.resources, connection, tokens)
+            if expired:
+                connection.access_expires_at = clock.now() - timedelta(minutes=1)
+
+    async def workers(self, count: int) -> tuple[int, int]:
+        """So many processes' worth of callers that share the stored token: answers and failures."""
+        async with AsyncExitStack() as opened:
+            apart = [await opened.enter_async_context(self._apart()) for _ in range(count)]
+            done = await asyncio.gather(*(self._ask(resources) for resources in apart))
+        return sum(done), count - sum(done)
+
+    @asynccontextmanager
+    async def _apart(self) -> AsyncIterator[Resources]:
+        """Resources that share nothing with ours but the database, as another process has them."""
+        alone = replace(
+            self.resources,
+            database=Database(make_engine(self.database_url)),
+            servicenow=Transport("servicenow", max_connections=4),
+            turns=Turns(),
+        )
+        try:
+            yield alone
+        finally:
+            await alone.servicenow.close()
+            await alone.database.close()
+
+    async def _ask(self, resources: Resources) -> bool:
+        async def work(client: ServiceNowClient) -> RemoteUser | None:
+            return await client.whoami()
+
+        try:
+            return await with_client(resources, work) is not None
+        except RemoteError:
+            return False
+
+
+@asynccontextmanager
+async def our_product(database_url: str, stand_in: StandIn) -> AsyncIterator[Ours]:
+    """The product, connected."""
+    with running_strangers() as (microsoft, _):
+        # The house asks its stand-in for address, settings and tokens alone, wherever that one runs.
+        async with open_house(database_url, microsoft, cast(Snow, stand_in)) as house:
+            yield Ours(house, await _connect(house.resources, stand_in), database_url)
+
+
+async def _connect(resources: Resources, stand_in: StandIn) -> Connection:
+    """A connection with real tokens, laid straight into the database."""
+    granted, settings = stand_in.tokens(), stand_in.settings
+    connection = Connection(
+        instance_name="contoso", origin=stand_in.url, status=ConnectionStatus.CONNECTED, client_id=settings.client_id,
+        client_secret=resources.vault.seal(CLIENT_SECRET, settings.client_secret), user_name=INTEGRATION_USER,
+        connected_at=clock.now(), refresh_expires_at=clock.now() + timedelta(days=100),
+    )  # fmt: skip
+    tokens = Tokens(granted["access_token"], granted["refresh_token"], granted["expires_in"], granted["scope"])
+    store_tokens(resources, connection, tokens)
+    async with resources.database.transaction() as session:
+        session.add(connection)
+    return connection

@@ -1,0 +1,133 @@
+"""What the small scripts promise: theme, drawer, menus, copying, and parts that load again without disturbing anybody."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.people import Visit
+
+PHONE = {"width": 390, "height": 844}
+CARD = "#incident-card"
+PLACES = ("/", "/secure-score", "/secure-score/actions", "/secure-score/history", "/secure-score/trends", "/tickets",
+          "/tickets/new", "/servicenow", "/ticketProvisioning")  # fmt: skip
+
+
+def _theme(page: Page) -> str:
+    return str(page.evaluate("getComputedStyle(document.documentElement).colorScheme"))
+
+
+def test_the_theme_follows_the_system_until_somebody_chooses(visit: Visit) -> None:
+    page = visit.sign_in("Security Reader", color_scheme="dark")
+    assert _theme(page) == "dark"
+    page.get_by_role("button", name="Switch between light and dark").click()
+    assert _theme(page) == "light"
+    page.reload()
+    assert _theme(page) == "light"
+
+
+def test_the_drawer_opens_closes_on_escape_and_gives_the_focus_back(visit: Visit) -> None:
+    page = visit.sign_in("Security Reader", viewport=PHONE)
+    drawer = page.get_by_role("navigation", name="Main, small screens")
+    expect(page.get_by_role("navigation", name="Main", exact=True)).to_be_hidden()
+    expect(drawer).to_be_hidden()
+    page.locator("summary", has_text="Menu").press("Enter")
+    expect(drawer.get_by_role("link", name="Home")).to_have_attribute("aria-current", "page")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+    expect(page.locator("summary", has_text="Menu")).to_be_focused()
+    page.locator("summary", has_text="Menu").click()
+    page.mouse.click(380, 600)
+    expect(drawer).to_be_hidden()
+
+
+def test_a_menu_closes_when_the_focus_leaves_it(visit: Visit) -> None:
+    page = visit.sign_in("Security Reader")
+    page.locator("summary", has_text="Lee Gu").press("Enter")
+    sign_out = page.get_by_role("button", name="Sign out")
+    expect(sign_out).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(sign_out).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(sign_out).to_be_hidden()
+
+
+def test_the_redirect_url_is_copied_and_said(visit: Visit) -> None:
+    page = visit.sign_in("Security Administrator", permissions=["clipboard-read", "clipboard-write"])
+    page.goto("/servicenow/connect")
+    page.get_by_role("button", name="Copy").first.click()
+    expect(page.locator("#announcement")).to_have_text("Copied")
+    assert str(page.evaluate("navigator.clipboard.readText()")).endswith("/servicenow/callback")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1024, 1920])
+def test_no_page_scrolls_sideways(connected: Visit, width: int, theme: str) -> None:
+    page = connected.sign_in("Security Administrator", viewport={"width": width, "height": 900}, color_scheme=theme)
+    for place in PLACES:
+        page.goto(place)
+        room = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert room <= 0, f"{place} is {room} pixels too wide for {width}"
+
+
+def _watched(visit: Visit) -> Page:
+    """The home page with a clock that tests turn, and every answer for the card replaced by one that says so."""
+    page = visit.sign_in("Security Operator")
+    page.clock.install()
+    page.goto("/")
+    expect(page.locator(CARD)).to_be_visible()
+    return page
+
+
+def _answer(page: Page, text: str) -> None:
+    def fulfil(route: Route) -> None:
+        route.fulfill(body=f'<section class="card" id="incident-card" data-refresh="15" hx-get="/cards/incident" '
+                           f'hx-trigger="refresh-due" hx-swap="outerHTML"><p>{text}</p></section>')  # fmt: skip
+
+    page.unroute("**/cards/incident")
+    page.route("**/cards/incident", fulfil)
+
+
+def test_a_card_loads_again_but_never_under_the_hands_of_a_person(connected: Visit) -> None:
+    page = _watched(connected)
+    link = page.locator(CARD).get_by_role("link", name="View all tickets")
+    link.focus()
+    _answer(page, "Changed meanwhile")
+    page.clock.run_for(40_000)
+    expect(link).to_be_focused()
+    page.get_by_role("link", name="Home").focus()
+    page.clock.run_for(2_000)
+    expect(page.locator(CARD)).to_have_text("Changed meanwhile")
+    _answer(page, "Changed once more")
+    page.clock.run_for(17_000)
+    expect(page.locator(CARD)).to_have_text("Changed once more")
+
+
+def test_a_focus_that_comes_while_the_answer_is_on_its_way_is_kept(connected: Visit) -> None:
+    page = _watched(connected)
+    link = page.locator(CARD).get_by_role("link", name="View all tickets")
+
+    def focus_meanwhile(route: Route) -> None:
+        link.focus()
+        route.continue_()
+
+    page.route("**/cards/incident", focus_meanwhile)
+    page.clock.run_for(2_000)
+    with page.expect_response("**/cards/incident"):
+        page.clock.run_for(16_000)
+    page.wait_for_timeout(300)
+    expect(link).to_be_focused()
+
+
+def test_a_page_that_cannot_load_again_says_that_it_may_be_old(connected: Visit) -> None:
+    page = _watched(connected)
+    notice = page.get_by_text("This page cannot reach the server just now")
+    expect(notice).to_be_hidden()
+    page.route("**/cards/*", lambda route: route.fulfill(status=503, body="<p>broken</p>"))
+    page.clock.run_for(17_000)
+    expect(notice).to_be_visible()
+    expect(page.locator(CARD)).not_to_contain_text("broken")
+    page.unroute("**/cards/*")
+    page.clock.run_for(17_000)
+    expect(notice).to_be_hidden()

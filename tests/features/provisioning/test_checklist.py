@@ -1,0 +1,115 @@
+"""The installation checklist: every value to type, remembered marks, a text to hand over; and what is exchanged."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from app.features.provisioning.checklist import as_text, checklist
+from app.remote.servicenow.releases import FAMILIES, is_at_least, is_supported, release_name
+from tests.factories.connecting import begin, connect_by_pages, connections, said
+from tests.factories.house import House
+
+REDIRECT = "http://security-center.test/servicenow/callback"
+
+
+async def test_the_checklist_names_every_value_and_both_paths(house: House) -> None:
+    page = said(await (await house.signed_in("manager")).get("/servicenow/connect"))
+    for words in (
+        "System OAuth > Application Registry", "Machine Identity Console > Inbound integrations",
+        "Create an OAuth API endpoint for external clients", "OAuth authorization code grant", "Provider name", REDIRECT,
+        "Security + Compliance Connector", "8640000", "1800", "m365.integration", "sn_incident_write, sn_change_write",
+        "“Web service access only” is not ticked", "snc_read_only", "From Yokohama on", "/side_door.do", "Not You?",
+        "same name and e-mail address", "Zurich, Australia, Brazil", "release Kingston or later", "role admin",
+        "ServiceNow’s support portal", "default settings", "Invalid redirect_uri",
+    ):  # fmt: skip
+        assert words in page, words
+
+
+async def test_marks_are_remembered_with_who_and_when_and_can_be_taken_back(house: House) -> None:
+    manager = await house.signed_in("manager")
+    answer = await manager.post("/servicenow/checklist/client", data={"done": "yes"})
+    assert answer.headers["location"] == "/servicenow/connect#client"
+    await manager.post("/servicenow/checklist/client", data={"done": "yes"})  # A double click.
+    assert "Marked by Alex Wilber" in said(await manager.get("/servicenow/connect"))
+    await manager.post("/servicenow/checklist/client", data={"done": "no"})
+    assert "Marked by" not in said(await manager.get("/servicenow/connect"))
+    assert (await manager.post("/servicenow/checklist/nonsense", data={"done": "yes"})).status_code == 404
+    log = (await manager.get("/servicenow/audit.json")).json()
+    assert [line["facts"].get("step") for line in log] == ["Create the OAuth client"] * 3
+
+
+async def test_the_text_holds_the_steps_for_servicenow_and_no_secret(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await begin(house, manager)
+    answer = await manager.get("/servicenow/checklist.txt")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.text == as_text(checklist(REDIRECT))
+    assert "   - Redirect URL: http://security-center.test/servicenow/callback" in answer.text
+    assert "3. Create the integration user" in answer.text
+    assert house.snow.settings.client_secret not in answer.text
+
+
+async def test_what_was_typed_comes_back_after_a_dead_end_at_servicenow(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await begin(
+        house, manager, client_id="f" * 32, expected_user_name="robot"
+    )  # ServiceNow: "Invalid client_id", no way back.
+    page = await manager.get("/servicenow/connect")
+    assert f'value="{"f" * 32}"' in page.text
+    assert 'value="robot"' in page.text
+    assert house.snow.settings.client_secret not in page.text
+
+
+async def test_an_old_release_can_do_without_the_proof_key(house: House) -> None:
+    manager = await house.signed_in("manager")
+    start = await begin(house, manager, pkce="no")
+    assert "code_challenge" not in parse_qs(urlsplit(start.headers["location"]).query)
+    assert (await connect_by_pages(house, manager, pkce="no")).status_code == 303
+    [connection] = await connections(house)
+    assert connection.uses_pkce is False
+    again = await manager.post("/servicenow/authorize")
+    assert "code_challenge" not in again.headers["location"]
+
+
+async def test_everybody_who_may_look_sees_what_is_exchanged(house: House) -> None:
+    viewer = await house.signed_in("viewer")
+    page = said(await viewer.get("/servicenow/exchanged"))
+    for words in (
+        "Instance name", "Client ID", "Client secret", "Access token and refresh token",
+        "ID of the user who initiates the task", "Task name", "Task description", "Priority", "Due date",
+        "Recommendation source: User recommendation or Microsoft recommendation",
+        "Recommendation category: Devices, Data, Apps, Identity or Infrastructure", "not connected",
+    ):  # fmt: skip
+        assert words in page
+    await house.connect()
+    assert "contoso" in said(await viewer.get("/servicenow/exchanged"))
+    # The same panel stands beside the form, before anything is connected.
+    panel = said(await (await house.signed_in("manager")).get("/servicenow/connect"))
+    assert "Recommendation category: Devices, Data, Apps, Identity or Infrastructure" in panel
+
+
+@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+async def test_only_managers_use_the_checklist(house: House, role: str) -> None:
+    browser = await house.signed_in(role)
+    assert (await browser.get("/servicenow/checklist.txt")).status_code == 403
+    assert (await browser.post("/servicenow/checklist/client", data={"done": "yes"})).status_code == 403
+
+
+def test_releases_are_compared_by_their_order_and_never_by_letter() -> None:
+    assert list(FAMILIES)[-3:] == ["zurich", "australia", "brazil"]
+    assert all(is_supported(family) for family in FAMILIES)
+    assert is_supported("Jakarta") is False
+    assert is_supported("berlin") is False  # Twelve years older than Brazil, and a letter before it.
+    assert is_supported("") is None
+    assert is_supported("canada") is True  # A name that is yet to come.
+    assert is_at_least("australia", "zurich") is True
+    assert is_at_least("yokohama", "australia") is False
+    assert is_at_least("Washington DC", "washingtondc") is True
+    assert is_at_least("canada", "brazil") is True
+    assert is_at_least("geneva", "kingston") is False
+    assert is_at_least("", "kingston") is None
+    assert [release_name(text) for text in ("newyork", "washingtondc", "canada", "")] == [
+        "New York", "Washington DC", "Canada", "",
+    ]  # fmt: skip

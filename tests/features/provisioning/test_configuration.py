@@ -1,0 +1,172 @@
+"""Manage ServiceNow configuration: state names, defaults with a look-up of groups, own columns checked at the instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.features.connection.preferences import load_preferences
+from app.features.tickets.models import Ticket
+from sandbox.servicenow.seeds import add_column
+from tests.factories.connecting import said, trouble
+from tests.factories.house import House
+
+DEFAULTS = {
+    "kind": "incident", "priority_high": "1", "priority_moderate": "2", "priority_low": "3",
+    "due_1": "3", "due_2": "5", "due_3": "10", "due_4": "20", "due_5": "40", "category": "Data",
+    "group_name": "security operations",
+}  # fmt: skip
+
+
+async def test_without_a_connection_there_is_nothing_to_configure(house: House) -> None:
+    manager = await house.signed_in("manager")
+    assert (await manager.get("/servicenow/settings")).headers["location"] == "/servicenow/connect"
+
+
+async def test_states_get_own_labels_and_groups_and_can_be_reset(house: House) -> None:
+    await house.connect()
+    manager = await house.signed_in("manager")
+    page = said(await manager.get("/servicenow/settings"))
+    for words in (
+        "State names of change requests",
+        "State names of incidents",
+        "Re-provision",
+        "Remove the connection",
+    ):
+        assert words in page
+    form = {"label:2": "Being worked on", "group:2": "waiting"}
+    answer = await manager.post("/servicenow/settings/states/incident", data=form)
+    assert answer.headers["location"] == "/servicenow/settings?saved=states#incident"
+    text = (await manager.get("/servicenow/settings")).text
+    assert 'name="label:2" value="Being worked on"' in text
+    await manager.post("/servicenow/settings/states/incident/reset")
+    assert "Being worked on" not in (await manager.get("/servicenow/settings")).text
+    log = [line["what"] for line in (await manager.get("/servicenow/audit.json")).json()]
+    assert log == ["State name changed", "State names reset"]
+
+
+async def test_a_label_that_is_too_long_is_refused_and_nothing_typed_is_lost(house: House) -> None:
+    await house.connect()
+    manager = await house.signed_in("manager")
+    answer = await manager.post(
+        "/servicenow/settings/states/change", data={"label:-5": "Fresh", "label:-4": "x" * 41, "group:-5": "new"}
+    )
+    assert answer.status_code == 422
+    assert "At most 40 characters" in said(answer)
+    assert 'value="Fresh"' in answer.text
+    assert "Fresh" not in (await manager.get("/servicenow/settings")).text  # One bad line changes none.
+
+
+async def test_defaults_are_kept_with_the_group_that_was_looked_up_and_the_form_proposes_them(house: House) -> None:
+    connection = await house.connect()
+    manager = await house.signed_in("manager")
+    answer = await manager.post("/servicenow/settings/defaults", data=DEFAULTS)
+    assert answer.status_code == 303, said(answer)
+    async with house.resources.database.transaction() as session:
+        kept = await load_preferences(session, connection.id)
+    group = house.snow.instance.store.find("sys_user_group", name="Security Operations")
+    assert group is not None
+    assert (kept.kind, kept.group_id, kept.group_name) == ("incident", group["sys_id"], "Security Operations")
+    assert (kept.priorities["high"], kept.due_days[3], kept.category) == (1, 10, "Data")
+    proposed = (await (await house.signed_in("sharer")).get("/tickets/new")).text
+    assert '<option value="Data" selected>' in proposed or 'value="Data" checked' in proposed
+    assert (
+        "Security Operations" in said(await manager.get("/servicenow/settings"))
+        or "Security Operations" in (await manager.get("/servicenow/settings")).text
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"group_name": "Operations"}, "Similar ones: Security Operations"),
+        ({"group_name": "Nobody at all"}, "no active group of this name"),
+        ({"group_name": "a^ORnameLIKE"}, "no active group of this name"),
+        ({"due_2": "-1"}, "This cannot be used."),
+        ({"due_2": "soon"}, "This is not a number."),
+        ({"priority_low": "9"}, "This cannot be used."),
+        ({"kind": "problem"}, "Choose one of the list."),
+    ],
+)
+async def test_what_cannot_be_a_default_is_said_and_nothing_is_changed(
+    house: House, change: dict[str, str], words: str
+) -> None:
+    connection = await house.connect()
+    manager = await house.signed_in("manager")
+    answer = await manager.post("/servicenow/settings/defaults", data=DEFAULTS | change)
+    assert answer.status_code == 422
+    assert words in said(answer)
+    async with house.resources.database.transaction() as session:
+        assert (await load_preferences(session, connection.id)).group_id == ""
+
+
+async def test_the_group_field_offers_matches_and_no_query_is_ever_widened(house: House) -> None:
+    await house.connect()
+    manager = await house.signed_in("manager")
+    offered = (await manager.get("/servicenow/settings/groups?group_name=secur")).text
+    assert '<option value="Security Operations">' in offered
+    assert "Network" not in offered
+    assert "option" not in (await manager.get("/servicenow/settings/groups?group_name=a%5EORnameLIKE")).text
+    trouble(house, "bad_gateway", path="sys_user_group")
+    assert (await manager.get("/servicenow/settings/groups?group_name=net")).status_code == 200
+
+
+async def test_own_columns_are_checked_at_the_instance_and_filled_in_new_tickets(house: House) -> None:
+    await house.connect()
+    store = house.snow.instance.store
+    add_column(store, "incident", "u_recommendation_category", "Recommendation category")
+    add_column(store, "incident", "u_due_count", "Count", kind="integer")
+    manager = await house.signed_in("manager")
+    columns = {"category": "u_recommendation_category"}
+    for typed, words in (
+        ({"category": "u_no_such"}, "has no column of this name"),
+        ({"category": "short_description"}, "Only columns of your own"),
+        ({"category": "u_due_count"}, "does not hold text"),
+        ({"category": "u_x^ORactive=true"}, "has no column of this name"),
+        ({"category": "u_recommendation_category", "source": "u_recommendation_category"}, "same column"),
+    ):
+        answer = await manager.post("/servicenow/settings/columns/incident", data=typed)
+        assert answer.status_code == 422
+        assert words in said(answer)
+    assert (await manager.post("/servicenow/settings/columns/incident", data=columns)).status_code == 303
+    await manager.post("/servicenow/settings/defaults", data=DEFAULTS)
+
+    sharer = await house.signed_in("sharer")
+    form: dict[str, Any] = {
+        "form_key": "0f0e0d0c-0b0a-4908-8706-050403020100", "kind": "incident", "name": "Turn on MFA",
+        "description": "Please.", "priority": "2", "due_date": "2999-12-31", "category": "Identity",
+    }  # fmt: skip
+    form["due_date"] = (await sharer.get("/tickets/new")).text.split('name="due_date"')[1].split('value="')[1][:10]
+    answer = await sharer.post("/tickets/new", data=form)
+    assert answer.status_code == 303, said(answer)
+    async with house.resources.database.transaction() as session:
+        record = (await session.execute(select(Ticket))).scalar_one().record
+    assert record["u_recommendation_category"] == "Identity"
+    assert record["assignment_group"]
+    await house.work()
+    [made] = [row for row in store.rows("incident") if row["short_description"] == "Turn on MFA"]
+    assert made["u_recommendation_category"] == "Identity"
+    assert made["assignment_group"] == record["assignment_group"]
+
+
+async def test_columns_that_cannot_be_checked_are_refused_and_say_so(house: House) -> None:
+    await house.connect()
+    house.snow.instance.switches.dictionary_readable = False
+    manager = await house.signed_in("manager")
+    answer = await manager.post("/servicenow/settings/columns/change", data={"category": "u_anything"})
+    assert answer.status_code == 422
+    assert "may not read the dictionary" in said(answer)
+    assert 'value="u_anything"' in answer.text
+
+
+@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+async def test_only_managers_configure(house: House, role: str) -> None:
+    await house.connect()
+    browser = await house.signed_in(role)
+    for method, address in (
+        ("GET", ""), ("GET", "/groups"), ("POST", "/states/change"), ("POST", "/states/change/reset"),
+        ("POST", "/defaults"), ("POST", "/columns/change"),
+    ):  # fmt: skip
+        assert (await browser.request(method, f"/servicenow/settings{address}")).status_code == 403

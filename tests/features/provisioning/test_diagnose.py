@@ -1,0 +1,261 @@
+"""The walk: each row of the diagnosis is produced by a switch and found by its name."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+
+from app.features.connection.models import Connection
+from app.features.provisioning.diagnose import walk
+from app.features.provisioning.finding import Finding
+from app.foundation import clock
+from app.remote.guard import Guard
+from app.remote.transport import Transport
+from tests.factories.connecting import a_worker, begin, connect_by_pages, decide, expire, requests, said, trouble
+from tests.factories.house import House
+
+
+async def walked(house: House) -> dict[str, Finding]:
+    return {finding.key: finding async for finding in walk(house.resources)}
+
+
+def elsewhere(house: House, guard: Guard | None = None, **options: Any) -> None:
+    """The same house, looking for ServiceNow over another network."""
+    house.resources = replace(house.resources, servicenow=Transport("servicenow", guard=guard, **options))
+    house.app.state.resources = house.resources
+
+
+async def move(house: House, **values: Any) -> None:
+    async with house.resources.database.transaction() as session:
+        await session.execute(update(Connection).values(**values))
+
+
+async def test_a_healthy_connection_has_no_problem(house: House) -> None:
+    await house.connect()
+    await a_worker(house)
+    found = await walked(house)
+    problems = {key for key, finding in found.items() if finding.is_problem}
+    assert problems == set()
+    assert {"reachable", "consent_page", "token", "consent", "release", "client", "user", "table_change",
+            "table_incident", "choices", "query_acl", "correlation", "clock", "queue"} <= set(found)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("switches", "key", "words"),
+    [
+        ({"ip_blocked": True}, "ip_filter", "IP Address Access Control"),
+        ({"api_asleep": True}, "asleep", "Wake it up"),
+        ({"api_sso": "page"}, "sso_before_api", "exempt"),
+        ({"api_sso": "redirect"}, "sso_before_api", "exempt"),
+        ({"sso": True}, "sso", "/side_door.do"),
+        ({"redirect_mismatch": True}, "redirect_mismatch", "http://security-center.test/servicenow/callback"),
+        ({"client_inactive": True}, "client_unknown", "Active is ticked"),
+        ({"acl_refuses": "incident.read"}, "role_missing.incident.read", "sn_incident_read"),
+        ({"acl_refuses": "change_request.write"}, "role_missing.change_request.write", "sn_change_write"),
+        ({"rate_limit_per_hour": 1}, "rate_limit", "sys_rate_limit_rules"),
+        ({"range_refused": True}, "query_acl", "range operators"),
+        ({"clock_off_seconds": -900}, "clock", "time service"),
+        ({"cross_scope_refusal": True}, "client_cross_scope", "All application scopes"),
+    ],
+)
+async def test_each_row_is_found_by_name(house: House, switches: dict[str, Any], key: str, words: str) -> None:
+    await house.connect()
+    house.snow.instance.switches.change(switches)
+    found = await walked(house)
+    assert key in found, list(found)
+    finding = found[key]
+    assert words in f"{finding.advice} {finding.screen} {finding.message}"
+
+
+async def test_the_choices_row(house: House) -> None:
+    await house.connect("fred.luddy")
+    assert "personalize_choices" in str((await walked(house))["choices_not_readable"].message)
+
+
+@pytest.mark.parametrize(
+    ("switches", "words"),
+    [
+        ({"wrong_secret": True}, "It says the same for every cause"),
+        ({"wrong_secret": True, "rfc_token_errors": True}, "the client secret is wrong"),
+        ({"grants_off": "refresh_token", "rfc_token_errors": True}, "switched off the kind of grant"),
+        ({"refresh_tokens_expired": True, "rfc_token_errors": True}, "this consent is over"),
+        ({"user_read_only": True}, "It says the same for every cause"),
+    ],
+)
+async def test_refused_tokens_are_told_apart_as_far_as_servicenow_allows(
+    house: House, switches: dict[str, Any], words: str
+) -> None:
+    await house.connect()
+    await expire(house)
+    house.snow.instance.switches.change(switches)
+    finding = (await walked(house))["consent_refused"]
+    assert words in str(finding.meaning)
+    assert "System OAuth > Manage Tokens" in str(finding.message)
+
+
+async def test_an_expired_consent_is_known_by_its_day(house: House) -> None:
+    await house.connect()
+    await expire(house)
+    await move(house, refresh_expires_at=clock.now() - timedelta(days=1))
+    house.snow.instance.switches.refresh_tokens_expired = True
+    found = await walked(house)
+    assert "has expired" in str(found["consent_expired"].meaning)
+    await move(house, refresh_expires_at=clock.now() + timedelta(days=5), status="connected", attention=None)
+    assert "consent_ends_soon" in await walked(house)
+
+
+async def test_dns_is_told_from_tls_from_a_closed_port(house: House) -> None:
+    await house.connect()
+
+    async def unknown(_host: str, _port: int) -> list[str]:
+        raise OSError
+
+    async def inside(_host: str, _port: int) -> list[str]:
+        return ["10.0.0.7"]
+
+    host = re.sub(r"^http:", "https:", house.snow.url)
+    for origin, guard, key in (
+        ("https://contosso.service-now.com", Guard(resolve=unknown), "dns"),
+        ("https://contoso.service-now.com", Guard(resolve=inside), "private_address"),
+        (host, Guard((host,)), "tls"),
+        ("http://127.0.0.1:1", Guard(("http://127.0.0.1:1",)), "unreachable"),
+    ):
+        await move(house, origin=origin)
+        elsewhere(house, guard)
+        found = await walked(house)
+        assert key in found, (origin, list(found))
+        assert "token" not in found  # What comes after is not tried.
+        await house.resources.servicenow.close()
+
+
+async def test_a_proxy_that_refuses_is_told_from_the_instance(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.connect()
+    await move(house, origin="https://contoso.service-now.com")
+    monkeypatch.setenv("HTTPS_PROXY", house.snow.url)  # A web server, but no proxy: it refuses CONNECT.
+    elsewhere(house, Guard())
+    finding = (await walked(house))["proxy"]
+    assert "Ask whoever runs the proxy" in str(finding.advice)
+    await house.resources.servicenow.close()
+
+
+async def test_our_address_is_read_from_a_refusal_that_names_it(house: House) -> None:
+    await house.connect()
+    house.snow.instance.switches.ip_blocked = True
+    finding = (await walked(house))["ip_filter"]
+    assert re.search(r"\d+\.\d+\.\d+\.\d+", f"{finding.meaning}")
+    assert re.search(r"allow the address \d+\.\d+", f"{finding.message}")
+
+
+async def test_a_semaphore_is_told_from_a_rate_limit(house: House) -> None:
+    await house.connect()
+    trouble(house, "semaphore_full", path="/api/now")
+    finding = (await walked(house))["rate_limit"]
+    assert "all of its workers for integrations are taken" in str(finding.meaning)
+
+
+async def test_a_queue_without_a_worker_and_a_stuck_one(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await house.connect()
+    await manager.post("/ticketProvisioning/check")
+    assert "python -m app worker" in str((await walked(house))["no_worker"].advice)
+    await a_worker(house)
+    async with house.resources.database.transaction() as session:
+        await session.execute(text("UPDATE procrastinate_events SET at = now() - interval '1 hour'"))
+    assert "has been due for 60 minutes" in str((await walked(house))["queue_stuck"].meaning)
+
+
+async def test_before_anything_is_connected_the_last_authorization_is_looked_at(house: House) -> None:
+    found = await walked(house)
+    assert found["not_connected"].is_problem
+
+    manager = await house.signed_in("manager")
+    house.snow.instance.switches.redirect_mismatch = True
+    await begin(house, manager)
+    found = await walked(house)
+    assert {"reachable", "authorization_unfinished", "redirect_mismatch"} <= set(found)
+
+    house.snow.instance.switches.redirect_mismatch = False
+    await connect_by_pages(house, manager, client_secret="wrong")
+    found = await walked(house)
+    assert "check them in turn: the client secret" in str(found["authorization_failed"].meaning)
+
+    start = await begin(house, manager)
+    await manager.get(decide(house, start.headers["location"], decision="deny"))
+    assert "Deny was pressed" in str((await walked(house))["authorization_failed"].meaning)
+
+
+async def test_walking_changes_nothing_there(house: House) -> None:
+    await house.connect()
+    store = house.snow.instance.store
+    before = {
+        table: list(store.rows(table)) for table in ("incident", "change_request", "oauth_credential", "sys_user")
+    }
+    house.snow.instance.journal.clear()
+    await walked(house)
+    assert {table: list(store.rows(table)) for table in before} == before
+    assert {entry.method for entry in requests(house, "/api/now")} == {"GET", "PATCH"}
+    assert requests(house, "/oauth_token.do") == []
+
+
+async def test_the_page_fills_in_and_offers_the_bundle(house: House) -> None:
+    await house.connect()
+    house.snow.instance.switches.ip_blocked = True
+    manager = await house.signed_in("manager")
+    assert "Not checked yet" in said(await manager.get("/servicenow/check"))
+    for _ in range(2):  # A double click starts one walk.
+        assert (await manager.post("/servicenow/check")).status_code == 303
+    page = await manager.get("/servicenow/check")
+    assert "Checking …" in said(page)
+    assert "data-refresh" in page.text
+    await house.work()
+    page = await manager.get("/servicenow/check/findings")
+    assert 'data-finding="ip_filter"' in page.text
+    assert "Network: IP filter" in said(page)
+    assert "Asked for by Alex Wilber" in said(page)
+    assert "data-refresh" not in page.text
+    async with house.resources.database.transaction() as session:
+        assert (await session.execute(text("SELECT count(*) FROM diagnosis_walk"))).scalar_one() == 1
+
+
+async def test_the_bundle_holds_what_support_needs_and_no_secret(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager)
+    await house.work()
+    await manager.post("/servicenow/check")
+    await house.work()
+    answer = await manager.get("/servicenow/check/bundle.zip")
+    assert answer.headers["content-type"] == "application/zip"
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    files = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert set(files) == {
+        "README.txt", "findings.json", "provisioning.json", "connection.json", "calls.json", "queue.json",
+        "settings.json", "versions.json",
+    }  # fmt: skip
+    calls = json.loads(files["calls.json"])
+    assert all(call["transaction_id"] for call in calls)
+    assert all(call["correlation_id"] for call in calls)
+    assert json.loads(files["versions.json"])["servicenow"].startswith("glide-zurich")
+    assert json.loads(files["connection.json"])["connection"]["user_name"] == "m365.integration"
+    findings = json.loads(files["findings.json"])["findings"]
+    assert {finding["key"] for finding in findings} >= {"reachable", "token"}
+    whole = "".join(files.values())
+    secrets = [house.snow.settings.client_secret]
+    secrets += [row["token"] for row in house.snow.instance.store.rows("oauth_credential")]
+    assert not [secret for secret in secrets if secret in whole]
+    log = [line["what"] for line in (await manager.get("/servicenow/audit.json")).json()]
+    assert "Support bundle downloaded" in log
+
+
+@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+async def test_only_managers_look(house: House, role: str) -> None:
+    browser = await house.signed_in(role)
+    for method, address in (("GET", ""), ("GET", "/findings"), ("POST", ""), ("GET", "/bundle.zip")):
+        assert (await browser.request(method, f"/servicenow/check{address}")).status_code == 403

@@ -1,0 +1,99 @@
+"""Every oddity that the stand-in for Graph can show is imported, and every page opens on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.features.secure_score.import_scores import CannotImport, import_from_graph
+from app.features.secure_score.lines import load_lines
+from app.features.secure_score.runs import RunStatus, list_runs
+from sandbox.tenant.quirks import COMPARISONS
+from tests.factories.graph_payloads import keep_days
+from tests.factories.house import House
+
+QUIRKS: list[dict[str, Any]] = [
+    {"no_score_yet": True},
+    {"extra_members": True, "numbers_as_text": True},
+    {"unknown_scores": "n/a", "no_percentages": True},
+    {"unknown_scores": "null", "zero_totals": True, "sum_differs": True},
+    {"no_control_scores": True},
+    {"max_zero": True, "absurd_counts": True},
+    {"above_max": True, "odd_times": True, "double_day": True},
+    {"appeared": True, "vanished": "OneAdmin,mdo_safeattachments", "deprecated": "RoleOverlap"},
+    {"odd_ids": True, "hostile_texts": True, "odd_states": True},
+    {"padding": 300, "page_size": 70},
+]
+PAGES = (
+    "",
+    "/actions",
+    "/actions?licence=yes&licence=no&group=status",
+    "/history",
+    "/trends",
+    "/imports",
+    "/actions.csv",
+)
+
+
+def links(page: str) -> list[str]:
+    """Every action's page that the list links to."""
+    return [part.split('"')[0] for part in page.split('<td><a href="')[1:]]
+
+
+@pytest.mark.parametrize("quirks", QUIRKS, ids=lambda quirks: ",".join(quirks))
+async def test_every_oddity_is_imported_and_shown(house: House, quirks: dict[str, Any]) -> None:
+    tenant, tenant_id = house.microsoft.tenant, house.resources.config.tenant_id
+    tenant.reset()
+    keep_days(tenant, 4)
+    await import_from_graph(house.resources)
+    tenant.quirks.change(quirks)
+    await import_from_graph(house.resources)
+    async with house.resources.database.transaction() as session:
+        [run, _] = await list_runs(session, tenant_id)
+        lines = await load_lines(session, tenant_id)
+    assert run.status == RunStatus.DONE
+    assert all(line.percent is None or 0 <= line.percent <= 100 for line in lines)
+    async with await house.signed_in("manager") as browser:
+        for path in PAGES:
+            answer = await browser.get(f"/secure-score{path}")
+            assert answer.status_code == 200, path
+        listing = (await browser.get("/secure-score/actions?licence=yes&licence=no&sort=action")).text
+        for number, link in enumerate(links(listing)[:9]):
+            tab = ("general", "implementation", "history")[number % 3]
+            assert (await browser.get(f"{link}?tab={tab}")).status_code == 200, link
+
+
+async def test_edge_18_the_overview_opens_on_every_shape_of_comparison(house: House) -> None:
+    tenant = house.microsoft.tenant
+    tenant.reset()
+    keep_days(tenant, 2)
+    async with await house.signed_in("viewer") as browser:
+        for shape in COMPARISONS:
+            tenant.quirks.change({"comparisons": shape})
+            await import_from_graph(house.resources)
+            page = await browser.get("/secure-score")
+            assert page.status_code == 200, shape
+            assert "-1 %" not in page.text, shape
+            assert (await browser.get("/secure-score/trends")).status_code == 200, shape
+
+
+async def test_edge_22_another_tenants_answer_is_rejected_whole(house: House) -> None:
+    house.microsoft.tenant.reset()
+    house.microsoft.tenant.quirks.change({"other_tenant": True})
+    with pytest.raises(CannotImport, match="This is the data of tenant"):
+        await import_from_graph(house.resources)
+
+
+async def test_edge_28_what_vanished_stays_with_its_row(house: House) -> None:
+    tenant, tenant_id = house.microsoft.tenant, house.resources.config.tenant_id
+    tenant.reset()
+    keep_days(tenant, 4)
+    tenant.quirks.change({"vanished": "OneAdmin"})
+    await import_from_graph(house.resources)
+    async with house.resources.database.transaction() as session:
+        lines = {line.control_id: line for line in await load_lines(session, tenant_id)}
+    assert not lines["OneAdmin"].scored
+    assert not any(line.is_regressed for key, line in lines.items() if key == "OneAdmin")
+    async with await house.signed_in("viewer") as browser:
+        assert "has not scored this action since" in (await browser.get("/secure-score/actions/OneAdmin")).text

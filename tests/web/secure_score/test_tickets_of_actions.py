@@ -1,0 +1,79 @@
+"""Where actions and their tickets meet: the list's column and filter, an action's panel, a regression after a closure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from app.features.tickets.models import Ticket, TicketAction
+from app.foundation import clock
+from tests.factories.graph_payloads import DAY, days_before, keep, profile, score, snapshot
+from tests.factories.house import House
+
+
+@pytest.fixture
+async def regressed(house: House) -> House:
+    """`Lost` fell on the newest day, `Kept` did not; each has a ticket that is done, made ten days before."""
+    tenant_id = house.resources.config.tenant_id
+    days = [
+        snapshot(days_before(ago), [score("Lost", lost, lost * 10), score("Kept", 5, 50)], azureTenantId=tenant_id)
+        for ago, lost in ((20, 2), (5, 9), (0, 1))
+    ]
+    profiles = [profile(key, azureTenantId=tenant_id) for key in ("Lost", "Kept")]
+    await keep(house.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
+    connection = await house.connect()
+    made = clock.now().replace(year=DAY.year, month=DAY.month, day=DAY.day) - timedelta(days=10)
+    async with house.resources.database.transaction() as session:
+        for number, (control_id, state) in enumerate((("Lost", "7"), ("Kept", "7"), ("Lost", "2"))):
+            ticket = Ticket(
+                id=uuid4(), connection_id=connection.id, kind="incident", form_key=uuid4().hex, source="Microsoft recommendation",
+                category="Identity", name=f"Fix {control_id}", description="Text", priority=3, due_date=DAY, sender_oid="oid",
+                sender_name="Alex Wilber", created_at=made, record={}, delivery="shared", correlation_id=uuid4().hex,
+                number=f"INC000000{number}", state=state, sys_id=uuid4().hex,
+                state_label="Closed" if state == "7" else "In Progress",
+            )  # fmt: skip
+            session.add(ticket)
+            session.add(TicketAction(ticket_id=ticket.id, control_id=control_id, title=control_id))
+    return house
+
+
+async def test_edge_51_a_regression_after_a_closed_ticket_is_said_and_a_linked_one_is_offered(regressed: House) -> None:
+    async with await regressed.signed_in("sharer") as browser:
+        lost = (await browser.get("/secure-score/actions/Lost")).text
+        kept = (await browser.get("/secure-score/actions/Kept")).text
+    assert "INC0000000: closed, but regressed on 19 Nov 2026." in lost
+    assert "INC0000002: closed" not in lost
+    assert "Reopen with a new linked ticket" in lost
+    assert "/tickets/new?action=Lost" in lost
+    assert "closed, but regressed" not in kept
+    async with await regressed.signed_in("viewer") as browser:
+        lost = (await browser.get("/secure-score/actions/Lost")).text
+    assert "closed, but regressed" in lost
+    assert "Reopen with a new linked ticket" not in lost
+
+
+async def test_the_list_shows_and_filters_by_tickets(regressed: House) -> None:
+    tenant_id = regressed.resources.config.tenant_id
+    bare = [profile("Bare", azureTenantId=tenant_id)]
+    controls = [score("Lost", 1, 10), score("Kept", 5, 50), score("Bare", 1, 10)]
+    scores = [snapshot(DAY, controls, azureTenantId=tenant_id)]
+    await keep(regressed.resources.database, snapshots=scores, profiles=bare, tenant_id=tenant_id)
+    async with await regressed.signed_in("viewer") as browser:
+        whole = (await browser.get("/secure-score/actions")).text
+        with_ticket = (await browser.get("/secure-score/actions?ticket=yes")).text
+        without = (await browser.get("/secure-score/actions?ticket=no")).text
+        file = (await browser.get("/secure-score/actions.csv")).text
+    assert all(f"INC000000{number}" in whole for number in range(3))
+    assert ("Title of Bare" in with_ticket, "Title of Lost" in with_ticket) == (False, True)
+    assert ("Title of Bare" in without, "Title of Lost" in without) == (True, False)
+    assert "INC0000000, INC0000002" in file or "INC0000002, INC0000000" in file
+
+
+async def test_an_actions_page_lists_its_tickets(regressed: House) -> None:
+    async with await regressed.signed_in("viewer") as browser:
+        page = (await browser.get("/secure-score/actions/Kept")).text
+    assert "INC0000001" in page
+    assert "INC0000000" not in page
+    assert "Alex Wilber" in page
