@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from app.features.connection.preferences import Preferences
 from app.features.secure_score.action import Action, Category
 from app.features.tickets.browse_tickets import TicketLine, line_of
 from app.features.tickets.compose import Asked
-from app.features.tickets.draft import DUE_DAYS, describe, draft_for, proposed_priority
+from app.features.tickets.draft import DUE_DAYS, describe, draft_for
 from app.features.tickets.models import Ticket
 from app.features.tickets.share import Wish
 from app.features.tickets.state_names import load_names
-from app.features.tickets.ticket import LOWEST_CHANGE_PRIORITY, Delivery, Kind, Source, priority_name
+from app.features.tickets.ticket import Delivery, Kind, Source, priority_name
 from app.foundation.database import Session
 from app.foundation.errors import InvalidInput, NotFound
 from app.foundation.text import T, Text
@@ -27,12 +28,16 @@ SHOWN_AT_MOST = 50
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for all of them; None leaves it to each action: priority by its impact, and the due day by that."""
+    """What was chosen for all of them; None leaves it to each action: priority by its impact, and the due day by that.
+
+    `preferences` are the administrator's, which decide what is left open.
+    """
 
     kind: Kind
     priority: int | None
     due_date: date | None
     category: Category | None
+    preferences: Preferences = field(default_factory=Preferences)
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,8 @@ def preview(
             action=action,
             name=action.title,
             description=describe(action),
-            priority=_priority(action, choice),
-            due_date=_due(_priority(action, choice), choice, today),
+            priority=_priority(action, choice, today),
+            due_date=_due(_priority(action, choice, today), choice, today),
             tickets=tickets.get(action.control_id, []),
         )
         for action in actions
@@ -103,8 +108,8 @@ def wishes_for_each(actions: Sequence[Action], choice: Choice, today: date, form
                 kind=choice.kind,
                 name=action.title,
                 description=describe(action),
-                priority=_priority(action, choice),
-                due_date=_due(_priority(action, choice), choice, today),
+                priority=_priority(action, choice, today),
+                due_date=_due(_priority(action, choice, today), choice, today),
                 source=Source.MICROSOFT,
                 category=(action.category or choice.category or Category.APPS).value,
             ),
@@ -117,19 +122,21 @@ def wishes_for_each(actions: Sequence[Action], choice: Choice, today: date, form
     ]
 
 
-def proposal_for_all(actions: Sequence[Action], today: date, *, kind: str = "") -> dict[str, str]:
-    """Name, description and the rest, as one ticket for all of them proposes them."""
-    draft = draft_for(actions[0], today, kind=kind)
+def proposal_for_all(
+    actions: Sequence[Action], today: date, *, kind: str = "", preferences: Preferences | None = None
+) -> dict[str, str]:
+    """Name, description and the rest, as one ticket for all of them proposes them: the most urgent one's priority."""
+    drafts = [draft_for(action, today, kind=kind, preferences=preferences) for action in actions]
+    draft = min(drafts, key=lambda one: one.priority)
     categories = {action.category for action in actions}
-    priority = min((proposed_priority(action.score_impact) for action in actions), default=draft.priority)
     parts = [f"{number}. {action.title}\n{action.remediation}".strip() for number, action in enumerate(actions, 1)]
     same = categories.pop() if len(categories) == 1 else None
     return {
         "kind": draft.kind,
         "name": str(T("%(count)s improvement actions of Microsoft Secure Score", count=len(actions))),
         "description": "\n\n".join(parts),
-        "priority": str(priority),
-        "due_date": (today + timedelta(days=DUE_DAYS[priority])).isoformat(),
+        "priority": str(draft.priority),
+        "due_date": draft.due_date.isoformat(),
         "category": same.value if same else "",
     }
 
@@ -155,10 +162,9 @@ async def batch_of(session: Session, batch_id: UUID) -> Batch:
     )
 
 
-def _priority(action: Action, choice: Choice) -> int:
-    wanted = choice.priority or proposed_priority(action.score_impact)
-    return min(wanted, LOWEST_CHANGE_PRIORITY) if choice.kind is Kind.CHANGE and choice.priority is None else wanted
+def _priority(action: Action, choice: Choice, today: date) -> int:
+    return choice.priority or draft_for(action, today, kind=choice.kind, preferences=choice.preferences).priority
 
 
 def _due(priority: int, choice: Choice, today: date) -> date:
-    return choice.due_date or today + timedelta(days=DUE_DAYS.get(priority, DUE_DAYS[4]))
+    return choice.due_date or today + timedelta(days=choice.preferences.due_days.get(priority, DUE_DAYS[4]))

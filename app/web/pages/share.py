@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from app.features.connection.access import NotConnected
 from app.features.connection.connection_view import connection_view
-from app.features.connection.preferences import load_preferences
+from app.features.connection.preferences import Preferences, load_preferences
 from app.features.secure_score.action import Action, Category
 from app.features.secure_score.browse_actions import find_action, find_actions
 from app.features.tickets.browse_tickets import TicketLine, lines_of, tickets_by_action
@@ -42,7 +42,6 @@ from app.web.templating import render
 
 router = APIRouter(prefix="/tickets")
 
-USUAL = Choice(Kind.CHANGE, None, None, None)
 # More in one ticket would be cut anyway, and the addresses of forms have an end.
 MOST_IN_ONE = 100
 
@@ -137,18 +136,19 @@ async def share_form(
     """The form, prefilled from the action; from several actions, the form for several."""
     actions, missing = await _find(session, resources, wanted)
     today, key = clock.now().date(), {"form_key": str(uuid4())}
+    preferences = await _preferences(session)
     if len(wanted) > 1 and as_what != "one":
-        typed = {"kind": kind or Kind.CHANGE.value, **key}
+        typed = {"kind": kind or preferences.kind, **key}
         page = await _bulk_page(session, actions, typed, missing=missing)
         return render(request, "tickets/bulk.html", page)
     if len(actions) > 1:
         return render(
             request,
             "tickets/new.html",
-            await _share_page(session, proposal_for_all(actions, today, kind=kind) | key, actions),
+            await _share_page(
+                session, proposal_for_all(actions, today, kind=kind, preferences=preferences) | key, actions
+            ),
         )
-    connection = await connection_view(session)
-    preferences = await load_preferences(session, connection.id if connection else None)
     draft = draft_for(actions[0] if actions else None, today, kind=kind, preferences=preferences)
     typed = {
         "kind": draft.kind,
@@ -233,8 +233,13 @@ async def _find(session: Db, resources: Res, wanted: Sequence[str]) -> tuple[lis
     return found, len(ids) - len(found)
 
 
+async def _preferences(session: Db) -> Preferences:
+    connection = await connection_view(session)
+    return await load_preferences(session, connection.id if connection else None)
+
+
 async def _share_each(session: Db, resources: Res, viewer: Sharer, actions: Sequence[Action], form: BulkForm) -> UUID:
-    choice = Choice(form.kind, form.priority, form.due_date, form.category)
+    choice = Choice(form.kind, form.priority, form.due_date, form.category, await _preferences(session))
     wishes = wishes_for_each(actions, choice, clock.now().date(), form.form_key)
     await share_many(session, resources.queue, wishes, sender_of(viewer), public_url=resources.config.public_url)
     return form.form_key
@@ -273,7 +278,12 @@ async def _bulk_page(
 ) -> BulkPage:
     made = await tickets_by_action(session, [action.control_id for action in actions])
     parsed = parse({name: typed.get(name, "") for name in BulkForm.model_fields}, BulkForm).values
-    choice = Choice(parsed.kind, parsed.priority, parsed.due_date, parsed.category) if parsed else USUAL
+    preferences = await _preferences(session)
+    choice = (
+        Choice(parsed.kind, parsed.priority, parsed.due_date, parsed.category, preferences)
+        if parsed
+        else Choice(Kind(preferences.kind), None, None, None, preferences)
+    )
     previews = preview(actions, made, choice, clock.now().date())
     unshared = frozenset(line.action.control_id for line in previews if not line.is_open)
     return BulkPage(
