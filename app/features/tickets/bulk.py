@@ -13,7 +13,7 @@ from app.features.connection.preferences import Preferences
 from app.features.secure_score.action import Action, Category
 from app.features.tickets.browse_tickets import TicketLine, line_of
 from app.features.tickets.compose import Asked
-from app.features.tickets.draft import DUE_DAYS, describe, draft_for
+from app.features.tickets.draft import decided_priority, describe, draft_for
 from app.features.tickets.models import Ticket
 from app.features.tickets.share import Wish
 from app.features.tickets.state_names import load_names
@@ -30,7 +30,7 @@ SHOWN_AT_MOST = 50
 class Choice:
     """What was chosen for all of them; None leaves it to each action: priority by its impact, and the due day by that.
 
-    `preferences` are the administrator's, which decide what is left open.
+    How impact becomes priority, and priority a day, is for the administrator's `preferences` to say.
     """
 
     kind: Kind
@@ -88,8 +88,8 @@ def preview(
             action=action,
             name=action.title,
             description=describe(action),
-            priority=_priority(action, choice, today),
-            due_date=_due(_priority(action, choice, today), choice, today),
+            priority=_priority(action, choice),
+            due_date=_due(_priority(action, choice), choice, today),
             tickets=tickets.get(action.control_id, []),
         )
         for action in actions
@@ -108,8 +108,8 @@ def wishes_for_each(actions: Sequence[Action], choice: Choice, today: date, form
                 kind=choice.kind,
                 name=action.title,
                 description=describe(action),
-                priority=_priority(action, choice, today),
-                due_date=_due(_priority(action, choice, today), choice, today),
+                priority=_priority(action, choice),
+                due_date=_due(_priority(action, choice), choice, today),
                 source=Source.MICROSOFT,
                 category=(action.category or choice.category or Category.APPS).value,
             ),
@@ -125,18 +125,19 @@ def wishes_for_each(actions: Sequence[Action], choice: Choice, today: date, form
 def proposal_for_all(
     actions: Sequence[Action], today: date, *, kind: str = "", preferences: Preferences | None = None
 ) -> dict[str, str]:
-    """Name, description and the rest, as one ticket for all of them proposes them: the most urgent one's priority."""
-    drafts = [draft_for(action, today, kind=kind, preferences=preferences) for action in actions]
-    draft = min(drafts, key=lambda one: one.priority)
+    """Name, description and the rest, as one ticket for all of them proposes them: as urgent as the most urgent."""
+    decided = preferences or Preferences()
+    draft = draft_for(actions[0], today, kind=kind, preferences=decided)
     categories = {action.category for action in actions}
+    priority = min(decided_priority(action, decided, Kind(draft.kind)) for action in actions)
     parts = [f"{number}. {action.title}\n{action.remediation}".strip() for number, action in enumerate(actions, 1)]
     same = categories.pop() if len(categories) == 1 else None
     return {
         "kind": draft.kind,
         "name": str(T("%(count)s improvement actions of Microsoft Secure Score", count=len(actions))),
         "description": "\n\n".join(parts),
-        "priority": str(draft.priority),
-        "due_date": draft.due_date.isoformat(),
+        "priority": str(priority),
+        "due_date": (today + timedelta(days=decided.due_days[priority])).isoformat(),
         "category": same.value if same else "",
     }
 
@@ -162,9 +163,10 @@ async def batch_of(session: Session, batch_id: UUID) -> Batch:
     )
 
 
-def _priority(action: Action, choice: Choice, today: date) -> int:
-    return choice.priority or draft_for(action, today, kind=choice.kind, preferences=choice.preferences).priority
+def _priority(action: Action, choice: Choice) -> int:
+    return choice.priority or decided_priority(action, choice.preferences, choice.kind)
 
 
 def _due(priority: int, choice: Choice, today: date) -> date:
-    return choice.due_date or today + timedelta(days=choice.preferences.due_days.get(priority, DUE_DAYS[4]))
+    days = choice.preferences.due_days
+    return choice.due_date or today + timedelta(days=days.get(priority, days[4]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from app.features.connection.preferences import USUAL_DUE_DAYS, USUAL_PRIORITIES, Preferences
+from app.features.connection.preferences import USUAL_PRIORITIES, Preferences
 from app.features.secure_score.action import Action
 from app.features.tickets.ticket import LOWEST_CHANGE_PRIORITY, Kind
 from app.foundation.text import T
@@ -13,7 +13,6 @@ from app.foundation.text import T
 # A point of view, not a fact: the more an action moves the score, the sooner. Given in per cent of the whole score.
 HIGH_IMPACT_PERCENT = 3.0
 MODERATE_IMPACT_PERCENT = 1.0
-DUE_DAYS = USUAL_DUE_DAYS
 IMPACTS = {priority: impact for impact, priority in USUAL_PRIORITIES.items()}
 
 
@@ -36,9 +35,7 @@ def draft_for(action: Action | None, today: date, *, kind: str = "", preferences
     wanted = next((name for name in (kind, decided.kind) if name in known_kinds), Kind.CHANGE.value)
     if action is None:
         return Draft(wanted, "", "", 3, today + timedelta(days=decided.due_days[3]), decided.category)
-    priority = decided.priorities[IMPACTS[proposed_priority(action.score_impact)]]
-    if wanted == Kind.CHANGE and priority > LOWEST_CHANGE_PRIORITY:
-        priority = LOWEST_CHANGE_PRIORITY
+    priority = decided_priority(action, decided, Kind(wanted))
     return Draft(
         kind=wanted,
         name=action.title,
@@ -47,6 +44,12 @@ def draft_for(action: Action | None, today: date, *, kind: str = "", preferences
         due_date=today + timedelta(days=decided.due_days[priority]),
         category=action.category.value if action.category else "",
     )
+
+
+def decided_priority(action: Action, decided: Preferences, kind: Kind) -> int:
+    """The priority that an administrator wants for actions of this impact; a change request knows no Planning."""
+    priority = decided.priorities[IMPACTS[proposed_priority(action.score_impact)]]
+    return min(priority, LOWEST_CHANGE_PRIORITY) if kind is Kind.CHANGE else priority
 
 
 def proposed_priority(score_impact: float | None) -> int:

@@ -138,7 +138,7 @@ async def share_form(
     today, key = clock.now().date(), {"form_key": str(uuid4())}
     preferences = await _preferences(session)
     if len(wanted) > 1 and as_what != "one":
-        typed = {"kind": kind or preferences.kind, **key}
+        typed = {"kind": draft_for(None, today, kind=kind, preferences=preferences).kind, **key}
         page = await _bulk_page(session, actions, typed, missing=missing)
         return render(request, "tickets/bulk.html", page)
     if len(actions) > 1:
@@ -234,6 +234,7 @@ async def _find(session: Db, resources: Res, wanted: Sequence[str]) -> tuple[lis
 
 
 async def _preferences(session: Db) -> Preferences:
+    """How the administrator of the active connection wants new tickets."""
     connection = await connection_view(session)
     return await load_preferences(session, connection.id if connection else None)
 
@@ -278,12 +279,10 @@ async def _bulk_page(
 ) -> BulkPage:
     made = await tickets_by_action(session, [action.control_id for action in actions])
     parsed = parse({name: typed.get(name, "") for name in BulkForm.model_fields}, BulkForm).values
-    preferences = await _preferences(session)
-    choice = (
-        Choice(parsed.kind, parsed.priority, parsed.due_date, parsed.category, preferences)
-        if parsed
-        else Choice(Kind(preferences.kind), None, None, None, preferences)
-    )
+    decided = await _preferences(session)
+    draft = draft_for(None, clock.now().date(), kind=typed.get("kind", ""), preferences=decided)
+    usual = Choice(Kind(draft.kind), None, None, None, decided)
+    choice = Choice(parsed.kind, parsed.priority, parsed.due_date, parsed.category, decided) if parsed else usual
     previews = preview(actions, made, choice, clock.now().date())
     unshared = frozenset(line.action.control_id for line in previews if not line.is_open)
     return BulkPage(

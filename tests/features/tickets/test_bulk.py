@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select
 
+from app.features.connection.preferences import USUAL_DUE_DAYS, Preferences, keep_preferences
 from app.features.secure_score.action import Action
 from app.features.tickets.deliver import deliver
 from app.features.tickets.models import Ticket
@@ -21,6 +22,7 @@ from tests.factories.tickets import (
     an_action,
     calls,
     fill_and_send,
+    form_fields,
     know_actions,
     records,
     run_due_and_waiting,
@@ -71,6 +73,28 @@ async def test_one_ticket_for_each_with_a_preview(house: House, monkeypatch: pyt
         assert "5 tickets" in listed.text
     assert len(records(house, "incident")) == 5
     assert {record["due_date"] for record in records(house, "incident")} == {"2030-12-31 12:00:00"}
+
+
+async def test_an_administrators_defaults_decide_in_bulk_as_well(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    actions = several(3)
+    know_actions(monkeypatch, *actions)
+    connection = await house.connect()
+    wanted = Preferences(
+        kind="incident", priorities={"high": 1, "moderate": 1, "low": 2}, due_days=USUAL_DUE_DAYS | {2: 5}
+    )
+    async with house.resources.database.transaction() as session:
+        await keep_preferences(session, connection.id, wanted)
+    day = (clock.now() + timedelta(days=5)).date()
+    async with await house.signed_in("sharer", follow_redirects=True) as browser:
+        page = await browser.get(f"/tickets/new?{query(actions)}")
+        assert '<option value="incident" selected>' in page.text
+        one = await browser.get(f"/tickets/new?{query(actions)}&as=one")
+        assert form_fields(one.text).items() >= {("kind", "incident"), ("priority", "2"), ("due_date", str(day))}
+        sent = form_of(page.text) | {"kind": ["incident"], "how": ["each"]}
+        assert (await browser.post("/tickets/bulk", data=sent)).status_code == 200
+        await house.work()
+    found = {(record["impact"], record["urgency"], record["due_date"][:10]) for record in records(house, "incident")}
+    assert found == {("1", "2", str(day))}
 
 
 async def test_those_already_shared_are_noted_and_not_ticked(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
