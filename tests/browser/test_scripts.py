@@ -56,7 +56,7 @@ def test_a_menu_closes_when_the_focus_leaves_it(visit: Visit) -> None:
 def test_the_redirect_url_is_copied_and_said(visit: Visit) -> None:
     page = visit.sign_in("Security Administrator", permissions=["clipboard-read", "clipboard-write"])
     page.goto("/servicenow/connect")
-    page.get_by_role("button", name="Copy").first.click()
+    page.locator(".copy-box", has_text="/servicenow/callback").first.get_by_role("button", name="Copy").click()
     expect(page.locator("#announcement")).to_have_text("Copied")
     assert str(page.evaluate("navigator.clipboard.readText()")).endswith("/servicenow/callback")
 
