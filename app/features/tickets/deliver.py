@@ -290,7 +290,7 @@ def hold(session: Session, ticket: Ticket, sentence: Text) -> None:
     ticket.delivery = Delivery.HELD
     ticket.problem = sentence.to_json()
     ticket.next_try_at, ticket.insisted = None, False
-    note_event(session, ticket, What.HELD, sentence)
+    note_event(session, ticket, What.HELD, T("Held until somebody acts."))
 
 
 async def _connection_of(session: Session, ticket_id: UUID) -> UUID:

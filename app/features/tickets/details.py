@@ -21,7 +21,7 @@ from app.features.tickets.state_names import load_names
 from app.features.tickets.ticket import TABLES, Delivery, Kind, priority_name
 from app.foundation.database import Session
 from app.foundation.errors import NotFound
-from app.foundation.text import Text
+from app.foundation.text import T, Text
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class TicketDetails:
     attempted_at: datetime | None
     next_try_at: datetime | None
     problem: Text | None
+    advice: Text | None
     warnings: list[Text]
     differences: list[Text]
     actions: list[tuple[str, str]]
@@ -101,6 +102,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         attempted_at=ticket.attempted_at,
         next_try_at=ticket.next_try_at if ticket.delivery == Delivery.QUEUED else None,
         problem=Text.from_json(ticket.problem) if ticket.problem else None,
+        advice=_advice(ticket),
         warnings=[Text.from_json(stored) for stored in ticket.warnings],
         differences=[Text.from_json(stored) for stored in ticket.differences],
         actions=[(control_id, title) for control_id, title in actions],
@@ -111,6 +113,18 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         journal=journal_lines(ticket.journal),
         journal_read_at=ticket.journal_read_at,
         fresh=seen.fresh(ticket.kind),
+    )
+
+
+def _advice(ticket: Ticket) -> Text | None:
+    """What a person can do about a held ticket; ServiceNow's own words above it name the rule or the field."""
+    if ticket.delivery != Delivery.HELD:
+        return None
+    return T(
+        "In ServiceNow, check that the integration user may create %(kind)s (role %(role)s, or itil) and that no rule or "
+        "mandatory field named above stands in the way. Then retry, or change the ticket first.",
+        kind=T("incidents") if ticket.kind == Kind.INCIDENT else T("change requests"),
+        role="sn_incident_write" if ticket.kind == Kind.INCIDENT else "sn_change_write",
     )
 
 

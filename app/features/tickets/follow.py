@@ -143,6 +143,8 @@ def _difference(name: str, label: Text, sent: str, stored: str) -> Text:
         return T("%(field)s: ServiceNow did not keep it.", field=label)
     if len(stored) < len(sent) and _plain(sent).startswith(_plain(stored)):
         return T("%(field)s: ServiceNow cut it after %(count)s characters.", field=label, count=len(stored))
+    if name == "priority":
+        sent, stored = str(priority_name(sent)), str(priority_name(stored))
     if name in ("description", "short_description"):
         return T("%(field)s: ServiceNow stored another text.", field=label)
     return T("%(field)s: sent %(sent)s, ServiceNow stored %(stored)s.", field=label, sent=sent, stored=stored)

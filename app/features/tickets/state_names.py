@@ -141,7 +141,7 @@ async def offered_states(session: Session, connection_id: UUID, kind: Kind) -> d
             StateChoice.connection_id == connection_id, StateChoice.kind == kind
         )
     )
-    return dict(row._tuple() for row in rows)
+    return {row[0]: row[1] for row in rows}
 
 
 async def _seen(session: Session, connection_id: UUID, kind: Kind) -> dict[str, tuple[str, int]]:

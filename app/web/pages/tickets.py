@@ -13,11 +13,14 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
 from app.features.accounts import permissions
+from app.features.connection.access import active_connection
 from app.features.tickets import mend
 from app.features.tickets.browse_tickets import Filters, TicketList, list_tickets
 from app.features.tickets.details import TicketDetails, ticket_details
+from app.features.tickets.freshness import watch
 from app.features.tickets.jobs import bring_note, fetch_notes
 from app.features.tickets.notes import add_note, ask_for_notes, retry_note
+from app.features.tickets.pace import Usage
 from app.features.tickets.ticket import DELIVERY_NAMES, GROUP_NAMES, KIND_NAMES, Delivery, Kind, Source
 from app.foundation.errors import InvalidInput
 from app.foundation.text import T, Text
@@ -38,6 +41,7 @@ class ListPage:
     kinds: list[tuple[str, Text]]
     groups: list[tuple[str, Text]]
     deliveries: list[tuple[str, Text]]
+    usage: Usage | None
     may_share: bool
 
     @property
@@ -100,6 +104,7 @@ async def ticket_list(
     """All tickets, newest first."""
     filters = Filters(kind, group, state, delivery, q.strip().replace("\0", ""), batch, page)
     found = await list_tickets(session, filters)
+    seen = await watch(session, await active_connection(session))
     groups = [("open", T("Open")), *((group.value, name) for group, name in GROUP_NAMES.items())]
     return render(
         request,
@@ -110,6 +115,7 @@ async def ticket_list(
             kinds=_choices(KIND_NAMES),
             groups=groups,
             deliveries=_choices(DELIVERY_NAMES),
+            usage=seen.fresh(Kind.CHANGE).usage,
             may_share=viewer.may_share,
         ),
     )

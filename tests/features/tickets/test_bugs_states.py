@@ -171,7 +171,7 @@ async def test_bug_41_a_priority_that_servicenow_replaced_is_shown(house: House)
     ticket_id, _ = await shared_ticket(house, Kind.CHANGE, priority=1)
     page = await told(house, f"/tickets/{ticket_id}")
     assert "ServiceNow changed what you sent." in page
-    assert "Priority: sent 1, ServiceNow stored 4." in page
+    assert "Priority: sent Critical, ServiceNow stored Low." in page
 
 
 def test_bug_41_an_incidents_looked_up_priority_is_compared_with_the_one_asked_for() -> None:
