@@ -46,9 +46,9 @@ CATEGORIES = [
     )
 ]
 ITEM_NAMES = {
-    "requested_by": T("ID of the user who initiates the task"),
+    "requested_by": T("User ID of the sender"),
     "name": T("Task name"),
-    "description": T("Task description"),
+    "description": T("Description"),
     "priority": T("Priority"),
     "due_date": T("Due date"),
     "source": T("Recommendation source"),

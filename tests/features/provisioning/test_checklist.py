@@ -77,17 +77,17 @@ async def test_everybody_who_may_look_sees_what_is_exchanged(house: House) -> No
     viewer = await house.signed_in("viewer")
     page = said(await viewer.get("/servicenow/exchanged"))
     for words in (
-        "Instance name", "Client ID", "Client secret", "Access token and refresh token",
-        "ID of the user who initiates the task", "Task name", "Task description", "Priority", "Due date",
-        "Recommendation source: User recommendation or Microsoft recommendation",
-        "Recommendation category: Devices, Data, Apps, Identity or Infrastructure", "not connected",
+        "Instance name", "Client ID", "Client secret", "Access and refresh tokens",
+        "User ID of the sender", "Task name", "Description", "Priority", "Due date",
+        "Recommendation source (User or Microsoft recommendation)",
+        "Recommendation category (Devices, Data, Apps, Identity, Infrastructure)", "not connected",
     ):  # fmt: skip
         assert words in page
     await house.connect()
     assert "contoso" in said(await viewer.get("/servicenow/exchanged"))
     # The same panel stands beside the form, before anything is connected.
     panel = said(await (await house.signed_in("manager")).get("/servicenow/connect"))
-    assert "Recommendation category: Devices, Data, Apps, Identity or Infrastructure" in panel
+    assert "Recommendation category (Devices, Data, Apps, Identity, Infrastructure)" in panel
 
 
 @pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])

@@ -1,0 +1,96 @@
+"""What an administrator does around a connection, and the stand-in's switches, which are always set back."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.people import INTEGRATION_USER, WAIT_MS
+from tests.factories.demo import Demo
+
+Order = tuple[str, Mapping[str, Any]]
+SET_BACK: tuple[Order, ...] = (
+    ("faults", {"clear": True}),
+    ("family", {"family": "zurich"}),
+    ("client", {"active": "true", "refresh_token_lifespan": "8640000"}),
+    (
+        "users",
+        {
+            "user_name": INTEGRATION_USER,
+            "active": "true",
+            "locked_out": "false",
+            "web_service_access_only": "false",
+            "roles": "itil,personalize_choices",
+            "time_zone": "Europe/Berlin",
+        },
+    ),
+)
+
+
+def order(page: Page, demo: Demo, what: str, content: Mapping[str, Any]) -> None:
+    """One order to the stand-in's control API."""
+    answer = page.request.post(f"{demo.servicenow}/_sandbox/{what}", data=dict(content))
+    assert answer.ok, answer.text()
+
+
+@contextmanager
+def switched(page: Page, demo: Demo, *orders: Order, **switches: object) -> Iterator[None]:
+    """The stand-in misbehaves like this for a while; afterwards it is as before, whatever happened."""
+    before = page.request.get(f"{demo.servicenow}/_sandbox/switches").json()
+    try:
+        order(page, demo, "switches", switches)
+        for what, content in orders:
+            order(page, demo, what, content)
+        yield
+    finally:
+        order(page, demo, "switches", before)
+        for what, content in SET_BACK:
+            order(page, demo, what, content)
+
+
+def settled(page: Page, address: str, part: str) -> None:
+    """Ask for the page again, as an impatient person does, until nothing in `part` is under way any more."""
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while page.locator(f"{part}[data-refresh]").count():
+        assert time.monotonic() < deadline, page.locator(part).inner_text()
+        page.goto(address)
+
+
+def check_connection(page: Page) -> None:
+    """Press "Check now", and wait for every finding."""
+    page.goto("/servicenow/check")
+    page.get_by_role("button", name="Check now").click()
+    settled(page, "/servicenow/check", "#findings")
+
+
+def check_step(page: Page, title: str) -> Locator:
+    """Check one provisioning step again; gives the step with what was found."""
+    page.goto("/ticketProvisioning")
+    page.get_by_role("button", name=f"Check again: {title}").click()
+    settled(page, "/ticketProvisioning", "#steps")
+    return page.locator("#steps li").filter(has=page.get_by_role("heading", name=title))
+
+
+def log_in(page: Page, demo: Demo, user: str) -> None:
+    """Fill in ServiceNow's login form."""
+    page.get_by_label("User name").fill(user)
+    page.get_by_label("Password").fill(demo.keys["SANDBOX_SERVICENOW_PASSWORD"])
+    page.get_by_role("button", name="Log in").click()
+
+
+def authorize(page: Page, demo: Demo) -> None:
+    """From the status page through ServiceNow's consent and back, as the integration user, signed in there or not."""
+    page.goto("/servicenow")
+    page.get_by_role("button", name="Authorize again").click()
+    allow = page.get_by_role("button", name="Allow")
+    expect(allow.or_(page.get_by_role("button", name="Log in"))).to_be_visible()
+    if not allow.count():
+        log_in(page, demo, INTEGRATION_USER)
+    allow.click()
+    page.wait_for_url(re.compile("/ticketProvisioning"))
+    settled(page, "/ticketProvisioning", "#steps")
