@@ -57,7 +57,7 @@ class Settings(BaseSettings):
 
     entra_tenant_id: str = Field(description="Directory (tenant) ID. Only its accounts may sign in.")
     entra_client_id: str = Field(description="Application (client) ID of the app registration.")
-    entra_client_secret: SecretStr = Field(description="A client secret of the app registration.")
+    entra_client_secret: SecretStr = Field(description="A client secret of the app registration.", min_length=1)
     microsoft_cloud: MicrosoftCloud = Field(
         MicrosoftCloud.GLOBAL,
         description="global, usgov or dod. The cloud operated by 21Vianet in China has no Secure Score in Graph.",

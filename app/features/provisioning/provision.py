@@ -89,7 +89,7 @@ async def run_waiting(resources: Resources, connection_id: UUID) -> None:
         finding = await _found(resources, connection, step)
         async with resources.database.transaction() as session:
             await _keep(session, connection_id, step, finding)
-        log.info("step checked", step=step.key, outcome=finding.key, state=finding.state.value)
+        log.info("step checked", step=step.key, outcome=finding.key, verdict=finding.state.value)
 
 
 async def _found(resources: Resources, connection: ConnectionView, step: Step) -> Finding:
