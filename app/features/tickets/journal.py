@@ -54,6 +54,6 @@ def _split(text: str) -> list[Entry]:
     headers = [header for header in headers if header["what"] == headers[0]["what"]]
     ends = [header.start() for header in headers[1:]] + [len(plain)]
     return [
-        Entry(header["when"], header["who"], header["what"], plain[header.end() : end].strip())
+        Entry(header["when"], header["who"], header["what"], cut(plain[header.end() : end].strip(), LONGEST_NOTE))
         for header, end in zip(headers, ends, strict=True)
     ]

@@ -18,6 +18,9 @@ from app.resources import Resources
 
 log = get_logger(__name__)
 
+# A record's page shows its newest notes; somebody who wants more opens it in ServiceNow.
+MOST_ENTRIES = 50
+
 
 async def read_notes(resources: Resources, ticket_id: UUID) -> None:
     """Others' notes of one ticket, as the record shows them. What stands in the way is no accident: next time."""
@@ -37,5 +40,5 @@ async def read_notes(resources: Resources, ticket_id: UUID) -> None:
         return
     async with resources.database.transaction() as session:
         ticket = await session.get_one(Ticket, ticket_id, with_for_update=True)
-        ticket.journal = [asdict(entry) for entry in entries_of(shown)]
+        ticket.journal = [asdict(entry) for entry in entries_of(shown)[:MOST_ENTRIES]]
         ticket.journal_read_at = clock.now()
