@@ -71,9 +71,10 @@ def check_connection(page: Page) -> None:
 def check_step(page: Page, title: str) -> Locator:
     """Check one provisioning step again; gives the step with what was found."""
     page.goto("/ticketProvisioning")
-    page.get_by_role("button", name=f"Check again: {title}").click()
+    step = page.locator("#steps li").filter(has=page.get_by_role("heading", name=title))
+    step.get_by_role("button", name="Check again").click()
     settled(page, "/ticketProvisioning", "#steps")
-    return page.locator("#steps li").filter(has=page.get_by_role("heading", name=title))
+    return step
 
 
 def log_in(page: Page, demo: Demo, user: str) -> None:

@@ -62,7 +62,7 @@ WALK = (
     Row("Role missing", "role_missing.incident.write", "sn_incident_write", {"acl_refuses": "incident.write"}),
     Row("Role missing", "role_missing.change_request.read", "sn_change_read", {"acl_refuses": "change_request.read"}),
     Row("Role missing", "role_missing.change_request.write", "sn_change_write", {"acl_refuses": "change_request.write"}),
-    Row("Role missing", "role_missing.change_request.create", "Creating records in change_request is not allowed",
+    Row("Role missing", "role_missing.change_request.write", "sn_change_write",
         orders=user(roles="sn_incident_write,sn_change_read,personalize_choices")),
     Row("Lists of states", "choices_not_readable", "personalize_choices", orders=user(roles="itil")),
     Row("Query rules", "query_acl", "range operators", {"range_refused": True}),

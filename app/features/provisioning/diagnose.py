@@ -96,8 +96,14 @@ async def _at_servicenow(
     yield await _safely(look, check_consent)
     if token.is_problem:
         return
+    limited = False
     for check in INSIDE:
-        yield await _safely(look, check)
+        finding = await _safely(look, check)
+        if finding.key == "rate_limit":
+            if limited:  # It does not pass by itself: what comes after would only be refused too.
+                return
+            limited = True
+        yield finding
 
 
 def _unfinished(connection: ConnectionView | None, attempt: LastAttempt) -> Finding | None:
