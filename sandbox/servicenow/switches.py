@@ -81,6 +81,9 @@ class Switches(Switchboard):
     change_close_fields_required: bool = switch(
         RULES, "4.2", "Closing a change needs a close code and notes", default=False
     )
+    mandatory_on_create: str = switch(
+        RULES, "2.6", "Fields that a data policy wants in every new ticket, e.g. assignment_group", default=""
+    )
     check_transitions: bool = switch(RULES, "33", "Illegal state changes of a change are aborted", default=True)
     ignore_state_writes: bool = switch(
         RULES, "33", "A state sent in an update is ignored without a word (200)", default=False

@@ -22,6 +22,7 @@ REGISTRY = T(
 )
 IP_RULES = T("System Security > IP Address Access Control")
 ACCESS_RULES = T("System Security > Access Control (ACL)")
+RECORD_RULES = T("System Definition > Business Rules, and System Policy > Data Policies")
 RATE_RULES = T("System Web Services > REST > Rate limit rules (table sys_rate_limit_rules)")
 
 
