@@ -17,7 +17,7 @@ def settings(proxies: str) -> Settings:
     """The product's settings, with these proxies."""
     required = {"ENTRA_TENANT_ID": "t", "ENTRA_CLIENT_ID": "c", "ENTRA_CLIENT_SECRET": "s", "VAULT_KEYS": "k"}
     known = {name.lower(): value for name, value in required.items()}
-    return Settings(_env_file=None, trusted_proxies=proxies, **known)  # type: ignore[call-arg,arg-type]
+    return Settings(_env_file=None, trusted_proxies=proxies, **known)  # type: ignore[arg-type]
 
 
 async def address_in_the_log(house: House, caller: str, forwarded: list[str], proxies: str) -> str:
