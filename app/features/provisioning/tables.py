@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import select
 
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.look import ACCESS_RULES, RECORD_RULES, Look, trouble, user_screen
+from app.features.provisioning.look import ACCESS_RULES, API_WORDS, RECORD_RULES, Look, trouble, user_screen
 from app.features.tickets.models import Ticket
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation.errors import AppError
@@ -34,7 +34,7 @@ LEAST_ROLES = {Kind.CHANGE: "sn_change_write", Kind.INCIDENT: "sn_incident_write
 
 
 # What an instance says when an access rule, and no business rule or data policy, has refused a record (facts 2.6).
-ACCESS_WORDS = ("ACL Exception", "ACL Validation")
+ACCESS_WORDS = ("ACL Exception", API_WORDS)
 
 
 @dataclass(frozen=True)
