@@ -253,7 +253,7 @@ def test_refused_creating_is_found_by_its_tickets_and_sending_again_ends_it(desk
         expect(page.get_by_text("This ticket is held")).to_be_visible(timeout=FOLLOWS_MS)
         check_connection(page)
         found(page, row)
-        found(page, Row("Tickets", "tickets_held", "1 tickets wait for a person"))
+        found(page, Row("Tickets", "tickets_held", "wait for a person: 1"))
     page.goto(ticket)
     page.get_by_role("button", name="Retry", exact=True).click()
     expect(page.get_by_text(NUMBER).first).to_be_visible(timeout=FOLLOWS_MS)
