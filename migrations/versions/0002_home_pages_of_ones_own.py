@@ -1,4 +1,4 @@
-"""home pages of one's own"""
+"""home pages of one's own, and how far scores are known"""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_home_layout")),
     )
+    # Empty for runs of before: the next import reads all 90 days once.
+    op.add_column("import_run", sa.Column("known_until", sa.Date(), nullable=True))
 
 
 def downgrade() -> None:
-    """Everybody sees the usual cards again; nothing else is lost."""
+    """Everybody sees the usual cards again, and the next import reads what it would read after any other."""
+    op.drop_column("import_run", "known_until")
     op.drop_table("home_layout")
