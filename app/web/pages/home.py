@@ -13,6 +13,7 @@ from app.features.accounts import permissions
 from app.features.accounts.home_layout import forget_cards, keep_cards, kept_cards
 from app.features.connection.access import active_connection
 from app.features.provisioning.readiness import connection_and_missing
+from app.features.secure_score.no_score import NoScore, why_no_score
 from app.features.secure_score.overview import ActionSummary, summary_of_actions
 from app.features.secure_score.runs import RunLine, list_runs
 from app.features.secure_score.score_summary import ScoreCard, score_card
@@ -83,6 +84,7 @@ class HomePage:
     results: ResultsPart | None
     actions: ActionSummary | None
     run: RunLine | None
+    nothing: NoScore | None
     needs_attention: bool
     missing: Sequence[Text]
     may_manage: bool
@@ -99,15 +101,19 @@ async def home(request: Request, viewer: Viewer, session: Db, resources: Res) ->
     seen = await watch(session, connection) if kinds else None
     found = await ticket_cards(session, connection, seen, kinds) if connection and seen else []
     results = await ticket_results(session, tenant_id, connection) if "results" in names else None
+    score = await score_card(session, tenant_id) if "score" in names else None
+    actions = await summary_of_actions(session, tenant_id) if OF_ACTIONS.intersection(names) else None
+    lacking = ("score" in names and score is None) or (OF_ACTIONS.intersection(names) and actions is None)
     page = HomePage(
         shown=standing.shown,
         left=standing.left,
         is_own=standing.is_own,
-        score=await score_card(session, tenant_id) if "score" in names else None,
+        score=score,
         tickets={one.kind: _part(one, viewer) for one in found},
         results=ResultsPart(results, RESULTS_SHOWN, viewer.may_share) if results else None,
-        actions=await summary_of_actions(session, tenant_id) if OF_ACTIONS.intersection(names) else None,
+        actions=actions,
         run=next(iter(await list_runs(session, tenant_id, limit=1)), None) if "imports" in names else None,
+        nothing=await why_no_score(session, resources.config) if lacking else None,
         needs_attention=connection is not None and connection.status != "connected",
         missing=missing.sentences,
         may_manage=viewer.may_manage,
