@@ -65,7 +65,7 @@ class HomeLayout(Base):
 
 
 class AuditEntry(Base):
-    """Something a person, or the product itself, did to the set-up: who, when, what, from where. Never changed.
+    """Something a person, or the product itself, did: who, when, what, from where. Never changed.
 
     `person_name` is kept beside the reference, so that an entry says who it was after the account is gone; it is empty
     for the product itself. `what` is a sentence (Text.to_json), `facts` are plain names and values.

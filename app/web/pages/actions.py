@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 from pydantic import BaseModel, Field
 
+from app.features.accounts.audit import record
 from app.features.secure_score.export import as_csv, load_texts
 from app.features.secure_score.html_text import plain_text
 from app.features.secure_score.jobs import decide_and_send
@@ -254,6 +255,8 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
         wish = Wish(form.status, planned_for, form.reason)
         try:
             await decide_and_send(session, resources, action, wish, who=manager.display_name)
+            planned = {"planned_for": planned_for} if planned_for else {}
+            await record(session, manager, T("Status set"), action=action, status=NAMES[form.status], **planned)
             return RedirectResponse(action_path(action), 303)
         except InvalidInput as error:
             errors = error.fields
@@ -275,6 +278,7 @@ async def write_note(request: Request, manager: Manager, session: Db, resources:
         await add_note(
             session, tenant_id, action, note, author_id=manager.person_id, who=manager.display_name
         )  # fmt: skip
+        await record(session, manager, T("Note written"), action=action)
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
     return RedirectResponse(action_path(action) + "#notes", 303)
@@ -285,6 +289,7 @@ async def take_note_back(manager: Manager, session: Db, resources: Res, action: 
     """Remove one's own note."""
     tenant_id = resources.config.shown_tenant_id
     await remove_note(session, tenant_id, action, note, author_id=manager.person_id)
+    await record(session, manager, T("Note removed"), action=action, note=note)
     return RedirectResponse(action_path(action) + "#notes", 303)
 
 
@@ -293,7 +298,9 @@ async def write_tags(request: Request, manager: Manager, session: Db, resources:
     """The action's tags, all anew."""
     typed = await read_form(request)
     try:
-        await set_tags(session, resources.config.shown_tenant_id, action, typed.get("tags", "").replace("\0", ""))
+        tags = typed.get("tags", "").replace("\0", "")
+        await set_tags(session, resources.config.shown_tenant_id, action, tags)
+        await record(session, manager, T("Tags set"), action=action, tags=tags or "none")
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
     return RedirectResponse(action_path(action), 303)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
+from app.features.accounts.audit import record
 from app.features.secure_score.history import HistoryPage, Period, TenantEvent, days_in, load_history, what_is_known
 from app.features.secure_score.jobs import ask_to_sync
 from app.features.secure_score.lines import ActionLine, load_lines
@@ -224,6 +225,7 @@ async def zones(request: Request, manager: Manager, session: Db, resources: Res)
             await set_zones(
                 session, tenant_id, okay_from=form.okay_from, good_from=form.good_from, who=manager.display_name
             )
+            await record(session, manager, T("Zones set"), okay_from=form.okay_from, good_from=form.good_from)
             return RedirectResponse("/secure-score/trends", 303)
         except InvalidInput as error:
             errors = error.fields
@@ -284,6 +286,7 @@ async def sync(request: Request, manager: Manager, session: Db, resources: Res) 
     """Ask for an import now."""
     try:
         await ask_to_sync(session, resources, asked_by=manager.display_name)
+        await record(session, manager, T("Import asked for"))
     except Conflict as error:
         page = await _imports_page(session, resources, error.message)
         return render(request, "secure_score/imports.html", page, status=error.status)

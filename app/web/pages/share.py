@@ -29,6 +29,7 @@ from app.features.tickets.bulk import (
     proposal_for_all,
     wishes_for_each,
 )
+from app.features.tickets.deeds import record_shares
 from app.features.tickets.draft import draft_for
 from app.features.tickets.share import AlreadyShared, Wish, share, share_many
 from app.features.tickets.ticket import Kind, Source
@@ -181,6 +182,7 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
             shared = await share(
                 session, resources.queue, wish, sender_of(viewer), public_url=resources.config.public_url
             )
+            await record_shares(session, viewer, [shared])
             return RedirectResponse(f"/tickets/{shared.ticket_id}", 303)
         except InvalidInput as error:
             errors = error.fields
@@ -248,7 +250,9 @@ async def _preferences(session: Db) -> Preferences:
 async def _share_each(session: Db, resources: Res, viewer: Sharer, actions: Sequence[Action], form: BulkForm) -> UUID:
     choice = Choice(form.kind, form.priority, form.due_date, form.category, await _preferences(session))
     wishes = wishes_for_each(actions, choice, clock.now().date(), form.form_key)
-    await share_many(session, resources.queue, wishes, sender_of(viewer), public_url=resources.config.public_url)
+    queue, public_url = resources.queue, resources.config.public_url
+    shared = await share_many(session, queue, wishes, sender_of(viewer), public_url=public_url)
+    await record_shares(session, viewer, shared)
     return form.form_key
 
 
