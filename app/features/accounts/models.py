@@ -1,4 +1,4 @@
-"""People who signed in, their sessions, and sign-ins under way."""
+"""People who signed in, their sessions and home pages, sign-ins under way, and the audit log."""
 
 from __future__ import annotations
 
@@ -53,6 +53,15 @@ class SignInAttempt(Base):
     verifier: Mapped[Sealed] = mapped_column(SealedText())
     return_to: Mapped[str]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class HomeLayout(Base):
+    """Which cards somebody wants on the home page, in which order. Who has no row sees the usual ones."""
+
+    __tablename__ = "home_layout"
+
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"), primary_key=True)
+    cards: Mapped[list[str]]
 
 
 class AuditEntry(Base):

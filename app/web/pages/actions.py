@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from urllib.parse import quote, urlencode
@@ -32,6 +32,7 @@ from app.features.secure_score.list_view import (
     order_lines,
     select_lines,
 )
+from app.features.secure_score.no_score import NoScore, why_no_score
 from app.features.secure_score.plan import LONGEST_REASON, Wish, add_note, remove_note, set_tags
 from app.features.secure_score.show_action import (
     ActionDetail,
@@ -66,13 +67,13 @@ class StatusForm(BaseModel):
 
 @dataclass(frozen=True)
 class ListPage:
-    """The list as its address asks for it. `anything` says whether there is any action at all."""
+    """The list as its address asks for it; `nothing` says why there is none at all."""
 
     view: View
     listing: Listing
     facets: list[FacetOptions]
     tickets: Mapping[str, list[TicketLine]]
-    anything: bool
+    nothing: NoScore | None
     may_share: bool
     columns: tuple[Column, ...] = COLUMNS
 
@@ -208,10 +209,15 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
         listing=listing,
         facets=facet_options(lines, view, ticketed or frozenset(by_action)),
         tickets=by_action,
-        anything=bool(lines),
+        nothing=await why_no_score(session, resources.config) if _shows_nothing(lines, view) else None,
         may_share=viewer.may_share,
     )
     return render(request, "actions/list.html", page)
+
+
+def _shows_nothing(lines: Sequence[ActionLine], view: View) -> bool:
+    """Without a score there is nothing to show, but the catalogue for who asks for actions without a licence."""
+    return not any(line.scored for line in lines) and not (lines and "licence" in view.chosen)
 
 
 @router.get("/actions.csv")
