@@ -188,7 +188,7 @@ async def test_tickets_that_wait_for_a_person_are_counted(house: House) -> None:
     await share_one(house, Kind.CHANGE)
     await run_due_and_waiting(house, rounds=3)
     finding = (await walked(house))["tickets_held"]
-    assert "1 tickets wait for a person" in str(finding.meaning)
+    assert "wait for a person: 1" in str(finding.meaning)
 
 
 async def test_an_import_that_is_missing_or_stale_is_found(house: House, still_clock: SetClock) -> None:
