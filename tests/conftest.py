@@ -9,13 +9,21 @@ import pytest
 
 from app.foundation import clock
 from app.foundation.clock import SetClock
-from app.foundation.database import Database, Session, make_engine
+from app.foundation.database import Database, Session
 from app.foundation.jobs import Queue
 from app.foundation.vault import Vault
-from tests.factories.database import fresh_database, running_test_server
+from tests.factories.certificates import read_once
+from tests.factories.database import fresh_database, kept_engine, running_test_server
 from tests.factories.house import House, open_house, running_strangers
 from tests.factories.microsoft import Microsoft
 from tests.factories.servicenow import Snow
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates() -> Iterator[None]:
+    """Every HTTP client of the run shares them."""
+    with read_once():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +43,7 @@ def database_url(postgres: str) -> Iterator[str]:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """The product's own way to that database."""
-    opened = Database(make_engine(database_url))
+    opened = Database(kept_engine(database_url))
     yield opened
     await opened.close()
 
@@ -68,9 +76,9 @@ def still_clock() -> Iterator[SetClock]:
     clock.use(before)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def strangers() -> Iterator[tuple[Microsoft, Snow]]:
-    """The stand-ins, shared by the tests of a module; `house` lays them new for each."""
+    """The stand-ins, shared by all tests of the run; `house` lays them new for each."""
     with running_strangers() as both:
         yield both
 
@@ -79,6 +87,7 @@ def strangers() -> Iterator[tuple[Microsoft, Snow]]:
 async def house(database_url: str, strangers: tuple[Microsoft, Snow]) -> AsyncIterator[House]:
     """The whole product over a fresh database, with the stand-ins as new."""
     microsoft, snow = strangers
+    microsoft.tenant.reset()
     snow.instance.reset()
     async with open_house(database_url, microsoft, snow) as opened:
         yield opened

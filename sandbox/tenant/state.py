@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sandbox.journal import Journal
@@ -42,6 +43,12 @@ FAULTS = {
     "server_error": "8 – 500",
 }
 MOST = 100_000
+
+
+@cache
+def usual_days(tenant_id: str, newest: date) -> list[dict[str, Any]]:
+    """The snapshots as they are made up once; nobody may change them."""
+    return snapshots(tenant_id, newest)
 
 
 @dataclass
@@ -92,7 +99,9 @@ class Tenant:
         self._build()
 
     def _build(self) -> None:
-        self._scores = snapshots(self.tenant_id, self.newest)
+        newest, *older = usual_days(self.tenant_id, self.newest)
+        # Only the newest day is ever changed; the others need no copies.
+        self._scores = [deepcopy(newest), *older]
         self._version += 1
         self.updates.clear()
         for control_id, state in DECIDED.items():

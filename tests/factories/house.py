@@ -17,7 +17,7 @@ from app.features.accounts.sessions import start_session
 from app.features.connection.access import CLIENT_SECRET, store_tokens
 from app.features.connection.models import Connection, ConnectionStatus
 from app.foundation import clock
-from app.foundation.database import Database, Session, make_engine
+from app.foundation.database import Database, Session
 from app.foundation.jobs import Queue
 from app.foundation.vault import Vault
 from app.main import create_app
@@ -28,6 +28,7 @@ from app.remote.servicenow.shapes import Tokens
 from app.remote.transport import Transport
 from app.resources import ProductConfig, Resources, closing
 from app.settings import GLOBAL_READER, SECURITY_ADMINISTRATOR, SECURITY_OPERATOR, SECURITY_READER
+from tests.factories.database import kept_engine
 from tests.factories.microsoft import MANAGER, SHARER, STRANGER, VIEWER, Microsoft, running_microsoft
 from tests.factories.servicenow import INTEGRATION_USER, Snow, running_snow
 
@@ -129,7 +130,7 @@ async def open_house(database_url: str, microsoft: Microsoft, snow: Snow) -> Asy
             viewer_roles=frozenset({SECURITY_READER, GLOBAL_READER}),
             session_hours=12,
         ),
-        database=Database(make_engine(database_url)),
+        database=Database(kept_engine(database_url)),
         vault=Vault([Vault.new_key()]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=transport,

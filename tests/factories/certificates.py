@@ -1,0 +1,18 @@
+"""This machine's certificates are read once per run: for each HTTP client anew, that takes longer than most tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import httpx
+import pytest
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Clients that ask for the same certificates get the same ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx._transports.default, "create_ssl_context", cache(httpx.create_ssl_context))
+        yield
