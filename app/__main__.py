@@ -75,6 +75,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
 
     from app.assembly import open_resources, run_async
     from app.main import create_app
+    from app.server import server_config
 
     class Server(uvicorn.Server):
         """Lets the house be closed in order; the original dies of the signal once more when it has stopped serving."""
@@ -87,17 +88,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
 
     async def serve(database_url: str) -> None:
         async with open_resources(settings, database_url) as resources:
-            config = uvicorn.Config(
-                create_app(resources),
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=10,
-            )
-            await Server(config).serve()
+            await Server(server_config(settings, create_app(resources))).serve()
 
     with database_address(settings) as database_url:
         run_async(lambda: serve(database_url))

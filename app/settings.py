@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -55,6 +56,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address the web process listens on.")
     port: int = Field(8000, description="The port the web process listens on.", ge=1, le=65535)
 
+    trusted_proxies: Words = Field(
+        (),
+        description="Addresses or networks of proxies whose word on where a browser calls from is believed, separated by commas.",
+    )
+
     entra_tenant_id: str = Field(description="Directory (tenant) ID. Only its accounts may sign in.")
     entra_client_id: str = Field(description="Application (client) ID of the app registration.")
     entra_client_secret: SecretStr = Field(description="A client secret of the app registration.", min_length=1)
@@ -101,7 +107,13 @@ class Settings(BaseSettings):
     log_json: bool = Field(default=False, description="true writes one JSON object per line.")
 
     @field_validator(
-        "servicenow_allowed_origins", "manager_roles", "sharer_roles", "viewer_roles", "vault_keys", mode="before"
+        "servicenow_allowed_origins",
+        "manager_roles",
+        "sharer_roles",
+        "viewer_roles",
+        "vault_keys",
+        "trusted_proxies",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
@@ -115,6 +127,19 @@ class Settings(BaseSettings):
                 "Secure Score is not offered by Microsoft Graph in the cloud operated by 21Vianet in China"
             )
         return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _only_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """A name, or `*`, would let anybody who gets through say that he calls from wherever he likes."""
+        for part in value:
+            try:
+                ip_network(part)
+            except ValueError as error:
+                raise ValueError(
+                    f"{part} is no address or network; write them as 10.0.0.5 or 10.0.0.0/24, separated by commas"
+                ) from error
+        return value
 
     @field_validator("public_url", "entra_authority", "graph_url")
     @classmethod

@@ -52,6 +52,9 @@ def _tell(instance: Instance, what: str, asked: dict[str, str]) -> Any:  # noqa:
         case "faults":
             waiting = [fault.as_json() for fault in instance.orders.waiting]
             return {"waiting": waiting, "struck": instance.orders.struck}
+        case "client":
+            found = instance.store.find("oauth_entity", client_id=instance.settings.client_id) or {}
+            return {name: value for name, value in found.items() if name != "client_secret"}
         case "records":
             return {table: _rows(instance, table, asked.get("fields", "")) for table in TICKETS}
         case "notes":

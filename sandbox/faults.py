@@ -42,6 +42,7 @@ FAULTS: dict[str, Kind] = {
     "sso_redirect": Kind("46", "Redirect to the sign-in page"),
     "bad_gateway": Kind("46", "502 as a web page"),
     "unavailable": Kind("46", "503 as a web page"),
+    "strange_page": Kind("46", "404 as a web page: something else answers in the instance's place"),
     "ip_blocked": Kind("47", "403 without JSON"),
     "dropped": Kind("48", "Connection dropped, before, after or in the middle", (AFTER, BEFORE, MIDWAY)),
     "dropped_after_commit": Kind("48", "Connection dropped after the work was done", (AFTER, MIDWAY)),

@@ -53,13 +53,18 @@ def session_cookie_name(resources: Resources) -> str:
     return "__Host-session" if resources.config.public_url.startswith("https://") else "session"
 
 
+def address_of(request: Request) -> str:
+    """Where the browser calls from; behind proxies that are trusted (TRUSTED_PROXIES), what they say about it."""
+    return request.client.host if request.client is not None else ""
+
+
 async def find_somebody(request: Request, resources: Res) -> permissions.Viewer | None:
     """The signed-in person, if any; pages read it from `request.state.viewer` for the frame."""
     token = request.cookies.get(session_cookie_name(resources))
     async with resources.database.transaction() as session:
         viewer = await find_viewer(session, resources.config, token)
-    if viewer is not None and request.client is not None:
-        viewer = replace(viewer, address=request.client.host)
+    if viewer is not None:
+        viewer = replace(viewer, address=address_of(request))
     request.state.viewer = viewer
     return viewer
 

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from app.foundation.errors import AppError, NotFound
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
-from app.web.dependencies import NoRole, SignInNeeded
+from app.web.dependencies import NoRole, SignInNeeded, find_somebody, get_resources
 from app.web.templating import render
 
 log = get_logger(__name__)
@@ -69,6 +69,8 @@ async def http_error(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: unknown addresses and methods."""
     if not isinstance(error, HTTPException):  # The framework hands over only what it was told to.
         raise error
+    if request.state.viewer is None:
+        await find_somebody(request, get_resources(request))  # No route has asked; the frame shows the navigation.
     if error.status_code == 404:
         return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
     advice = T("Go back and try again.")

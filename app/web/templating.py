@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
-from babel import dates, numbers
+from babel import Locale, dates, numbers
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -60,9 +60,17 @@ def format_number(value: float | None, digits: int = 2) -> str:
     return numbers.format_decimal(value, format=pattern, locale=current_locale())
 
 
+@cache
+def _percent_sign(locale: str) -> str:
+    """English writes 49.1%; German 49,1 %, with a blank at which no line breaks."""
+    return str(Locale.parse(locale).percent_formats[None].pattern).lstrip("#,0")
+
+
 def format_percent(value: float | None, digits: int = 0) -> str:
     """A percentage of 0 to 100, as text."""
-    return "–" if value is None else f"{format_number(value, digits)} %"
+    if value is None:
+        return "–"
+    return f"{format_number(value, digits)}{_percent_sign(current_locale())}"
 
 
 def format_date(value: date | None) -> str:
@@ -82,8 +90,13 @@ def ago(value: datetime | None) -> Markup:
     """How long ago, roughly; the exact moment is in the title."""
     if value is None:
         return escape(catalogue().gettext("never"))
-    passed = dates.format_timedelta(value - clock.now(), add_direction=True, locale=current_locale(), threshold=0.99)
-    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(value.isoformat(timespec="seconds"), passed)
+    passed = clock.now() - value
+    words = dates.format_timedelta(-passed, add_direction=True, locale=current_locale(), threshold=0.99)
+    shown = f"{dates.format_datetime(value, 'd MMM y, HH:mm', locale=current_locale())} UTC"
+    # js/ago.js counts on from these seconds, so that an open page stays true whatever the browser's clock says.
+    return Markup('<time datetime="{}" title="{}" data-ago="{}">{}</time>').format(
+        value.isoformat(timespec="seconds"), shown, int(passed.total_seconds()), words
+    )
 
 
 def path_quote(value: str) -> str:

@@ -12,6 +12,7 @@ HIBERNATING = "<html><head><title>Instance Hibernating page</title></head><body>
 SIGN_ON = "<html><head><title>Sign in</title></head><body>Continue to your organisation's sign-in page.</body></html>"
 GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 MAINTENANCE = "<html><head><title>Service Unavailable</title></head><body>Back in a few minutes.</body></html>"
+STRANGE = "<html><head><title>Not here</title></head><body>There is nothing at this address.</body></html>"
 JSON = "application/json;charset=UTF-8"
 HTML = "text/html;charset=UTF-8"
 # Cookies besides the session's own (facts 2.7).
@@ -60,6 +61,7 @@ SPOILED: dict[str, tuple[int, str, str]] = {
     "sso_redirect": (302, "", HTML),
     "bad_gateway": (502, GATEWAY, HTML),
     "unavailable": (503, MAINTENANCE, HTML),
+    "strange_page": (404, STRANGE, HTML),
     "ip_blocked": (403, "Access restricted", "text/plain"),
     "acl_hiccup": (403, _failure("User Not Authorized", "Failed API level ACL Validation"), JSON),
     "session_overflow": (202, "", JSON),

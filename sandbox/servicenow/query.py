@@ -47,6 +47,7 @@ class Query:
     groups: list[list[list[Condition]]] = field(default_factory=lambda: [[]])
     order: list[tuple[str, bool]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    closed: frozenset[str] = frozenset()
 
     @property
     def has_ranges(self) -> bool:
@@ -137,9 +138,9 @@ class Query:
         return lambda record: self._value(record, name)
 
 
-def parse_query(text: str, store: Store, table: str, caller: Caller) -> Query:
-    """The query; conditions on fields the table does not have are dropped and named in `unknown`."""
-    query = Query(store, table)
+def parse_query(text: str, store: Store, table: str, caller: Caller, closed: frozenset[str] = frozenset()) -> Query:
+    """The query; conditions on fields the table does not have, or that are closed, are dropped and named in `unknown`."""
+    query = Query(store, table, closed=closed)
     for part in text.split("^"):
         if part.startswith("ORDERBYDESC"):
             query.order.append((part.removeprefix("ORDERBYDESC"), True))
@@ -168,7 +169,7 @@ def _is_known(query: Query, name: str) -> bool:
 
 def _add(query: Query, text: str, caller: Caller, *, either: bool) -> None:
     found = CONDITION.fullmatch(text)
-    if not found or not _is_known(query, found[1]):
+    if not found or not _is_known(query, found[1]) or found[1] in query.closed:
         query.unknown.append(found[1] if found else text)
         return
     name, operator = found[1], found[2]

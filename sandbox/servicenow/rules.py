@@ -45,6 +45,7 @@ def insert(store: Store, switches: Switches, table: str, sent: Record, user: Rec
         record["requested_by"] = user["sys_id"]
     _look_up_priority(table, record, sent, switches)
     _require_close_fields(table, record, switches)
+    _require_on_create(record, switches)
     record["number"] = store.next_number(table, *PREFIXES[table])
     stored = stamp(store, table, record, by=user["user_name"])
     _keep_journals(store, table, stored["sys_id"], sent, user)
@@ -115,6 +116,13 @@ def _require_close_fields(table: str, record: Record, switches: Switches) -> Non
     missing = [label for name, label in CLOSE_LABELS[table] if not record.get(name)]
     if missing:
         raise Refusal(f"Data Policy Exception: The following fields are mandatory: {', '.join(missing)}")
+
+
+def _require_on_create(record: Record, switches: Switches) -> None:
+    missing = [name for name in switches.lists("mandatory_on_create") if not record.get(name)]
+    if missing:
+        labels = ", ".join(name.replace("_", " ").capitalize() for name in missing)
+        raise Refusal(f"Data Policy Exception: The following fields are mandatory: {labels}")
 
 
 def _check_transition(before: Record, after: Record, switches: Switches) -> None:

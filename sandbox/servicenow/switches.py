@@ -59,6 +59,12 @@ class Switches(Switchboard):
         TABLES, "17", "401 says User Not Authenticated (newer builds: User is not authenticated)", default=True
     )
     strict_queries: bool = switch(TABLES, "21", "An unknown field in a query is 403, not ignored", default=False)
+    closed_fields: str = switch(
+        TABLES,
+        "2.3",
+        "Fields that may not be queried: ignored, or 403 with strict queries, e.g. correlation_id",
+        default="",
+    )
     range_refused: bool = switch(
         TABLES, "2.3", "A query ACL refuses range operators such as sys_updated_on>=", default=False
     )
@@ -81,6 +87,9 @@ class Switches(Switchboard):
     change_close_fields_required: bool = switch(
         RULES, "4.2", "Closing a change needs a close code and notes", default=False
     )
+    mandatory_on_create: str = switch(
+        RULES, "2.6", "Fields that a data policy wants in every new ticket, e.g. assignment_group", default=""
+    )
     check_transitions: bool = switch(RULES, "33", "Illegal state changes of a change are aborted", default=True)
     ignore_state_writes: bool = switch(
         RULES, "33", "A state sent in an update is ignored without a word (200)", default=False
@@ -89,6 +98,9 @@ class Switches(Switchboard):
 
     user_read_only: bool = switch(
         ACCESS, "1.5", "The integration user has the role snc_read_only: no tokens, no writes", default=False
+    )
+    locked_keeps_tokens: bool = switch(
+        ACCESS, "1.8", "Tokens of a user who is locked out or inactive go on working", default=False
     )
     acl_refuses: str = switch(
         ACCESS, "2.6", "Table and action refused, e.g. incident.create,change_request.read", default=""

@@ -124,7 +124,7 @@ def _query(call: Call, table: str) -> Query:
     if 0 < switches.long_query_limit < len(text) and not suppressed:
         detail = "The query is too long to build the response pagination header URLs"
         raise Problem(400, "Pagination not supported", detail)
-    query = parse_query(text, call.instance.store, table, call.caller())
+    query = parse_query(text, call.instance.store, table, call.caller(), switches.lists("closed_fields"))
     if query.unknown and switches.strict_queries:
         raise Problem(403, "Insufficient rights to query records", None)
     if query.has_ranges and switches.range_refused:

@@ -1,19 +1,10 @@
 // Draws the figures marked data-plot with Chart.js, in the colours of the theme. Days without a value stay gaps.
 
-const TONES = [
-  "--colorCompoundBrandStroke",
-  "--colorPaletteLavenderBorderActive",
-  "--colorPaletteTealBorderActive",
-  "--colorPaletteMarigoldBorderActive",
-  "--colorPaletteBerryBorderActive",
-];
+const palette = (...names) => names.map((name) => `--colorPalette${name}BorderActive`);
+const TONES = ["--colorCompoundBrandStroke", ...palette("Lavender", "Teal", "Marigold", "Berry")];
 // Lines differ by more than their colour.
 const DASHES = [[], [6, 4], [2, 3], [9, 3, 2, 3], [12, 4]];
-const ZONES = [
-  "--colorPaletteRedBorderActive",
-  "--colorPaletteMarigoldBorderActive",
-  "--colorPaletteGreenBorderActive",
-];
+const ZONES = palette("Red", "Marigold", "Green");
 
 const locale = document.documentElement.lang || "en";
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -21,7 +12,11 @@ const isDay = (label) => /^\d{4}-\d{2}-\d{2}$/.test(label);
 const spelled = (label, form) =>
   isDay(label) ? new Intl.DateTimeFormat(locale, { timeZone: "UTC", ...form }).format(new Date(label)) : label;
 const shorter = (label) => spelled(label, { day: "numeric", month: "short" });
+// Names beside lying bars take two lines rather than lose their beginning.
+const folded = (name) => (name.length > 16 ? name.replace(/ (?=[^ ]+ [^ ]+$)/, "\n").split("\n") : name);
 const longer = (label) => spelled(label, { day: "numeric", month: "short", year: "numeric" });
+
+const amount = (value, unit) => value.toLocaleString(locale, { maximumFractionDigits: 2 }) + unit;
 
 // Coloured bands behind the lines, each from one value to another.
 const bands = (zones) => ({
@@ -77,9 +72,7 @@ const draw = (figure) => {
       maxTicksLimit: lying ? undefined : small ? 4 : 8,
       maxRotation: 0,
       autoSkipPadding: 16,
-      callback(value) {
-        return shorter(this.getLabelForValue(value));
-      },
+      callback: (at) => (lying ? folded : shorter)(data.labels[at]),
     },
   };
   const amounts = {
@@ -87,8 +80,15 @@ const draw = (figure) => {
     border: { display: false },
     stacked: data.stacked,
     beginAtZero: data.kind === "bar",
-    grace: data.kind === "bar" ? 0 : "10%",
-    ticks: { ...ticks, maxTicksLimit: small ? 3 : 6, precision: whole ? 0 : undefined },
+    grace: data.kind === "bar" || data.zones.length ? 0 : "10%",
+    suggestedMin: data.zones.at(0)?.from,
+    suggestedMax: data.zones.at(-1)?.to,
+    ticks: {
+      ...ticks,
+      maxTicksLimit: small ? 3 : 6,
+      precision: whole ? 0 : undefined,
+      callback: (value) => amount(value, data.unit),
+    },
   };
   return new Chart(figure.querySelector("canvas"), {
     type: data.kind,
@@ -114,7 +114,12 @@ const draw = (figure) => {
             font: ticks.font,
           },
         },
-        tooltip: { callbacks: { title: (items) => longer(items[0]?.label ?? "") } },
+        tooltip: {
+          callbacks: {
+            title: (items) => longer(items[0]?.label ?? ""),
+            label: ({ dataset: { label }, raw }) => `${label}: ${amount(raw, data.unit)}`,
+          },
+        },
       },
       scales: lying ? { x: amounts, y: names } : { x: names, y: amounts },
     },

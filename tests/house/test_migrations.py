@@ -53,5 +53,27 @@ def test_migrating_twice_changes_nothing(empty_database: str) -> None:
     assert _tables(empty_database) == before
 
 
+def test_each_migration_can_be_taken_back(empty_database: str) -> None:
+    """Down to the first tables and up again; what earlier tables hold stays."""
+    schema.migrate(empty_database)
+    newest = _tables(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO person (id, tid, oid, display_name, email, last_signed_in_at)"
+            " VALUES (gen_random_uuid(), 't', 'o', 'Lee', 'lee@contoso.example', now())"
+        )
+        connection.execute("INSERT INTO home_layout SELECT id, '[\"score\"]' FROM person")
+    with create_engine(as_psycopg_url(empty_database), poolclass=NullPool).connect() as connection:
+        command.downgrade(schema.alembic_config(connection), "0001")
+        connection.commit()
+        assert schema.current_revision(connection) == "0001"
+    assert newest - _tables(empty_database) == {"home_layout"}
+    schema.migrate(empty_database)
+    assert _tables(empty_database) == newest
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("SELECT count(*) FROM person").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM home_layout").fetchone() == (0,)
+
+
 def test_there_is_one_line_of_migrations() -> None:
     assert len(ScriptDirectory.from_config(schema.alembic_config()).get_heads()) == 1

@@ -1,4 +1,4 @@
-"""People who signed in, their sessions, and sign-ins under way."""
+"""People who signed in, their sessions and home pages, sign-ins under way, and the audit log."""
 
 from __future__ import annotations
 
@@ -55,8 +55,17 @@ class SignInAttempt(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class HomeLayout(Base):
+    """Which cards somebody wants on the home page, in which order. Who has no row sees the usual ones."""
+
+    __tablename__ = "home_layout"
+
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"), primary_key=True)
+    cards: Mapped[list[str]]
+
+
 class AuditEntry(Base):
-    """Something a person, or the product itself, did to the set-up: who, when, what, from where. Never changed.
+    """Something a person, or the product itself, did: who, when, what, from where. Never changed.
 
     `person_name` is kept beside the reference, so that an entry says who it was after the account is gone; it is empty
     for the product itself. `what` is a sentence (Text.to_json), `facts` are plain names and values.

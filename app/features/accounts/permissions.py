@@ -32,6 +32,12 @@ class Viewer:
     may_manage: bool
     address: str = ""
 
+    @property
+    def rights(self) -> str:
+        """The most that this person may do, in a word."""
+        names = {"manage": self.may_manage, "share": self.may_share, "look": self.may_view}
+        return next((name for name, may in names.items() if may), "nothing")
+
 
 def permissions_of(roles: Iterable[str], config: ProductConfig) -> Permissions:
     """The permissions that these role template ids (`wids`) and app roles (`roles`) give together."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -27,6 +28,11 @@ async def find_viewer(session: Session, config: ProductConfig, token: str | None
     if row is None:
         return None
     person, roles = row
+    return viewer_of(person, roles, config)
+
+
+def viewer_of(person: Person, roles: Iterable[str], config: ProductConfig, address: str = "") -> Viewer:
+    """This person with what these roles allow, calling from this address."""
     allowed = permissions_of(roles, config)
     return Viewer(
         person_id=person.id,
@@ -37,6 +43,7 @@ async def find_viewer(session: Session, config: ProductConfig, token: str | None
         may_view=allowed.may_view,
         may_share=allowed.may_share,
         may_manage=allowed.may_manage,
+        address=address,
     )
 
 

@@ -10,8 +10,9 @@ from uuid import uuid4
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
+from app.features.accounts.audit import record
 from app.features.accounts.models import Person, SignInAttempt
-from app.features.accounts.sessions import start_session
+from app.features.accounts.sessions import start_session, viewer_of
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.errors import NotAllowed
@@ -83,8 +84,13 @@ async def begin_sign_in(resources: Resources, return_to: str | None) -> SignInSt
     return SignInStart(address, browser_secret)
 
 
-async def finish_sign_in(resources: Resources, *, code: str, state: str, browser_secret: str | None) -> NewSession:
-    """Claim the attempt, learn who it is, and start a session. Raises SignInOver or a RemoteError."""
+async def finish_sign_in(
+    resources: Resources, *, code: str, state: str, browser_secret: str | None, address: str = ""
+) -> NewSession:
+    """Claim the attempt, learn who it is, and start a session. Raises SignInOver or a RemoteError.
+
+    `address` is where the browser calls from, for the audit log.
+    """
     async with resources.database.transaction() as session:
         attempt = await _claim(session, state)
     fits = secrets.compare_digest(attempt.browser_hash, hash_token(browser_secret or ""))
@@ -102,6 +108,8 @@ async def finish_sign_in(resources: Resources, *, code: str, state: str, browser
         token, expires_at = await start_session(
             session, person, roles, resources.config.session_hours, sid=identity.sid
         )
+        viewer = viewer_of(person, roles, resources.config, address)
+        await record(session, viewer, T("Signed in"), may=viewer.rights)
     return NewSession(token, expires_at, attempt.return_to)
 
 

@@ -58,6 +58,11 @@ class ConnectionView:
         """Whether tickets flow."""
         return self.status == ConnectionStatus.CONNECTED.value
 
+    @property
+    def has_expired(self) -> bool:
+        """Whether the consent's time is over; on its last day, when no whole day is left, it is not yet."""
+        return self.refresh_expires_at is not None and self.refresh_expires_at <= clock.now()
+
 
 async def connection_view(session: Session) -> ConnectionView | None:
     """The active connection, or None when nothing is connected."""

@@ -47,8 +47,7 @@ def _no_token(look: Look, checked: Text, error: AppError) -> Finding:
             "token_service", State.PROBLEM, checked, error.message,
             advice=T("Nothing is lost. Check again when the instance answers as usual."),
         )  # fmt: skip
-    days_left = look.connection.days_left
-    if look.connection.refresh_expires_at is not None and days_left == 0:
+    if look.connection.has_expired:
         return Finding(
             "consent_expired", State.PROBLEM, checked,
             T("The consent has expired: a refresh token lives 100 days unless the client’s record says otherwise."),
@@ -81,8 +80,13 @@ async def check_consent(look: Look) -> Finding:
             "consent", State.PROBLEM, checked, T("ServiceNow gave no refresh token: access ends within half an hour."),
             advice=T("Use a client that is not public, and authorize again."), screen=REGISTRY,
         )  # fmt: skip
-    if days == 0:
+    if look.connection.has_expired:
         return _no_token(look, checked, NotConnected())
+    if days <= 1:
+        return Finding(
+            "consent_ends_soon", State.NOTE, checked, T("The consent ends in less than two days."),
+            advice=T("Press Authorize before then. Everything else stays as it is."),
+        )  # fmt: skip
     if look.connection.ends_soon:
         return Finding(
             "consent_ends_soon", State.NOTE, checked, T("The consent ends in %(days)s days.", days=days),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from app.features.connection.connection_view import connection_view
 from app.features.provisioning.diagnose import carry_out, latest_walk, open_walk
-from app.features.provisioning.provision import EVERYTHING, queue_step, queue_steps, run_waiting
+from app.features.provisioning.provision import EVERYTHING, queue_failed, queue_step, queue_steps, run_waiting
 from app.foundation.database import Session
 from app.foundation.jobs import TaskGroup
 from app.resources import Resources
@@ -17,6 +18,17 @@ tasks = TaskGroup("provisioning")
 async def check(resources: Resources, connection_id: str) -> None:
     """Check every step that waits."""
     await run_waiting(resources, UUID(connection_id))
+
+
+@tasks.task("recheck", every="*/10 * * * *")
+async def recheck(resources: Resources) -> None:
+    """Check again by the clock what failed: an instance that slept may be awake, and nobody may be looking."""
+    async with resources.database.transaction() as session:
+        connection = await connection_view(session)
+        if connection is None or not connection.is_connected:
+            return  # Only a consent helps, and it starts the checks itself.
+        if await queue_failed(session, connection.id):
+            await _defer(resources, session, connection.id)
 
 
 @tasks.task("diagnose")

@@ -22,6 +22,9 @@ REGISTRY = T(
 )
 IP_RULES = T("System Security > IP Address Access Control")
 ACCESS_RULES = T("System Security > Access Control (ACL)")
+RECORD_RULES = T("System Definition > Business Rules, and System Policy > Data Policies")
+# What an instance says when the API's own access rule, and not a table's, has refused (facts 2.6).
+API_WORDS = "API level ACL"
 RATE_RULES = T("System Web Services > REST > Rate limit rules (table sys_rate_limit_rules)")
 
 
@@ -54,6 +57,16 @@ def trouble(look: Look, checked: Text, error: AppError) -> Finding:
             return unreachable(look, checked, error)
         case Throttled():
             return throttled(look, checked, error)
+        case Refused() if API_WORDS in str(error.message):
+            return Finding(
+                "role_missing.api", State.PROBLEM, checked, error.message,
+                advice=T(
+                    "The instance protects its REST API by a role of its own. Give the integration user the role "
+                    "snc_platform_rest_api_access (itil holds it)."
+                ),
+                screen=user_screen(look),
+                message=T("Please give the user %(user)s the role snc_platform_rest_api_access.", user=look.user),
+            )  # fmt: skip
         case Refused():
             return Finding(
                 "refused", State.PROBLEM, checked, error.message,

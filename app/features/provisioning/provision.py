@@ -14,7 +14,7 @@ from app.features.connection.connection_view import ConnectionView, connection_v
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.look import Look, trouble
 from app.features.provisioning.models import ProvisioningStep
-from app.features.provisioning.readiness import judged, problems
+from app.features.provisioning.readiness import hides_everything, judged, problems
 from app.features.provisioning.steps import BY_KEY, CARDS, CARDS_TITLE, KEYS, STEPS, Step, following
 from app.foundation import clock
 from app.foundation.database import Session
@@ -28,6 +28,7 @@ log = get_logger(__name__)
 # A step that has been running for longer lost its worker; it may be checked again.
 LOST_AFTER = timedelta(minutes=3)
 EVERYTHING = ""
+FAILED = frozenset({State.PROBLEM, State.SKIPPED})
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,14 @@ async def queue_step(session: Session, connection_id: UUID, key: str) -> None:
     if key not in BY_KEY:
         raise NotFound
     await _set_state(session, connection_id, key, State.WAITING)
+
+
+async def queue_failed(session: Session, connection_id: UUID) -> bool:
+    """The same for the steps that failed, and those that wait for one of them; says whether there are any."""
+    found = [row.step for row in (await _rows(session, connection_id)).values() if row.state in FAILED]
+    for key in found:
+        await _set_state(session, connection_id, key, State.WAITING)
+    return bool(found)
 
 
 async def first_in_need(session: Session) -> str:
@@ -161,8 +170,14 @@ async def _outcome(session: Session, connection: ConnectionView | None, lines: S
     if connection is None:
         return StepLine(CARDS, CARDS_TITLE, "todo", None, None, is_outcome=True)
     ready = judged(await problems(session, connection.id))
-    if not connection.is_connected:
-        finding = Finding("cards", State.PROBLEM, checked, T("Hidden until the connection is authorized."))
+    if hides_everything(connection.status, was_checked=any(line.checked_at for line in lines)):
+        finding = Finding("cards", State.PROBLEM, checked, T("Hidden until somebody has confirmed the account."))
+    elif not connection.is_connected:
+        finding = Finding(
+            "cards", State.PROBLEM, checked,
+            T("The cards stay on the home page, with what was last known and how old it is. Nothing is sent or refreshed "
+              "until the connection is authorized."),
+        )  # fmt: skip
     elif ready.is_ready:
         finding = Finding("cards", State.GOOD, checked, T("Both cards are shown."))
     elif ready.kinds:

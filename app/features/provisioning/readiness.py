@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, exists, func, select
 
 from app.features.connection.connection_view import connection_view
 from app.features.connection.models import Connection, ConnectionStatus
@@ -15,6 +15,13 @@ from app.features.provisioning.steps import BY_KEY, KEYS
 from app.features.tickets.ticket import KIND_NAMES, Kind
 from app.foundation.database import Session
 from app.foundation.text import T, Text
+
+# What failed has failed until a new check says otherwise: cards must not come and go while one is under way.
+FAILED = and_(
+    ProvisioningStep.finding["state"].astext == State.PROBLEM.value,
+    ProvisioningStep.state.in_((State.PROBLEM, State.WAITING, State.RUNNING)),
+)
+ATTENTION = T("The connection needs attention.")
 
 
 @dataclass(frozen=True)
@@ -39,13 +46,13 @@ async def readiness(session: Session) -> Readiness:
     if connection is None:
         return Readiness(frozenset(), (T("ServiceNow is not connected."),))
     if not connection.is_connected:
-        return Readiness(frozenset(), (connection.attention or T("The connection needs attention."),))
+        return Readiness(frozenset(), (connection.attention or ATTENTION,))
     return judged(await problems(session, connection.id))
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Kinds whose cards are not shown, and why; both empty while the connection itself waits for a person."""
+    """Kinds whose cards are not shown, and what is missing; while the connection waits for a person, only that."""
 
     hidden: frozenset[str] = frozenset()
     sentences: tuple[Text, ...] = ()
@@ -54,32 +61,39 @@ class Missing:
 async def connection_and_missing(session: Session) -> tuple[Connection | None, Missing]:
     """For the home page: the active connection and what provisioning lacks, in one query.
 
-    A connection that waits for a person hides nothing: its cards say how old they are.
+    A connection that stopped working hides nothing: its cards say how old they are. One that was never checked,
+    because nobody has confirmed who consented, has nothing to show yet.
     """
+    of_this = ProvisioningStep.connection_id == Connection.id
     failed = (
         select(func.jsonb_object_agg(ProvisioningStep.step, ProvisioningStep.finding))
-        .where(ProvisioningStep.connection_id == Connection.id, ProvisioningStep.state == State.PROBLEM)
+        .where(of_this, FAILED)
         .scalar_subquery()
     )
-    query = select(Connection, failed).where(Connection.status != ConnectionStatus.REMOVED)
+    was_checked = exists().where(of_this, ProvisioningStep.checked_at.is_not(None))
+    query = select(Connection, failed, was_checked).where(Connection.status != ConnectionStatus.REMOVED)
     row = (await session.execute(query)).one_or_none()
     if row is None:
         return None, Missing()
-    connection, found = row
+    connection, found, checked = row
     if connection.status != ConnectionStatus.CONNECTED:
-        return connection, Missing()
+        sentence = Text.from_json(connection.attention) if connection.attention else ATTENTION
+        nothing = hides_everything(connection.status, was_checked=checked)
+        return connection, Missing(frozenset(kind.value for kind in Kind) if nothing else frozenset(), (sentence,))
     findings = {step: Finding.from_json(stored) for step, stored in (found or {}).items() if stored and step in BY_KEY}
     ready = judged(findings)
     return connection, Missing(frozenset(kind.value for kind in Kind) - ready.kinds, ready.missing)
 
 
+def hides_everything(status: str, *, was_checked: bool) -> bool:
+    """Whether there are no cards at all because nobody has said yet that the right account consented."""
+    return status == ConnectionStatus.UNCONFIRMED and not was_checked
+
+
 async def problems(session: Session, connection_id: UUID) -> dict[str, Finding]:
     """The findings of steps that failed, by step."""
-    rows = await session.execute(
-        select(ProvisioningStep).where(
-            ProvisioningStep.connection_id == connection_id, ProvisioningStep.state == State.PROBLEM
-        )
-    )
+    query = select(ProvisioningStep).where(ProvisioningStep.connection_id == connection_id, FAILED)
+    rows = await session.execute(query)
     return {row.step: Finding.from_json(row.finding) for row in rows.scalars() if row.finding and row.step in BY_KEY}
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.look import ACCESS_RULES, Look, trouble, user_screen
+from app.features.provisioning.look import ACCESS_RULES, API_WORDS, RECORD_RULES, Look, trouble, user_screen
 from app.features.tickets.models import Ticket
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation.errors import AppError
@@ -33,12 +33,20 @@ WRITERS = {
 LEAST_ROLES = {Kind.CHANGE: "sn_change_write", Kind.INCIDENT: "sn_incident_write"}
 
 
+# What an instance says when an access rule, and no business rule or data policy, has refused a record (facts 2.6).
+ACCESS_WORDS = ("ACL Exception", API_WORDS)
+
+
 @dataclass(frozen=True)
 class _Proof:
-    """What tickets of this kind have shown so far: the newest that arrived, and how many wait for a person."""
+    """What tickets of this kind have shown since the consent: the newest that arrived, and those refused after it.
+
+    `refused` counts the held ones whose creation ServiceNow refused, and `why` is what it said of the newest.
+    """
 
     number: str
-    held: int
+    refused: int
+    why: Text | None
 
 
 async def check_table(look: Look, kind: Kind) -> Finding:
@@ -75,6 +83,8 @@ async def _as_far_as_known(look: Look, checked: Text, kind: Kind, reading: Table
     """Reading and changing were not refused; whether creating works is shown by a ticket, or told by the roles."""
     table, key = TABLES[kind], f"table_{kind.value}"
     proof = await _proof(look, kind)
+    if proof.why is not None:
+        return _refused(look, checked, kind, proof, proof.why)
     if proof.number:
         return Finding(
             key, State.GOOD, checked,
@@ -108,11 +118,45 @@ async def _as_far_as_known(look: Look, checked: Text, kind: Kind, reading: Table
 
 async def _proof(look: Look, kind: Kind) -> _Proof:
     mine = (Ticket.connection_id == look.connection.id, Ticket.kind == kind)
+    since = look.connection.connected_at
     async with look.resources.database.transaction() as session:
-        newest = select(Ticket.number).where(*mine, Ticket.shared_at >= look.connection.connected_at)
-        number = (await session.execute(newest.order_by(Ticket.shared_at.desc()).limit(1))).scalar_one_or_none()
-        held = select(func.count()).where(*mine, Ticket.delivery == Delivery.HELD)
-        return _Proof(number or "", (await session.execute(held)).scalar_one())
+        arrived = select(Ticket.number, Ticket.shared_at).where(*mine, Ticket.shared_at >= since)
+        newest = (await session.execute(arrived.order_by(Ticket.shared_at.desc()).limit(1))).first()
+        # A create that left us and is surely over; what was said of a look, or held unsent, proves nothing.
+        refused = (
+            Ticket.delivery == Delivery.HELD, Ticket.refusals > 0, Ticket.sent_at.is_not(None),
+            Ticket.landing_until.is_(None), Ticket.attempted_at >= (newest.shared_at if newest else since),
+        )  # fmt: skip
+        rows = await session.execute(select(Ticket.problem).where(*mine, *refused).order_by(Ticket.attempted_at.desc()))
+        problems = list(rows.scalars())
+    why = Text.from_json(problems[0]) if problems and problems[0] else None
+    return _Proof(newest.number if newest else "", len(problems), why)
+
+
+def _refused(look: Look, checked: Text, kind: Kind, proof: _Proof, why: Text) -> Finding:
+    """Held tickets show that creating is refused: by an access rule, or by a rule about what a record must hold."""
+    if any(words in str(why) for words in ACCESS_WORDS):
+        found = _missing(look, checked, kind, "create", T("%(why)s (%(count)s held)", why=why, count=proof.refused))
+        again = T(
+            "%(advice)s Then send the held tickets again: the first that arrives ends this finding.",
+            advice=found.advice,
+        )
+        return replace(found, advice=again)
+    table = TABLES[kind]
+    return Finding(
+        # Where others do arrive, it is about these tickets and not about the table.
+        f"create_refused.{table}", State.NOTE if proof.number else State.PROBLEM, checked,
+        T("A rule of the instance refused to create records in %(table)s (%(count)s held). %(why)s",
+          table=table, count=proof.refused, why=why),
+        advice=T("Fill in what the rule asks for (Tickets, those that are held, Edit), or have the rule changed, and send "
+                 "them again. The first one that arrives ends this finding."),
+        screen=RECORD_RULES,
+        message=T(
+            "A rule refuses records that our user %(user)s creates in %(table)s through the Table API. Please let them pass, "
+            "or tell us what they have to hold. ServiceNow said: %(why)s",
+            user=look.user, table=table, why=why,
+        ),
+    )  # fmt: skip
 
 
 def _missing(look: Look, checked: Text, kind: Kind, action: str, why: Text) -> Finding:

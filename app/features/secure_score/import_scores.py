@@ -19,7 +19,7 @@ from app.features.secure_score.decipher import Findings, SnapshotRow, profiles_o
 from app.features.secure_score.keep_rows import Kept, apply_newest, keep_profiles, keep_snapshots, take_turn
 from app.features.secure_score.models import ImportRun, ImprovementAction, ScoreSnapshot
 from app.features.secure_score.retell_history import retell_history
-from app.features.secure_score.runs import RunStatus, Source, last_ended_run, open_run, stored
+from app.features.secure_score.runs import RunStatus, Source, known_until, open_run, stored
 from app.features.secure_score.write_back import confirm_states
 from app.foundation import clock
 from app.foundation.database import Database, Session
@@ -135,8 +135,8 @@ async def import_from_graph(resources: Resources, *, run_id: UUID | None = None)
     work = _Import(resources.database, resources.config.tenant_id, Source.GRAPH)
     top = await work.begin(run_id)
     await work.part(READING_PROFILES, resources.graph.control_profiles(), work.keep_profile_page)
-    await work.part(READING_SCORES, resources.graph.scores(top), work.keep_score_page)
-    return await work.end()
+    whole = await work.part(READING_SCORES, resources.graph.scores(top), work.keep_score_page)
+    return await work.end(scores_are_whole=whole)
 
 
 async def import_from_files(
@@ -171,14 +171,19 @@ class _Import:
             run.status = RunStatus.RUNNING
             run.started_at = run.heard_at = clock.now()
             self._run_id = run.id
-            return await _days_to_read(session, self._tenant_id, self.report.source)
+            return await _days_to_read(session, self._tenant_id)
 
-    async def part(self, stage: Text, pages: Pages, keep: Callable[[GraphPage], Awaitable[None]]) -> None:
-        """Read one list to its end or to its first failure, which is written down and does not stop the other list."""
+    async def part(self, stage: Text, pages: Pages, keep: Callable[[GraphPage], Awaitable[None]]) -> bool:
+        """Read one list to its end or to its first failure, which is written down and does not stop the other list.
+
+        Says whether all of it came.
+        """
+        whole = True
         await self._note(stage)
         try:
             async for page in pages:
                 if page.warning:
+                    whole = False
                     self.report.warnings.append(
                         T("Microsoft marked its answer as incomplete (%(warning)s).", warning=page.warning[:300])
                     )
@@ -187,6 +192,8 @@ class _Import:
         except AppError as error:
             log.warning("import stopped early", stage=stage.message, error=type(error).__name__)
             self.report.failures.append((stage, error.message))
+            return False
+        return whole
 
     async def keep_profile_page(self, page: GraphPage) -> None:
         """One page of the catalogue."""
@@ -223,7 +230,7 @@ class _Import:
             if row.controls and (report.newest is None or row.created_at >= report.newest.created_at):
                 report.newest = row
 
-    async def end(self) -> ImportReport:
+    async def end(self, *, scores_are_whole: bool = False) -> ImportReport:
         """Compare the days, close the run. Raises CannotImport when nothing came."""
         report = self.report
         report.warnings += self._findings.sentences()
@@ -236,7 +243,9 @@ class _Import:
                 await retell_history(session, self._tenant_id, report.earliest)
             await confirm_states(session, self._tenant_id)
             await count_actions(session, self._tenant_id, report)
-            self._close(await session.get_one(ImportRun, self._run_id))
+            run = await session.get_one(ImportRun, self._run_id)
+            run.known_until = await _newest_day(session, self._tenant_id) if scores_are_whole else None
+            self._close(run)
         log.info(
             "import ended", status=str(report.status), snapshots=report.snapshots_read, profiles=report.profiles_read
         )
@@ -268,18 +277,23 @@ class _Import:
         run.actions_scored, run.without_profile = report.actions_scored, report.without_profile
 
 
-async def _days_to_read(session: Session, tenant_id: str, source: Source) -> int | None:
+async def _days_to_read(session: Session, tenant_id: str) -> int | None:
     """Days that are missing at our end, with a few to read again; None for everything Graph has.
 
-    Everything is read the first time, after a run that did not get everything, and when we are far behind.
+    Counted from the day up to which the scores are known without a gap, not from the newest one: Graph sends the newest
+    first, so a list that broke off leaves a hole below it. A catalogue that fails does not make days be read again.
+    Everything is read the first time and when we are far behind.
     """
-    found = await session.execute(select(func.max(ScoreSnapshot.day)).where(ScoreSnapshot.tenant_id == tenant_id))
-    newest: date | None = found.scalar_one()
-    last = await last_ended_run(session, tenant_id, source)
-    if newest is None or last is None or last.status != RunStatus.DONE:
+    known = await known_until(session, tenant_id)
+    if known is None:
         return None
-    behind = max((clock.now().date() - newest).days, 0)
+    behind = max((clock.now().date() - known).days, 0)
     return None if behind > MOST_DAYS_BEHIND else behind + READ_AGAIN_DAYS
+
+
+async def _newest_day(session: Session, tenant_id: str) -> date | None:
+    found = await session.execute(select(func.max(ScoreSnapshot.day)).where(ScoreSnapshot.tenant_id == tenant_id))
+    return found.scalar_one()
 
 
 async def count_actions(session: Session, tenant_id: str, report: ImportReport) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.features.secure_score.import_scores import import_from_graph
 from app.features.secure_score.plan import Wish, decide
-from app.features.secure_score.runs import RunStatus, Source, last_ended_run, open_run, waiting_run
+from app.features.secure_score.runs import RunStatus, Source, failures_in_a_row, last_ended_run, open_run, waiting_run
 from app.features.secure_score.write_back import write_state
 from app.foundation import clock
 from app.foundation.database import Session
@@ -23,17 +23,25 @@ tasks = TaskGroup("secure_score")
 
 # Graph makes one snapshot a day; catalogue, states and sync times move more often.
 SYNC_EVERY = timedelta(hours=6)
-# After an import that did not get everything.
+# After an import that did not get everything; twice as long after each further one, up to SYNC_EVERY.
 TRY_AGAIN_AFTER = timedelta(minutes=15)
+MOST_DOUBLINGS = 5
 ONE_AT_A_TIME = "secure_score.keep_up"
 
 
 async def is_due(session: Session, tenant_id: str) -> bool:
-    """Whether the clock says it is time: never imported, six hours ago, or a quarter of an hour after a failure."""
+    """Whether the clock says it is time: never imported, six hours ago, or sooner after a failure.
+
+    What fails again and again (a permission nobody grants, one list that Graph will not give) is asked for ever more
+    rarely: after 15 minutes, 30, one hour, two, four, and then every six hours like everything else.
+    """
     last = await last_ended_run(session, tenant_id, Source.GRAPH)
     if last is None:
         return True
-    wait = SYNC_EVERY if last.status == RunStatus.DONE else TRY_AGAIN_AFTER
+    wait = SYNC_EVERY
+    if last.status != RunStatus.DONE:
+        failed = await failures_in_a_row(session, tenant_id, Source.GRAPH)
+        wait = min(TRY_AGAIN_AFTER * 2 ** min(failed - 1, MOST_DOUBLINGS), SYNC_EVERY)
     return clock.now() - last.asked_at >= wait
 
 

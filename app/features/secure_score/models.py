@@ -209,7 +209,9 @@ class ScoreZones(Base):
 
 
 class ImportRun(Base):
-    """One import, under way or over. `status` is one of `runs.RunStatus`; `warnings` are stored sentences."""
+    """One import, under way or over. `status` is one of `runs.RunStatus`; `warnings` are stored sentences. `known_until` is
+    the newest day up to which everything Graph had was read; None where the scores broke off.
+    """
 
     __tablename__ = "import_run"
     __table_args__ = (Index("ix_import_run_newest", "tenant_id", "asked_at"),)
@@ -231,5 +233,6 @@ class ImportRun(Base):
     profiles_changed: Mapped[int] = mapped_column(default=0)
     actions_scored: Mapped[int] = mapped_column(default=0)
     without_profile: Mapped[int] = mapped_column(default=0)
+    known_until: Mapped[date | None]
     warnings: Mapped[list[Any]] = mapped_column(default=list)
     problem: Mapped[dict[str, Any] | None]

@@ -1,4 +1,4 @@
-"""Puts the overview together: totals, targets, categories, what to review, comparison. Pure, but for one statement."""
+"""Puts the overview together: totals, targets, categories, what to review, comparison. Changes nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.features.secure_score.lines import ActionLine
+from app.features.secure_score.lines import ActionLine, load_lines
 from app.features.secure_score.list_view import View, order_lines
 from app.features.secure_score.models import ScoreSnapshot
 from app.features.secure_score.status import Status
@@ -76,6 +76,23 @@ class NewestDay:
     comparisons: tuple[ComparisonLine, ...]
     active_users: int | None
     licensed_users: int | None
+
+
+@dataclass(frozen=True)
+class ActionSummary:
+    """What the improvement actions amount to, for cards elsewhere."""
+
+    reviews: list[Review]
+    top: list[ActionLine]
+    categories: list[CategoryScore]
+
+
+async def summary_of_actions(session: Session, tenant_id: str) -> ActionSummary | None:
+    """The actions in short, or None while none has a score."""
+    lines = await load_lines(session, tenant_id)
+    if not any(line.scored for line in lines):
+        return None
+    return ActionSummary(reviews(lines), top_actions(lines), categories(lines))
 
 
 async def newest_day(session: Session, tenant_id: str) -> NewestDay:

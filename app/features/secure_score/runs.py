@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -120,6 +120,32 @@ async def last_ended_run(session: Session, tenant_id: str, source: Source) -> Im
         .limit(1)
     )
     return found.scalar_one_or_none()
+
+
+async def failures_in_a_row(session: Session, tenant_id: str, source: Source) -> int:
+    """How many of the newest ended runs did not get everything."""
+    done = select(func.max(ImportRun.asked_at)).where(
+        ImportRun.tenant_id == tenant_id, ImportRun.source == source, ImportRun.status == RunStatus.DONE
+    )
+    found = await session.execute(
+        select(func.count()).where(
+            ImportRun.tenant_id == tenant_id,
+            ImportRun.source == source,
+            ImportRun.status.in_((RunStatus.PARTIAL, RunStatus.FAILED)),
+            func.coalesce(ImportRun.asked_at > done.scalar_subquery(), True),
+        )
+    )
+    return found.scalar_one()
+
+
+async def known_until(session: Session, tenant_id: str) -> date | None:
+    """The day up to which every score that Graph had was read, whatever became of the catalogue; None before the first."""
+    found = await session.execute(
+        select(func.max(ImportRun.known_until)).where(
+            ImportRun.tenant_id == tenant_id, ImportRun.source == Source.GRAPH
+        )
+    )
+    return found.scalar_one()
 
 
 async def synced_at(session: Session, tenant_id: str) -> datetime | None:

@@ -37,8 +37,11 @@ class NoteLine:
 
 async def add_note(
     session: Session, queue: Queue, deliver: Task, ticket_id: UUID, *, note_id: UUID, text: str, sender: Sender
-) -> None:
-    """Write a note down with its job; the same form sent twice is one note. Raises NotFound, Conflict, InvalidInput."""
+) -> bool:
+    """Write a note down with its job; False when the same form was sent before: that is one note.
+
+    Raises NotFound, Conflict, InvalidInput.
+    """
     told = clean(text)
     if not told:
         raise InvalidInput(fields={"note": T("This is required.")})
@@ -50,7 +53,7 @@ async def add_note(
     if ticket.delivery != Delivery.SHARED:
         raise Conflict(T("This ticket is not in ServiceNow yet, so no note can be added."))
     if await session.get(TicketNote, note_id) is not None:
-        return
+        return False
     session.add(
         TicketNote(
             id=note_id,
@@ -66,6 +69,7 @@ async def add_note(
         )
     )
     await queue.defer(session, deliver, note_id=str(note_id))
+    return True
 
 
 async def notes_of(session: Session, ticket_id: UUID) -> list[NoteLine]:

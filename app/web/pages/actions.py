@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from urllib.parse import quote, urlencode
@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 from pydantic import BaseModel, Field
 
+from app.features.accounts.audit import record
 from app.features.secure_score.export import as_csv, load_texts
 from app.features.secure_score.html_text import plain_text
 from app.features.secure_score.jobs import decide_and_send
@@ -31,6 +32,7 @@ from app.features.secure_score.list_view import (
     order_lines,
     select_lines,
 )
+from app.features.secure_score.no_score import NoScore, why_no_score
 from app.features.secure_score.plan import LONGEST_REASON, Wish, add_note, remove_note, set_tags
 from app.features.secure_score.show_action import (
     ActionDetail,
@@ -65,13 +67,13 @@ class StatusForm(BaseModel):
 
 @dataclass(frozen=True)
 class ListPage:
-    """The list as its address asks for it. `anything` says whether there is any action at all."""
+    """The list as its address asks for it; `nothing` says why there is none at all."""
 
     view: View
     listing: Listing
     facets: list[FacetOptions]
     tickets: Mapping[str, list[TicketLine]]
-    anything: bool
+    nothing: NoScore | None
     may_share: bool
     columns: tuple[Column, ...] = COLUMNS
 
@@ -207,10 +209,15 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
         listing=listing,
         facets=facet_options(lines, view, ticketed or frozenset(by_action)),
         tickets=by_action,
-        anything=bool(lines),
+        nothing=await why_no_score(session, resources.config) if _shows_nothing(lines, view) else None,
         may_share=viewer.may_share,
     )
     return render(request, "actions/list.html", page)
+
+
+def _shows_nothing(lines: Sequence[ActionLine], view: View) -> bool:
+    """Without a score there is nothing to show, but the catalogue for who asks for actions without a licence."""
+    return not any(line.scored for line in lines) and not (lines and "licence" in view.chosen)
 
 
 @router.get("/actions.csv")
@@ -248,6 +255,8 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
         wish = Wish(form.status, planned_for, form.reason)
         try:
             await decide_and_send(session, resources, action, wish, who=manager.display_name)
+            planned = {"planned_for": planned_for} if planned_for else {}
+            await record(session, manager, T("Status set"), action=action, status=NAMES[form.status], **planned)
             return RedirectResponse(action_path(action), 303)
         except InvalidInput as error:
             errors = error.fields
@@ -269,6 +278,7 @@ async def write_note(request: Request, manager: Manager, session: Db, resources:
         await add_note(
             session, tenant_id, action, note, author_id=manager.person_id, who=manager.display_name
         )  # fmt: skip
+        await record(session, manager, T("Note written"), action=action)
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
     return RedirectResponse(action_path(action) + "#notes", 303)
@@ -279,6 +289,7 @@ async def take_note_back(manager: Manager, session: Db, resources: Res, action: 
     """Remove one's own note."""
     tenant_id = resources.config.shown_tenant_id
     await remove_note(session, tenant_id, action, note, author_id=manager.person_id)
+    await record(session, manager, T("Note removed"), action=action, note=note)
     return RedirectResponse(action_path(action) + "#notes", 303)
 
 
@@ -287,7 +298,9 @@ async def write_tags(request: Request, manager: Manager, session: Db, resources:
     """The action's tags, all anew."""
     typed = await read_form(request)
     try:
-        await set_tags(session, resources.config.shown_tenant_id, action, typed.get("tags", "").replace("\0", ""))
+        tags = typed.get("tags", "").replace("\0", "")
+        await set_tags(session, resources.config.shown_tenant_id, action, tags)
+        await record(session, manager, T("Tags set"), action=action, tags=tags or "none")
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
     return RedirectResponse(action_path(action), 303)

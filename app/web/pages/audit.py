@@ -1,4 +1,4 @@
-"""The audit log: who did what to the set-up, when and from where; also as a file."""
+"""The audit log: who did what, when and from where; also as a file."""
 
 from __future__ import annotations
 

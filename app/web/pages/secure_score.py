@@ -11,9 +11,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
+from app.features.accounts.audit import record
 from app.features.secure_score.history import HistoryPage, Period, TenantEvent, days_in, load_history, what_is_known
 from app.features.secure_score.jobs import ask_to_sync
 from app.features.secure_score.lines import ActionLine, load_lines
+from app.features.secure_score.no_score import NoScore, why_no_score
 from app.features.secure_score.overview import (
     CategoryScore,
     NewestDay,
@@ -89,20 +91,22 @@ class Overview:
 
 @dataclass(frozen=True)
 class OverviewPage:
-    """`shown` is None while nothing has been imported."""
+    """`shown` is None while there is no score, and `nothing` then says why."""
 
     shown: Overview | None
+    nothing: NoScore | None
     may_sync: bool
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A time and categories, as the address names them."""
+    """A time and categories, as the address names them; `nothing` says why there is no score of any day."""
 
     period: Period
     days: int
     category: str
     known: list[str]
+    nothing: NoScore | None
 
     @property
     def ranges(self) -> tuple[tuple[int, Text], ...]:
@@ -165,7 +169,8 @@ async def overview(request: Request, viewer: Viewer, session: Db, resources: Res
     include = tuple(request.query_params.getlist("include"))
     shown = await _overview(session, config.shown_tenant_id, include)
     may_sync = viewer.may_manage and config.shown_tenant_id == config.tenant_id
-    return render(request, "secure_score/overview.html", OverviewPage(shown, may_sync))
+    nothing = await why_no_score(session, config) if shown is None else None
+    return render(request, "secure_score/overview.html", OverviewPage(shown, nothing, may_sync))
 
 
 async def _overview(session: Db, tenant_id: str, include: tuple[str, ...]) -> Overview | None:
@@ -193,7 +198,7 @@ async def history(
 ) -> Response:
     """What changed each day."""
     tenant_id = resources.config.shown_tenant_id
-    choice = await _choice(request, session, tenant_id, category)
+    choice = await _choice(request, session, resources, category)
     categories_asked = [choice.category] if choice.category else []
     number = int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1
     lines = await load_history(session, tenant_id, choice.period, categories_asked, number)
@@ -220,6 +225,7 @@ async def zones(request: Request, manager: Manager, session: Db, resources: Res)
             await set_zones(
                 session, tenant_id, okay_from=form.okay_from, good_from=form.good_from, who=manager.display_name
             )
+            await record(session, manager, T("Zones set"), okay_from=form.okay_from, good_from=form.good_from)
             return RedirectResponse("/secure-score/trends", 303)
         except InvalidInput as error:
             errors = error.fields
@@ -240,7 +246,7 @@ async def _trends_page(
     errors: Mapping[str, Text] | None = None,
 ) -> TrendsPage:
     tenant_id = resources.config.shown_tenant_id
-    choice = await _choice(request, session, tenant_id, category)
+    choice = await _choice(request, session, resources, category)
     return TrendsPage(
         choice=choice,
         trends=await load_trends(session, tenant_id, choice.period, choice.category),
@@ -251,9 +257,9 @@ async def _trends_page(
     )
 
 
-async def _choice(request: Request, session: Db, tenant_id: str, category: str) -> Choice:
+async def _choice(request: Request, session: Db, resources: Res, category: str) -> Choice:
     """The time and category that the address names; what makes no sense is the usual."""
-    known = await what_is_known(session, tenant_id)
+    known = await what_is_known(session, resources.config.shown_tenant_id)
     asked = request.query_params
     today = clock.now().date()
     newest = known.newest or today
@@ -263,7 +269,9 @@ async def _choice(request: Request, session: Db, tenant_id: str, category: str) 
     if since is not None and since > until:
         since = None
     period = Period(since, until) if since is not None else Period(newest - timedelta(days=days - 1), until)
-    return Choice(period, 0 if since else days, category if category in known.categories else "", known.categories)
+    chosen = category if category in known.categories else ""
+    nothing = await why_no_score(session, resources.config) if known.newest is None else None
+    return Choice(period, 0 if since else days, chosen, known.categories, nothing)
 
 
 def _day(value: str) -> date | None:
@@ -278,6 +286,7 @@ async def sync(request: Request, manager: Manager, session: Db, resources: Res) 
     """Ask for an import now."""
     try:
         await ask_to_sync(session, resources, asked_by=manager.display_name)
+        await record(session, manager, T("Import asked for"))
     except Conflict as error:
         page = await _imports_page(session, resources, error.message)
         return render(request, "secure_score/imports.html", page, status=error.status)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from app.features.connection.access import NotConnected
 from app.features.connection.connection_view import connection_view
-from app.features.connection.preferences import Preferences, load_preferences
+from app.features.connection.preferences import REOPEN, Preferences, load_preferences
 from app.features.secure_score.action import Action, Category
 from app.features.secure_score.browse_actions import find_action, find_actions
 from app.features.tickets.browse_tickets import TicketLine, lines_of, tickets_by_action
@@ -29,6 +29,7 @@ from app.features.tickets.bulk import (
     proposal_for_all,
     wishes_for_each,
 )
+from app.features.tickets.deeds import record_shares
 from app.features.tickets.draft import draft_for
 from app.features.tickets.share import AlreadyShared, Wish, share, share_many
 from app.features.tickets.ticket import Kind, Source
@@ -65,7 +66,13 @@ class SharePage:
     actions: Sequence[Action]
     tickets: list[TicketLine]
     ask_again: bool
+    reopens: bool
     is_connected: bool
+
+    @property
+    def has_open(self) -> bool:
+        """Whether one of the tickets is still open; otherwise they are done or canceled."""
+        return any(ticket.is_open for ticket in self.tickets)
 
     @property
     def title(self) -> Text:
@@ -175,6 +182,7 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
             shared = await share(
                 session, resources.queue, wish, sender_of(viewer), public_url=resources.config.public_url
             )
+            await record_shares(session, viewer, [shared])
             return RedirectResponse(f"/tickets/{shared.ticket_id}", 303)
         except InvalidInput as error:
             errors = error.fields
@@ -242,7 +250,9 @@ async def _preferences(session: Db) -> Preferences:
 async def _share_each(session: Db, resources: Res, viewer: Sharer, actions: Sequence[Action], form: BulkForm) -> UUID:
     choice = Choice(form.kind, form.priority, form.due_date, form.category, await _preferences(session))
     wishes = wishes_for_each(actions, choice, clock.now().date(), form.form_key)
-    await share_many(session, resources.queue, wishes, sender_of(viewer), public_url=resources.config.public_url)
+    queue, public_url = resources.queue, resources.config.public_url
+    shared = await share_many(session, queue, wishes, sender_of(viewer), public_url=public_url)
+    await record_shares(session, viewer, shared)
     return form.form_key
 
 
@@ -257,12 +267,15 @@ async def _share_page(
 ) -> SharePage:
     made = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
     tickets = list({line.id: line for lines in made.values() for line in lines}.values())
+    done = any(ticket.state_group == "done" for ticket in tickets)
+    reopens = done and (await _preferences(session)).after_done == REOPEN
     return SharePage(
         form=fields_of(typed, errors),
         problem=problem,
         actions=actions,
         tickets=in_the_way or tickets,
-        ask_again=bool(in_the_way) or any(ticket.is_open for ticket in tickets),
+        ask_again=bool(in_the_way) or reopens or any(ticket.is_open for ticket in tickets),
+        reopens=reopens,
         is_connected=await connection_view(session) is not None,
     )
 
@@ -284,7 +297,10 @@ async def _bulk_page(
     usual = Choice(Kind(draft.kind), None, None, None, decided)
     choice = Choice(parsed.kind, parsed.priority, parsed.due_date, parsed.category, decided) if parsed else usual
     previews = preview(actions, made, choice, clock.now().date())
-    unshared = frozenset(line.action.control_id for line in previews if not line.is_open)
+    reopens = decided.after_done == REOPEN
+    unshared = frozenset(
+        line.action.control_id for line in previews if not line.is_open and not (reopens and line.is_done)
+    )
     return BulkPage(
         form=fields_of(typed, errors),
         problem=problem,

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from app.features.accounts.audit import record
 from app.features.accounts.sessions import end_session, end_sessions_named
 from app.features.accounts.sign_in import begin_sign_in, finish_sign_in, local_path
 from app.foundation.errors import AppError
 from app.foundation.text import T, Text
-from app.web.dependencies import Db, OptionalViewer, Res, session_cookie_name
+from app.web.dependencies import Db, OptionalViewer, Res, address_of, session_cookie_name
 from app.web.templating import render
 
 router = APIRouter()
@@ -64,7 +65,9 @@ async def callback(request: Request, resources: Res, code: str = "", state: str 
         return render(request, "sign_in/page.html", SignInPage("/", denied), status=400)
     try:
         secret = request.cookies.get(ATTEMPT_COOKIE)
-        session = await finish_sign_in(resources, code=code, state=state, browser_secret=secret)
+        session = await finish_sign_in(
+            resources, code=code, state=state, browser_secret=secret, address=address_of(request)
+        )
     except AppError as problem:
         return render(request, "sign_in/page.html", SignInPage("/", problem.message), status=problem.status)
     response = RedirectResponse(session.return_to, 303)
@@ -82,8 +85,10 @@ async def callback(request: Request, resources: Res, code: str = "", state: str 
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, resources: Res, session: Db) -> Response:
+async def sign_out(request: Request, somebody: OptionalViewer, resources: Res, session: Db) -> Response:
     """Out here, and then out at Microsoft; here in any case."""
+    if somebody is not None:
+        await record(session, somebody, T("Signed out"))
     await end_session(session, request.cookies.get(session_cookie_name(resources)))
     try:
         address = await resources.entra.logout_url(post_logout_redirect_uri=f"{resources.config.public_url}/signed-out")

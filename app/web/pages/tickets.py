@@ -13,9 +13,11 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
 from app.features.accounts import permissions
+from app.features.accounts.audit import record
 from app.features.connection.access import active_connection
 from app.features.tickets import mend
 from app.features.tickets.browse_tickets import Filters, TicketList, list_tickets
+from app.features.tickets.deeds import record_deed
 from app.features.tickets.details import TicketDetails, ticket_details
 from app.features.tickets.freshness import watch
 from app.features.tickets.jobs import bring_note, fetch_notes
@@ -139,7 +141,11 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
     if parsed.values is not None:
         note_id, text, sender = parsed.values.note_id, parsed.values.note, sender_of(viewer)
         try:
-            await add_note(session, resources.queue, bring_note, ticket_id, note_id=note_id, text=text, sender=sender)
+            is_new = await add_note(
+                session, resources.queue, bring_note, ticket_id, note_id=note_id, text=text, sender=sender
+            )
+            if is_new:
+                await record_deed(session, viewer, T("Work note written"), ticket_id, note=note_id)
             return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
         except InvalidInput as error:
             errors = error.fields
@@ -149,16 +155,18 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
 
 
 @router.post("/tickets/{ticket_id}/notes/{note_id}/retry")
-async def send_note_again(_viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, note_id: UUID) -> Response:
+async def send_note_again(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, note_id: UUID) -> Response:
     """Send a held note again."""
     await retry_note(session, resources.queue, bring_note, ticket_id, note_id)
+    await record_deed(session, viewer, T("Work note sent again"), ticket_id, note=note_id)
     return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
 
 
 @router.post("/tickets/retry-held")
 async def retry_held(viewer: Sharer, session: Db, resources: Res) -> Response:
     """Send every held ticket again."""
-    await mend.retry_all(session, resources.queue, by=viewer.display_name)
+    count = await mend.retry_all(session, resources.queue, by=viewer.display_name)
+    await record(session, viewer, T("All held tickets sent again"), tickets=count)
     return RedirectResponse("/tickets?delivery=queued", 303)
 
 
@@ -196,6 +204,7 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
                 editor=sender_of(viewer),
                 public_url=resources.config.public_url,
             )
+            await record_deed(session, viewer, T("Ticket changed and sent again"), ticket_id)
             return RedirectResponse(f"/tickets/{ticket_id}", 303)
         except InvalidInput as error:
             errors = error.fields
@@ -207,6 +216,7 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
 async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Send a held ticket again."""
     await mend.retry(session, resources.queue, ticket_id, by=viewer.display_name)
+    await record_deed(session, viewer, T("Ticket sent again"), ticket_id)
     return RedirectResponse(f"/tickets/{ticket_id}", 303)
 
 
@@ -214,6 +224,7 @@ async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) ->
 async def give_up(viewer: Sharer, session: Db, ticket_id: UUID) -> Response:
     """Keep a held ticket and never send it."""
     await mend.give_up(session, ticket_id, by=viewer.display_name)
+    await record_deed(session, viewer, T("Ticket given up"), ticket_id)
     return RedirectResponse(f"/tickets/{ticket_id}", 303)
 
 

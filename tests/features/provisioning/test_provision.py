@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
+from app.features.connection.access import mark_attention
 from app.features.connection.models import Connection
-from app.features.provisioning.jobs import start_check, start_checks
+from app.features.provisioning.jobs import recheck, start_check, start_checks
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.provision import StepLine, list_steps
 from app.features.provisioning.readiness import readiness
 from app.foundation.clock import SetClock
+from app.foundation.text import T
 from sandbox.servicenow.seeds import set_roles
 from tests.factories.connecting import connect_by_pages, connections, decide, requests, said
 from tests.factories.house import House
@@ -277,3 +279,44 @@ async def test_the_home_page_hides_a_card_that_cannot_work_and_says_what_is_miss
     page = said(await (await house.signed_in("sharer")).get("/"))
     assert "ServiceNow incident management" in page
     assert "Provisioning is not complete" not in page
+
+
+async def test_the_clock_checks_again_what_failed_and_no_card_comes_and_goes_meanwhile(house: House) -> None:
+    await provisioned(house, api_asleep=True)
+    house.snow.instance.switches.api_asleep = False
+    viewer = await house.signed_in("viewer")
+    assert "The instance hibernates" in said(await viewer.get("/"))
+    house.snow.instance.journal.clear()
+    await recheck.function(house.resources)
+    assert "ServiceNow change management" not in said(await viewer.get("/"))  # Nothing says yet that it is awake.
+    await house.work()
+    assert {line.state for line in (await steps(house)).values()} == {"good", "unknown"}
+    assert "ServiceNow change management" in said(await viewer.get("/"))
+    house.snow.instance.journal.clear()
+    await recheck.function(house.resources)
+    await house.work()
+    assert requests(house, "/") == []  # Where nothing failed, nothing is asked.
+
+
+async def test_cards_stay_while_the_connection_needs_attention_and_the_pages_say_so(house: House) -> None:
+    await provisioned(house)
+    connection = (await connections(house))[0]
+    await mark_attention(house.resources, connection.id, T("The robot is locked."))
+    await recheck.function(house.resources)
+    manager = await house.signed_in("manager")
+    home, page = said(await manager.get("/")), said(await manager.get("/ticketProvisioning"))
+    assert "ServiceNow change management" in home
+    assert "The robot is locked." in home
+    assert "The cards stay on the home page" in page
+
+
+async def test_no_card_appears_before_somebody_has_confirmed_the_account(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
+    home, page = said(await manager.get("/")), said(await manager.get("/ticketProvisioning"))
+    assert "ServiceNow change management" not in home
+    assert "not as the integration user m365.integration" in home
+    assert "Hidden until somebody has confirmed the account." in page
+    await manager.post("/servicenow/confirm")
+    await house.work()
+    assert "ServiceNow change management" in said(await manager.get("/"))

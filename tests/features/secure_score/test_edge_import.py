@@ -49,7 +49,7 @@ async def test_edge_04_no_score_yet_is_neither_an_error_nor_zero_per_cent(house:
     async with await house.signed_in("viewer") as browser:
         answer = await browser.get("/secure-score")
     assert "No score yet" in answer.text
-    assert "0 %" not in answer.text
+    assert "0%" not in answer.text
 
 
 async def test_edge_05_partial_answer_is_stored_as_warning(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -12,6 +13,7 @@ from app.features.secure_score.runs import RunLine, RunStatus, list_runs
 from app.features.secure_score.score_summary import score_card
 from app.foundation.clock import SetClock
 from app.foundation.errors import Conflict
+from sandbox.tenant.state import GraphFault
 from tests.factories.house import House
 
 
@@ -104,4 +106,57 @@ async def test_a_run_that_died_says_so(house: House, still_clock: SetClock) -> N
     died = next(run for run in await runs(house) if "interrupted" in str(run.problem))
     assert died.status == RunStatus.FAILED
     await keep_up.function(house.resources)
+    assert (await runs(house))[0].status == RunStatus.DONE
+
+
+async def test_a_catalogue_that_fails_does_not_make_ninety_days_be_read_again(
+    house: House, still_clock: SetClock
+) -> None:
+    await keep_up.function(house.resources)
+    tenant = house.microsoft.tenant
+    for _ in range(3):
+        still_clock.move(6 * 3600)
+        tenant.orders = [GraphFault("not_json", times=20, what="secureScoreControlProfiles")]
+        await keep_up.function(house.resources)
+        newest = (await runs(house))[0]
+        assert newest.status == RunStatus.PARTIAL
+        assert 0 < newest.snapshots_read <= 5
+
+
+async def test_scores_that_broke_off_are_read_whole_once_more_and_then_a_few_at_a_time(
+    house: House, still_clock: SetClock
+) -> None:
+    house.microsoft.tenant.quirks.page_size = 40
+    house.microsoft.tenant.orders = [GraphFault("not_json", what="secureScores", page=2)]
+    read = []
+    for _ in range(3):
+        await keep_up.function(house.resources)
+        newest = (await runs(house))[0]
+        read.append((newest.status, newest.snapshots_read))
+        still_clock.move(6 * 3600)
+    assert [status for status, _ in read] == [RunStatus.PARTIAL, RunStatus.DONE, RunStatus.DONE]
+    broken, whole, after = (days for _, days in read)
+    assert after <= 5 < broken < whole == 90
+
+
+async def test_what_fails_again_and_again_is_asked_for_ever_more_rarely(house: House, still_clock: SetClock) -> None:
+    asked = []
+    for minute in range(0, 24 * 60, 5):
+        house.microsoft.tenant.faults["forbidden"] = 2
+        before = len(await runs(house))
+        await keep_up.function(house.resources)
+        if len(await runs(house)) > before:
+            asked.append(minute)
+        still_clock.move(5 * 60)
+    assert [after - before for before, after in pairwise(asked)] == [15, 30, 60, 120, 240, 360, 360]
+    house.microsoft.tenant.faults.clear()
+    still_clock.move(6 * 3600)
+    await keep_up.function(house.resources)
+    assert (await runs(house))[0].status == RunStatus.DONE
+    house.microsoft.tenant.faults["forbidden"] = 2
+    still_clock.move(6 * 3600)
+    await keep_up.function(house.resources)
+    assert (await runs(house))[0].status == RunStatus.FAILED
+    still_clock.move(15 * 60)
+    await keep_up.function(house.resources)  # After a success, patience begins anew.
     assert (await runs(house))[0].status == RunStatus.DONE

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from sandbox.servicenow.schema import FAMILIES
-from tests.factories.servicenow import Snow, make, rows
+from tests.factories.servicenow import INTEGRATION_USER, Snow, make, rows
 
 
 def test_the_granular_roles_are_enough_for_the_table_api(snow: Snow) -> None:
@@ -137,3 +137,31 @@ def test_a_password_that_must_be_reset_gets_no_token(snow: Snow) -> None:
     refresh = snow.tokens()["refresh_token"]
     snow.control("users", user_name="m365.integration", password_needs_reset="true")
     assert snow.grant(grant_type="refresh_token", refresh_token=refresh).status_code == 401
+
+
+def test_a_locked_user_loses_its_tokens_unless_the_switch_says_otherwise(snow: Snow, api: httpx.Client) -> None:
+    snow.control("users", user_name=INTEGRATION_USER, locked_out="true")
+    assert api.get("/incident").status_code == 401
+    snow.instance.switches.locked_keeps_tokens = True
+    assert api.get("/incident").status_code == 200
+    snow.control("users", user_name=INTEGRATION_USER, active="false")
+    assert api.get("/incident").status_code == 200
+    snow.instance.switches.locked_keeps_tokens = False
+    assert api.get("/incident").status_code == 401
+
+
+def test_a_closed_field_is_ignored_in_a_query_or_refused(snow: Snow, api: httpx.Client) -> None:
+    make(api, correlation_id="one")
+    make(api, correlation_id="two")
+    asked = {"sysparm_query": "correlation_id=nobody"}
+    assert api.get("/incident", params=asked).json()["result"] == []
+    snow.instance.switches.closed_fields = "correlation_id"
+    assert len(api.get("/incident", params=asked).json()["result"]) >= 2
+    snow.instance.switches.strict_queries = True
+    assert api.get("/incident", params=asked).status_code == 403
+
+
+def test_the_client_record_is_told_without_its_secret(snow: Snow) -> None:
+    told = httpx.get(f"{snow.url}/_sandbox/client")
+    assert told.json()["redirect_url"] == ",".join(snow.settings.redirect_uris)
+    assert snow.settings.client_secret not in told.text

@@ -241,6 +241,15 @@ def test_31_change_defaults_and_its_priority_is_kept(snow: Snow, api: httpx.Clie
     assert make(api, "change_request", priority="2")["priority"] == "4"
 
 
+def test_32_a_data_policy_may_want_fields_in_every_new_ticket(snow: Snow, api: httpx.Client) -> None:
+    snow.instance.switches.mandatory_on_create = "assignment_group"
+    answer = api.post("/incident", json={"short_description": "x"})
+    assert answer.status_code == 403
+    wanted = "Data Policy Exception: The following fields are mandatory: Assignment group"
+    assert answer.json()["error"]["detail"] == wanted
+    assert make(api, assignment_group="0" * 32)["number"]
+
+
 def test_32_resolving_needs_a_code_and_notes(snow: Snow, api: httpx.Client) -> None:
     url = f"/incident/{make(api)['sys_id']}"
     answer = api.patch(url, json={"state": "6"})

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
+from app.features.secure_score.import_scores import import_from_graph
 from app.features.secure_score.jobs import keep_up
+from app.features.secure_score.no_score import why_no_score
+from sandbox.tenant.state import GraphFault
 from tests.factories.house import House
 
 REGRESSED = "/secure-score/actions/BlockLegacyAuthentication"
@@ -17,6 +21,8 @@ PAGES = (
     f"{REGRESSED}?tab=implementation",
     f"{REGRESSED}?tab=history",
 )
+
+WITHOUT_A_SCORE = ("/", "/secure-score", "/secure-score/actions", "/secure-score/history", "/secure-score/trends")
 
 
 @pytest.fixture
@@ -41,10 +47,44 @@ async def test_pages_stay_closed_for_others(house: House) -> None:
 
 async def test_the_empty_house_says_what_to_wait_for(house: House) -> None:
     async with await house.signed_in("viewer") as browser:
-        for path in ("/secure-score", "/secure-score/actions"):
-            answer = await browser.get(path)
-            assert "No score yet" in answer.text
+        for path in WITHOUT_A_SCORE:
+            page = (await browser.get(path)).text
+            assert "No score yet" in page, path
+            assert "The first import begins by itself within a minute" in page, path
+            assert "See the imports" not in page, path
         assert (await browser.get("/secure-score/actions/Nothing")).status_code == 404
+
+
+async def test_edge_04_each_page_says_why_there_is_no_score_and_what_to_do(house: House) -> None:
+    house.microsoft.tenant.faults["forbidden"] = 2
+    await keep_up.function(house.resources)
+    async with await house.signed_in("manager") as manager, await house.signed_in("viewer") as viewer:
+        for path in WITHOUT_A_SCORE:
+            page, read = (await manager.get(path)).text, (await viewer.get(path)).text
+            assert "SecurityEvents.Read.All" in page, path
+            assert "See the imports" in page, path
+            assert "Ask a Security Administrator of your organisation to look at the imports." in read, path
+        house.microsoft.tenant.faults["empty"] = 2
+        await import_from_graph(house.resources)
+        for path in WITHOUT_A_SCORE:
+            assert "Microsoft Graph answered, and has no score for your organisation." in (await viewer.get(path)).text
+        house.microsoft.tenant.orders = [GraphFault("not_json", what="secureScores")]
+        await import_from_graph(house.resources)
+        for path in WITHOUT_A_SCORE:  # The catalogue alone is no score.
+            assert "did not bring a score. It is tried again by itself." in (await viewer.get(path)).text, path
+        assert "Title" not in (await viewer.get("/secure-score/actions")).text
+        assert "146 actions" in (await viewer.get("/secure-score/actions?licence=no")).text
+        await manager.post("/secure-score/sync")
+        for path in WITHOUT_A_SCORE:
+            assert "The import from Microsoft Graph is under way." in (await viewer.get(path)).text, path
+
+
+async def test_another_tenants_files_that_are_missing_are_asked_for(house: House) -> None:
+    config = replace(house.resources.config, shown_tenant_id="another")
+    async with house.resources.database.transaction() as session:
+        why = await why_no_score(session, config)
+    assert "python -m app import" in str(why.why)
+    assert not why.can_wait
 
 
 async def test_only_a_manager_syncs(scored: House) -> None:

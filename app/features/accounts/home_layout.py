@@ -1,0 +1,30 @@
+"""Keeps which cards a person wants on the home page; what a card is, the page knows. Touches rows only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from app.features.accounts.models import HomeLayout
+from app.foundation.database import Session
+
+
+async def kept_cards(session: Session, person_id: UUID) -> list[str] | None:
+    """The cards' names in this person's order, maybe some of older versions; None for who never changed anything."""
+    found = await session.execute(select(HomeLayout.cards).where(HomeLayout.person_id == person_id))
+    return found.scalar_one_or_none()
+
+
+async def keep_cards(session: Session, person_id: UUID, cards: Sequence[str]) -> None:
+    """From now on these, in this order; of two browsers at once, the later one counts."""
+    statement = insert(HomeLayout).values(person_id=person_id, cards=list(cards))
+    chosen = {"cards": statement.excluded.cards}
+    await session.execute(statement.on_conflict_do_update(index_elements=[HomeLayout.person_id], set_=chosen))
+
+
+async def forget_cards(session: Session, person_id: UUID) -> None:
+    """Back to the usual ones."""
+    await session.execute(delete(HomeLayout).where(HomeLayout.person_id == person_id))

@@ -1,0 +1,71 @@
+"""Edge case 57 in Chromium: cards are dragged by their title bar, moved from the keyboard, and arranged without scripts."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.people import Visit
+
+
+def _order(page: Page) -> list[str]:
+    found: list[str] = page.eval_on_selector_all("[data-card]", "cards => cards.map(card => card.dataset.card)")
+    return found
+
+
+def _bar(page: Page, name: str) -> str:
+    return f"#home-{name} .card-header"
+
+
+def _reset(page: Page) -> None:
+    page.locator("summary", has_text="Add cards").click()
+    page.get_by_role("button", name="Reset to default").click()
+
+
+def test_edge_57_a_card_is_dragged_by_its_title_bar_and_stays_there(connected: Visit) -> None:
+    page = connected.sign_in("Security Operator")
+    assert _order(page) == ["score", "change", "incident", "results"]
+    with page.expect_response("**/home-cards/order"):
+        page.locator(_bar(page, "incident")).drag_to(page.locator(_bar(page, "score")))
+    assert _order(page) == ["incident", "score", "change", "results"]
+    expect(page.locator("#announcement")).to_have_text("Moved. The new order is kept.")
+    with page.expect_response("**/home-cards/order"):  # The title is a link, and is no obstacle.
+        page.locator(f"{_bar(page, 'incident')} a").drag_to(page.locator(_bar(page, "results")))
+    page.reload()
+    assert _order(page) == ["score", "change", "results", "incident"]
+    page.locator("#home-score .as-of").drag_to(page.locator(_bar(page, "change")))
+    assert _order(page) == ["score", "change", "results", "incident"]
+    _reset(page)
+    expect(page.locator("[data-card]").nth(2)).to_have_attribute("data-card", "incident")
+
+
+def test_edge_57_an_order_that_could_not_be_kept_is_not_shown(connected: Visit) -> None:
+    page = connected.sign_in("Security Operator")
+    page.route("**/home-cards/order", lambda route: route.abort())
+    with page.expect_navigation():
+        page.locator(_bar(page, "incident")).drag_to(page.locator(_bar(page, "score")))
+    assert _order(page) == ["score", "change", "incident", "results"]
+
+
+def test_edge_57_the_menu_moves_a_card_from_the_keyboard(connected: Visit) -> None:
+    page = connected.sign_in("Security Operator")
+    page.get_by_label("More actions: ServiceNow incident management").press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Move up or left")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-card]").nth(1)).to_have_attribute("data-card", "incident")
+    page.get_by_label("More actions: Microsoft Secure Score").click()
+    expect(page.get_by_role("button", name="Move up or left")).to_have_count(0)  # It is the first.
+    _reset(page)
+
+
+def test_edge_57_without_scripts_cards_are_arranged_all_the_same(connected: Visit) -> None:
+    page = connected.sign_in("Security Operator", java_script_enabled=False)
+    page.get_by_label("More actions: Microsoft Secure Score").click()
+    page.get_by_role("button", name="Remove").click()
+    expect(page.locator("#home-score")).to_have_count(0)
+    page.locator("summary", has_text="Add cards").click()
+    page.get_by_role("button", name="Microsoft Secure Score").click()
+    expect(page.locator("[data-card]").last).to_have_attribute("data-card", "score")
+    page.locator("summary", has_text="Add cards").click()
+    page.get_by_role("button", name="Reset to default").click()
+    expect(page.locator("[data-card]").first).to_have_attribute("data-card", "score")

@@ -1,0 +1,235 @@
+"""The rows of the diagnosis that test_diagnose does not produce, each by its name; and every finding has a name to show."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from app.features.connection.models import Connection
+from app.features.provisioning.diagnose import walk
+from app.features.provisioning.finding import Finding, State
+from app.features.provisioning.jobs import start_check
+from app.features.provisioning.models import Walk
+from app.features.provisioning.provision import list_steps
+from app.features.secure_score.jobs import keep_up
+from app.features.tickets.ticket import Kind
+from app.foundation import clock
+from app.foundation.clock import SetClock
+from app.foundation.text import T
+from tests.factories.connecting import connect_by_pages, connections, said, trouble
+from tests.factories.graph_payloads import keep_days
+from tests.factories.house import House
+from tests.factories.tickets import read_ticket, run_due_and_waiting, share_one, shared_ticket
+from tests.house.files import ROOT
+
+
+async def walked(house: House) -> dict[str, Finding]:
+    return {finding.key: finding async for finding in walk(house.resources)}
+
+
+def client_record(house: House, **changes: str) -> None:
+    """Change the client's record, as its administrator would."""
+    store = house.snow.instance.store
+    record = store.find("oauth_entity", client_id=house.snow.settings.client_id)
+    assert record is not None
+    store.put("oauth_entity", record | changes)
+
+
+@pytest.mark.parametrize(
+    ("fault", "path", "key", "words"),
+    [
+        ("strange_page", "/api/now", "not_servicenow", "Check the instance name"),
+        ("unavailable", "/api/now", "gateway", "status page"),
+        ("bad_gateway", "/api/now", "gateway", "status page"),
+        ("cancelled_after_commit", "/table/incident", "no_answer", "Open the instance in a browser"),
+        ("broken_json", "/table/incident", "no_answer", "Open the instance in a browser"),
+        ("dropped_before", "/table/incident", "trouble", "Check again"),
+        ("missing", "/table/sys_user/", "user_missing", "make it visible"),
+    ],
+)
+async def test_an_answer_that_is_none_is_found_by_name(
+    house: House, fault: str, path: str, key: str, words: str
+) -> None:
+    await house.connect()
+    trouble(house, fault, path=path)
+    found = await walked(house)
+    assert key in found, list(found)
+    assert found[key].is_problem
+    assert words in str(found[key].advice)
+
+
+async def test_an_api_that_is_protected_as_a_whole_names_its_role(house: House) -> None:
+    await house.connect()
+    house.snow.instance.switches.api_acl_active = True
+    house.snow.control("users", user_name="m365.integration", roles="sn_incident_write,sn_change_write")
+    finding = (await walked(house))["role_missing.api"]
+    assert finding.is_problem
+    assert "snc_platform_rest_api_access" in str(finding.advice)
+    house.snow.control("users", user_name="m365.integration", roles="itil")
+    assert "role_missing.api" not in await walked(house)
+
+
+async def test_a_refusal_without_a_known_cause_names_the_access_rules(house: House) -> None:
+    await house.connect()
+    trouble(house, "ip_blocked", path="/table/sys_choice")
+    found = await walked(house)
+    assert "choices_not_readable" in found  # Lists of states are not needed.
+    trouble(house, "ip_blocked", path="/table/sys_user/")
+    finding = (await walked(house))["refused"]
+    assert finding.is_problem
+    assert "System Security > Access Control" in str(finding.screen)
+
+
+async def test_a_token_service_that_does_not_answer_is_no_refusal(house: House) -> None:
+    connection = await house.connect()
+    trouble(house, "hibernating", path="/oauth_token.do", times=3)
+    async with house.resources.database.transaction() as session:
+        await start_check(house.resources, session, connection.id, "token")
+    await house.work()
+    async with house.resources.database.transaction() as session:
+        [line] = [line for line in await list_steps(session) if line.key == "token"]
+    assert line.finding is not None
+    assert line.finding.key == "token_service"
+    assert "Nothing is lost" in str(line.finding.advice)
+    assert (await connections(house))[0].status == "connected"
+
+
+async def test_the_clients_record_is_judged_by_its_fields(house: House) -> None:
+    await house.connect()
+    client_record(house, redirect_url="https://elsewhere.example/servicenow/callback")
+    finding = (await walked(house))["redirect_mismatch"]
+    assert finding.is_problem
+    assert "The record holds https://elsewhere.example/servicenow/callback" in str(finding.meaning)
+    assert "http://security-center.test/servicenow/callback" in str(finding.advice)
+    client_record(house, redirect_url="http://security-center.test/servicenow/callback/")
+    assert (await walked(house))["redirect_mismatch"].is_problem  # A slash at its end is another address.
+    client_record(house, active="false")
+    found = await walked(house)
+    assert found["client_inactive"].is_problem
+    assert "Tick Active" in str(found["client_inactive"].advice)
+    assert found["client_unknown"].is_problem
+
+
+async def test_without_a_refresh_token_the_consent_row_says_so(house: House) -> None:
+    await house.connect()
+    async with house.resources.database.transaction() as session:
+        await session.execute(update(Connection).values(refresh_expires_at=None))
+    finding = (await walked(house))["consent"]
+    assert finding.is_problem
+    assert "not public" in str(finding.advice)
+
+
+async def test_an_account_that_servicenow_does_not_name_cannot_be_judged(house: House) -> None:
+    manager = await house.signed_in("manager")
+    trouble(house, "ip_blocked", path="/table/sys_user")
+    await connect_by_pages(house, manager)
+    finding = (await walked(house))["user_unknown"]
+    assert finding.state is State.UNKNOWN
+    assert "Opened by" in str(finding.advice)
+
+
+async def test_another_account_that_somebody_confirmed_is_still_named(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
+    await manager.post("/servicenow/confirm")
+    finding = (await walked(house))["user_unexpected"]
+    assert finding.state is State.NOTE
+    assert "while the set-up names m365.integration" in str(finding.meaning)
+
+
+@pytest.mark.parametrize("change", [{"active": "false"}, {"locked_out": "true"}])
+async def test_an_account_that_may_not_work_but_whose_token_does_is_found(house: House, change: dict[str, str]) -> None:
+    await house.connect()
+    house.snow.instance.switches.locked_keeps_tokens = True
+    house.snow.control("users", user_name="m365.integration", **change)
+    finding = (await walked(house))["user_inactive"]
+    assert finding.is_problem
+    assert "activate and unlock the user m365.integration" in str(finding.message)
+
+
+async def test_an_account_that_may_only_read_is_found_while_its_token_lives(house: House) -> None:
+    await house.connect()
+    house.snow.control("users", user_name="m365.integration", roles="itil,snc_read_only")
+    found = await walked(house)
+    assert found["user_read_only"].is_problem
+    assert "remove the role snc_read_only from the user m365.integration" in str(found["user_read_only"].message)
+
+
+async def test_look_ups_that_cannot_be_believed_are_found(house: House) -> None:
+    await house.connect()
+    await shared_ticket(house)
+    assert "was found again" in str((await walked(house))["correlation"].meaning)
+    switches = house.snow.instance.switches
+    switches.closed_fields = "correlation_id"
+    finding = (await walked(house))["correlation_ignored"]
+    assert finding.is_problem
+    assert "read the field correlation_id of change_request" in str(finding.message)
+    switches.strict_queries = True
+    assert "query_match" in str((await walked(house))["correlation_refused"].advice)
+
+
+async def test_a_ticket_that_is_not_found_again_is_named(house: House) -> None:
+    await house.connect()
+    ticket_id, record = await shared_ticket(house)
+    house.snow.control(
+        "records", number=record["number"], fields={"correlation_id": "somebody else’s"}, by="fred.luddy"
+    )
+    finding = (await walked(house))["correlation_lost"]
+    assert record["number"] in str(finding.meaning)
+    assert (await read_ticket(house, ticket_id)).correlation_id in str(finding.advice)
+
+
+async def test_tickets_that_wait_for_a_person_are_counted(house: House) -> None:
+    await house.connect()
+    house.snow.instance.switches.acl_refuses = "change_request.create"
+    await share_one(house, Kind.CHANGE)
+    await run_due_and_waiting(house, rounds=3)
+    finding = (await walked(house))["tickets_held"]
+    assert "1 tickets wait for a person" in str(finding.meaning)
+
+
+async def test_an_import_that_is_missing_or_stale_is_found(house: House, still_clock: SetClock) -> None:
+    await house.connect()
+    assert "Sync now" in str((await walked(house))["import_missing"].advice)
+    house.microsoft.tenant.reset()
+    keep_days(house.microsoft.tenant, 3)
+    await keep_up.function(house.resources)
+    assert not (await walked(house))["import"].is_problem
+    still_clock.move(36 * 3600)
+    assert "import" in await walked(house)  # To the hour it is still fresh enough.
+    still_clock.move(60)
+    finding = (await walked(house))["import_stale"]
+    assert finding.is_problem
+    assert "the last runs say what went wrong" in str(finding.advice)
+
+
+def _keys() -> set[str]:
+    """Every name that a finding may have, read from the room's own source."""
+    found: set[str] = set()
+    for path in (ROOT / "app/features/provisioning").glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r'"([a-z_.]+)", State\.', source))
+        found |= set(re.findall(r'Finding\(\s*f?"([a-z_.]+)', source))
+        found |= set(re.findall(r'f"([a-z_]+)\.\{table\}', source))
+    found |= {"dns", "private_address", "tls", "proxy", "table_change"}
+    return {key.rstrip(".") for key in found} - {"cards"}  # The outcome on the provisioning page; no walk has it.
+
+
+async def test_every_finding_has_a_name_on_the_page(house: House) -> None:
+    keys = sorted(_keys())
+    assert len(keys) > 50, keys
+    async with house.resources.database.transaction() as session:
+        findings = [Finding(key, State.PROBLEM, T("Looked."), T("Found %(key)s.", key=key)).to_json() for key in keys]
+        now = clock.now()
+        session.add(
+            Walk(asked_by="Somebody", started_at=now, finished_at=now + timedelta(seconds=1), findings=findings)
+        )
+    page = await (await house.signed_in("manager")).get("/servicenow/check/findings")
+    names = re.findall(r'data-finding="([^"]+)">\s*<h2 class="step-title">\s*([^<]+?)\s*<', page.text)
+    assert [key for key, _ in names] == keys
+    nameless = [key for key, name in names if name == "Finding"]
+    assert not nameless
+    assert "Found redirect_mismatch." in said(page)

@@ -1,0 +1,34 @@
+"""Pages that say what went wrong still lead on: whoever is signed in keeps the navigation."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.factories.house import House
+
+NAVIGATION = 'class="nav-link" href="/secure-score"'
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "status"),
+    [
+        ("GET", "/nothing-here", 404),
+        ("GET", "/servicenow/nothing-here", 404),
+        ("GET", "/tickets/no-uuid", 404),
+        ("DELETE", "/tickets", 405),
+    ],
+)
+async def test_whoever_is_signed_in_keeps_the_navigation(house: House, method: str, address: str, status: int) -> None:
+    async with await house.signed_in("viewer") as browser:
+        answer = await browser.request(method, address)
+    assert answer.status_code == status
+    assert NAVIGATION in answer.text
+
+
+async def test_strangers_get_the_page_without_it(house: House) -> None:
+    async with house.client() as browser:
+        answer = await browser.get("/nothing-here")
+    assert answer.status_code == 404
+    assert NAVIGATION not in answer.text
+    async with await house.signed_in("stranger") as browser:
+        assert NAVIGATION not in (await browser.get("/nothing-here")).text
