@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from app.features.tickets.ticket import Kind
 from app.foundation import clock
 from app.foundation.clock import SetClock
 from app.foundation.text import T
+from app.foundation.vault import Vault
 from tests.factories.connecting import connect_by_pages, connections, said, trouble
 from tests.factories.graph_payloads import keep_days
 from tests.factories.house import House
@@ -95,6 +97,15 @@ async def test_a_token_service_that_does_not_answer_is_no_refusal(house: House) 
     assert line.finding is not None
     assert line.finding.key == "token_service"
     assert "Nothing is lost" in str(line.finding.advice)
+    assert (await connections(house))[0].status == "connected"
+
+
+async def test_keys_that_do_not_fit_are_named_as_this_servers_own_trouble(house: House) -> None:
+    await house.connect()
+    house.resources = replace(house.resources, vault=Vault([Vault.new_key()]))
+    finding = (await walked(house))["vault_keys"]
+    assert finding.is_problem
+    assert "the same VAULT_KEYS" in str(finding.advice)
     assert (await connections(house))[0].status == "connected"
 
 
