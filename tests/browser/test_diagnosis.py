@@ -265,6 +265,9 @@ def test_a_ticket_that_is_not_found_again_is_named(desk: tuple[Page, Demo]) -> N
     page, demo = desk
     share(page, "Change request", "Not found again")
     expect(page.get_by_text(NUMBER).first).to_be_visible(timeout=FOLLOWS_MS)
+    with switched(page, demo, unreadable_fields="correlation_id"):
+        check_connection(page)
+        found(page, Row("Our id", "correlation_hidden", "does not show the integration user the field correlation_id"))
     [newest] = [row for row in ours(page, demo, "change_request") if row["short_description"] == "Not found again"]
     with switched(page, demo, ("records", {"number": newest["number"], "fields": {"correlation_id": "changed"}})):
         check_connection(page)
