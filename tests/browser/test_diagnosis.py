@@ -48,8 +48,8 @@ def client(**changes: str) -> tuple[Order, ...]:
     return (("client", changes),)
 
 
-def fault(name: str, path: str = "/api/now", **more: object) -> tuple[Order, ...]:
-    """The next call there meets this."""
+def fault(name: str, path: str = "/table/sys_user$", **more: object) -> tuple[Order, ...]:
+    """The next call there meets this: one that the worker does not make on its own while it follows tickets."""
     return (("faults", {"name": name, "path": path} | more),)
 
 
@@ -121,7 +121,7 @@ TOGETHER = (
     ),
     (
         Row("No usable answer", "no_answer", "Open the instance in a browser",
-            orders=fault("cancelled_after_commit", "/table/incident")),
+            orders=fault("cancelled_after_commit", "/table/incident/", method="PATCH")),
         Row("Access refused", "refused", "An IP address rule", orders=fault("ip_blocked", "/table/sys_user/")),
     ),
 )  # fmt: skip
