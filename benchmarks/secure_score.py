@@ -42,6 +42,7 @@ PAGES = {
     "one action": "/secure-score/actions/Control7",
     "one action, history": "/secure-score/actions/Control7?tab=history",
     "overview": "/secure-score",
+    "home": "/",
 }
 
 
