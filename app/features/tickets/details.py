@@ -16,6 +16,7 @@ from app.features.tickets.browse_tickets import TicketLine, line_of
 from app.features.tickets.freshness import Freshness, watch
 from app.features.tickets.history import EventLine, events_of
 from app.features.tickets.journal import Entry
+from app.features.tickets.look import is_in_doubt
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.notes import NoteLine, journal_lines, notes_of
 from app.features.tickets.state_names import load_names
@@ -144,6 +145,13 @@ def _advice(ticket: Ticket) -> Text | None:
     """What a person can do about a held ticket; ServiceNow's own words above it name the rule or the field."""
     if ticket.delivery != Delivery.HELD:
         return None
+    if is_in_doubt(ticket):
+        return T(
+            "In ServiceNow, look for a record with the correlation ID %(id)s, and let the integration user read such "
+            "records and this field. Then retry: we look before we send anything. If it is not there, and cannot be "
+            "shown to us, give this ticket up and share again.",
+            id=ticket.correlation_id,
+        )
     return T(
         "In ServiceNow, check that the integration user may create %(kind)s (role %(role)s, or itil) and that no rule or "
         "mandatory field named above stands in the way. Then retry, or change the ticket first.",
