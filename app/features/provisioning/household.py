@@ -29,17 +29,17 @@ async def check_queue(resources: Resources) -> Finding:
     if not health.workers:
         return Finding(
             "no_worker", State.PROBLEM, checked,
-            T("No worker is running, so nothing is sent or refreshed. %(due)s jobs are due.", due=health.due),
+            T("No worker is running, so nothing is sent or refreshed. Jobs due: %(due)s.", due=health.due),
             advice=T("Start one: python -m app worker"),
         )  # fmt: skip
     if health.oldest is not None and clock.now() - health.oldest > STUCK_AFTER:
         return Finding(
             "queue_stuck", State.PROBLEM, checked,
-            T("The oldest job has been due for %(minutes)s minutes; %(due)s are due.",
+            T("The oldest job has been due for %(minutes)s minutes. Jobs due: %(due)s.",
               minutes=round((clock.now() - health.oldest).total_seconds() / 60), due=health.due),
             advice=T("Look at the worker’s log, and start another worker if it has too much to do."),
         )  # fmt: skip
-    meaning = T("Workers: %(workers)s. Jobs due: %(due)s. Jobs failed for good: %(failed)s.",
+    meaning = T("Workers: %(workers)s. Jobs due: %(due)s. Failed for good: %(failed)s.",
                 workers=health.workers, due=health.due, failed=health.failed)  # fmt: skip
     return Finding("queue", State.GOOD, checked, meaning)
 
@@ -72,12 +72,12 @@ async def check_import(resources: Resources) -> Finding:
             advice=T("Open Secure Score > Imports, and press Sync now."),
         )  # fmt: skip
     age = clock.now() - synced
-    hours = int(age.total_seconds() // 3600)
+    hours = round(age.total_seconds() / 3600)
     if age > STALE_AFTER:
         return Finding(
             "import_stale", State.PROBLEM, checked,
             T("The Secure Score is %(hours)s hours old.", hours=hours),
             advice=T("Open Secure Score > Imports: the last runs say what went wrong."),
         )  # fmt: skip
-    said = T("Imported %(hours)s hours ago.", hours=hours) if hours > 1 else T("Imported less than two hours ago.")
-    return Finding("import", State.GOOD, checked, said)
+    told = T("Imported %(hours)s hours ago.", hours=hours) if hours > 1 else T("Imported less than two hours ago.")
+    return Finding("import", State.GOOD, checked, told)
