@@ -14,11 +14,10 @@ from app.features.connection.models import Connection
 from app.features.tickets.deliver import BELIEVED_REFUSALS, FORGOTTEN_AFTER, LANDING_SECONDS, LOOK_SECONDS, NotYet
 from app.features.tickets.journal import compose_note, reference_of
 from app.features.tickets.models import Ticket, TicketNote
-from app.features.tickets.pace import count, note_success, note_trouble, pace_of, why_not_now
+from app.features.tickets.pace import count, note_success, note_trouble, pace_of, wait_after, why_not_now
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session
-from app.foundation.jobs import wait_before
 from app.foundation.text import Text
 from app.remote.errors import Missing, Refused, RemoteError
 from app.remote.servicenow.client import ServiceNowClient
@@ -125,7 +124,7 @@ async def _arrive(resources: Resources, errand: _Errand) -> None:
 
 
 async def _fail(resources: Resources, errand: _Errand, error: RemoteError) -> None:
-    seconds = wait_before(errand.number - 1)
+    seconds = wait_after(error, errand.number)
     async with resources.database.transaction() as session:
         note_trouble(await pace_of(session, errand.connection_id), error)
         note = await session.get_one(TicketNote, errand.note_id, with_for_update=True)

@@ -28,16 +28,16 @@ from app.features.tickets.pace import (
     note_success,
     note_trouble,
     pace_of,
+    wait_after,
     why_not_now,
 )
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.errors import AppError, NotFound, Retry
-from app.foundation.jobs import wait_before
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
-from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError, Throttled
+from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.shapes import RemoteTicket
 from app.resources import Resources
@@ -282,7 +282,7 @@ async def _keep_looking(resources: Resources, attempt: _Attempt) -> None:
 
 async def _record_failure(resources: Resources, attempt: _Attempt, error: RemoteError) -> None:
     """Write down what went wrong and what follows from it. Raises NotYet unless a person has to act."""
-    seconds = _seconds_before_next(error, attempt.number)
+    seconds = wait_after(error, attempt.number)
     async with resources.database.transaction() as session:
         pace = await pace_of(session, attempt.connection_id)
         note_trouble(pace, error)
@@ -304,12 +304,6 @@ async def _record_failure(resources: Resources, attempt: _Attempt, error: Remote
         ticket.next_try_at = clock.now() + timedelta(seconds=seconds)
     log.info("ticket not shared yet", ticket=str(attempt.ticket_id), outcome=type(error).__name__, again_in=seconds)
     raise NotYet(seconds, error.message)
-
-
-def _seconds_before_next(error: RemoteError, number: int) -> float:
-    if isinstance(error, Throttled) and error.seconds is not None:
-        return error.seconds
-    return wait_before(number - 1)
 
 
 def hold(session: Session, ticket: Ticket, sentence: Text) -> None:

@@ -140,7 +140,7 @@ async def test_bug_66_a_stalled_attempt_that_wakes_up_sends_nothing(
     stalled = asyncio.create_task(deliver(house.resources, ticket_id))
     await waiting.wait()
     async with house.resources.database.transaction() as session:
-        old = text("UPDATE ticket SET in_flight_since = now() - interval '61 seconds'")
+        old = text("UPDATE ticket SET in_flight_since = now() - interval '76 seconds'")
         await session.execute(old)
     await deliver(house.resources, ticket_id)
     go_on.set()
