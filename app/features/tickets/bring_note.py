@@ -18,8 +18,9 @@ from app.features.tickets.pace import count, note_success, note_trouble, pace_of
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session
-from app.foundation.text import Text
+from app.foundation.text import T, Text
 from app.remote.errors import Missing, Refused, RemoteError
+from app.remote.servicenow.answers import NO_JOURNAL
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.shapes import Table
 from app.resources import Resources
@@ -94,6 +95,8 @@ async def _begin(resources: Resources, note_id: UUID) -> _Errand | None:
 async def _is_there(resources: Resources, errand: _Errand) -> bool:
     async def look(client: ServiceNowClient) -> bool:
         shown = await client.journal(errand.table, errand.sys_id)
+        if "work_notes" not in shown:
+            raise Refused(NO_JOURNAL)
         return reference_of(errand.note_id) in shown["work_notes"]
 
     return await with_client(resources, look, connection_id=errand.connection_id)
@@ -133,11 +136,21 @@ async def _fail(resources: Resources, errand: _Errand, error: RemoteError) -> No
             note.landing_until = None
         if isinstance(error, Refused | Missing) and not error.concerns_all:
             note.refusals += 1
+            if not errand.sends and errand.was_sent:  # It was the look that was refused.
+                note.problem = _cannot_tell(error.message).to_json()
         if note.refusals >= BELIEVED_REFUSALS:
             note.delivery, note.next_try_at = Delivery.HELD, None
             return
         note.next_try_at = clock.now() + timedelta(seconds=seconds)
     raise NotYet(seconds, error.message)
+
+
+def _cannot_tell(reason: Text) -> Text:
+    return T(
+        "We cannot tell whether this note arrived, so it is not sent a second time. %(reason)s Look at the record in "
+        "ServiceNow; let the integration user read its work notes, then retry: we look before we send.",
+        reason=reason,
+    )
 
 
 async def _end(resources: Resources, errand: _Errand, problem: Text | None, seconds: float | None) -> None:
