@@ -1,4 +1,4 @@
-"""Bugs 75 to 77 of other connectors (tokens that follow links, certificates nobody checks, forgotten proxies), and answers without end."""
+"""Bugs 75 to 77 of other connectors: tokens that follow links, unchecked certificates, forgotten proxies; endless answers."""
 
 from __future__ import annotations
 
