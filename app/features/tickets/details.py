@@ -8,7 +8,8 @@ from datetime import date, datetime
 from urllib.parse import quote
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy.orm import aliased
 
 from app.features.connection.models import Connection
 from app.features.tickets.browse_tickets import TicketLine, line_of
@@ -27,7 +28,10 @@ from app.foundation.text import T, Text
 
 @dataclass(frozen=True)
 class TicketDetails:
-    """`sent` is the record as it was sent, field by field. `is_archived`: its instance is not the one connected now."""
+    """`sent` is the record as it was sent, field by field. `is_archived`: its instance is not the one connected now.
+
+    `judged` are the actions that no later ticket is about, each with its points when it was shared.
+    """
 
     line: TicketLine
     description: str
@@ -54,6 +58,8 @@ class TicketDetails:
     warnings: list[Text]
     differences: list[Text]
     actions: list[tuple[str, str]]
+    judged: list[tuple[str, str, float | None]]
+    state_since: datetime | None
     earlier: TicketLine | None
     later: list[TicketLine]
     events: Sequence[EventLine]
@@ -73,11 +79,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         raise NotFound
     ticket, connection = row
     names = await load_names(session)
-    actions = await session.execute(
-        select(TicketAction.control_id, TicketAction.title)
-        .where(TicketAction.ticket_id == ticket_id)
-        .order_by(TicketAction.title)
-    )
+    actions = list(await session.execute(_actions_of(ticket)))
     linked = select(Ticket).where((Ticket.id == ticket.predecessor_id) | (Ticket.predecessor_id == ticket_id))
     others = list((await session.execute(linked.order_by(Ticket.created_at))).scalars())
     seen = await watch(session, connection)
@@ -106,7 +108,9 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         advice=_advice(ticket),
         warnings=[Text.from_json(stored) for stored in ticket.warnings],
         differences=[Text.from_json(stored) for stored in ticket.differences],
-        actions=[(control_id, title) for control_id, title in actions],
+        actions=[(action.control_id, action.title) for action in actions],
+        judged=[(action.control_id, action.title, action.points) for action in actions if not action.followed],
+        state_since=ticket.state_since,
         earlier=next((line_of(other, names) for other in others if other.id == ticket.predecessor_id), None),
         later=[line_of(other, names) for other in others if other.predecessor_id == ticket_id],
         events=await events_of(session, ticket_id),
@@ -114,6 +118,26 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         journal=journal_lines(ticket.journal),
         journal_read_at=ticket.journal_read_at,
         fresh=seen.fresh(ticket.kind),
+    )
+
+
+def _actions_of(ticket: Ticket) -> Select[str, str, float | None, bool]:
+    """The ticket's actions, and whether a later ticket at the same connection is about them as well."""
+    other, newer = aliased(TicketAction), aliased(Ticket)
+    later = (
+        select(newer.id)
+        .join(other, other.ticket_id == newer.id)
+        .where(
+            other.control_id == TicketAction.control_id,
+            newer.connection_id == ticket.connection_id,
+            newer.delivery == Delivery.SHARED,
+            newer.created_at > ticket.created_at,
+        )
+    )
+    return (
+        select(TicketAction.control_id, TicketAction.title, TicketAction.points, later.exists().label("followed"))
+        .where(TicketAction.ticket_id == ticket.id)
+        .order_by(TicketAction.title)
     )
 
 
