@@ -93,3 +93,9 @@ class Garbled(RemoteError):
 
     retry = Retry.NEVER
     default = T("The other system answered with something we cannot read.")
+
+
+class NotWhatWasAsked(Garbled):
+    """Answered with what the question excluded, or without what it was about: it proves nothing, least of all absence."""
+
+    default = T("The other system ignored what it was asked for.")

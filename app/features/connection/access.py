@@ -60,6 +60,15 @@ class NoToken(Unreachable):
     default = T("ServiceNow could not renew our access just now. Nothing was sent; we will try again.")
 
 
+class WrongKeys(NoToken):
+    """This process's VAULT_KEYS do not open what is stored: its own trouble, which says nothing of the connection."""
+
+    default = T(
+        "This server cannot open the stored tokens: they were sealed with a key that is not among its VAULT_KEYS. Nothing "
+        "was sent. Its operator has to add that key and restart. If the key is lost, authorize the connection again."
+    )
+
+
 @dataclass(frozen=True)
 class _Live:
     connection_id: UUID
@@ -217,7 +226,7 @@ async def _refreshed(resources: Resources, connection: Connection) -> Tokens:
     try:
         async with asyncio.timeout(RENEWAL_SECONDS):
             return await _refresh(resources, connection)
-    except SignedOut:
+    except (SignedOut, NoToken):
         raise
     except Throttled as error:
         raise NoToken(error.message, retry=error.retry) from error
@@ -242,9 +251,8 @@ async def _refresh(resources: Resources, connection: Connection) -> Tokens:
         )
         refresh_token = resources.vault.open(REFRESH_TOKEN, connection.refresh_token)
     except CannotOpen as error:
-        raise SignedOut(
-            T("The stored tokens cannot be opened: VAULT_KEYS has changed. Authorize the connection again.")
-        ) from error
+        log.error("stored tokens fit none of this process's VAULT_KEYS", connection=str(connection.id))
+        raise WrongKeys from error
     try:
         return await oauth.refresh(refresh_token)
     except SignedOut:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.features.connection.access import NotConnected, NoToken, consent_lasts, renew_now
+from app.features.connection.access import NotConnected, NoToken, WrongKeys, consent_lasts, renew_now
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.look import REGISTRY, Look, trouble
 from app.foundation.errors import AppError
@@ -42,6 +42,11 @@ async def check_renewal(look: Look) -> Finding:
 
 
 def _no_token(look: Look, checked: Text, error: AppError) -> Finding:
+    if isinstance(error, WrongKeys):
+        return Finding(
+            "vault_keys", State.PROBLEM, checked, error.message,
+            advice=T("Every server and every worker needs the same VAULT_KEYS. /health/ready names those that differ."),
+        )  # fmt: skip
     if isinstance(error, NoToken):
         return Finding(
             "token_service", State.PROBLEM, checked, error.message,

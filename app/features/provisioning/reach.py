@@ -156,11 +156,11 @@ async def check_clock(look: Look) -> Finding:
     seconds = round(met.ahead)
     if abs(seconds) <= CLOCKS_MAY_DIFFER_SECONDS:
         return Finding(
-            "clock", State.GOOD, checked, T("Both clocks agree (%(seconds)s seconds apart).", seconds=abs(seconds))
+            "clock", State.GOOD, checked, T("Both clocks agree (difference: %(seconds)s s).", seconds=abs(seconds))
         )
     return Finding(
         "clock", State.NOTE, checked,
-        T("The instance’s clock is %(seconds)s seconds off ours. Changes are still found, but times look odd.",
+        T("The instance’s clock is %(seconds)s s off ours. Changes are still found, but times look odd.",
           seconds=seconds),
         advice=T("Check this server’s time service first; instances keep good time."),
     )  # fmt: skip

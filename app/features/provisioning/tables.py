@@ -68,7 +68,7 @@ async def check_table(look: Look, kind: Kind) -> Finding:
     if reading.visible == 0 and reading.total:
         return _missing(
             look, checked, kind, "read",
-            T("There are %(count)s records, and the integration user sees none of them.", count=reading.total),
+            T("Records there: %(count)s. The integration user sees none of them.", count=reading.total),
         )  # fmt: skip
     try:
         await look.ask(lambda client: try_to_change(client, table))

@@ -17,6 +17,7 @@ from app.features.connection.access import NotConnected, with_client
 from app.features.connection.models import Connection
 from app.features.tickets.follow import adopt
 from app.features.tickets.history import What, note_event
+from app.features.tickets.look import cannot_tell, known_records, prove_sight
 from app.features.tickets.models import Ticket
 from app.features.tickets.pace import (
     ATTEMPT_SECONDS,
@@ -36,7 +37,7 @@ from app.foundation.errors import AppError, NotFound, Retry
 from app.foundation.jobs import wait_before
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
-from app.remote.errors import Missing, Refused, RemoteError, Throttled
+from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError, Throttled
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.shapes import RemoteTicket
 from app.resources import Resources
@@ -221,18 +222,39 @@ async def _look_or_create(resources: Resources, attempt: _Attempt) -> tuple[list
         found = await with_client(resources, look, connection_id=attempt.connection_id)
         if found:
             return found, False
+        await _make_sure(resources, attempt)
     return [await with_client(resources, create, connection_id=attempt.connection_id)], True
 
 
+async def _make_sure(resources: Resources, attempt: _Attempt) -> None:
+    """Nothing was found: see that nothing can be there, before it is sent again.
+
+    Raises _Landing while an earlier create may still be at work, and NotWhatWasAsked when ServiceNow would not show us
+    the record if it were there.
+    """
+    now = clock.now()
+    async with resources.database.transaction() as session:
+        pace = await pace_of(session, attempt.connection_id)
+        ticket = await _current(session, attempt)
+        if ticket.landing_until is not None and now < ticket.landing_until:
+            raise _Landing
+        ticket.in_flight_since = now
+        known = await known_records(session, ticket)
+        count(pace)
+
+    async def proof(client: ServiceNowClient) -> None:
+        await prove_sight(client, TABLES[attempt.kind], known)
+
+    await with_client(resources, proof, connection_id=attempt.connection_id)
+
+
 async def _note_sending(resources: Resources, attempt: _Attempt) -> None:
-    """Commit that a create leaves us now. Raises _Landing while one of an earlier attempt may still be at work."""
+    """Commit that a create leaves us now."""
     now = clock.now()
     async with resources.database.transaction() as session:
         if attempt.was_sent:
             count(await pace_of(session, attempt.connection_id))  # The look before it was counted already.
         ticket = await _current(session, attempt)
-        if not attempt.sends and ticket.landing_until is not None and now < ticket.landing_until:
-            raise _Landing
         ticket.sent_at = ticket.in_flight_since = now
         ticket.landing_until = now + timedelta(seconds=LANDING_SECONDS)
 
@@ -264,15 +286,20 @@ async def _record_failure(resources: Resources, attempt: _Attempt, error: Remote
     async with resources.database.transaction() as session:
         pace = await pace_of(session, attempt.connection_id)
         note_trouble(pace, error)
-        ticket = await _ended(session, attempt, error.message)
+        ticket = await _current_or_none(session, attempt)
         if ticket is None:
             return
+        before = Text.from_json(ticket.problem) if ticket.problem else None
+        _end(session, ticket, error.message)
         if attempt.sends and error.is_over:  # What was said of a look says nothing of the create before it.
             ticket.landing_until = None
-        if isinstance(error, Refused | Missing) and not error.concerns_all:
+        if isinstance(error, Refused | Missing | NotWhatWasAsked) and not error.concerns_all:
             ticket.refusals += 1
             if ticket.refusals >= BELIEVED_REFUSALS:
-                hold(session, ticket, error.message)
+                if attempt.sends:
+                    hold(session, ticket, error.message)
+                else:
+                    hold_in_doubt(session, ticket, cannot_tell(error.message, before))
                 return
         ticket.next_try_at = clock.now() + timedelta(seconds=seconds)
     log.info("ticket not shared yet", ticket=str(attempt.ticket_id), outcome=type(error).__name__, again_in=seconds)
@@ -291,6 +318,12 @@ def hold(session: Session, ticket: Ticket, sentence: Text) -> None:
     ticket.problem = sentence.to_json()
     ticket.next_try_at, ticket.insisted = None, False
     note_event(session, ticket, What.HELD, T("Held until somebody acts."))
+
+
+def hold_in_doubt(session: Session, ticket: Ticket, sentence: Text) -> None:
+    """Hold one that may have arrived: it keeps the time of its landing until a look has settled that."""
+    hold(session, ticket, sentence)
+    ticket.landing_until = ticket.landing_until or clock.now()
 
 
 async def _connection_of(session: Session, ticket_id: UUID) -> UUID:
@@ -315,14 +348,23 @@ async def _current(session: Session, attempt: _Attempt) -> Ticket:
     return ticket
 
 
-async def _ended(session: Session, attempt: _Attempt, problem: Text) -> Ticket | None:
-    """The ticket with this attempt's end written down; None when another attempt has begun since."""
+async def _current_or_none(session: Session, attempt: _Attempt) -> Ticket | None:
     try:
-        ticket = await _current(session, attempt)
+        return await _current(session, attempt)
     except _Superseded:
         return None
+
+
+async def _ended(session: Session, attempt: _Attempt, problem: Text) -> Ticket | None:
+    """The ticket with this attempt's end written down; None when another attempt has begun since."""
+    ticket = await _current_or_none(session, attempt)
+    if ticket is not None:
+        _end(session, ticket, problem)
+    return ticket
+
+
+def _end(session: Session, ticket: Ticket, problem: Text) -> None:
     ticket.in_flight_since = None
     if ticket.problem != problem.to_json():
         note_event(session, ticket, What.TRIED, problem)
     ticket.problem = problem.to_json()
-    return ticket

@@ -16,7 +16,8 @@ class Ticket(Base):
     """One share. What was asked never changes after it was sent; what ServiceNow made of it is copied from there.
 
     `record` is the whole record as decided when it was shared. `sent_at` is when a create last left us, empty while we
-    surely sent none, and `landing_until` until when it may still be at work over there. `in_flight_since` is set while
+    surely sent none, and `landing_until` until when it may still be at work over there; one that is held or given up
+    keeps that as long as nobody knows whether it arrived. `in_flight_since` is set while
     somebody waits for ServiceNow's answer. A queued ticket without `next_try_at` waits for the connection. `insisted`
     says that a person asked for another try after a refusal.
     """

@@ -18,7 +18,7 @@ from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.jobs import wait_before
 from app.foundation.text import T, Text
-from app.remote.errors import Missing, Refused, RemoteError, Throttled
+from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError, Throttled
 
 # More calls at once than this only queue inside ServiceNow (facts/servicenow 2.8), however many processes we run.
 CALLS_AT_ONCE = 4
@@ -92,7 +92,7 @@ def note_success(pace: Pace, hourly_limit: int | None = None) -> None:
 
 def note_trouble(pace: Pace, error: RemoteError) -> None:
     """Pause, when what went wrong would go wrong for every call."""
-    if isinstance(error, Refused | Missing) and not error.concerns_all:
+    if isinstance(error, Refused | Missing | NotWhatWasAsked) and not error.concerns_all:
         # It answered as it should: about this one record, table or field. Others fare better.
         note_success(pace)
         return

@@ -24,7 +24,7 @@ from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
-from app.remote.errors import Garbled, Refused, RemoteError
+from app.remote.errors import Garbled, NotWhatWasAsked, Refused, RemoteError
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.protocol import IDS_PER_CALL, USER_NAME, Changed
 from app.remote.servicenow.shapes import Listed, RemoteTicket
@@ -55,12 +55,7 @@ BELIEVED_FOR = timedelta(hours=1)
 QUIET_AFTER_MOVING = timedelta(minutes=30)
 QUIET_AFTER_LOOKING = timedelta(minutes=10)
 QUIET_INTERVAL = timedelta(minutes=5)
-
-
-class NotWhatWasAsked(Garbled):
-    """Rows came back that the question excluded."""
-
-    default = T("ServiceNow ignored what it was asked for and listed other records.")
+OTHER_RECORDS = T("ServiceNow ignored what it was asked for and listed other records.")
 
 
 class NothingVisible(Garbled):
@@ -290,7 +285,7 @@ async def _page(resources: Resources, plan: _Plan, *, after: str, offset: int) -
     for row in page.rows:
         is_too_old = row.updated_at is not None and row.updated_at < since
         if not _is_ours(row, asked) or is_too_old or row.sys_id <= last:
-            raise NotWhatWasAsked
+            raise NotWhatWasAsked(OTHER_RECORDS)
         last = row.sys_id
     ahead = page.at - clock.now() if page.at else plan.ahead
     return page, ahead if abs(ahead) < WORST_CLOCK else plan.ahead
@@ -313,7 +308,7 @@ async def _read_in_turn(resources: Resources, plan: _Plan) -> bool:
 
         found = await ask(resources, plan.connection_id, question)
         if not {row.sys_id for row in found.rows} <= set(wanted):
-            raise NotWhatWasAsked
+            raise NotWhatWasAsked(OTHER_RECORDS)
         seen += len(found.rows)
         moved |= await _take_over(resources, plan, found.rows, asked=wanted, why=why_gone(found, wanted))
     if not seen and len(plan.in_turn) >= ENOUGH_TO_WONDER:

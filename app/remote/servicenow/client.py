@@ -38,13 +38,19 @@ class ServiceNowClient:
     async def find_by_correlation(
         self, table: Table, correlation_id: str, also: Sequence[str] = ()
     ) -> list[RemoteTicket]:
-        """Records that carry this id, oldest first, with the fields `also`; none that the instance slipped in.
+        """Records that carry this id, oldest first, with the fields `also`.
 
-        Raises ValueError for anything but an id of our own making: an empty one would match every stranger's ticket.
+        Raises NotWhatWasAsked when the answer cannot be trusted to be all there is: strangers' records, rows without
+        the id, or a count of more rows than are shown. Raises ValueError for anything but an id of our own making: an
+        empty one would match every stranger's ticket.
         """
-        request = protocol.find_by_correlation_request(self.origin, table, correlation_id, also)
-        found = answers.tickets_of(await self._result(request))
-        return [ticket for ticket in found if ticket.correlation_id == correlation_id]
+        answer = await self.answer(protocol.find_by_correlation_request(self.origin, table, correlation_id, also))
+        return answers.found_by(answer, correlation_id)
+
+    async def shows_correlation_ids(self, table: Table) -> bool:
+        """Whether the instance shows any record of this table to our account, and the correlation id with it."""
+        rows = answers.rows_of(await self._result(protocol.sight_request(self.origin, table)))
+        return any("correlation_id" in row for row in rows)
 
     async def fetch_changed(self, table: Table, asked: Changed) -> Listed:
         """One page of our records that changed; a short or empty page may have successors, as rows may be hidden.

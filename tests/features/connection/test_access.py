@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from app.features.connection.access import (
     NotConnected,
@@ -149,12 +150,22 @@ async def test_a_connection_that_needs_attention_is_healed_by_authorizing_again(
     assert (now.id, now.status, now.attention) == (connection.id, "connected", None)
 
 
-async def test_a_lost_vault_key_asks_for_a_new_consent(house: House) -> None:
+async def test_a_process_with_stale_keys_says_so_and_spoils_nothing_for_the_others(house: House) -> None:
     await house.connect()
+    await expire(house)
     blind = replace(house.resources, vault=Vault([Vault.new_key()]))
-    with pytest.raises(NotConnected) as caught:
+    house.snow.instance.journal.clear()
+    with capture_logs() as logged, pytest.raises(NoToken) as caught:
         await with_client(blind, whoami)
-    assert "VAULT_KEYS has changed" in str(caught.value)
+    assert "not among its VAULT_KEYS" in str(caught.value)
+    assert caught.value.retry.allowed  # The ticket waits; another process, or this one with the right keys, sends it.
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == [
+        "stored tokens fit none of this process's VAULT_KEYS"
+    ]
+    assert requests(house, "/") == []
+    [connection] = await connections(house)
+    assert (connection.status, connection.attention, connection.token_version) == ("connected", None, 1)
+    assert await with_client(house.resources, whoami)
 
 
 async def test_a_short_remaining_life_is_used_up_and_not_renewed_at_every_call(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from app.features.tickets.ticket import Kind
 from app.foundation import clock
 from app.foundation.clock import SetClock
 from app.foundation.text import T
+from app.foundation.vault import Vault
 from tests.factories.connecting import connect_by_pages, connections, said, trouble
 from tests.factories.graph_payloads import keep_days
 from tests.factories.house import House
@@ -94,6 +96,15 @@ async def test_a_token_service_that_does_not_answer_is_no_refusal(house: House) 
     assert line.finding is not None
     assert line.finding.key == "token_service"
     assert "Nothing is lost" in str(line.finding.advice)
+    assert (await connections(house))[0].status == "connected"
+
+
+async def test_keys_that_do_not_fit_are_named_as_this_servers_own_trouble(house: House) -> None:
+    await house.connect()
+    house.resources = replace(house.resources, vault=Vault([Vault.new_key()]))
+    finding = (await walked(house))["vault_keys"]
+    assert finding.is_problem
+    assert "the same VAULT_KEYS" in str(finding.advice)
     assert (await connections(house))[0].status == "connected"
 
 
@@ -188,7 +199,7 @@ async def test_tickets_that_wait_for_a_person_are_counted(house: House) -> None:
     await share_one(house, Kind.CHANGE)
     await run_due_and_waiting(house, rounds=3)
     finding = (await walked(house))["tickets_held"]
-    assert "1 tickets wait for a person" in str(finding.meaning)
+    assert "wait for a person: 1" in str(finding.meaning)
 
 
 async def test_an_import_that_is_missing_or_stale_is_found(house: House, still_clock: SetClock) -> None:

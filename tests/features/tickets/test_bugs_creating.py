@@ -37,8 +37,12 @@ VERDICTS = {
     "hibernating": (0, True),
     "hibernating_503": (0, False),
     "bad_gateway": (0, False),
+    "unavailable": (0, False),
     "sso_page": (0, True),
-    "broken_json": (1, True),
+    "sso_redirect": (0, True),
+    "strange_page": (0, True),
+    "ip_blocked": (0, True),
+    "broken_json": (0, True),
     "partial_result": (0, True),
     "rate_limited": (0, True),
     "semaphore_full": (0, True),
@@ -52,10 +56,14 @@ async def test_bug_65_one_record_whatever_happens_to_the_answer(house: House, tr
     await house.connect()
     house.snow.fault(trouble, method="POST", path="/table/")
     ticket_id = await share_one(house, Kind.INCIDENT)
+    await house.work()
+    left_behind, is_over = VERDICTS[trouble]
+    assert len(records(house, "incident")) == left_behind or trouble == "signed_out"  # Which is repeated at once.
     await run_due_and_waiting(house, 4)
-    _, is_over = VERDICTS[trouble]
-    if not records(house, "incident"):
-        assert not is_over, "nothing was at work, and still it was not sent again"
+    if not is_over and not left_behind:
+        # What gave up on the call may stand before the instance, which may still be at work behind it.
+        assert records(house, "incident") == []
+        assert len(calls(house, "POST")) == 1
         await let_time_pass(house)
         await run_due_and_waiting(house, 2)
     ticket = await read_ticket(house, ticket_id)
@@ -161,14 +169,15 @@ async def test_bug_68_a_create_carries_no_filter_of_the_question_before(house: H
     house.snow.fault("acl_hiccup", method="POST", path="/table/")
     await share_one(house, Kind.INCIDENT)
     await run_due_and_waiting(house, 2)
-    assert [call.method for call in calls(house)] == ["POST", "GET", "POST"]
+    assert [call.method for call in calls(house)] == ["POST", "GET", "GET", "POST"]
     for call in calls(house, "POST"):
         assert "sysparm_query" not in call.query
         assert "sysparm_limit" not in call.query
 
 
 async def test_bug_69_one_missing_role_is_not_asked_about_forty_times(house: House) -> None:
-    await house.connect("no.roles")
+    await house.connect()
+    house.snow.instance.switches.acl_refuses = "incident.create"
     tickets = [await share_one(house, Kind.INCIDENT) for _ in range(40)]
     await run_due_and_waiting(house, 4)
     ends = [await read_ticket(house, ticket_id) for ticket_id in tickets]

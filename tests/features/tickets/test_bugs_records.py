@@ -13,7 +13,7 @@ from app.features.connection.models import Connection, ConnectionStatus
 from app.features.tickets.models import Ticket
 from app.features.tickets.ticket import Kind
 from app.foundation import clock
-from app.remote.errors import Garbled
+from app.remote.errors import Garbled, NotWhatWasAsked
 from app.remote.servicenow import protocol
 from app.remote.servicenow.answers import ticket_of
 from tests.factories.house import House
@@ -59,11 +59,22 @@ async def test_bug_21_an_empty_or_strange_correlation_id_never_becomes_a_request
     assert transport.requests == []
 
 
-async def test_bug_22_rows_that_were_not_asked_for_are_nobodys_ticket() -> None:
-    """An instance that ignores the condition answers with strangers' tickets."""
-    strangers = [a_row(correlation_id={"value": other, "display_value": other}) for other in ("", "b" * 32)]
-    found = await client_over(Scripted(replied(strangers))).find_by_correlation("incident", "a" * 32)
-    assert found == []
+@pytest.mark.parametrize("other", ["", "b" * 32])
+async def test_bug_22_rows_that_were_not_asked_for_are_nobodys_ticket_and_prove_nothing(other: str) -> None:
+    """An instance that ignores the condition answers with strangers' tickets; ours may be among those it left out."""
+    strangers = [a_row(), a_row(correlation_id={"value": other, "display_value": other})]
+    with pytest.raises(NotWhatWasAsked, match="listed other records"):
+        await client_over(Scripted(replied(strangers))).find_by_correlation("incident", "a" * 32)
+
+
+async def test_bug_22_a_row_without_its_id_and_a_count_without_a_row_prove_nothing() -> None:
+    row = a_row()
+    del row["correlation_id"]
+    with pytest.raises(NotWhatWasAsked, match="does not show the integration user the field"):
+        await client_over(Scripted(replied([row]))).find_by_correlation("incident", "a" * 32)
+    with pytest.raises(NotWhatWasAsked, match="counts a record"):
+        await client_over(Scripted(replied([], x_total_count="1"))).find_by_correlation("incident", "a" * 32)
+    assert await client_over(Scripted(replied([], x_total_count="0"))).find_by_correlation("incident", "a" * 32) == []
 
 
 async def test_bug_22_a_refresh_whose_filter_is_ignored_takes_nothing_over_and_reads_in_turn(house: House) -> None:
