@@ -34,15 +34,20 @@ TOKENS = b'{"access_token":"a","refresh_token":"r","scope":"","token_type":"Bear
 
 
 @contextmanager
-def listening(context: ssl.SSLContext | None = None) -> Iterator[tuple[int, list[str]]]:
-    """A server that gives every request the same tokens, with its port and the addresses it was asked for."""
+def listening(context: ssl.SSLContext | None = None, *, leads_to: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """A server that gives every request the same tokens, with its port and the addresses it was asked for.
+
+    Or one that sends everybody to another port of this machine.
+    """
     asked: list[str] = []
 
     class Answering(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
             asked.append(self.path)
-            self.send_response(200)
+            self.send_response(302 if leads_to else 200)
+            if leads_to:
+                self.send_header("Location", f"http://127.0.0.1:{leads_to}{self.path}")
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(TOKENS)))
             self.end_headers()
@@ -96,23 +101,29 @@ def self_signed(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_bug_75_the_token_goes_to_the_instance_and_nowhere_an_answer_points_to() -> None:
-    with running_snow() as snow, listening() as (port, asked):
-        token = snow.tokens()["access_token"]
+async def test_bug_75_the_token_goes_to_the_instance_and_nowhere_an_answer_points_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with running_snow() as snow, listening() as (port, asked), listening(leads_to=port) as (door, knocks):
+        elsewhere = f"http://127.0.0.1:{port}"
+        monkeypatch.setattr("sandbox.servicenow.tables.ELSEWHERE", elsewhere)
         snow.instance.switches.foreign_links = True
+        token = snow.tokens()["access_token"]
         transport = Transport("servicenow")
         try:
             client = ServiceNowClient(transport, snow.url, token)
-            found = await client.fetch_many("incident", [row["sys_id"] for row in snow.records("incident")])
-            assert found
+            assert (await client.fetch_many("incident", [row["sys_id"] for row in snow.records("incident")])).rows
+            page = Request("GET", f"{snow.url}/api/now/table/incident", query={"sysparm_limit": "1"})
+            assert f"<{elsewhere}/" in (await client.answer(page)).header("link")
             # A redirect is an answer too, and nobody goes where it points.
-            snow.fault("sso_redirect", times=1, method="GET")
             with pytest.raises(Exception, match="web page"):
-                await client.fetch_many("incident", [found[0].sys_id])
+                await ServiceNowClient(transport, f"http://127.0.0.1:{door}", token).whoami()
+            assert len(knocks) == 1
+            assert asked == []
+            await transport.send(Request("GET", elsewhere))
+            assert len(asked) == 1, "the listener hears whoever comes"
         finally:
             await transport.close()
-        assert {note.host for note in transport.recent} == {snow.url.removeprefix("http://")}
-        assert asked == [], port
 
 
 async def test_an_answer_that_trickles_ends_and_may_have_been_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from app.features.connection.access import NotConnected, with_client
 from app.features.connection.models import Connection
+from app.features.tickets.asking import Paused, a_place
 from app.features.tickets.deliver import BELIEVED_REFUSALS, FORGOTTEN_AFTER, LANDING_SECONDS, LOOK_SECONDS, NotYet
 from app.features.tickets.journal import compose_note, reference_of
 from app.features.tickets.models import Ticket, TicketNote
@@ -47,11 +48,14 @@ async def deliver_note(resources: Resources, note_id: UUID) -> None:
     if errand is None:
         return
     try:
-        arrived = errand.was_sent and await _is_there(resources, errand)
-        if not arrived and errand.may_land:
-            await _end(resources, errand, None, LOOK_SECONDS)
-        if not arrived:
-            await _send(resources, errand)
+        async with a_place(resources, errand.connection_id):
+            arrived = errand.was_sent and await _is_there(resources, errand)
+            if not arrived and errand.may_land:
+                await _end(resources, errand, None, LOOK_SECONDS)
+            if not arrived:
+                await _send(resources, errand)
+    except Paused as error:
+        await _end(resources, errand, None, error.seconds)
     except NotConnected as error:
         await _end(resources, errand, error.message, None)
     except RemoteError as error:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -18,7 +19,7 @@ from app.foundation.database import Session
 from app.foundation.errors import AppError
 from app.foundation.jobs import wait_before
 from app.foundation.text import T, Text
-from app.remote.errors import RemoteError
+from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError
 
 # More calls at once than this only queue inside ServiceNow (facts/servicenow 2.8), however many processes we run.
 CALLS_AT_ONCE = 4
@@ -94,6 +95,10 @@ def note_success(pace: Pace, hourly_limit: int | None = None) -> None:
 
 def note_trouble(pace: Pace, error: RemoteError) -> None:
     """Pause, when what went wrong would go wrong for every call."""
+    if isinstance(error, Refused | Missing | NotWhatWasAsked) and not error.concerns_all:
+        # It answered as it should: about this one record, table or field. Others fare better.
+        note_success(pace)
+        return
     pace.failures += 1
     if not error.concerns_all and pace.failures < PATIENCE:
         pace.paused_until = None
@@ -119,10 +124,34 @@ def wait_after(error: AppError, failures: int, *, longest: float | None = None) 
 
 
 async def calls_under_way(session: Session, connection_id: UUID) -> int:
-    """How many deliveries wait for an answer just now, in all processes."""
-    still_alive = clock.now() - timedelta(seconds=ATTEMPT_SECONDS)
-    query = select(func.count()).where(Ticket.connection_id == connection_id, Ticket.in_flight_since > still_alive)
-    return (await session.execute(query)).scalar_one()
+    """How many calls wait for an answer just now, in all processes: deliveries, and those that took a place."""
+    query = select(func.count()).where(Ticket.connection_id == connection_id, Ticket.in_flight_since > _still_alive())
+    deliveries = (await session.execute(query)).scalar_one()
+    pace = await session.get(Pace, connection_id)
+    return deliveries + (len(_places(pace)) if pace else 0)
+
+
+async def take_place(session: Session, pace: Pace) -> str | None:
+    """One of the few places for a call that waits for its answer; None while all are taken."""
+    if await calls_under_way(session, pace.connection_id) >= CALLS_AT_ONCE:
+        return None
+    place = uuid4().hex
+    pace.under_way = {**_places(pace), place: clock.now().isoformat()}
+    return place
+
+
+def give_back(pace: Pace, place: str) -> None:
+    """The answer is there, or will not come."""
+    pace.under_way = {other: since for other, since in _places(pace).items() if other != place}
+
+
+def _places(pace: Pace) -> dict[str, Any]:
+    """Those taken, without those of processes that must have died."""
+    return {place: since for place, since in pace.under_way.items() if datetime.fromisoformat(since) > _still_alive()}
+
+
+def _still_alive() -> datetime:
+    return clock.now() - timedelta(seconds=ATTEMPT_SECONDS)
 
 
 def no_usage() -> Usage:
