@@ -76,8 +76,12 @@ class Refused(RemoteError):
 
 
 class Missing(RemoteError):
-    """Answered 404: deleted, or hidden from the account we use."""
+    """Answered 404: deleted, or hidden from the account we use.
 
+    `counted` is how many such records the other side counts, shown or not; None when it did not say.
+    """
+
+    counted: int | None = None
     is_over = True
     status = 409
     retry = Retry.NEVER

@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 
 from app.features.connection.models import Connection
 from app.features.tickets.browse_tickets import TicketLine, line_of
+from app.features.tickets.follow import why_not_visible
 from app.features.tickets.freshness import Freshness, watch
 from app.features.tickets.history import EventLine, events_of
 from app.features.tickets.journal import Entry
@@ -47,6 +48,7 @@ class TicketDetails:
     open_url: str
     is_archived: bool
     visible: bool
+    why_not_visible: Text | None
     assigned_to: str
     remote_updated_at: datetime | None
     shared_at: datetime | None
@@ -66,6 +68,7 @@ class TicketDetails:
     notes: list[NoteLine]
     journal: list[Entry]
     journal_read_at: datetime | None
+    journal_problem: Text | None
     fresh: Freshness
 
 
@@ -98,6 +101,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         open_url=open_url(connection.origin, ticket.kind, ticket.sys_id) if ticket.sys_id else "",
         is_archived=connection.status == "removed",
         visible=ticket.visible,
+        why_not_visible=await why_not_visible(session, ticket),
         assigned_to=ticket.assigned_to,
         remote_updated_at=ticket.remote_updated_at,
         shared_at=ticket.shared_at,
@@ -117,6 +121,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         notes=await notes_of(session, ticket_id),
         journal=journal_lines(ticket.journal),
         journal_read_at=ticket.journal_read_at,
+        journal_problem=Text.from_json(ticket.journal_problem) if ticket.journal_problem else None,
         fresh=seen.fresh(ticket.kind),
     )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from app.foundation import clock
-from app.foundation.errors import Retry
 from app.foundation.text import T, Text
 from app.remote.errors import (
     Ambiguous,
@@ -22,7 +22,7 @@ from app.remote.errors import (
     SignedOut,
     Throttled,
 )
-from app.remote.messages import LONGEST_NAMED_WAIT_SECONDS, Answer, named_wait
+from app.remote.messages import LONGEST_NAMED_WAIT_SECONDS, Answer, named_retry, named_wait
 from app.remote.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
 from app.remote.servicenow.shapes import Choice, Release, RemoteTicket, RemoteUser, Table
 
@@ -74,6 +74,21 @@ def named_limit(answer: Answer) -> int | None:
     return int(limit) if limit.isascii() and limit.isdigit() and 0 < len(limit) < 9 else None
 
 
+def counted(answer: Answer) -> int | None:
+    """How many records fit the question, among them those we may not read (facts 2.5); None when it does not say."""
+    total = answer.header("x-total-count").strip()
+    return int(total) if total.isascii() and total.isdigit() and len(total) < 10 else None
+
+
+def answered_at(answer: Answer) -> datetime | None:
+    """What the clock over there showed, to the second; None when it does not say."""
+    try:
+        moment = parsedate_to_datetime(answer.header("date"))
+    except (TypeError, ValueError):
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None
+
+
 def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON.
     """One record asked for with `sysparm_display_value=all`. Raises Garbled without a sys_id we could ask for again."""
     if not isinstance(record, Mapping):
@@ -115,8 +130,7 @@ def found_by(answer: Answer, correlation_id: str) -> list[RemoteTicket]:
             )
         if ticket.correlation_id != correlation_id:
             raise NotWhatWasAsked(T("ServiceNow ignored what we looked for and listed other records."))
-    count = answer.header("x-total-count").strip()
-    if not found and count.isascii() and count.isdigit() and int(count[:12]):
+    if not found and counted(answer):
         raise NotWhatWasAsked(
             T("ServiceNow counts a record with this ticket’s correlation id, and hides it from the integration user.")
         )
@@ -241,8 +255,7 @@ def _broken(answer: Answer) -> Broken:
 
     Whatever else answers, page or JSON, stands before the instance, which may still be at work behind it.
     """
-    named = named_wait(answer)
-    error = Broken(_breakdown(answer), retry=Retry.after(named) if named is not None else None)
+    error = Broken(_breakdown(answer), retry=named_retry(answer))
     if not _is_servicenows(answer):
         return _everywhere(error)
     return _over(error) if answer.status == 500 else error

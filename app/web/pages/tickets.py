@@ -222,9 +222,9 @@ async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) ->
 
 
 @router.post("/tickets/{ticket_id}/give-up")
-async def give_up(viewer: Sharer, session: Db, ticket_id: UUID) -> Response:
-    """Keep a held ticket and never send it."""
-    await mend.give_up(session, ticket_id, by=viewer.display_name)
+async def give_up(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
+    """Keep a held ticket, and send nothing more of it."""
+    await mend.give_up(session, resources.queue, ticket_id, by=viewer.display_name)
     await record_deed(session, viewer, T("Ticket given up"), ticket_id)
     return RedirectResponse(f"/tickets/{ticket_id}", 303)
 
