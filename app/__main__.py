@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     command("postgres", postgres, "keep the embedded PostgreSQL running and print its address")
     command("new-key", new_key, "print a fresh key for VAULT_KEYS")
     command("rotate-keys", rotate_keys, "seal every stored secret anew with the first of VAULT_KEYS")
+    command("forget-lost-secrets", forget_lost_secrets, "let go of what no key of VAULT_KEYS opens any more")
     command("migration", migration, "write a migration from what the models say").add_argument("message")
     return described
 
@@ -178,7 +179,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
             if options.bundle is not None:
                 options.bundle.write_bytes(await support_bundle(resources))
                 print(f"The support bundle is in {options.bundle}.")
-        print(f"{problems} findings need somebody." if problems else "Nothing stands in the way.")
+        print(f"Findings that need somebody: {problems}." if problems else "Nothing stands in the way.")
 
     with database_address(settings) as database_url:
         run_async(lambda: work(database_url))
@@ -215,6 +216,23 @@ def rotate_keys(settings: Settings, _options: argparse.Namespace) -> int:
         async with open_resources(settings, database_url) as resources:
             count = await reseal_everything(resources)
             print(f"{count} secrets are sealed with the first key now. The other keys may be removed from VAULT_KEYS.")
+
+    with database_address(settings) as database_url:
+        run_async(lambda: work(database_url))
+    return 0
+
+
+def forget_lost_secrets(settings: Settings, _options: argparse.Namespace) -> int:
+    """Make room for a new authorization after the keys were lost."""
+    from app.assembly import open_resources, run_async
+    from app.features.connection.reseal import forget_what_no_key_opens
+
+    async def work(database_url: str) -> None:
+        async with open_resources(settings, database_url) as resources:
+            if await forget_what_no_key_opens(resources):
+                print("The connection's secrets are forgotten. Connect it again on the ServiceNow page; tickets stay.")
+            else:
+                print("Nothing to forget: VAULT_KEYS open all that is stored, or nothing is connected.")
 
     with database_address(settings) as database_url:
         run_async(lambda: work(database_url))

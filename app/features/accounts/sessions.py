@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from app.features.accounts.models import Person, SignInAttempt, WebSession
 from app.features.accounts.permissions import Viewer, permissions_of
@@ -50,10 +50,14 @@ def viewer_of(person: Person, roles: Iterable[str], config: ProductConfig, addre
 async def start_session(
     session: Session, person: Person, roles: frozenset[str], hours: int, *, sid: str = ""
 ) -> tuple[str, datetime]:
-    """A new session; gives its token, which is not kept, and when it ends. Sweeps out what has expired."""
+    """A new session; gives its token, which is not kept, and when it ends. Sweeps out what has expired.
+
+    The person's other sessions take these roles as well: what Entra ID says now is truer than what it said to them.
+    """
     now = clock.now()
     await session.execute(delete(WebSession).where(WebSession.expires_at < now))
     await session.execute(delete(SignInAttempt).where(SignInAttempt.expires_at < now))
+    await session.execute(update(WebSession).where(WebSession.person_id == person.id).values(roles=sorted(roles)))
     token, expires_at = new_token(), now + timedelta(hours=hours)
     session.add(
         WebSession(

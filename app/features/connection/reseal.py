@@ -1,4 +1,4 @@
-"""Seals every stored secret anew with the newest key. Opens none of them."""
+"""Seals every stored secret anew with the newest key, and finds what no key opens. Gives no secret away."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from sqlalchemy import Column, Table, bindparam, select, update
 
 from app.features.accounts import models as accounts
 from app.features.connection import models as connection
+from app.features.connection.access import CLIENT_SECRET, REFRESH_TOKEN, active_connection, needs_attention
+from app.features.connection.models import Connection, ConnectionStatus
 from app.foundation.database import Base, Session
 from app.foundation.logs import get_logger
+from app.foundation.text import T
 from app.foundation.vault import CannotOpen, Sealed, SealedText
 from app.resources import Resources
 
@@ -31,6 +34,41 @@ async def reseal_everything(resources: Resources) -> int:
             if sealed:
                 count += await _reseal_table(resources, session, table, sealed)
     return count
+
+
+async def opens_what_is_stored(resources: Resources) -> bool:
+    """Whether this process's keys open the secrets of the connection in use; without one there is nothing to open."""
+    async with resources.database.transaction() as session:
+        found = await active_connection(session)
+    return found is None or found.status != ConnectionStatus.CONNECTED or _opens(resources, found)
+
+
+async def forget_what_no_key_opens(resources: Resources) -> bool:
+    """For keys that are lost: the connection lets go of its secrets and waits to be authorized. Whether there was need.
+
+    Its row stays, and with it every ticket.
+    """
+    async with resources.database.transaction() as session:
+        found = await active_connection(session)
+        if found is None:
+            return False
+        await session.refresh(found, with_for_update=True)
+        if _opens(resources, found):
+            return False
+        found.client_secret = found.refresh_token = found.access_token = None
+        sentence = T("The key that sealed the tokens is lost. Type the client secret again, and authorize.")
+        await needs_attention(session, found, sentence)
+    return True
+
+
+def _opens(resources: Resources, found: Connection) -> bool:
+    try:
+        for purpose, sealed in ((CLIENT_SECRET, found.client_secret), (REFRESH_TOKEN, found.refresh_token)):
+            if sealed is not None:
+                resources.vault.open(purpose, sealed)
+    except CannotOpen:
+        return False
+    return True
 
 
 async def _reseal_table(resources: Resources, session: Session, table: Table, sealed: list[Column[Any]]) -> int:

@@ -1,18 +1,18 @@
-"""Rotating the vault's keys: every sealed column of every table, found by its type."""
+"""Rotating the vault's keys, and losing them: every sealed column of every table, found by its type."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.features.accounts.models import SignInAttempt
 from app.features.connection.access import CLIENT_SECRET, REFRESH_TOKEN, with_client
 from app.features.connection.models import AuthorizationAttempt
-from app.features.connection.reseal import reseal_everything
+from app.features.connection.reseal import forget_what_no_key_opens, reseal_everything
 from app.foundation.database import Base
 from app.foundation.vault import SealedText, Vault
-from tests.factories.connecting import begin, connections
+from tests.factories.connecting import begin, connect_by_pages, connections, said
 from tests.factories.house import House
 
 
@@ -61,3 +61,37 @@ def test_every_sealed_column_of_the_house_is_known() -> None:
         if isinstance(column.type, SealedText)
     }
     assert tables == {"connection", "authorization_attempt", "sign_in_attempt", "status_token"}
+
+
+async def test_a_process_whose_keys_do_not_fit_is_not_ready_and_lives(house: House) -> None:
+    async with house.resources.database.transaction() as session:
+        await session.execute(text("CREATE TABLE alembic_version (version_num varchar)"))
+    keys = house.resources.vault
+    async with house.client() as probe:
+        house.app.state.resources = replace(house.resources, vault=Vault([Vault.new_key()]))
+        assert (await probe.get("/health/ready")).status_code == 200  # Nothing is stored yet.
+        await house.connect()
+        answer = await probe.get("/health/ready")
+        assert answer.status_code == 503
+        assert "VAULT_KEYS of this process do not open the stored tokens" in answer.json()["problem"]
+        assert (await probe.get("/health/live")).status_code == 200
+        house.app.state.resources = replace(house.resources, vault=keys)
+        assert (await probe.get("/health/ready")).status_code == 200
+
+
+async def test_keys_that_are_lost_are_got_over_by_forgetting_and_authorizing_again(house: House) -> None:
+    before = await house.connect()
+    assert not await forget_what_no_key_opens(house.resources)
+    house.resources = replace(house.resources, vault=Vault([Vault.new_key()]))
+    house.app.state.resources = house.resources
+    assert await forget_what_no_key_opens(house.resources)
+    [row] = await connections(house)
+    assert (row.status, row.client_secret, row.refresh_token, row.access_token) == ("needs_attention", None, None, None)
+    manager = await house.signed_in("manager")
+    assert "The key that sealed the tokens is lost." in said(await manager.get("/servicenow"))
+    answer = await manager.post("/servicenow/authorize")
+    assert answer.headers["location"] == "/servicenow/connect"  # Where the secret is typed again.
+    assert (await connect_by_pages(house, manager)).status_code == 303
+    [row] = await connections(house)
+    assert (row.id, row.status) == (before.id, "connected")
+    assert await with_client(house.resources, lambda client: client.whoami())
