@@ -179,7 +179,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
             if options.bundle is not None:
                 options.bundle.write_bytes(await support_bundle(resources))
                 print(f"The support bundle is in {options.bundle}.")
-        print(f"{problems} findings need somebody." if problems else "Nothing stands in the way.")
+        print(f"Findings that need somebody: {problems}." if problems else "Nothing stands in the way.")
 
     with database_address(settings) as database_url:
         run_async(lambda: work(database_url))

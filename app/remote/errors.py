@@ -76,8 +76,12 @@ class Refused(RemoteError):
 
 
 class Missing(RemoteError):
-    """Answered 404: deleted, or hidden from the account we use."""
+    """Answered 404: deleted, or hidden from the account we use.
 
+    `counted` is how many such records the other side counts, shown or not; None when it did not say.
+    """
+
+    counted: int | None = None
     is_over = True
     status = 409
     retry = Retry.NEVER
@@ -89,3 +93,9 @@ class Garbled(RemoteError):
 
     retry = Retry.NEVER
     default = T("The other system answered with something we cannot read.")
+
+
+class NotWhatWasAsked(Garbled):
+    """Answered with what the question excluded, or without what it was about: it proves nothing, least of all absence."""
+
+    default = T("The other system ignored what it was asked for.")

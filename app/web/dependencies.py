@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import Depends, Request
 
@@ -18,11 +18,11 @@ from app.resources import Resources
 
 
 class SignInNeeded(Exception):
-    """Nobody is signed in; the browser is sent to sign in and comes back to `return_to`."""
+    """Nobody is signed in; the browser is sent to sign in and comes back to `return_to`. `unsent`: a form was lost."""
 
-    def __init__(self, return_to: str) -> None:
+    def __init__(self, return_to: str, *, unsent: bool = False) -> None:
         super().__init__(return_to)
-        self.address = f"/sign-in?{urlencode({'return_to': return_to})}"
+        self.address = f"/sign-in?{urlencode({'return_to': return_to} | ({'unsent': '1'} if unsent else {}))}"
 
 
 class NoRole(NotAllowed):
@@ -75,9 +75,17 @@ OptionalViewer = Annotated[permissions.Viewer | None, Depends(find_somebody)]
 async def require_somebody(request: Request, somebody: OptionalViewer) -> permissions.Viewer:
     """Anybody who is signed in."""
     if somebody is None:
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        raise SignInNeeded(wanted if request.method == "GET" else "/")
+        unsent = request.method != "GET"
+        # A form, or a part of a page: on to the page that holds it.
+        inner = unsent or "hx-request" in request.headers
+        raise SignInNeeded(_path_of(request.headers.get("referer", "") if inner else str(request.url)), unsent=unsent)
     return somebody
+
+
+def _path_of(address: str) -> str:
+    """Only the path: the sign-in comes back to this site, whatever the browser says of where it was."""
+    parts = urlsplit(address)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 SignedIn = Annotated[permissions.Viewer, Depends(require_somebody)]

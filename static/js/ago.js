@@ -10,13 +10,18 @@ const UNITS = [
   ["second", 1],
 ];
 const words = new Intl.RelativeTimeFormat(document.documentElement.lang || "en");
+const now = new Intl.RelativeTimeFormat(document.documentElement.lang || "en", { numeric: "auto" });
 const seen = new WeakMap();
 
 const tell = (time) => {
   if (!seen.has(time)) seen.set(time, performance.now());
-  const passed = Number(time.dataset.ago) + (performance.now() - seen.get(time)) / 1000;
+  const then = Number(time.dataset.ago);
+  const since = then + (performance.now() - seen.get(time)) / 1000;
+  // What was to come does not become the past by itself: whether it happened, only the server knows.
+  const passed = then < 0 ? Math.min(since, 0) : since;
   const [unit, size] = UNITS.find(([, length]) => Math.abs(passed) >= length) ?? UNITS.at(-1);
-  const text = words.format(-Math.round(passed / size), unit);
+  const amount = Math.round(passed / size);
+  const text = (amount ? words : now).format(-amount, unit);
   if (time.textContent !== text) time.textContent = text;
 };
 

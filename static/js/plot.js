@@ -69,7 +69,8 @@ const draw = (figure) => {
     stacked: data.stacked,
     ticks: {
       ...ticks,
-      maxTicksLimit: lying ? undefined : small ? 4 : 8,
+      autoSkip: !lying,
+      maxTicksLimit: small ? 4 : 8,
       maxRotation: 0,
       autoSkipPadding: 16,
       callback: (at) => (lying ? folded : shorter)(data.labels[at]),

@@ -38,9 +38,9 @@ def chromium_path() -> str:
     pytest.skip("There is no Chromium here; CHROMIUM may name one.")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium(chromium_path: str) -> Iterator[Browser]:
-    """One browser per module: the driver's event loop must be gone when asynchronous tests run in this process."""
+    """One browser for this folder: the driver's event loop must be gone when asynchronous tests run in this process."""
     arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path, args=arguments)
@@ -48,7 +48,7 @@ def chromium(chromium_path: str) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The product, as `make run` starts it, without a connection yet."""
     with running_demo(tmp_path_factory.mktemp("product") / "var") as running:

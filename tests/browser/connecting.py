@@ -13,11 +13,11 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.people import INTEGRATION_USER, WAIT_MS
 from tests.factories.demo import Demo
 
+CLIENT_FIELDS = ("name", "active", "redirect_url", "access_token_lifespan", "refresh_token_lifespan")
 Order = tuple[str, Mapping[str, Any]]
 SET_BACK: tuple[Order, ...] = (
     ("faults", {"clear": True}),
     ("family", {"family": "zurich"}),
-    ("client", {"active": "true", "refresh_token_lifespan": "8640000"}),
     (
         "users",
         {
@@ -42,6 +42,7 @@ def order(page: Page, demo: Demo, what: str, content: Mapping[str, Any]) -> None
 def switched(page: Page, demo: Demo, *orders: Order, **switches: object) -> Iterator[None]:
     """The stand-in misbehaves like this for a while; afterwards it is as before, whatever happened."""
     before = page.request.get(f"{demo.servicenow}/_sandbox/switches").json()
+    client = {name: value for name, value in client_record(page, demo).items() if name in CLIENT_FIELDS}
     try:
         order(page, demo, "switches", switches)
         for what, content in orders:
@@ -49,6 +50,7 @@ def switched(page: Page, demo: Demo, *orders: Order, **switches: object) -> Iter
         yield
     finally:
         order(page, demo, "switches", before)
+        order(page, demo, "client", client)
         for what, content in SET_BACK:
             order(page, demo, what, content)
 
@@ -75,6 +77,12 @@ def check_step(page: Page, title: str) -> Locator:
     step.get_by_role("button", name="Check again").click()
     settled(page, "/ticketProvisioning", "#steps")
     return step
+
+
+def client_record(page: Page, demo: Demo) -> dict[str, str]:
+    """The connector's record in the Application Registry, without its secret."""
+    told = page.request.get(f"{demo.servicenow}/_sandbox/client").json()
+    return {name: str(value) for name, value in told.items()}
 
 
 def log_in(page: Page, demo: Demo, user: str) -> None:

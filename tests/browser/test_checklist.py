@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.connecting import log_in, order, settled
+from tests.browser.connecting import check_connection, client_record, log_in, order, settled
 from tests.browser.people import Visit
 from tests.factories.demo import Demo
 
@@ -28,7 +28,10 @@ def newcomer(chromium: Browser, demo: Demo) -> Iterator[tuple[Page, Demo]]:
         page.wait_for_url(re.compile("removed="))
     while page.get_by_role("button", name="Not done after all").count():
         page.get_by_role("button", name="Not done after all").first.click()
+    before = client_record(page, demo)
     yield page, demo
+    # What the newcomer typed into the client's record is not what others start from.
+    order(page, demo, "client", {name: before[name] for name in ("redirect_url", "name")})
     visit.close()
 
 
@@ -103,3 +106,32 @@ def test_consenting_as_oneself_is_said_before_anything_is_sent(newcomer: tuple[P
     log_in(page, demo, user)
     page.get_by_role("button", name="Allow").click()
     expect_ready(page)
+
+
+def test_another_account_can_be_kept_on_purpose_and_stays_named(newcomer: tuple[Page, Demo]) -> None:
+    page, demo = newcomer
+    page.goto("/servicenow/connect")
+    user = value(page, "user", "User ID")
+    fill_in(page, demo, user)
+    log_in(page, demo, "fred.luddy")
+    page.get_by_role("button", name="Allow").click()
+    page.wait_for_url(re.compile("/ticketProvisioning"))
+    expect(page.get_by_text(f"not as the integration user {user}")).to_be_visible()
+    page.goto("/")
+    expect(page.get_by_role("heading", name="ServiceNow incident management")).to_have_count(0)
+    page.goto("/ticketProvisioning")
+    page.get_by_role("button", name="Use fred.luddy all the same").click()
+    settled(page, "/ticketProvisioning", "#steps")
+    check_connection(page)
+    finding = page.locator('#findings li[data-finding="user_unexpected"]')
+    expect(finding.get_by_role("heading")).to_contain_text("Integration user")
+    expect(finding).to_contain_text(f"while the set-up names {user}")
+
+    page.goto("/servicenow")
+    page.get_by_role("button", name="Authorize again").click()
+    page.get_by_role("link", name="Not You?").click()
+    log_in(page, demo, user)
+    page.get_by_role("button", name="Allow").click()
+    page.wait_for_url(re.compile("/ticketProvisioning"))
+    settled(page, "/ticketProvisioning", "#steps")
+    expect(page.locator("#account")).to_contain_text(user)

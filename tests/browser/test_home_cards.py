@@ -13,7 +13,7 @@ def _order(page: Page) -> list[str]:
 
 
 def _bar(page: Page, name: str) -> str:
-    return f"#home-{name} .card-header"
+    return f"#home-card-{name} .card-header"
 
 
 def _reset(page: Page) -> None:
@@ -32,7 +32,7 @@ def test_edge_57_a_card_is_dragged_by_its_title_bar_and_stays_there(connected: V
         page.locator(f"{_bar(page, 'incident')} a").drag_to(page.locator(_bar(page, "results")))
     page.reload()
     assert _order(page) == ["score", "change", "results", "incident"]
-    page.locator("#home-score .as-of").drag_to(page.locator(_bar(page, "change")))
+    page.locator("#home-card-score .as-of").drag_to(page.locator(_bar(page, "change")))
     assert _order(page) == ["score", "change", "results", "incident"]
     _reset(page)
     expect(page.locator("[data-card]").nth(2)).to_have_attribute("data-card", "incident")
@@ -62,7 +62,7 @@ def test_edge_57_without_scripts_cards_are_arranged_all_the_same(connected: Visi
     page = connected.sign_in("Security Operator", java_script_enabled=False)
     page.get_by_label("More actions: Microsoft Secure Score").click()
     page.get_by_role("button", name="Remove").click()
-    expect(page.locator("#home-score")).to_have_count(0)
+    expect(page.locator("#home-card-score")).to_have_count(0)
     page.locator("summary", has_text="Add cards").click()
     page.get_by_role("button", name="Microsoft Secure Score").click()
     expect(page.locator("[data-card]").last).to_have_attribute("data-card", "score")

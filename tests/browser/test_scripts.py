@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.people import Visit
+from tests.browser.people import Visit, share
 
 PHONE = {"width": 390, "height": 844}
 CARD = "#incident-card"
@@ -164,3 +166,64 @@ def test_without_scripts_actions_are_selected_one_by_one(connected: Visit) -> No
     page.locator("summary", has_text="Share selected").click()
     page.get_by_role("button", name="One ticket each").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Share several actions")
+
+
+def test_a_changed_state_is_said_and_what_was_unfolded_stays_so(connected: Visit) -> None:
+    page = _watched(connected)
+
+    def answer(state: str) -> None:
+        body = (
+            '<section class="card" id="incident-card" data-refresh="15" hx-get="/cards/incident" hx-trigger="refresh-due" '
+            f'hx-swap="outerHTML"><p id="state-1" data-announce>Require MFA: {state}</p>'
+            f"<details><summary>More</summary><p>{state}</p></details></section>"
+        )
+        page.unroute("**/cards/incident")
+        page.route("**/cards/incident", lambda route: route.fulfill(body=body))
+        page.clock.run_for(17_000)
+        expect(page.locator("#state-1")).to_have_text(f"Require MFA: {state}")
+
+    answer("New")
+    expect(page.locator("#announcement")).to_have_text("")
+    page.locator(CARD).get_by_text("More").click()
+    page.get_by_role("link", name="Home").focus()
+    answer("Resolved")
+    expect(page.locator("#announcement")).to_have_text("Require MFA: Resolved")
+    expect(page.locator(CARD).locator("details")).to_have_attribute("open", "")
+
+
+def test_an_open_page_keeps_its_times_true(connected: Visit) -> None:
+    page = connected.sign_in("Security Reader")
+    page.clock.install()
+    page.goto("/secure-score")
+    imported = page.locator("time[data-ago]").first
+    page.clock.fast_forward("02:00:00")
+    expect(imported).to_have_text(re.compile("^2 hours ago|^3 hours ago"))
+
+
+def test_a_ticket_shows_its_number_and_the_way_to_it_without_being_loaded_again(connected: Visit) -> None:
+    page = connected.sign_in("Security Operator")
+    share(page, "Incident", "Followed from the first second")
+    note = page.get_by_label("Add a work note")
+    expect(page.get_by_role("link", name="Open in ServiceNow")).to_be_visible()
+    expect(page.get_by_role("main")).to_contain_text(re.compile(r"Incident INC\d+"))
+    expect(note).to_be_visible()
+
+
+def test_a_wrong_field_is_brought_into_sight(connected: Visit) -> None:
+    page = connected.sign_in("Security Administrator", viewport={"width": 1280, "height": 600})
+    page.goto("/servicenow/connect")
+    page.get_by_label("Instance name").fill("not a name")
+    page.get_by_label("Client ID").fill("0123456789abcdef0123456789abcdef")
+    page.get_by_label("Client secret").fill("x")
+    page.get_by_role("button", name="Authorize").click()
+    expect(page.get_by_label("Instance name")).to_be_focused()
+    expect(page.get_by_label("Instance name")).to_be_in_viewport()
+
+
+def test_what_was_ticked_far_down_is_shared_from_where_one_is(connected: Visit) -> None:
+    page = connected.sign_in("Security Operator", viewport={"width": 1280, "height": 700})
+    page.goto("/secure-score/actions")
+    box = page.locator("main table input[type=checkbox]").nth(30)
+    box.check()
+    expect(page.locator("summary", has_text="Share selected")).to_be_in_viewport()
+    assert box.bounding_box()["width"] < 40  # type: ignore[index]

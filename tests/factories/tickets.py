@@ -172,6 +172,14 @@ async def shared_ticket(house: House, kind: Kind = Kind.INCIDENT, **changes: Any
     return ticket_id, record
 
 
+async def several(house: House, count: int) -> list[str]:
+    """The sys_ids of so many tickets that arrived."""
+    for _ in range(count):
+        await share_one(house, Kind.INCIDENT)
+    await house.work()
+    return [record["sys_id"] for record in records(house, "incident")]
+
+
 async def refresh_now(house: House, *, later: float = 0) -> None:
     """One refresh, as the clock starts it; `later` lets so many seconds pass for the rolling pass first."""
     async with house.resources.database.transaction() as session:

@@ -1,15 +1,19 @@
-"""Bugs 75 to 77 of other connectors: tokens that follow links, certificates nobody checks, proxies that are forgotten."""
+"""Bugs 75 to 77 of other connectors: tokens that follow links, unchecked certificates, forgotten proxies; endless answers."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -17,26 +21,33 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.remote.errors import Unreachable
+from app.remote import transport as transport_module
+from app.remote.errors import Ambiguous, Unreachable
 from app.remote.messages import Request
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.oauth import ServiceNowOAuth
 from app.remote.transport import Transport
+from tests.factories.servers import serve
 from tests.factories.servicenow import running_snow
 
 TOKENS = b'{"access_token":"a","refresh_token":"r","scope":"","token_type":"Bearer","expires_in":1799}'
 
 
 @contextmanager
-def listening(context: ssl.SSLContext | None = None) -> Iterator[tuple[int, list[str]]]:
-    """A server that gives every request the same tokens, with its port and the addresses it was asked for."""
+def listening(context: ssl.SSLContext | None = None, *, leads_to: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """A server that gives every request the same tokens, with its port and the addresses it was asked for.
+
+    Or one that sends everybody to another port of this machine.
+    """
     asked: list[str] = []
 
     class Answering(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
             asked.append(self.path)
-            self.send_response(200)
+            self.send_response(302 if leads_to else 200)
+            if leads_to:
+                self.send_header("Location", f"http://127.0.0.1:{leads_to}{self.path}")
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(TOKENS)))
             self.end_headers()
@@ -90,23 +101,57 @@ def self_signed(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_bug_75_the_token_goes_to_the_instance_and_nowhere_an_answer_points_to() -> None:
-    with running_snow() as snow, listening() as (port, asked):
-        token = snow.tokens()["access_token"]
+async def test_bug_75_the_token_goes_to_the_instance_and_nowhere_an_answer_points_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with running_snow() as snow, listening() as (port, asked), listening(leads_to=port) as (door, knocks):
+        elsewhere = f"http://127.0.0.1:{port}"
+        monkeypatch.setattr("sandbox.servicenow.tables.ELSEWHERE", elsewhere)
         snow.instance.switches.foreign_links = True
+        token = snow.tokens()["access_token"]
         transport = Transport("servicenow")
         try:
             client = ServiceNowClient(transport, snow.url, token)
-            found = await client.fetch_many("incident", [row["sys_id"] for row in snow.records("incident")])
-            assert found
+            assert (await client.fetch_many("incident", [row["sys_id"] for row in snow.records("incident")])).rows
+            page = Request("GET", f"{snow.url}/api/now/table/incident", query={"sysparm_limit": "1"})
+            assert f"<{elsewhere}/" in (await client.answer(page)).header("link")
             # A redirect is an answer too, and nobody goes where it points.
-            snow.fault("sso_redirect", times=1, method="GET")
             with pytest.raises(Exception, match="web page"):
-                await client.fetch_many("incident", [found[0].sys_id])
+                await ServiceNowClient(transport, f"http://127.0.0.1:{door}", token).whoami()
+            assert len(knocks) == 1
+            assert asked == []
+            await transport.send(Request("GET", elsewhere))
+            assert len(asked) == 1, "the listener hears whoever comes"
         finally:
             await transport.close()
-        assert {note.host for note in transport.recent} == {snow.url.removeprefix("http://")}
-        assert asked == [], port
+
+
+async def test_an_answer_that_trickles_ends_and_may_have_been_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then keeps the library's own time-outs from ever striking."""
+    monkeypatch.setattr(transport_module, "SPARE_SECONDS", 0.3)
+
+    async def trickle(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        with contextlib.suppress(OSError):
+            for _ in range(40):
+                await send({"type": "http.response.body", "body": b" ", "more_body": True})
+                await asyncio.sleep(0.1)
+            await send({"type": "http.response.body", "body": b'{"result":[]}'})
+
+    with serve(trickle) as url:
+        transport = Transport("servicenow", answer_seconds=0.7, max_connections=1)
+        started = time.monotonic()
+        try:
+            with pytest.raises(Ambiguous):
+                await transport.send(Request("POST", url))
+            assert 0.9 < time.monotonic() - started < 3
+            # Its place in the pool is free again, and waiting in line for it was no part of anybody's time.
+            endings = await asyncio.gather(
+                *(transport.send(Request("GET", url)) for _ in range(2)), return_exceptions=True
+            )
+            assert {type(ending) for ending in endings} <= {Ambiguous, Unreachable}
+        finally:
+            await transport.close()
 
 
 async def test_bug_76_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent(tmp_path: Path) -> None:

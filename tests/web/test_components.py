@@ -128,3 +128,15 @@ def test_a_field_is_tied_to_its_label_hint_and_error(hint: str, error: str) -> N
     assert set(described[1].split() if described else []) == ids
     assert len(ids) == bool(hint) + bool(error)
     assert ('aria-invalid="true"' in html) == bool(error)
+
+
+def test_the_first_wrong_field_takes_the_focus() -> None:
+    assert " autofocus" in str(module("field").text_field("name", "Name", error="Wrong"))
+    assert " autofocus" not in str(module("field").text_field("name", "Name", hint="Helps"))
+
+
+def test_a_plot_of_percentages_says_so_on_its_axis_and_in_its_table() -> None:
+    html = str(module("plot").plot("p", "Score", ["2026-11-01"], [49.1], unit="%"))
+    assert '"unit": "%"' in html
+    assert ">49.1%</td>" in html
+    assert '"unit": ""' in str(module("plot").plot("p", "Points", ["2026-11-01"], [4.0]))

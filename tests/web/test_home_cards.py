@@ -88,7 +88,7 @@ async def test_edge_57_cards_are_added_moved_and_removed_for_oneself_alone(house
     await house.connect()
     async with await house.signed_in("viewer") as browser, await house.signed_in("sharer") as other:
         answer = await browser.post("/home-cards/add", data={"card": "top"})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/#home-top")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/#home-card-top")
         assert await shown(browser) == [*CONNECTED, "top"]
         for _ in range(9):  # At the beginning, nothing happens any more.
             await browser.post("/home-cards/move", data={"card": "top", "to": "earlier"})

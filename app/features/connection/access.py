@@ -261,7 +261,10 @@ async def _refreshed(resources: Resources, connection: Connection) -> Tokens:
         if not error.is_over:
             raise AnswerLost from error
         # An answer of the token service that was lost says nothing of the call that needed the token: it was not sent.
-        raise NoToken(T("Our access at ServiceNow could not be renewed: %(why)s", why=error.message)) from error
+        named = error.retry if error.retry.seconds is not None else None
+        raise NoToken(
+            T("Our access at ServiceNow could not be renewed: %(why)s", why=error.message), retry=named
+        ) from error
 
 
 async def _refresh(resources: Resources, connection: Connection) -> Tokens:

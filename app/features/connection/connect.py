@@ -93,16 +93,18 @@ async def begin_connect(
     resources: Resources, viewer: Viewer, typed: SetUp, browser_secret: str | None
 ) -> AuthorizationStart:
     """Check the address, remember a new attempt, and say where the browser goes. Raises InvalidInput by field."""
+    return await _begin(resources, viewer, await check_instance(resources, typed.instance), typed, browser_secret)
+
+
+async def check_instance(resources: Resources, typed: str) -> Instance:
+    """The instance that is meant, if we agree to call it. Raises InvalidInput by field."""
     try:
-        instance = parse_instance(typed.instance, resources.config.servicenow_allowed_origins)
-    except InvalidAddress as error:
-        raise InvalidInput(fields={"instance": error.message}) from error
-    try:
+        instance = parse_instance(typed, resources.config.servicenow_allowed_origins)
         # Checked again at every call: a name may point elsewhere by then.
         await resources.servicenow.check(instance.origin)
-    except Unreachable as error:
+    except (InvalidAddress, Unreachable) as error:
         raise InvalidInput(fields={"instance": error.message}) from error
-    return await _begin(resources, viewer, instance, typed, browser_secret)
+    return instance
 
 
 async def begin_again(resources: Resources, viewer: Viewer, browser_secret: str | None) -> AuthorizationStart:

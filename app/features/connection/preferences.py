@@ -14,13 +14,19 @@ from app.foundation.database import Session
 # The seven data items that every ticket carries; each may also be copied to a column of the instance's own.
 ITEMS = ("requested_by", "name", "description", "priority", "due_date", "source", "category")
 IMPACTS = ("high", "moderate", "low")
+# What follows when an action is shared whose ticket is done: a new ticket that names the old one, or the old one again,
+# which people reopen in ServiceNow. We never write a state.
+NEW, REOPEN = AFTER_DONE = ("new", "reopen")
 USUAL_PRIORITIES = {"high": 2, "moderate": 3, "low": 4}
 USUAL_DUE_DAYS = {1: 7, 2: 14, 3: 30, 4: 60, 5: 90}
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """`priorities` by score impact, `due_days` by priority; `columns` by kind, then data item. Empty texts decide nothing."""
+    """`priorities` by score impact, `due_days` by priority; `columns` by kind, then data item. Empty texts decide nothing.
+
+    `after_done` is one of AFTER_DONE.
+    """
 
     kind: str = "change"
     priorities: Mapping[str, int] = field(default_factory=lambda: dict(USUAL_PRIORITIES))
@@ -29,6 +35,7 @@ class Preferences:
     group_id: str = ""
     group_name: str = ""
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    after_done: str = NEW
 
     def extra_fields(self, kind: str, items: Mapping[str, str]) -> dict[str, str]:
         """What a new record of this kind carries besides what every one does: the group, and copies in own columns."""
@@ -50,6 +57,7 @@ async def load_preferences(session: Session, connection_id: UUID | None) -> Pref
         group_id=row.group_id,
         group_name=row.group_name,
         columns={str(kind): {str(k): str(v) for k, v in columns.items()} for kind, columns in row.columns.items()},
+        after_done=REOPEN if stored.get("after_done") == REOPEN else NEW,
     )
 
 
@@ -61,6 +69,7 @@ async def keep_preferences(session: Session, connection_id: UUID, wanted: Prefer
             "priorities": dict(wanted.priorities),
             "due_days": {str(priority): days for priority, days in wanted.due_days.items()},
             "category": wanted.category,
+            "after_done": wanted.after_done,
         },
         "columns": {kind: dict(columns) for kind, columns in wanted.columns.items()},
         "group_id": wanted.group_id,

@@ -10,7 +10,15 @@ from app.features.accounts.audit import record
 from app.features.accounts.permissions import Viewer
 from app.features.connection.access import NotConnected, with_client
 from app.features.connection.connection_view import ConnectionView, connection_view
-from app.features.connection.preferences import IMPACTS, ITEMS, Preferences, keep_preferences, load_preferences
+from app.features.connection.preferences import (
+    AFTER_DONE,
+    IMPACTS,
+    ITEMS,
+    NEW,
+    Preferences,
+    keep_preferences,
+    load_preferences,
+)
 from app.features.tickets.ticket import TABLES, Kind
 from app.foundation.errors import InvalidInput
 from app.foundation.text import T, Text
@@ -31,6 +39,7 @@ class Proposals:
     due_days: Mapping[int, int]
     category: str
     group_name: str
+    after_done: str = NEW
 
 
 async def find_groups(resources: Resources, typed: str) -> list[Group]:
@@ -46,6 +55,8 @@ async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals
     problems: dict[str, Text] = {}
     if wanted.kind not in {kind.value for kind in Kind}:
         problems["kind"] = T("Choose one of the list.")
+    if wanted.after_done not in AFTER_DONE:
+        problems["after_done"] = T("Choose one of the list.")
     for impact in IMPACTS:
         if wanted.priorities.get(impact) not in range(1, 6):
             problems[f"priority_{impact}"] = T("Choose one of the list.")
@@ -62,12 +73,12 @@ async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals
         before = await load_preferences(session, connection.id)
         after = replace(
             before, kind=wanted.kind, priorities=wanted.priorities, due_days=wanted.due_days, category=wanted.category,
-            group_id=group.sys_id, group_name=group.name,
+            group_id=group.sys_id, group_name=group.name, after_done=wanted.after_done,
         )  # fmt: skip
         await keep_preferences(session, connection.id, after)
         await record(
             session, viewer, T("Defaults for new tickets changed"), instance=connection.instance_name, kind=wanted.kind,
-            group=group.name or "none", category=wanted.category or "none",
+            group=group.name or "none", category=wanted.category or "none", after_done=wanted.after_done,
         )  # fmt: skip
 
 

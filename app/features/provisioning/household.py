@@ -29,17 +29,17 @@ async def check_queue(resources: Resources) -> Finding:
     if not health.workers:
         return Finding(
             "no_worker", State.PROBLEM, checked,
-            T("No worker is running, so nothing is sent or refreshed. %(due)s jobs are due.", due=health.due),
+            T("No worker is running, so nothing is sent or refreshed. Jobs due: %(due)s.", due=health.due),
             advice=T("Start one: python -m app worker"),
         )  # fmt: skip
     if health.oldest is not None and clock.now() - health.oldest > STUCK_AFTER:
         return Finding(
             "queue_stuck", State.PROBLEM, checked,
-            T("The oldest job has been due for %(minutes)s minutes; %(due)s are due.",
+            T("The oldest job has been due for %(minutes)s minutes. Jobs due: %(due)s.",
               minutes=round((clock.now() - health.oldest).total_seconds() / 60), due=health.due),
             advice=T("Look at the worker’s log, and start another worker if it has too much to do."),
         )  # fmt: skip
-    meaning = T("%(workers)s workers, %(due)s jobs due, %(failed)s failed for good.",
+    meaning = T("Workers: %(workers)s. Jobs due: %(due)s. Failed for good: %(failed)s.",
                 workers=health.workers, due=health.due, failed=health.failed)  # fmt: skip
     return Finding("queue", State.GOOD, checked, meaning)
 
@@ -54,10 +54,10 @@ async def check_tickets(resources: Resources) -> Finding:
     if held:
         return Finding(
             "tickets_held", State.NOTE, checked,
-            T("%(held)s tickets wait for a person, %(queued)s are on their way.", held=held, queued=queued),
+            T("Tickets that wait for a person: %(held)s. On their way: %(queued)s.", held=held, queued=queued),
             advice=T("Open Tickets, show those that are held, and read what each one needs."),
         )  # fmt: skip
-    return Finding("tickets", State.GOOD, checked, T("None is held; %(queued)s are on their way.", queued=queued))
+    return Finding("tickets", State.GOOD, checked, T("None is held. On their way: %(queued)s.", queued=queued))
 
 
 async def check_import(resources: Resources) -> Finding:
@@ -79,4 +79,5 @@ async def check_import(resources: Resources) -> Finding:
             T("The Secure Score is %(hours)s hours old.", hours=hours),
             advice=T("Open Secure Score > Imports: the last runs say what went wrong."),
         )  # fmt: skip
-    return Finding("import", State.GOOD, checked, T("Imported %(hours)s hours ago.", hours=hours))
+    told = T("Imported %(hours)s hours ago.", hours=hours) if hours > 1 else T("Imported less than two hours ago.")
+    return Finding("import", State.GOOD, checked, told)

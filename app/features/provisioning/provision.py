@@ -170,7 +170,10 @@ async def _outcome(session: Session, connection: ConnectionView | None, lines: S
     if connection is None:
         return StepLine(CARDS, CARDS_TITLE, "todo", None, None, is_outcome=True)
     ready = judged(await problems(session, connection.id))
-    if hides_everything(connection.status, was_checked=any(line.checked_at for line in lines)):
+    since = connection.connected_at
+    if hides_everything(
+        connection.status, was_checked=any(line.checked_at and line.checked_at >= since for line in lines)
+    ):
         finding = Finding("cards", State.PROBLEM, checked, T("Hidden until somebody has confirmed the account."))
     elif not connection.is_connected:
         finding = Finding(

@@ -61,8 +61,8 @@ class Missing:
 async def connection_and_missing(session: Session) -> tuple[Connection | None, Missing]:
     """For the home page: the active connection and what provisioning lacks, in one query.
 
-    A connection that stopped working hides nothing: its cards say how old they are. One that was never checked,
-    because nobody has confirmed who consented, has nothing to show yet.
+    A connection that stopped working hides nothing: its cards say how old they are. One that was not checked
+    yet, because nobody has confirmed who consented, shows nothing.
     """
     of_this = ProvisioningStep.connection_id == Connection.id
     failed = (
@@ -70,7 +70,7 @@ async def connection_and_missing(session: Session) -> tuple[Connection | None, M
         .where(of_this, FAILED)
         .scalar_subquery()
     )
-    was_checked = exists().where(of_this, ProvisioningStep.checked_at.is_not(None))
+    was_checked = exists().where(of_this, ProvisioningStep.checked_at >= Connection.connected_at)
     query = select(Connection, failed, was_checked).where(Connection.status != ConnectionStatus.REMOVED)
     row = (await session.execute(query)).one_or_none()
     if row is None:
@@ -86,7 +86,10 @@ async def connection_and_missing(session: Session) -> tuple[Connection | None, M
 
 
 def hides_everything(status: str, *, was_checked: bool) -> bool:
-    """Whether there are no cards at all because nobody has said yet that the right account consented."""
+    """Whether there are no cards at all because nobody has said yet that the right account consented.
+
+    `was_checked` says that some step was checked since that consent.
+    """
     return status == ConnectionStatus.UNCONFIRMED and not was_checked
 
 

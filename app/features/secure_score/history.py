@@ -98,6 +98,20 @@ LIMIT :limit OFFSET :offset
 """
 
 
+async def newest_changes(session: Session, tenant_id: str, count: int) -> tuple[HistoryLine, ...]:
+    """The last few things that happened, whenever that was."""
+    asked = {
+        "tenant_id": tenant_id,
+        "since": date.min,
+        "until": date.max,
+        "categories": [],
+        "limit": count,
+        "offset": 0,
+    }
+    rows = (await session.execute(text(HAPPENED), asked)).all()
+    return tuple(_line(row) for row in rows)
+
+
 async def load_history(
     session: Session, tenant_id: str, period: Period, categories: Sequence[str], page: int
 ) -> HistoryPage:

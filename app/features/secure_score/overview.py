@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from app.features.secure_score.lines import ActionLine, load_lines
 from app.features.secure_score.list_view import View, order_lines
 from app.features.secure_score.models import ScoreSnapshot
+from app.features.secure_score.runs import last_sync
 from app.features.secure_score.status import Status
 from app.foundation.database import Session
 from app.foundation.text import T, Text
@@ -70,12 +72,15 @@ class ComparisonLine:
 
 @dataclass(frozen=True)
 class NewestDay:
-    """What only the newest snapshot says."""
+    """What only the newest snapshot says, and when an import last brought something. User counts are shown, never used:
+    Microsoft's are known to be implausible.
+    """
 
     control_points: float | None
     comparisons: tuple[ComparisonLine, ...]
     active_users: int | None
     licensed_users: int | None
+    synced_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ async def newest_day(session: Session, tenant_id: str) -> NewestDay:
             ScoreSnapshot.comparisons,
             ScoreSnapshot.active_users,
             ScoreSnapshot.licensed_users,
+            last_sync(tenant_id).label("synced_at"),
         )
         .where(ScoreSnapshot.tenant_id == tenant_id)
         .order_by(ScoreSnapshot.created_at.desc(), ScoreSnapshot.id.desc())
@@ -112,7 +118,7 @@ async def newest_day(session: Session, tenant_id: str) -> NewestDay:
     if row is None:
         return NewestDay(None, (), None, None)
     lines = tuple(comparison_line(entry) for entry in row.comparisons)
-    return NewestDay(row.control_points, lines, row.active_users, row.licensed_users)
+    return NewestDay(row.control_points, lines, row.active_users, row.licensed_users, row.synced_at)
 
 
 def comparison_line(entry: dict[str, Any]) -> ComparisonLine:

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ScalarSelect, func, select, update
 
 from app.features.secure_score.models import ImportRun
 from app.foundation import clock
@@ -148,14 +148,15 @@ async def known_until(session: Session, tenant_id: str) -> date | None:
     return found.scalar_one()
 
 
+def last_sync(tenant_id: str) -> ScalarSelect[datetime | None]:
+    """When an import last brought something, as a part of a statement."""
+    brought = ImportRun.status.in_((RunStatus.DONE, RunStatus.PARTIAL))
+    return select(func.max(ImportRun.finished_at)).where(ImportRun.tenant_id == tenant_id, brought).scalar_subquery()
+
+
 async def synced_at(session: Session, tenant_id: str) -> datetime | None:
-    """When an import last brought something."""
-    found = await session.execute(
-        select(func.max(ImportRun.finished_at)).where(
-            ImportRun.tenant_id == tenant_id, ImportRun.status.in_((RunStatus.DONE, RunStatus.PARTIAL))
-        )
-    )
-    return found.scalar_one()
+    """The same, asked for alone."""
+    return (await session.execute(select(last_sync(tenant_id)))).scalar_one()
 
 
 async def list_runs(session: Session, tenant_id: str, *, limit: int = 50) -> list[RunLine]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ScalarSelect, func, select
 
 from app.features.secure_score.models import ImprovementAction, ScoreSnapshot
-from app.features.secure_score.runs import synced_at
+from app.features.secure_score.runs import last_sync
 from app.foundation.database import Session
 
 PLOT_DAYS = 90
@@ -52,8 +52,8 @@ class ScoreCard:
 async def score_card(session: Session, tenant_id: str) -> ScoreCard | None:
     """The card, or None when there is no score yet."""
     days = await day_scores(session, tenant_id, PLOT_DAYS)
-    regressed = await count_regressed(session, tenant_id)
-    return card_of(days, regressed=regressed, synced=await synced_at(session, tenant_id))
+    regressed, synced = (await session.execute(select(count_regressed(tenant_id), last_sync(tenant_id)))).one()
+    return card_of(days, regressed=regressed, synced=synced)
 
 
 def card_of(days: Sequence[DayScore], *, regressed: int, synced: datetime | None) -> ScoreCard | None:
@@ -88,16 +88,14 @@ async def day_scores(session: Session, tenant_id: str, days: int) -> list[DaySco
     return list(by_day.values())
 
 
-async def count_regressed(session: Session, tenant_id: str) -> int:
-    """Actions that lost points and have not got them back."""
-    found = await session.execute(
-        select(func.count()).where(
-            ImprovementAction.tenant_id == tenant_id,
-            ImprovementAction.scored,
-            ImprovementAction.regressed_on.is_not(None),
-        )
+def count_regressed(tenant_id: str) -> ScalarSelect[int]:
+    """How many actions lost points and have not got them back, as a part of a statement."""
+    lost = (
+        ImprovementAction.tenant_id == tenant_id,
+        ImprovementAction.scored,
+        ImprovementAction.regressed_on.is_not(None),
     )
-    return found.scalar_one()
+    return select(func.count()).select_from(ImprovementAction).where(*lost).scalar_subquery()
 
 
 def change_since(days: Sequence[DayScore], back: int) -> float | None:

@@ -22,7 +22,7 @@ PAGE_SIZE = 50
 class TicketLine:
     """One ticket in a list. Before it is shared, `state_name` says how far its delivery is and the group is unknown.
 
-    `verified_at` is when ServiceNow last showed us this very record.
+    `verified_at` is when ServiceNow last showed us this very record, or when we last looked for it in vain.
     """
 
     id: UUID

@@ -17,7 +17,7 @@ from app.features.tickets.draft import decided_priority, describe, draft_for
 from app.features.tickets.models import Ticket
 from app.features.tickets.share import Wish
 from app.features.tickets.state_names import load_names
-from app.features.tickets.ticket import Delivery, Kind, Source, priority_name
+from app.features.tickets.ticket import Delivery, Group, Kind, Source, priority_name
 from app.foundation.database import Session
 from app.foundation.errors import InvalidInput, NotFound
 from app.foundation.text import T, Text
@@ -60,6 +60,11 @@ class Preview:
     def is_open(self) -> bool:
         """Whether an open ticket of it exists already."""
         return any(ticket.is_open for ticket in self.tickets)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a ticket of it was done, which might be reopened."""
+        return any(ticket.state_group == Group.DONE for ticket in self.tickets)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
 from app.features.connection.access import NotConnected, with_client
 from app.features.connection.models import Connection
 from app.features.tickets.follow import adopt
 from app.features.tickets.history import What, note_event
+from app.features.tickets.look import cannot_tell, known_records, prove_sight
 from app.features.tickets.models import Ticket
 from app.features.tickets.pace import (
     ATTEMPT_SECONDS,
@@ -27,16 +28,17 @@ from app.features.tickets.pace import (
     note_success,
     note_trouble,
     pace_of,
+    wait_after,
     why_not_now,
 )
+from app.features.tickets.refused import TRIAL_SECONDS, refused_lately
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.errors import AppError, NotFound, Retry
-from app.foundation.jobs import wait_before
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
-from app.remote.errors import Missing, Refused, RemoteError, Throttled
+from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.shapes import RemoteTicket
 from app.resources import Resources
@@ -54,9 +56,6 @@ BELIEVED_REFUSALS = 2
 # Others wait in their turn, looking so often and so many times before they queue again.
 TURN_SECONDS = 0.25
 TURNS_WAITED_FOR = 40
-# So many tickets held for one reason within that time spare ServiceNow the question about the next ones.
-ENOUGH_REFUSALS = 3
-REFUSALS_COUNT_FOR = timedelta(minutes=10)
 STILL_UNDER_WAY = T("Another attempt is still waiting for ServiceNow’s answer.")
 STILL_LANDING = T(
     "ServiceNow’s answer was lost, and the record is not there yet. ServiceNow may still be working on it, so we look "
@@ -156,12 +155,19 @@ async def _begin(resources: Resources, ticket_id: UUID) -> _Attempt | Stop | Non
     async with resources.database.transaction() as session:
         pace = await pace_of(session, await _connection_of(session, ticket_id))
         ticket = await _locked(session, ticket_id)
-        if ticket.delivery != Delivery.QUEUED or await _would_be_refused(session, ticket):
+        if ticket.delivery != Delivery.QUEUED:
             return None
         if ticket.in_flight_since is not None:
             free_in = ATTEMPT_SECONDS - (now - ticket.in_flight_since).total_seconds()
             if free_in > 0:
                 return Stop(free_in, STILL_UNDER_WAY)
+        refused = await refused_lately(session, ticket)
+        if refused is not None and not refused.may_have_passed:
+            hold(session, ticket, refused.sentence)
+            return None
+        if refused is not None and refused.is_being_tried:
+            ticket.problem, ticket.next_try_at = refused.waiting.to_json(), now + timedelta(seconds=TRIAL_SECONDS)
+            return Stop(TRIAL_SECONDS, refused.waiting)
         if await calls_under_way(session, ticket.connection_id) >= CALLS_AT_ONCE:
             return Stop(TURN_SECONDS, None)
         stop = why_not_now(pace)
@@ -183,27 +189,6 @@ async def _begin(resources: Resources, ticket_id: UUID) -> _Attempt | Stop | Non
         )
 
 
-async def _would_be_refused(session: Session, ticket: Ticket) -> bool:
-    """Hold a ticket unsent that is sure to be refused: one missing role need not be asked about five hundred times."""
-    if ticket.sent_at is not None or ticket.insisted:
-        return False
-    lately = clock.now() - REFUSALS_COUNT_FOR
-    query = (
-        select(Ticket.problem, func.count())
-        .where(Ticket.connection_id == ticket.connection_id, Ticket.kind == ticket.kind)
-        .where(Ticket.delivery == Delivery.HELD, Ticket.attempted_at > lately)
-        .group_by(Ticket.problem)
-        .having(func.count() >= ENOUGH_REFUSALS)
-        .limit(1)
-    )
-    same = (await session.execute(query)).first()
-    if same is None or same[0] is None:
-        return False
-    reason = Text.from_json(same[0])
-    hold(session, ticket, T("Not sent, because others were just refused for this reason: %(reason)s", reason=reason))
-    return True
-
-
 async def _look_or_create(resources: Resources, attempt: _Attempt) -> tuple[list[RemoteTicket], bool]:
     """The record (should there be several: all of them, oldest first), and whether it was made just now."""
     table = TABLES[attempt.kind]
@@ -221,18 +206,39 @@ async def _look_or_create(resources: Resources, attempt: _Attempt) -> tuple[list
         found = await with_client(resources, look, connection_id=attempt.connection_id)
         if found:
             return found, False
+        await _make_sure(resources, attempt)
     return [await with_client(resources, create, connection_id=attempt.connection_id)], True
 
 
+async def _make_sure(resources: Resources, attempt: _Attempt) -> None:
+    """Nothing was found: see that nothing can be there, before it is sent again.
+
+    Raises _Landing while an earlier create may still be at work, and NotWhatWasAsked when ServiceNow would not show us
+    the record if it were there.
+    """
+    now = clock.now()
+    async with resources.database.transaction() as session:
+        pace = await pace_of(session, attempt.connection_id)
+        ticket = await _current(session, attempt)
+        if ticket.landing_until is not None and now < ticket.landing_until:
+            raise _Landing
+        ticket.in_flight_since = now
+        known = await known_records(session, ticket)
+        count(pace)
+
+    async def proof(client: ServiceNowClient) -> None:
+        await prove_sight(client, TABLES[attempt.kind], known)
+
+    await with_client(resources, proof, connection_id=attempt.connection_id)
+
+
 async def _note_sending(resources: Resources, attempt: _Attempt) -> None:
-    """Commit that a create leaves us now. Raises _Landing while one of an earlier attempt may still be at work."""
+    """Commit that a create leaves us now."""
     now = clock.now()
     async with resources.database.transaction() as session:
         if attempt.was_sent:
             count(await pace_of(session, attempt.connection_id))  # The look before it was counted already.
         ticket = await _current(session, attempt)
-        if not attempt.sends and ticket.landing_until is not None and now < ticket.landing_until:
-            raise _Landing
         ticket.sent_at = ticket.in_flight_since = now
         ticket.landing_until = now + timedelta(seconds=LANDING_SECONDS)
 
@@ -260,29 +266,28 @@ async def _keep_looking(resources: Resources, attempt: _Attempt) -> None:
 
 async def _record_failure(resources: Resources, attempt: _Attempt, error: RemoteError) -> None:
     """Write down what went wrong and what follows from it. Raises NotYet unless a person has to act."""
-    seconds = _seconds_before_next(error, attempt.number)
+    seconds = wait_after(error, attempt.number)
     async with resources.database.transaction() as session:
         pace = await pace_of(session, attempt.connection_id)
         note_trouble(pace, error)
-        ticket = await _ended(session, attempt, error.message)
+        ticket = await _current_or_none(session, attempt)
         if ticket is None:
             return
+        before = Text.from_json(ticket.problem) if ticket.problem and ticket.refusals else None
+        _end(session, ticket, error.message)
         if attempt.sends and error.is_over:  # What was said of a look says nothing of the create before it.
             ticket.landing_until = None
-        if isinstance(error, Refused | Missing) and not error.concerns_all:
+        if isinstance(error, Refused | Missing | NotWhatWasAsked) and not error.concerns_all:
             ticket.refusals += 1
             if ticket.refusals >= BELIEVED_REFUSALS:
-                hold(session, ticket, error.message)
+                if attempt.sends:
+                    hold(session, ticket, error.message)
+                else:
+                    hold_in_doubt(session, ticket, cannot_tell(error.message, before))
                 return
         ticket.next_try_at = clock.now() + timedelta(seconds=seconds)
     log.info("ticket not shared yet", ticket=str(attempt.ticket_id), outcome=type(error).__name__, again_in=seconds)
     raise NotYet(seconds, error.message)
-
-
-def _seconds_before_next(error: RemoteError, number: int) -> float:
-    if isinstance(error, Throttled) and error.seconds is not None:
-        return error.seconds
-    return wait_before(number - 1)
 
 
 def hold(session: Session, ticket: Ticket, sentence: Text) -> None:
@@ -291,6 +296,12 @@ def hold(session: Session, ticket: Ticket, sentence: Text) -> None:
     ticket.problem = sentence.to_json()
     ticket.next_try_at, ticket.insisted = None, False
     note_event(session, ticket, What.HELD, T("Held until somebody acts."))
+
+
+def hold_in_doubt(session: Session, ticket: Ticket, sentence: Text) -> None:
+    """Hold one that may have arrived: it keeps the time of its landing until a look has settled that."""
+    hold(session, ticket, sentence)
+    ticket.landing_until = ticket.landing_until or clock.now()
 
 
 async def _connection_of(session: Session, ticket_id: UUID) -> UUID:
@@ -315,14 +326,23 @@ async def _current(session: Session, attempt: _Attempt) -> Ticket:
     return ticket
 
 
-async def _ended(session: Session, attempt: _Attempt, problem: Text) -> Ticket | None:
-    """The ticket with this attempt's end written down; None when another attempt has begun since."""
+async def _current_or_none(session: Session, attempt: _Attempt) -> Ticket | None:
     try:
-        ticket = await _current(session, attempt)
+        return await _current(session, attempt)
     except _Superseded:
         return None
+
+
+async def _ended(session: Session, attempt: _Attempt, problem: Text) -> Ticket | None:
+    """The ticket with this attempt's end written down; None when another attempt has begun since."""
+    ticket = await _current_or_none(session, attempt)
+    if ticket is not None:
+        _end(session, ticket, problem)
+    return ticket
+
+
+def _end(session: Session, ticket: Ticket, problem: Text) -> None:
     ticket.in_flight_since = None
     if ticket.problem != problem.to_json():
         note_event(session, ticket, What.TRIED, problem)
     ticket.problem = problem.to_json()
-    return ticket

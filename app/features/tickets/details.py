@@ -8,13 +8,16 @@ from datetime import date, datetime
 from urllib.parse import quote
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy.orm import aliased
 
 from app.features.connection.models import Connection
 from app.features.tickets.browse_tickets import TicketLine, line_of
+from app.features.tickets.follow import why_not_visible
 from app.features.tickets.freshness import Freshness, watch
 from app.features.tickets.history import EventLine, events_of
 from app.features.tickets.journal import Entry
+from app.features.tickets.look import is_in_doubt
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.notes import NoteLine, journal_lines, notes_of
 from app.features.tickets.state_names import load_names
@@ -26,7 +29,10 @@ from app.foundation.text import T, Text
 
 @dataclass(frozen=True)
 class TicketDetails:
-    """`sent` is the record as it was sent, field by field. `is_archived`: its instance is not the one connected now."""
+    """`sent` is the record as it was sent, field by field. `is_archived`: its instance is not the one connected now.
+
+    `judged` are the actions that no later ticket is about, each with its points when it was shared.
+    """
 
     line: TicketLine
     description: str
@@ -42,6 +48,7 @@ class TicketDetails:
     open_url: str
     is_archived: bool
     visible: bool
+    why_not_visible: Text | None
     assigned_to: str
     remote_updated_at: datetime | None
     shared_at: datetime | None
@@ -53,12 +60,15 @@ class TicketDetails:
     warnings: list[Text]
     differences: list[Text]
     actions: list[tuple[str, str]]
+    judged: list[tuple[str, str, float | None]]
+    state_since: datetime | None
     earlier: TicketLine | None
     later: list[TicketLine]
     events: Sequence[EventLine]
     notes: list[NoteLine]
     journal: list[Entry]
     journal_read_at: datetime | None
+    journal_problem: Text | None
     fresh: Freshness
 
 
@@ -72,11 +82,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         raise NotFound
     ticket, connection = row
     names = await load_names(session)
-    actions = await session.execute(
-        select(TicketAction.control_id, TicketAction.title)
-        .where(TicketAction.ticket_id == ticket_id)
-        .order_by(TicketAction.title)
-    )
+    actions = list(await session.execute(_actions_of(ticket)))
     linked = select(Ticket).where((Ticket.id == ticket.predecessor_id) | (Ticket.predecessor_id == ticket_id))
     others = list((await session.execute(linked.order_by(Ticket.created_at))).scalars())
     seen = await watch(session, connection)
@@ -95,6 +101,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         open_url=open_url(connection.origin, ticket.kind, ticket.sys_id) if ticket.sys_id else "",
         is_archived=connection.status == "removed",
         visible=ticket.visible,
+        why_not_visible=await why_not_visible(session, ticket),
         assigned_to=ticket.assigned_to,
         remote_updated_at=ticket.remote_updated_at,
         shared_at=ticket.shared_at,
@@ -105,14 +112,37 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         advice=_advice(ticket),
         warnings=[Text.from_json(stored) for stored in ticket.warnings],
         differences=[Text.from_json(stored) for stored in ticket.differences],
-        actions=[(control_id, title) for control_id, title in actions],
+        actions=[(action.control_id, action.title) for action in actions],
+        judged=[(action.control_id, action.title, action.points) for action in actions if not action.followed],
+        state_since=ticket.state_since,
         earlier=next((line_of(other, names) for other in others if other.id == ticket.predecessor_id), None),
         later=[line_of(other, names) for other in others if other.predecessor_id == ticket_id],
         events=await events_of(session, ticket_id),
         notes=await notes_of(session, ticket_id),
         journal=journal_lines(ticket.journal),
         journal_read_at=ticket.journal_read_at,
+        journal_problem=Text.from_json(ticket.journal_problem) if ticket.journal_problem else None,
         fresh=seen.fresh(ticket.kind),
+    )
+
+
+def _actions_of(ticket: Ticket) -> Select[str, str, float | None, bool]:
+    """The ticket's actions, and whether a later ticket at the same connection is about them as well."""
+    other, newer = aliased(TicketAction), aliased(Ticket)
+    later = (
+        select(newer.id)
+        .join(other, other.ticket_id == newer.id)
+        .where(
+            other.control_id == TicketAction.control_id,
+            newer.connection_id == ticket.connection_id,
+            newer.delivery == Delivery.SHARED,
+            newer.created_at > ticket.created_at,
+        )
+    )
+    return (
+        select(TicketAction.control_id, TicketAction.title, TicketAction.points, later.exists().label("followed"))
+        .where(TicketAction.ticket_id == ticket.id)
+        .order_by(TicketAction.title)
     )
 
 
@@ -120,6 +150,13 @@ def _advice(ticket: Ticket) -> Text | None:
     """What a person can do about a held ticket; ServiceNow's own words above it name the rule or the field."""
     if ticket.delivery != Delivery.HELD:
         return None
+    if is_in_doubt(ticket):
+        return T(
+            "In ServiceNow, look for a record with the correlation ID %(id)s, and let the integration user read such "
+            "records and this field. Then retry: we look before we send anything. If it is not there, and cannot be "
+            "shown to us, give this ticket up and share again.",
+            id=ticket.correlation_id,
+        )
     return T(
         "In ServiceNow, check that the integration user may create %(kind)s (role %(role)s, or itil) and that no rule or "
         "mandatory field named above stands in the way. Then retry, or change the ticket first.",

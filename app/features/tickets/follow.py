@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import select
+
 from app.features.tickets.history import What, note_event
-from app.features.tickets.models import Ticket
+from app.features.tickets.models import Ticket, TicketEvent
 from app.features.tickets.pace import pace_of
 from app.features.tickets.state_names import Names, load_names
 from app.features.tickets.ticket import CLOSED_GROUPS, TABLES, Delivery, Kind, priority_name
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.text import T, Text
-from app.remote.servicenow.shapes import RemoteTicket
+from app.remote.servicenow.shapes import Listed, RemoteTicket
 
 FIELD_NAMES: dict[str, Text] = {
     "short_description": T("Name"),
@@ -23,6 +25,20 @@ FIELD_NAMES: dict[str, Text] = {
     "priority": T("Priority"),
     "correlation_display": T("Marker"),
 }
+
+
+# What is said of a record that was asked for by its id and did not come. Which of them, the instance's count tells.
+HIDDEN = T(
+    "The record is still in ServiceNow, but the integration user may no longer see it. Check its roles and the access "
+    "rules there. Last known state kept."
+)
+DELETED = T(
+    "Deleted in ServiceNow: it counts no such record any more. (A rule that hides records even from being counted would "
+    "look the same.) Last known state kept."
+)
+UNCLEAR = T(
+    "ServiceNow no longer shows this record to us: it was deleted, or an access rule hides it. Last known state kept."
+)
 
 
 async def adopt(session: Session, ticket: Ticket, found: Sequence[RemoteTicket], *, just_made: bool) -> None:
@@ -56,9 +72,12 @@ def apply(session: Session, ticket: Ticket, remote: RemoteTicket, names: Names) 
     """Take over what was read. True when something moved."""
     now, kind = clock.now(), Kind(ticket.kind)
     if remote.table and remote.table != TABLES[kind]:
-        return hide(
-            session, ticket, T("The record was moved to another table of ServiceNow (%(table)s).", table=remote.table)
-        )
+        ticket.verified_at = now
+        if not ticket.visible:
+            return False
+        moved_to = T("The record was moved to another table of ServiceNow (%(table)s).", table=remote.table)
+        _vanish(session, ticket, moved_to)
+        return True
     moved = False
     if not ticket.visible:
         ticket.visible, moved = True, True
@@ -83,22 +102,47 @@ def apply(session: Session, ticket: Ticket, remote: RemoteTicket, names: Names) 
     return moved
 
 
-def hide(session: Session, ticket: Ticket, sentence: Text | None = None) -> bool:
+def why_gone(found: Listed, asked: Sequence[str]) -> Text:
+    """What became of those that were asked for and did not come: it counts also what it does not show (facts 2.5)."""
+    if found.total == len(found.rows):
+        return DELETED
+    return HIDDEN if found.total == len(asked) else UNCLEAR
+
+
+async def hide(session: Session, ticket: Ticket, why: Text) -> bool:
     """The record was asked for and not among the answer. Its last known state is kept. True when that is news."""
     ticket.verified_at = clock.now()
-    if not ticket.visible:
+    if not ticket.visible and (why == UNCLEAR or why == await why_not_visible(session, ticket)):
         return False
-    ticket.visible = False
-    note_event(
-        session,
-        ticket,
-        What.HIDDEN,
-        sentence
-        or T(
-            "ServiceNow no longer shows this record to us: it was deleted, or an access rule hides it. Last known state kept."
-        ),
-    )
+    _vanish(session, ticket, why)
     return True
+
+
+async def why_not_visible(session: Session, ticket: Ticket) -> Text | None:
+    """What was last said of a record that we do not see; None of one that we see."""
+    if ticket.visible:
+        return None
+    query = select(TicketEvent.text).where(TicketEvent.ticket_id == ticket.id, TicketEvent.what == What.HIDDEN)
+    stored = (await session.execute(query.order_by(TicketEvent.id.desc()).limit(1))).scalar_one_or_none()
+    return Text.from_json(stored) if stored else UNCLEAR
+
+
+def _vanish(session: Session, ticket: Ticket, why: Text) -> None:
+    ticket.visible = False
+    note_event(session, ticket, What.HIDDEN, why)
+
+
+def tell_of_twin(session: Session, ticket: Ticket, twin: RemoteTicket) -> None:
+    """Another record of this ticket has turned up: say so on its page, once."""
+    sentence = T(
+        "ServiceNow holds more than one record of this ticket. We follow %(number)s; close %(other)s there as a duplicate.",
+        number=ticket.number or "–",
+        other=twin.number or "–",
+    )
+    known = [str(Text.from_json(stored)) for stored in ticket.warnings]
+    if not any(twin.number in warning for warning in known):
+        ticket.warnings = [*ticket.warnings, sentence.to_json()]
+        note_event(session, ticket, What.CHANGED, sentence)
 
 
 def _note_state(session: Session, ticket: Ticket, remote: RemoteTicket, names: Names) -> None:

@@ -16,7 +16,8 @@ class Ticket(Base):
     """One share. What was asked never changes after it was sent; what ServiceNow made of it is copied from there.
 
     `record` is the whole record as decided when it was shared. `sent_at` is when a create last left us, empty while we
-    surely sent none, and `landing_until` until when it may still be at work over there. `in_flight_since` is set while
+    surely sent none, and `landing_until` until when it may still be at work over there; one that is held or given up
+    keeps that as long as nobody knows whether it arrived. `in_flight_since` is set while
     somebody waits for ServiceNow's answer. A queued ticket without `next_try_at` waits for the connection. `insisted`
     says that a person asked for another try after a refusal.
     """
@@ -80,6 +81,8 @@ class Ticket(Base):
     # The work notes and comments that others wrote there, newest first, as the instance shows them.
     journal: Mapped[list[Any]] = mapped_column(default=list)
     journal_read_at: Mapped[datetime | None]
+    # Why they could not be read then.
+    journal_problem: Mapped[dict[str, Any] | None]
 
 
 class TicketNote(Base):
@@ -157,7 +160,7 @@ class StateChoice(Base):
 class RefreshCursor(Base):
     """How far the refresh of one table has read, and how it went.
 
-    `watermark` is the instance's time up to which changes were read; `rolled_at` when the rolling pass last read a
+    `watermark` is the moment up to which changes were read, on our clock; `rolled_at` when the rolling pass last read a
     chunk. `succeeded_at` is what cards show as their data's age, `problem` why it is older than it should be.
     `changes_refused` counts how often in a row the instance would not say what changed, last at `changes_refused_at`.
     """
@@ -182,7 +185,8 @@ class Pace(Base):
 
     No call begins before `paused_until`. `requests` counts those of the clock hour that began at `hour`, `hourly_limit`
     is the instance's own, when it named one. `looked_at` is when somebody last looked at the cards.
-    `clock_ahead_seconds` is how far the instance's clock was ahead of ours when it last made a record for us.
+    `clock_ahead_seconds` is how far the instance's clock is ahead of ours, at least: as it stamped the last record that
+    it made for us, or less, if its answers have shown less since.
     """
 
     __tablename__ = "pace"
@@ -196,3 +200,5 @@ class Pace(Base):
     hourly_limit: Mapped[int | None]
     clock_ahead_seconds: Mapped[float] = mapped_column(default=0.0)
     looked_at: Mapped[datetime | None]
+    # Since when each call waits for its answer, besides those of deliveries, which their tickets tell.
+    under_way: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))

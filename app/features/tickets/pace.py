@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -15,15 +16,17 @@ from sqlalchemy.dialects.postgresql import insert
 from app.features.tickets.models import Pace, Ticket
 from app.foundation import clock
 from app.foundation.database import Session
+from app.foundation.errors import AppError
 from app.foundation.jobs import wait_before
 from app.foundation.text import T, Text
-from app.remote.errors import RemoteError, Throttled
+from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError
 
 # More calls at once than this only queue inside ServiceNow (facts/servicenow 2.8), however many processes we run.
 CALLS_AT_ONCE = 4
-# An attempt without an outcome after so long is taken for dead: connecting and answering take less (remote/transport.py).
+# An attempt without an outcome after so long is taken for dead: waiting in line (30 s), connecting (5 s) and a whole
+# answer (35 s) take less (remote/transport.py).
 # Should it live after all, because renewing the token took its time, the attempt's number stops it before it sends.
-ATTEMPT_SECONDS = 60.0
+ATTEMPT_SECONDS = 75.0
 # Requests in a clock hour that following tickets may use. Sharing is a person's wish: counted, never stopped by this.
 BUDGET = 1000
 # Of a limit that the instance itself names, this part; the rest is for sharing.
@@ -31,6 +34,7 @@ PART_OF_NAMED_LIMIT = 0.8
 # A lost answer or two are an accident; so many failures in a row are a state.
 PATIENCE = 3
 LONGEST_PAUSE_SECONDS = 300.0
+SHORTEST_PAUSE_SECONDS = 1.0
 # After a pause, one call goes ahead, and the others wait for its outcome, at most so long.
 PROBE_SECONDS = 60.0
 
@@ -91,22 +95,63 @@ def note_success(pace: Pace, hourly_limit: int | None = None) -> None:
 
 def note_trouble(pace: Pace, error: RemoteError) -> None:
     """Pause, when what went wrong would go wrong for every call."""
+    if isinstance(error, Refused | Missing | NotWhatWasAsked) and not error.concerns_all:
+        # It answered as it should: about this one record, table or field. Others fare better.
+        note_success(pace)
+        return
     pace.failures += 1
     if not error.concerns_all and pace.failures < PATIENCE:
         pace.paused_until = None
         return
-    seconds = min(wait_before(pace.failures - 1), LONGEST_PAUSE_SECONDS)
-    if isinstance(error, Throttled) and error.seconds is not None:
-        seconds = max(error.seconds, 1.0)
+    seconds = wait_after(error, pace.failures, longest=LONGEST_PAUSE_SECONDS)
     pace.paused_until = clock.now() + timedelta(seconds=seconds)
     pace.reason = error.message.to_json()
 
 
+def wait_after(error: AppError, failures: int, *, longest: float | None = None) -> float:
+    """Seconds before the next try after so many failures in a row.
+
+    A time that was named is never undercut, whoever named it: ServiceNow, its token service or a gateway. One that is
+    named again and again and does not help (0 is a known trap) is not obeyed to the letter: waits grow all the same.
+    """
+    usual = wait_before(failures - 1)
+    if longest is not None:
+        usual = min(usual, longest)
+    named = error.retry.seconds
+    if named is None:
+        return usual
+    return max(named, usual if failures > 1 else SHORTEST_PAUSE_SECONDS)
+
+
 async def calls_under_way(session: Session, connection_id: UUID) -> int:
-    """How many deliveries wait for an answer just now, in all processes."""
-    still_alive = clock.now() - timedelta(seconds=ATTEMPT_SECONDS)
-    query = select(func.count()).where(Ticket.connection_id == connection_id, Ticket.in_flight_since > still_alive)
-    return (await session.execute(query)).scalar_one()
+    """How many calls wait for an answer just now, in all processes: deliveries, and those that took a place."""
+    query = select(func.count()).where(Ticket.connection_id == connection_id, Ticket.in_flight_since > _still_alive())
+    deliveries = (await session.execute(query)).scalar_one()
+    pace = await session.get(Pace, connection_id)
+    return deliveries + (len(_places(pace)) if pace else 0)
+
+
+async def take_place(session: Session, pace: Pace) -> str | None:
+    """One of the few places for a call that waits for its answer; None while all are taken."""
+    if await calls_under_way(session, pace.connection_id) >= CALLS_AT_ONCE:
+        return None
+    place = uuid4().hex
+    pace.under_way = {**_places(pace), place: clock.now().isoformat()}
+    return place
+
+
+def give_back(pace: Pace, place: str) -> None:
+    """The answer is there, or will not come."""
+    pace.under_way = {other: since for other, since in _places(pace).items() if other != place}
+
+
+def _places(pace: Pace) -> dict[str, Any]:
+    """Those taken, without those of processes that must have died."""
+    return {place: since for place, since in pace.under_way.items() if datetime.fromisoformat(since) > _still_alive()}
+
+
+def _still_alive() -> datetime:
+    return clock.now() - timedelta(seconds=ATTEMPT_SECONDS)
 
 
 def no_usage() -> Usage:

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from app.features.connection.access import NotConnected
 from app.features.tickets.asking import Paused, ask
+from app.features.tickets.follow import DELETED, HIDDEN, hide
 from app.features.tickets.journal import entries_of
 from app.features.tickets.models import Ticket
 from app.features.tickets.ticket import TABLES, Kind
 from app.foundation import clock
 from app.foundation.logs import get_logger
-from app.remote.errors import RemoteError
+from app.remote.errors import Missing, RemoteError
 from app.remote.servicenow.client import ServiceNowClient
 from app.resources import Resources
 
@@ -35,10 +36,23 @@ async def read_notes(resources: Resources, ticket_id: UUID) -> None:
 
     try:
         shown = await ask(resources, connection_id, question)
-    except (NotConnected, Paused, RemoteError) as error:
+    except (NotConnected, Paused) as error:
+        log.info("notes not asked for", ticket=str(ticket_id), why=str(error))
+        return
+    except RemoteError as error:
         log.info("notes not read", ticket=str(ticket_id), why=str(error))
+        await _note_failure(resources, ticket_id, error)
         return
     async with resources.database.transaction() as session:
         ticket = await session.get_one(Ticket, ticket_id, with_for_update=True)
         ticket.journal = [asdict(entry) for entry in entries_of(shown)[:MOST_ENTRIES]]
-        ticket.journal_read_at = clock.now()
+        ticket.journal_read_at, ticket.journal_problem = clock.now(), None
+
+
+async def _note_failure(resources: Resources, ticket_id: UUID, error: RemoteError) -> None:
+    """Somebody looks at the ticket, and is told; the next look at its notes is a minute away all the same."""
+    async with resources.database.transaction() as session:
+        ticket = await session.get_one(Ticket, ticket_id, with_for_update=True)
+        ticket.journal_read_at, ticket.journal_problem = clock.now(), error.message.to_json()
+        if isinstance(error, Missing) and error.counted is not None:
+            await hide(session, ticket, HIDDEN if error.counted else DELETED)

@@ -6,8 +6,8 @@ can change a record without touching `sys_updated_on`, and an instance may refus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from app.features.connection.access import NotConnected, active_connection
 from app.features.tickets.asking import Paused, ask
-from app.features.tickets.follow import apply, hide
+from app.features.tickets.follow import UNCLEAR, apply, hide, tell_of_twin, why_gone
 from app.features.tickets.models import Pace, RefreshCursor, Ticket
 from app.features.tickets.pace import pace_of
 from app.features.tickets.state_names import Names, load_names
@@ -24,16 +24,23 @@ from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
-from app.remote.errors import Garbled, Refused, RemoteError
+from app.remote.errors import Garbled, NotWhatWasAsked, Refused, RemoteError
 from app.remote.servicenow.client import ServiceNowClient
-from app.remote.servicenow.protocol import IDS_PER_CALL
-from app.remote.servicenow.shapes import RemoteTicket
+from app.remote.servicenow.protocol import IDS_PER_CALL, USER_NAME, Changed
+from app.remote.servicenow.shapes import Listed, RemoteTicket
 from app.resources import Resources
 
 log = get_logger(__name__)
 
 # Changes are asked for again from this long before the last question: a record may be stamped before it is stored.
 OVERLAP = timedelta(seconds=120)
+# Of an instance that was never asked, not even the clock is known.
+FIRST_OVERLAP = timedelta(days=1)
+# The instance's clock was turned back by more than this since we last looked at it: what changed since is asked for
+# again. Less than that, and delays on the way, are within the overlap.
+TURNED_BACK = timedelta(seconds=60)
+# No clock that is kept is off by so much; a header that says so comes from a cache on the way.
+WORST_CLOCK = timedelta(days=1)
 PAGE = 1000
 MOST_PAGES = 100
 # Every ticket that ServiceNow still works on is read by its id once in this time; sooner where that is the only way.
@@ -48,12 +55,7 @@ BELIEVED_FOR = timedelta(hours=1)
 QUIET_AFTER_MOVING = timedelta(minutes=30)
 QUIET_AFTER_LOOKING = timedelta(minutes=10)
 QUIET_INTERVAL = timedelta(minutes=5)
-
-
-class NotWhatWasAsked(Garbled):
-    """Rows came back that the question excluded."""
-
-    default = T("ServiceNow ignored what it was asked for and listed other records.")
+OTHER_RECORDS = T("ServiceNow ignored what it was asked for and listed other records.")
 
 
 class NothingVisible(Garbled):
@@ -67,14 +69,32 @@ class NothingVisible(Garbled):
 
 @dataclass(frozen=True)
 class _Plan:
-    """What one refresh of one table has to ask, read in one transaction."""
+    """What one refresh of one table has to ask, read in one transaction.
+
+    `since` and `asked_at` are our time; the instance's clock is `ahead` of it by so much, or by more.
+    """
 
     connection_id: UUID
     kind: Kind
     ask_for_changes: bool
+    created_by: str
     since: datetime
+    ahead: timedelta
     asked_at: datetime
     in_turn: list[str]
+
+    @property
+    def remote_since(self) -> datetime:
+        """The same moment on the instance's clock, or one before it."""
+        return self.since + self.ahead
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What came of asking for changes; `ahead` is how far the instance's clock was found to be ahead of ours."""
+
+    moved: bool
+    ahead: timedelta
 
 
 async def refresh_states(resources: Resources) -> None:
@@ -84,7 +104,7 @@ async def refresh_states(resources: Resources) -> None:
         if connection is None or connection.status != "connected" or not await _is_due(session, connection.id):
             return
     for kind in Kind:
-        plan = await _plan(resources, connection.id, kind)
+        plan = await _plan(resources, connection.id, kind, connection.user_name)
         if plan is not None:
             await _refresh_table(resources, plan)
 
@@ -103,7 +123,7 @@ async def _is_due(session: Session, connection_id: UUID) -> bool:
     return lively or watched or tried_at is None or now - tried_at >= QUIET_INTERVAL - timedelta(seconds=10)
 
 
-async def _plan(resources: Resources, connection_id: UUID, kind: Kind) -> _Plan | None:
+async def _plan(resources: Resources, connection_id: UUID, kind: Kind, user_name: str) -> _Plan | None:
     """None while there is nothing of this kind to follow."""
     now = clock.now()
     async with resources.database.transaction() as session:
@@ -111,15 +131,22 @@ async def _plan(resources: Resources, connection_id: UUID, kind: Kind) -> _Plan 
         first = (await session.execute(select(func.min(Ticket.shared_at)).where(*shared))).scalar_one()
         if first is None:
             return None
-        cursor = await cursor_of(session, connection_id, kind)
         pace = await pace_of(session, connection_id)
-        ahead = timedelta(seconds=pace.clock_ahead_seconds)
+        cursor = await cursor_of(session, connection_id, kind)
         cursor.tried_at = now
         refused = cursor.changes_refused >= BELIEVED_REFUSALS and cursor.changes_refused_at is not None
         ask_for_changes = not refused or now - (cursor.changes_refused_at or now) >= BELIEVED_FOR
         in_turn = await _due_for_reading(session, cursor, ROLLING_ALONE if refused else ROLLING)
-        since = (cursor.watermark or first + ahead) - OVERLAP
-    return _Plan(connection_id, kind, ask_for_changes, since, now + ahead, in_turn)
+    return _Plan(
+        connection_id=connection_id,
+        kind=kind,
+        ask_for_changes=ask_for_changes,
+        created_by=user_name if USER_NAME.fullmatch(user_name) else "",
+        since=cursor.watermark - OVERLAP if cursor.watermark else first - FIRST_OVERLAP,
+        ahead=timedelta(seconds=pace.clock_ahead_seconds),
+        asked_at=now,
+        in_turn=in_turn,
+    )
 
 
 async def _due_for_reading(session: Session, cursor: RefreshCursor, once_in: timedelta) -> list[str]:
@@ -156,42 +183,43 @@ def _open_ones(names: Names, connection_id: UUID, kind: Kind) -> tuple[ColumnEle
 
 async def _refresh_table(resources: Resources, plan: _Plan) -> None:
     problem: Text | None = None
-    refused: bool | None = None
-    moved = False
+    changes: _Changes | None = None
+    refused = moved = False
     try:
         if plan.ask_for_changes:
             try:
-                moved = await _read_changes(resources, plan)
-                refused = False
+                changes = await _ask_for_changes(resources, plan)
             except (Refused, NotWhatWasAsked) as error:
                 if error.concerns_all:
                     raise
                 refused = True
-        moved |= await _read_in_turn(resources, plan)
+        moved = await _read_in_turn(resources, plan)
     except (NotConnected, Paused, RemoteError) as error:
         problem = error.message
         log.warning("refresh failed", kind=plan.kind, outcome=type(error).__name__)
-    await _write_down(resources, plan, problem, refused=refused, moved=moved)
+    async with resources.database.transaction() as session:
+        if changes is not None:
+            pace = await pace_of(session, plan.connection_id)
+            pace.clock_ahead_seconds = min(pace.clock_ahead_seconds, changes.ahead.total_seconds())
+        cursor = await cursor_of(session, plan.connection_id, plan.kind)
+        if refused:
+            cursor.changes_refused += 1
+            cursor.changes_refused_at = clock.now()
+        await _write_down(session, cursor, plan, problem, changes)
+        if moved or (changes is not None and changes.moved):
+            cursor.moved_at = clock.now()
 
 
 async def _write_down(
-    resources: Resources, plan: _Plan, problem: Text | None, *, refused: bool | None, moved: bool
+    session: Session, cursor: RefreshCursor, plan: _Plan, problem: Text | None, changes: _Changes | None
 ) -> None:
-    """How it went, for the cards and for the next time. `refused` is None when changes were not asked for."""
-    now = clock.now()
-    async with resources.database.transaction() as session:
-        cursor = await cursor_of(session, plan.connection_id, plan.kind)
-        cursor.problem = problem.to_json() if problem else None
-        if refused:
-            cursor.changes_refused += 1
-            cursor.changes_refused_at = now
-        elif refused is False:
-            cursor.changes_refused = 0
-            cursor.watermark = plan.asked_at
-        if problem is None:
-            cursor.succeeded_at = now if refused is False else await _oldest_reading(session, cursor)
-        if moved:
-            cursor.moved_at = now
+    """How far we have read, for the cards and for the next time."""
+    cursor.problem = problem.to_json() if problem else None
+    if changes is not None:  # To its end: what broke off is asked for again, from the same moment.
+        cursor.changes_refused = 0
+        cursor.watermark = plan.asked_at
+    if problem is None:
+        cursor.succeeded_at = plan.asked_at if changes is not None else await _oldest_reading(session, cursor)
 
 
 async def _oldest_reading(session: Session, cursor: RefreshCursor) -> datetime | None:
@@ -202,36 +230,71 @@ async def _oldest_reading(session: Session, cursor: RefreshCursor) -> datetime |
     return oldest or clock.now()
 
 
-async def _read_changes(resources: Resources, plan: _Plan) -> bool:
-    """What changed since the last time, page by page. True when something moved."""
-    moved, after = False, None
+async def _ask_for_changes(resources: Resources, plan: _Plan) -> _Changes:
+    """By the marker and by who made the record; where the second may not be asked for, by the marker alone."""
+    try:
+        return await _read_changes(resources, plan)
+    except (Refused, NotWhatWasAsked) as error:
+        if error.concerns_all or not plan.created_by:
+            raise
+    return await _read_changes(resources, replace(plan, created_by=""))
+
+
+async def _read_changes(resources: Resources, plan: _Plan) -> _Changes:
+    """What changed since the last time, page by page, until every record that the instance counts is accounted for."""
+    page, ahead = await _page(resources, plan, after="", offset=0)
+    if ahead < plan.ahead - TURNED_BACK:
+        plan = replace(plan, ahead=ahead)
+        page, ahead = await _page(resources, plan, after="", offset=0)
+    moved, after, offset = False, "", 0
     for _ in range(MOST_PAGES):
-        rows = await _page(resources, plan, after)
-        page_moved, news = await _take_over(resources, plan, rows)
-        moved |= page_moved
-        # A short page is the last one, unless rows were hidden from it (facts 2.2): worth a look when there was news.
-        if not rows or (len(rows) < PAGE and not news):
-            return moved
-        after = rows[-1].sys_id
+        moved |= await _take_over(resources, plan, page.rows)
+        if _is_last(page, offset):
+            return _Changes(moved, min(ahead, plan.ahead))
+        # Hidden rows fall out of a page after it was cut (facts 2.2), so it may be short or even empty.
+        after, offset = (page.rows[-1].sys_id, 0) if page.rows else (after, offset + PAGE)
+        page, _ahead = await _page(resources, plan, after=after, offset=offset)
     raise Garbled(T("ServiceNow’s list of changes does not end."))
 
 
-async def _page(resources: Resources, plan: _Plan, after: str | None) -> list[RemoteTicket]:
-    """One page, with every row checked against what was asked."""
+def _is_last(page: Listed, offset: int) -> bool:
+    """Whether no record is left behind this page, which began at `offset` of those counted."""
+    if len(page.rows) >= PAGE:
+        return False
+    if page.total is None:
+        return not page.rows
+    return offset + (len(page.rows) or PAGE) >= page.total
 
-    async def question(client: ServiceNowClient) -> list[RemoteTicket]:
-        return await client.fetch_changed(
-            TABLES[plan.kind], marker=MARKERS[plan.kind], since=plan.since, after=after, limit=PAGE
-        )
 
-    rows = await ask(resources, plan.connection_id, question)
-    since, last = plan.since.replace(microsecond=0), after or ""
-    for row in rows:
+async def _page(resources: Resources, plan: _Plan, *, after: str, offset: int) -> tuple[Listed, timedelta]:
+    """One page, with every row checked against what was asked; and how far the instance's clock is ahead, at least."""
+    asked = Changed(
+        marker=MARKERS[plan.kind],
+        created_by=plan.created_by,
+        since=plan.remote_since,
+        after=after,
+        offset=offset,
+        limit=PAGE,
+    )
+
+    async def question(client: ServiceNowClient) -> Listed:
+        return await client.fetch_changed(TABLES[plan.kind], asked)
+
+    page = await ask(resources, plan.connection_id, question)
+    since, last = asked.since.replace(microsecond=0), after
+    for row in page.rows:
         is_too_old = row.updated_at is not None and row.updated_at < since
-        if row.correlation_display != MARKERS[plan.kind] or is_too_old or row.sys_id <= last:
-            raise NotWhatWasAsked
+        if not _is_ours(row, asked) or is_too_old or row.sys_id <= last:
+            raise NotWhatWasAsked(OTHER_RECORDS)
         last = row.sys_id
-    return rows
+    ahead = page.at - clock.now() if page.at else plan.ahead
+    return page, ahead if abs(ahead) < WORST_CLOCK else plan.ahead
+
+
+def _is_ours(row: RemoteTicket, asked: Changed) -> bool:
+    if row.correlation_display == asked.marker:
+        return True
+    return bool(asked.created_by) and row.values.get("sys_created_by", "").lower() == asked.created_by.lower()
 
 
 async def _read_in_turn(resources: Resources, plan: _Plan) -> bool:
@@ -240,28 +303,28 @@ async def _read_in_turn(resources: Resources, plan: _Plan) -> bool:
     for start in range(0, len(plan.in_turn), IDS_PER_CALL):
         wanted = plan.in_turn[start : start + IDS_PER_CALL]
 
-        async def question(client: ServiceNowClient, wanted: Sequence[str] = wanted) -> list[RemoteTicket]:
+        async def question(client: ServiceNowClient, wanted: Sequence[str] = wanted) -> Listed:
             return await client.fetch_many(TABLES[plan.kind], wanted)
 
-        rows = await ask(resources, plan.connection_id, question)
-        if not {row.sys_id for row in rows} <= set(wanted):
-            raise NotWhatWasAsked
-        seen += len(rows)
-        moved |= (await _take_over(resources, plan, rows, asked=wanted))[0]
+        found = await ask(resources, plan.connection_id, question)
+        if not {row.sys_id for row in found.rows} <= set(wanted):
+            raise NotWhatWasAsked(OTHER_RECORDS)
+        seen += len(found.rows)
+        moved |= await _take_over(resources, plan, found.rows, asked=wanted, why=why_gone(found, wanted))
     if not seen and len(plan.in_turn) >= ENOUGH_TO_WONDER:
         raise NothingVisible
     return moved
 
 
 async def _take_over(
-    resources: Resources, plan: _Plan, rows: Sequence[RemoteTicket], asked: Sequence[str] = ()
-) -> tuple[bool, bool]:
-    """Write what was read into the tickets it belongs to. Whether something moved, and whether any row was new to us."""
+    resources: Resources, plan: _Plan, rows: Sequence[RemoteTicket], asked: Sequence[str] = (), why: Text = UNCLEAR
+) -> bool:
+    """Write what was read into the tickets it belongs to. `why` is said of those asked for that did not come."""
     by_id = {row.sys_id: row for row in rows}
     wanted = set(by_id) | set(asked)
-    moved = news = False
+    moved = False
     if not wanted:
-        return moved, news
+        return moved
     async with resources.database.transaction() as session:
         names = await load_names(session)
         query = (
@@ -271,10 +334,26 @@ async def _take_over(
             .with_for_update()
         )
         for ticket in (await session.execute(query)).scalars():
-            row = by_id.get(ticket.sys_id or "")
-            news |= row is not None and row.updated_at != ticket.remote_updated_at
-            moved |= apply(session, ticket, row, names) if row else hide(session, ticket)
-    return moved, news
+            row = by_id.pop(ticket.sys_id or "", None)
+            moved |= apply(session, ticket, row, names) if row else await hide(session, ticket, why)
+        await _tell_of_twins(session, plan, by_id.values())
+    return moved
+
+
+async def _tell_of_twins(session: Session, plan: _Plan, strangers: Collection[RemoteTicket]) -> None:
+    """Records that we do not follow, and that carry the id of a ticket for which we follow another one."""
+    by_correlation = {row.correlation_id: row for row in strangers if row.correlation_id}
+    if not by_correlation:
+        return
+    query = (
+        select(Ticket)
+        .where(Ticket.connection_id == plan.connection_id, Ticket.kind == plan.kind, Ticket.sys_id.is_not(None))
+        .where(Ticket.correlation_id.in_(by_correlation))
+        .order_by(Ticket.id)
+        .with_for_update()
+    )
+    for ticket in (await session.execute(query)).scalars():
+        tell_of_twin(session, ticket, by_correlation[ticket.correlation_id])
 
 
 async def cursor_of(session: Session, connection_id: UUID, kind: Kind) -> RefreshCursor:

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from app.features.connection.models import Connection
 from app.features.secure_score.results import Points, current_points
 from app.features.tickets.browse_tickets import TicketLine, line_of
+from app.features.tickets.details import TicketDetails
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.state_names import load_names
 from app.features.tickets.ticket import Delivery, Group
@@ -97,6 +98,20 @@ async def ticket_results(session: Session, tenant_id: str, connection: Connectio
         [(outcome, OUTCOME_NAMES[outcome], counted[outcome]) for outcome in ORDER if counted[outcome]],
         max(days, default=None),
     )
+
+
+async def results_of_ticket(session: Session, tenant_id: str, ticket: TicketDetails) -> list[Result]:
+    """What the score says of this one ticket: a line for each of its actions that no later ticket is about."""
+    if ticket.line.delivery != Delivery.SHARED or not ticket.judged:
+        return []
+    points = await current_points(session, tenant_id, [control_id for control_id, _, _ in ticket.judged])
+    now, group = clock.now(), Group(ticket.line.state_group)
+    shared = [
+        _Shared(control_id, title, points_then, group, ticket.state_since, ticket.line)
+        for control_id, title, points_then in ticket.judged
+    ]
+    judged = [judge(one, points[one.control_id], now) for one in shared if one.control_id in points]
+    return [result for result in judged if result is not None]
 
 
 def judge(shared: _Shared, points: Points, now: datetime) -> Result | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, text
 
 from app.features.connection.access import NotConnected, active_connection
+from app.features.connection.preferences import REOPEN, load_preferences
 from app.features.secure_score.action import Action
 from app.features.tickets.compose import Asked, Links, Sender, clean, compose
 from app.features.tickets.history import What, note_event
@@ -18,7 +19,7 @@ from app.features.tickets.jobs import BULK_PRIORITY, deliver_ticket
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.own_columns import with_own_columns
 from app.features.tickets.state_names import Names, load_names
-from app.features.tickets.ticket import CLOSED_GROUPS, LOWEST_CHANGE_PRIORITY, PRIORITY_NAMES, Delivery, Kind
+from app.features.tickets.ticket import CLOSED_GROUPS, LOWEST_CHANGE_PRIORITY, PRIORITY_NAMES, Delivery, Group, Kind
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.errors import Conflict, InvalidInput
@@ -38,6 +39,15 @@ class AlreadyShared(Conflict):
     def __init__(self, ticket_ids: Sequence[UUID]) -> None:
         super().__init__()
         self.ticket_ids = list(ticket_ids)
+
+
+class DoneBefore(AlreadyShared):
+    """These tickets are done, and the administrator wants such ones reopened in ServiceNow rather than followed by another."""
+
+    default = T(
+        "This action had a ticket that is done, and your organisation reopens such tickets. Open it, reopen it in"
+        " ServiceNow, and it is followed here again; nothing was sent. If it cannot be reopened, ask for a new one below."
+    )
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ async def share_many(
 ) -> list[Shared]:
     """The same for many at once: all of them or, when one cannot be made, none."""
     for wish in wishes:
-        check(wish.asked, clock.now().date())
+        check(wish.asked, earliest_due_day(clock.now()))
     await _one_at_a_time(
         session,
         [f"form {wish.form_key}" for wish in wishes]
@@ -85,18 +95,28 @@ async def share_many(
     if connection is None and len(known) < len(wishes):
         raise NotConnected
     names = await load_names(session)
+    preferences = await load_preferences(session, connection.id if connection else None)
+    reopens = preferences.after_done == REOPEN
     return [
         Shared(known[wish.form_key], is_new=False)
         if connection is None or wish.form_key in known
-        else await _share(session, queue, wish, sender, connection.id, names, public_url)
+        else await _share(session, queue, wish, sender, connection.id, names, public_url, reopens=reopens)
         for wish in wishes
     ]
 
 
 async def _share(
-    session: Session, queue: Queue, wish: Wish, sender: Sender, connection_id: UUID, names: Names, public_url: str
+    session: Session,
+    queue: Queue,
+    wish: Wish,
+    sender: Sender,
+    connection_id: UUID,
+    names: Names,
+    public_url: str,
+    *,
+    reopens: bool,
 ) -> Shared:
-    earlier = await _earlier_tickets(session, connection_id, names, wish)
+    earlier = await _earlier_ticket(session, connection_id, names, wish, reopens=reopens)
     ticket = _make(wish, sender, connection_id, earlier, public_url)
     ticket.record = await with_own_columns(session, connection_id, wish.asked, sender, ticket.record)
     session.add(ticket)
@@ -115,6 +135,11 @@ async def _share(
     priority = BULK_PRIORITY if wish.batch_id else 0
     await queue.defer(session, deliver_ticket, priority=priority, ticket_id=str(ticket.id))
     return Shared(ticket.id, is_new=True)
+
+
+def earliest_due_day(now: datetime) -> date:
+    """The day that is not over yet somewhere: what is today for a person may be yesterday in UTC, up to twelve hours west."""
+    return (now - timedelta(hours=12)).date()
 
 
 def check(asked: Asked, today: date) -> None:
@@ -141,23 +166,32 @@ async def _one_at_a_time(session: Session, names: Sequence[str]) -> None:
     await session.execute(TAKE_TURNS, {"names": sorted(set(names))})
 
 
-async def _earlier_tickets(session: Session, connection_id: UUID, names: Names, wish: Wish) -> Ticket | None:
-    """The newest closed ticket of these actions, which the new one follows. Raises AlreadyShared for an open one."""
+async def _earlier_ticket(
+    session: Session, connection_id: UUID, names: Names, wish: Wish, *, reopens: bool
+) -> Ticket | None:
+    """The newest closed ticket of these actions, which the new one follows.
+
+    Raises AlreadyShared for an open one, and DoneBefore where done ones are to be reopened.
+    """
     if not wish.actions:
         return None
     control_ids = [action.control_id for action in wish.actions]
     of_these = select(TicketAction.ticket_id).where(TicketAction.control_id.in_(control_ids))
     query = (
         select(Ticket)
-        .where(Ticket.id.in_(of_these), Ticket.connection_id == connection_id, Ticket.delivery != Delivery.GIVEN_UP)
+        .where(Ticket.id.in_(of_these), Ticket.connection_id == connection_id)
+        # One that was given up does not count, unless it may have arrived all the same.
+        .where((Ticket.delivery != Delivery.GIVEN_UP) | Ticket.landing_until.is_not(None))
         .order_by(Ticket.created_at.desc(), Ticket.id)
     )
     found = list((await session.execute(query)).scalars())
-    still_open = [
-        ticket for ticket in found if names.group(ticket.connection_id, ticket.kind, ticket.state) not in CLOSED_GROUPS
-    ]
+    groups = {ticket.id: names.group(ticket.connection_id, ticket.kind, ticket.state) for ticket in found}
+    still_open = [ticket for ticket in found if groups[ticket.id] not in CLOSED_GROUPS]
     if still_open and not wish.again:
         raise AlreadyShared([ticket.id for ticket in still_open])
+    done = [ticket.id for ticket in found if groups[ticket.id] is Group.DONE]
+    if done and reopens and not wish.again:
+        raise DoneBefore(done[:1])
     return next((ticket for ticket in found if ticket not in still_open), None)
 
 

@@ -5,18 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from app.foundation import clock
 from app.foundation.text import T, Text
-from app.remote.errors import Ambiguous, Broken, Garbled, Missing, Refused, RemoteError, SignedOut, Throttled
-from app.remote.messages import LONGEST_NAMED_WAIT_SECONDS, Answer, named_wait
+from app.remote.errors import (
+    Ambiguous,
+    Broken,
+    Garbled,
+    Missing,
+    NotWhatWasAsked,
+    Refused,
+    RemoteError,
+    SignedOut,
+    Throttled,
+)
+from app.remote.messages import LONGEST_NAMED_WAIT_SECONDS, Answer, named_retry, named_wait
 from app.remote.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
 from app.remote.servicenow.shapes import Choice, Release, RemoteTicket, RemoteUser, Table
 
 Purpose = Literal["read", "write"]
 NO_RECORD = T("ServiceNow has no such record, or its access rules hide it from the integration user.")
+NO_JOURNAL = T("ServiceNow does not show the integration user the work notes of this record.")
 Failed = TypeVar("Failed", bound=RemoteError)
 
 
@@ -62,6 +74,21 @@ def named_limit(answer: Answer) -> int | None:
     return int(limit) if limit.isascii() and limit.isdigit() and 0 < len(limit) < 9 else None
 
 
+def counted(answer: Answer) -> int | None:
+    """How many records fit the question, among them those we may not read (facts 2.5); None when it does not say."""
+    total = answer.header("x-total-count").strip()
+    return int(total) if total.isascii() and total.isdigit() and len(total) < 10 else None
+
+
+def answered_at(answer: Answer) -> datetime | None:
+    """What the clock over there showed, to the second; None when it does not say."""
+    try:
+        moment = parsedate_to_datetime(answer.header("date"))
+    except (TypeError, ValueError):
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None
+
+
 def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON.
     """One record asked for with `sysparm_display_value=all`. Raises Garbled without a sys_id we could ask for again."""
     if not isinstance(record, Mapping):
@@ -90,6 +117,26 @@ def tickets_of(result: Any) -> list[RemoteTicket]:  # noqa: ANN401 - straight fr
     return [ticket_of(record) for record in rows_of(result)]
 
 
+def found_by(answer: Answer, correlation_id: str) -> list[RemoteTicket]:
+    """The records of a look by this id. Raises NotWhatWasAsked unless they can be trusted to be all there are."""
+    found = tickets_of(result_of(answer))
+    for ticket in found:
+        if "correlation_id" not in ticket.values:
+            raise NotWhatWasAsked(
+                T(
+                    "ServiceNow does not show the integration user the field correlation_id, by which we find a ticket "
+                    "again."
+                )
+            )
+        if ticket.correlation_id != correlation_id:
+            raise NotWhatWasAsked(T("ServiceNow ignored what we looked for and listed other records."))
+    if not found and counted(answer):
+        raise NotWhatWasAsked(
+            T("ServiceNow counts a record with this ticket’s correlation id, and hides it from the integration user.")
+        )
+    return found
+
+
 def rows_of(result: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - straight from JSON.
     """A list of plain rows. Raises Garbled when it is none."""
     if not isinstance(result, list) or not all(isinstance(row, dict) for row in result):
@@ -98,10 +145,16 @@ def rows_of(result: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - straight fro
 
 
 def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]:
-    """The shown text of both journals of this record. Raises Missing when it is not among the rows."""
+    """The shown text of the journals of this record; one that may not be read is left out, as by the instance.
+
+    Raises Missing when the record is not among the rows, and Refused when neither journal may be read.
+    """
     for row in rows:
         if _value(row, "sys_id").lower() == sys_id:
-            return {name: _label(row, name) for name in ("work_notes", "comments")}
+            shown = {name: _label(row, name) for name in ("work_notes", "comments") if name in row}
+            if not shown:
+                raise Refused(NO_JOURNAL)
+            return shown
     raise Missing(NO_RECORD)
 
 
@@ -176,16 +229,36 @@ def _raise_for_status(answer: Answer, purpose: Purpose) -> None:
             raise SignedOut(T("ServiceNow does not accept our access token."))
         case 403:
             raise Refused(_refusal(answer)) if answer.is_json() else _everywhere(Refused(_refusal(answer)))
-        case 404:
+        case 404 if _is_servicenows(answer):
             raise Missing(NO_RECORD)
         case 429:
             raise _slow_down(answer)
         case status if 300 <= status < 400:
             raise _web_page(answer, purpose)
         case status if status >= 500:
-            # A page in place of JSON comes from a gateway, behind which the instance may still be at work.
-            raise _over(Broken(_breakdown(answer))) if answer.is_json() else _everywhere(Broken(_breakdown(answer)))
-    raise Refused(_malformed(answer))
+            raise _broken(answer)
+    # Another program answered, in the instance's place or in front of it: a retired address, a gateway's own refusal.
+    raise Refused(_malformed(answer)) if _is_servicenows(answer) else _stranger(answer, purpose)
+
+
+def _is_servicenows(answer: Answer) -> bool:
+    """Whether it is in the envelope that ServiceNow puts its errors in (facts 2.6), and not a gateway's own."""
+    try:
+        content = answer.json_object()
+    except Garbled:
+        return False
+    return bool(content.get("error")) and content.get("status") == "failure"
+
+
+def _broken(answer: Answer) -> Broken:
+    """A 5xx. Only by a 500 of its own does ServiceNow say that it is done with the call.
+
+    Whatever else answers, page or JSON, stands before the instance, which may still be at work behind it.
+    """
+    error = Broken(_breakdown(answer), retry=named_retry(answer))
+    if not _is_servicenows(answer):
+        return _everywhere(error)
+    return _over(error) if answer.status == 500 else error
 
 
 def _refusal(answer: Answer) -> Text:
@@ -239,6 +312,19 @@ def _web_page(answer: Answer, purpose: Purpose) -> Garbled | Ambiguous:
         "may stand in front of it. Wake the instance up, or exempt the API, and try again.",
         where=f" ({location})" if location else "",
     )
+    return _not_done(sentence, purpose)
+
+
+def _stranger(answer: Answer, purpose: Purpose) -> Garbled | Ambiguous:
+    sentence = T(
+        "Something other than ServiceNow answered at its address (status %(status)s). The instance may have been moved or "
+        "retired, or a gateway in front of it does not let us through. Nothing is lost; we try again.",
+        status=answer.status,
+    )
+    return _not_done(sentence, purpose)
+
+
+def _not_done(sentence: Text, purpose: Purpose) -> Garbled | Ambiguous:
     return _everywhere(_over(Ambiguous(sentence)) if purpose == "write" else Garbled(sentence))
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
-from app.remote.errors import Ambiguous, Garbled, Refused
+from app.remote.errors import Ambiguous, Garbled, Missing, Refused
 from app.remote.messages import Answer, Request
 from app.remote.servicenow import answers, protocol
 from app.remote.servicenow.answers import Purpose
-from app.remote.servicenow.shapes import Choice, Release, RemoteTicket, RemoteUser, Table
+from app.remote.servicenow.protocol import Changed
+from app.remote.servicenow.shapes import Choice, Listed, Release, RemoteTicket, RemoteUser, Table
 from app.remote.transport import Transport
 
 
@@ -38,39 +38,47 @@ class ServiceNowClient:
     async def find_by_correlation(
         self, table: Table, correlation_id: str, also: Sequence[str] = ()
     ) -> list[RemoteTicket]:
-        """Records that carry this id, oldest first, with the fields `also`; none that the instance slipped in.
+        """Records that carry this id, oldest first, with the fields `also`.
 
-        Raises ValueError for anything but an id of our own making: an empty one would match every stranger's ticket.
+        Raises NotWhatWasAsked when the answer cannot be trusted to be all there is: strangers' records, rows without
+        the id, or a count of more rows than are shown. Raises ValueError for anything but an id of our own making: an
+        empty one would match every stranger's ticket.
         """
-        request = protocol.find_by_correlation_request(self.origin, table, correlation_id, also)
-        found = answers.tickets_of(await self._result(request))
-        return [ticket for ticket in found if ticket.correlation_id == correlation_id]
+        answer = await self.answer(protocol.find_by_correlation_request(self.origin, table, correlation_id, also))
+        return answers.found_by(answer, correlation_id)
 
-    async def fetch_changed(
-        self, table: Table, *, marker: str, since: datetime, after: str | None = None, limit: int = 1000
-    ) -> list[RemoteTicket]:
-        """One page of our records changed since then; short pages may have successors, as rows may be hidden.
+    async def shows_correlation_ids(self, table: Table) -> bool:
+        """Whether the instance shows any record of this table to our account, and the correlation id with it."""
+        rows = answers.rows_of(await self._result(protocol.sight_request(self.origin, table)))
+        return any("correlation_id" in row for row in rows)
+
+    async def fetch_changed(self, table: Table, asked: Changed) -> Listed:
+        """One page of our records that changed; a short or empty page may have successors, as rows may be hidden.
 
         Rows are as the instance gave them: one that ignores the condition gives strangers, so check each.
         """
-        request = protocol.changed_request(self.origin, table, marker=marker, since=since, after=after, limit=limit)
-        return answers.tickets_of(await self._result(request))
+        return await self._listed(protocol.changed_request(self.origin, table, asked))
 
-    async def fetch_many(self, table: Table, sys_ids: Sequence[str]) -> list[RemoteTicket]:
-        """These records, at most IDS_PER_CALL; those deleted or hidden are simply not among the answer.
+    async def fetch_many(self, table: Table, sys_ids: Sequence[str]) -> Listed:
+        """These records, at most IDS_PER_CALL; those deleted or hidden are simply not among the rows.
 
         Rows are as the instance gave them: check that each was asked for.
         """
-        return answers.tickets_of(await self._result(protocol.fetch_many_request(self.origin, table, sys_ids)))
+        return await self._listed(protocol.fetch_many_request(self.origin, table, sys_ids))
 
     async def add_note(self, table: Table, sys_id: str, text: str) -> None:
         """Append a work note. Ambiguous, Broken and Refused may all mean that it was done: look before repeating."""
         await self._result(protocol.note_request(self.origin, table, sys_id, text), purpose="write")
 
     async def journal(self, table: Table, sys_id: str) -> dict[str, str]:
-        """What the record shows of its `work_notes` and `comments`, newest first. Raises Missing."""
-        rows = answers.rows_of(await self._result(protocol.journal_request(self.origin, table, sys_id)))
-        return answers.journal_of(rows, sys_id)
+        """What the record shows of its `work_notes` and `comments`, newest first. Raises Missing, with its count."""
+        answer = await self.answer(protocol.journal_request(self.origin, table, sys_id))
+        rows = answers.rows_of(answers.result_of(answer))
+        try:
+            return answers.journal_of(rows, sys_id)
+        except Missing as error:
+            error.counted = answers.counted(answer)
+            raise
 
     async def choices(self, table: Table, element: str) -> list[Choice]:
         """The field's choices; needs the role `personalize_choices` on many instances (Refused without)."""
@@ -98,6 +106,11 @@ class ServiceNowClient:
         answer = await self._transport.send(replace(request, headers=signed))
         self.hourly_limit = answers.named_limit(answer) or self.hourly_limit
         return answer
+
+    async def _listed(self, request: Request) -> Listed:
+        answer = await self.answer(request)
+        rows = answers.tickets_of(answers.result_of(answer))
+        return Listed(rows, answers.counted(answer), answers.answered_at(answer))
 
     async def _result(self, request: Request, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - straight from JSON.
         return answers.result_of(await self.answer(request), purpose=purpose)

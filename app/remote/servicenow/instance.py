@@ -17,6 +17,8 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 NUMERIC = re.compile(r"(?:0x[0-9a-f]+|[0-9]+)(?:\.(?:0x[0-9a-f]+|[0-9]+)){0,3}|\[?[0-9a-f]*:[0-9a-f:.%]*\]?")
 DOMAIN = ".service-now.com"
 LONGEST = 400
+# What copying from a web page leaves at the ends, besides blanks.
+UNSEEN = "\u200b\u200c\u200d\u2060\ufeff"
 
 
 class InvalidAddress(InvalidInput):
@@ -40,7 +42,7 @@ def parse_instance(typed: str, allowed_origins: Collection[str]) -> Instance:
     house. Raises InvalidAddress with a sentence that says why.
     """
     # Wide letters and digits of East Asian keyboards become plain ones; other scripts' look-alikes do not.
-    text = unicodedata.normalize("NFKC", typed).strip().lower()
+    text = unicodedata.normalize("NFKC", typed).strip(UNSEEN + " \t\n\r").lower()
     if not text:
         raise InvalidAddress(T("Type the instance name."))
     if len(text) > LONGEST or any(letter.isspace() or not letter.isprintable() for letter in text):

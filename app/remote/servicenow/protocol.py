@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from app.remote.messages import Request
@@ -26,8 +27,10 @@ TICKET_FIELDS = (
 # A key as ServiceNow makes it. Imported and masked records may have stranger ones, which a query can still hold.
 SYS_ID = re.compile(r"[0-9a-f]{32}")
 ODD_SYS_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# The only texts that ever enter a query: 32 hexadecimal digits that we minted. Escaping is undocumented (facts 2.3).
+# What we look for a single record by: 32 hexadecimal digits that we minted. Escaping is undocumented (facts 2.3).
 CORRELATION_ID = re.compile(r"[0-9a-f]{32}")
+# A login name that can stand in a query as it is; others are not asked for.
+USER_NAME = re.compile(r"[A-Za-z0-9._@-]{1,40}")
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 # No limit for an address is documented; 50 ids of 32 characters stay far below any known one.
 IDS_PER_CALL = 50
@@ -45,21 +48,45 @@ def create_request(origin: str, table: Table, fields: Mapping[str, str]) -> Requ
 
 
 def find_by_correlation_request(origin: str, table: Table, correlation_id: str, also: Iterable[str] = ()) -> Request:
-    """Look for a record by the id we gave it. Raises ValueError for an empty id, which would match strangers."""
+    """Look for a record by the id we gave it. Raises ValueError for an empty id, which would match strangers.
+
+    Asked with the count of what matches, since rows that access rules hide are counted all the same (facts 2.5).
+    """
     if not CORRELATION_ID.fullmatch(correlation_id):
         raise ValueError("a lookup needs a correlation id of our own making")
     query = f"correlation_id={correlation_id}^ORDERBYsys_created_on^ORDERBYsys_id"
-    return _list_request(origin, table, query, limit=10, fields=(*TICKET_FIELDS, *also))
+    return _list_request(origin, table, query, limit=10, fields=(*TICKET_FIELDS, *also), counted=True)
 
 
-def changed_request(
-    origin: str, table: Table, *, marker: str, since: datetime, after: str | None, limit: int
-) -> Request:
-    """Our records changed since then, ordered by a unique key; `after` is the last sys_id of the page before."""
-    query = f"correlation_display={_safe(marker)}^sys_updated_on>={format_time(since)}"
-    if after:
-        query += f"^sys_id>{_sys_id(after)}"
-    return _list_request(origin, table, f"{query}^ORDERBYsys_id", limit=limit)
+@dataclass(frozen=True)
+class Changed:
+    """The question for our records that changed since then, on the instance's clock; one page of them.
+
+    Ours are those with our marker and, where the name is given, those that this account of the instance has made: a
+    marker can be emptied or cut, and who made a record cannot be changed. `after` is the last sys_id of the page
+    before; `offset` goes over a page on which nothing was shown, for only then is there no such id.
+    """
+
+    marker: str
+    since: datetime
+    created_by: str = ""
+    after: str = ""
+    offset: int = 0
+    limit: int = 1000
+
+
+def changed_request(origin: str, table: Table, asked: Changed) -> Request:
+    """Ask for them in the order of a unique key, and for how many there are: hidden rows shorten a page."""
+    query = f"correlation_display={_safe(asked.marker)}"
+    if asked.created_by:
+        query += f"^ORsys_created_by={_user_name(asked.created_by)}"
+    query += f"^sys_updated_on>={format_time(asked.since)}"
+    if asked.after:
+        query += f"^sys_id>{_sys_id(asked.after)}"
+    fields = (*TICKET_FIELDS, "sys_created_by")
+    request = _list_request(origin, table, f"{query}^ORDERBYsys_id", limit=asked.limit, fields=fields, counted=True)
+    offset = {"sysparm_offset": str(asked.offset)} if asked.offset else {}
+    return replace(request, query={**request.query, **offset})
 
 
 def fetch_many_request(origin: str, table: Table, sys_ids: Iterable[str]) -> Request:
@@ -67,7 +94,8 @@ def fetch_many_request(origin: str, table: Table, sys_ids: Iterable[str]) -> Req
     wanted = [_sys_id(sys_id) for sys_id in sys_ids]
     if not 0 < len(wanted) <= IDS_PER_CALL:
         raise ValueError(f"between 1 and {IDS_PER_CALL} ids")
-    return _list_request(origin, table, f"sys_idIN{','.join(wanted)}^ORDERBYsys_id", limit=len(wanted))
+    query = f"sys_idIN{','.join(wanted)}^ORDERBYsys_id"
+    return _list_request(origin, table, query, limit=len(wanted), counted=True)
 
 
 def note_request(origin: str, table: Table, sys_id: str, text: str) -> Request:
@@ -79,7 +107,8 @@ def note_request(origin: str, table: Table, sys_id: str, text: str) -> Request:
 def journal_request(origin: str, table: Table, sys_id: str) -> Request:
     """The work notes and comments of a record, which only its display values show (facts 4.3)."""
     fields = ("sys_id", "work_notes", "comments")
-    return _list_request(origin, table, f"sys_idIN{_sys_id(sys_id)}^ORDERBYsys_id", limit=1, fields=fields)
+    query = f"sys_idIN{_sys_id(sys_id)}^ORDERBYsys_id"
+    return _list_request(origin, table, query, limit=1, fields=fields, counted=True)
 
 
 def readable_request(origin: str, table: str) -> Request:
@@ -88,6 +117,16 @@ def readable_request(origin: str, table: str) -> Request:
         "GET",
         table_url(origin, table),
         query={"sysparm_limit": "1", "sysparm_fields": "sys_id", "sysparm_no_count": "true"},
+        headers={"Accept": "application/json"},
+    )
+
+
+def sight_request(origin: str, table: Table) -> Request:
+    """Ask for any records at all. The limit is applied before access rules are, so one would not be enough."""
+    return Request(
+        "GET",
+        table_url(origin, table),
+        query={"sysparm_limit": "100", "sysparm_fields": "sys_id,correlation_id", "sysparm_no_count": "true"},
         headers={"Accept": "application/json"},
     )
 
@@ -139,8 +178,15 @@ def whoami_request(origin: str) -> Request:
 
 
 def _list_request(
-    origin: str, table: Table, query: str, *, limit: int, fields: Iterable[str] = TICKET_FIELDS
+    origin: str,
+    table: Table,
+    query: str,
+    *,
+    limit: int,
+    fields: Iterable[str] = TICKET_FIELDS,
+    counted: bool = False,
 ) -> Request:
+    """A list; counting what fits costs the instance a second query, so it is asked for where it tells us something."""
     return Request(
         "GET",
         table_url(origin, table),
@@ -148,7 +194,7 @@ def _list_request(
             **_shape(fields),
             "sysparm_query": query,
             "sysparm_limit": str(limit),
-            "sysparm_no_count": "true",
+            "sysparm_no_count": "false" if counted else "true",
             # Long lists of ids are refused with 400 where the header would repeat them (peers 55).
             "sysparm_suppress_pagination_header": "true",
         },
@@ -179,6 +225,12 @@ def _safe(text: str) -> str:
     # Our own markers hold no operator; a caret would end the condition.
     if "^" in text or not text:
         raise ValueError("this text may not enter a query")
+    return text
+
+
+def _user_name(text: str) -> str:
+    if not USER_NAME.fullmatch(text):
+        raise ValueError("this name may not enter a query")
     return text
 
 

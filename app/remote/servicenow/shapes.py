@@ -34,6 +34,19 @@ class RemoteTicket:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """The answer to a question for records, as the instance gave it.
+
+    `total` is how many records it counted that fit the question, whether it shows them or not, and None when it did
+    not say. `at` is what its clock showed when it answered, to the second.
+    """
+
+    rows: list[RemoteTicket]
+    total: int | None
+    at: datetime | None
+
+
+@dataclass(frozen=True)
 class Choice:
     """One choice of a field, in the instance's order."""
 

@@ -70,6 +70,7 @@ class DefaultsForm(BaseModel):
     due_5: Days
     category: Literal["", "Identity", "Data", "Devices", "Apps", "Infrastructure"] = ""
     group_name: Annotated[str, StringConstraints(max_length=80)] = ""
+    after_done: Literal["new", "reopen"] = "new"
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ async def set_defaults(request: Request, viewer: Manager, resources: Res) -> Res
         due_days={1: values.due_1, 2: values.due_2, 3: values.due_3, 4: values.due_4, 5: values.due_5},
         category=values.category,
         group_name=values.group_name,
+        after_done=values.after_done,
     )
     try:
         await save_proposals(resources, viewer, wanted)

@@ -19,6 +19,7 @@ from app.features.connection.connect import (
     SetUp,
     begin_again,
     begin_connect,
+    check_instance,
     confirm_account,
     finish_connect,
 )
@@ -106,6 +107,11 @@ async def begin(request: Request, viewer: Manager, resources: Res, session: Db) 
             return _off(resources, await begin_connect(resources, viewer, form.values.as_set_up(), secret))
         except InvalidInput as error:
             errors = dict(error.fields)
+    elif typed.get("instance") and "instance" not in errors:
+        try:  # All that is wrong is said at once.
+            await check_instance(resources, typed["instance"])
+        except InvalidInput as error:
+            errors |= error.fields
     shown = {name: value for name, value in typed.items() if name != "client_secret"}
     return await _set_up(request, resources, session, 422, typed=shown, errors=errors)
 

@@ -201,7 +201,7 @@ def _part(card: TicketCard, viewer: permissions.Viewer) -> CardPart:
 
 def _home(name: str = "") -> Response:
     """Back to the page, at this card."""
-    return RedirectResponse(f"/#home-{name}" if name in BY_NAME else "/", 303)
+    return RedirectResponse(f"/#home-card-{name}" if name in BY_NAME else "/", 303)
 
 
 async def _standing_now(session: Db, viewer: permissions.Viewer) -> Standing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from urllib.parse import urlencode
@@ -12,7 +12,16 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
 from app.features.accounts.audit import record
-from app.features.secure_score.history import HistoryPage, Period, TenantEvent, days_in, load_history, what_is_known
+from app.features.secure_score.history import (
+    HistoryLine,
+    HistoryPage,
+    Period,
+    TenantEvent,
+    days_in,
+    load_history,
+    newest_changes,
+    what_is_known,
+)
 from app.features.secure_score.jobs import ask_to_sync
 from app.features.secure_score.lines import ActionLine, load_lines
 from app.features.secure_score.no_score import NoScore, why_no_score
@@ -28,7 +37,7 @@ from app.features.secure_score.overview import (
     targets,
     top_actions,
 )
-from app.features.secure_score.runs import RunLine, list_runs, synced_at
+from app.features.secure_score.runs import RunLine, list_runs
 from app.features.secure_score.score_summary import ScoreCard, card_of, day_scores, plotted
 from app.features.secure_score.trends import Trends, Zones, load_trends, load_zones, set_zones
 from app.foundation import clock
@@ -42,6 +51,7 @@ router = APIRouter(prefix="/secure-score")
 
 RANGES = ((30, T("30 days")), (90, T("90 days")), (180, T("6 months")), (365, T("12 months")))
 USUAL_DAYS = 90
+CHANGES_SHOWN = 6
 
 
 class ZonesForm(BaseModel):
@@ -63,6 +73,7 @@ class Overview:
     reviews: list[Review]
     top: list[ActionLine]
     zones: Zones
+    changes: Sequence[HistoryLine]
 
     @property
     def sum_differs(self) -> bool:
@@ -177,18 +188,20 @@ async def _overview(session: Db, tenant_id: str, include: tuple[str, ...]) -> Ov
     lines = await load_lines(session, tenant_id)
     days = await day_scores(session, tenant_id, USUAL_DAYS)
     regressed = sum(line.is_regressed for line in lines)
-    card = card_of(days, regressed=regressed, synced=await synced_at(session, tenant_id))
+    newest = await newest_day(session, tenant_id)
+    card = card_of(days, regressed=regressed, synced=newest.synced_at)
     if card is None:
         return None
     return Overview(
         card=card,
-        newest=await newest_day(session, tenant_id),
+        newest=newest,
         targets=targets(lines, card.points, card.max_points),
         include=include,
         categories=categories(lines),
         reviews=reviews(lines),
         top=top_actions(lines),
         zones=await load_zones(session, tenant_id),
+        changes=await newest_changes(session, tenant_id, CHANGES_SHOWN),
     )
 
 

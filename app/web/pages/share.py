@@ -16,7 +16,7 @@ from starlette.datastructures import FormData
 
 from app.features.connection.access import NotConnected
 from app.features.connection.connection_view import connection_view
-from app.features.connection.preferences import Preferences, load_preferences
+from app.features.connection.preferences import REOPEN, Preferences, load_preferences
 from app.features.secure_score.action import Action, Category
 from app.features.secure_score.browse_actions import find_action, find_actions
 from app.features.tickets.browse_tickets import TicketLine, lines_of, tickets_by_action
@@ -67,7 +67,13 @@ class SharePage:
     actions: Sequence[Action]
     tickets: list[TicketLine]
     ask_again: bool
+    reopens: bool
     is_connected: bool
+
+    @property
+    def has_open(self) -> bool:
+        """Whether one of the tickets is still open; otherwise they are done or canceled."""
+        return any(ticket.is_open for ticket in self.tickets)
 
     @property
     def title(self) -> Text:
@@ -294,12 +300,15 @@ async def _share_page(
 ) -> SharePage:
     made = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
     tickets = list({line.id: line for lines in made.values() for line in lines}.values())
+    done = any(ticket.state_group == "done" for ticket in tickets)
+    reopens = done and (await _preferences(session)).after_done == REOPEN
     return SharePage(
         form=fields_of(typed, errors),
         problem=problem,
         actions=actions,
         tickets=in_the_way or tickets,
-        ask_again=bool(in_the_way) or any(ticket.is_open for ticket in tickets),
+        ask_again=bool(in_the_way) or reopens or any(ticket.is_open for ticket in tickets),
+        reopens=reopens,
         is_connected=await connection_view(session) is not None,
     )
 
@@ -321,7 +330,10 @@ async def _bulk_page(
     usual = Choice(Kind(draft.kind), None, None, None, decided)
     choice = Choice(parsed.kind, parsed.priority, parsed.due_date, parsed.category, decided) if parsed else usual
     previews = preview(actions, made, choice, clock.now().date())
-    unshared = frozenset(line.action.control_id for line in previews if not line.is_open)
+    reopens = decided.after_done == REOPEN
+    unshared = frozenset(
+        line.action.control_id for line in previews if not line.is_open and not (reopens and line.is_done)
+    )
     return BulkPage(
         form=fields_of(typed, errors),
         problem=problem,

@@ -33,18 +33,19 @@ KNOWN_ERRORS = {
 
 @dataclass(frozen=True)
 class SignInPage:
-    """`return_to` is where the person wanted to go; `problem` is why the last attempt failed."""
+    """`return_to` is where the person wanted to go; `problem` is why the last attempt failed; `unsent`: a form was lost."""
 
     return_to: str
     problem: Text | None
+    unsent: bool = False
 
 
 @router.get("/sign-in")
-async def sign_in_page(request: Request, somebody: OptionalViewer, return_to: str = "/") -> Response:
+async def sign_in_page(request: Request, somebody: OptionalViewer, return_to: str = "/", unsent: str = "") -> Response:
     """The way in."""
     if somebody is not None:
         return RedirectResponse(local_path(return_to), 303)
-    return render(request, "sign_in/page.html", SignInPage(local_path(return_to), None))
+    return render(request, "sign_in/page.html", SignInPage(local_path(return_to), None, bool(unsent)))
 
 
 @router.post("/sign-in")

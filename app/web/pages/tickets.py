@@ -19,10 +19,10 @@ from app.features.tickets import mend
 from app.features.tickets.browse_tickets import Filters, TicketList, list_tickets
 from app.features.tickets.deeds import record_deed
 from app.features.tickets.details import TicketDetails, ticket_details
-from app.features.tickets.freshness import watch
+from app.features.tickets.freshness import Freshness, watch
 from app.features.tickets.jobs import bring_note, fetch_notes
 from app.features.tickets.notes import add_note, ask_for_notes, retry_note
-from app.features.tickets.pace import Usage
+from app.features.tickets.results import Result, results_of_ticket
 from app.features.tickets.ticket import DELIVERY_NAMES, GROUP_NAMES, KIND_NAMES, Delivery, Kind, Source
 from app.foundation.errors import InvalidInput
 from app.foundation.text import T, Text
@@ -43,7 +43,7 @@ class ListPage:
     kinds: list[tuple[str, Text]]
     groups: list[tuple[str, Text]]
     deliveries: list[tuple[str, Text]]
-    usage: Usage | None
+    fresh: Freshness
     may_share: bool
 
     @property
@@ -70,10 +70,11 @@ class NoteForm(BaseModel):
 
 @dataclass(frozen=True)
 class TicketPage:
-    """One ticket. `refresh` is in how many seconds the page asks again, while something is under way."""
+    """One ticket. `results` is what the score says of it; `refresh` is in how many seconds the page asks again."""
 
     ticket: TicketDetails
     kind_name: Text
+    results: list[Result]
     may_share: bool
     refresh: int
     note_id: UUID
@@ -117,7 +118,7 @@ async def ticket_list(
             kinds=_choices(KIND_NAMES),
             groups=groups,
             deliveries=_choices(DELIVERY_NAMES),
-            usage=seen.fresh(Kind.CHANGE).usage,
+            fresh=seen.overall(),
             may_share=viewer.may_share,
         ),
     )
@@ -126,7 +127,7 @@ async def ticket_list(
 @router.get("/tickets/{ticket_id}")
 async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """What was asked, how it went, and what ServiceNow made of it."""
-    page = await _ticket_page(session, viewer, ticket_id)
+    page = await _ticket_page(session, resources, viewer, ticket_id)
     await ask_for_notes(session, resources.queue, fetch_notes, ticket_id)
     template = "tickets/_ticket.html" if request.headers.get("hx-request") else "tickets/ticket.html"
     return render(request, template, page)
@@ -149,7 +150,7 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
             return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
         except InvalidInput as error:
             errors = error.fields
-    page = await _ticket_page(session, viewer, ticket_id)
+    page = await _ticket_page(session, resources, viewer, ticket_id)
     page = replace(page, note=typed.get("note", ""), note_error=errors.get("note", InvalidInput.default))
     return render(request, "tickets/ticket.html", page, status=422)
 
@@ -221,18 +222,19 @@ async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) ->
 
 
 @router.post("/tickets/{ticket_id}/give-up")
-async def give_up(viewer: Sharer, session: Db, ticket_id: UUID) -> Response:
-    """Keep a held ticket and never send it."""
-    await mend.give_up(session, ticket_id, by=viewer.display_name)
+async def give_up(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
+    """Keep a held ticket, and send nothing more of it."""
+    await mend.give_up(session, resources.queue, ticket_id, by=viewer.display_name)
     await record_deed(session, viewer, T("Ticket given up"), ticket_id)
     return RedirectResponse(f"/tickets/{ticket_id}", 303)
 
 
-async def _ticket_page(session: Db, viewer: permissions.Viewer, ticket_id: UUID) -> TicketPage:
+async def _ticket_page(session: Db, resources: Res, viewer: permissions.Viewer, ticket_id: UUID) -> TicketPage:
     ticket = await ticket_details(session, ticket_id)
+    results = await results_of_ticket(session, resources.config.shown_tenant_id, ticket)
     under_way = ticket.line.delivery == "queued" or any(note.delivery == "queued" for note in ticket.notes)
     kind_name = KIND_NAMES[Kind(ticket.line.kind)]
-    return TicketPage(ticket, kind_name, viewer.may_share, 3 if under_way else 15, uuid4())
+    return TicketPage(ticket, kind_name, results, viewer.may_share, 3 if under_way else 15, uuid4())
 
 
 def _choices(names: Mapping[Kind, Text] | Mapping[Delivery, Text]) -> list[tuple[str, Text]]:

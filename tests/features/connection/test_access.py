@@ -107,11 +107,10 @@ async def test_an_error_nobody_expected_lets_go_of_the_lock(house: House, monkey
 async def test_a_slow_token_service_that_names_a_time_is_obeyed(house: House) -> None:
     await house.connect()
     await expire(house)
-    trouble(house, "rate_limited", path="/oauth_token")
+    house.snow.fault("rate_limited", path="/oauth_token", retry_after="600")
     with pytest.raises(NoToken) as caught:
         await with_client(house.resources, whoami)
-    assert caught.value.retry.seconds is not None
-    assert caught.value.retry != Retry.LATER
+    assert caught.value.retry == Retry.after(600)
 
 
 async def test_a_refused_refresh_is_believed_after_a_second_look(house: House, still_clock: SetClock) -> None:

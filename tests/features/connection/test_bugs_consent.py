@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,9 +32,12 @@ from tests.factories.connecting import (
     oauth,
     requests,
     second_manager,
+    with_known_key,
 )
-from tests.factories.house import House
+from tests.factories.house import House, open_house
+from tests.factories.microsoft import Microsoft
 from tests.factories.servers import serve
+from tests.factories.servicenow import Snow
 
 
 async def whoami(client: ServiceNowClient) -> RemoteUser | None:
@@ -56,6 +60,24 @@ async def test_12_a_state_works_once_in_its_time_and_for_its_own_person(house: H
     assert [foreign.status_code, *(answer.status_code for answer in used)] == [400, 303, 400]
     assert [expired.status_code, made_up.status_code] == [400, 400]
     assert len(requests(house, "/oauth_token.do")) == 1
+
+
+async def test_12_an_answer_that_comes_after_a_restart_finds_its_authorization(
+    house: House, database_url: str, strangers: tuple[Microsoft, Snow]
+) -> None:
+    key, manager = with_known_key(house), await house.signed_in("manager")
+    start = await begin(house, manager)
+    back = decide(house, start.headers["location"])
+    async with open_house(database_url, *strangers) as anew:
+        anew.resources = replace(anew.resources, vault=Vault([key]))
+        anew.app.state.resources = anew.resources
+        async with anew.client() as browser:
+            browser.cookies.update(manager.cookies)
+            assert (await browser.get(back)).status_code == 303
+            browser.cookies.update(start.cookies)
+            assert (await browser.get(back)).status_code == 400  # And once, whichever process it was.
+    [connection] = await connections(house)
+    assert connection.status == "connected"
 
 
 async def test_13_being_connected_does_not_stand_in_the_way_of_connecting_again(house: House) -> None:

@@ -117,6 +117,14 @@ async def test_what_cannot_be_accepted_is_said_beside_the_field_and_nothing_type
     assert requests(house, "/") == []
 
 
+async def test_everything_that_is_wrong_is_said_at_once(house: House) -> None:
+    manager = await house.signed_in("manager")
+    answer = await begin(house, manager, instance="admin@contoso", client_secret="two words", client_id=" ")
+    assert answer.status_code == 422
+    for words in ("must not hold a user name", "There is a blank or a line break inside", "This is required"):
+        assert words in said(answer)
+
+
 async def test_blanks_and_line_ends_around_the_credentials_are_dropped(house: House) -> None:
     manager = await house.signed_in("manager")
     settings = house.snow.settings

@@ -100,7 +100,7 @@ async def test_checking_leaves_nothing_behind_at_servicenow(house: House) -> Non
         ({"roles_readable": False}, "change", "table_change", "unknown", "cannot be known without creating"),
         ({"choices_need_role": True}, "choices", "choices", "good", "Readable"),
         ({"strict_queries": True}, "correlation", "correlation", "unknown", "first ticket"),
-        ({"clock_off_seconds": 600}, "clock", "clock", "note", "seconds off ours"),
+        ({"clock_off_seconds": 600}, "clock", "clock", "note", "s off ours"),
         ({"rate_limit_per_hour": 1}, "release", "rate_limit", "problem", "rate limit"),
     ],
 )
@@ -320,3 +320,6 @@ async def test_no_card_appears_before_somebody_has_confirmed_the_account(house: 
     await manager.post("/servicenow/confirm")
     await house.work()
     assert "ServiceNow change management" in said(await manager.get("/"))
+    # The same when it was connected before, and somebody else consents now.
+    await connect_by_pages(house, manager, user="alex.wilber", expected_user_name="m365.integration")
+    assert "ServiceNow change management" not in said(await manager.get("/"))

@@ -16,6 +16,7 @@ from app.features.tickets.models import Pace, Ticket
 from app.features.tickets.state_names import Names, list_state_names
 from app.features.tickets.ticket import Group, Kind
 from app.foundation import clock
+from app.foundation.clock import SetClock
 from app.remote.servicenow.answers import canonical_state, choices_of, parse_time, ticket_of
 from app.remote.servicenow.protocol import format_time
 from tests.factories.house import House
@@ -236,6 +237,8 @@ async def test_bug_47_questions_carry_plain_utc_and_no_script(house: House) -> N
     await house.connect()
     await shared_ticket(house)
     await refresh_now(house)
+    house.snow.instance.journal.clear()
+    await refresh_now(house)
     (asked,) = [call.query for call in calls(house, "GET") if "sys_updated_on%3E" in call.query]
     assert "javascript" not in asked
     moment = asked.split("sys_updated_on%3E%3D")[1][:23].replace("%3A", ":").replace("+", " ")[:19]
@@ -268,6 +271,92 @@ async def test_bug_48_a_clock_that_is_off_loses_no_change(house: House, seconds:
     await refresh_now(house)
     assert (await read_ticket(house, ticket_id)).state == "2"
     assert (await cursor(house)).changes_refused == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(600, 0), (-600, 0), (0, 600), (0, -600), (3600, 0), (-3600, 0), (0, -3600), (7200, 3600)]
+)
+async def test_bug_48_a_clock_that_is_put_right_or_wrong_loses_no_change(house: House, before: int, after: int) -> None:
+    """An hour is what a daylight-saving change does to a clock that was set to local time."""
+    house.snow.instance.switches.clock_off_seconds = before
+    await house.connect()
+    ticket_id, record = await shared_ticket(house)
+    await refresh_now(house)
+    house.snow.instance.switches.clock_off_seconds = after
+    house.snow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(house)
+    assert (await read_ticket(house, ticket_id)).state == "2"
+    house.snow.control("records", number=record["number"], fields={"state": "3"})
+    await refresh_now(house)
+    assert (await read_ticket(house, ticket_id)).state == "3"
+    assert (await cursor(house)).changes_refused == 0
+
+
+async def test_bug_48_a_clock_that_drifts_loses_no_change(house: House) -> None:
+    await house.connect()
+    ticket_id, record = await shared_ticket(house)
+    await refresh_now(house)
+    for state in ("2", "3", "2", "3", "2", "3"):
+        house.snow.instance.switches.clock_off_seconds -= 45
+        house.snow.control("records", number=record["number"], fields={"state": state})
+        await refresh_now(house)
+        assert (await read_ticket(house, ticket_id)).state == state
+
+
+@pytest.mark.parametrize("seconds", [-600, 600, -3600])
+async def test_bug_48_a_clock_that_is_off_is_known_without_a_create_that_answered(house: House, seconds: int) -> None:
+    """The record was found by looking for it, so that its making says nothing of the clock."""
+    house.snow.instance.switches.clock_off_seconds = seconds
+    await house.connect()
+    house.snow.fault("dropped_after_commit", method="POST")
+    ticket_id = await share_one(house, Kind.INCIDENT)
+    await run_due_and_waiting(house, 2)
+    (record,) = records(house, "incident")
+    await refresh_now(house)
+    await refresh_now(house)
+    house.snow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(house)
+    assert (await read_ticket(house, ticket_id)).state == "2"
+
+
+@pytest.mark.parametrize(
+    "night", [datetime(2026, 10, 25, 0, 59, 30, tzinfo=UTC), datetime(2027, 3, 28, 0, 59, 30, tzinfo=UTC)]
+)
+async def test_bug_48_the_hour_that_comes_twice_or_never_loses_no_change(house: House, night: datetime) -> None:
+    """The integration user lives in Berlin, where clocks are changed at one o'clock UTC."""
+    ours = SetClock(night)
+    before = clock.use(ours)
+    try:
+        set_alike(house, ours)
+        await house.connect()
+        ticket_id, record = await shared_ticket(house)
+        await refresh_now(house)
+        for state in ("2", "3", "2"):
+            ours.move(45)
+            set_alike(house, ours)
+            house.snow.control("records", number=record["number"], fields={"state": state})
+            await refresh_now(house)
+            assert (await read_ticket(house, ticket_id)).state == state
+    finally:
+        clock.use(before)
+
+
+def set_alike(house: House, ours: SetClock) -> None:
+    """Let the instance's clock show what ours shows."""
+    house.snow.instance.switches.clock_off_seconds = round((ours.now() - datetime.now(UTC)).total_seconds())
+
+
+async def test_a_clock_that_no_clock_can_show_is_not_believed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache on the way may answer with a date of its own."""
+    await house.connect()
+    ticket_id, record = await shared_ticket(house)
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr("app.remote.servicenow.answers.answered_at", lambda _: long_ago)
+    house.snow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(house)
+    assert (await read_ticket(house, ticket_id)).state == "2"
+    async with house.resources.database.transaction() as session:
+        assert abs((await session.execute(select(Pace.clock_ahead_seconds))).scalar_one()) < 60
 
 
 FIRST, LAST = datetime(1970, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001 - a zone is drawn to it.

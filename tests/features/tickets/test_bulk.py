@@ -6,27 +6,35 @@ import asyncio
 import os
 import re
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.features.connection.preferences import USUAL_DUE_DAYS, Preferences, keep_preferences
 from app.features.secure_score.action import Action
+from app.features.tickets.bring_note import deliver_note
 from app.features.tickets.bulk import MOST_AT_ONCE
-from app.features.tickets.deliver import deliver
-from app.features.tickets.models import Ticket
-from app.features.tickets.pace import CALLS_AT_ONCE
+from app.features.tickets.deliver import NotYet, deliver
+from app.features.tickets.jobs import bring_note
+from app.features.tickets.models import Pace, Ticket
+from app.features.tickets.notes import add_note
+from app.features.tickets.pace import ATTEMPT_SECONDS, CALLS_AT_ONCE, calls_under_way
+from app.features.tickets.read_notes import read_notes
 from app.foundation import clock
+from app.remote.errors import Missing
 from tests.factories.house import House
 from tests.factories.tickets import (
+    SENDER,
     an_action,
     calls,
     form_fields,
     know_actions,
     records,
+    refresh_now,
     run_due_and_waiting,
     share_one,
+    shared_ticket,
 )
 
 SOAK = bool(os.environ.get("SOAK"))
@@ -241,6 +249,65 @@ async def test_at_most_four_wait_for_an_answer_however_many_workers(
 
     await asyncio.gather(*(one(ticket_id) for ticket_id in tickets))
     assert most == CALLS_AT_ONCE
+
+
+async def test_notes_and_questions_wait_in_the_same_line_as_shares(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.connect()
+    ticket_id, _ = await shared_ticket(house)
+    notes = [await a_note(house, ticket_id) for _ in range(6)]
+    tickets = [await share_one(house) for _ in range(6)]
+    most = now = 0
+    full = asyncio.Event()
+
+    async def answer(*_: object) -> None:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        if now == CALLS_AT_ONCE:
+            full.set()
+        await full.wait()
+        await asyncio.sleep(0.05)
+        now -= 1
+        raise Missing
+
+    for method in ("create", "add_note", "journal"):
+        monkeypatch.setattr(f"app.remote.servicenow.client.ServiceNowClient.{method}", answer)
+    for module in ("asking", "deliver"):
+        monkeypatch.setattr(f"app.features.tickets.{module}.TURN_SECONDS", 0.01)
+        monkeypatch.setattr(f"app.features.tickets.{module}.TURNS_WAITED_FOR", 2000)
+    done = await asyncio.gather(
+        *(deliver_note(house.resources, note_id) for note_id in notes),
+        *(deliver(house.resources, other) for other in tickets),
+        *(read_notes(house.resources, ticket_id) for _ in range(4)),
+        return_exceptions=True,
+    )
+    assert {type(outcome) for outcome in done} == {NotYet, type(None)}
+    assert most == CALLS_AT_ONCE
+    async with house.resources.database.transaction() as session:
+        pace = (await session.execute(select(Pace))).scalar_one()
+        assert await calls_under_way(session, pace.connection_id) == 0
+
+
+async def a_note(house: House, ticket_id: UUID) -> UUID:
+    async with house.resources.database.transaction() as session:
+        note_id = uuid4()
+        queue = house.resources.queue
+        await add_note(session, queue, bring_note, ticket_id, note_id=note_id, text="Hello", sender=SENDER)
+    return note_id
+
+
+async def test_a_place_that_a_killed_process_took_is_free_after_a_while(house: House) -> None:
+    await house.connect()
+    ticket_id, _ = await shared_ticket(house)
+    old = (clock.now() - timedelta(seconds=ATTEMPT_SECONDS + 1)).isoformat()
+    async with house.resources.database.transaction() as session:
+        await session.execute(update(Pace).values(under_way={str(number): old for number in range(CALLS_AT_ONCE)}))
+    await refresh_now(house)
+    async with house.resources.database.transaction() as session:
+        assert (await session.execute(select(Pace.under_way))).scalar_one() == {}
+    assert ticket_id
 
 
 async def test_calls_of_a_killed_process_do_not_block_the_others_for_ever(house: House) -> None:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import insert, text
 
+from app.features.tickets import refresh as refreshing
 from app.features.tickets.models import Ticket
 from app.features.tickets.refresh import refresh_states
 from app.features.tickets.ticket import MARKERS, TABLES, Kind
@@ -58,6 +59,12 @@ def rolling(house: House) -> int:
     return sum("sys_idIN" in call.query for call in calls(house, "GET"))
 
 
+def pass_time(house: House, ticking: SetClock, seconds: int) -> None:
+    """Here and over there."""
+    ticking.move(seconds)
+    house.snow.instance.switches.clock_off_seconds += seconds
+
+
 @pytest.fixture
 def ticking() -> Iterator[SetClock]:
     """The true time, until it is moved."""
@@ -75,7 +82,7 @@ async def test_an_hour_in_which_nothing_changes(house: House, ticking: SetClock,
     made = []
     for _ in range(60):
         made.append(await minute(house))
-        ticking.move(60)
+        pass_time(house, ticking, 60)
     in_turn = rolling(house)
     print(f"{count} tickets, an hour, none changed: {sum(made) - in_turn} + {in_turn} requests")
     assert sum(made) - in_turn <= 2 * 60
@@ -105,12 +112,33 @@ async def test_a_minute_in_which_everything_changes(house: House, ticking: SetCl
     assert (await cursor(house)).moved_at is not None
 
 
+async def test_what_changed_once_is_not_listed_for_ever(
+    house: House, ticking: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages are small here, so that asking for all there is would cost several requests each minute."""
+    monkeypatch.setattr(refreshing, "PAGE", 20)
+    await known_tickets(house, 200)
+    store = house.snow.instance.store
+    for kind in Kind:
+        for row in list(store.rows(TABLES[kind])):
+            if row["correlation_display"]:
+                store.put(TABLES[kind], {**row, "sys_updated_on": store.now_text()})
+    before = rolling(house)
+    assert await minute(house) - (rolling(house) - before) >= 10
+    pass_time(house, ticking, 200)
+    await minute(house)
+    for _ in range(3):
+        pass_time(house, ticking, 60)
+        before = rolling(house)
+        assert await minute(house) - (rolling(house) - before) == 2
+
+
 async def test_when_nothing_moves_and_nobody_looks_it_asks_every_five_minutes(house: House, ticking: SetClock) -> None:
     await known_tickets(house, 100)
     await refresh_states(house.resources)
     house.snow.instance.journal.clear()
     for _ in range(60):
-        ticking.move(60)
+        pass_time(house, ticking, 60)
         await refresh_states(house.resources)
     asked = len(calls(house)) - rolling(house)
     assert 20 <= asked <= 26
@@ -126,5 +154,5 @@ async def test_it_stops_at_the_hourly_budget_and_goes_on_in_the_next_hour(house:
     assert not [call for call in calls(house) if call.status == 429]
     async with await house.signed_in("viewer") as browser:
         assert "budget of 80 requests to ServiceNow is used up" in (await browser.get("/")).text
-    ticking.move(3600)
+    pass_time(house, ticking, 3600)
     assert await minute(house) > 0

@@ -1,0 +1,94 @@
+"""Edge cases 53 and 56 over all rooms: read-only roles see everything and write nothing; ServiceNow is two things."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from app.features.accounts.models import Person
+from app.features.accounts.sessions import start_session
+from app.features.secure_score.jobs import keep_up
+from app.features.tickets.ticket import Kind
+from app.foundation import clock
+from app.settings import GLOBAL_READER, SECURITY_READER
+from tests.factories.graph_payloads import keep, profile, score, snapshot
+from tests.factories.house import House
+from tests.factories.tickets import share_one, shared_ticket
+
+ACTION = "BlockLegacyAuthentication"
+
+
+async def holding(house: House, role: str) -> httpx.AsyncClient:
+    """A browser of somebody who holds this role alone."""
+    async with house.resources.database.transaction() as session:
+        person = Person(
+            tid=house.resources.config.tenant_id, oid=role, display_name="Reader", email="", last_signed_in_at=clock.now()
+        )  # fmt: skip
+        session.add(person)
+        await session.flush()
+        token, _ = await start_session(session, person, frozenset({role}), 12)
+    browser = house.client()
+    browser.cookies.set("session", token, domain="security-center.test")
+    return browser
+
+
+@pytest.mark.parametrize("role", [SECURITY_READER, GLOBAL_READER])
+async def test_edge_53_read_only_roles_see_scores_and_cards_and_write_nothing(house: House, role: str) -> None:
+    house.microsoft.tenant.reset()
+    await keep_up.function(house.resources)
+    await house.connect()
+    ticket_id, record = await shared_ticket(house, name="Seen by all")
+    async with await holding(house, role) as browser:
+        home = (await browser.get("/")).text
+        assert record["number"] in home
+        assert "points on" in home
+        for path in ("/secure-score", "/secure-score/actions", f"/secure-score/actions/{ACTION}", "/tickets",
+                     f"/tickets/{ticket_id}", "/cards/incident"):  # fmt: skip
+            page = await browser.get(path)
+            assert page.status_code == 200, path
+            for offer in ("/tickets/new", 'action="/secure-score/action/', f'action="/tickets/{ticket_id}'):
+                assert offer not in page.text, (path, offer)
+        for path in (f"/tickets/new?action={ACTION}", "/tickets/new", "/secure-score/imports", "/servicenow/settings"):
+            assert (await browser.get(path)).status_code == 403, path
+        for path, form in {
+            f"/tickets/new?action={ACTION}": {"name": "x", "kind": "incident"},
+            "/tickets/bulk": {"action": ACTION},
+            f"/tickets/{ticket_id}/notes": {"note": "x"},
+            f"/tickets/{ticket_id}/retry": {},
+            f"/tickets/{ticket_id}/give-up": {},
+            f"/secure-score/action/status?action={ACTION}": {"status": "risk_accepted"},
+            f"/secure-score/action/notes?action={ACTION}": {"note": "x"},
+            f"/secure-score/action/tags?action={ACTION}": {"tags": "x"},
+            "/secure-score/zones": {"okay_from": "1", "good_from": "2"},
+            "/secure-score/sync": {},
+            "/servicenow/settings/defaults": {},
+        }.items():
+            assert (await browser.post(path, data=form)).status_code == 403, path
+            # As a program would call it: no form, no page before it.
+            answer = await browser.post(path, json=form, headers={"Accept": "application/json"})
+            assert answer.status_code == 403, path
+
+
+async def test_edge_56_a_ticket_in_servicenow_is_no_action_about_servicenow(house: House) -> None:
+    tenant_id = house.resources.config.tenant_id
+    await keep(
+        house.resources.database,
+        snapshots=[snapshot(controls=[score("MDA_SNOW_Mfa"), score("exo_dkim")], azureTenantId=tenant_id)],
+        profiles=[
+            profile("MDA_SNOW_Mfa", service="MDA_SNOW", title="Ensure MFA", azureTenantId=tenant_id),
+            profile("exo_dkim", service="EXO", title="Sign mail", azureTenantId=tenant_id),
+        ],
+        tenant_id=tenant_id,
+    )
+    await house.connect()
+    await share_one(house, Kind.INCIDENT, name="Sign mail of ServiceNow")
+    await house.work()
+    async with await house.signed_in("viewer") as browser:
+        actions = (await browser.get("/secure-score/actions?q=servicenow")).text
+        tickets = (await browser.get("/tickets?q=ServiceNow+%28scored")).text
+        options = (await browser.get("/secure-score/actions")).text
+    assert "Ensure MFA" in actions
+    assert "Sign mail" not in actions
+    assert "Sign mail of ServiceNow" not in tickets
+    assert "ServiceNow (scored app)" in options
+    assert 'name="product" value="ServiceNow"' not in options
