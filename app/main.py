@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
@@ -76,5 +77,6 @@ def create_app(resources: Resources) -> FastAPI:
     )
     for page in PAGES:
         app.include_router(page.router)
-    app.mount("/static", KeptFiles(directory=STATIC), name="static")
+    # Pages are not compressed: a page holds what a person typed beside what nobody else may read.
+    app.mount("/static", GZipMiddleware(KeptFiles(directory=STATIC), minimum_size=1024, compresslevel=6), name="static")
     return app

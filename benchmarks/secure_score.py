@@ -42,6 +42,7 @@ PAGES = {
     "one action": "/secure-score/actions/Control7",
     "one action, history": "/secure-score/actions/Control7?tab=history",
     "overview": "/secure-score",
+    "home": "/",
 }
 
 
@@ -202,8 +203,8 @@ async def measure_pages(server: str, folder: Path, reads: int) -> list[str]:
     rows = [
         f"Pages with {ACTIONS} actions and {TICKETS} tickets, median of {reads}, within one process:",
         "",
-        "| page | ms | SQL statements |",
-        "| --- | ---: | ---: |",
+        "| page | ms | of it our own processor time | SQL statements |",
+        "| --- | ---: | ---: | ---: |",
     ]
     with fresh_database(server) as url, running_strangers() as (microsoft, snow):
         async with open_house(url, microsoft, snow) as house:
@@ -213,15 +214,17 @@ async def measure_pages(server: str, folder: Path, reads: int) -> list[str]:
             event.listen(engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: seen.append(statement))
             async with await house.signed_in("manager") as browser:
                 for name, path in PAGES.items():
-                    times = []
+                    times, busy = [], []
                     for _ in range(reads):
                         seen.clear()
-                        started = time.perf_counter()
+                        started, worked = time.perf_counter(), time.process_time()
                         answer = await browser.get(path)
                         times.append((time.perf_counter() - started) * 1000)
+                        busy.append((time.process_time() - worked) * 1000)
                         if answer.status_code != 200:
                             raise SystemExit(f"{path} answered {answer.status_code}")
-                    rows.append(f"| {name} | {statistics.median(times):.0f} | {len(seen)} |")
+                    took, own = statistics.median(times), statistics.median(busy)
+                    rows.append(f"| {name} | {took:.0f} | {own:.0f} | {len(seen)} |")
     return rows
 
 

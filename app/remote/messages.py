@@ -11,10 +11,12 @@ from math import isnan
 from typing import Any
 
 from app.foundation import clock
+from app.foundation.errors import Retry
 from app.foundation.text import T
 from app.remote.errors import Garbled, Throttled
 
-LONGEST_NAMED_WAIT_SECONDS = 3600.0
+# Times that are named are obeyed; one beyond this is a mistake, and waiting longer would help nobody.
+LONGEST_NAMED_WAIT_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,12 @@ def named_wait(answer: Answer) -> float | None:
     if isnan(seconds):
         return None
     return min(max(seconds, 0.0), LONGEST_NAMED_WAIT_SECONDS)
+
+
+def named_retry(answer: Answer) -> Retry | None:
+    """Again, but not before the time that the answer names; None when it names none."""
+    seconds = named_wait(answer)
+    return None if seconds is None else Retry.after(seconds)
 
 
 def throttled(answer: Answer) -> Throttled:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,6 +25,8 @@ log = get_logger(__name__)
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
+# From the first byte of the request to the last of the answer: time-outs of the library begin anew with every byte.
+SPARE_SECONDS = 5.0
 RECENT_CALLS = 500
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 USER_AGENT = "security-center/0.1"
@@ -73,8 +78,12 @@ class Transport:
         connect_seconds: float = CONNECT_SECONDS,
         guard: Guard | None = None,
     ) -> None:
-        """`guard` judges every address before it is called; calls through a proxy are the proxy's to judge."""
+        """`answer_seconds` bounds the wait for the next byte of an answer; all of it may take SPARE_SECONDS longer.
+
+        `guard` judges every address before it is called; calls through a proxy are the proxy's to judge.
+        """
         self.name = name
+        self.whole_seconds = answer_seconds + SPARE_SECONDS
         self.guard = guard
         # Waits here to be written down by whoever keeps a log of calls; the oldest are forgotten.
         self.recent: deque[CallNote] = deque(maxlen=RECENT_CALLS)
@@ -134,18 +143,22 @@ class Transport:
 
     async def _exchange(self, request: Request) -> Answer:
         try:
-            async with self._client.stream(
-                request.method,
-                request.url,
-                params=dict(request.query) or None,
-                headers=dict(request.headers),
-                data=dict(request.form) if request.form is not None else None,
-                json=request.body,
-            ) as response:
+            async with (
+                asyncio.timeout(None) as limit,
+                self._client.stream(
+                    request.method,
+                    request.url,
+                    params=dict(request.query) or None,
+                    headers=dict(request.headers),
+                    data=dict(request.form) if request.form is not None else None,
+                    json=request.body,
+                    extensions={"trace": _when_sending(limit, self.whole_seconds)},
+                ) as response,
+            ):
                 body = await _bounded(response)
         except NOTHING_SENT as error:
             raise _unreachable(request.url, error) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise Ambiguous from error
         return Answer(
             status=response.status_code,
@@ -156,6 +169,16 @@ class Transport:
     async def close(self) -> None:
         """Give the connections back."""
         await self._client.aclose()
+
+
+def _when_sending(limit: asyncio.Timeout, seconds: float) -> Callable[[str, Any], Awaitable[None]]:
+    """Starts the clock of a whole call as it leaves us: waiting in line before it, and connecting, are bounded already."""
+
+    async def trace(event: str, _details: Any) -> None:  # noqa: ANN401 - the library's own.
+        if event.endswith("send_request_headers.started"):
+            limit.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    return trace
 
 
 async def _bounded(response: httpx.Response) -> bytes:

@@ -18,6 +18,10 @@ LARGEST_BODY_BYTES = 512 * 1024
 Refuse = Callable[[Scope, Receive, Send, int], Awaitable[None]]
 
 
+class BodyTooLarge(Exception):
+    """More came than any form of ours holds. Raised into whoever reads the body; it ends in 413."""
+
+
 class Guard:
     """The product's own middleware. `refuse` answers a request that is not let in, with the given status."""
 
@@ -47,7 +51,31 @@ class Guard:
         elif self._too_large(headers):
             await self._refuse(scope, receive, guarded, 413)
         else:
-            await self._app(scope, receive, guarded)
+            await self._counting(scope, receive, guarded)
+
+    async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A body that does not say its length, or not the truth, is counted while it comes."""
+        taken, has_answered = 0, False
+
+        async def receive_counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > LARGEST_BODY_BYTES:
+                raise BodyTooLarge
+            return message
+
+        async def send_noted(message: Message) -> None:
+            nonlocal has_answered
+            has_answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive_counted, send_noted)
+        except BodyTooLarge:
+            if has_answered:
+                raise
+            await self._refuse(scope, receive, send, 413)
 
     def _from_ourselves(self, headers: Headers) -> bool:
         """Browsers say where a write comes from; what says nothing at all is no browser and holds no cookie of one."""

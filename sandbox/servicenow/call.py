@@ -63,6 +63,8 @@ class Call:
 
     async def content(self) -> dict[str, Any]:
         """29: 415 for anything but JSON, 400 for what is no JSON object. Of several records only the first is taken."""
+        if not self.request.headers.get("content-type"):
+            raise Problem(400, "Missing header", "Content-Type must be application/json")
         if "json" not in self.request.headers.get("content-type", ""):
             raise Problem(415, "Unsupported Media Type", "Content-Type must be application/json")
         raw = await self.request.body()
@@ -123,8 +125,11 @@ def _authenticate(request: Request, instance: Instance) -> Record:
 
 
 def _check_accept(request: Request) -> None:
+    """29: a kind we do not have is 406, saying nothing is 400 (facts 2.1)."""
     accept = request.headers.get("accept", "")
-    if not accept or not any(kind in accept for kind in ("json", "*/*")):  # 29
+    if not accept:
+        raise Problem(400, "Missing header", "Accept must allow application/json")
+    if not any(kind in accept for kind in ("json", "*/*")):
         raise Problem(406, "Not Acceptable", "Accept header must allow application/json")
 
 

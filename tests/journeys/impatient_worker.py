@@ -9,7 +9,7 @@ from __future__ import annotations
 import httpx
 
 from app.assembly import open_resources, run_async
-from app.features.tickets import bring_note, deliver, pace
+from app.features.tickets import bring_note, deliver, pace, refused
 from app.foundation import jobs
 from app.foundation.logs import configure_logs
 from app.settings import Settings
@@ -23,7 +23,7 @@ def hurry() -> None:
     jobs.FIRST_WAIT_SECONDS, jobs.LONGEST_WAIT_SECONDS = 0.3, 4.0
     jobs.LOOK_FOR_DUE_JOBS_SECONDS = 0.3
     jobs.DEAD_AFTER_SECONDS, jobs.PAUSE_AFTER_FAILURE_SECONDS = 4, 0.5
-    landing, attempt = ANSWER_SECONDS + SLOWEST_LANDING_SECONDS, 2 * ANSWER_SECONDS
+    landing, attempt = ANSWER_SECONDS + SLOWEST_LANDING_SECONDS, 3 * ANSWER_SECONDS
     for module, name, value in (
         (deliver, "LANDING_SECONDS", landing),
         (bring_note, "LANDING_SECONDS", landing),
@@ -31,6 +31,9 @@ def hurry() -> None:
         (bring_note, "LOOK_SECONDS", 1.0),
         (deliver, "ATTEMPT_SECONDS", attempt),
         (pace, "ATTEMPT_SECONDS", attempt),
+        (refused, "ATTEMPT_SECONDS", attempt),
+        (refused, "TRIAL_SECONDS", 1.0),
+        (deliver, "TRIAL_SECONDS", 1.0),
     ):
         setattr(module, name, value)
     pace.LONGEST_PAUSE_SECONDS, pace.PROBE_SECONDS = 2.0, 2 * ANSWER_SECONDS
@@ -40,6 +43,7 @@ async def work(settings: Settings, database_url: str) -> None:
     """Run jobs until SIGTERM."""
     async with open_resources(settings, database_url) as resources:
         resources.servicenow._client.timeout = httpx.Timeout(ANSWER_SECONDS, connect=2.0)
+        resources.servicenow.whole_seconds = ANSWER_SECONDS + 0.5
         await resources.queue.work(resources)
 
 

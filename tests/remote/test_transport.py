@@ -1,15 +1,19 @@
-"""Bugs 75 to 77 of other connectors: tokens that follow links, certificates nobody checks, proxies that are forgotten."""
+"""Bugs 75 to 77 of other connectors: tokens that follow links, unchecked certificates, forgotten proxies; endless answers."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -17,11 +21,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.remote.errors import Unreachable
+from app.remote import transport as transport_module
+from app.remote.errors import Ambiguous, Unreachable
 from app.remote.messages import Request
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.oauth import ServiceNowOAuth
 from app.remote.transport import Transport
+from tests.factories.servers import serve
 from tests.factories.servicenow import running_snow
 
 TOKENS = b'{"access_token":"a","refresh_token":"r","scope":"","token_type":"Bearer","expires_in":1799}'
@@ -116,6 +122,34 @@ async def test_bug_75_the_token_goes_to_the_instance_and_nowhere_an_answer_point
             assert asked == []
             await transport.send(Request("GET", elsewhere))
             assert len(asked) == 1, "the listener hears whoever comes"
+        finally:
+            await transport.close()
+
+
+async def test_an_answer_that_trickles_ends_and_may_have_been_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then keeps the library's own time-outs from ever striking."""
+    monkeypatch.setattr(transport_module, "SPARE_SECONDS", 0.3)
+
+    async def trickle(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        with contextlib.suppress(OSError):
+            for _ in range(40):
+                await send({"type": "http.response.body", "body": b" ", "more_body": True})
+                await asyncio.sleep(0.1)
+            await send({"type": "http.response.body", "body": b'{"result":[]}'})
+
+    with serve(trickle) as url:
+        transport = Transport("servicenow", answer_seconds=0.7, max_connections=1)
+        started = time.monotonic()
+        try:
+            with pytest.raises(Ambiguous):
+                await transport.send(Request("POST", url))
+            assert 0.9 < time.monotonic() - started < 3
+            # Its place in the pool is free again, and waiting in line for it was no part of anybody's time.
+            endings = await asyncio.gather(
+                *(transport.send(Request("GET", url)) for _ in range(2)), return_exceptions=True
+            )
+            assert {type(ending) for ending in endings} <= {Ambiguous, Unreachable}
         finally:
             await transport.close()
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from app.features.connection.models import Connection
+from app.features.tickets.freshness import Watch
+from app.features.tickets.models import RefreshCursor
 from app.features.tickets.ticket import Kind
 from tests.factories.house import House
 from tests.factories.tickets import an_action, fill_and_send, know_actions, records, share_one
@@ -113,6 +118,26 @@ async def test_the_list_filters_and_finds(house: House) -> None:
         assert await names("kind=nonsense&group=nonsense&page=99") == await names("")
         assert (await browser.get("/tickets?page=0")).status_code == 404
         assert (await browser.get("/tickets/not-an-id")).status_code == 404
+
+
+async def test_the_list_says_how_old_it_is_and_why(house: House) -> None:
+    await house.connect()
+    await share_one(house, Kind.INCIDENT, name="Renew the certificate")
+    await house.work()
+    async with await house.signed_in("manager") as browser:
+        assert "ServiceNow is not connected" not in (await browser.get("/tickets")).text
+        assert (await browser.post("/servicenow/remove")).status_code == 303
+        assert "states are as they were last seen" in (await browser.get("/tickets")).text
+
+
+def test_a_list_of_both_kinds_is_as_old_as_its_older_half() -> None:
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    connection = Connection(status="active")
+    fresh, older = (RefreshCursor(kind=kind, succeeded_at=now - age, problem=None)
+                    for kind, age in (("change", timedelta()), ("incident", timedelta(hours=1))))  # fmt: skip
+    both = Watch(connection, None, {"change": fresh, "incident": older})
+    assert both.overall().as_of == older.succeeded_at
+    assert Watch(connection, None, {"change": fresh}).overall().as_of is None
 
 
 async def test_the_home_page_without_a_connection_says_what_to_do(house: House) -> None:

@@ -17,13 +17,13 @@ from app.features.connection.call_log import keep_calls
 from app.features.connection.models import Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
-from app.foundation.errors import NeedsAttention
+from app.foundation.errors import AppError, NeedsAttention
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
 from app.foundation.vault import CannotOpen
 from app.remote.errors import RemoteError, SignedOut, Throttled, Unreachable
 from app.remote.servicenow.client import ServiceNowClient
-from app.remote.servicenow.oauth import USUAL_REFRESH_SECONDS, ServiceNowOAuth
+from app.remote.servicenow.oauth import NOT_RENEWED, USUAL_REFRESH_SECONDS, ServiceNowOAuth
 from app.remote.servicenow.shapes import Tokens
 from app.resources import Resources
 
@@ -60,6 +60,14 @@ class NoToken(Unreachable):
     default = T("ServiceNow could not renew our access just now. Nothing was sent; we will try again.")
 
 
+class AnswerLost(NoToken):
+    """A renewal was sent, and whether it was done is unknown: an instance that rotates may have spent our refresh token."""
+
+    default = T(
+        "An answer of ServiceNow with a new token was lost on its way. Nothing else was sent; we will try again."
+    )
+
+
 class WrongKeys(NoToken):
     """This process's VAULT_KEYS do not open what is stored: its own trouble, which says nothing of the connection."""
 
@@ -67,6 +75,12 @@ class WrongKeys(NoToken):
         "This server cannot open the stored tokens: they were sealed with a key that is not among its VAULT_KEYS. Nothing "
         "was sent. Its operator has to add that key and restart. If the key is lost, authorize the connection again."
     )
+
+
+LOST_AND_REFUSED = T(
+    "The answer with the new token was lost on its way, and ServiceNow does not accept the token before it any more: it "
+    "gives a new one at each renewal. Authorize the connection again. Nothing else is wrong, and tickets wait until then."
+)
 
 
 @dataclass(frozen=True)
@@ -208,9 +222,15 @@ async def _renewed(resources: Resources, connection_id: UUID, stale_version: int
                 tokens = await _refreshed(resources, connection)
             except SignedOut as error:
                 # In this transaction: a consent that waits for the lock must find it said, and undo it.
-                await needs_attention(session, connection, error.message)
-                refused = error.message
+                sentence = LOST_AND_REFUSED if _was_lost_before(connection, error) else error.message
+                await needs_attention(session, connection, sentence)
+                failed: AppError = NotConnected(sentence)
+            except AnswerLost as error:
+                # For whoever comes next, also in another process: a refusal would then have this cause.
+                connection.attention = error.message.to_json()
+                failed = error
             else:
+                connection.attention = None
                 store_tokens(resources, connection, tokens)
                 log.info("access token renewed", connection=str(connection.id), version=connection.token_version)
                 return _live(connection, tokens.access_token)
@@ -218,7 +238,12 @@ async def _renewed(resources: Resources, connection_id: UUID, stale_version: int
         if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
             raise NoToken from error
         raise
-    raise NotConnected(refused)
+    raise failed
+
+
+def _was_lost_before(connection: Connection, error: SignedOut) -> bool:
+    """Only where ServiceNow names no cause of its own."""
+    return connection.attention == AnswerLost.default.to_json() and error.message == NOT_RENEWED
 
 
 async def _refreshed(resources: Resources, connection: Connection) -> Tokens:
@@ -231,10 +256,15 @@ async def _refreshed(resources: Resources, connection: Connection) -> Tokens:
     except Throttled as error:
         raise NoToken(error.message, retry=error.retry) from error
     except TimeoutError as error:
-        raise NoToken from error
+        raise AnswerLost from error
     except RemoteError as error:
+        if not error.is_over:
+            raise AnswerLost from error
         # An answer of the token service that was lost says nothing of the call that needed the token: it was not sent.
-        raise NoToken(T("Our access at ServiceNow could not be renewed: %(why)s", why=error.message)) from error
+        named = error.retry if error.retry.seconds is not None else None
+        raise NoToken(
+            T("Our access at ServiceNow could not be renewed: %(why)s", why=error.message), retry=named
+        ) from error
 
 
 async def _refresh(resources: Resources, connection: Connection) -> Tokens:

@@ -95,7 +95,7 @@ def _view(connection: Connection, connected_by: str) -> ConnectionView:
         instance_name=connection.instance_name,
         origin=connection.origin,
         client_id=connection.client_id,
-        attention=Text.from_json(connection.attention) if connection.attention else None,
+        attention=_attention(connection),
         user_sys_id=connection.user_sys_id,
         user_name=connection.user_name,
         user_display_name=connection.user_display_name,
@@ -114,6 +114,13 @@ def _view(connection: Connection, connected_by: str) -> ConnectionView:
         last_success_at=connection.last_success_at,
         throttled_until=throttled if throttled and throttled > clock.now() else None,
     )
+
+
+def _attention(connection: Connection) -> Text | None:
+    """What a person must do; nothing, while it is connected."""
+    if connection.attention is None or connection.status == ConnectionStatus.CONNECTED:
+        return None
+    return Text.from_json(connection.attention)
 
 
 def _days_left(expires_at: datetime | None) -> int | None:

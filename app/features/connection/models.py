@@ -30,7 +30,8 @@ class Connection(Base):
     """One instance we are, or were, authorised at. One row per instance, taken up again when it is connected again.
 
     At most one row is not removed. Secrets are sealed; `attention` is the stored sentence (Text.to_json) of what a
-    person must do. `token_version` counts grants, so that a process sees that another one has refreshed.
+    person must do; while it is connected, that the answer to a renewal was lost, which nobody is shown. `token_version`
+    counts grants, so that a process sees that another one has refreshed.
     """
 
     __tablename__ = "connection"

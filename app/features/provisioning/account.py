@@ -34,6 +34,10 @@ async def check_account(look: Look) -> Finding:
             T("The account that consented is gone, or hidden from itself."),
             advice=T("Create the integration user again, or make it visible, and authorize again."),
             screen=user_screen(look),
+            message=T(
+                "Our connector can no longer read the record of its own user %(user)s in sys_user. Please look whether it "
+                "was deleted, or whether an access rule hides it.", user=look.user,
+            ),
         )  # fmt: skip
     except AppError as error:
         return trouble(look, checked, error)
@@ -69,6 +73,10 @@ def _judged(look: Look, checked: Text, found: Account, roles: frozenset[str] | N
             T("%(name)s is marked “Web service access only”. Tickets flow, but it cannot consent again.", name=name),
             advice=T("Untick “Web service access only” before the consent ends: the login page refuses such accounts."),
             screen=user_screen(look),
+            message=T(
+                "Please untick “Web service access only” in the record of the user %(user)s: our connector authorizes with "
+                "OAuth authorization codes, for which this user has to pass the login page.", user=found.user_name,
+            ),
         )  # fmt: skip
     if roles is None:
         return Finding(

@@ -16,7 +16,7 @@ from app.features.provisioning.account import check_account
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.grant import check_client, check_consent, check_release, check_token
 from app.features.provisioning.household import check_import, check_queue, check_tickets
-from app.features.provisioning.look import Look, trouble
+from app.features.provisioning.look import REGISTRY, Look, trouble
 from app.features.provisioning.models import Walk
 from app.features.provisioning.reach import check_clock, check_consent_page, check_reach
 from app.features.provisioning.tables import check_choices, check_correlation, check_ranges, check_table
@@ -115,6 +115,11 @@ def _unfinished(connection: ConnectionView | None, attempt: LastAttempt) -> Find
         return Finding(
             "authorization_failed", State.PROBLEM, checked, attempt.problem,
             advice=T("Mend what it names, then press Authorize again."),
+            screen=REGISTRY,
+            message=T(
+                "The authorization of our OAuth client %(client)s by the user %(user)s did not succeed: %(why)s",
+                client=attempt.client_id, user=attempt.expected_user_name or T("the integration user"), why=attempt.problem,
+            ),
         )  # fmt: skip
     if attempt.came_back:
         return None
@@ -126,6 +131,13 @@ def _unfinished(connection: ConnectionView | None, attempt: LastAttempt) -> Find
           "service access only”, locked, or has to enrol in multi-factor authentication first. If it signed in somebody "
           "else: single sign-on took over."),
         advice=T("The checklist on the set-up page has the way round for each of them."),
+        screen=T("%(registry)s; User Administration > Users", registry=REGISTRY),
+        message=T(
+            "Authorizing our OAuth client %(client)s ends at an error page or at the login. Please check that its record is "
+            "active and holds our redirect URL, and that the user %(user)s is active, not locked, not marked “Web service "
+            "access only”, and enrolled in multi-factor authentication where that is required.",
+            client=attempt.client_id, user=attempt.expected_user_name or T("the integration user"),
+        ),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.features.connection.access import NotConnected, NoToken, WrongKeys, consent_lasts, renew_now
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.look import REGISTRY, Look, trouble
+from app.features.provisioning.look import REGISTRY, Look, redirect_message, trouble
 from app.foundation.errors import AppError
 from app.foundation.text import T, Text
 from app.remote.errors import Refused
@@ -84,6 +84,8 @@ async def check_consent(look: Look) -> Finding:
         return Finding(
             "consent", State.PROBLEM, checked, T("ServiceNow gave no refresh token: access ends within half an hour."),
             advice=T("Use a client that is not public, and authorize again."), screen=REGISTRY,
+            message=T("Our OAuth client %(client)s gets no refresh tokens. Please make it a private client (not public).",
+                      client=look.connection.client_id),
         )  # fmt: skip
     if look.connection.has_expired:
         return _no_token(look, checked, NotConnected())
@@ -117,6 +119,9 @@ async def check_release(look: Look) -> Finding:
         return Finding(
             "release_too_old", State.PROBLEM, checked, T("The release is %(release)s.", release=name),
             advice=T("Kingston or later is needed. Ask for an upgrade of the instance."),
+            screen=T("System Diagnostics > Stats"),
+            message=T("Our connector needs the release Kingston or later. Your instance says that it is %(release)s.",
+                      release=name),
         )  # fmt: skip
     return Finding("release", State.GOOD, checked, T("The release is %(release)s.", release=name))
 
@@ -151,6 +156,7 @@ async def _judged_client(look: Look, checked: Text, found: OAuthClient) -> Findi
         return Finding(
             "client_inactive", State.PROBLEM, checked, T("The record “%(name)s” is not active.", name=found.name),
             advice=T("Tick Active in the record."), screen=REGISTRY,
+            message=T("Please tick Active in the record of the OAuth client %(client)s.", client=look.connection.client_id),
         )  # fmt: skip
     if found.redirect_urls and ours not in found.redirect_urls:
         return Finding(
@@ -158,6 +164,7 @@ async def _judged_client(look: Look, checked: Text, found: OAuthClient) -> Findi
             T("The record holds %(theirs)s and not our redirect URL.", theirs=", ".join(found.redirect_urls)),
             advice=T("Enter exactly this redirect URL in the record, without a slash at its end: %(url)s", url=ours),
             screen=REGISTRY,
+            message=redirect_message(look.connection.client_id, ours),
         )  # fmt: skip
     days = found.refresh_seconds // 86_400
     if 0 < found.refresh_seconds < SHORT_CONSENT_SECONDS or 0 < found.access_seconds < SHORT_ACCESS_SECONDS:
@@ -166,6 +173,10 @@ async def _judged_client(look: Look, checked: Text, found: OAuthClient) -> Findi
             T("Tokens of this client are short-lived: a consent lasts %(days)s days, an access token %(seconds)s seconds.",
               days=days, seconds=found.access_seconds),
             advice=T("ServiceNow’s own defaults are 8640000 seconds (100 days) and 1800 seconds."), screen=REGISTRY,
+            message=T(
+                "Please set the lifespans of the OAuth client %(client)s to ServiceNow’s defaults: refresh token 8640000 "
+                "seconds, access token 1800 seconds.", client=look.connection.client_id,
+            ),
         )  # fmt: skip
     return Finding(
         "client", State.GOOD, checked,

@@ -23,6 +23,7 @@ REGISTRY = T(
 IP_RULES = T("System Security > IP Address Access Control")
 ACCESS_RULES = T("System Security > Access Control (ACL)")
 RECORD_RULES = T("System Definition > Business Rules, and System Policy > Data Policies")
+TRANSACTIONS = T("System Logs > Transactions (All Applications), filtered by the integration user")
 # What an instance says when the API's own access rule, and not a table's, has refused (facts 2.6).
 API_WORDS = "API level ACL"
 RATE_RULES = T("System Web Services > REST > Rate limit rules (table sys_rate_limit_rules)")
@@ -50,6 +51,11 @@ def user_screen(look: Look) -> Text:
     return T("User Administration > Users > %(user)s, with its list of roles", user=look.user)
 
 
+def redirect_message(client_id: str, ours: str) -> Text:
+    """What to ask the instance's administrator for when the client's record holds another redirect URL."""
+    return T("Please set the redirect URL of the OAuth client %(client)s to %(url)s", client=client_id, url=ours)
+
+
 def trouble(look: Look, checked: Text, error: AppError) -> Finding:
     """What a call that failed says about the connection, whatever it was made for."""
     match error:
@@ -72,11 +78,21 @@ def trouble(look: Look, checked: Text, error: AppError) -> Finding:
                 "refused", State.PROBLEM, checked, error.message,
                 advice=T("Give the integration user the role that is missing, or change the rule that refuses it."),
                 screen=ACCESS_RULES,
+                message=T(
+                    "A call of our user %(user)s to the REST API was refused. ServiceNow said: %(why)s Please look which access "
+                    "rule that is; the support bundle we can send holds the transaction’s number.",
+                    user=look.user, why=error.message,
+                ),
             )  # fmt: skip
         case Broken() | Garbled():
             return Finding(
                 "no_answer", State.PROBLEM, checked, error.message,
                 advice=T("Open the instance in a browser, and check again when it shows its own pages."),
+                screen=TRANSACTIONS,
+                message=T(
+                    "Calls of our user %(user)s to the REST API get no usable answer: %(why)s The support bundle we can send "
+                    "holds the transactions’ numbers.", user=look.user, why=error.message,
+                ),
             )  # fmt: skip
         case NotConnected():
             return Finding(

@@ -6,7 +6,7 @@ import socket
 from urllib.parse import urlsplit
 
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.look import IP_RULES, REGISTRY, Look, throttled, unreachable
+from app.features.provisioning.look import IP_RULES, REGISTRY, Look, redirect_message, throttled, unreachable
 from app.foundation.text import T, Text
 from app.remote.errors import RemoteError, Throttled, Unreachable
 from app.remote.messages import Answer, named_wait
@@ -15,6 +15,7 @@ from app.remote.servicenow.probes import Knock, knock, open_consent_page
 
 # A difference that the refresh of states bridges by itself; more is worth a look.
 CLOCKS_MAY_DIFFER_SECONDS = 60
+SIGN_ON = T("Multi-Provider SSO > Identity Providers, or whatever stands in front of the instance")
 
 
 async def check_reach(look: Look) -> Finding:
@@ -48,6 +49,7 @@ def _met(look: Look, checked: Text, answer: Answer) -> Finding:
                 "sso_before_api", State.PROBLEM, checked,
                 T("A sign-on page answered in place of the API (status %(status)s).", status=answer.status),
                 advice=T("Single sign-on must not stand in front of /api/ and /oauth_token.do: exempt both."),
+                screen=SIGN_ON,
                 message=T(
                     "Calls to %(origin)s/api/now/ without a session are answered by a sign-on page. Please exempt /api/ "
                     "and /oauth_token.do, so that OAuth clients reach them.",
@@ -64,6 +66,9 @@ def _met(look: Look, checked: Text, answer: Answer) -> Finding:
                 T("An error page answered (status %(status)s): the instance starts, or is under maintenance.",
                   status=answer.status),
                 advice=T("This usually passes within minutes. If not, look at the instance’s status page."),
+                screen=T("The instance’s status, in ServiceNow’s support portal"),
+                message=T("%(origin)s answers with an error page (status %(status)s). Is it under maintenance?",
+                          origin=origin, status=answer.status),
             )  # fmt: skip
         case _:
             return Finding(
@@ -115,7 +120,7 @@ async def check_consent_page(look: Look) -> Finding:
             T("ServiceNow refuses our redirect URL: the client’s record holds another one."),
             advice=T("Enter exactly this redirect URL in the record, without a slash at its end: %(url)s", url=ours),
             screen=REGISTRY,
-            message=T("Please set the redirect URL of the OAuth client %(client)s to %(url)s", client=client_id, url=ours),
+            message=redirect_message(client_id, ours),
         )  # fmt: skip
     if page == "unknown_client":
         return Finding(
@@ -123,6 +128,8 @@ async def check_consent_page(look: Look) -> Finding:
             T("ServiceNow does not know the client ID, or the client’s record is not active."),
             advice=T("Copy the client ID again from the record, and make sure that Active is ticked."),
             screen=REGISTRY,
+            message=T("Please check that an OAuth client with the ID %(client)s exists and that Active is ticked in its record.",
+                      client=client_id),
         )  # fmt: skip
     if page == "sign_on":
         return Finding(
@@ -134,6 +141,11 @@ async def check_consent_page(look: Look) -> Finding:
                 "authorize from that window. Or let the integration user sign in through single sign-on: a Microsoft "
                 "account with the same name and e-mail address, and the role Security Administrator for that moment.",
                 origin=origin,
+            ),
+            screen=SIGN_ON,
+            message=T(
+                "To authorize our connector, the integration user has to sign in to %(origin)s once. Please tell us how it can: "
+                "by a local login (/side_door.do or /login.do), or by an account at the identity provider.", origin=origin,
             ),
         )  # fmt: skip
     if page == "unreadable":

@@ -230,6 +230,10 @@ async def check_correlation(look: Look) -> Finding:
                 "not see whether a ticket has arrived, so none is sent twice, but some would wait for a person."
             ),
             screen=ACCESS_RULES,
+            message=T(
+                "Please let the user %(user)s query the field correlation_id of incident and change_request (an access rule "
+                "of the operation query_match). ServiceNow said: %(why)s", user=look.user, why=error.message,
+            ),
         )  # fmt: skip
     except AppError as error:
         return trouble(look, checked, error)
@@ -252,6 +256,9 @@ async def _found_again(look: Look, checked: Text) -> Finding:
             T("%(number)s was not found again by our id: it was deleted, hidden, or its id was changed.",
               number=ticket.number),
             advice=T("Open the ticket and look at its correlation ID: it should be %(id)s.", id=ours),
+            screen=T("The record %(number)s, field Correlation ID", number=ticket.number),
+            message=T("The correlation ID of %(number)s should be %(id)s. Please look who changed it, and set it back.",
+                      number=ticket.number, id=ours),
         )  # fmt: skip
     return Finding("correlation", State.GOOD, checked, T("%(number)s was found again by our id.", number=ticket.number))
 
@@ -280,6 +287,10 @@ async def check_ranges(look: Look) -> Finding:
               "place: somewhat slower, and nothing is missed. %(why)s", why=error.message),
             advice=T("For quicker refreshes, allow the integration user range operators on sys_updated_on."),
             screen=ACCESS_RULES,
+            message=T(
+                "Please let the user %(user)s use range operators on sys_updated_on of incident and change_request (an access "
+                "rule of the operation query_range).", user=look.user,
+            ),
         )  # fmt: skip
     except AppError as error:
         return trouble(look, checked, error)

@@ -15,13 +15,13 @@ from app.features.tickets.asking import Paused, a_place
 from app.features.tickets.deliver import BELIEVED_REFUSALS, FORGOTTEN_AFTER, LANDING_SECONDS, LOOK_SECONDS, NotYet
 from app.features.tickets.journal import compose_note, reference_of
 from app.features.tickets.models import Ticket, TicketNote
-from app.features.tickets.pace import count, note_success, note_trouble, pace_of, why_not_now
+from app.features.tickets.pace import count, note_success, note_trouble, pace_of, wait_after, why_not_now
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session
-from app.foundation.jobs import wait_before
-from app.foundation.text import Text
+from app.foundation.text import T, Text
 from app.remote.errors import Missing, Refused, RemoteError
+from app.remote.servicenow.answers import NO_JOURNAL
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.shapes import Table
 from app.resources import Resources
@@ -99,6 +99,8 @@ async def _begin(resources: Resources, note_id: UUID) -> _Errand | None:
 async def _is_there(resources: Resources, errand: _Errand) -> bool:
     async def look(client: ServiceNowClient) -> bool:
         shown = await client.journal(errand.table, errand.sys_id)
+        if "work_notes" not in shown:
+            raise Refused(NO_JOURNAL)
         return reference_of(errand.note_id) in shown["work_notes"]
 
     return await with_client(resources, look, connection_id=errand.connection_id)
@@ -129,7 +131,7 @@ async def _arrive(resources: Resources, errand: _Errand) -> None:
 
 
 async def _fail(resources: Resources, errand: _Errand, error: RemoteError) -> None:
-    seconds = wait_before(errand.number - 1)
+    seconds = wait_after(error, errand.number)
     async with resources.database.transaction() as session:
         note_trouble(await pace_of(session, errand.connection_id), error)
         note = await session.get_one(TicketNote, errand.note_id, with_for_update=True)
@@ -138,11 +140,21 @@ async def _fail(resources: Resources, errand: _Errand, error: RemoteError) -> No
             note.landing_until = None
         if isinstance(error, Refused | Missing) and not error.concerns_all:
             note.refusals += 1
+            if not errand.sends and errand.was_sent:  # It was the look that was refused.
+                note.problem = _cannot_tell(error.message).to_json()
         if note.refusals >= BELIEVED_REFUSALS:
             note.delivery, note.next_try_at = Delivery.HELD, None
             return
         note.next_try_at = clock.now() + timedelta(seconds=seconds)
     raise NotYet(seconds, error.message)
+
+
+def _cannot_tell(reason: Text) -> Text:
+    return T(
+        "We cannot tell whether this note arrived, so it is not sent a second time. %(reason)s Look at the record in "
+        "ServiceNow; let the integration user read its work notes, then retry: we look before we send.",
+        reason=reason,
+    )
 
 
 async def _end(resources: Resources, errand: _Errand, problem: Text | None, seconds: float | None) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
 from app.features.connection.access import NotConnected, with_client
 from app.features.connection.models import Connection
@@ -28,16 +28,17 @@ from app.features.tickets.pace import (
     note_success,
     note_trouble,
     pace_of,
+    wait_after,
     why_not_now,
 )
+from app.features.tickets.refused import TRIAL_SECONDS, refused_lately
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.errors import AppError, NotFound, Retry
-from app.foundation.jobs import wait_before
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
-from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError, Throttled
+from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.shapes import RemoteTicket
 from app.resources import Resources
@@ -55,9 +56,6 @@ BELIEVED_REFUSALS = 2
 # Others wait in their turn, looking so often and so many times before they queue again.
 TURN_SECONDS = 0.25
 TURNS_WAITED_FOR = 40
-# So many tickets held for one reason within that time spare ServiceNow the question about the next ones.
-ENOUGH_REFUSALS = 3
-REFUSALS_COUNT_FOR = timedelta(minutes=10)
 STILL_UNDER_WAY = T("Another attempt is still waiting for ServiceNow’s answer.")
 STILL_LANDING = T(
     "ServiceNow’s answer was lost, and the record is not there yet. ServiceNow may still be working on it, so we look "
@@ -157,12 +155,19 @@ async def _begin(resources: Resources, ticket_id: UUID) -> _Attempt | Stop | Non
     async with resources.database.transaction() as session:
         pace = await pace_of(session, await _connection_of(session, ticket_id))
         ticket = await _locked(session, ticket_id)
-        if ticket.delivery != Delivery.QUEUED or await _would_be_refused(session, ticket):
+        if ticket.delivery != Delivery.QUEUED:
             return None
         if ticket.in_flight_since is not None:
             free_in = ATTEMPT_SECONDS - (now - ticket.in_flight_since).total_seconds()
             if free_in > 0:
                 return Stop(free_in, STILL_UNDER_WAY)
+        refused = await refused_lately(session, ticket)
+        if refused is not None and not refused.may_have_passed:
+            hold(session, ticket, refused.sentence)
+            return None
+        if refused is not None and refused.is_being_tried:
+            ticket.problem, ticket.next_try_at = refused.waiting.to_json(), now + timedelta(seconds=TRIAL_SECONDS)
+            return Stop(TRIAL_SECONDS, refused.waiting)
         if await calls_under_way(session, ticket.connection_id) >= CALLS_AT_ONCE:
             return Stop(TURN_SECONDS, None)
         stop = why_not_now(pace)
@@ -182,27 +187,6 @@ async def _begin(resources: Resources, ticket_id: UUID) -> _Attempt | Stop | Non
             number=ticket.attempts,
             was_sent=ticket.sent_at is not None,
         )
-
-
-async def _would_be_refused(session: Session, ticket: Ticket) -> bool:
-    """Hold a ticket unsent that is sure to be refused: one missing role need not be asked about five hundred times."""
-    if ticket.sent_at is not None or ticket.insisted:
-        return False
-    lately = clock.now() - REFUSALS_COUNT_FOR
-    query = (
-        select(Ticket.problem, func.count())
-        .where(Ticket.connection_id == ticket.connection_id, Ticket.kind == ticket.kind)
-        .where(Ticket.delivery == Delivery.HELD, Ticket.attempted_at > lately)
-        .group_by(Ticket.problem)
-        .having(func.count() >= ENOUGH_REFUSALS)
-        .limit(1)
-    )
-    same = (await session.execute(query)).first()
-    if same is None or same[0] is None:
-        return False
-    reason = Text.from_json(same[0])
-    hold(session, ticket, T("Not sent, because others were just refused for this reason: %(reason)s", reason=reason))
-    return True
 
 
 async def _look_or_create(resources: Resources, attempt: _Attempt) -> tuple[list[RemoteTicket], bool]:
@@ -282,14 +266,14 @@ async def _keep_looking(resources: Resources, attempt: _Attempt) -> None:
 
 async def _record_failure(resources: Resources, attempt: _Attempt, error: RemoteError) -> None:
     """Write down what went wrong and what follows from it. Raises NotYet unless a person has to act."""
-    seconds = _seconds_before_next(error, attempt.number)
+    seconds = wait_after(error, attempt.number)
     async with resources.database.transaction() as session:
         pace = await pace_of(session, attempt.connection_id)
         note_trouble(pace, error)
         ticket = await _current_or_none(session, attempt)
         if ticket is None:
             return
-        before = Text.from_json(ticket.problem) if ticket.problem else None
+        before = Text.from_json(ticket.problem) if ticket.problem and ticket.refusals else None
         _end(session, ticket, error.message)
         if attempt.sends and error.is_over:  # What was said of a look says nothing of the create before it.
             ticket.landing_until = None
@@ -304,12 +288,6 @@ async def _record_failure(resources: Resources, attempt: _Attempt, error: Remote
         ticket.next_try_at = clock.now() + timedelta(seconds=seconds)
     log.info("ticket not shared yet", ticket=str(attempt.ticket_id), outcome=type(error).__name__, again_in=seconds)
     raise NotYet(seconds, error.message)
-
-
-def _seconds_before_next(error: RemoteError, number: int) -> float:
-    if isinstance(error, Throttled) and error.seconds is not None:
-        return error.seconds
-    return wait_before(number - 1)
 
 
 def hold(session: Session, ticket: Ticket, sentence: Text) -> None:

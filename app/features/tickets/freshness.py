@@ -11,6 +11,7 @@ from sqlalchemy import func, select, update
 from app.features.connection.models import Connection
 from app.features.tickets.models import Pace, RefreshCursor
 from app.features.tickets.pace import Usage, no_usage, usage
+from app.features.tickets.ticket import Kind
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.jobs import Queue, Task
@@ -47,6 +48,13 @@ class Watch:
         cursor = self.cursors.get(kind)
         as_of = cursor.succeeded_at if cursor else None
         return Freshness(as_of, self._problem(cursor), usage(self.pace) if self.pace else no_usage())
+
+    def overall(self) -> Freshness:
+        """How old a list with tickets of both kinds is: as old as its older half."""
+        each = [self.fresh(kind) for kind in Kind]
+        known = [part.as_of for part in each if part.as_of is not None]
+        as_of = min(known) if len(known) == len(each) else None
+        return Freshness(as_of, next((part.problem for part in each if part.problem), None), each[0].usage)
 
     def _problem(self, cursor: RefreshCursor | None) -> Text | None:
         now, connection = clock.now(), self.connection

@@ -9,6 +9,7 @@ from app.features.tickets.deliver import deliver, forgotten_tickets
 from app.features.tickets.read_choices import read_choices
 from app.features.tickets.read_notes import read_notes
 from app.features.tickets.refresh import refresh_states
+from app.features.tickets.settle import settle
 from app.foundation.jobs import TaskGroup
 from app.foundation.logs import get_logger
 from app.resources import Resources
@@ -24,6 +25,12 @@ BULK_PRIORITY = -10
 async def deliver_ticket(resources: Resources, ticket_id: str) -> None:
     """Bring one ticket to ServiceNow; raises NotYet when it has to be tried again."""
     await deliver(resources, UUID(ticket_id))
+
+
+@tasks.task("settle")
+async def settle_ticket(resources: Resources, ticket_id: str) -> None:
+    """See whether a ticket that was given up had arrived; raises NotYet when it has to be looked for again."""
+    await settle(resources, UUID(ticket_id))
 
 
 @tasks.task("bring_note")

@@ -1,4 +1,7 @@
-"""What a person may do with a ticket that is held: try again, change it and try again, or give it up."""
+"""What a person may do with a ticket that is held: try again, change it and try again, or give it up.
+
+One that waits for an instance which is connected no more may be given up as well: nothing else would end its wait.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from app.features.connection.models import Connection, ConnectionStatus
 from app.features.tickets.compose import Asked, Links, Sender, clean, compose
 from app.features.tickets.history import What, note_event
-from app.features.tickets.jobs import BULK_PRIORITY, deliver_ticket
+from app.features.tickets.jobs import BULK_PRIORITY, deliver_ticket, settle_ticket
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.own_columns import with_own_columns
 from app.features.tickets.share import action_link, check, earliest_due_day, ticket_link
@@ -18,6 +22,8 @@ from app.foundation.database import Session
 from app.foundation.errors import Conflict, InvalidInput, NotFound
 from app.foundation.jobs import Queue
 from app.foundation.text import T
+
+NOT_HELD = T("This ticket is not held any more. Its page shows how it stands now.")
 
 
 async def retry(session: Session, queue: Queue, ticket_id: UUID, *, by: str) -> None:
@@ -73,21 +79,46 @@ async def edit_and_retry(
     await _requeue(session, queue, ticket)
 
 
-async def give_up(session: Session, ticket_id: UUID, *, by: str) -> None:
-    """Keep a held ticket, marked, and never send it. Raises NotFound or Conflict."""
-    ticket = await held_ticket(session, ticket_id)
-    ticket.delivery = Delivery.GIVEN_UP
-    note_event(session, ticket, What.PERSON, T("Given up. It stays here and is not sent."), by=by)
+async def give_up(session: Session, queue: Queue, ticket_id: UUID, *, by: str) -> None:
+    """Keep a held or stranded ticket, marked, and send nothing more of it. Raises NotFound or Conflict.
+
+    One that was sent may be in ServiceNow all the same: it is looked for, and followed when it is there.
+    """
+    ticket = await _ticket(session, ticket_id)
+    if ticket.delivery != Delivery.HELD and not await _is_stranded(session, ticket):
+        raise Conflict(NOT_HELD)
+    ticket.delivery, ticket.next_try_at = Delivery.GIVEN_UP, None
+    note_event(session, ticket, What.PERSON, T("Given up. It stays here, and nothing more is sent."), by=by)
+    if ticket.sent_at is not None:
+        ticket.landing_until = ticket.landing_until or clock.now()
+        doubt = T(
+            "It may have reached ServiceNow before that. We look for it there, and follow it here when we find it. You "
+            "can look yourself, for a record with the correlation ID %(id)s.",
+            id=ticket.correlation_id,
+        )
+        ticket.problem = doubt.to_json()
+        await queue.defer(session, settle_ticket, ticket_id=str(ticket_id))
 
 
 async def held_ticket(session: Session, ticket_id: UUID) -> Ticket:
     """The ticket, locked. Raises NotFound, or Conflict when it is not held."""
+    ticket = await _ticket(session, ticket_id)
+    if ticket.delivery != Delivery.HELD:
+        raise Conflict(NOT_HELD)
+    return ticket
+
+
+async def _ticket(session: Session, ticket_id: UUID) -> Ticket:
     ticket = await session.get(Ticket, ticket_id, with_for_update=True)
     if ticket is None:
         raise NotFound
-    if ticket.delivery != Delivery.HELD:
-        raise Conflict(T("This ticket is not held any more. Its page shows how it stands now."))
     return ticket
+
+
+async def _is_stranded(session: Session, ticket: Ticket) -> bool:
+    """Whether it waits for an instance that somebody has removed."""
+    connection = await session.get(Connection, ticket.connection_id)
+    return ticket.delivery == Delivery.QUEUED and (connection is None or connection.status == ConnectionStatus.REMOVED)
 
 
 async def _requeue(session: Session, queue: Queue, ticket: Ticket, *, priority: int = 0) -> None:

@@ -16,15 +16,17 @@ from sqlalchemy.dialects.postgresql import insert
 from app.features.tickets.models import Pace, Ticket
 from app.foundation import clock
 from app.foundation.database import Session
+from app.foundation.errors import AppError
 from app.foundation.jobs import wait_before
 from app.foundation.text import T, Text
-from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError, Throttled
+from app.remote.errors import Missing, NotWhatWasAsked, Refused, RemoteError
 
 # More calls at once than this only queue inside ServiceNow (facts/servicenow 2.8), however many processes we run.
 CALLS_AT_ONCE = 4
-# An attempt without an outcome after so long is taken for dead: connecting and answering take less (remote/transport.py).
+# An attempt without an outcome after so long is taken for dead: waiting in line (30 s), connecting (5 s) and a whole
+# answer (35 s) take less (remote/transport.py).
 # Should it live after all, because renewing the token took its time, the attempt's number stops it before it sends.
-ATTEMPT_SECONDS = 60.0
+ATTEMPT_SECONDS = 75.0
 # Requests in a clock hour that following tickets may use. Sharing is a person's wish: counted, never stopped by this.
 BUDGET = 1000
 # Of a limit that the instance itself names, this part; the rest is for sharing.
@@ -32,6 +34,7 @@ PART_OF_NAMED_LIMIT = 0.8
 # A lost answer or two are an accident; so many failures in a row are a state.
 PATIENCE = 3
 LONGEST_PAUSE_SECONDS = 300.0
+SHORTEST_PAUSE_SECONDS = 1.0
 # After a pause, one call goes ahead, and the others wait for its outcome, at most so long.
 PROBE_SECONDS = 60.0
 
@@ -85,9 +88,10 @@ def count(pace: Pace, requests: int = 1) -> None:
 
 def note_success(pace: Pace, hourly_limit: int | None = None) -> None:
     """It answered as it should; whatever was wrong is over."""
-    pace.failures, pace.paused_until, pace.reason = 0, None, None
     if hourly_limit is not None:
         pace.hourly_limit = hourly_limit
+    if not _rests(pace):
+        pace.failures, pace.paused_until, pace.reason = 0, None, None
 
 
 def note_trouble(pace: Pace, error: RemoteError) -> None:
@@ -97,14 +101,33 @@ def note_trouble(pace: Pace, error: RemoteError) -> None:
         note_success(pace)
         return
     pace.failures += 1
+    rests = _rests(pace)
     if not error.concerns_all and pace.failures < PATIENCE:
-        pace.paused_until = None
+        pace.paused_until = pace.paused_until if rests else None
         return
-    seconds = min(wait_before(pace.failures - 1), LONGEST_PAUSE_SECONDS)
-    if isinstance(error, Throttled) and error.seconds is not None:
-        seconds = max(error.seconds, 1.0)
-    pace.paused_until = clock.now() + timedelta(seconds=seconds)
-    pace.reason = error.message.to_json()
+    until = clock.now() + timedelta(seconds=wait_after(error, pace.failures, longest=LONGEST_PAUSE_SECONDS))
+    if not rests or pace.paused_until is None or pace.paused_until < until:
+        pace.paused_until, pace.reason = until, error.message.to_json()
+
+
+def _rests(pace: Pace) -> bool:
+    """Whether we wait for longer than any probe: since a call that began before this pause, which says nothing of it."""
+    return pace.paused_until is not None and pace.paused_until - clock.now() > timedelta(seconds=PROBE_SECONDS)
+
+
+def wait_after(error: AppError, failures: int, *, longest: float | None = None) -> float:
+    """Seconds before the next try after so many failures in a row.
+
+    A time that was named is never undercut, whoever named it: ServiceNow, its token service or a gateway. One that is
+    named again and again and does not help (0 is a known trap) is not obeyed to the letter: waits grow all the same.
+    """
+    usual = wait_before(failures - 1)
+    if longest is not None:
+        usual = min(usual, longest)
+    named = error.retry.seconds
+    if named is None:
+        return usual
+    return max(named, usual if failures > 1 else SHORTEST_PAUSE_SECONDS)
 
 
 async def calls_under_way(session: Session, connection_id: UUID) -> int:

@@ -179,7 +179,9 @@ async def _earlier_ticket(
     of_these = select(TicketAction.ticket_id).where(TicketAction.control_id.in_(control_ids))
     query = (
         select(Ticket)
-        .where(Ticket.id.in_(of_these), Ticket.connection_id == connection_id, Ticket.delivery != Delivery.GIVEN_UP)
+        .where(Ticket.id.in_(of_these), Ticket.connection_id == connection_id)
+        # One that was given up does not count, unless it may have arrived all the same.
+        .where((Ticket.delivery != Delivery.GIVEN_UP) | Ticket.landing_until.is_not(None))
         .order_by(Ticket.created_at.desc(), Ticket.id)
     )
     found = list((await session.execute(query)).scalars())

@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from app.foundation import clock
-from app.foundation.errors import Retry
 from app.foundation.text import T, Text
 from app.remote.errors import (
     Ambiguous,
@@ -23,7 +22,7 @@ from app.remote.errors import (
     SignedOut,
     Throttled,
 )
-from app.remote.messages import LONGEST_NAMED_WAIT_SECONDS, Answer, named_wait
+from app.remote.messages import LONGEST_NAMED_WAIT_SECONDS, Answer, named_retry, named_wait
 from app.remote.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
 from app.remote.servicenow.shapes import Choice, Release, RemoteTicket, RemoteUser, Table
 
@@ -256,8 +255,7 @@ def _broken(answer: Answer) -> Broken:
 
     Whatever else answers, page or JSON, stands before the instance, which may still be at work behind it.
     """
-    named = named_wait(answer)
-    error = Broken(_breakdown(answer), retry=Retry.after(named) if named is not None else None)
+    error = Broken(_breakdown(answer), retry=named_retry(answer))
     if not _is_servicenows(answer):
         return _everywhere(error)
     return _over(error) if answer.status == 500 else error

@@ -9,7 +9,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from app.foundation.errors import Retry
 from app.foundation.text import T, Text
 from app.remote.errors import Broken, Garbled, Refused, RemoteError, SignedOut
-from app.remote.messages import Answer, Request, throttled
+from app.remote.messages import Answer, Request, named_retry, throttled
 from app.remote.servicenow.shapes import Tokens
 from app.remote.transport import Transport
 
@@ -133,7 +133,8 @@ def _tokens(answer: Answer, refused: Text) -> Tokens:
     if answer.status == 429:
         raise throttled(answer)
     if answer.status >= 500:
-        raise Broken(T("ServiceNow’s token service answered with an error (status %(status)s).", status=answer.status))
+        sentence = T("ServiceNow’s token service answered with an error (status %(status)s).", status=answer.status)
+        raise Broken(sentence, retry=named_retry(answer))
     if not answer.is_json():
         raise _web_page(answer)
     try:

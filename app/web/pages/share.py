@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
+from starlette.datastructures import FormData
 
 from app.features.connection.access import NotConnected
 from app.features.connection.connection_view import connection_view
@@ -43,7 +44,7 @@ from app.web.templating import render
 
 router = APIRouter(prefix="/tickets")
 
-# More in one ticket would be cut anyway, and the addresses of forms have an end.
+# More in one ticket would be cut anyway.
 MOST_IN_ONE = 100
 
 
@@ -96,8 +97,13 @@ class SharePage:
 
     @property
     def address(self) -> str:
-        """Where the form goes: the actions are part of the address, so that they cannot get lost."""
-        return f"/tickets/new?{urlencode([('action', action.control_id) for action in self.actions])}"
+        """Where the form goes. A single action is part of the address; several would make it longer than proxies take."""
+        return f"/tickets/new?{urlencode({'action': self.actions[0].control_id})}" if self.is_of_one else "/tickets/new"
+
+    @property
+    def is_of_one(self) -> bool:
+        """Whether the ticket is made of exactly one action."""
+        return len(self.actions) == 1
 
 
 @dataclass(frozen=True)
@@ -141,37 +147,26 @@ async def share_form(
     request: Request, _viewer: Sharer, session: Db, resources: Res, wanted: Actions, as_what: As = "", kind: str = ""
 ) -> Response:
     """The form, prefilled from the action; from several actions, the form for several."""
-    actions, missing = await _find(session, resources, wanted)
-    today, key = clock.now().date(), {"form_key": str(uuid4())}
-    preferences = await _preferences(session)
-    if len(wanted) > 1 and as_what != "one":
-        typed = {"kind": draft_for(None, today, kind=kind, preferences=preferences).kind, **key}
-        page = await _bulk_page(session, actions, typed, missing=missing)
-        return render(request, "tickets/bulk.html", page)
-    if len(actions) > 1:
-        return render(
-            request,
-            "tickets/new.html",
-            await _share_page(
-                session, proposal_for_all(actions, today, kind=kind, preferences=preferences) | key, actions
-            ),
-        )
-    draft = draft_for(actions[0] if actions else None, today, kind=kind, preferences=preferences)
-    typed = {
-        "kind": draft.kind,
-        "name": draft.name,
-        "description": draft.description,
-        "priority": str(draft.priority),
-        "due_date": draft.due_date.isoformat(),
-        "category": draft.category,
-    }
-    return render(request, "tickets/new.html", await _share_page(session, typed | key, actions))
+    return await _empty_form(request, session, resources, wanted, as_what, kind)
+
+
+@router.post("/selection")
+async def share_selection(request: Request, _viewer: Sharer, session: Db, resources: Res) -> Response:
+    """The same form for what was ticked in a list. Posted, because hundreds of names do not fit into an address."""
+    form = await _many_fields(request)
+    wanted = _all_of(form, "action")
+    if not wanted:
+        raise InvalidInput(T("Tick at least one action."))
+    if len(wanted) > MOST_AT_ONCE:
+        raise InvalidInput(T("At most %(count)s actions can be shared at once.", count=MOST_AT_ONCE))
+    return await _empty_form(request, session, resources, wanted, _one_of(form, "as"), _one_of(form, "kind"))
 
 
 @router.post("/new")
 async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wanted: Actions) -> Response:
     """Share as one ticket; on success on to it."""
-    actions, _ = await _find(session, resources, wanted)
+    several = _all_of(await _many_fields(request), "action")
+    actions, _ = await _find(session, resources, [*wanted, *several][:MOST_IN_ONE])
     typed = await read_form(request)
     parsed = parse(typed, TaskForm)
     errors, problem, in_the_way = parsed.errors, InvalidInput.default, None
@@ -197,13 +192,11 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
 @router.post("/bulk")
 async def send_many(request: Request, viewer: Sharer, session: Db, resources: Res) -> Response:
     """One ticket for each; on success on to their progress. "One for all" goes on to the form for that."""
-    form = await request.form(max_fields=2 * MOST_AT_ONCE + 100)
-    shown = [value for value in form.getlist("shown") if isinstance(value, str)]
-    ticked = [value for value in form.getlist("action") if isinstance(value, str)]
+    form = await _many_fields(request)
+    shown, ticked = _all_of(form, "shown"), _all_of(form, "action")
     typed = {name: value.strip() for name, value in form.items() if isinstance(value, str)}
     if typed.get("how") == "all" and 0 < len(ticked) <= MOST_IN_ONE:
-        pairs = [("as", "one"), ("kind", typed.get("kind", "")), *(("action", value) for value in ticked)]
-        return RedirectResponse(f"/tickets/new?{urlencode(pairs)}", 303)
+        return await _empty_form(request, session, resources, ticked, "one", typed.get("kind", ""))
     actions, _ = await _find(session, resources, shown)
     chosen = [action for action in actions if action.control_id in set(ticked)]
     parsed = parse({name: typed.get(name, "") for name in BulkForm.model_fields}, BulkForm)
@@ -230,6 +223,46 @@ async def batch_progress(request: Request, viewer: Viewer, session: Db, batch_id
     page = BatchPage(await batch_of(session, batch_id), batch_id, viewer.may_share)
     template = "tickets/_batch.html" if request.headers.get("hx-request") else "tickets/batch.html"
     return render(request, template, page)
+
+
+async def _empty_form(
+    request: Request, session: Db, resources: Res, wanted: Sequence[str], as_what: str, kind: str
+) -> Response:
+    """The form for these, with what we propose in it."""
+    actions, missing = await _find(session, resources, wanted)
+    today, key = clock.now().date(), {"form_key": str(uuid4())}
+    preferences = await _preferences(session)
+    if len(wanted) > 1 and as_what != "one":
+        typed = {"kind": draft_for(None, today, kind=kind, preferences=preferences).kind, **key}
+        page = await _bulk_page(session, actions, typed, missing=missing)
+        return render(request, "tickets/bulk.html", page)
+    if len(actions) > 1:
+        typed = proposal_for_all(actions, today, kind=kind, preferences=preferences) | key
+        return render(request, "tickets/new.html", await _share_page(session, typed, actions))
+    draft = draft_for(actions[0] if actions else None, today, kind=kind, preferences=preferences)
+    typed = {
+        "kind": draft.kind,
+        "name": draft.name,
+        "description": draft.description,
+        "priority": str(draft.priority),
+        "due_date": draft.due_date.isoformat(),
+        "category": draft.category,
+    }
+    return render(request, "tickets/new.html", await _share_page(session, typed | key, actions))
+
+
+async def _many_fields(request: Request) -> FormData:
+    """A form that names many actions; whoever reads it once more gets the same."""
+    return await request.form(max_fields=2 * MOST_AT_ONCE + 100)
+
+
+def _all_of(form: FormData, name: str) -> list[str]:
+    return [value for value in form.getlist(name) if isinstance(value, str)]
+
+
+def _one_of(form: FormData, name: str) -> str:
+    value = form.get(name, "")
+    return value if isinstance(value, str) else ""
 
 
 async def _find(session: Db, resources: Res, wanted: Sequence[str]) -> tuple[list[Action], int]:

@@ -11,13 +11,24 @@ from app.features.accounts.audit import record
 from app.features.accounts.sessions import end_session, end_sessions_named
 from app.features.accounts.sign_in import begin_sign_in, finish_sign_in, local_path
 from app.foundation.errors import AppError
+from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
 from app.web.dependencies import Db, OptionalViewer, Res, address_of, session_cookie_name
 from app.web.templating import render
 
 router = APIRouter()
+log = get_logger(__name__)
 ATTEMPT_COOKIE = "sign-in-attempt"
 ATTEMPT_SECONDS = 600
+LONGEST_ERROR = 80
+NO_CODE = T("You are not signed in: no confirmation came back from the sign-in. Please try again.")
+# Anybody can send somebody to this address with a sentence of their own: only names that are known are repeated
+# (RFC 6749 4.1.2.1, OpenID Connect Core 3.1.2.6).
+KNOWN_ERRORS = {
+    "access_denied", "consent_required", "interaction_required", "invalid_client", "invalid_request", "invalid_resource",
+    "invalid_scope", "login_required", "server_error", "temporarily_unavailable", "unauthorized_client",
+    "unsupported_response_type",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,10 @@ async def start(request: Request, resources: Res, return_to: str = "/") -> Respo
 async def callback(request: Request, resources: Res, code: str = "", state: str = "", error: str = "") -> Response:
     """Back from Entra ID."""
     if error or not code:
-        denied = T("Microsoft did not sign you in (%(reason)s). Please try again.", reason=error or "no code")
+        log.info("sign-in not completed", error=error[:LONGEST_ERROR])
+        denied = (
+            NO_CODE if error not in KNOWN_ERRORS else T("%(what)s The reason: %(reason)s.", what=NO_CODE, reason=error)
+        )
         return render(request, "sign_in/page.html", SignInPage("/", denied), status=400)
     try:
         secret = request.cookies.get(ATTEMPT_COOKIE)

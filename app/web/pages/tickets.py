@@ -19,10 +19,9 @@ from app.features.tickets import mend
 from app.features.tickets.browse_tickets import Filters, TicketList, list_tickets
 from app.features.tickets.deeds import record_deed
 from app.features.tickets.details import TicketDetails, ticket_details
-from app.features.tickets.freshness import watch
+from app.features.tickets.freshness import Freshness, watch
 from app.features.tickets.jobs import bring_note, fetch_notes
 from app.features.tickets.notes import add_note, ask_for_notes, retry_note
-from app.features.tickets.pace import Usage
 from app.features.tickets.results import Result, results_of_ticket
 from app.features.tickets.ticket import DELIVERY_NAMES, GROUP_NAMES, KIND_NAMES, Delivery, Kind, Source
 from app.foundation.errors import InvalidInput
@@ -44,7 +43,7 @@ class ListPage:
     kinds: list[tuple[str, Text]]
     groups: list[tuple[str, Text]]
     deliveries: list[tuple[str, Text]]
-    usage: Usage | None
+    fresh: Freshness
     may_share: bool
 
     @property
@@ -119,7 +118,7 @@ async def ticket_list(
             kinds=_choices(KIND_NAMES),
             groups=groups,
             deliveries=_choices(DELIVERY_NAMES),
-            usage=seen.fresh(Kind.CHANGE).usage,
+            fresh=seen.overall(),
             may_share=viewer.may_share,
         ),
     )
@@ -223,9 +222,9 @@ async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) ->
 
 
 @router.post("/tickets/{ticket_id}/give-up")
-async def give_up(viewer: Sharer, session: Db, ticket_id: UUID) -> Response:
-    """Keep a held ticket and never send it."""
-    await mend.give_up(session, ticket_id, by=viewer.display_name)
+async def give_up(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
+    """Keep a held ticket, and send nothing more of it."""
+    await mend.give_up(session, resources.queue, ticket_id, by=viewer.display_name)
     await record_deed(session, viewer, T("Ticket given up"), ticket_id)
     return RedirectResponse(f"/tickets/{ticket_id}", 303)
 

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from http.cookies import Morsel, SimpleCookie
 
+import httpx
 import pytest
+from sqlalchemy import select
 
-from tests.factories.house import House
+from app.features.accounts.models import WebSession
+from app.foundation.clock import SetClock
+from app.foundation.tokens import hash_token
+from app.main import create_app
+from tests.factories.house import PUBLIC_URL, House
 from tests.factories.microsoft import MANAGER, SHARER
-from tests.factories.signing_in import sign_in
+from tests.factories.signing_in import answer_of_entra, sign_in
+
+
+def cookies_set(answer: httpx.Response) -> dict[str, Morsel[str]]:
+    """The cookies that an answer sets, with their attributes as a browser reads them."""
+    found = SimpleCookie()
+    for line in answer.headers.get_list("set-cookie"):
+        found.load(line)
+    return dict(found)
 
 
 async def test_a_role_that_was_taken_away_is_gone_from_all_sessions_with_the_next_sign_in(
@@ -35,3 +50,92 @@ async def test_a_role_that_was_granted_counts_in_all_sessions_with_the_next_sign
         monkeypatch.setattr("sandbox.entra.PEOPLE", (replace(SHARER, wids=MANAGER.wids),))
         await sign_in(new, SHARER)
         assert (await old.get("/servicenow/audit")).status_code == 200
+
+
+async def test_cookies_are_for_our_pages_alone_and_no_script_reads_them(house: House) -> None:
+    async with house.client() as browser:
+        begun = await browser.post("/sign-in")
+        assert list(cookies_set(begun)) == ["sign-in-attempt"]
+        attempt = cookies_set(begun)["sign-in-attempt"]
+        assert (attempt["path"], attempt["max-age"], attempt["domain"]) == ("/sign-in", "600", "")
+        done = await sign_in(browser, MANAGER)
+        session = cookies_set(done)["session"]
+        assert (session["path"], session["domain"]) == ("/", "")
+        assert session["expires"]
+        for cookie in (attempt, session):
+            assert cookie["httponly"] is True
+            assert cookie["samesite"].lower() == "lax"
+            assert not cookie["secure"]  # Plain http, where only demos run: a browser would drop it.
+        assert cookies_set(done)["sign-in-attempt"]["max-age"] == "0"  # Used.
+        out = await browser.post("/sign-out")
+        assert cookies_set(out)["session"]["max-age"] == "0"
+        assert session.value not in done.text + str(done.headers["location"])
+
+
+async def test_over_https_the_session_cookie_is_bound_to_this_host(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    https = PUBLIC_URL.replace("http://", "https://")
+    monkeypatch.setattr("app.features.accounts.sign_in.redirect_uri", lambda _: f"{PUBLIC_URL}/sign-in/callback")
+    house.resources = replace(house.resources, config=replace(house.resources.config, public_url=https))
+    house.app = create_app(house.resources)
+    wire = httpx.ASGITransport(app=house.app)
+    async with httpx.AsyncClient(base_url=https, mounts={https: wire}) as browser:
+        begun = await browser.post("/sign-in")
+        back = await answer_of_entra(browser, MANAGER)
+        done = await browser.get(back.replace(PUBLIC_URL, https))
+        assert done.status_code == 303
+        name = "__Host-session"
+        cookie = cookies_set(done)[name]
+        # What browsers demand of a name that begins so: secure, for the whole host, and no domain (RFC 6265bis 4.1.3.2).
+        assert (cookie["secure"], cookie["path"], cookie["domain"]) == (True, "/", "")
+        assert (cookie["httponly"], cookie["samesite"].lower()) == (True, "lax")
+        assert cookies_set(begun)["sign-in-attempt"]["secure"] is True
+        assert (await browser.get("/servicenow/audit")).status_code == 200
+        token = browser.cookies[name]
+        browser.cookies.clear()
+        browser.cookies.set("session", token, domain="security-center.test")
+        assert (await browser.get("/servicenow/audit")).status_code == 303  # The unbound name counts for nothing here.
+
+
+async def test_a_session_ends_when_its_time_is_over_whoever_is_at_the_browser(
+    house: House, still_clock: SetClock
+) -> None:
+    browser = await house.signed_in("manager")  # Twelve hours.
+    still_clock.move(12 * 3600 - 1)
+    assert (await browser.get("/servicenow/audit")).status_code == 200
+    still_clock.move(1)
+    gone = await browser.get("/servicenow/audit")
+    assert (gone.status_code, gone.headers["location"]) == (303, "/sign-in?return_to=%2Fservicenow%2Faudit")
+    assert (await browser.post("/servicenow/remove")).headers["location"].startswith("/sign-in")
+
+
+async def test_signing_in_makes_a_new_session_whatever_cookie_the_browser_had(house: House) -> None:
+    """Session fixation: a token that somebody else knows, put into this browser, never becomes this person's."""
+    async with house.client() as browser, house.client() as thief:
+        known = "a-token-that-somebody-else-knows"
+        for each in (browser, thief):
+            each.cookies.set("session", known, domain="security-center.test")
+        done = await sign_in(browser, MANAGER)
+        token = cookies_set(done)["session"].value
+        assert token != known
+        assert len(token) >= 43  # 256 bits.
+        assert (await thief.get("/servicenow/audit")).status_code == 303
+    async with await house.signed_in("sharer") as before:
+        old = before.cookies["session"]
+        again = cookies_set(await sign_in(before, MANAGER))["session"].value
+        assert again not in (old, token)  # Not the other person's session with more rights.
+    async with house.resources.database.transaction() as session:
+        stored = set((await session.execute(select(WebSession.token_hash))).scalars())
+    assert hash_token(token) in stored
+    assert hash_token(known) not in stored
+    assert token not in stored  # Only hashes are kept.
+
+
+async def test_a_session_that_was_signed_out_is_over_for_a_copy_of_its_cookie(house: House) -> None:
+    browser = await house.signed_in("manager")
+    copy = house.client()
+    copy.cookies.set("session", browser.cookies["session"], domain="security-center.test")
+    assert (await copy.get("/servicenow/audit")).status_code == 200
+    await browser.post("/sign-out")
+    assert (await copy.get("/servicenow/audit")).status_code == 303

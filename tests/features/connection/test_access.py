@@ -11,6 +11,7 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from app.features.connection.access import (
+    AnswerLost,
     NotConnected,
     NoToken,
     mark_attention,
@@ -27,7 +28,7 @@ from app.foundation.vault import Vault
 from app.remote.errors import Broken, Throttled
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.shapes import RemoteUser
-from tests.factories.connecting import connect_by_pages, connections, decide, expire, requests, trouble
+from tests.factories.connecting import connect_by_pages, connections, decide, expire, requests, said, trouble
 from tests.factories.house import House
 
 
@@ -106,11 +107,10 @@ async def test_an_error_nobody_expected_lets_go_of_the_lock(house: House, monkey
 async def test_a_slow_token_service_that_names_a_time_is_obeyed(house: House) -> None:
     await house.connect()
     await expire(house)
-    trouble(house, "rate_limited", path="/oauth_token")
+    house.snow.fault("rate_limited", path="/oauth_token", retry_after="600")
     with pytest.raises(NoToken) as caught:
         await with_client(house.resources, whoami)
-    assert caught.value.retry.seconds is not None
-    assert caught.value.retry != Retry.LATER
+    assert caught.value.retry == Retry.after(600)
 
 
 async def test_a_refused_refresh_is_believed_after_a_second_look(house: House, still_clock: SetClock) -> None:
@@ -129,6 +129,60 @@ async def test_a_refused_refresh_is_believed_after_a_second_look(house: House, s
     with pytest.raises(NotConnected):
         await with_client(house.resources, whoami)
     assert len(requests(house, "/oauth_token.do")) == 2
+
+
+async def a_lost_renewal(house: House) -> None:
+    """The instance has given a new refresh token, and its answer did not come."""
+    await house.connect()
+    house.snow.instance.switches.refresh_rotates_token = True
+    await expire(house)
+    trouble(house, "dropped_after_commit", path="/oauth_token")
+    with pytest.raises(AnswerLost):
+        await with_client(house.resources, whoami)
+    [connection] = await connections(house)
+    assert connection.status == "connected"
+
+
+async def test_a_lost_answer_to_a_rotating_renewal_is_named_when_the_next_one_is_refused(house: House) -> None:
+    await a_lost_renewal(house)
+    manager = await house.signed_in("manager")
+    assert "was lost on its way" not in said(await manager.get("/servicenow"))  # It may still go well.
+    with pytest.raises(NotConnected) as caught:
+        await with_client(house.resources, whoami)
+    assert "The answer with the new token was lost" in str(caught.value)
+    assert "100 days" not in str(caught.value)
+    assert "The answer with the new token was lost" in said(await manager.get("/servicenow"))
+    assert (await connect_by_pages(house, manager)).status_code == 303
+    assert await with_client(house.resources, whoami)
+
+
+async def test_a_lost_answer_does_no_harm_where_the_instance_does_not_rotate(house: House) -> None:
+    await house.connect()
+    await expire(house)
+    trouble(house, "dropped_after_commit", path="/oauth_token")
+    with pytest.raises(AnswerLost):
+        await with_client(house.resources, whoami)
+    assert await with_client(house.resources, whoami)
+    [connection] = await connections(house)
+    assert (connection.status, connection.attention) == ("connected", None)
+    # A refusal much later has another cause, and is not put down to that answer.
+    await expire(house)
+    store = house.snow.instance.store
+    for row in store.rows("oauth_credential"):
+        store.remove("oauth_credential", row["sys_id"])
+    with pytest.raises(NotConnected) as caught:
+        await with_client(house.resources, whoami)
+    assert "100 days" in str(caught.value)
+
+
+async def test_a_renewal_that_never_left_is_no_lost_answer(house: House) -> None:
+    await house.connect()
+    await expire(house)
+    trouble(house, "rate_limited", path="/oauth_token")
+    with pytest.raises(NoToken) as caught:
+        await with_client(house.resources, whoami)
+    assert not isinstance(caught.value, AnswerLost)
+    assert (await connections(house))[0].attention is None
 
 
 async def test_a_refusal_that_comes_late_does_not_spoil_a_fresh_consent(house: House) -> None:

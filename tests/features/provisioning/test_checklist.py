@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from app.features.connection.access import mark_attention
 from app.features.provisioning.checklist import as_text, checklist
+from app.foundation.text import T
 from app.remote.servicenow.releases import FAMILIES, is_at_least, is_supported, release_name
 from tests.factories.connecting import begin, connect_by_pages, connections, said
 from tests.factories.house import House
@@ -38,6 +41,27 @@ async def test_marks_are_remembered_with_who_and_when_and_can_be_taken_back(hous
     assert (await manager.post("/servicenow/checklist/nonsense", data={"done": "yes"})).status_code == 404
     log = (await manager.get("/servicenow/audit.json")).json()
     assert [line["facts"].get("step") for line in log] == ["Create the OAuth client"] * 3
+
+
+async def test_what_the_connection_shows_to_be_done_needs_no_mark(house: House) -> None:
+    manager = await house.signed_in("manager")
+
+    async def look() -> dict[str, str]:
+        page = (await manager.get("/servicenow/connect")).text
+        return {key: look for look, key in re.findall(r'<li class="step step-(\w+)" id="(\w+)">', page)}
+
+    before = await look()
+    assert (before["client"], before["values"], before["consent"], before["done"]) == (
+        "todo",
+        "current",
+        "todo",
+        "todo",
+    )
+    connection = await house.connect()
+    after = await look()
+    assert (after["client"], after["values"], after["consent"], after["done"]) == ("todo", "done", "done", "done")
+    await mark_attention(house.resources, connection.id, T("Authorize again."))
+    assert ((await look())["values"], (await look())["consent"]) == ("done", "todo")
 
 
 async def test_the_text_holds_the_steps_for_servicenow_and_no_secret(house: House) -> None:

@@ -86,7 +86,7 @@ async def test_a_business_rule_is_told_from_a_missing_role(house: House) -> None
     assert "m365.integration" in str(finding.message)
 
     async with house.resources.database.transaction() as session:
-        await mend.give_up(session, first, by="Somebody")
+        await mend.give_up(session, house.resources.queue, first, by="Somebody")
     house.snow.instance.switches.mandatory_on_create = ""
     await share_one(house, Kind.INCIDENT)
     await house.work()

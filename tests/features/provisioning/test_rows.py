@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -244,3 +245,28 @@ async def test_every_finding_has_a_name_on_the_page(house: House) -> None:
     nameless = [key for key, name in names if name == "Finding"]
     assert not nameless
     assert "Found redirect_mismatch." in said(page)
+
+
+# What nobody at ServiceNow can mend: our network, our processes, a consent that a person here gives.
+OURS = {
+    "unreachable", "trouble", "not_servicenow", "asleep", "clock", "cards", "not_connected", "authorize", "token_service",
+    "consent_expired", "consent_ends_soon", "user_unexpected", "no_worker", "queue_stuck", "tickets_held",
+    "import_missing", "import_stale",
+}  # fmt: skip
+
+
+def test_each_finding_says_what_to_do_and_where_and_what_to_send_to_its_administrator() -> None:
+    """Read from the source: whoever adds a finding decides who can mend it."""
+    lacking = []
+    for path in (ROOT / "app/features/provisioning").glob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call) or ast.unparse(call.func) != "Finding" or len(call.args) < 2:
+                continue
+            key, state = ast.unparse(call.args[0]).strip("f'\""), ast.unparse(call.args[1])
+            if "PROBLEM" not in state and "NOTE" not in state:
+                continue
+            given = {keyword.arg for keyword in call.keywords}
+            wanted = {"advice"} if "unreachable" in key else {"advice", "screen", "message"}
+            wanted = wanted if key not in OURS else {"advice"} - ({"advice"} if key == "cards" else set())
+            lacking += [f"{key}: {name}" for name in sorted(wanted - given)]
+    assert not lacking

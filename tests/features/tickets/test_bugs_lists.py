@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
@@ -12,11 +12,13 @@ from sqlalchemy import text
 
 from app.features.tickets import refresh as refreshing
 from app.features.tickets.models import Pace
-from app.features.tickets.pace import note_trouble
+from app.features.tickets.pace import note_success, note_trouble, why_not_now
 from app.features.tickets.ticket import Kind
+from app.foundation import clock
 from app.foundation.clock import SetClock
 from app.remote.errors import Ambiguous, Refused, RemoteError, Throttled
 from app.remote.messages import Answer
+from tests.factories.connecting import expire
 from tests.factories.house import House
 from tests.factories.tickets import (
     Scripted,
@@ -44,7 +46,8 @@ PAGE = "<html><head><title>Instance Hibernating page</title></head><body>" + "x"
         ({"retry_after": "0"}, 1, 1),
         ({"retry_after": "7"}, 7, 7),
         ({"retry_after": "3600"}, 3600, 3600),
-        ({"retry_after": "999999"}, 3600, 3600),
+        ({"retry_after": "7200"}, 7200, 7200),
+        ({"retry_after": "999999"}, 86_400, 86_400),
         ({"retry_after": "-5"}, 1, 1),
         ({"retry_after": "soon"}, 3, 8),
         ({"retry_after": "NaN"}, 3, 8),
@@ -66,6 +69,61 @@ async def test_bug_58_a_429_is_obeyed_in_each_of_its_shapes(
     assert least <= (pace.paused_until - still_clock.now()).total_seconds() <= most
 
 
+@pytest.mark.parametrize("headers", [{"retry_after": "0"}, {"retry_after": "-5"}, {"x_ratelimit_reset": "1"}])
+async def test_bug_58_a_named_time_that_does_not_help_is_not_obeyed_to_the_letter(
+    still_clock: SetClock, headers: dict[str, str]
+) -> None:
+    """429 with `Retry-After: 0`, or with a moment that has passed, again and again: waits grow as without it."""
+    with pytest.raises(Throttled) as slow:
+        await client_over(Scripted(replied(status=429, body="", **headers))).whoami()
+    pace, asked, start = Pace(failures=0), 0, still_clock.now()
+    while still_clock.now() - start < timedelta(hours=1):
+        if why_not_now(pace) is None:
+            asked += 1
+            note_trouble(pace, slow.value)
+        still_clock.move(1)
+    assert 10 <= asked <= 25
+
+
+@pytest.mark.parametrize(("retry_after", "least", "most"), [("600", 600, 661), ("7200", 7200, 7921), ("0", 0, 3)])
+@pytest.mark.parametrize("asked", ["ServiceNow", "its token service"])
+async def test_bug_58_a_delivery_waits_as_long_as_it_was_told_whoever_said_so(
+    house: House, asked: str, retry_after: str, least: float, most: float
+) -> None:
+    await house.connect()
+    path = "/table/" if asked == "ServiceNow" else "/oauth_token"
+    if path == "/oauth_token":
+        await expire(house)
+    house.snow.fault("rate_limited", path=path, retry_after=retry_after)
+    ticket_id = await share_one(house, Kind.INCIDENT)
+    await house.work()
+    ticket = await read_ticket(house, ticket_id)
+    assert ticket.next_try_at is not None
+    async with house.resources.database.transaction() as session:
+        paused_until, job_at = (
+            await session.execute(
+                text("SELECT paused_until, scheduled_at FROM pace, procrastinate_jobs WHERE task_name LIKE '%deliver'")
+            )
+        ).one()
+    for moment in (ticket.next_try_at, paused_until, job_at):
+        assert least - 2 <= (moment - clock.now()).total_seconds() <= most
+    assert records(house, "incident") == []
+
+
+async def test_bug_58_a_delivery_that_is_told_nought_again_and_again_waits_longer_each_time(house: House) -> None:
+    await house.connect()
+    house.snow.fault("rate_limited", times=4, path="/table/", retry_after="0")
+    ticket_id = await share_one(house, Kind.INCIDENT)
+    waits = []
+    for _ in range(4):
+        await run_due_and_waiting(house)
+        ticket = await read_ticket(house, ticket_id)
+        assert ticket.next_try_at is not None
+        waits.append((ticket.next_try_at - clock.now()).total_seconds())
+    assert waits[0] < 2 < 5 < waits[1] < waits[3]
+    assert waits[3] > 25
+
+
 async def test_bug_59_after_a_429_nothing_is_asked_until_the_time_has_come(house: House) -> None:
     await house.connect()
     for _ in range(5):
@@ -81,6 +139,22 @@ async def test_bug_59_after_a_429_nothing_is_asked_until_the_time_has_come(house
     page = await told(house, "/")
     assert "slow down" in page
     assert "We ask again at" in page
+
+
+def test_bug_59_an_answer_that_was_on_its_way_ends_no_pause(still_clock: SetClock) -> None:
+    """Of four calls one is told to wait; what the other three are answered changes nothing of that."""
+    pace = Pace(failures=0)
+    note_trouble(pace, Throttled(seconds=600))
+    until = pace.paused_until
+    note_success(pace)
+    note_trouble(pace, Refused())
+    note_trouble(pace, Ambiguous())
+    note_trouble(pace, Throttled(seconds=5))
+    assert pace.paused_until == until
+    still_clock.move(601)
+    assert why_not_now(pace) is None
+    note_success(pace)
+    assert (pace.paused_until, pace.failures) == (None, 0)
 
 
 @pytest.mark.parametrize(

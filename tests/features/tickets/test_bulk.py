@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 from app.features.connection.preferences import USUAL_DUE_DAYS, Preferences, keep_preferences
 from app.features.secure_score.action import Action
 from app.features.tickets.bring_note import deliver_note
+from app.features.tickets.bulk import MOST_AT_ONCE
 from app.features.tickets.deliver import NotYet, deliver
 from app.features.tickets.jobs import bring_note
 from app.features.tickets.models import Pace, Ticket
@@ -27,7 +28,6 @@ from tests.factories.tickets import (
     SENDER,
     an_action,
     calls,
-    fill_and_send,
     form_fields,
     know_actions,
     records,
@@ -53,6 +53,7 @@ def form_of(html: str) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html):
         fields.setdefault(name, []).append(value)
+    fields["action_hidden"] = fields.get("action", [])
     fields["action"] = re.findall(r'<input type="checkbox" name="action" value="([^"]*)" checked', html)
     return fields
 
@@ -131,8 +132,13 @@ async def test_one_ticket_for_all(house: House, monkeypatch: pytest.MonkeyPatch)
         sent = form_of(page.text) | {"kind": ["incident"], "how": ["all"]}
         form = await browser.post("/tickets/bulk", data=sent)
         assert "One ticket for 3 improvement actions." in form.text
-        address = str(form.url)
-        ticket = await fill_and_send(browser, address, kind="incident", name="Three at once")
+        assert form.url.path == "/tickets/bulk"  # Not led on to an address that holds them all.
+        filled = form_fields(form.text) | {"kind": "incident", "name": ""}
+        named = {"action": form_of(form.text)["action_hidden"]}
+        refused = await browser.post("/tickets/new", data={**filled, **named})
+        assert refused.status_code == 422
+        assert form_of(refused.text)["action_hidden"] == named["action"]  # Nothing is lost.
+        ticket = await browser.post("/tickets/new", data={**filled, **named, "name": "Three at once"})
         assert ticket.status_code == 200, ticket.text
     await house.work()
     (record,) = records(house, "incident")
@@ -142,6 +148,32 @@ async def test_one_ticket_for_all(house: House, monkeypatch: pytest.MonkeyPatch)
     async with await house.signed_in("sharer") as browser:
         again = await browser.get(f"/tickets/new?{query(actions)}")
         assert "3 of them have open tickets already" in again.text
+
+
+async def test_what_is_ticked_in_the_list_travels_in_a_body_and_not_in_an_address(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as can be shared at once: proxies take addresses of some 8,000 letters."""
+    actions = several(MOST_AT_ONCE)
+    know_actions(monkeypatch, *actions)
+    await house.connect()
+    ids = [action.control_id for action in actions]
+    async with await house.signed_in("sharer") as browser:
+        page = await browser.post("/tickets/selection", data={"action": ids, "as": "each"})
+        assert page.status_code == 200
+        sent = form_of(page.text)
+        assert (sent["shown"], sent["action"]) == (ids, ids)
+        one = await browser.post("/tickets/selection", data={"action": ids[:100], "as": "one", "kind": "incident"})
+        assert "One ticket for 100 improvement actions." in one.text
+        filled, hidden = form_fields(one.text), form_of(one.text)["action_hidden"]
+        shared = await browser.post("/tickets/new", data={**filled, "action": hidden, "category": "Identity"})
+        assert shared.status_code == 303, shared.text
+        single = await browser.post("/tickets/selection", data={"action": ids[:1], "as": "each"})
+        assert f'action="/tickets/new?action={ids[0]}"' in single.text
+        for wrong, sentence in ((["x", *ids], f"At most {MOST_AT_ONCE} actions"), ([], "Tick at least one action.")):
+            refused = await browser.post("/tickets/selection", data={"action": wrong, "as": "each"})
+            assert refused.status_code == 422
+            assert sentence in refused.text
 
 
 async def test_nothing_ticked_and_nothing_lost(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

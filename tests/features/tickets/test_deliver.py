@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text, update
 
 from app.features.connection.models import Connection
+from app.features.secure_score.action import Action
 from app.features.tickets.deliver import NotYet, deliver
 from app.features.tickets.jobs import sweep
 from app.features.tickets.models import Ticket
+from app.features.tickets.share import AlreadyShared
 from app.features.tickets.ticket import Kind
 from app.foundation import clock
 from sandbox.faults import Fault
 from tests.factories.house import House
-from tests.factories.tickets import calls, read_ticket, records, run_due_and_waiting, share_one
+from tests.factories.tickets import an_action, calls, read_ticket, records, run_due_and_waiting, share_one, told
 
 
 async def run_sweep(house: House) -> None:
@@ -124,16 +127,85 @@ async def test_retry_after_the_cause_is_gone_shares_the_ticket(house: House) -> 
     assert len(records(house, "incident")) == 1
 
 
-async def test_a_ticket_given_up_is_kept_and_never_sent(house: House) -> None:
-    await house.connect("no.roles")
+async def give_up(house: House, ticket_id: UUID) -> str:
+    """By the button of its page; gives the page that follows."""
+    async with await house.signed_in("sharer", follow_redirects=True) as browser:
+        assert f"/tickets/{ticket_id}/give-up" in (await browser.get(f"/tickets/{ticket_id}")).text
+        page = await browser.post(f"/tickets/{ticket_id}/give-up")
+        assert page.status_code == 200
+    return page.text
+
+
+async def test_a_ticket_given_up_is_kept_and_nothing_more_of_it_is_sent(house: House) -> None:
+    await house.connect()
+    house.snow.instance.switches.acl_refuses = "incident.create"
     ticket_id = await share_one(house, Kind.INCIDENT)
     await run_due_and_waiting(house, 2)
-    before = len(calls(house))
-    async with await house.signed_in("sharer", follow_redirects=True) as browser:
-        page = await browser.post(f"/tickets/{ticket_id}/give-up")
-        assert "Given up" in page.text
+    before = len(calls(house, "POST"))
+    assert "Given up. It stays here, and nothing more is sent." in await give_up(house, ticket_id)
+    house.snow.instance.switches.acl_refuses = ""
     await run_sweep(house)
-    assert len(calls(house)) == before
+    await run_due_and_waiting(house)
+    assert len(calls(house, "POST")) == before
+    ticket = await read_ticket(house, ticket_id)
+    assert (ticket.delivery, ticket.landing_until) == ("given_up", None)
+    assert "it did not arrive" in await told(house, f"/tickets/{ticket_id}")
+
+
+async def held_though_it_arrived(house: House, action: Action | None = None) -> UUID:
+    """Refused although it was done, and not found by a look that was refused."""
+    await house.connect()
+    house.snow.fault("refused_after_commit", method="POST", path="/table/")
+    house.snow.fault("acl_hiccup", method="GET", path="/table/")
+    ticket_id = await share_one(house, Kind.INCIDENT, action=action)
+    await run_due_and_waiting(house, 2)
+    assert (await read_ticket(house, ticket_id)).delivery == "held"
+    return ticket_id
+
+
+async def test_a_ticket_given_up_that_had_arrived_is_found_and_followed(house: House) -> None:
+    ticket_id = await held_though_it_arrived(house)
+    page = await give_up(house, ticket_id)
+    (record,) = records(house, "incident")
+    assert "It may have reached ServiceNow before that." in page
+    assert record["correlation_id"] in page
+    await run_due_and_waiting(house, 2)
+    ticket = await read_ticket(house, ticket_id)
+    assert (ticket.delivery, ticket.number) == ("shared", record["number"])
+    assert len(records(house, "incident")) == 1
+
+
+@pytest.mark.parametrize("trouble", ["acl_refuses", "api_asleep"])
+async def test_while_nobody_knows_whether_it_arrived_the_page_says_so_and_sharing_again_asks(
+    house: House, trouble: str
+) -> None:
+    action = an_action()
+    ticket_id = await held_though_it_arrived(house, action)
+    switches = house.snow.instance.switches
+    setattr(switches, trouble, "incident.read" if trouble == "acl_refuses" else True)
+    await give_up(house, ticket_id)
+    await run_due_and_waiting(house, 2)
+    assert (await read_ticket(house, ticket_id)).delivery == "given_up"
+    assert "It may have reached ServiceNow before that." in await told(house, f"/tickets/{ticket_id}")
+    with pytest.raises(AlreadyShared):
+        await share_one(house, Kind.INCIDENT, action=action)
+
+
+async def test_a_ticket_for_an_instance_that_is_gone_can_be_given_up_and_no_other_that_is_queued(house: House) -> None:
+    await house.connect()
+    await set_status(house, "needs_attention")
+    waiting = await share_one(house, Kind.INCIDENT)
+    await house.work()
+    async with await house.signed_in("sharer") as browser:
+        assert "give-up" not in (await browser.get(f"/tickets/{waiting}")).text
+        assert (await browser.post(f"/tickets/{waiting}/give-up")).status_code == 409
+    await set_status(house, "removed")
+    assert "which is not connected any more" in await told(house, f"/tickets/{waiting}")
+    assert "Given up." in await give_up(house, waiting)
+    await set_status(house, "connected")
+    await run_sweep(house)
+    assert records(house, "incident") == []
+    assert (await read_ticket(house, waiting)).delivery == "given_up"
 
 
 async def test_a_401_in_the_middle_renews_the_token_and_sends_once(house: House) -> None:

@@ -254,7 +254,17 @@ async def test_edge_51_each_meeting_of_ticket_and_score_has_its_result_and_the_s
     assert "closed, but regressed on" in sentence
     async with await house.signed_in("viewer") as browser:
         page = (await browser.get(f"/tickets/{ticket_id}")).text
-    assert "from New to Closed" in page
+        assert "from New to Closed" in page
+        assert "closed, but regressed on" in page
+        assert "Reopen by a new linked ticket" not in page
+    async with await house.signed_in("sharer") as browser:
+        assert "Reopen by a new linked ticket" in (await browser.get(f"/tickets/{ticket_id}")).text
+        second, _ = await shared_ticket(house, action=an_action(points=0.0))
+        for number in (ticket_id, second):  # The newest ticket is the one that counts, and it is still open.
+            assert "In the score" not in (await browser.get(f"/tickets/{number}")).text
+        await _scored(house, points=10.0, percent=100.0, regressed_on=None)
+        assert "Points achieved, ticket still open" in (await browser.get(f"/tickets/{second}")).text
+        assert "In the score" not in (await browser.get(f"/tickets/{ticket_id}")).text
 
 
 @pytest.mark.parametrize("fault", ["hibernating", "unavailable", "dropped", "bad_gateway", "cancelled_after_commit"])

@@ -82,6 +82,42 @@ async def test_a_note_that_may_still_land_is_looked_for_and_not_repeated(house: 
     assert len(work_notes(house)) == 1
 
 
+@pytest.mark.parametrize("hidden", ["work_notes", "work_notes,comments"])
+async def test_bug_67_a_note_is_not_doubled_where_the_journal_may_not_be_read(house: House, hidden: str) -> None:
+    """A retried update doubles a note; and a journal that is hidden from us says nothing of what is in it."""
+    ticket_id = await shared_ticket(house)
+    house.snow.instance.switches.unreadable_fields = hidden
+    house.snow.fault("dropped_after_commit", method="PATCH")
+    await write(house, ticket_id, "Once, please.")
+    await house.work()
+    async with house.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket_note SET landing_until = now() - interval '1 second'"))
+    await run_due_and_waiting(house, 4)
+    assert len(work_notes(house)) == 1
+    assert await deliveries(house) == ["held"]
+    async with await house.signed_in("sharer") as browser:
+        page = (await browser.get(f"/tickets/{ticket_id}")).text
+        assert "We cannot tell whether this note arrived, so it is not sent a second time." in page
+        house.snow.instance.switches.unreadable_fields = ""
+        async with house.resources.database.transaction() as session:
+            note_id = (await session.execute(text("SELECT id FROM ticket_note"))).scalar_one()
+        await browser.post(f"/tickets/{ticket_id}/notes/{note_id}/retry")
+    await run_due_and_waiting(house)
+    assert len(work_notes(house)) == 1
+    assert await deliveries(house) == ["shared"]
+
+
+async def test_where_one_journal_may_be_read_it_is_shown(house: House) -> None:
+    ticket_id = await shared_ticket(house)
+    (record,) = records(house, "change_request")
+    house.snow.control("notes", number=record["number"], text="Shown", element="comments", by="fred.luddy")
+    house.snow.instance.switches.unreadable_fields = "work_notes"
+    async with await house.signed_in("viewer") as browser:
+        await browser.get(f"/tickets/{ticket_id}")
+        await house.work()
+        assert "Shown" in (await browser.get(f"/tickets/{ticket_id}")).text
+
+
 async def test_a_note_that_is_refused_is_held_and_can_be_retried(house: House) -> None:
     ticket_id = await shared_ticket(house)
     house.snow.instance.switches.acl_refuses = "change_request.write"

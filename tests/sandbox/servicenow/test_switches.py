@@ -29,12 +29,13 @@ def test_a_switch_is_set_by_the_control_api_and_from_the_console_and_reset(snow:
     wanted = other(name)
     snow.control("switches", **{name: wanted})
     assert httpx.get(f"{snow.url}/_sandbox/switches").json()[name] == wanted
-    form = {"switch": name, "value": {True: "on", False: "off"}.get(new, str(new)) if new != 0 or new is False else "0"}
-    httpx.post(f"{snow.url}/_sandbox/trouble", data=form)
-    assert getattr(snow.instance.switches, name) == new
-    snow.control("switches", **{name: wanted})
     snow.control("reset")
     assert getattr(snow.instance.switches, name) == new
+    for value in (wanted, new):
+        form = {"switch": name, "value": ("on" if value else "off") if isinstance(value, bool) else str(value)}
+        assert httpx.post(f"{snow.url}/_sandbox/trouble", data=form).status_code == 303
+        assert getattr(snow.instance.switches, name) == value
+        assert snow.instance.switches.changed() == ([name] if value == wanted else []), "and no other"
 
 
 def test_every_switch_is_explained_in_a_group(snow: Snow) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -133,3 +134,25 @@ async def test_ids_with_anything_in_them_have_a_page(scored: House) -> None:
         for control_id in ("scid_2021", "mdo_safeattachments"):
             answer = await browser.get(f"/secure-score/actions/{quote(control_id, safe='')}")
             assert answer.status_code == 200
+
+
+async def test_the_overview_shows_the_latest_changes_users_and_where_to_read_on(scored: House) -> None:
+    async with await scored.signed_in("viewer") as browser:
+        page = (await browser.get("/secure-score")).text
+        history = (await browser.get("/secure-score/history")).text
+    newest = page.partition("Latest changes")[2].partition("</table>")[0]
+    shown = re.findall(r'actions/([^"?]+)\?tab=history', newest)
+    assert len(shown) == 6
+    assert shown == re.findall(r'actions/([^"?]+)\?tab=history', history)[:6]
+    assert "Users as Microsoft counts them:" in page
+    assert "https://learn.microsoft.com/" in page
+
+
+async def test_an_action_says_when_microsoft_changed_it_and_when_it_regressed(scored: House) -> None:
+    async with await scored.signed_in("viewer") as browser:
+        glance = (await browser.get(REGRESSED)).text.partition("At a glance")[2]
+        implementation = (await browser.get(f"{REGRESSED}?tab=implementation")).text
+    for fact in ("Microsoft update", "First scored", "Last synced", "<dt>Regressed</dt>"):
+        assert fact in glance, fact
+    assert "Learn more" in implementation
+    assert "https://learn.microsoft.com/search/?terms=Block%20sign-ins" in implementation
