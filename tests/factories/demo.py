@@ -18,8 +18,9 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 90
-STOP_SECONDS = 40
+# Far more than it takes on idle cores: other things may run beside.
+START_SECONDS = 180
+STOP_SECONDS = 90
 PORTS = ("PORT", "SANDBOX_SERVICENOW_PORT", "SANDBOX_MICROSOFT_PORT")
 
 
@@ -128,11 +129,13 @@ class Demo:
 
 @contextmanager
 def running_demo(folder: Path) -> Iterator[Demo]:
-    """A demo that is ready, and stopped afterwards."""
+    """A demo that is ready, and stopped afterwards, without a complaint."""
     demo = Demo(folder).launch()
+    status = 0
     try:
         demo.ready()
         yield demo
     finally:
         if demo.process.poll() is None:
-            demo.stop()
+            status = demo.stop()
+    assert status == 0, demo.said

@@ -49,7 +49,7 @@ class House:
         """A browser that finds us at PUBLIC_URL and the stand-ins at their own addresses; nobody is signed in."""
         own = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(
-            base_url=PUBLIC_URL, mounts={PUBLIC_URL: own}, follow_redirects=follow_redirects, timeout=30
+            base_url=PUBLIC_URL, mounts={PUBLIC_URL: own}, follow_redirects=follow_redirects, timeout=60
         )
 
     async def signed_in(self, role: str, *, follow_redirects: bool = False) -> httpx.AsyncClient:

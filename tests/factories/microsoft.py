@@ -21,6 +21,7 @@ from tests.factories.servers import serve
 
 NEWEST = date(2026, 11, 19)
 CONTEXT = ssl.create_default_context()
+PATIENCE = 60
 MANAGER, SHARER, VIEWER, STRANGER = PEOPLE
 
 
@@ -39,11 +40,13 @@ class Microsoft:
             "client_id": self.settings.client_id, "client_secret": self.settings.client_secret,
         }  # fmt: skip
         url = f"{self.url}/{self.settings.tenant_id}/oauth2/v2.0/token"
-        return str(httpx.post(url, data=form, verify=CONTEXT).raise_for_status().json()["access_token"])
+        return str(
+            httpx.post(url, data=form, verify=CONTEXT, timeout=PATIENCE).raise_for_status().json()["access_token"]
+        )
 
     def control(self, what: str, /, **order: Any) -> None:
         """Order something by the control API; fails where the stand-in refuses."""
-        answer = httpx.post(f"{self.url}/_sandbox/graph/{what}", json=order, verify=CONTEXT)
+        answer = httpx.post(f"{self.url}/_sandbox/graph/{what}", json=order, verify=CONTEXT, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
 
     def fault(self, name: str, **more: Any) -> None:

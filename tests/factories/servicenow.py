@@ -23,6 +23,8 @@ CALLBACK = "http://127.0.0.1:1/servicenow/callback"
 INTEGRATION_USER = "m365.integration"
 # Made once: loading the certificates anew for every client would take longer than most tests.
 CONTEXT = ssl.create_default_context()
+# Nothing takes that long, unless the machine is busy with other things.
+PATIENCE = 60
 
 
 class SnowCalls:
@@ -47,7 +49,7 @@ class SnowCalls:
 
     def browser(self) -> httpx.Client:
         """A browser of its own."""
-        return httpx.Client(base_url=self.url, follow_redirects=True, verify=CONTEXT)
+        return httpx.Client(base_url=self.url, follow_redirects=True, verify=CONTEXT, timeout=PATIENCE)
 
     def code(self, user: str = INTEGRATION_USER, **changes: str) -> str:
         """Log in, allow, and give the code that is sent back."""
@@ -58,7 +60,7 @@ class SnowCalls:
     def grant(self, **form: str) -> httpx.Response:
         """Ask the token service."""
         credentials = {"client_id": self.settings.client_id, "client_secret": self.settings.client_secret}
-        return httpx.post(f"{self.url}/oauth_token.do", data=credentials | form, verify=CONTEXT)
+        return httpx.post(f"{self.url}/oauth_token.do", data=credentials | form, verify=CONTEXT, timeout=PATIENCE)
 
     def tokens(self, user: str = INTEGRATION_USER, code: str = "") -> dict[str, Any]:
         """Tokens for a user, by the whole code flow, or for a code that is there already."""
@@ -70,11 +72,12 @@ class SnowCalls:
     def api(self, user: str = INTEGRATION_USER) -> httpx.Client:
         """A client with a token in its header that keeps no cookies."""
         headers = {"Authorization": f"Bearer {self.tokens(user)['access_token']}", "Accept": "application/json"}
-        return httpx.Client(base_url=f"{self.url}/api/now/v2/table", headers=headers, verify=CONTEXT)
+        address = f"{self.url}/api/now/v2/table"
+        return httpx.Client(base_url=address, headers=headers, verify=CONTEXT, timeout=PATIENCE)
 
     def control(self, what: str, /, **order: Any) -> dict[str, Any]:
         """Order something by the control API; fails where the stand-in refuses."""
-        answer = httpx.post(f"{self.url}/_sandbox/{what}", json=order, timeout=60, verify=CONTEXT)
+        answer = httpx.post(f"{self.url}/_sandbox/{what}", json=order, verify=CONTEXT, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
