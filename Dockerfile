@@ -1,5 +1,7 @@
 # The product's image: the packages that the lock file names, static files built in a stage of their own, no root.
-FROM node:24-slim AS static
+# Base images are named by language version and Debian release, so that a rebuild brings their security updates and
+# nothing else. To have the very same bytes each time, append the digest of the one you tested (`docker image inspect`).
+FROM node:24-bookworm-slim AS static
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --silent
@@ -7,7 +9,7 @@ COPY tools ./tools
 COPY static ./static
 RUN node tools/build_static.mjs
 
-FROM python:3.13-slim AS product
+FROM python:3.13-slim-bookworm AS product
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv
 COPY requirements.lock ./

@@ -8,7 +8,6 @@ import random
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -93,7 +92,7 @@ class RetryByVerdict(procrastinate.BaseRetryStrategy):
             seconds = wait_before(job.attempts)
         else:
             return None
-        return procrastinate.RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=seconds))
+        return procrastinate.RetryDecision(retry_in={"milliseconds": round(seconds * 1000)})
 
 
 class Queue:

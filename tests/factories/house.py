@@ -68,7 +68,7 @@ class House:
 
     async def connect(self, user: str = INTEGRATION_USER) -> Connection:
         """A connection to the stand-in with real tokens, laid straight into the database."""
-        granted = self.snow.tokens(user)
+        granted = self.snow.tokens(user, self.snow.consented(user))
         settings = self.snow.settings
         account = self.snow.instance.store.find("sys_user", user_name=user) or {}
         connection = Connection(
@@ -97,6 +97,18 @@ async def _known(session: Session, person: Person) -> Person:
     session.add(person)
     await session.flush()
     return person
+
+
+_APPS: dict[tuple[object, ...], FastAPI] = {}
+
+
+def kept_app(resources: Resources) -> FastAPI:
+    """The web application, put together once for the same addresses: it knows nothing else, and keeps nothing."""
+    config = resources.config
+    addresses = (config.public_url, resources.entra.authority, config.servicenow_allowed_origins)
+    app = _APPS.get(addresses) or _APPS.setdefault(addresses, create_app(resources))
+    app.state.resources = resources
+    return app
 
 
 @contextmanager
@@ -139,4 +151,4 @@ async def open_house(database_url: str, microsoft: Microsoft, snow: Snow) -> Asy
         graph=GraphClient(transport, graph_url=microsoft.url, **registration),
     )
     async with closing(resources):
-        yield House(resources, create_app(resources), microsoft, snow)
+        yield House(resources, kept_app(resources), microsoft, snow)

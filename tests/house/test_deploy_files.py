@@ -81,6 +81,20 @@ def test_every_variable_is_explained_in_the_example(compose: dict[str, Any]) -> 
     assert all(re.search(rf"^#?{name}=", example, re.MULTILINE) for name in asked)
 
 
+def test_a_password_of_any_letters_reaches_the_database(compose: dict[str, Any]) -> None:
+    """It stands beside the address, where nothing has to be encoded; libpq reads it from there."""
+    for name in ("migrate", "web", "worker"):
+        environment = compose["services"][name]["environment"]
+        assert "PASSWORD" not in environment["DATABASE_URL"]
+        assert environment["PGPASSWORD"] == compose["services"]["db"]["environment"]["POSTGRES_PASSWORD"]
+
+
+def test_base_images_name_their_debian_release(compose: dict[str, Any], dockerfile: str) -> None:
+    bases = [*re.findall(r"^FROM (\S+:\S+)", dockerfile, re.MULTILINE), compose["services"]["db"]["image"]]
+    assert len(bases) == 3
+    assert all(re.fullmatch(r"[a-z]+:\d+(\.\d+)*-.*(bookworm|trixie).*", base) for base in bases)
+
+
 def test_demo_settings_fit_the_compose_file(compose: dict[str, Any]) -> None:
     """`python -m sandbox env` names the alias and the ports that compose gives the sandbox."""
     given = dict(line.split("=", 1) for line in settings_file().splitlines())

@@ -22,7 +22,13 @@ LOOKS_SECRET = {
         r"(?i)\b(client_secret|password|api_?key|auth_?token)\b[\"']?\s*[:=]\s*[\"'](?=[^\"']*[0-9])[A-Za-z0-9+/_~.-]{16,}[\"']"
     ),
 }
-PLACES = re.compile(r"(?i)/(home|Users)/[a-z][\w.-]*/|\b(10|192\.168|172\.(1[6-9]|2\d|3[01]))(\.\d{1,3}){2,3}:\d+")
+# Folders of somebody's machine, and addresses inside somebody's network.
+PLACES = re.compile(
+    r"(?<![\w.:/}$~-])/(home|Users|root|work|workspaces?)/[\w.-]+"
+    r"|(?i:/(home|Users)/[a-z][\w.-]*/)"
+    r"|\b[A-Z]:\\Users\\"
+    r"|\b(10|192\.168|172\.(1[6-9]|2\d|3[01]))(\.\d{1,3}){2,3}:\d+"
+)
 BINARY = {".png", ".ico", ".webp", ".mo", ".gz"}
 # Files whose subject is the look of secrets.
 ABOUT_SECRETS = {"tests/house/test_secrets.py", "tests/foundation/test_logs.py"}
@@ -56,6 +62,30 @@ def test_no_file_names_one_machine_or_network() -> None:
 )
 def test_the_check_sees_secrets(text: str) -> None:
     assert problems(text)
+
+
+@pytest.mark.parametrize("folder", ["home", "Users", "root", "work", "workspace"])
+@pytest.mark.parametrize("around", ["Path('{}')", "cd {}", "file://{}", "FOLDER={}", "`{}`", "({}/data)"])
+def test_the_check_sees_folders_of_one_machine(folder: str, around: str) -> None:
+    place = f"/{folder}/shared/data"
+    if around == "file://{}":
+        place = f"/home/{folder}/data"
+    assert PLACES.search(around.format(place))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/api/users/5",
+        "https://graph.example/v1.0/users/me",
+        "--home /srv",
+        "a/work/b",
+        "/workers/1",
+        "/homepage/x",
+    ],
+)
+def test_the_check_leaves_addresses_of_pages_alone(text: str) -> None:
+    assert not PLACES.search(text)
 
 
 def test_no_file_is_there_that_should_stay_at_home() -> None:

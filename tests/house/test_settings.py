@@ -61,7 +61,8 @@ def test_every_setting_says_what_it_means() -> None:
 
 
 def test_compose_and_image_mention_only_known_settings() -> None:
-    known = _settings() | {"POSTGRES_PASSWORD", "POSTGRES_USER", "POSTGRES_DB"}
+    # PGPASSWORD is read by PostgreSQL's own library, wherever an address holds no password.
+    known = _settings() | {"POSTGRES_PASSWORD", "POSTGRES_USER", "POSTGRES_DB", "PGPASSWORD"}
     for path in (Path("docker-compose.yml"), Path("Dockerfile")):
         used = set(re.findall(r"^\s+([A-Z][A-Z_]+):", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE))
         assert {name for name in used if not SANDBOX.fullmatch(name)} <= known

@@ -16,6 +16,7 @@ from tests.factories.demo import Demo
 
 # A second start takes about four seconds on two idle cores; the tests may share them with others.
 SECOND_START_SECONDS = 60
+GONE_SECONDS = 40
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 def _gone(family: dict[str, psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(list(family.values()), timeout=5)
+    _, alive = psutil.wait_procs(list(family.values()), timeout=GONE_SECONDS)
     return not alive
 
 

@@ -14,7 +14,7 @@ from app.features.tickets.models import Ticket
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation.errors import AppError
 from app.foundation.text import T, Text
-from app.remote.errors import Refused
+from app.remote.errors import NotWhatWasAsked, Refused
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.probes import (
     TableReading,
@@ -222,6 +222,17 @@ async def check_correlation(look: Look) -> Finding:
             if strangers:
                 return _ignored(look, checked, table)
         return await _found_again(look, checked)
+    except NotWhatWasAsked as error:
+        return Finding(
+            "correlation_hidden", State.PROBLEM, checked, error.message,
+            advice=T("Allow the integration user to read the field correlation_id, and our tickets whatever their state. Until "
+                     "then a ticket whose answer is lost waits for a person."),
+            screen=ACCESS_RULES,
+            message=T(
+                "Please let the user %(user)s read the field correlation_id of incident and change_request, in every record "
+                "that it has opened. We found: %(why)s", user=look.user, why=error.message,
+            ),
+        )  # fmt: skip
     except Refused as error:
         return Finding(
             "correlation_refused", State.PROBLEM, checked, error.message,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 
@@ -14,13 +13,10 @@ from app.features.secure_score.html_text import plain_text
 from app.features.secure_score.lines import ActionLine, Row
 from app.features.secure_score.list_view import LEVEL_NAMES
 from app.foundation.database import Session
+from app.foundation.spreadsheet import safe_cell
 from app.foundation.text import T
 
-# What makes a spreadsheet take a cell for a formula. Source: owasp.org/www-community/attacks/CSV_Injection
-FORMULA = re.compile(r"^\s*[=+\-@]|^[\t\r\n]")
 BYTE_ORDER_MARK = "\ufeff"
-# A cell of Excel holds 32,767 characters.
-LONGEST_CELL = 32_000
 
 HEADINGS = (
     T("Rank"),
@@ -66,14 +62,6 @@ def as_csv(
     for line in lines:
         writer.writerow([safe_cell(cell) for cell in _cells(line, tickets, texts)])
     return BYTE_ORDER_MARK + out.getvalue()
-
-
-def safe_cell(value: str) -> str:
-    """A text that no spreadsheet runs: what looks like a formula gets an apostrophe in front. Numbers stay numbers."""
-    value = value[:LONGEST_CELL].replace("\0", "")
-    if FORMULA.match(value) and not re.fullmatch(r"-?\d+(\.\d+)?", value):
-        return "'" + value
-    return value
 
 
 def _cells(

@@ -88,9 +88,10 @@ def count(pace: Pace, requests: int = 1) -> None:
 
 def note_success(pace: Pace, hourly_limit: int | None = None) -> None:
     """It answered as it should; whatever was wrong is over."""
-    pace.failures, pace.paused_until, pace.reason = 0, None, None
     if hourly_limit is not None:
         pace.hourly_limit = hourly_limit
+    if not _rests(pace):
+        pace.failures, pace.paused_until, pace.reason = 0, None, None
 
 
 def note_trouble(pace: Pace, error: RemoteError) -> None:
@@ -100,12 +101,18 @@ def note_trouble(pace: Pace, error: RemoteError) -> None:
         note_success(pace)
         return
     pace.failures += 1
+    rests = _rests(pace)
     if not error.concerns_all and pace.failures < PATIENCE:
-        pace.paused_until = None
+        pace.paused_until = pace.paused_until if rests else None
         return
-    seconds = wait_after(error, pace.failures, longest=LONGEST_PAUSE_SECONDS)
-    pace.paused_until = clock.now() + timedelta(seconds=seconds)
-    pace.reason = error.message.to_json()
+    until = clock.now() + timedelta(seconds=wait_after(error, pace.failures, longest=LONGEST_PAUSE_SECONDS))
+    if not rests or pace.paused_until is None or pace.paused_until < until:
+        pace.paused_until, pace.reason = until, error.message.to_json()
+
+
+def _rests(pace: Pace) -> bool:
+    """Whether we wait for longer than any probe: since a call that began before this pause, which says nothing of it."""
+    return pace.paused_until is not None and pace.paused_until - clock.now() > timedelta(seconds=PROBE_SECONDS)
 
 
 def wait_after(error: AppError, failures: int, *, longest: float | None = None) -> float:

@@ -41,14 +41,6 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime(TIME_FORMAT)
 
 
-def parse_time(text: str) -> datetime | None:
-    """A moment the Table API wrote; None when it is empty or unreadable."""
-    try:
-        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
 def create_request(origin: str, table: Table, fields: Mapping[str, str]) -> Request:
     """Insert a record and have sent back what we follow and what we set, to see what ServiceNow made of it."""
     shape = _shape((*TICKET_FIELDS, *fields))

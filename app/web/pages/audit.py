@@ -12,12 +12,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.features.accounts.audit import AuditLine, AuditList, all_entries, list_entries
+from app.foundation.spreadsheet import safe_cell
 from app.web.dependencies import Db, Manager
 from app.web.templating import render
 
 router = APIRouter(prefix="/servicenow/audit")
-# A spreadsheet runs what begins like this as a formula; an apostrophe in front makes it text.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("number", "at", "who", "email", "from", "what", "facts")
 
 
@@ -51,7 +50,7 @@ async def as_csv(_viewer: Manager, session: Db, q: str = "") -> Response:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     async for line in all_entries(session, wanted=q):
-        writer.writerow(_harmless(value) for value in _values(line).values())
+        writer.writerow(safe_cell(str(value)) for value in _values(line).values())
     return _file("\ufeff" + text.getvalue(), "text/csv", "csv")
 
 
@@ -66,11 +65,6 @@ def _values(line: AuditLine) -> dict[str, str | dict[str, str]]:
     facts = "; ".join(f"{name}: {value}" for name, value in line.facts.items())
     values = (str(line.number), line.at.isoformat(), line.who, line.email, line.address, str(line.what), facts)
     return dict(zip(COLUMNS, values, strict=True))
-
-
-def _harmless(value: str | dict[str, str]) -> str:
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _file(content: str, media_type: str, ending: str) -> Response:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.features.connection.access import NotConnected, redirect_uri
+from app.features.connection.access import NotConnected, active_connection, redirect_uri
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.connection.disconnect import remove_connection
+from app.features.tickets.freshness import watch
+from app.foundation.text import Text
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.templating import render
 
@@ -18,10 +20,11 @@ router = APIRouter(prefix="/servicenow")
 
 @dataclass(frozen=True)
 class StatusPage:
-    """The active connection."""
+    """The active connection; `stale_because`: why its tickets are not as fresh as they should be, None while they are."""
 
     connection: ConnectionView
     redirect_url: str
+    stale_because: Text | None
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ async def show(request: Request, _viewer: Manager, resources: Res, session: Db) 
     connection = await connection_view(session)
     if connection is None:
         return RedirectResponse("/servicenow/connect", 303)
-    return render(request, "servicenow/status.html", StatusPage(connection, redirect_uri(resources)))
+    seen = await watch(session, await active_connection(session))
+    page = StatusPage(connection, redirect_uri(resources), seen.overall().problem)
+    return render(request, "servicenow/status.html", page)
 
 
 @router.get("/exchanged")

@@ -175,6 +175,11 @@ async def test_look_ups_that_cannot_be_believed_are_found(house: House) -> None:
     await shared_ticket(house)
     assert "was found again" in str((await walked(house))["correlation"].meaning)
     switches = house.snow.instance.switches
+    switches.unreadable_fields = "correlation_id"
+    finding = (await walked(house))["correlation_hidden"]
+    assert finding.is_problem
+    assert "does not show the integration user the field correlation_id" in str(finding.meaning)
+    switches.unreadable_fields = ""
     switches.closed_fields = "correlation_id"
     finding = (await walked(house))["correlation_ignored"]
     assert finding.is_problem
@@ -251,7 +256,7 @@ async def test_every_finding_has_a_name_on_the_page(house: House) -> None:
 OURS = {
     "unreachable", "trouble", "not_servicenow", "asleep", "clock", "cards", "not_connected", "authorize", "token_service",
     "consent_expired", "consent_ends_soon", "user_unexpected", "no_worker", "queue_stuck", "tickets_held",
-    "import_missing", "import_stale",
+    "import_missing", "import_stale", "vault_keys",
 }  # fmt: skip
 
 

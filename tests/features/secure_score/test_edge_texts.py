@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.features.secure_score.browse_actions import find_action
-from app.features.secure_score.export import as_csv, load_texts, safe_cell
+from app.features.secure_score.export import as_csv, load_texts
 from app.features.secure_score.html_text import clean_html, cut, is_web_address, plain_text
 from app.features.secure_score.lines import load_lines
 from app.features.secure_score.list_view import View, facet_options, list_actions, order_lines
 from app.features.secure_score.vocabulary import category_of, level_of, product_of, threats_of, tier_of
 from app.foundation.database import Database
+from app.foundation.spreadsheet import safe_cell
 from tests.factories.graph_payloads import TENANT, keep, profile, score, snapshot
 from tests.factories.house import House
 
@@ -126,6 +127,10 @@ def test_edge_33_any_text_becomes_plain(html: str, longest: int) -> None:
         ("", ""),
         ("- a list", "'- a list"),
         ("a=b", "a=b"),
+        ("\uff1dSUM(A1)", "'\uff1dSUM(A1)"),
+        (" \uff0b1", "' \uff0b1"),
+        ("\uff0d1", "'\uff0d1"),
+        ("\uff20SUM(A1)", "'\uff20SUM(A1)"),
     ],
 )
 def test_edge_34_cells_that_a_spreadsheet_would_run_are_defused(cell: str, safe: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from app.features.tickets import refresh as refreshing
 from app.features.tickets.models import Pace
-from app.features.tickets.pace import note_trouble, why_not_now
+from app.features.tickets.pace import note_success, note_trouble, why_not_now
 from app.features.tickets.ticket import Kind
 from app.foundation import clock
 from app.foundation.clock import SetClock
@@ -139,6 +139,22 @@ async def test_bug_59_after_a_429_nothing_is_asked_until_the_time_has_come(house
     page = await told(house, "/")
     assert "slow down" in page
     assert "We ask again at" in page
+
+
+def test_bug_59_an_answer_that_was_on_its_way_ends_no_pause(still_clock: SetClock) -> None:
+    """Of four calls one is told to wait; what the other three are answered changes nothing of that."""
+    pace = Pace(failures=0)
+    note_trouble(pace, Throttled(seconds=600))
+    until = pace.paused_until
+    note_success(pace)
+    note_trouble(pace, Refused())
+    note_trouble(pace, Ambiguous())
+    note_trouble(pace, Throttled(seconds=5))
+    assert pace.paused_until == until
+    still_clock.move(601)
+    assert why_not_now(pace) is None
+    note_success(pace)
+    assert (pace.paused_until, pace.failures) == (None, 0)
 
 
 @pytest.mark.parametrize(

@@ -316,7 +316,8 @@ async def test_calls_of_a_killed_process_do_not_block_the_others_for_ever(house:
     async with house.resources.database.transaction() as session:
         for ticket_id in dead:
             ticket = await session.get_one(Ticket, ticket_id)
-            ticket.in_flight_since, ticket.attempts = clock.now() - timedelta(seconds=61), 1
+            ticket.in_flight_since = clock.now() - timedelta(seconds=ATTEMPT_SECONDS + 1)
+            ticket.attempts = 1
     await share_one(house)
     await run_due_and_waiting(house)
     assert len(records(house, "change_request")) == 5

@@ -84,6 +84,10 @@ async def test_the_cards_say_why_they_are_stale(house: House) -> None:
     house.snow.instance.switches.api_asleep = True
     await refresh_now(house)
     assert "hibernating" in await told(house, "/")
+    async with await house.signed_in("manager") as browser:
+        page = (await browser.get("/servicenow")).text
+    assert "hibernating" in page
+    assert "ServiceNow is connected." not in page
     house.snow.instance.switches.api_asleep = False
     await refresh_now(house)
     assert "hibernating" not in await told(house, "/")
