@@ -162,10 +162,10 @@ async def _begin(resources: Resources, ticket_id: UUID) -> _Attempt | Stop | Non
             if free_in > 0:
                 return Stop(free_in, STILL_UNDER_WAY)
         refused = await refused_lately(session, ticket)
-        if refused is not None and not refused.may_have_passed:
+        if refused is not None and not refused.is_being_tried:
             hold(session, ticket, refused.sentence)
             return None
-        if refused is not None and refused.is_being_tried:
+        if refused is not None:
             ticket.problem, ticket.next_try_at = refused.waiting.to_json(), now + timedelta(seconds=TRIAL_SECONDS)
             return Stop(TRIAL_SECONDS, refused.waiting)
         if await calls_under_way(session, ticket.connection_id) >= CALLS_AT_ONCE:
