@@ -16,6 +16,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, Unique
 from procrastinate.jobs import Job, Status
 from procrastinate.schema import SchemaManager
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.foundation.errors import AppError
@@ -88,7 +89,8 @@ class RetryByVerdict(procrastinate.BaseRetryStrategy):
             if not exception.retry.allowed:
                 return None
             seconds = wait_before(job.attempts, asked=exception.retry.seconds)
-        elif job.attempts + 1 < UNEXPECTED_ATTEMPTS:
+        elif isinstance(exception, OperationalError) or job.attempts + 1 < UNEXPECTED_ATTEMPTS:
+            # A database that went away comes back, however often this job had to wait its turn before.
             seconds = wait_before(job.attempts)
         else:
             return None

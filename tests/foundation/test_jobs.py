@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from app.foundation.database import Database
 from app.foundation.errors import NeedsAttention, Retry
@@ -82,6 +83,23 @@ async def test_the_error_decides_whether_its_job_runs_again(
         await bakery.defer(session, bake, loaf="rye")
     await bakery.drain({"baked": [], "error": error})
     assert await jobs(database) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (OperationalError("SELECT 1", None, Exception("server closed the connection unexpectedly")), "todo"),
+        (LookupError("nobody expected this"), "failed"),
+    ],
+)
+async def test_a_job_that_waited_its_turn_often_survives_a_database_that_goes_away(
+    database: Database, bakery: Queue, error: Exception, end: str
+) -> None:
+    async with database.transaction() as session:
+        await bakery.defer(session, bake, loaf="rye")
+        await session.execute(text("UPDATE procrastinate_jobs SET attempts = 40"))
+    await bakery.drain({"baked": [], "error": error})
+    assert [job[0] for job in await jobs(database)] == [end]
 
 
 def test_waits_grow_up_to_a_ceiling_and_never_undercut_what_was_asked() -> None:

@@ -102,16 +102,15 @@ async def verify(house: House, count: int) -> None:
     async with house.resources.database.transaction() as session:
         rows = await session.execute(text("SELECT correlation_id, sys_id, number, kind, delivery FROM ticket"))
         tickets = {row.correlation_id: row for row in rows}
-        left = await session.execute(
-            text("SELECT task_name, status::text FROM procrastinate_jobs WHERE task_name = 'tickets.deliver'")
-        )
-        assert list(left) == []
+        query = text("SELECT task_name, status::text FROM procrastinate_jobs WHERE task_name = 'tickets.deliver'")
+        left = list(await session.execute(query))
     assert Counter(record["correlation_id"] for record in made).most_common(1)[0][1] == 1, "a twin"
     assert len(made) == len(tickets) == count
     for record in made:
         ticket = tickets[record["correlation_id"]]
         assert (ticket.delivery, ticket.sys_id, ticket.number) == ("shared", record["sys_id"], record["number"])
         assert record["sys_class_name"] == KINDS[Kind(ticket.kind)]
+    assert left == []
 
 
 async def weather(house: House, workers: Workers, length: Length, crash: Callable[[], None] | None) -> dict[str, Any]:
