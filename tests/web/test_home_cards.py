@@ -16,8 +16,8 @@ from app.features.secure_score.jobs import keep_up
 from app.features.tickets.ticket import Kind
 from app.web.home_cards import BY_NAME, CARDS, USUAL, in_order, moved, wanted_cards
 from tests.factories.house import House
+from tests.factories.statements import counted
 from tests.factories.tickets import refresh_now, share_one, shared_ticket
-from tests.web.secure_score.test_cost import counted
 
 CONNECTED = ["score", "change", "incident", "results"]
 
@@ -192,7 +192,7 @@ async def test_edge_57_the_page_costs_the_same_whatever_is_on_its_cards(house: H
             for number in range(more):
                 await share_one(house, Kind.CHANGE, name=f"Task {number}")
             await house.work()
-            with counted(house) as seen:
+            with counted(house.resources.database) as seen:
                 page = await browser.get("/")
             assert len(cards_of(page.text)) == len(CARDS) - 1
             costs.append(len(seen))

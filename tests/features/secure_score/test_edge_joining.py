@@ -21,6 +21,7 @@ from app.foundation.database import Database
 from app.foundation.errors import NotFound
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, keep_days, profile, score, snapshot
 from tests.factories.house import House
+from tests.factories.statements import counted
 
 
 async def lines_of(database: Database, tenant_id: str = TENANT) -> dict[str, ActionLine]:
@@ -158,24 +159,20 @@ async def test_edge_31_two_tenants_never_mix(database: Database) -> None:
             await find_action(session, "no tenant", "A")
 
 
-async def test_edge_23_a_large_tenant_imports_in_a_few_seconds(database: Database) -> None:
-    """Bounds are wide for shared machines; `make bench` measures."""
-    import time  # noqa: PLC0415 - only here.
-
+async def test_edge_23_a_large_tenant_imports_in_few_statements(database: Database) -> None:
+    """So many rows go in batches, never one by one; `make bench` measures how long it takes."""
     controls = [score(f"Control{number}", number % 10, number % 10 * 10) for number in range(234)]
     days = [snapshot(days_before(number), controls) for number in range(90)]
     profiles = [profile(f"Control{number}") for number in range(462)]
-    started = time.perf_counter()
-    report = await keep(database, snapshots=days, profiles=profiles)
+    with counted(database) as statements:
+        report = await keep(database, snapshots=days, profiles=profiles)
     assert (report.snapshots_new, report.profiles_new) == (90, 462)
-    assert time.perf_counter() - started < 60
+    assert len(statements) < 90 + 462
     async with database.transaction() as session:
         count = (await session.execute(text("SELECT count(*) FROM control_score"))).scalar_one()
     assert count == 90 * 234
-    started = time.process_time()
     listing = list_actions(list((await lines_of(database)).values()), View(), frozenset())
     assert (listing.total, len(listing.lines)) == (234, PAGE_SIZE)
-    assert time.process_time() - started < 2
 
 
 async def test_edge_48_days_that_microsoft_dropped_stay_here(house: House, still_clock: SetClock) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
-from sqlalchemy import event
 
 from tests.factories.graph_payloads import days_before, keep, profile, score, snapshot
 from tests.factories.house import House
+from tests.factories.statements import counted
 
 MOST = 6
 PAGES = (
@@ -28,22 +24,6 @@ PAGES = (
 )
 
 
-@contextmanager
-def counted(house: House) -> Iterator[list[str]]:
-    """The statements sent within the block."""
-    seen: list[str] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
-
-    engine = house.resources.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-
-
 @pytest.mark.parametrize("role", ["manager", "viewer"])
 async def test_statements_per_page_are_few_and_constant(house: House, role: str) -> None:
     tenant_id = house.resources.config.tenant_id
@@ -56,7 +36,7 @@ async def test_statements_per_page_are_few_and_constant(house: House, role: str)
         async with await house.signed_in(role) as browser:
             cost = {}
             for path in PAGES:
-                with counted(house) as seen:
+                with counted(house.resources.database) as seen:
                     answer = await browser.get(path)
                 if answer.status_code == 200:
                     cost[path] = len(seen)
