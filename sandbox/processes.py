@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -43,8 +44,7 @@ class Child:
 
     async def end(self) -> None:
         """Ask it to stop, wait, and insist if need be."""
-        if self.process.returncode is None:
-            self.process.terminate()
+        self._signal(signal.SIGTERM)
         try:
             await asyncio.wait_for(self.process.wait(), PATIENCE_SECONDS)
         except TimeoutError:
@@ -53,8 +53,14 @@ class Child:
 
     def kill(self) -> None:
         """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Not by the process's own send_signal: before Python 3.13 that polls first, and a child it finds ended is then
+        # unknown to the event loop, which reports status 255 for it.
         if self.process.returncode is None:
-            self.process.kill()
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
 
 
 @dataclass

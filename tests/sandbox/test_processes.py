@@ -105,6 +105,15 @@ async def test_in_a_hurry_all_but_the_lowest_floor_end_at_once(processes: Proces
     assert (database.process.returncode, web.process.returncode) == (0, -9)
 
 
+async def test_asking_a_child_that_was_just_killed_does_not_hide_how_it_ended(processes: Processes) -> None:
+    children = [await processes.start(f"web-{number}", "stubborn", floor=1, answers=True) for number in range(5)]
+    for child in children:
+        await processes.answer(child)
+        child.kill()
+        await child.end()
+    assert [child.process.returncode for child in children] == [-9] * 5
+
+
 async def test_the_log_of_the_run_before_is_kept(processes: Processes) -> None:
     for _ in range(2):
         with pytest.raises(ChildEnded):
