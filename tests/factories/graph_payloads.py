@@ -171,3 +171,16 @@ async def keep(
                 files[name] = path
         config: Any = SimpleNamespace(shown_tenant_id=tenant_id, tenant_id=tenant_id)
         return await import_from_files(database, config, scores=files["scores"], profiles=files["profiles"])
+
+
+async def keep_servicenow_as_a_product(database: Database, tenant_id: str) -> None:
+    """Two actions, of which one is about ServiceNow as an app whose settings Microsoft scores."""
+    await keep(
+        database,
+        snapshots=[snapshot(controls=[score("MDA_SNOW_Mfa"), score("exo_dkim")], azureTenantId=tenant_id)],
+        profiles=[
+            profile("MDA_SNOW_Mfa", service="MDA_SNOW", title="Ensure MFA", azureTenantId=tenant_id),
+            profile("exo_dkim", service="EXO", title="Sign mail", azureTenantId=tenant_id),
+        ],
+        tenant_id=tenant_id,
+    )

@@ -11,7 +11,7 @@ from app.features.secure_score.jobs import keep_up
 from app.features.tickets.ticket import Kind
 from app.foundation import clock
 from app.settings import GLOBAL_READER, SECURITY_READER
-from tests.factories.graph_payloads import keep, profile, score, snapshot
+from tests.factories.graph_payloads import keep_servicenow_as_a_product
 from tests.factories.house import House
 from tests.factories.tickets import share_one, shared_ticket
 
@@ -70,16 +70,7 @@ async def test_edge_53_read_only_roles_see_scores_and_cards_and_write_nothing(ho
 
 
 async def test_edge_56_a_ticket_in_servicenow_is_no_action_about_servicenow(house: House) -> None:
-    tenant_id = house.resources.config.tenant_id
-    await keep(
-        house.resources.database,
-        snapshots=[snapshot(controls=[score("MDA_SNOW_Mfa"), score("exo_dkim")], azureTenantId=tenant_id)],
-        profiles=[
-            profile("MDA_SNOW_Mfa", service="MDA_SNOW", title="Ensure MFA", azureTenantId=tenant_id),
-            profile("exo_dkim", service="EXO", title="Sign mail", azureTenantId=tenant_id),
-        ],
-        tenant_id=tenant_id,
-    )
+    await keep_servicenow_as_a_product(house.resources.database, house.resources.config.tenant_id)
     await house.connect()
     await share_one(house, Kind.INCIDENT, name="Sign mail of ServiceNow")
     await house.work()

@@ -19,7 +19,6 @@ LONGEST_SEARCH = 200
 Name = Text | str
 Tickets = frozenset[str]  # Control ids that have a ticket.
 
-CATEGORY_UNKNOWN = T("Unknown category")
 LEVEL_NAMES = {"low": T("Low"), "medium": T("Medium"), "high": T("High"), "unknown": T("Unknown")}
 YES, NO = "yes", "no"
 YES_NO = {YES: T("Yes"), NO: T("No")}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from app.features.secure_score.models import ImprovementAction, ScoreSnapshot
 from app.features.secure_score.status import has_full_points
@@ -75,30 +75,6 @@ async def current_points(session: Session, tenant_id: str, control_ids: Sequence
         )
         for row in found
     }
-
-
-async def points_since(session: Session, tenant_id: str, control_id: str, since: datetime) -> float | None:
-    """Points gained (negative: lost) since the last snapshot at or before `since`; None when either end is unknown."""
-    return (await points_since_all(session, tenant_id, {control_id: since}))[control_id]
-
-
-THEN = """
-SELECT asked.control_id, action.points - (
-  SELECT score.points FROM control_score score JOIN score_snapshot snapshot ON snapshot.id = score.snapshot_id
-  WHERE snapshot.tenant_id = :tenant_id AND score.control_id = asked.control_id AND snapshot.created_at <= asked.since
-    AND score.points IS NOT NULL
-  ORDER BY snapshot.created_at DESC, snapshot.id DESC LIMIT 1) AS gained
-FROM unnest(CAST(:control_id AS text[]), CAST(:since AS timestamptz[])) AS asked (control_id, since)
-LEFT JOIN improvement_action action ON action.tenant_id = :tenant_id AND action.control_id = asked.control_id
-"""
-
-
-async def points_since_all(session: Session, tenant_id: str, since: Mapping[str, datetime]) -> dict[str, float | None]:
-    """The same for many actions, each with its own moment, in one statement; every id asked for is in the answer."""
-    found = await session.execute(
-        text(THEN), {"tenant_id": tenant_id, "control_id": list(since), "since": list(since.values())}
-    )
-    return {row.control_id: None if row.gained is None else round(row.gained, 2) for row in found}
 
 
 async def regressions(session: Session, tenant_id: str) -> list[Regressed]:

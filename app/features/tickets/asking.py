@@ -46,7 +46,7 @@ class Paused(AppError):
 @asynccontextmanager
 async def a_place(resources: Resources, connection_id: UUID) -> AsyncIterator[None]:
     """One of the few places for calls under way, over all processes; waits for one. Raises Paused when none gets free."""
-    place = await _wait_for_place(resources, connection_id, _take)
+    place = await _wait_for_place(resources, connection_id, take_place)
     try:
         yield
     finally:
@@ -96,10 +96,6 @@ async def _wait_for_place(
             return place
         await clock.sleep(TURN_SECONDS)
     raise Paused(Stop(TURN_SECONDS, None))
-
-
-async def _take(session: Session, pace: Pace) -> str | None:
-    return await take_place(session, pace)
 
 
 async def _take_unless_paused(session: Session, pace: Pace) -> str | None:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
 
-from app.features.connection.models import Connection
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.state_names import Names, load_names
 from app.features.tickets.ticket import CLOSED_GROUPS, DELIVERY_NAMES, Delivery, Group, Kind, priority_name
@@ -224,8 +223,3 @@ def _matches(search: str) -> ColumnElement[bool]:
         Ticket.sender_name.icontains(wanted, autoescape=True),
         Ticket.id.in_(of_actions),
     )
-
-
-async def origins(session: Session) -> dict[UUID, str]:
-    """The address of every instance we ever had a connection to."""
-    return {row.id: row.origin for row in (await session.execute(select(Connection.id, Connection.origin))).all()}

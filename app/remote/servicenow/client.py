@@ -96,10 +96,6 @@ class ServiceNowClient:
         """The user of the token, or None when the instance would not say."""
         return answers.user_of(await self._result(protocol.whoami_request(self.origin)))
 
-    async def check_readable(self, table: str) -> None:
-        """Raises the RemoteError that stands in the way of reading this table."""
-        answers.rows_of(await self._result(protocol.readable_request(self.origin, table)))
-
     async def answer(self, request: Request) -> Answer:
         """The answer to a request of the caller's own making, whatever its status, asked with the token."""
         signed = {**request.headers, **self._authorization}

@@ -111,16 +111,6 @@ def journal_request(origin: str, table: Table, sys_id: str) -> Request:
     return _list_request(origin, table, query, limit=1, fields=fields, counted=True)
 
 
-def readable_request(origin: str, table: str) -> Request:
-    """Ask for one record only, to learn whether the table may be read at all."""
-    return Request(
-        "GET",
-        table_url(origin, table),
-        query={"sysparm_limit": "1", "sysparm_fields": "sys_id", "sysparm_no_count": "true"},
-        headers={"Accept": "application/json"},
-    )
-
-
 def sight_request(origin: str, table: Table) -> Request:
     """Ask for any records at all. The limit is applied before access rules are, so one would not be enough."""
     return Request(

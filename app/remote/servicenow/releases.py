@@ -23,7 +23,6 @@ FAMILIES = {
     "australia": "Australia",
     "brazil": "Brazil",
 }
-ORDER = {family: place for place, family in enumerate(FAMILIES)}
 # The families before the first supported one.
 TOO_OLD = frozenset({"jakarta", "istanbul", "helsinki", "geneva", "fuji", "eureka", "dublin", "calgary", "berlin"})
 
@@ -42,13 +41,3 @@ def is_supported(family: str) -> bool | None:
     """Kingston or later. A name we do not know is taken for newer than all we know; None for an empty one."""
     key = release_key(family)
     return None if not key else key not in TOO_OLD
-
-
-def is_at_least(family: str, other: str) -> bool | None:
-    """Whether a release is the other one or later; unknown names count as newer, and None means not known at all."""
-    key = release_key(family)
-    if not key:
-        return None
-    if key in TOO_OLD:
-        return False
-    return ORDER.get(key, len(ORDER)) >= ORDER[other]

@@ -8,10 +8,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.features.secure_score.jobs import keep_up
 from app.features.tickets.ticket import Kind
 from tests.factories.connecting import connect_by_pages
-from tests.factories.graph_payloads import keep_days
 from tests.factories.house import House
 from tests.factories.microsoft import MANAGER, STRANGER, Person
 from tests.factories.signing_in import sign_in
@@ -49,15 +47,6 @@ class Log:
         assert [line["what"] for line in mine] == [deed], route
         assert (mine[0]["who"], mine[0]["from"]) == ("Alex Wilber", "127.0.0.1")
         return answer, mine[0]["facts"]
-
-
-@pytest.fixture
-async def scored(house: House) -> House:
-    """A Secure Score of three days."""
-    house.microsoft.tenant.reset()
-    keep_days(house.microsoft.tenant, 3)
-    await keep_up.function(house.resources)
-    return house
 
 
 async def held(house: House) -> str:

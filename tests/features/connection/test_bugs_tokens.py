@@ -192,7 +192,7 @@ async def test_08_a_404_does_not_cost_the_token(house: House) -> None:
     house.snow.instance.journal.clear()
     for _ in range(3):
         with pytest.raises((Missing, RemoteError)):
-            await with_client(house.resources, lambda client: client.check_readable("no_such_table"))
+            await with_client(house.resources, lambda client: client.add_note("incident", "0" * 32, "Seen"))
     assert await with_client(house.resources, whoami)
     assert requests(house, "/oauth_token.do") == []
 

@@ -10,7 +10,7 @@ import pytest
 from app.features.connection.access import mark_attention
 from app.features.provisioning.checklist import as_text, checklist
 from app.foundation.text import T
-from app.remote.servicenow.releases import FAMILIES, is_at_least, is_supported, release_name
+from app.remote.servicenow.releases import FAMILIES, is_supported, release_name
 from tests.factories.connecting import begin, connect_by_pages, connections, said
 from tests.factories.house import House
 
@@ -128,12 +128,6 @@ def test_releases_are_compared_by_their_order_and_never_by_letter() -> None:
     assert is_supported("berlin") is False  # Twelve years older than Brazil, and a letter before it.
     assert is_supported("") is None
     assert is_supported("canada") is True  # A name that is yet to come.
-    assert is_at_least("australia", "zurich") is True
-    assert is_at_least("yokohama", "australia") is False
-    assert is_at_least("Washington DC", "washingtondc") is True
-    assert is_at_least("canada", "brazil") is True
-    assert is_at_least("geneva", "kingston") is False
-    assert is_at_least("", "kingston") is None
     assert [release_name(text) for text in ("newyork", "washingtondc", "canada", "")] == [
         "New York", "Washington DC", "Canada", "",
     ]  # fmt: skip

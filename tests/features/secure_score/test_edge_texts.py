@@ -19,7 +19,7 @@ from app.features.secure_score.list_view import View, facet_options, list_action
 from app.features.secure_score.vocabulary import category_of, level_of, product_of, threats_of, tier_of
 from app.foundation.database import Database
 from app.foundation.spreadsheet import safe_cell
-from tests.factories.graph_payloads import TENANT, keep, profile, score, snapshot
+from tests.factories.graph_payloads import TENANT, keep, keep_servicenow_as_a_product, profile, score, snapshot
 from tests.factories.house import House
 
 HARMFUL = re.compile(
@@ -325,16 +325,7 @@ async def test_edge_41_the_button_appears_for_web_addresses_only_and_never_chang
 
 async def test_edge_56_servicenow_as_a_scored_product_is_told_apart_from_the_ticket_system(house: House) -> None:
     assert product_of("MDA_SNOW") == "ServiceNow (scored app)"
-    tenant_id = house.resources.config.tenant_id
-    await keep(
-        house.resources.database,
-        snapshots=[snapshot(controls=[score("MDA_SNOW_Mfa"), score("exo_dkim")], azureTenantId=tenant_id)],
-        profiles=[
-            profile("MDA_SNOW_Mfa", service="MDA_SNOW", title="Ensure MFA", azureTenantId=tenant_id),
-            profile("exo_dkim", service="EXO", title="Sign mail", azureTenantId=tenant_id),
-        ],
-        tenant_id=tenant_id,
-    )
+    await keep_servicenow_as_a_product(house.resources.database, house.resources.config.tenant_id)
     async with await house.signed_in("sharer") as browser:
         found = (await browser.get("/secure-score/actions?product=ServiceNow+%28scored+app%29")).text
         searched = (await browser.get("/secure-score/actions?q=servicenow")).text

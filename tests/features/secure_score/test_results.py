@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from app.features.secure_score.results import current_points, points_since, points_since_all, regressions
+from app.features.secure_score.results import current_points, regressions
 from app.foundation.database import Database
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
 
@@ -23,23 +23,6 @@ async def laid(database: Database) -> None:
         for ago, (won, percent, new, lost) in points.items()
     ]
     await keep(database, snapshots=days, profiles=[profile("Won", service="MS Teams"), profile("Lost", service="EXO")])
-
-
-async def test_points_since_a_moment(database: Database) -> None:
-    await laid(database)
-    async with database.transaction() as session:
-        assert await points_since(session, TENANT, "Won", noon(9)) == 8
-        assert await points_since(session, TENANT, "Won", noon(5)) == 4
-        assert await points_since(session, TENANT, "Won", noon(0)) == 0
-        assert await points_since(session, TENANT, "Lost", noon(9)) == -5
-        assert await points_since(session, TENANT, "Won", noon(50)) is None
-        assert await points_since(session, TENANT, "New", noon(10)) is None
-        assert await points_since(session, TENANT, "unheard of", noon(1)) is None
-        assert await points_since(session, "another tenant", "Won", noon(9)) is None
-        assert await points_since_all(session, TENANT, {"Won": noon(7), "Lost": noon(1), "x": noon(1)}) == {
-            "Won": 8, "Lost": -5, "x": None,
-        }  # fmt: skip
-        assert await points_since_all(session, TENANT, {}) == {}
 
 
 async def test_current_points(database: Database) -> None:

@@ -218,27 +218,35 @@ async def test_a_single_share_overtakes_many_at_once(house: House, monkeypatch: 
         assert (await session.execute(shared)).scalar_one() == count + 1
 
 
+class Line:
+    """Calls that are answered once as many wait as may; counts how many ever waited together."""
+
+    def __init__(self, outcome: Exception) -> None:
+        self.outcome, self.now, self.most, self.full = outcome, 0, 0, asyncio.Event()
+
+    async def answer(self, *_: object) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        if self.now == CALLS_AT_ONCE:
+            self.full.set()
+        await self.full.wait()
+        await asyncio.sleep(0.05)
+        self.now -= 1
+        raise self.outcome
+
+    def stand_in_for(self, monkeypatch: pytest.MonkeyPatch, *methods: str) -> None:
+        for method in methods:
+            monkeypatch.setattr(f"app.remote.servicenow.client.ServiceNowClient.{method}", self.answer)
+
+
 async def test_at_most_four_wait_for_an_answer_however_many_workers(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twelve workers' worth of deliveries at once, over however many processes: the rows decide."""
     await house.connect()
     tickets = [await share_one(house) for _ in range(12)]
-    most = now = 0
-    full = asyncio.Event()
-
-    async def create(*_: object) -> None:
-        nonlocal most, now
-        now += 1
-        most = max(most, now)
-        if now == CALLS_AT_ONCE:
-            full.set()
-        await full.wait()
-        await asyncio.sleep(0.05)
-        now -= 1
-        raise LookupError
-
-    monkeypatch.setattr("app.remote.servicenow.client.ServiceNowClient.create", create)
+    line = Line(LookupError())
+    line.stand_in_for(monkeypatch, "create")
     monkeypatch.setattr("app.features.tickets.deliver.TURN_SECONDS", 0.01)
 
     async def one(ticket_id: UUID) -> None:
@@ -248,7 +256,7 @@ async def test_at_most_four_wait_for_an_answer_however_many_workers(
             (await session.get_one(Ticket, ticket_id, with_for_update=True)).in_flight_since = None
 
     await asyncio.gather(*(one(ticket_id) for ticket_id in tickets))
-    assert most == CALLS_AT_ONCE
+    assert line.most == CALLS_AT_ONCE
 
 
 async def test_notes_and_questions_wait_in_the_same_line_as_shares(
@@ -258,22 +266,8 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
     ticket_id, _ = await shared_ticket(house)
     notes = [await a_note(house, ticket_id) for _ in range(6)]
     tickets = [await share_one(house) for _ in range(6)]
-    most = now = 0
-    full = asyncio.Event()
-
-    async def answer(*_: object) -> None:
-        nonlocal most, now
-        now += 1
-        most = max(most, now)
-        if now == CALLS_AT_ONCE:
-            full.set()
-        await full.wait()
-        await asyncio.sleep(0.05)
-        now -= 1
-        raise Missing
-
-    for method in ("create", "add_note", "journal"):
-        monkeypatch.setattr(f"app.remote.servicenow.client.ServiceNowClient.{method}", answer)
+    line = Line(Missing())
+    line.stand_in_for(monkeypatch, "create", "add_note", "journal")
     for module in ("asking", "deliver"):
         monkeypatch.setattr(f"app.features.tickets.{module}.TURN_SECONDS", 0.01)
         monkeypatch.setattr(f"app.features.tickets.{module}.TURNS_WAITED_FOR", 2000)
@@ -284,7 +278,7 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
         return_exceptions=True,
     )
     assert {type(outcome) for outcome in done} == {NotYet, type(None)}
-    assert most == CALLS_AT_ONCE
+    assert line.most == CALLS_AT_ONCE
     async with house.resources.database.transaction() as session:
         pace = (await session.execute(select(Pace))).scalar_one()
         assert await calls_under_way(session, pace.connection_id) == 0

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
 from app.features.secure_score.jobs import keep_up
 from app.foundation import clock
-from tests.factories.graph_payloads import keep_days
 from tests.factories.house import House
 
 ACTION = "BlockLegacyAuthentication"
 PAGE = f"/secure-score/actions/{ACTION}"
-
-
-@pytest.fixture
-async def scored(house: House) -> House:
-    """Three days are enough here."""
-    house.microsoft.tenant.reset()
-    keep_days(house.microsoft.tenant, 3)
-    await keep_up.function(house.resources)
-    return house
 
 
 WRITES = {
