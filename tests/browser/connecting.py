@@ -15,6 +15,8 @@ from tests.factories.demo import Demo
 
 CLIENT_FIELDS = ("name", "active", "redirect_url", "access_token_lifespan", "refresh_token_lifespan")
 Order = tuple[str, Mapping[str, Any]]
+# How long even an impatient person looks at a page before asking for it again.
+PAUSE_MS = 300
 SET_BACK: tuple[Order, ...] = (
     ("faults", {"clear": True}),
     ("family", {"family": "zurich"}),
@@ -60,13 +62,20 @@ def settled(page: Page, address: str, part: str) -> None:
     deadline = time.monotonic() + WAIT_MS / 1000
     while page.locator(f"{part}[data-refresh]").count():
         assert time.monotonic() < deadline, page.locator(part).inner_text()
+        page.wait_for_timeout(PAUSE_MS)
         page.goto(address)
+
+
+def press(page: Page, button: Locator) -> None:
+    """Press it and see that the page answers: on a busy machine it does not do so at once."""
+    with page.expect_navigation():
+        button.click()
 
 
 def check_connection(page: Page) -> None:
     """Press "Check now", and wait for every finding."""
     page.goto("/servicenow/check")
-    page.get_by_role("button", name="Check now").click()
+    press(page, page.get_by_role("button", name="Check now"))
     settled(page, "/servicenow/check", "#findings")
 
 
@@ -74,7 +83,7 @@ def check_step(page: Page, title: str) -> Locator:
     """Check one provisioning step again; gives the step with what was found."""
     page.goto("/ticketProvisioning")
     step = page.locator("#steps li").filter(has=page.get_by_role("heading", name=title))
-    step.get_by_role("button", name="Check again").click()
+    press(page, step.get_by_role("button", name="Check again"))
     settled(page, "/ticketProvisioning", "#steps")
     return step
 
@@ -89,7 +98,8 @@ def log_in(page: Page, demo: Demo, user: str) -> None:
     """Fill in ServiceNow's login form."""
     page.get_by_label("User name").fill(user)
     page.get_by_label("Password").fill(demo.keys["SANDBOX_SERVICENOW_PASSWORD"])
-    page.get_by_role("button", name="Log in").click()
+    with page.expect_navigation():
+        page.get_by_label("Password").press("Enter")
 
 
 def authorize(page: Page, demo: Demo) -> None:

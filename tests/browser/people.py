@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
+import httpx
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.factories.demo import Demo
@@ -16,6 +18,8 @@ INTEGRATION_USER = "m365.integration"
 # The home page's cards refresh every half minute, and the worker asks ServiceNow every minute.
 FOLLOWS_MS = 90_000
 NEXT_ACTION = count()
+# The cookie of each account's first sign-in, by where the product runs and who it is.
+SESSIONS: dict[tuple[str, str], list[Any]] = {}
 expect.set_options(timeout=WAIT_MS)
 
 
@@ -43,13 +47,23 @@ class Visit:
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)
 
-    def sign_in(self, account: str, at: str = "/sign-in", **options: object) -> Page:
-        """A browser in which this account of the stand-in is signed in."""
+    def sign_in(self, account: str, *, anew: bool = False, **options: object) -> Page:
+        """A browser at the home page in which this account of the stand-in is signed in.
+
+        Only the first time by the sign-in pages; then with the session of that time, unless told to begin `anew`.
+        """
         page = self.open(**options)
-        page.goto(at)
+        kept = SESSIONS.setdefault((self.demo.url, account), [])
+        if kept and not anew:
+            page.context.add_cookies(kept)
+            page.goto("/")
+            return page
+        page.goto("/sign-in")
         page.get_by_role("button", name="Sign in with Microsoft").click()
         page.get_by_role("button", name=re.compile(f"^{account}")).click()
         page.wait_for_url(lambda url: url.startswith(self.demo.url))
+        if not anew:
+            kept += [cookie for cookie in page.context.cookies(self.demo.url) if cookie["name"] == "session"]
         return page
 
     def close(self) -> None:
@@ -76,11 +90,19 @@ def connect(page: Page, demo: Demo, user: str = INTEGRATION_USER) -> None:
 
 def ensure_connected(visit: Visit) -> None:
     """Connect by the set-up form, unless that was done already."""
+    if seems_connected(visit.demo):
+        return
     page = visit.sign_in("Security Administrator")
-    page.goto("/")
     if page.get_by_role("link", name="Connect to ServiceNow").count():
         connect(page, visit.demo)
     page.context.close()
+
+
+def seems_connected(demo: Demo) -> bool:
+    """Whether the home page no longer offers it to an administrator, as far as one has been here."""
+    cookies = {cookie["name"]: cookie["value"] for cookie in SESSIONS.get((demo.url, "Security Administrator"), [])}
+    answer = httpx.get(f"{demo.url}/", cookies=cookies, timeout=60)
+    return answer.status_code == 200 and "Sign out" in answer.text and "Connect to ServiceNow" not in answer.text
 
 
 def open_share_form(page: Page) -> str:

@@ -143,7 +143,7 @@ def _tab_to(page: Page, text: str, most: int = 25) -> None:
 def test_the_main_job_works_without_scripts(visit: Visit) -> None:
     """Sign in, share an action, find its ticket at home, and sign out: every form is a plain form."""
     ensure_connected(visit)
-    page = visit.sign_in("Security Operator", java_script_enabled=False)
+    page = visit.sign_in("Security Operator", anew=True, java_script_enabled=False)
     name = "Shared without scripts"
     title = open_share_form(page)
     page.get_by_role("textbox", name="Name", exact=True).fill(name)

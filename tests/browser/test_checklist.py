@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.connecting import check_connection, client_record, log_in, order, settled
+from tests.browser.connecting import check_connection, client_record, log_in, order, press, settled
 from tests.browser.people import Visit
 from tests.factories.demo import Demo
 
@@ -120,7 +120,7 @@ def test_another_account_can_be_kept_on_purpose_and_stays_named(newcomer: tuple[
     page.goto("/")
     expect(page.get_by_role("heading", name="ServiceNow incident management")).to_have_count(0)
     page.goto("/ticketProvisioning")
-    page.get_by_role("button", name="Use fred.luddy all the same").click()
+    press(page, page.get_by_role("button", name="Use fred.luddy all the same"))
     settled(page, "/ticketProvisioning", "#steps")
     check_connection(page)
     finding = page.locator('#findings li[data-finding="user_unexpected"]')

@@ -18,7 +18,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.connecting import Order, authorize, check_connection, check_step, log_in, order, settled, switched
+from tests.browser.connecting import (
+    Order,
+    authorize,
+    check_connection,
+    check_step,
+    log_in,
+    order,
+    press,
+    settled,
+    switched,
+)
 from tests.browser.people import FOLLOWS_MS, INTEGRATION_USER, Visit, ensure_connected, share
 from tests.factories.demo import Demo
 
@@ -298,7 +308,7 @@ def test_a_login_that_refuses_the_integration_user_is_named(
     page, demo = desk
     away = Visit(chromium, demo)
     with switched(page, demo, *row.orders, **row.switches):
-        other = away.sign_in("Security Administrator", at="/sign-in")
+        other = away.sign_in("Security Administrator", anew=True)
         other.goto("/servicenow")
         other.get_by_role("button", name="Authorize again").click()
         log_in(other, demo, INTEGRATION_USER)
@@ -316,13 +326,13 @@ def test_single_sign_on_is_named_and_the_side_door_leads_around_it(desk: tuple[P
     with switched(page, demo, sso=True):
         check_connection(page)
         found(page, Row("Single sign-on", "sso", f"{demo.servicenow}/side_door.do"))
-        private = away.sign_in("Security Administrator")
+        private = away.sign_in("Security Administrator", anew=True)
         private.goto(f"{demo.servicenow}/side_door.do")
         log_in(private, demo, INTEGRATION_USER)
         private.goto("/servicenow")
         private.get_by_role("button", name="Authorize again").click()
         expect(private.get_by_role("main")).to_contain_text(INTEGRATION_USER)
-        private.get_by_role("button", name="Allow").click()
+        press(private, private.get_by_role("button", name="Allow"))
         settled(private, "/ticketProvisioning", "#steps")
         expect(private.locator("#token")).to_contain_text("In order")
     away.close()
@@ -344,7 +354,7 @@ def test_connected_but_no_cards_is_mended_from_the_provisioning_page(desk: tuple
     page, demo = desk
     with switched(page, demo, acl_refuses="incident.read,change_request.read"):
         page.goto("/ticketProvisioning")
-        page.get_by_role("button", name="Check all again").click()
+        press(page, page.get_by_role("button", name="Check all again"))
         settled(page, "/ticketProvisioning", "#steps")
         page.goto("/")
         expect(page.get_by_text("Provisioning is not complete")).to_be_visible()
@@ -353,7 +363,7 @@ def test_connected_but_no_cards_is_mended_from_the_provisioning_page(desk: tuple
         page.get_by_role("link", name="See what to do").click()
         expect(page.locator("#incident")).to_contain_text("Reading records in incident is not allowed")
         expect(page.locator("#incident")).to_contain_text(f"User Administration > Users > {INTEGRATION_USER}")
-    page.get_by_role("button", name="Authorize").click()
+    press(page, page.get_by_role("button", name="Authorize"))
     settled(page, "/ticketProvisioning", "#steps")
     page.goto("/")
     for name in ("ServiceNow incident management", "ServiceNow change management"):
