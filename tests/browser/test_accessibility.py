@@ -74,6 +74,7 @@ def axe() -> str:
     return AXE.read_text(encoding="utf-8")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("address", PAGES)
 def test_page_can_be_used_by_everybody(manager: Page, axe: str, address: str) -> None:
     """In the light and in the dark; and on a phone, where nothing may scroll sideways."""

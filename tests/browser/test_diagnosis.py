@@ -202,6 +202,7 @@ def test_a_healthy_connection_has_nothing_to_mend_and_the_page_fills_in_by_itsel
     assert page.get_by_text("Needs somebody").count() == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("row", ALONE, ids=str)
 def test_what_stands_in_front_is_found_by_name(desk: tuple[Page, Demo], row: Row) -> None:
     page, demo = desk
@@ -210,6 +211,7 @@ def test_what_stands_in_front_is_found_by_name(desk: tuple[Page, Demo], row: Row
         found(page, row)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rows", TOGETHER, ids=lambda rows: " ".join(row.key for row in rows))
 def test_each_row_of_the_diagnosis_is_found_by_name(desk: tuple[Page, Demo], rows: tuple[Row, ...]) -> None:
     page, demo = desk
@@ -220,6 +222,7 @@ def test_each_row_of_the_diagnosis_is_found_by_name(desk: tuple[Page, Demo], row
             found(page, row)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("row", TOKEN, ids=str)
 def test_refused_tokens_are_found_and_authorizing_mends_them(desk: tuple[Page, Demo], row: Row) -> None:
     page, demo = desk
@@ -234,6 +237,7 @@ def test_refused_tokens_are_found_and_authorizing_mends_them(desk: tuple[Page, D
     expect(page.locator("#token")).to_contain_text("In order")
 
 
+@pytest.mark.thorough
 def test_a_token_service_that_does_not_answer_is_told_from_a_refusal(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     with switched(page, demo, *fault("hibernating", "/oauth_token.do", times=2)):
@@ -243,6 +247,7 @@ def test_a_token_service_that_does_not_answer_is_told_from_a_refusal(desk: tuple
     expect(check_step(page, "Token works and can be renewed")).to_have_attribute("data-finding", "token")
 
 
+@pytest.mark.thorough
 def test_an_account_that_servicenow_does_not_name_is_said_to_be_unknown(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     with switched(page, demo, *fault("ip_blocked", "/table/sys_user")):
@@ -253,6 +258,7 @@ def test_an_account_that_servicenow_does_not_name_is_said_to_be_unknown(desk: tu
     expect(page.locator("#account")).to_have_attribute("data-finding", "user")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("row", CREATING, ids=str)
 def test_refused_creating_is_found_by_its_tickets_and_sending_again_ends_it(desk: tuple[Page, Demo], row: Row) -> None:
     page, demo = desk
@@ -271,6 +277,7 @@ def test_refused_creating_is_found_by_its_tickets_and_sending_again_ends_it(desk
     expect(page.locator(f'#findings li[data-finding="{table}"]')).to_contain_text("was created")
 
 
+@pytest.mark.thorough
 def test_a_ticket_that_is_not_found_again_is_named(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     share(page, "Change request", "Not found again")
@@ -285,6 +292,7 @@ def test_a_ticket_that_is_not_found_again_is_named(desk: tuple[Page, Demo]) -> N
     order(page, demo, "records", {"number": newest["number"], "fields": {"correlation_id": newest["correlation_id"]}})
 
 
+@pytest.mark.thorough
 def test_a_consent_that_ends_soon_or_has_ended_is_found(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     for seconds, row in (
@@ -301,6 +309,7 @@ def test_a_consent_that_ends_soon_or_has_ended_is_found(desk: tuple[Page, Demo])
     expect(page.locator("#walk-result")).to_have_text("Nothing stands in the way.")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("row", LOGIN, ids=str)
 def test_a_login_that_refuses_the_integration_user_is_named(
     desk: tuple[Page, Demo], chromium: Browser, row: Row
@@ -320,6 +329,7 @@ def test_a_login_that_refuses_the_integration_user_is_named(
     authorize(page, demo)
 
 
+@pytest.mark.thorough
 def test_single_sign_on_is_named_and_the_side_door_leads_around_it(desk: tuple[Page, Demo], chromium: Browser) -> None:
     page, demo = desk
     away = Visit(chromium, demo)
@@ -338,6 +348,7 @@ def test_single_sign_on_is_named_and_the_side_door_leads_around_it(desk: tuple[P
     away.close()
 
 
+@pytest.mark.thorough
 def test_an_authorization_that_failed_is_named(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     with switched(page, demo, wrong_secret=True):
