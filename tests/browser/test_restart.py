@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import signal
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.people import FOLLOWS_MS, Visit, ensure_connected, share
 
 
+@pytest.mark.thorough
 def test_another_start_finds_everything_as_it_was(visit: Visit) -> None:
     ensure_connected(visit)
     page = visit.sign_in("Security Operator")
