@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.features.accounts.models import Person
 from app.features.connection.attempts import LastAttempt
@@ -73,6 +73,13 @@ async def connection_view(session: Session) -> ConnectionView | None:
     )
     row = found.one_or_none()
     return None if row is None else _view(row[0], row[1] or "")
+
+
+async def connection_changed_at(session: Session) -> datetime | None:
+    """When a connection was last made, authorized again or removed; None where there never was one."""
+    return (
+        await session.execute(select(func.max(func.greatest(Connection.connected_at, Connection.removed_at))))
+    ).scalar_one()
 
 
 def view_of_attempt(attempt: LastAttempt) -> ConnectionView:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 
 from app.features.connection.attempts import LastAttempt, last_attempt
-from app.features.connection.connection_view import ConnectionView, connection_view, view_of_attempt
+from app.features.connection.connection_view import ConnectionView, connection_changed_at, connection_view, view_of_attempt
 from app.features.provisioning.account import check_account
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.grant import check_client, check_consent, check_release, check_token
@@ -48,13 +48,17 @@ HOUSEHOLD = (check_queue, check_tickets, check_import)
 
 @dataclass(frozen=True)
 class WalkView:
-    """One walk as pages show it; `under_way` while findings may still come."""
+    """One walk as pages show it; `under_way` while findings may still come.
+
+    `outdated` when a connection was made, authorized again or removed since: what it found may be true no more.
+    """
 
     asked_by: str
     started_at: datetime
     finished_at: datetime | None
     findings: Sequence[Finding]
     under_way: bool
+    outdated: bool
 
     @property
     def problems(self) -> int:
@@ -174,12 +178,14 @@ async def latest_walk(session: Session) -> WalkView | None:
     row = (await session.execute(select(Walk).order_by(Walk.started_at.desc()).limit(1))).scalar_one_or_none()
     if row is None:
         return None
+    changed_at = await connection_changed_at(session)
     return WalkView(
         asked_by=row.asked_by,
         started_at=row.started_at,
         finished_at=row.finished_at,
         findings=[Finding.from_json(stored) for stored in row.findings],
         under_way=row.finished_at is None and row.started_at > clock.now() - LOST_AFTER,
+        outdated=changed_at is not None and row.started_at < changed_at,
     )
 
 

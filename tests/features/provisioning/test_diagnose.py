@@ -225,6 +225,34 @@ async def test_the_page_fills_in_and_offers_the_bundle(house: House) -> None:
         assert (await session.execute(text("SELECT count(*) FROM diagnosis_walk"))).scalar_one() == 1
 
 
+async def test_a_result_from_before_a_change_of_the_connection_says_so(house: House) -> None:
+    outdated = "The connection was made, authorized again or removed since then."
+    manager = await house.signed_in("manager")
+
+    async def check() -> None:
+        await manager.post("/servicenow/check")
+        await house.work()
+        assert outdated not in said(await manager.get("/servicenow/check"))
+
+    await check()
+    await connect_by_pages(house, manager)
+    assert outdated in said(await manager.get("/servicenow/check"))
+    await check()
+    await manager.post("/servicenow/remove")
+    assert outdated in said(await manager.get("/servicenow/check"))
+    await check()
+
+
+async def test_the_two_tables_are_told_apart_by_their_titles(house: House) -> None:
+    await house.connect()
+    manager = await house.signed_in("manager")
+    await manager.post("/servicenow/check")
+    await house.work()
+    page = said(await manager.get("/servicenow/check"))
+    assert "Table of incidents" in page
+    assert "Table of change requests" in page
+
+
 async def test_the_bundle_holds_what_support_needs_and_no_secret(house: House) -> None:
     manager = await house.signed_in("manager")
     await connect_by_pages(house, manager)

@@ -204,6 +204,21 @@ async def test_authorize_leads_to_servicenow_when_only_a_consent_helps(house: Ho
     assert (await steps(house))["token"].state == "good"
 
 
+async def test_a_step_checked_while_the_connection_waits_for_a_consent_says_to_authorize(house: House) -> None:
+    await provisioned(house)
+    [connection] = await connections(house)
+    await mark_attention(house.resources, connection.id, T("The robot is locked."))
+    manager = await house.signed_in("manager")
+    await manager.post("/ticketProvisioning/check/release")
+    await house.work()
+    line = (await steps(house))["release"]
+    assert line.finding is not None
+    assert (line.state, line.finding.key) == ("problem", "authorize")
+    page = said(await manager.get("/ticketProvisioning"))
+    assert "The robot is locked." in page
+    assert "Press Authorize on this page." in page
+
+
 async def test_a_short_consent_is_said_and_its_end_is_known(house: House) -> None:
     store = house.snow.instance.store
     record = store.find("oauth_entity", client_id=house.snow.settings.client_id)
