@@ -43,7 +43,7 @@ def an_action(control_id: str = "AdminMFAV2", **changes: Any) -> Action:
         "rank": 1,
         "description": "Administrators without a second factor are easy prey.",
         "remediation": "Turn on the policy.",
-        "user_impact": "They are asked for a second factor.",
+        "remediation_impact": "They are asked for a second factor.",
         "threats": ("Password cracking",),
     }
     return Action(**{**known, **changes})

@@ -77,9 +77,9 @@ async def connection_view(session: Session) -> ConnectionView | None:
 
 async def connection_changed_at(session: Session) -> datetime | None:
     """When a connection was last made, authorized again or removed; None where there never was one."""
-    return (
-        await session.execute(select(func.max(func.greatest(Connection.connected_at, Connection.removed_at))))
-    ).scalar_one()
+    newest = await session.execute(select(func.max(func.greatest(Connection.connected_at, Connection.removed_at))))
+    found: datetime | None = newest.scalar_one()
+    return found
 
 
 def view_of_attempt(attempt: LastAttempt) -> ConnectionView:

@@ -11,7 +11,12 @@ from uuid import UUID
 from sqlalchemy import delete, select
 
 from app.features.connection.attempts import LastAttempt, last_attempt
-from app.features.connection.connection_view import ConnectionView, connection_changed_at, connection_view, view_of_attempt
+from app.features.connection.connection_view import (
+    ConnectionView,
+    connection_changed_at,
+    connection_view,
+    view_of_attempt,
+)
 from app.features.provisioning.account import check_account
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.grant import check_client, check_consent, check_release, check_token

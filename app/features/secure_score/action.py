@@ -20,7 +20,8 @@ class Category(StrEnum):
 class Action:
     """What a ticket is made of. Points are None when unknown; `category` is None when Graph's is none of the five.
 
-    `remediation` and `description` are plain text, made from Graph's HTML. `score_impact` is in per cent of the
+    `description`, `remediation` and `remediation_impact` (what users notice; empty where Microsoft says "None.") are
+    plain text, made from Graph's HTML. `score_impact` is in per cent of the
     tenant's maximum.
     """
 
@@ -34,5 +35,5 @@ class Action:
     rank: int | None
     description: str
     remediation: str
-    user_impact: str
+    remediation_impact: str
     threats: tuple[str, ...]

@@ -35,13 +35,14 @@ async def find_actions(session: Session, tenant_id: str, control_ids: Sequence[s
     )
     by_id = {row.control_id: row for row in texts}
     return [
-        _action(lines[key], by_id[key].description, by_id[key].remediation)
+        _action(lines[key], by_id[key].description, by_id[key].remediation, by_id[key].remediation_impact)
         for key in wanted
         if key in lines and key in by_id
     ]
 
 
-def _action(line: ActionLine, description: str, remediation: str) -> Action:
+def _action(line: ActionLine, description: str, remediation: str, remediation_impact: str) -> Action:
+    impact = plain_text(remediation_impact)
     return Action(
         control_id=line.control_id,
         title=line.title,
@@ -53,6 +54,6 @@ def _action(line: ActionLine, description: str, remediation: str) -> Action:
         rank=line.rank,
         description=plain_text(description),
         remediation=plain_text(remediation),
-        user_impact=line.user_impact,
+        remediation_impact="" if impact.strip(" .").lower() == "none" else impact,
         threats=line.threats,
     )

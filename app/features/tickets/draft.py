@@ -64,7 +64,7 @@ def describe(action: Action) -> str:
     parts = [action.description]
     for title, text in (
         (T("What to do"), action.remediation),
-        (T("What users will notice"), action.user_impact),
+        (T("What users will notice"), action.remediation_impact),
         (T("Threats it counters"), ", ".join(action.threats)),
         (T("Product"), action.product),
     ):

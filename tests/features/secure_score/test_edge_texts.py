@@ -17,6 +17,7 @@ from app.features.secure_score.html_text import clean_html, cut, is_web_address,
 from app.features.secure_score.lines import load_lines
 from app.features.secure_score.list_view import View, facet_options, list_actions, order_lines
 from app.features.secure_score.vocabulary import category_of, level_of, product_of, threats_of, tier_of
+from app.features.tickets.draft import describe
 from app.foundation.database import Database
 from app.foundation.spreadsheet import safe_cell
 from tests.factories.graph_payloads import TENANT, keep, keep_servicenow_as_a_product, profile, score, snapshot
@@ -346,3 +347,22 @@ async def test_texts_of_all_actions_are_read_in_one_go(database: Database) -> No
         lines = await load_lines(session, TENANT)
     assert texts == {"A": ("<p>d</p>", "r")}
     assert ",d,r,A" in as_csv(lines, {}, texts)
+
+
+@pytest.mark.parametrize(
+    ("impact", "said_to_users"),
+    [("<p>People are asked <b>once</b>.</p>", "People are asked once."), ("None.", None), ("", None)],
+)
+async def test_a_ticket_says_what_users_notice_in_microsofts_words_and_no_rating(
+    database: Database, impact: str, said_to_users: str | None
+) -> None:
+    await keep(
+        database,
+        snapshots=[snapshot(controls=[score("AdminMFAV2")])],
+        profiles=[profile("AdminMFAV2", userImpact="Moderate", remediationImpact=impact)],
+    )
+    async with database.transaction() as session:
+        text = describe(await find_action(session, TENANT, "AdminMFAV2"))
+    assert "Moderate" not in text
+    assert ("What users will notice:" in text) == (said_to_users is not None)
+    assert (said_to_users or "") in text
