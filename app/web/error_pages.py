@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from app.foundation.database import UnusableValue
 from app.foundation.errors import AppError, NotFound
 from app.foundation.logs import get_logger
 from app.foundation.text import T, Text
@@ -82,6 +83,13 @@ async def invalid_request(request: Request, _error: Exception) -> Response:
     return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
 
 
+async def unstorable(request: Request, error: Exception) -> Response:
+    """PostgreSQL keeps every character but one, which no keyboard types; anything else is a bug."""
+    if "NUL" not in str(error) and "\\u0000" not in str(error):
+        return await unexpected(request, error)
+    return _show(request, T("This was not accepted"), UNUSABLE, T("Go back and type it anew."), 422)
+
+
 async def unexpected(request: Request, error: Exception) -> Response:
     """A bug: an apology, and the id under which it is written down."""
     log.error("unexpected error", path=request.url.path, exc_info=error)
@@ -105,10 +113,12 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> Non
     await _show(request, T("This was not accepted"), message, advice, status)(scope, receive, send)
 
 
+UNUSABLE = T("This holds characters that cannot be used.")
 HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     AppError: app_error,
     SignInNeeded: sign_in_needed,
     HTTPException: http_error,
     RequestValidationError: invalid_request,
+    UnusableValue: unstorable,
     Exception: unexpected,
 }

@@ -167,3 +167,17 @@ async def a_worker(house: House) -> None:
     """A worker has just reported that it lives."""
     async with house.resources.database.transaction() as session:
         await session.execute(text("INSERT INTO procrastinate_workers DEFAULT VALUES"))
+
+
+async def remove(browser: httpx.AsyncClient) -> httpx.Response:
+    """Press "Remove the connection" on the page that asks."""
+    page = (await browser.get("/servicenow/remove")).text
+    asked = re.search(r'name="connection" value="([^"]*)"', page)
+    return await browser.post("/servicenow/remove", data={"connection": asked[1] if asked else "-"})
+
+
+async def confirm(browser: httpx.AsyncClient) -> httpx.Response:
+    """Press "Use ... all the same" on the provisioning page."""
+    page = (await browser.get("/ticketProvisioning")).text
+    account = re.search(r'name="account" value="([^"]*)"', page)
+    return await browser.post("/servicenow/confirm", data={"account": account[1] if account else "-"})

@@ -10,6 +10,7 @@ from app.features.connection.models import Connection
 from app.features.tickets.freshness import Watch
 from app.features.tickets.models import RefreshCursor
 from app.features.tickets.ticket import Kind
+from tests.factories.connecting import remove
 from tests.factories.house import House
 from tests.factories.tickets import an_action, fill_and_send, know_actions, records, share_one
 
@@ -126,7 +127,7 @@ async def test_the_list_says_how_old_it_is_and_why(house: House) -> None:
     await house.work()
     async with await house.signed_in("manager") as browser:
         assert "ServiceNow is not connected" not in (await browser.get("/tickets")).text
-        assert (await browser.post("/servicenow/remove")).status_code == 303
+        assert (await remove(browser)).status_code == 303
         assert "states are as they were last seen" in (await browser.get("/tickets")).text
 
 

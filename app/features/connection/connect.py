@@ -30,16 +30,16 @@ from app.features.connection.attempts import (
 )
 from app.features.connection.call_log import keep_calls
 from app.features.connection.consent import doubt_about
-from app.features.connection.disconnect import EndedSecrets, end_tokens, forget
+from app.features.connection.disconnect import EndedSecrets, end_tokens, forget, forget_attempts
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.errors import AppError, Conflict, InvalidInput
 from app.foundation.logs import get_logger
-from app.foundation.text import T
+from app.foundation.text import T, Text
 from app.foundation.tokens import hash_token, new_token
 from app.foundation.vault import CannotOpen
-from app.remote.errors import RemoteError, Unreachable
+from app.remote.errors import Refused, RemoteError, SignedOut, Unreachable
 from app.remote.servicenow.client import ServiceNowClient
 from app.remote.servicenow.instance import Instance, InvalidAddress, parse_instance
 from app.remote.servicenow.oauth import ServiceNowOAuth, challenge_of, new_state, new_verifier
@@ -52,6 +52,8 @@ log = get_logger(__name__)
 Then = Callable[[Session, UUID], Awaitable[None]]
 
 # Held while a connection is taken up or laid down, so that two people finishing at once come one after the other.
+# An instance that fails while it is asked who consented is asked again after these seconds.
+READ_BACK_PAUSES = (0.5, 1.0)
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('security-center connection'))")
 
 
@@ -78,6 +80,15 @@ class AuthorizationStart:
 
 
 @dataclass(frozen=True)
+class _Seen:
+    """What the instance said right after the consent; `doubt` when it failed to say who consented."""
+
+    user: RemoteUser | None
+    release: Release | None
+    doubt: Text | None
+
+
+@dataclass(frozen=True)
 class _Consent:
     """Everything a consent has brought."""
 
@@ -85,8 +96,7 @@ class _Consent:
     attempt: AuthorizationAttempt
     client_secret: str = field(repr=False)
     tokens: Tokens
-    user: RemoteUser | None
-    release: Release | None
+    seen: _Seen
 
 
 async def begin_connect(
@@ -215,10 +225,10 @@ async def _finish(
     oauth = _oauth(resources, attempt.origin, attempt.client_id, client_secret)
     try:
         tokens = await oauth.exchange(code=code, code_verifier=verifier)
-        user, release = await _read_back(resources, attempt.origin, tokens)
+        seen = await _read_back(resources, attempt.origin, tokens)
     finally:
         await keep_calls(resources)
-    consent = _Consent(viewer, attempt, client_secret, tokens, user, release)
+    consent = _Consent(viewer, attempt, client_secret, tokens, seen)
     try:
         await _make_room(resources, viewer, attempt)
         await _keep(resources, consent, then)
@@ -227,12 +237,15 @@ async def _finish(
         raise
 
 
-async def confirm_account(resources: Resources, viewer: Viewer, then: Then) -> None:
-    """A person has looked: the account that consented is the right one. Does nothing when nothing waits for that."""
+async def confirm_account(resources: Resources, viewer: Viewer, then: Then, *, shown: str) -> None:
+    """A person has looked: the account that consented is the right one.
+
+    Does nothing when nothing waits for that, or when it is not the account that was `shown` (its sys_id).
+    """
     async with resources.database.transaction() as session:
         await session.execute(ONE_AT_A_TIME)
         connection = await active_connection(session)
-        if connection is None or connection.status != ConnectionStatus.UNCONFIRMED:
+        if connection is None or connection.status != ConnectionStatus.UNCONFIRMED or connection.user_sys_id != shown:
             return
         connection.status, connection.attention = ConnectionStatus.CONNECTED, None
         await record(session, viewer, T("Account confirmed"), consented_as=connection.user_name)
@@ -242,17 +255,17 @@ async def confirm_account(resources: Resources, viewer: Viewer, then: Then) -> N
 async def _keep(resources: Resources, consent: _Consent, then: Then | None) -> None:
     """Store the connection. Tokens of another account that it had before are ended: nobody would ever use them again."""
     ended: EndedSecrets | None = None
-    viewer, user = consent.viewer, consent.user
+    viewer, user = consent.viewer, consent.seen.user
     async with resources.database.transaction() as session:
         connection = await _taken_up(session, consent.attempt)
         if connection.user_sys_id and user and connection.user_sys_id != user.sys_id:
             ended = forget(resources, connection)
         connection.status, connection.attention, connection.removed_at = ConnectionStatus.CONNECTED, None, None
-        doubt = doubt_about(user, consent.attempt.expected_user_name, viewer)
+        doubt = consent.seen.doubt or doubt_about(user, consent.attempt.expected_user_name, viewer)
         if doubt is not None:
             connection.status, connection.attention = ConnectionStatus.UNCONFIRMED, doubt.to_json()
         connection.client_secret = resources.vault.seal(CLIENT_SECRET, consent.client_secret)
-        _describe(connection, viewer, user, consent.release)
+        _describe(connection, viewer, user, consent.seen.release)
         connection.refresh_token = None
         store_tokens(resources, connection, consent.tokens)
         await session.flush()
@@ -267,16 +280,36 @@ async def _keep(resources: Resources, consent: _Consent, then: Then | None) -> N
         await end_tokens(resources, ended)
 
 
-async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> tuple[RemoteUser | None, Release | None]:
-    """Who consented and which release answers. Not knowing does not lose the tokens: provisioning asks again."""
+async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _Seen:
+    """Who consented and which release answers. Not knowing does not lose the tokens.
+
+    An instance that refuses to say is believed; one that fails is asked again, and then a person must look: an account
+    that nobody has judged sends nothing.
+    """
     client = ServiceNowClient(resources.servicenow, origin, tokens.access_token)
-    user, release = None, None
+    user, doubt = None, None
+    for pause in (*READ_BACK_PAUSES, None):
+        try:
+            user, doubt = await client.whoami(), None
+            break
+        except RemoteError as error:
+            log.warning("consent could not be read back", origin=origin, why=str(error))
+            doubt = None if isinstance(error, (Refused, SignedOut)) else _nobody_said(error)
+        if pause is not None:
+            await clock.sleep(pause)
     try:
-        user = await client.whoami()
-        release = await client.release()
+        return _Seen(user, await client.release(), doubt)
     except RemoteError as error:
-        log.warning("consent could not be read back", origin=origin, why=str(error))
-    return user, release
+        log.warning("release could not be read", origin=origin, why=str(error))
+        return _Seen(user, None, doubt)
+
+
+def _nobody_said(error: RemoteError) -> Text:
+    return T(
+        "ServiceNow could not be asked who consented: %(why)s Nothing has been sent yet. Authorize again, or confirm the "
+        "account if you are sure that it is the integration user.",
+        why=error.message,
+    )
 
 
 async def _make_room(resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt) -> None:
@@ -296,6 +329,7 @@ async def _make_room(resources: Resources, viewer: Viewer, attempt: Authorizatio
                 )
             )
         ended = forget(resources, active)
+        await forget_attempts(session, active.origin)
         await record(
             session, viewer, T("Connection removed"), instance=active.instance_name, in_favour_of=attempt.origin
         )

@@ -59,6 +59,11 @@ class ConnectionView:
         return self.status == ConnectionStatus.CONNECTED.value
 
     @property
+    def is_confirmed(self) -> bool:
+        """Whether the account that consented is the right one; until then nothing is checked and no card appears."""
+        return self.status != ConnectionStatus.UNCONFIRMED.value
+
+    @property
     def has_expired(self) -> bool:
         """Whether the consent's time is over; on its last day, when no whole day is left, it is not yet."""
         return self.refresh_expires_at is not None and self.refresh_expires_at <= clock.now()

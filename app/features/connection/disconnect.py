@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import update
 
 from app.features.accounts.audit import record
 from app.features.accounts.permissions import Viewer
@@ -15,7 +18,7 @@ from app.features.connection.access import (
     redirect_uri,
 )
 from app.features.connection.call_log import keep_calls
-from app.features.connection.models import Connection, ConnectionStatus
+from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.foundation import clock
 from app.foundation.database import Session
 from app.foundation.logs import get_logger
@@ -23,11 +26,14 @@ from app.foundation.text import T
 from app.foundation.vault import CannotOpen, Sealed
 from app.remote.errors import RemoteError, SignedOut
 from app.remote.servicenow.client import ServiceNowClient
-from app.remote.servicenow.oauth import ServiceNowOAuth
+from app.remote.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED, ServiceNowOAuth
 from app.remote.servicenow.shapes import Tokens
 from app.resources import Resources
 
 log = get_logger(__name__)
+
+# Refusals of a renewal that are about the token and not about the client.
+OF_THE_TOKEN = (NOT_RENEWED, NAMED_CAUSES["invalid_grant"])
 
 
 @dataclass(frozen=True)
@@ -48,22 +54,23 @@ class EndedSecrets:
 
 @dataclass(frozen=True)
 class Removal:
-    """How removing went. `revoked` is True only when ServiceNow was seen to refuse the token afterwards."""
+    """How removing went. `revoked` is True only when ServiceNow was seen to refuse both tokens afterwards."""
 
     instance_name: str
     revoked: bool
 
 
-async def remove_connection(resources: Resources, viewer: Viewer) -> Removal:
-    """Forget the active connection, then end its tokens at ServiceNow. Raises NotConnected when there is none.
+async def remove_connection(resources: Resources, viewer: Viewer, connection_id: UUID) -> Removal:
+    """Forget this connection, then end its tokens at ServiceNow. Raises NotConnected when it is not the active one.
 
     Forgetting is committed first: from then on no process can renew the tokens that are about to be revoked, and an
     instance that does not answer cannot keep us connected.
     """
     async with resources.database.transaction() as session:
-        connection = await _locked(session)
+        connection = await _locked(session, connection_id)
         name = connection.instance_name
         ended = forget(resources, connection)
+        await forget_attempts(session, connection.origin)
         await record(session, viewer, T("Connection removed"), instance=name)
     revoked = await end_tokens(resources, ended)
     async with resources.database.transaction() as session:
@@ -100,7 +107,7 @@ async def end_tokens(resources: Resources, ended: EndedSecrets) -> bool:
         for token in (ended.refresh_token, ended.access_token):
             if token:
                 await oauth.revoke(token)
-        return await _is_refused(resources, ended)
+        return await _is_refused(resources, oauth, ended)
     except RemoteError as error:
         log.warning("tokens were not revoked", origin=ended.origin, why=str(error))
         return False
@@ -108,15 +115,36 @@ async def end_tokens(resources: Resources, ended: EndedSecrets) -> bool:
         await keep_calls(resources)
 
 
-async def _is_refused(resources: Resources, ended: EndedSecrets) -> bool:
-    """The revoking service answers 200 to everything, a sleeping instance's web page included: so try the token."""
+async def _is_refused(resources: Resources, oauth: ServiceNowOAuth, ended: EndedSecrets) -> bool:
+    """The revoking service answers 200 to everything, a sleeping instance's web page included: so try the tokens.
+
+    The refresh token first, which lives for months; an access token may be refused only because its half hour is over.
+    """
     if not ended.access_token:
         return False
+    if ended.refresh_token:
+        try:
+            await oauth.refresh(ended.refresh_token)
+        except SignedOut as refusal:
+            if refusal.message not in OF_THE_TOKEN:
+                return False  # The client is refused, which says nothing about the token.
+        else:
+            return False
     try:
         await ServiceNowClient(resources.servicenow, ended.origin, ended.access_token).whoami()
     except SignedOut:
         return True
     return False
+
+
+async def forget_attempts(session: Session, origin: str) -> None:
+    """Authorizations begun at this instance and not finished hold its client secret, too."""
+    await session.execute(
+        update(AuthorizationAttempt)
+        .where(AuthorizationAttempt.origin == origin, AuthorizationAttempt.used_at.is_(None))
+        .values(used_at=clock.now(), client_secret=None, verifier=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _opened(resources: Resources, purpose: str, sealed: Sealed | None) -> str:
@@ -128,9 +156,9 @@ def _opened(resources: Resources, purpose: str, sealed: Sealed | None) -> str:
         return ""
 
 
-async def _locked(session: Session) -> Connection:
+async def _locked(session: Session, connection_id: UUID) -> Connection:
     connection = await active_connection(session)
-    if connection is None:
+    if connection is None or connection.id != connection_id:
         raise NotConnected
     # Waits for a renewal in hand, so that the newest tokens are the ones revoked.
     await session.refresh(connection, with_for_update=True)

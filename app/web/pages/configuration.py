@@ -126,7 +126,13 @@ async def name_states(request: Request, viewer: Manager, resources: Res, kind: K
                 if (label, group) != (line.own_label, line.group):
                     await set_state_name(session, kind, line.value, own_label=label, group=group)
                     await record(
-                        session, viewer, T("State name changed"), kind=kind, state=line.label, called=label, group=group
+                        session,
+                        viewer,
+                        T("State name changed"),
+                        kind=kind,
+                        renamed=line.label,
+                        called=label,
+                        group=group,
                     )
     except AppError as error:
         return await _show(request, resources, 422, form=kind, typed=typed, problem=_words(error))

@@ -148,9 +148,10 @@ async def callback(
 
 
 @router.post("/confirm")
-async def confirm(viewer: Manager, resources: Res) -> Response:
-    """The account that consented is the right one, whatever it looks like."""
-    await confirm_account(resources, viewer, partial(start_checks, resources))
+async def confirm(request: Request, viewer: Manager, resources: Res) -> Response:
+    """The account that consented is the right one, whatever it looks like; another than was shown is shown first."""
+    shown = (await read_form(request)).get("account", "-")
+    await confirm_account(resources, viewer, partial(start_checks, resources), shown=shown)
     return RedirectResponse("/ticketProvisioning", 303)
 
 

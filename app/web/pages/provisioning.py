@@ -69,8 +69,9 @@ async def start_over(viewer: Manager, resources: Res, session: Db) -> Response:
     connection = await connection_view(session)
     if connection is None:
         return RedirectResponse("/servicenow/connect", 303)
-    await start_checks(resources, session, connection.id, await first_in_need(session))
-    await record(session, viewer, T("Provisioning started over"), instance=connection.instance_name)
+    if connection.is_confirmed:
+        await start_checks(resources, session, connection.id, await first_in_need(session))
+        await record(session, viewer, T("Provisioning started over"), instance=connection.instance_name)
     return RedirectResponse(HERE, 303)
 
 
@@ -78,7 +79,7 @@ async def start_over(viewer: Manager, resources: Res, session: Db) -> Response:
 async def check_all(viewer: Manager, resources: Res, session: Db) -> Response:
     """Check every step again."""
     connection = await connection_view(session)
-    if connection is not None:
+    if connection is not None and connection.is_confirmed:
         await start_checks(resources, session, connection.id)
         await record(session, viewer, T("Provisioning started over"), instance=connection.instance_name)
     return RedirectResponse(HERE, 303)
@@ -88,7 +89,7 @@ async def check_all(viewer: Manager, resources: Res, session: Db) -> Response:
 async def check_again(viewer: Manager, resources: Res, session: Db, step: str) -> Response:
     """Check one step again."""
     connection = await connection_view(session)
-    if connection is not None:
+    if connection is not None and connection.is_confirmed:
         await start_check(resources, session, connection.id, step)
         await record(session, viewer, T("Step checked again"), instance=connection.instance_name, step=step)
     return RedirectResponse(f"{HERE}#{step}", 303)

@@ -13,6 +13,7 @@ from app.features.connection.disconnect import remove_connection
 from app.features.tickets.freshness import watch
 from app.foundation.text import Text
 from app.web.dependencies import Db, Manager, Res, Viewer
+from app.web.forms import read_form
 from app.web.templating import render
 
 router = APIRouter(prefix="/servicenow")
@@ -68,10 +69,18 @@ async def ask_to_remove(request: Request, _viewer: Manager, session: Db) -> Resp
 
 
 @router.post("/remove")
-async def remove(viewer: Manager, resources: Res) -> Response:
-    """Remove, and say whether ServiceNow confirmed it. A second click finds nothing left to do."""
+async def remove(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
+    """Remove, and say whether ServiceNow confirmed it. A second click finds nothing left to do.
+
+    Another connection than the page asked about is asked about anew.
+    """
+    connection = await connection_view(session)
+    if connection is not None and (await read_form(request)).get("connection") != str(connection.id):
+        return RedirectResponse("/servicenow/remove", 303)
     try:
-        removal = await remove_connection(resources, viewer)
+        if connection is None:
+            raise NotConnected
+        removal = await remove_connection(resources, viewer, connection.id)
     except NotConnected:
         return RedirectResponse("/servicenow/connect", 303)
     return RedirectResponse(f"/servicenow/connect?removed={'revoked' if removal.revoked else 'unconfirmed'}", 303)

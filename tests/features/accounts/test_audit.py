@@ -10,14 +10,14 @@ import pytest
 
 from app.features.accounts.audit import PAGE_SIZE, record
 from app.foundation.text import T
-from tests.factories.connecting import begin, connect_by_pages, decide, said, viewer_of
+from tests.factories.connecting import begin, connect_by_pages, decide, remove, said, viewer_of
 from tests.factories.house import House
 
 
 async def test_connecting_and_removing_are_written_down(house: House) -> None:
     manager = await house.signed_in("manager")
     await connect_by_pages(house, manager)
-    await manager.post("/servicenow/remove")
+    await remove(manager)
     start = await begin(house, manager)
     await manager.get(decide(house, start.headers["location"], decision="deny"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 
 from app.features.tickets.ticket import Kind
-from tests.factories.connecting import connect_by_pages
+from tests.factories.connecting import connect_by_pages, remove
 from tests.factories.house import House
 from tests.factories.microsoft import MANAGER, STRANGER, Person
 from tests.factories.signing_in import sign_in
@@ -134,7 +135,8 @@ async def _set_up(log: Log, house: House, manager: httpx.AsyncClient) -> None:
     await log.did(manager, "/servicenow/connect", "/servicenow/connect", "Authorization begun", **values)
     await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
     await log.new()
-    await log.did(manager, "/servicenow/confirm", "/servicenow/confirm", "Account confirmed")
+    [account] = re.findall(r'name="account" value="([^"]+)"', (await manager.get("/ticketProvisioning")).text)
+    await log.did(manager, "/servicenow/confirm", "/servicenow/confirm", "Account confirmed", account=account)
     await house.work()
     await log.did(manager, "/servicenow/authorize", "/servicenow/authorize", "Authorization begun")
     await connect_by_pages(house, manager)
@@ -169,7 +171,7 @@ async def test_everything_that_can_be_done_is_in_the_audit_log(scored: House) ->
     await _secure_score(log, manager)
     await _sharing(log, scored, manager)
     await _mending(log, scored, manager)
-    answer = await manager.post("/servicenow/remove")
+    answer = await remove(manager)
     assert answer.status_code == 303
     what = [line["what"] for line in await log.new()]
     assert what == ["Connection removed", "Tokens revoked at ServiceNow"]

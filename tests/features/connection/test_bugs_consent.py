@@ -30,6 +30,7 @@ from tests.factories.connecting import (
     decide,
     expire,
     oauth,
+    remove,
     requests,
     second_manager,
     with_known_key,
@@ -135,9 +136,9 @@ async def test_17_the_password_grant_is_never_asked_for(house: House) -> None:
     await connect_by_pages(house, manager)
     await expire(house)
     await with_client(house.resources, whoami)
-    await manager.post("/servicenow/remove")
+    await remove(manager)
     asked = [parse_qs(entry.body)["grant_type"][0] for entry in requests(house, "/oauth_token.do")]
-    assert asked == ["authorization_code", "refresh_token"]
+    assert asked == ["authorization_code", "refresh_token", "refresh_token"]  # The last sees that it was revoked.
 
 
 async def test_18_session_cookies_are_never_sent_back(house: House) -> None:
@@ -149,7 +150,7 @@ async def test_18_session_cookies_are_never_sent_back(house: House) -> None:
         await with_client(house.resources, whoami)
     await expire(house)
     await with_client(house.resources, whoami)
-    await manager.post("/servicenow/remove")
+    await remove(manager)
     assert len(requests(house, "/")) >= 6
     assert not [entry for entry in requests(house, "/") if entry.had_cookies]
 

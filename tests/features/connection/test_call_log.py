@@ -16,7 +16,7 @@ from app.features.connection.models import AuthorizationAttempt, CallRecord
 from app.foundation.clock import SetClock
 from app.remote.errors import RemoteError
 from app.remote.messages import CallNote
-from tests.factories.connecting import begin, connect_by_pages, trouble
+from tests.factories.connecting import begin, connect_by_pages, remove, trouble
 from tests.factories.house import House
 
 
@@ -51,7 +51,7 @@ async def test_failures_are_written_down_too(house: House) -> None:
 async def test_no_query_no_header_and_no_body_is_kept(house: House) -> None:
     manager = await house.signed_in("manager")
     await connect_by_pages(house, manager)
-    await manager.post("/servicenow/remove")
+    await remove(manager)
     kept = str([asdict(call) for call in await calls(house)])
     assert "/oauth_revoke_token.do" in kept
     for word in ("token=", "Bearer", house.snow.settings.client_secret, "sysparm", "getUserID"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,16 @@ from app.features.accounts.permissions import Viewer
 from app.features.connection.access import NotConnected, with_client
 from app.features.connection.consent import doubt_about
 from app.remote.servicenow.shapes import RemoteUser
-from tests.factories.connecting import connect_by_pages, connections, decide, requests, said
+from tests.factories.connecting import (
+    confirm,
+    connect_by_pages,
+    connections,
+    decide,
+    requests,
+    said,
+    second_manager,
+    trouble,
+)
 from tests.factories.house import House
 
 ALEX = Viewer(uuid4(), "o", "t", "Alex Wilber", "Alex@contoso.example", True, True, True)
@@ -85,8 +95,8 @@ async def test_confirming_lets_work_begin(house: House) -> None:
     await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
     [connection] = await connections(house)
     assert connection.status == "unconfirmed"
-    assert (await manager.post("/servicenow/confirm")).headers["location"] == "/ticketProvisioning"
-    await manager.post("/servicenow/confirm")  # A double click.
+    assert (await confirm(manager)).headers["location"] == "/ticketProvisioning"
+    await confirm(manager)  # A double click.
     await house.work()
     [connection] = await connections(house)
     assert (connection.status, connection.attention) == ("connected", None)
@@ -119,3 +129,49 @@ async def test_only_managers_confirm(house: House) -> None:
     assert (await (await house.signed_in("sharer")).post("/servicenow/confirm")).status_code == 403
     [connection] = await connections(house)
     assert connection.status == "unconfirmed"
+
+
+async def test_one_lost_answer_does_not_skip_the_look_at_who_consented(house: House) -> None:
+    trouble(house, "bad_gateway", path="/table/sys_user")
+    await connect_by_pages(
+        house, await house.signed_in("manager"), user="alex.wilber", expected_user_name="m365.integration"
+    )
+    [connection] = await connections(house)
+    assert (connection.status, connection.user_name) == ("unconfirmed", "alex.wilber")
+
+
+async def test_where_nobody_could_be_asked_a_person_has_to_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.features.connection.connect.READ_BACK_PAUSES", (0.01, 0.01))
+    manager = await house.signed_in("manager")
+    trouble(house, "bad_gateway", path="/table/sys_user", times=3)
+    await connect_by_pages(house, manager, expected_user_name="m365.integration")
+    page = said(await manager.get("/ticketProvisioning"))
+    assert "ServiceNow could not be asked who consented" in page
+    assert "Confirm the account" in page
+    await confirm(manager)
+    [connection] = await connections(house)
+    assert connection.status == "connected"
+
+
+async def test_an_instance_that_refuses_to_say_who_consented_is_believed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.features.connection.connect.READ_BACK_PAUSES", (0.01, 0.01))
+    trouble(house, "acl_hiccup", path="/table/sys_user", times=3)
+    await connect_by_pages(house, await house.signed_in("manager"), expected_user_name="m365.integration")
+    [connection] = await connections(house)
+    assert (connection.status, connection.user_name) == ("connected", "")
+
+
+async def test_confirming_confirms_the_account_that_was_shown(house: House) -> None:
+    first, second = await house.signed_in("manager"), await second_manager(house)
+    await connect_by_pages(house, first, user="alex.wilber", expected_user_name="m365.integration")
+    page = (await first.get("/ticketProvisioning")).text
+    assert "Use alex.wilber all the same" in page
+    shown = re.findall(r'name="account" value="([^"]+)"', page)[0]
+    await connect_by_pages(house, second, user="fred.luddy", expected_user_name="m365.integration")
+    await first.post("/servicenow/confirm", data={"account": shown})
+    [connection] = await connections(house)
+    assert (connection.status, connection.user_name) == ("unconfirmed", "fred.luddy")
+    await confirm(first)
+    assert (await connections(house))[0].status == "connected"

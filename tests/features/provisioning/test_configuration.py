@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
-from app.features.connection.preferences import load_preferences
+from app.features.connection.preferences import Preferences, load_preferences
 from app.features.tickets.models import Ticket
+from app.foundation.database import Session
 from sandbox.servicenow.seeds import add_column
-from tests.factories.connecting import said, trouble
+from tests.factories.connecting import begin, changed, decide, said, second_manager, trouble
 from tests.factories.house import House
 
 DEFAULTS = {
@@ -170,3 +174,48 @@ async def test_only_managers_configure(house: House, role: str) -> None:
         ("POST", "/defaults"), ("POST", "/columns/change"),
     ):  # fmt: skip
         assert (await browser.request(method, f"/servicenow/settings{address}")).status_code == 403
+
+
+async def test_two_who_save_columns_at_once_lose_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = await house.connect()
+    add_column(house.snow.instance.store, "incident", "u_a", "A")
+    add_column(house.snow.instance.store, "change_request", "u_b", "B")
+    one, two = await house.signed_in("manager"), await second_manager(house)
+    both = asyncio.Barrier(2)
+
+    async def together(session: Session, connection_id: UUID | None) -> Preferences:
+        found = await load_preferences(session, connection_id)
+        with suppress(TimeoutError, asyncio.BrokenBarrierError):
+            async with asyncio.timeout(1):
+                await both.wait()
+        return found
+
+    monkeypatch.setattr("app.features.provisioning.configure.load_preferences", together)
+    await asyncio.gather(
+        one.post("/servicenow/settings/columns/incident", data={"name": "u_a"}),
+        two.post("/servicenow/settings/columns/change", data={"name": "u_b"}),
+    )
+    async with house.resources.database.transaction() as session:
+        kept = (await load_preferences(session, connection.id)).columns
+    assert kept == {"incident": {"name": "u_a"}, "change": {"name": "u_b"}}
+
+
+async def test_the_audit_log_says_which_state_was_renamed(house: House) -> None:
+    await house.connect()
+    manager = await house.signed_in("manager")
+    await manager.post("/servicenow/settings/states/incident", data={"label:2": "Being worked on"})
+    [line] = (await manager.get("/servicenow/audit.json")).json()
+    assert line["facts"]["renamed"] == "In Progress"
+
+
+async def test_a_character_that_no_database_keeps_is_refused_with_a_sentence(house: House) -> None:
+    await house.connect()
+    manager = await house.signed_in("manager")
+    back = decide(house, (await begin(house, manager)).headers["location"])
+    for answer in (
+        await manager.post("/servicenow/settings/states/incident", data={"label:2": "a\0b"}),
+        await manager.get(changed(back, code="", error="a\0b")),
+        await manager.get("/secure-score/actions/%00"),
+    ):
+        assert answer.status_code == 422
+        assert "This holds characters that cannot be used." in said(answer)

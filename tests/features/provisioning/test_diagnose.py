@@ -19,7 +19,17 @@ from app.features.provisioning.finding import Finding
 from app.foundation import clock
 from app.remote.guard import Guard
 from app.remote.transport import Transport
-from tests.factories.connecting import a_worker, begin, connect_by_pages, decide, expire, requests, said, trouble
+from tests.factories.connecting import (
+    a_worker,
+    begin,
+    connect_by_pages,
+    decide,
+    expire,
+    remove,
+    requests,
+    said,
+    trouble,
+)
 from tests.factories.house import House
 
 
@@ -238,7 +248,7 @@ async def test_a_result_from_before_a_change_of_the_connection_says_so(house: Ho
     await connect_by_pages(house, manager)
     assert outdated in said(await manager.get("/servicenow/check"))
     await check()
-    await manager.post("/servicenow/remove")
+    await remove(manager)
     assert outdated in said(await manager.get("/servicenow/check"))
     await check()
 
@@ -273,6 +283,8 @@ async def test_the_bundle_holds_what_support_needs_and_no_secret(house: House) -
     assert json.loads(files["versions.json"])["servicenow"].startswith("glide-zurich")
     assert json.loads(files["connection.json"])["connection"]["user_name"] == "m365.integration"
     findings = json.loads(files["findings.json"])["findings"]
+    assert {finding["verdict"] for finding in findings} <= {"good", "note", "unknown", "problem"}
+    assert json.loads(files["connection.json"])["last_consent"]["came_back"] is True
     assert {finding["key"] for finding in findings} >= {"reachable", "token"}
     whole = "".join(files.values())
     secrets = [house.snow.settings.client_secret]

@@ -16,7 +16,7 @@ from app.features.provisioning.readiness import readiness
 from app.foundation.clock import SetClock
 from app.foundation.text import T
 from sandbox.servicenow.seeds import set_roles
-from tests.factories.connecting import connect_by_pages, connections, decide, requests, said
+from tests.factories.connecting import confirm, connect_by_pages, connections, decide, requests, said
 from tests.factories.house import House
 
 
@@ -332,9 +332,19 @@ async def test_no_card_appears_before_somebody_has_confirmed_the_account(house: 
     assert "ServiceNow change management" not in home
     assert "not as the integration user m365.integration" in home
     assert "Hidden until somebody has confirmed the account." in page
-    await manager.post("/servicenow/confirm")
+    await confirm(manager)
     await house.work()
     assert "ServiceNow change management" in said(await manager.get("/"))
     # The same when it was connected before, and somebody else consents now.
     await connect_by_pages(house, manager, user="alex.wilber", expected_user_name="m365.integration")
+    assert "ServiceNow change management" not in said(await manager.get("/"))
+
+
+@pytest.mark.parametrize("address", ["check", "check/reach", "authorize"])
+async def test_nothing_is_checked_before_somebody_has_confirmed_the_account(house: House, address: str) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
+    assert 'action="/ticketProvisioning/check"' not in (await manager.get("/servicenow/settings")).text
+    await manager.post(f"/ticketProvisioning/{address}")
+    await house.work()
     assert "ServiceNow change management" not in said(await manager.get("/"))

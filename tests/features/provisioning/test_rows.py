@@ -22,7 +22,7 @@ from app.foundation import clock
 from app.foundation.clock import SetClock
 from app.foundation.text import T
 from app.foundation.vault import Vault
-from tests.factories.connecting import connect_by_pages, connections, said, trouble
+from tests.factories.connecting import confirm, connect_by_pages, connections, said, trouble
 from tests.factories.graph_payloads import keep_days
 from tests.factories.house import House
 from tests.factories.tickets import read_ticket, run_due_and_waiting, share_one, shared_ticket
@@ -146,7 +146,7 @@ async def test_an_account_that_servicenow_does_not_name_cannot_be_judged(house: 
 async def test_another_account_that_somebody_confirmed_is_still_named(house: House) -> None:
     manager = await house.signed_in("manager")
     await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
-    await manager.post("/servicenow/confirm")
+    await confirm(manager)
     finding = (await walked(house))["user_unexpected"]
     assert finding.state is State.NOTE
     assert "while the set-up names m365.integration" in str(finding.meaning)

@@ -9,7 +9,7 @@ import pytest
 
 from app.features.connection.access import mark_attention
 from app.features.connection.reseal import reseal_everything
-from app.features.provisioning.status_token import list_tokens
+from app.features.provisioning.status_token import MOST_TOKENS, list_tokens
 from app.foundation.text import T
 from app.foundation.vault import Vault
 from tests.factories.connecting import connect_by_pages, said
@@ -109,3 +109,15 @@ async def test_only_managers_make_tokens(house: House, role: str) -> None:
     assert (await browser.get("/servicenow/status-tokens")).status_code == 403
     assert (await browser.post("/servicenow/status-tokens", data={"name": "x"})).status_code == 403
     assert (await browser.get("/api/connector/status")).status_code == 401  # A session is no token.
+
+
+async def test_every_token_in_use_can_be_revoked(house: House) -> None:
+    first = await made(house, name="the first one")
+    manager = await house.signed_in("manager")
+    for number in range(MOST_TOKENS - 1):
+        await manager.post("/servicenow/status-tokens", data={"name": f"token {number}"})
+    refused = await manager.post("/servicenow/status-tokens", data={"name": "one too many"})
+    assert refused.status_code == 409
+    assert "Revoke one that is not needed" in said(refused)
+    assert (await ask(house, first))[0] == 200
+    assert "the first one" in said(await manager.get("/servicenow/status-tokens"))

@@ -35,6 +35,10 @@ ALLOWED = (SANDBOX, "https://snow.contoso.example", "https://vanity.contoso.exam
         "//contoso.service-now.com/",
         "https://contoso.service-now.com:443/",
         "https://contoso",
+        "https:/contoso.service-now.com",
+        "https//contoso.service-now.com",
+        "https://https://contoso.service-now.com",
+        "http://https://contoso",
         "ｃｏｎｔｏｓｏ",
     ],
 )
