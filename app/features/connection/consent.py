@@ -12,17 +12,15 @@ from app.remote.servicenow.shapes import RemoteUser
 def doubt_about(user: RemoteUser | None, expected_user_name: str, viewer: Viewer) -> Text | None:
     """Why a person should look before anything is sent, or None.
 
-    Tickets are opened in the name of whoever consented; if that is a person, they stop when the person leaves. An
-    account that is the integration user named in the checklist is right, whatever else it looks like: under single
-    sign-on it may be on purpose that a Microsoft account has the same name and e-mail address. An account that
-    ServiceNow does not name cannot be judged.
+    Tickets are opened in the name of whoever consented; if that is a person, they stop when the person leaves. That is
+    asked also of the integration user named in the checklist: under single sign-on it may be on purpose that it has a
+    person's name and e-mail address, and then one click says so. An account that ServiceNow does not name cannot be
+    judged.
     """
     if user is None:
         return None
     shown = f"{user.name} ({user.user_name})" if user.name else user.user_name
-    if expected_user_name:
-        if _same(expected_user_name, user.user_name):
-            return None
+    if expected_user_name and not _same(expected_user_name, user.user_name):
         if looks_like(user, viewer):
             return T(
                 "The consent was given as %(user)s, which looks like your own account, and not as the integration user "

@@ -53,13 +53,19 @@ def test_a_persons_own_account_is_recognised(user: RemoteUser) -> None:
         (ROBOT, "m365.integration"),
         (ROBOT, "M365.Integration"),
         (None, "m365.integration"),
-        # Under single sign-on the integration user may share name and address with whoever sets up, on purpose.
-        (account(user_name="robot", name="Alex Wilber", email="alex@contoso.example"), "robot"),
         (account(user_name="", name="", email=""), ""),
     ],
 )
 def test_what_gives_no_reason_to_ask(user: RemoteUser | None, expected: str) -> None:
     assert doubt_about(user, expected, ALEX) is None
+
+
+def test_a_persons_own_account_is_said_also_when_it_is_the_one_named() -> None:
+    shared = account(user_name="robot", name="Alex Wilber", email="alex@contoso.example")
+    for user, named in ((shared, "robot"), (account(user_name="alex"), "alex")):
+        assert "looks like your own account. Tickets would be opened in your name" in str(
+            doubt_about(user, named, ALEX)
+        )
 
 
 def test_another_user_than_the_one_named_is_said() -> None:
