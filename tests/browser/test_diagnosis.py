@@ -250,7 +250,7 @@ def test_a_token_service_that_does_not_answer_is_told_from_a_refusal(desk: tuple
 @pytest.mark.thorough
 def test_an_account_that_servicenow_does_not_name_is_said_to_be_unknown(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
-    with switched(page, demo, *fault("ip_blocked", "/table/sys_user")):
+    with switched(page, demo, *fault("ip_blocked", "/table/sys_user", times=3)):
         authorize(page, demo)
         check_connection(page)
         found(page, Row("Integration user", "user_unknown", "we cannot tell who consented"))

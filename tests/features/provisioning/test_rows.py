@@ -136,7 +136,7 @@ async def test_without_a_refresh_token_the_consent_row_says_so(house: House) -> 
 
 async def test_an_account_that_servicenow_does_not_name_cannot_be_judged(house: House) -> None:
     manager = await house.signed_in("manager")
-    trouble(house, "ip_blocked", path="/table/sys_user")
+    trouble(house, "ip_blocked", path="/table/sys_user", times=3)
     await connect_by_pages(house, manager)
     finding = (await walked(house))["user_unknown"]
     assert finding.state is State.UNKNOWN
