@@ -27,6 +27,8 @@ PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # Of a group's name only these letters are searched for; others would need escaping, which is undocumented.
 SEARCHABLE = re.compile(r"[\w .&()/-]{1,40}")
 HOPS = 3
+# The limit is applied before access rules are, so one row would not be enough: it may be the one that is hidden.
+ROWS_READ = 100
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,20 @@ class Knock:
 
 @dataclass(frozen=True)
 class TableReading:
-    """How one row was asked for: how many came, and how many the instance says there are (None: it does not say)."""
+    """How many of the newest rows came, and how many the instance says there are (None: it does not say)."""
 
     visible: int
     total: int | None
+
+    @property
+    def hides_all(self) -> bool:
+        """Whether there are records, all were asked for, and none came."""
+        return self.visible == 0 and 0 < (self.total or 0) <= ROWS_READ
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether none came, and there are more than were asked for: the others may well be visible."""
+        return self.visible == 0 and (self.total or 0) > ROWS_READ
 
 
 @dataclass(frozen=True)
@@ -116,8 +128,9 @@ async def open_consent_page(transport: Transport, origin: str, client_id: str, r
 
 
 async def read_table(client: ServiceNowClient, table: str) -> TableReading:
-    """Ask for one row and the count; rows are hidden by access rules after counting (docs: c_TableAPI)."""
-    answer = await client.answer(_list(client, table, "", "sys_id", limit=1, counted=True))
+    """Ask for the newest rows and the count; access rules hide rows after counting and cutting (docs: c_TableAPI)."""
+    newest = "ORDERBYDESCsys_created_on"
+    answer = await client.answer(_list(client, table, newest, "sys_id", limit=ROWS_READ, counted=True))
     rows = rows_of(result_of(answer))
     total = answer.header("x-total-count")
     return TableReading(len(rows), int(total) if total.isdecimal() else None)
