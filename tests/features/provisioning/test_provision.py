@@ -16,7 +16,7 @@ from app.features.provisioning.readiness import readiness
 from app.foundation.clock import SetClock
 from app.foundation.text import T
 from sandbox.servicenow.seeds import set_roles
-from tests.factories.connecting import connect_by_pages, connections, decide, requests, said
+from tests.factories.connecting import connect_by_pages, connections, decide, requests, said, trouble
 from tests.factories.house import House
 
 
@@ -188,7 +188,7 @@ async def test_authorize_starts_over_from_the_step_that_needs_it(house: House) -
     found = await steps(house)
     assert next(key for key, line in found.items() if line.state == "waiting") == "incident"
     await house.work()
-    assert (await steps(house))["incident"].state == "good"
+    assert (await steps(house))["incident"].state == "unknown"
     assert requests(house, "/oauth_token.do") == []
 
 
@@ -254,6 +254,50 @@ async def test_a_step_whose_worker_died_may_be_checked_again(house: House, still
     assert (await steps(house))["reach"].state == "running"
     still_clock.move(181)
     assert (await steps(house))["reach"].state == "todo"
+
+
+async def test_a_step_whose_worker_died_is_taken_up_again_by_the_clock(house: House, still_clock: SetClock) -> None:
+    connection = await house.connect()
+    async with house.resources.database.transaction() as session:
+        await start_checks(house.resources, session, connection.id)
+        dying = update(ProvisioningStep).where(ProvisioningStep.step == "account")
+        await session.execute(dying.values(state="running", changed_at=still_clock.now()))
+    still_clock.move(30)  # Another worker takes over the dead one's job.
+    await house.work()
+    assert (await steps(house))["account"].state == "running"
+    still_clock.move(601)
+    await recheck.function(house.resources)
+    await house.work()
+    assert (await steps(house))["account"].state == "good"
+
+
+@pytest.mark.parametrize(("fault", "key"), [("semaphore_full", "rate_limit"), ("dropped_before", "trouble")])
+async def test_a_busy_moment_takes_no_working_card_away_and_the_clock_checks_again(
+    house: House, fault: str, key: str
+) -> None:
+    await provisioned(house)
+    manager = await house.signed_in("manager")
+    for _ in range(2):
+        trouble(house, fault, path="/table/incident")
+        await manager.post("/ticketProvisioning/check/incident")
+        await house.work()
+        line = (await steps(house))["incident"]
+        assert line.finding is not None
+        assert (line.finding.key, line.state) == (key, "note")
+        assert "ServiceNow incident management" in said(await manager.get("/"))
+    await recheck.function(house.resources)
+    await house.work()
+    assert (await steps(house))["incident"].state == "unknown"
+
+
+async def test_a_busy_moment_brings_no_card_back_that_cannot_work(house: House) -> None:
+    await provisioned(house, acl_refuses="incident.read")
+    manager = await house.signed_in("manager")
+    trouble(house, "semaphore_full", path="/table/incident")
+    await manager.post("/ticketProvisioning/check/incident")
+    await house.work()
+    assert (await steps(house))["incident"].state == "problem"
+    assert "ServiceNow incident management" not in said(await manager.get("/"))
 
 
 @pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
