@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,15 +20,28 @@ from app.features.connection.preferences import (
     keep_preferences,
     load_preferences,
 )
-from app.features.tickets.ticket import TABLES, Kind
+from app.features.secure_score.action import Category
+from app.features.tickets.compose import LONGEST_DESCRIPTION, LONGEST_NAME
+from app.features.tickets.ticket import TABLES, Kind, Source
 from app.foundation.errors import InvalidInput
 from app.foundation.text import T, Text
-from app.remote.servicenow.probes import PLAIN, Column, Group, list_columns, list_groups
+from app.remote.servicenow.probes import PLAIN, SEARCHABLE, Column, Group, list_columns, list_groups
 from app.resources import Resources
 
 LONGEST_DUE_DAYS = 3650
 # Kinds of column that hold a text as it is sent. Others would refuse it or turn it into something else.
-TEXT_KINDS = frozenset({"string", "string_full_utf8", "html", "multi_small", "choice", "glide_date_time", "glide_date"})
+TEXT_KINDS = frozenset({"string", "string_full_utf8", "html", "multi_small", "choice"})
+DATE_KINDS = frozenset({"glide_date_time", "glide_date"})
+# How long each data item can be: the sender's object ID, our own limits, "2026-12-31 12:00:00", and the longest of a list.
+LONGEST_ITEMS = {
+    "requested_by": 36,
+    "name": LONGEST_NAME,
+    "description": LONGEST_DESCRIPTION,
+    "priority": 1,
+    "due_date": 19,
+    "source": max(len(source) for source in Source),
+    "category": max(len(category) for category in Category),
+}
 
 
 @dataclass(frozen=True)
@@ -43,10 +56,10 @@ class Proposals:
     after_done: str = NEW
 
 
-async def find_groups(resources: Resources, typed: str) -> list[Group]:
-    """Groups of the instance whose names hold this text; none for letters that cannot be searched for."""
+async def find_groups(resources: Resources, typed: str, *, exactly: bool = False) -> list[Group]:
+    """Groups whose names hold this text, or are exactly this; none for letters that cannot be searched for."""
     try:
-        return list(await with_client(resources, partial(list_groups, typed=" ".join(typed.split()))))
+        return list(await with_client(resources, partial(list_groups, typed=" ".join(typed.split()), exactly=exactly)))
     except ValueError:
         return []
 
@@ -113,10 +126,16 @@ async def current(resources: Resources) -> tuple[ConnectionView | None, Preferen
 
 
 async def _group(resources: Resources, typed: str) -> Group:
-    found = await find_groups(resources, typed)
-    same = [group for group in found if group.name.casefold() == " ".join(typed.split()).casefold()]
+    name = " ".join(typed.split())
+    if not SEARCHABLE.fullmatch(name):
+        raise InvalidInput(fields={"group_name": T("A name with ^, =, <, > or a colon cannot be searched for.")})
+    found = await find_groups(resources, name)
+    # Among many similar names it may not have been listed.
+    same = _of_this_name(found, name) or _of_this_name(await find_groups(resources, name, exactly=True), name)
     if len(same) == 1:
         return same[0]
+    if same:
+        raise InvalidInput(fields={"group_name": T("Several groups have exactly this name. Rename one of them first.")})
     names = ", ".join(group.name for group in found[:5])
     sentence = (
         T("No group has exactly this name. Similar ones: %(names)s.", names=names)
@@ -126,6 +145,10 @@ async def _group(resources: Resources, typed: str) -> Group:
     raise InvalidInput(fields={"group_name": sentence})
 
 
+def _of_this_name(groups: Sequence[Group], name: str) -> list[Group]:
+    return [group for group in groups if " ".join(group.name.split()).casefold() == name.casefold()]
+
+
 async def _problems(resources: Resources, kind: Kind, wanted: Mapping[str, str]) -> dict[str, Text]:
     """Each column is looked up in the instance's dictionary; what cannot be looked up is refused, and says so."""
     table = TABLES[kind]
@@ -133,7 +156,7 @@ async def _problems(resources: Resources, kind: Kind, wanted: Mapping[str, str])
     if columns is None:
         sentence = T("The integration user may not read the dictionary (sys_dictionary), so columns cannot be checked.")
         return dict.fromkeys(wanted, sentence)
-    problems = {item: _problem(columns, column, table) for item, column in wanted.items()}
+    problems = {item: _problem(columns, column, table, item) for item, column in wanted.items()}
     twice = {column for column in wanted.values() if list(wanted.values()).count(column) > 1}
     for item, column in wanted.items():
         if column in twice:
@@ -141,7 +164,7 @@ async def _problems(resources: Resources, kind: Kind, wanted: Mapping[str, str])
     return {item: problem for item, problem in problems.items() if problem is not None}
 
 
-def _problem(columns: Mapping[str, Column], name: str, table: str) -> Text | None:
+def _problem(columns: Mapping[str, Column], name: str, table: str, item: str) -> Text | None:
     column = columns.get(name) if PLAIN.fullmatch(name) else None
     if column is None:
         return T("The table %(table)s has no column of this name.", table=table)
@@ -149,6 +172,11 @@ def _problem(columns: Mapping[str, Column], name: str, table: str) -> Text | Non
         return T("Only columns of your own (u_… or x_…) may be used: the others mean something to ServiceNow.")
     if column.read_only:
         return T("This column is read-only.")
+    if column.kind in DATE_KINDS:
+        return None if item == "due_date" else T("This column holds a date: only the due date can go there.")
     if column.kind not in TEXT_KINDS:
         return T("This column does not hold text (it is of the type %(kind)s).", kind=column.kind or "–")
+    if 0 < column.length < LONGEST_ITEMS[item]:
+        return T("This column holds %(length)s characters, and this data item can have up to %(most)s.",
+                 length=column.length, most=LONGEST_ITEMS[item])  # fmt: skip
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.features.connection.access import NotConnected, NoToken, WrongKeys, consent_lasts, renew_now
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.look import REGISTRY, Look, redirect_message, trouble
+from app.features.provisioning.look import ACCESS_RULES, REGISTRY, Look, redirect_message, trouble
 from app.foundation.errors import AppError
 from app.foundation.text import T, Text
 from app.remote.errors import Refused
@@ -14,6 +14,8 @@ from app.remote.servicenow.releases import is_supported, release_name
 # Shorter than this, and people would be asked for consent all the time; 864000 is a known slip for 8640000.
 SHORT_CONSENT_SECONDS = 30 * 86_400
 SHORT_ACCESS_SECONDS = 300
+# What an instance says when a query rule, and no rule of the table, has refused (facts 2.3).
+QUERY_WORDS = "Insufficient rights to query records"
 
 
 async def check_token(look: Look) -> Finding:
@@ -132,10 +134,14 @@ async def check_client(look: Look) -> Finding:
     client_id = look.connection.client_id
     try:
         found = await look.ask(lambda client: find_client(client, client_id))
-    except Refused as error:
-        return _hidden_client(look, checked, error)
     except AppError as error:
-        return trouble(look, checked, error)
+        if not isinstance(error, Refused) or error.concerns_all:
+            return trouble(look, checked, error)
+        return (
+            _unqueried_client(look, checked, error)
+            if QUERY_WORDS in str(error.message)
+            else _hidden_client(look, checked, error)
+        )
     if found is None:
         return Finding(
             "client_not_visible", State.UNKNOWN, checked,
@@ -182,6 +188,21 @@ async def _judged_client(look: Look, checked: Text, found: OAuthClient) -> Findi
         "client", State.GOOD, checked,
         T("The record “%(name)s” is active and holds our redirect URL. A consent lasts %(days)s days.",
           name=found.name, days=days or 100),
+    )  # fmt: skip
+
+
+def _unqueried_client(look: Look, checked: Text, error: Refused) -> Finding:
+    """The table may be read, and its records may not be asked for by the client ID."""
+    return Finding(
+        "client_query_refused", State.NOTE, checked, error.message,
+        advice=T("Nothing depends on it. If you want this check to work: allow the integration user to query the field client_id "
+                 "of oauth_entity (a query_match rule)."),
+        screen=ACCESS_RULES,
+        message=T(
+            "Please let the user %(user)s query the field client_id of oauth_entity (an access rule of the operation "
+            "query_match), so that it can read its own client %(client)s.",
+            user=look.user, client=look.connection.client_id,
+        ),
     )  # fmt: skip
 
 

@@ -73,6 +73,17 @@ def trouble(look: Look, checked: Text, error: AppError) -> Finding:
                 screen=user_screen(look),
                 message=T("Please give the user %(user)s the role snc_platform_rest_api_access.", user=look.user),
             )  # fmt: skip
+        case Refused() if error.concerns_all:
+            return Finding(
+                "refused", State.PROBLEM, checked, error.message,
+                advice=T("Allow this server’s public address in the instance. No role of the integration user is missing here."),
+                screen=IP_RULES,
+                message=T(
+                    "Calls of our security center to %(origin)s are refused before the API looks at them (403 without "
+                    "details). Please allow its address (inbound) under System Security > IP Address Access Control.",
+                    origin=look.connection.origin,
+                ),
+            )  # fmt: skip
         case Refused():
             return Finding(
                 "refused", State.PROBLEM, checked, error.message,

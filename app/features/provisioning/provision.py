@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,6 +29,8 @@ log = get_logger(__name__)
 LOST_AFTER = timedelta(minutes=3)
 EVERYTHING = ""
 FAILED = frozenset({State.PROBLEM, State.SKIPPED})
+# What passes by itself and says nothing about the step: no reason to take away what worked a moment ago.
+PASSING = frozenset({"rate_limit", "trouble"})
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,20 @@ async def queue_step(session: Session, connection_id: UUID, key: str) -> None:
 
 
 async def queue_failed(session: Session, connection_id: UUID) -> bool:
-    """The same for the steps that failed, and those that wait for one of them; says whether there are any."""
-    found = [row.step for row in (await _rows(session, connection_id)).values() if row.state in FAILED]
+    """The same for the steps that failed, were not checked to the end, or wait for one; says whether there are any."""
+    found = [row.step for row in (await _rows(session, connection_id)).values() if _wants_another_check(row)]
     for key in found:
         await _set_state(session, connection_id, key, State.WAITING)
     return bool(found)
+
+
+def _wants_another_check(row: ProvisioningStep) -> bool:
+    passing = row.state == State.NOTE and row.finding is not None and row.finding["key"] in PASSING
+    return row.state in FAILED or passing or _is_lost(row)
+
+
+def _is_lost(row: ProvisioningStep) -> bool:
+    return row.state == State.RUNNING and row.changed_at < clock.now() - LOST_AFTER
 
 
 async def first_in_need(session: Session) -> str:
@@ -110,10 +121,13 @@ async def _found(resources: Resources, connection: ConnectionView, step: Step) -
 
 
 async def _keep(session: Session, connection_id: UUID, step: Step, finding: Finding) -> None:
+    rows = await _rows(session, connection_id)
+    before = rows.get(step.key)
+    if finding.key in PASSING and before and before.finding and not Finding.from_json(before.finding).is_problem:
+        finding = replace(finding, state=State.NOTE)
     await _set_state(session, connection_id, step.key, finding.state, finding)
     if not step.blocks:
         return
-    rows = await _rows(session, connection_id)
     for later in following(step.key):
         row = rows.get(later.key)
         state = State(row.state) if row else None
@@ -125,10 +139,9 @@ async def _keep(session: Session, connection_id: UUID, step: Step, finding: Find
 
 async def _next_waiting(session: Session, connection_id: UUID) -> Step | None:
     rows = await _rows(session, connection_id)
-    lost = clock.now() - LOST_AFTER
     for step in STEPS:
         row = rows.get(step.key)
-        if row and (row.state == State.WAITING or (row.state == State.RUNNING and row.changed_at < lost)):
+        if row and (row.state == State.WAITING or _is_lost(row)):
             return step
     return None
 
@@ -158,10 +171,7 @@ def _line(key: str, title: Text, row: ProvisioningStep | None) -> StepLine:
     if row is None:
         return StepLine(key, title, "todo", None, None)
     finding = Finding.from_json(row.finding) if row.finding else None
-    state = row.state
-    if state == State.RUNNING and row.changed_at < clock.now() - LOST_AFTER:
-        state = "todo"
-    return StepLine(key, title, state, row.checked_at, finding)
+    return StepLine(key, title, "todo" if _is_lost(row) else row.state, row.checked_at, finding)
 
 
 async def _outcome(session: Session, connection: ConnectionView | None, lines: Sequence[StepLine]) -> StepLine:

@@ -13,7 +13,7 @@ from app.features.connection.preferences import Preferences
 from app.features.secure_score.action import Action, Category
 from app.features.tickets.browse_tickets import TicketLine, line_of
 from app.features.tickets.compose import Asked
-from app.features.tickets.draft import decided_priority, describe, draft_for
+from app.features.tickets.draft import decided_category, decided_priority, describe, draft_for
 from app.features.tickets.models import Ticket
 from app.features.tickets.share import Wish
 from app.features.tickets.state_names import load_names
@@ -133,17 +133,16 @@ def proposal_for_all(
     """Name, description and the rest, as one ticket for all of them proposes them: as urgent as the most urgent."""
     decided = preferences or Preferences()
     draft = draft_for(actions[0], today, kind=kind, preferences=decided)
-    categories = {action.category for action in actions}
+    categories = {decided_category(action, decided) for action in actions}
     priority = min(decided_priority(action, decided, Kind(draft.kind)) for action in actions)
     parts = [f"{number}. {action.title}\n{action.remediation}".strip() for number, action in enumerate(actions, 1)]
-    same = categories.pop() if len(categories) == 1 else None
     return {
         "kind": draft.kind,
         "name": str(T("%(count)s improvement actions of Microsoft Secure Score", count=len(actions))),
         "description": "\n\n".join(parts),
         "priority": str(priority),
         "due_date": (today + timedelta(days=decided.due_days[priority])).isoformat(),
-        "category": same.value if same else "",
+        "category": categories.pop() if len(categories) == 1 else "",
     }
 
 

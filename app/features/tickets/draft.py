@@ -42,8 +42,13 @@ def draft_for(action: Action | None, today: date, *, kind: str = "", preferences
         description=describe(action),
         priority=priority,
         due_date=today + timedelta(days=decided.due_days[priority]),
-        category=action.category.value if action.category else "",
+        category=decided_category(action, decided),
     )
+
+
+def decided_category(action: Action, decided: Preferences) -> str:
+    """The action's own, or the one that an administrator wants where there is none."""
+    return action.category.value if action.category else decided.category
 
 
 def decided_priority(action: Action, decided: Preferences, kind: Kind) -> int:

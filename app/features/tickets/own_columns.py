@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from app.features.connection.preferences import load_preferences
-from app.features.tickets.compose import Asked, Sender, one_line
+from app.features.tickets.compose import LONGEST_DESCRIPTION, Asked, Sender, clean, cut, one_line
 from app.foundation.database import Session
 
 
@@ -17,7 +17,7 @@ async def with_own_columns(
     items = {
         "requested_by": one_line(sender.oid),
         "name": fields["short_description"],
-        "description": asked.description,
+        "description": cut(clean(asked.description), LONGEST_DESCRIPTION),
         "priority": str(asked.priority),
         "due_date": fields["due_date"],
         "source": asked.source.value,

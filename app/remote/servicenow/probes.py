@@ -24,9 +24,11 @@ JSON = {"Accept": "application/json"}
 NOBODY = "0" * 32
 # Values that may enter a query; client ids and column names that hold anything else are not asked for.
 PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# Of a group's name only these letters are searched for; others would need escaping, which is undocumented.
-SEARCHABLE = re.compile(r"[\w .&()/-]{1,40}")
+# A group's name is searched for unless it holds what an encoded query is made of: escaping is undocumented.
+SEARCHABLE = re.compile(r"[^\^=<>:\x00-\x1f]{1,80}")
 HOPS = 3
+# The limit is applied before access rules are, so one row would not be enough: it may be the one that is hidden.
+ROWS_READ = 100
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,20 @@ class Knock:
 
 @dataclass(frozen=True)
 class TableReading:
-    """How one row was asked for: how many came, and how many the instance says there are (None: it does not say)."""
+    """How many of the newest rows came, and how many the instance says there are (None: it does not say)."""
 
     visible: int
     total: int | None
+
+    @property
+    def hides_all(self) -> bool:
+        """Whether there are records, all were asked for, and none came."""
+        return self.visible == 0 and 0 < (self.total or 0) <= ROWS_READ
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether none came, and there are more than were asked for: the others may well be visible."""
+        return self.visible == 0 and (self.total or 0) > ROWS_READ
 
 
 @dataclass(frozen=True)
@@ -116,8 +128,9 @@ async def open_consent_page(transport: Transport, origin: str, client_id: str, r
 
 
 async def read_table(client: ServiceNowClient, table: str) -> TableReading:
-    """Ask for one row and the count; rows are hidden by access rules after counting (docs: c_TableAPI)."""
-    answer = await client.answer(_list(client, table, "", "sys_id", limit=1, counted=True))
+    """Ask for the newest rows and the count; access rules hide rows after counting and cutting (docs: c_TableAPI)."""
+    newest = "ORDERBYDESCsys_created_on"
+    answer = await client.answer(_list(client, table, newest, "sys_id", limit=ROWS_READ, counted=True))
     rows = rows_of(result_of(answer))
     total = answer.header("x-total-count")
     return TableReading(len(rows), int(total) if total.isdecimal() else None)
@@ -214,11 +227,15 @@ async def list_columns(client: ServiceNowClient, table: Table) -> dict[str, Colu
     return {column.name: column for column in columns if column.name} or None
 
 
-async def list_groups(client: ServiceNowClient, typed: str) -> Sequence[Group]:
-    """Active groups whose names hold this text, at most 25. Raises ValueError for letters that cannot be searched for."""
+async def list_groups(client: ServiceNowClient, typed: str, *, exactly: bool = False) -> Sequence[Group]:
+    """Active groups whose names hold this text, or are exactly this, at most 25.
+
+    Raises ValueError for letters that cannot be searched for.
+    """
     if typed and not SEARCHABLE.fullmatch(typed):
         raise ValueError("this text may not enter a query")
-    query = f"active=true^nameLIKE{typed}^ORDERBYname" if typed else "active=true^ORDERBYname"
+    name = f"^name{'=' if exactly else 'LIKE'}{typed}" if typed else ""
+    query = f"active=true{name}^ORDERBYname"
     rows = rows_of(result_of(await client.answer(_list(client, "sys_user_group", query, "sys_id,name", limit=25))))
     found = [Group(str(row.get("sys_id", "")), str(row.get("name", ""))) for row in rows]
     return [group for group in found if SYS_ID.fullmatch(group.sys_id) and typed.lower() in group.name.lower()]

@@ -87,7 +87,7 @@ async def test_defaults_are_kept_with_the_group_that_was_looked_up_and_the_form_
     [
         ({"group_name": "Operations"}, "Similar ones: Security Operations"),
         ({"group_name": "Nobody at all"}, "no active group of this name"),
-        ({"group_name": "a^ORnameLIKE"}, "no active group of this name"),
+        ({"group_name": "a^ORnameLIKE"}, "cannot be searched for"),
         ({"due_2": "-1"}, "This cannot be used."),
         ({"due_2": "soon"}, "This is not a number."),
         ({"priority_low": "9"}, "This cannot be used."),
@@ -115,6 +115,53 @@ async def test_the_group_field_offers_matches_and_no_query_is_ever_widened(house
     assert "option" not in (await manager.get("/servicenow/settings/groups?group_name=a%5EORnameLIKE")).text
     trouble(house, "bad_gateway", path="sys_user_group")
     assert (await manager.get("/servicenow/settings/groups?group_name=net")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Global Security Operations and Incident Response EMEA", "O'Brien's team", "Service Desk", "Ops, IN & LIKE"],
+)
+async def test_a_group_that_exists_can_be_chosen_whatever_is_named_like_it(house: House, name: str) -> None:
+    await house.connect()
+    store = house.snow.instance.store
+    some = next(iter(store.rows("sys_user_group")))
+    for number in range(26):
+        store.put("sys_user_group", some | {"sys_id": f"{number:032x}", "name": f"EMEA {number:02d} Service Desk"})
+    if store.find("sys_user_group", name=name) is None:
+        store.put("sys_user_group", some | {"sys_id": "f" * 32, "name": name})
+    manager = await house.signed_in("manager")
+    answer = await manager.post("/servicenow/settings/defaults", data=DEFAULTS | {"group_name": name})
+    assert answer.status_code == 303, said(answer)
+    store.put("sys_user_group", some | {"sys_id": "e" * 32, "name": name})
+    answer = await manager.post("/servicenow/settings/defaults", data=DEFAULTS | {"group_name": name})
+    assert "Several groups have exactly this name" in said(answer)
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "length", "words"),
+    [
+        ("description", "glide_date", "40", "only the due date"),
+        ("category", "glide_date_time", "40", "only the due date"),
+        ("description", "string", "5", "This column holds 5 characters"),
+        ("name", "string", "159", "up to 160"),
+        ("due_date", "glide_date", "10", ""),
+        ("due_date", "string", "18", "up to 19"),
+        ("name", "string", "160", ""),
+        ("description", "string", "", ""),
+    ],
+)
+async def test_a_column_that_cannot_hold_the_item_is_refused(
+    house: House, item: str, kind: str, length: str, words: str
+) -> None:
+    await house.connect()
+    store = house.snow.instance.store
+    add_column(store, "incident", "u_odd", "Odd", kind=kind)
+    [row] = [row for row in store.rows("sys_dictionary") if row.get("element") == "u_odd"]
+    store.put("sys_dictionary", row | {"max_length": length})
+    manager = await house.signed_in("manager")
+    answer = await manager.post("/servicenow/settings/columns/incident", data={item: "u_odd"})
+    assert answer.status_code == (422 if words else 303), said(answer)
+    assert words in said(answer)
 
 
 async def test_own_columns_are_checked_at_the_instance_and_filled_in_new_tickets(house: House) -> None:

@@ -68,7 +68,7 @@ async def test_a_healthy_connection_has_no_problem(house: House) -> None:
         ({"sso": True}, "sso", "/side_door.do"),
         ({"redirect_mismatch": True}, "redirect_mismatch", "http://security-center.test/servicenow/callback"),
         ({"client_inactive": True}, "client_unknown", "Active is ticked"),
-        ({"acl_refuses": "incident.read"}, "role_missing.incident.read", "sn_incident_read"),
+        ({"acl_refuses": "incident.read"}, "role_missing.incident.read", "sees none of them"),
         ({"acl_refuses": "change_request.write"}, "role_missing.change_request.write", "sn_change_write"),
         ({"rate_limit_per_hour": 1}, "rate_limit", "sys_rate_limit_rules"),
         ({"range_refused": True}, "query_acl", "range operators"),

@@ -16,7 +16,7 @@ from app.features.provisioning.readiness import readiness
 from app.foundation.clock import SetClock
 from app.foundation.text import T
 from sandbox.servicenow.seeds import set_roles
-from tests.factories.connecting import confirm, connect_by_pages, connections, decide, requests, said
+from tests.factories.connecting import confirm, connect_by_pages, connections, decide, requests, said, trouble
 from tests.factories.house import House
 
 
@@ -35,7 +35,7 @@ async def provisioned(house: House, **switches: Any) -> dict[str, StepLine]:
     return await steps(house)
 
 
-async def test_after_consent_every_step_is_checked_and_good(house: House) -> None:
+async def test_after_consent_every_step_is_checked_and_nothing_is_wrong(house: House) -> None:
     manager = await house.signed_in("manager")
     await connect_by_pages(house, manager, expected_user_name="m365.integration")
     assert {line.state for line in (await steps(house)).values()} == {"waiting"}
@@ -43,8 +43,9 @@ async def test_after_consent_every_step_is_checked_and_good(house: House) -> Non
     await house.work()
 
     found = await steps(house)
-    # Whether ServiceNow stores our id is only seen with the first ticket.
-    assert {key: line.state for key, line in found.items()} == dict.fromkeys(found, "good") | {"correlation": "unknown"}
+    # Whether a ticket can be created, and whether ServiceNow stores our id, is only seen with the first one.
+    unknown = dict.fromkeys(("change", "incident", "correlation"), "unknown")
+    assert {key: line.state for key, line in found.items()} == dict.fromkeys(found, "good") | unknown
     assert all(line.checked_at for line in found.values() if not line.is_outcome)
     page = await manager.get("/ticketProvisioning")
     assert "data-refresh" not in page.text
@@ -187,7 +188,7 @@ async def test_authorize_starts_over_from_the_step_that_needs_it(house: House) -
     found = await steps(house)
     assert next(key for key, line in found.items() if line.state == "waiting") == "incident"
     await house.work()
-    assert (await steps(house))["incident"].state == "good"
+    assert (await steps(house))["incident"].state == "unknown"
     assert requests(house, "/oauth_token.do") == []
 
 
@@ -253,6 +254,50 @@ async def test_a_step_whose_worker_died_may_be_checked_again(house: House, still
     assert (await steps(house))["reach"].state == "running"
     still_clock.move(181)
     assert (await steps(house))["reach"].state == "todo"
+
+
+async def test_a_step_whose_worker_died_is_taken_up_again_by_the_clock(house: House, still_clock: SetClock) -> None:
+    connection = await house.connect()
+    async with house.resources.database.transaction() as session:
+        await start_checks(house.resources, session, connection.id)
+        dying = update(ProvisioningStep).where(ProvisioningStep.step == "account")
+        await session.execute(dying.values(state="running", changed_at=still_clock.now()))
+    still_clock.move(30)  # Another worker takes over the dead one's job.
+    await house.work()
+    assert (await steps(house))["account"].state == "running"
+    still_clock.move(601)
+    await recheck.function(house.resources)
+    await house.work()
+    assert (await steps(house))["account"].state == "good"
+
+
+@pytest.mark.parametrize(("fault", "key"), [("semaphore_full", "rate_limit"), ("dropped_before", "trouble")])
+async def test_a_busy_moment_takes_no_working_card_away_and_the_clock_checks_again(
+    house: House, fault: str, key: str
+) -> None:
+    await provisioned(house)
+    manager = await house.signed_in("manager")
+    for _ in range(2):
+        trouble(house, fault, path="/table/incident")
+        await manager.post("/ticketProvisioning/check/incident")
+        await house.work()
+        line = (await steps(house))["incident"]
+        assert line.finding is not None
+        assert (line.finding.key, line.state) == (key, "note")
+        assert "ServiceNow incident management" in said(await manager.get("/"))
+    await recheck.function(house.resources)
+    await house.work()
+    assert (await steps(house))["incident"].state == "unknown"
+
+
+async def test_a_busy_moment_brings_no_card_back_that_cannot_work(house: House) -> None:
+    await provisioned(house, acl_refuses="incident.read")
+    manager = await house.signed_in("manager")
+    trouble(house, "semaphore_full", path="/table/incident")
+    await manager.post("/ticketProvisioning/check/incident")
+    await house.work()
+    assert (await steps(house))["incident"].state == "problem"
+    assert "ServiceNow incident management" not in said(await manager.get("/"))
 
 
 @pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from app.features.connection.connection_view import connection_view
 from app.features.connection.models import Connection
 from app.features.provisioning.diagnose import walk
-from app.features.provisioning.finding import Finding
+from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.grant import check_consent
 from app.features.provisioning.look import Look
 from app.features.tickets import mend
@@ -40,7 +40,10 @@ async def test_a_refused_create_is_a_missing_role_until_the_first_ticket_arrives
     house.snow.instance.switches.acl_refuses = f"{table}.create"
     ticket_id = await share_one(house, kind)
     key = f"role_missing.{table}.create"
-    assert key not in await walked(house)  # Nothing could know it yet.
+    before = await walked(house)
+    assert key not in before  # Nothing could know it yet ...
+    assert before[f"table_{kind.value}"].state is State.UNKNOWN  # ... nor that it works.
+    assert "Only the first ticket proves it" in str(before[f"table_{kind.value}"].meaning)
     await run_due_and_waiting(house, rounds=3)
     assert (await read_ticket(house, ticket_id)).delivery == "held"
 
@@ -59,6 +62,7 @@ async def test_a_refused_create_is_a_missing_role_until_the_first_ticket_arrives
     await run_due_and_waiting(house)
     found = await walked(house)
     assert key not in found
+    assert found[f"table_{kind.value}"].state is State.GOOD
     assert "was created" in str(found[f"table_{kind.value}"].meaning)
 
 

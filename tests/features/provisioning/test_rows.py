@@ -10,10 +10,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from app.features.connection.connection_view import connection_view
 from app.features.connection.models import Connection
 from app.features.provisioning.diagnose import walk
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.jobs import start_check
+from app.features.provisioning.look import Look
+from app.features.provisioning.look import trouble as look_trouble
 from app.features.provisioning.models import Walk
 from app.features.provisioning.provision import list_steps
 from app.features.secure_score.jobs import keep_up
@@ -22,6 +25,8 @@ from app.foundation import clock
 from app.foundation.clock import SetClock
 from app.foundation.text import T
 from app.foundation.vault import Vault
+from app.remote.errors import Refused
+from sandbox.servicenow.seeds import set_roles
 from tests.factories.connecting import confirm, connect_by_pages, connections, said, trouble
 from tests.factories.graph_payloads import keep_days
 from tests.factories.house import House
@@ -75,15 +80,79 @@ async def test_an_api_that_is_protected_as_a_whole_names_its_role(house: House) 
     assert "role_missing.api" not in await walked(house)
 
 
+async def test_a_refusal_by_an_address_rule_is_no_missing_role_and_names_the_address_rules(house: House) -> None:
+    await house.connect()
+    for path in (
+        "/table/incident",
+        "/table/change_request",
+        "/table/sys_choice",
+        "/table/oauth_entity",
+        "/table/sys_user/",
+    ):
+        trouble(house, "ip_blocked", path=path)
+        found = await walked(house)
+        finding = found["refused"]
+        assert finding.is_problem
+        assert "IP Address Access Control" in str(finding.screen)
+        assert "Please allow its address" in str(finding.message)
+        assert not [key for key in found if key.startswith(("role_missing", "choices_", "client_", "correlation_"))], (
+            path
+        )
+
+
 async def test_a_refusal_without_a_known_cause_names_the_access_rules(house: House) -> None:
     await house.connect()
-    trouble(house, "ip_blocked", path="/table/sys_choice")
-    found = await walked(house)
-    assert "choices_not_readable" in found  # Lists of states are not needed.
-    trouble(house, "ip_blocked", path="/table/sys_user/")
-    finding = (await walked(house))["refused"]
-    assert finding.is_problem
+    async with house.resources.database.transaction() as session:
+        connection = await connection_view(session)
+    assert connection is not None
+    refusal = Refused(T("ServiceNow refused: %(reason)s", reason="User Not Authorized"))
+    finding = look_trouble(Look(house.resources, connection), T("Looked."), refusal)
+    assert (finding.key, finding.is_problem) == ("refused", True)
     assert "System Security > Access Control" in str(finding.screen)
+
+
+@pytest.mark.parametrize("table", ["incident", "change_request"])
+async def test_one_record_that_is_hidden_is_no_missing_role(house: House, table: str) -> None:
+    await house.connect()
+    store = house.snow.instance.store
+    first = next(iter(store.rows(table)))
+    store.put(table, first | {"sys_id": "f" * 32, "number": "X0000999"})
+    store.put(table, next(iter(store.rows(table))) | {"_hidden": "true"})
+    assert f"role_missing.{table}.read" not in await walked(house)
+
+
+async def test_whether_older_records_are_visible_cannot_be_known_while_the_newest_are_hidden(house: House) -> None:
+    await house.connect()
+    store = house.snow.instance.store
+    first = next(iter(store.rows("incident")))
+    for number in range(100):
+        hidden = {"sys_id": f"{number:032x}", "sys_created_on": "2999-01-01 00:00:00", "_hidden": "true"}
+        store.put("incident", first | hidden)
+    finding = (await walked(house))["table_incident"]
+    assert finding.state is State.UNKNOWN
+    assert "Access rules hide the newest records" in str(finding.meaning)
+
+
+async def test_a_query_rule_on_the_clients_record_is_no_cross_scope_refusal(house: House) -> None:
+    await house.connect()
+    house.snow.instance.switches.change({"strict_queries": True, "closed_fields": "client_id"})
+    found = await walked(house)
+    assert "client_cross_scope" not in found
+    assert found["client_query_refused"].state is State.NOTE
+    assert "query_match" in str(found["client_query_refused"].message)
+
+
+async def test_the_role_that_is_said_to_suffice_suffices(house: House) -> None:
+    store = house.snow.instance.store
+    robot = store.find("sys_user", user_name="m365.integration")
+    assert robot is not None
+    set_roles(store, robot, "sn_incident_write,personalize_choices")
+    await house.connect()
+    advice = str((await walked(house))["role_missing.change_request.read"].advice)
+    role = re.search(r"the least that suffices, (\w+) with", advice)
+    assert role is not None
+    set_roles(store, robot, f"sn_incident_write,personalize_choices,snc_platform_rest_api_access,{role[1]}")
+    assert not [key for key in await walked(house) if key.startswith("role_missing")]
 
 
 async def test_a_token_service_that_does_not_answer_is_no_refusal(house: House) -> None:

@@ -14,8 +14,9 @@ from sqlalchemy import func, select, update
 from app.features.connection.preferences import USUAL_DUE_DAYS, Preferences, keep_preferences
 from app.features.secure_score.action import Action
 from app.features.tickets.bring_note import deliver_note
-from app.features.tickets.bulk import MOST_AT_ONCE
+from app.features.tickets.bulk import MOST_AT_ONCE, proposal_for_all
 from app.features.tickets.deliver import NotYet, deliver
+from app.features.tickets.draft import draft_for
 from app.features.tickets.jobs import bring_note
 from app.features.tickets.models import Pace, Ticket
 from app.features.tickets.notes import add_note
@@ -315,3 +316,13 @@ async def test_calls_of_a_killed_process_do_not_block_the_others_for_ever(house:
     await share_one(house)
     await run_due_and_waiting(house)
     assert len(records(house, "change_request")) == 5
+
+
+def test_the_default_category_holds_for_an_action_without_one() -> None:
+    today, decided = clock.now().date(), Preferences(category="Data")
+    nameless, of_identity = an_action(category=None), an_action("other")
+    assert draft_for(nameless, today, preferences=decided).category == "Data"
+    assert draft_for(of_identity, today, preferences=decided).category == "Identity"
+    assert draft_for(nameless, today).category == ""
+    assert proposal_for_all([nameless, nameless], today, preferences=decided)["category"] == "Data"
+    assert proposal_for_all([nameless, of_identity], today, preferences=decided)["category"] == ""
