@@ -150,6 +150,11 @@ class LastAttempt:
     came_back: bool
     problem: Text | None
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether it gave a connection."""
+        return self.came_back and self.problem is None
+
 
 async def last_attempt(session: Session) -> LastAttempt | None:
     """For diagnosis, where nothing is connected yet or a new consent did not succeed."""

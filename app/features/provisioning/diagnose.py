@@ -85,7 +85,7 @@ async def _at_servicenow(
     resources: Resources, connection: ConnectionView | None, attempt: LastAttempt | None
 ) -> AsyncIterator[Finding]:
     """Each stage is the ground of the next: what a failure makes pointless is not tried."""
-    if connection is None and attempt is None:
+    if connection is None and (attempt is None or attempt.succeeded):  # What it connected was removed since.
         yield Finding(
             "not_connected", State.PROBLEM, T("The connection."), T("ServiceNow is not connected."),
             advice=T("Open ServiceNow > Connect to ServiceNow, and follow the checklist."),

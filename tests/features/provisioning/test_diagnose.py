@@ -192,6 +192,15 @@ async def test_before_anything_is_connected_the_last_authorization_is_looked_at(
     assert "Deny was pressed" in str((await walked(house))["authorization_failed"].meaning)
 
 
+async def test_after_a_removal_it_is_a_problem_that_nothing_is_connected(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager)
+    await manager.post("/servicenow/remove")
+    found = await walked(house)
+    assert found["not_connected"].is_problem
+    assert "reachable" not in found
+
+
 async def test_walking_changes_nothing_there(house: House) -> None:
     await house.connect()
     store = house.snow.instance.store
