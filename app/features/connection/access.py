@@ -77,6 +77,10 @@ class WrongKeys(NoToken):
     )
 
 
+TOKEN_REFUSED = T(
+    "ServiceNow refuses even a fresh access token. The integration user may be locked or inactive, or an access policy of "
+    "the instance may refuse this server. Check both, then authorize the connection again."
+)
 LOST_AND_REFUSED = T(
     "The answer with the new token was lost on its way, and ServiceNow does not accept the token before it any more: it "
     "gives a new one at each renewal. Authorize the connection again. Nothing else is wrong, and tickets wait until then."
@@ -131,12 +135,8 @@ async def _answer(
         try:
             answer = await _tried(resources, live, work)
         except SignedOut as error:
-            sentence = T(
-                "ServiceNow refuses even a fresh access token. The integration user may be locked or inactive, or an "
-                "access policy of the instance may refuse this server. Check both, then authorize the connection again."
-            )
-            await mark_attention(resources, live.connection_id, sentence, token_version=live.version)
-            raise NotConnected(sentence) from error
+            await mark_attention(resources, live.connection_id, TOKEN_REFUSED, token_version=live.version)
+            raise NotConnected(TOKEN_REFUSED) from error
     await _note_success(resources, live)
     return answer
 
