@@ -22,6 +22,8 @@ from app.foundation import clock
 from app.foundation.clock import SetClock
 from app.foundation.text import T
 from app.foundation.vault import Vault
+from app.remote.servicenow.oauth import ServiceNowOAuth
+from app.remote.servicenow.shapes import Tokens
 from tests.factories.connecting import connect_by_pages, connections, said, trouble
 from tests.factories.graph_payloads import keep_days
 from tests.factories.house import House
@@ -132,6 +134,23 @@ async def test_without_a_refresh_token_the_consent_row_says_so(house: House) -> 
     finding = (await walked(house))["consent"]
     assert finding.is_problem
     assert "not public" in str(finding.advice)
+
+
+async def test_a_new_consent_without_a_refresh_token_does_not_last_as_long_as_the_one_before(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager)
+    real = ServiceNowOAuth.exchange
+
+    async def exchange(self: ServiceNowOAuth, *, code: str, code_verifier: str) -> Tokens:
+        """The client was made public meanwhile."""
+        return replace(await real(self, code=code, code_verifier=code_verifier), refresh_token=None)
+
+    monkeypatch.setattr(ServiceNowOAuth, "exchange", exchange)
+    await connect_by_pages(house, manager)
+    assert (await connections(house))[0].refresh_expires_at is None
+    assert "gave no refresh token" in str((await walked(house))["consent"].meaning)
 
 
 async def test_an_account_that_servicenow_does_not_name_cannot_be_judged(house: House) -> None:
