@@ -150,11 +150,17 @@ async def renew_now(resources: Resources) -> None:
         await keep_calls(resources)
 
 
-async def consent_lasts(session: Session, connection_id: UUID, seconds: int) -> None:
+async def consent_lasts(resources: Resources, session: Session, connection_id: UUID, seconds: int) -> None:
     """The client's record says how long a consent lasts; until it is read, the usual hundred days are assumed."""
     connection = await session.get(Connection, connection_id, with_for_update=True)
-    if connection is not None and connection.refresh_token is not None:
-        connection.refresh_expires_at = connection.connected_at + timedelta(seconds=seconds)
+    if connection is None or connection.refresh_token is None:
+        return
+    try:
+        # It was sealed when it was granted, at the consent or when it was rotated; the vault keeps that to the second.
+        granted_at = max(connection.connected_at, resources.vault.sealed_at(connection.refresh_token))
+    except CannotOpen:
+        return
+    connection.refresh_expires_at = granted_at + timedelta(seconds=seconds)
 
 
 async def mark_attention(

@@ -216,7 +216,7 @@ async def _judged_client(look: Look, checked: Text, found: OAuthClient) -> Findi
     ours = _redirect_url(look)
     if found.refresh_seconds:
         async with look.resources.database.transaction() as session:
-            await consent_lasts(session, look.connection.id, found.refresh_seconds)
+            await consent_lasts(look.resources, session, look.connection.id, found.refresh_seconds)
     if not found.active:
         return Finding(
             "client_inactive", State.PROBLEM, checked, T("The record “%(name)s” is not active.", name=found.name),
