@@ -16,8 +16,9 @@ from sqlalchemy import text, update
 from app.features.connection.models import Connection
 from app.features.connection.reseal import forget_what_no_key_opens
 from app.features.provisioning.diagnose import walk
-from app.features.provisioning.finding import Finding
+from app.features.provisioning.finding import Finding, State
 from app.foundation import clock
+from app.foundation.clock import SetClock
 from app.foundation.vault import Vault
 from app.remote.guard import Guard
 from app.remote.transport import Transport
@@ -230,6 +231,17 @@ async def test_before_anything_is_connected_the_last_authorization_is_looked_at(
     assert "Deny was pressed" in str((await walked(house))["authorization_failed"].meaning)
 
 
+async def test_deny_on_a_connection_that_works_is_a_note_and_asks_for_nothing(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager)
+    start = await manager.post("/servicenow/authorize")
+    await manager.get(decide(house, start.headers["location"], decision="deny"))
+    found = await walked(house)
+    assert "authorization_failed" not in found
+    assert found["authorization_denied"].state is State.NOTE
+    assert "Authorize" not in str(found["authorization_denied"])
+
+
 async def test_after_a_removal_it_is_a_problem_that_nothing_is_connected(house: House) -> None:
     manager = await house.signed_in("manager")
     await connect_by_pages(house, manager)
@@ -270,6 +282,22 @@ async def test_the_page_fills_in_and_offers_the_bundle(house: House) -> None:
     assert "data-refresh" not in page.text
     async with house.resources.database.transaction() as session:
         assert (await session.execute(text("SELECT count(*) FROM diagnosis_walk"))).scalar_one() == 1
+
+
+async def test_the_page_says_that_no_worker_runs_while_a_check_waits_for_one(
+    house: House, still_clock: SetClock
+) -> None:
+    no_worker = 'data-finding="no_worker"'
+    await house.connect()
+    manager = await house.signed_in("manager")
+    await manager.post("/servicenow/check")
+    assert no_worker in (await manager.get("/servicenow/check/findings")).text
+    still_clock.move(301)
+    page = await manager.get("/servicenow/check")
+    assert no_worker in page.text
+    assert "The check did not finish" in said(page)
+    await a_worker(house)
+    assert no_worker not in (await manager.get("/servicenow/check")).text
 
 
 async def test_a_result_from_before_a_change_of_the_connection_says_so(house: House) -> None:

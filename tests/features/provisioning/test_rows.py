@@ -275,7 +275,7 @@ async def test_every_finding_has_a_name_on_the_page(house: House) -> None:
 OURS = {
     "unreachable", "trouble", "not_servicenow", "asleep", "clock", "cards", "not_connected", "authorize", "token_service",
     "consent_expired", "consent_ends_soon", "user_unexpected", "no_worker", "queue_stuck", "tickets_held",
-    "import_missing", "import_stale", "vault_keys", "user_unconfirmed",
+    "import_missing", "import_stale", "vault_keys", "user_unconfirmed", "authorization_denied",
 }  # fmt: skip
 
 
