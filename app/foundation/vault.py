@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+from app.foundation import clock
 
 
 class CannotOpen(Exception):
@@ -39,7 +42,8 @@ class Vault:
 
     def seal(self, purpose: str, secret: str) -> Sealed:
         """Encrypt for one purpose; it opens for no other, so that sealed values cannot be swapped between columns."""
-        return Sealed(self._fernet.encrypt(json.dumps([purpose, secret]).encode()).decode())
+        now = int(clock.now().timestamp())
+        return Sealed(self._fernet.encrypt_at_time(json.dumps([purpose, secret]).encode(), now).decode())
 
     def open(self, purpose: str, sealed: Sealed) -> str:
         """The secret again. Raises CannotOpen when the key is gone or the purpose is another one."""
@@ -55,6 +59,13 @@ class Vault:
         """The same secret under the newest key. Raises CannotOpen when none of our keys fits."""
         try:
             return Sealed(self._fernet.rotate(sealed.token.encode()).decode())
+        except InvalidToken as error:
+            raise CannotOpen from error
+
+    def sealed_at(self, sealed: Sealed) -> datetime:
+        """When it was sealed first, to the second: `reseal` keeps that. Raises CannotOpen when none of our keys fits."""
+        try:
+            return datetime.fromtimestamp(self._fernet.extract_timestamp(sealed.token.encode()), UTC)
         except InvalidToken as error:
             raise CannotOpen from error
 

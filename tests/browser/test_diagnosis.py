@@ -148,7 +148,7 @@ TOKEN = (
     Row("Consent refused", "consent over", "says that this consent is over",
         {"refresh_tokens_expired": True, "rfc_token_errors": True}),
     Row("Consent refused", "read only", UNNAMED, {"user_read_only": True}),
-    Row("Consent refused", "locked", "refuses even a fresh access token. The integration user may be locked or inactive",
+    Row("Access token", "locked", "refuses even a fresh access token. The integration user may be locked or inactive",
         orders=user(locked_out="true")),
     Row("Consent refused", "inactive", UNNAMED, orders=user(active="false")),
 )  # fmt: skip
@@ -226,13 +226,14 @@ def test_each_row_of_the_diagnosis_is_found_by_name(desk: tuple[Page, Demo], row
 @pytest.mark.parametrize("row", TOKEN, ids=str)
 def test_refused_tokens_are_found_and_authorizing_mends_them(desk: tuple[Page, Demo], row: Row) -> None:
     page, demo = desk
+    key = "token_refused" if row.name == "Access token" else "consent_refused"
     with switched(page, demo, *row.orders, **row.switches):
         step = check_step(page, "Token works and can be renewed")
-        expect(step).to_have_attribute("data-finding", "consent_refused")
+        expect(step).to_have_attribute("data-finding", key)
         expect(step).to_contain_text("Needs somebody")
         expect(step).to_contain_text(row.words)
         check_connection(page)
-        found(page, Row(row.name, "consent_refused", row.words))
+        found(page, Row(row.name, key, row.words))
     authorize(page, demo)
     expect(page.locator("#token")).to_contain_text("In order")
 

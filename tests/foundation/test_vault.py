@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.foundation.clock import SetClock
 from app.foundation.vault import CannotOpen, Sealed, SealedText, Vault
 
 OLD, NEW = Vault.new_key(), Vault.new_key()
@@ -30,6 +31,16 @@ def test_an_old_key_still_opens_and_resealing_frees_us_of_it() -> None:
     assert Vault([NEW]).open("refresh token", both.reseal(sealed)) == "s3cret"
     with pytest.raises(CannotOpen):
         Vault([NEW]).open("refresh token", sealed)
+
+
+def test_it_is_known_when_a_secret_was_sealed_and_resealing_keeps_that(still_clock: SetClock) -> None:
+    sealed, moment = Vault([OLD]).seal("refresh token", "s3cret"), still_clock.now().replace(microsecond=0)
+    still_clock.move(3600)
+    both = Vault([NEW, OLD])
+    assert both.sealed_at(sealed) == moment
+    assert both.sealed_at(both.reseal(sealed)) == moment
+    with pytest.raises(CannotOpen):
+        Vault([NEW]).sealed_at(sealed)
 
 
 def test_nothing_sealed_can_be_printed_and_nothing_clear_can_be_stored() -> None:

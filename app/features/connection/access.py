@@ -77,6 +77,10 @@ class WrongKeys(NoToken):
     )
 
 
+TOKEN_REFUSED = T(
+    "ServiceNow refuses even a fresh access token. The integration user may be locked or inactive, or an access policy of "
+    "the instance may refuse this server. Check both, then authorize the connection again."
+)
 LOST_AND_REFUSED = T(
     "The answer with the new token was lost on its way, and ServiceNow does not accept the token before it any more: it "
     "gives a new one at each renewal. Authorize the connection again. Nothing else is wrong, and tickets wait until then."
@@ -131,12 +135,8 @@ async def _answer(
         try:
             answer = await _tried(resources, live, work)
         except SignedOut as error:
-            sentence = T(
-                "ServiceNow refuses even a fresh access token. The integration user may be locked or inactive, or an "
-                "access policy of the instance may refuse this server. Check both, then authorize the connection again."
-            )
-            await mark_attention(resources, live.connection_id, sentence, token_version=live.version)
-            raise NotConnected(sentence) from error
+            await mark_attention(resources, live.connection_id, TOKEN_REFUSED, token_version=live.version)
+            raise NotConnected(TOKEN_REFUSED) from error
     await _note_success(resources, live)
     return answer
 
@@ -150,11 +150,17 @@ async def renew_now(resources: Resources) -> None:
         await keep_calls(resources)
 
 
-async def consent_lasts(session: Session, connection_id: UUID, seconds: int) -> None:
+async def consent_lasts(resources: Resources, session: Session, connection_id: UUID, seconds: int) -> None:
     """The client's record says how long a consent lasts; until it is read, the usual hundred days are assumed."""
     connection = await session.get(Connection, connection_id, with_for_update=True)
-    if connection is not None and connection.refresh_token is not None:
-        connection.refresh_expires_at = connection.connected_at + timedelta(seconds=seconds)
+    if connection is None or connection.refresh_token is None:
+        return
+    try:
+        # It was sealed when it was granted, at the consent or when it was rotated; the vault keeps that to the second.
+        granted_at = max(connection.connected_at, resources.vault.sealed_at(connection.refresh_token))
+    except CannotOpen:
+        return
+    connection.refresh_expires_at = granted_at + timedelta(seconds=seconds)
 
 
 async def mark_attention(

@@ -20,6 +20,10 @@ VERIFIER = "servicenow verifier"
 # Long enough to log in, meet a second factor and read the consent page.
 ATTEMPT_MINUTES = 15
 KEPT_HOURS = 24
+DENIED = T(
+    "ServiceNow was not authorized: Deny was pressed on its consent page. Nothing was changed. To connect, press "
+    "Authorize again and choose Allow, signed in as the integration user."
+)
 
 
 class AuthorizationOver(AppError):
@@ -129,10 +133,7 @@ async def claim(session: Session, viewer: Viewer, state: str, browser_secret: st
 def why_denied(error: str) -> Text:
     """The sentence for what ServiceNow sent in place of a code."""
     if error == "access_denied":
-        return T(
-            "ServiceNow was not authorized: Deny was pressed on its consent page. Nothing was changed. To connect, press "
-            "Authorize again and choose Allow, signed in as the integration user."
-        )
+        return DENIED
     if not error:
         return T("ServiceNow sent neither a code nor a reason. Nothing was changed. Press Authorize again.")
     return T("ServiceNow did not authorize us (%(reason)s). Nothing was changed.", reason=error[:80])
@@ -149,6 +150,11 @@ class LastAttempt:
     begun_at: datetime
     came_back: bool
     problem: Text | None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it gave a connection."""
+        return self.came_back and self.problem is None
 
 
 async def last_attempt(session: Session) -> LastAttempt | None:

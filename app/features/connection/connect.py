@@ -266,7 +266,7 @@ async def _keep(resources: Resources, consent: _Consent, then: Then | None) -> N
             connection.status, connection.attention = ConnectionStatus.UNCONFIRMED, doubt.to_json()
         connection.client_secret = resources.vault.seal(CLIENT_SECRET, consent.client_secret)
         _describe(connection, viewer, user, consent.seen.release)
-        connection.refresh_token = None
+        connection.refresh_token = connection.refresh_expires_at = None
         store_tokens(resources, connection, consent.tokens)
         await session.flush()
         await record(

@@ -19,6 +19,7 @@ from app.resources import Resources
 log = get_logger(__name__)
 # Tables exist once their modules are imported. Those of rooms above this one are imported where the house is put together.
 ROOMS = (accounts, connection)
+KEY_LOST = T("The key that sealed the tokens is lost. Type the client secret again, and authorize.")
 
 
 async def reseal_everything(resources: Resources) -> int:
@@ -56,8 +57,7 @@ async def forget_what_no_key_opens(resources: Resources) -> bool:
         if _opens(resources, found):
             return False
         found.client_secret = found.refresh_token = found.access_token = None
-        sentence = T("The key that sealed the tokens is lost. Type the client secret again, and authorize.")
-        await needs_attention(session, found, sentence)
+        await needs_attention(session, found, KEY_LOST)
     return True
 
 

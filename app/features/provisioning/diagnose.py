@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 from sqlalchemy import delete, select
 
-from app.features.connection.attempts import LastAttempt, last_attempt
+from app.features.connection.attempts import DENIED, LastAttempt, last_attempt
 from app.features.connection.connection_view import (
     ConnectionView,
     connection_changed_at,
@@ -20,7 +20,7 @@ from app.features.connection.connection_view import (
 from app.features.provisioning.account import check_account
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.grant import check_client, check_consent, check_release, check_token
-from app.features.provisioning.household import check_import, check_queue, check_tickets
+from app.features.provisioning.household import check_import, check_queue, check_tickets, judged_queue
 from app.features.provisioning.look import REGISTRY, Look, trouble
 from app.features.provisioning.models import Walk
 from app.features.provisioning.reach import check_clock, check_consent_page, check_reach
@@ -85,7 +85,7 @@ async def _at_servicenow(
     resources: Resources, connection: ConnectionView | None, attempt: LastAttempt | None
 ) -> AsyncIterator[Finding]:
     """Each stage is the ground of the next: what a failure makes pointless is not tried."""
-    if connection is None and attempt is None:
+    if connection is None and (attempt is None or attempt.succeeded):  # What it connected was removed since.
         yield Finding(
             "not_connected", State.PROBLEM, T("The connection."), T("ServiceNow is not connected."),
             advice=T("Open ServiceNow > Connect to ServiceNow, and follow the checklist."),
@@ -120,6 +120,12 @@ def _unfinished(connection: ConnectionView | None, attempt: LastAttempt) -> Find
     if connection is not None and connection.connected_at >= attempt.begun_at:
         return None
     checked = T("The authorization that was begun last.")
+    if connection is not None and connection.is_connected and attempt.problem == DENIED:
+        return Finding(
+            "authorization_denied", State.NOTE, checked,
+            T("Deny was pressed on ServiceNow’s consent page. The connection is as it was before."),
+            advice=T("Nothing has to be done, unless another account or client was meant to take its place."),
+        )  # fmt: skip
     if attempt.problem is not None:
         return Finding(
             "authorization_failed", State.PROBLEM, checked, attempt.problem,
@@ -192,6 +198,17 @@ async def latest_walk(session: Session) -> WalkView | None:
         under_way=row.finished_at is None and row.started_at > clock.now() - LOST_AFTER,
         outdated=changed_at is not None and row.started_at < changed_at,
     )
+
+
+async def shown_walk(session: Session) -> WalkView | None:
+    """The newest one, for a page: while it waits for a worker, what keeps the worker from it comes first."""
+    view = await latest_walk(session)
+    if view is None or view.finished_at is not None:
+        return view
+    queue = await judged_queue(session)
+    if not queue.is_problem:
+        return view
+    return replace(view, findings=[queue, *(finding for finding in view.findings if finding.key != queue.key)])
 
 
 async def _keep(session: Session, walk_id: UUID, found: list[Finding], *, finished: bool) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from app.features.connection.access import NotConnected, NoToken, WrongKeys, consent_lasts, renew_now
+from app.features.connection.access import (
+    TOKEN_REFUSED,
+    NotConnected,
+    NoToken,
+    WrongKeys,
+    consent_lasts,
+    renew_now,
+)
+from app.features.connection.models import ConnectionStatus
+from app.features.connection.reseal import KEY_LOST
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.look import ACCESS_RULES, REGISTRY, Look, redirect_message, trouble
 from app.foundation.errors import AppError
 from app.foundation.text import T, Text
 from app.remote.errors import Refused
+from app.remote.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED
 from app.remote.servicenow.probes import OAuthClient, find_client
 from app.remote.servicenow.releases import is_supported, release_name
 
@@ -44,36 +54,91 @@ async def check_renewal(look: Look) -> Finding:
 
 
 def _no_token(look: Look, checked: Text, error: AppError) -> Finding:
+    """Who has to do what: our operator, whoever authorizes, or the instance's administrator."""
     if isinstance(error, WrongKeys):
         return Finding(
             "vault_keys", State.PROBLEM, checked, error.message,
             advice=T("Every server and every worker needs the same VAULT_KEYS. /health/ready names those that differ."),
+        )  # fmt: skip
+    if error.message == KEY_LOST:
+        return Finding(
+            "vault_keys", State.PROBLEM, checked, error.message,
+            advice=T("Type the client secret again on the set-up page, and authorize. Everything else stays as it is."),
         )  # fmt: skip
     if isinstance(error, NoToken):
         return Finding(
             "token_service", State.PROBLEM, checked, error.message,
             advice=T("Nothing is lost. Check again when the instance answers as usual."),
         )  # fmt: skip
-    if look.connection.has_expired:
+    if look.connection.status == ConnectionStatus.UNCONFIRMED:
         return Finding(
-            "consent_expired", State.PROBLEM, checked,
-            T("The consent has expired: a refresh token lives 100 days unless the client’s record says otherwise."),
-            advice=T("Press Authorize, and consent as the integration user. Everything else stays as it is."),
-            screen=REGISTRY,
+            "user_unconfirmed", State.PROBLEM, checked, error.message,
+            advice=T("On the provisioning page, confirm that this account is the right one, or sign in as another user."),
         )  # fmt: skip
+    if look.connection.has_expired:
+        return _expired(checked)
+    if error.message == TOKEN_REFUSED:
+        return _token_refused(look, checked, error)
+    if error.message == NOT_RENEWED or error.message in NAMED_CAUSES.values():
+        return _consent_refused(look, checked, error)
+    return trouble(look, checked, error)
+
+
+def _expired(checked: Text) -> Finding:
+    return Finding(
+        "consent_expired", State.PROBLEM, checked,
+        T("The consent has expired: a refresh token lives 100 days unless the client’s record says otherwise."),
+        advice=T("Press Authorize, and consent as the integration user. Everything else stays as it is."),
+        screen=REGISTRY,
+    )  # fmt: skip
+
+
+def _token_refused(look: Look, checked: Text, error: AppError) -> Finding:
+    """The token service works, and the API answers 401 all the same: access policies answer so, too (facts 1.9)."""
+    return Finding(
+        "token_refused", State.PROBLEM, checked, error.message,
+        advice=T(
+            "The consent and the client are in order: ServiceNow has just given this token. Ask whether the integration user "
+            "is active and not locked, and whether a REST API access policy or Adaptive Authentication keeps this server "
+            "out. When that is mended, press Authorize."
+        ),
+        screen=T("User Administration > Users, and System Web Services > API Access Policies > REST API Access Policies"),
+        message=T(
+            "Our OAuth client %(client)s gets access tokens from /oauth_token.do, and the REST API answers 401 even to a fresh "
+            "one. Please check that %(user)s is active and not locked, and that no REST API access policy or Adaptive "
+            "Authentication policy refuses our server.",
+            client=look.connection.client_id, user=look.user,
+        ),
+    )  # fmt: skip
+
+
+def _consent_refused(look: Look, checked: Text, error: AppError) -> Finding:
+    """The token service refuses us; some instances name the cause, and most do not (facts 1.5)."""
+    names = {sentence.message: name for name, sentence in NAMED_CAUSES.items()}
+    cause = names.get(error.message.message, "")
+    advice = {
+        "invalid_client": T(
+            "Copy the client ID and the client secret again from the record to the set-up page, make sure that the record is "
+            "active, and authorize."
+        ),
+        "unsupported_grant_type": T("Ask for that kind of grant to be allowed, then press Authorize."),
+        "unauthorized_client": T("Ask for that kind of grant to be allowed, then press Authorize."),
+        "invalid_grant": T("Press Authorize, and consent as the integration user. Everything else stays as it is."),
+    }
+    usual = T(
+        "ServiceNow names no cause, so try in this order: press Authorize; if no tokens come, copy the client secret "
+        "again on the set-up page; then ask whether the client is active and allows authorization codes, and whether "
+        "the integration user is active and has no role snc_read_only."
+    )
     return Finding(
         "consent_refused", State.PROBLEM, checked, error.message,
-        advice=T(
-            "ServiceNow names no cause, so try in this order: press Authorize; if no tokens come, copy the client secret "
-            "again on the set-up page; then ask whether the client is active and allows authorization codes, and whether "
-            "the integration user is active and has no role snc_read_only."
-        ),
+        advice=advice.get(cause, usual),
         screen=REGISTRY,
         message=T(
-            "Our OAuth client %(client)s gets access_denied from /oauth_token.do. Please check its record (Active, client "
+            "Our OAuth client %(client)s gets %(answer)s from /oauth_token.do. Please check its record (Active, client "
             "secret, redirect URL), the tokens of %(user)s under System OAuth > Manage Tokens, and that %(user)s is active "
             "and does not have the role snc_read_only.",
-            client=look.connection.client_id, user=look.user,
+            client=look.connection.client_id, answer=cause or "access_denied", user=look.user,
         ),
     )  # fmt: skip
 
@@ -90,7 +155,7 @@ async def check_consent(look: Look) -> Finding:
                       client=look.connection.client_id),
         )  # fmt: skip
     if look.connection.has_expired:
-        return _no_token(look, checked, NotConnected())
+        return _expired(checked)
     if days <= 1:
         return Finding(
             "consent_ends_soon", State.NOTE, checked, T("The consent ends in less than two days."),
@@ -157,7 +222,7 @@ async def _judged_client(look: Look, checked: Text, found: OAuthClient) -> Findi
     ours = _redirect_url(look)
     if found.refresh_seconds:
         async with look.resources.database.transaction() as session:
-            await consent_lasts(session, look.connection.id, found.refresh_seconds)
+            await consent_lasts(look.resources, session, look.connection.id, found.refresh_seconds)
     if not found.active:
         return Finding(
             "client_inactive", State.PROBLEM, checked, T("The record “%(name)s” is not active.", name=found.name),

@@ -11,6 +11,7 @@ from app.features.secure_score.score_summary import score_card
 from app.features.tickets.models import Ticket
 from app.features.tickets.ticket import Delivery
 from app.foundation import clock
+from app.foundation.database import Session
 from app.foundation.queue_health import queue_health
 from app.foundation.text import T
 from app.resources import Resources
@@ -23,9 +24,14 @@ STALE_AFTER = timedelta(hours=36)
 
 async def check_queue(resources: Resources) -> Finding:
     """Whether a worker is alive and gets its work done."""
-    checked = T("Workers that have reported within a minute, and jobs that are due.")
     async with resources.database.transaction() as session:
-        health = await queue_health(session)
+        return await judged_queue(session)
+
+
+async def judged_queue(session: Session) -> Finding:
+    """The same, for a page that cannot wait for a worker: reads rows only."""
+    checked = T("Workers that have reported within a minute, and jobs that are due.")
+    health = await queue_health(session)
     if not health.workers:
         return Finding(
             "no_worker", State.PROBLEM, checked,

@@ -229,7 +229,7 @@ def _raise_for_status(answer: Answer, purpose: Purpose) -> None:
             raise SignedOut(T("ServiceNow does not accept our access token."))
         case 403:
             raise Refused(_refusal(answer)) if answer.is_json() else _everywhere(Refused(_refusal(answer)))
-        case 404 if _is_servicenows(answer):
+        case 404 if is_servicenows(answer):
             raise Missing(NO_RECORD)
         case 429:
             raise _slow_down(answer)
@@ -238,10 +238,10 @@ def _raise_for_status(answer: Answer, purpose: Purpose) -> None:
         case status if status >= 500:
             raise _broken(answer)
     # Another program answered, in the instance's place or in front of it: a retired address, a gateway's own refusal.
-    raise Refused(_malformed(answer)) if _is_servicenows(answer) else _stranger(answer, purpose)
+    raise Refused(_malformed(answer)) if is_servicenows(answer) else _stranger(answer, purpose)
 
 
-def _is_servicenows(answer: Answer) -> bool:
+def is_servicenows(answer: Answer) -> bool:
     """Whether it is in the envelope that ServiceNow puts its errors in (facts 2.6), and not a gateway's own."""
     try:
         content = answer.json_object()
@@ -256,7 +256,7 @@ def _broken(answer: Answer) -> Broken:
     Whatever else answers, page or JSON, stands before the instance, which may still be at work behind it.
     """
     error = Broken(_breakdown(answer), retry=named_retry(answer))
-    if not _is_servicenows(answer):
+    if not is_servicenows(answer):
         return _everywhere(error)
     return _over(error) if answer.status == 500 else error
 

@@ -12,7 +12,9 @@ from email.utils import parsedate_to_datetime
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
+from app.remote.errors import Garbled
 from app.remote.messages import Answer
+from app.remote.servicenow.answers import is_servicenows
 
 Presence = Literal["awake", "asleep", "sign_on", "blocked", "gateway", "limited", "strange"]
 ConsentPage = Literal["login", "consent", "sign_on", "wrong_redirect", "unknown_client", "unreadable"]
@@ -25,8 +27,8 @@ ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]
 
 def presence_of(answer: Answer) -> Presence:
     """Who answered a call to the API."""
-    if answer.is_json():
-        return "limited" if answer.status == 429 else "awake"
+    if answer.is_json() and answer.status != 429 and _is_the_apis(answer):
+        return "awake"
     text = _text(answer)
     if "hibernat" in text:
         return "asleep"
@@ -47,8 +49,11 @@ def consent_page_of(answer: Answer, address: str) -> ConsentPage | str:
     The two refusals are what instances have been seen to answer; there is no redirect to us then.
     """
     if 300 <= answer.status < 400:
-        onward = urljoin(address, answer.header("location"))
-        here, there = urlsplit(address), urlsplit(onward)
+        try:
+            onward = urljoin(address, answer.header("location"))
+            here, there = urlsplit(address), urlsplit(onward)
+        except ValueError:  # No address at all: a browser would not get on from here either.
+            return "unreadable"
         return onward if there.netloc == here.netloc and there.path != here.path else "sign_on"
     text = _text(answer)
     if "invalid redirect_uri" in text:
@@ -79,6 +84,14 @@ def clock_ahead(answer: Answer, sent_at: float, received_at: float) -> float | N
     except (TypeError, ValueError):
         return None
     return theirs - (sent_at + received_at) / 2
+
+
+def _is_the_apis(answer: Answer) -> bool:
+    """A result, or an error in ServiceNow's envelope; a gateway and a captive portal speak JSON, too."""
+    try:
+        return "result" in answer.json_object() or is_servicenows(answer)
+    except Garbled:
+        return False
 
 
 def _text(answer: Answer) -> str:

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from app.features.accounts.audit import record
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.provisioning.bundle import support_bundle
-from app.features.provisioning.diagnose import WalkView, latest_walk
+from app.features.provisioning.diagnose import WalkView, shown_walk
 from app.features.provisioning.jobs import start_walk
 from app.foundation import clock
 from app.foundation.text import T
@@ -31,14 +31,14 @@ class DiagnosisPage:
 @router.get("")
 async def show(request: Request, _viewer: Manager, session: Db) -> Response:
     """What the newest walk found."""
-    page = DiagnosisPage(await latest_walk(session), await connection_view(session))
+    page = DiagnosisPage(await shown_walk(session), await connection_view(session))
     return render(request, "provisioning/diagnosis.html", page)
 
 
 @router.get("/findings")
 async def findings(request: Request, _viewer: Manager, session: Db) -> Response:
     """The findings alone, for the page to refresh."""
-    page = DiagnosisPage(await latest_walk(session), await connection_view(session))
+    page = DiagnosisPage(await shown_walk(session), await connection_view(session))
     return render(request, "provisioning/_findings.html", page)
 
 

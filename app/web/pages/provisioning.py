@@ -20,7 +20,7 @@ from app.web.templating import render
 router = APIRouter(prefix="/ticketProvisioning")
 HERE = "/ticketProvisioning"
 # Findings that only a new consent mends; everything else is mended elsewhere and then checked again.
-NEED_CONSENT = frozenset({"authorize", "consent_expired", "consent_refused", "user_missing"})
+NEED_CONSENT = frozenset({"authorize", "consent_expired", "consent_refused", "token_refused", "user_missing"})
 
 
 @dataclass(frozen=True)

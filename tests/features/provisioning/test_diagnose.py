@@ -14,9 +14,12 @@ import pytest
 from sqlalchemy import text, update
 
 from app.features.connection.models import Connection
+from app.features.connection.reseal import forget_what_no_key_opens
 from app.features.provisioning.diagnose import walk
-from app.features.provisioning.finding import Finding
+from app.features.provisioning.finding import Finding, State
 from app.foundation import clock
+from app.foundation.clock import SetClock
+from app.foundation.vault import Vault
 from app.remote.guard import Guard
 from app.remote.transport import Transport
 from tests.factories.connecting import (
@@ -90,25 +93,61 @@ async def test_the_choices_row(house: House) -> None:
     assert "personalize_choices" in str((await walked(house))["choices_not_readable"].message)
 
 
+USUAL = "ServiceNow names no cause"
+
+
 @pytest.mark.parametrize(
-    ("switches", "words"),
+    ("switches", "words", "advice", "answer"),
     [
-        ({"wrong_secret": True}, "It says the same for every cause"),
-        ({"wrong_secret": True, "rfc_token_errors": True}, "the client secret is wrong"),
-        ({"grants_off": "refresh_token", "rfc_token_errors": True}, "switched off the kind of grant"),
-        ({"refresh_tokens_expired": True, "rfc_token_errors": True}, "this consent is over"),
-        ({"user_read_only": True}, "It says the same for every cause"),
+        ({"wrong_secret": True}, "It says the same for every cause", USUAL, "access_denied"),
+        ({"wrong_secret": True, "rfc_token_errors": True}, "the client secret is wrong", "Copy the client ID", "invalid_client"),
+        ({"grants_off": "refresh_token", "rfc_token_errors": True}, "switched off the kind of grant", "to be allowed", "un"),
+        ({"refresh_tokens_expired": True, "rfc_token_errors": True}, "this consent is over", "consent as", "invalid_grant"),
+        ({"user_read_only": True}, "It says the same for every cause", USUAL, "access_denied"),
     ],
-)
+)  # fmt: skip
 async def test_refused_tokens_are_told_apart_as_far_as_servicenow_allows(
-    house: House, switches: dict[str, Any], words: str
+    house: House, switches: dict[str, Any], words: str, advice: str, answer: str
 ) -> None:
     await house.connect()
     await expire(house)
     house.snow.instance.switches.change(switches)
     finding = (await walked(house))["consent_refused"]
     assert words in str(finding.meaning)
+    assert advice in str(finding.advice)
+    assert (USUAL in str(finding.advice)) == (advice == USUAL)
+    assert f" gets {answer}" in str(finding.message)
     assert "System OAuth > Manage Tokens" in str(finding.message)
+
+
+async def test_an_account_that_waits_for_confirmation_is_no_refused_consent(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
+    found = await walked(house)
+    assert "consent_refused" not in found
+    assert found["user_unconfirmed"].is_problem
+    assert "Fred Luddy (fred.luddy) and not as the integration user" in str(found["user_unconfirmed"].meaning)
+    assert "confirm that this account is the right one" in str(found["user_unconfirmed"].advice)
+
+
+async def test_a_fresh_token_that_the_api_refuses_is_not_blamed_on_the_token_service(house: House) -> None:
+    await house.connect()
+    trouble(house, "signed_out", path="/api/now/v2/table/sys_user", times=5, method="GET")
+    for _ in range(2):  # Also the next time, when the connection waits for a person.
+        found = await walked(house)
+        assert "consent_refused" not in found
+        assert "REST API access policy" in str(found["token_refused"].message)
+        assert "gets access tokens from /oauth_token.do" in str(found["token_refused"].message)
+
+
+async def test_lost_keys_of_ours_are_not_blamed_on_servicenow(house: House) -> None:
+    await house.connect()
+    house.resources = replace(house.resources, vault=Vault([Vault.new_key()]))
+    assert await forget_what_no_key_opens(house.resources)
+    found = await walked(house)
+    assert "consent_refused" not in found
+    assert "The key that sealed the tokens is lost" in str(found["vault_keys"].meaning)
+    assert found["vault_keys"].message is None
 
 
 async def test_an_expired_consent_is_known_by_its_day(house: House) -> None:
@@ -202,6 +241,26 @@ async def test_before_anything_is_connected_the_last_authorization_is_looked_at(
     assert "Deny was pressed" in str((await walked(house))["authorization_failed"].meaning)
 
 
+async def test_deny_on_a_connection_that_works_is_a_note_and_asks_for_nothing(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager)
+    start = await manager.post("/servicenow/authorize")
+    await manager.get(decide(house, start.headers["location"], decision="deny"))
+    found = await walked(house)
+    assert "authorization_failed" not in found
+    assert found["authorization_denied"].state is State.NOTE
+    assert "Authorize" not in str(found["authorization_denied"])
+
+
+async def test_after_a_removal_it_is_a_problem_that_nothing_is_connected(house: House) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager)
+    await manager.post("/servicenow/remove")
+    found = await walked(house)
+    assert found["not_connected"].is_problem
+    assert "reachable" not in found
+
+
 async def test_walking_changes_nothing_there(house: House) -> None:
     await house.connect()
     store = house.snow.instance.store
@@ -233,6 +292,22 @@ async def test_the_page_fills_in_and_offers_the_bundle(house: House) -> None:
     assert "data-refresh" not in page.text
     async with house.resources.database.transaction() as session:
         assert (await session.execute(text("SELECT count(*) FROM diagnosis_walk"))).scalar_one() == 1
+
+
+async def test_the_page_says_that_no_worker_runs_while_a_check_waits_for_one(
+    house: House, still_clock: SetClock
+) -> None:
+    no_worker = 'data-finding="no_worker"'
+    await house.connect()
+    manager = await house.signed_in("manager")
+    await manager.post("/servicenow/check")
+    assert no_worker in (await manager.get("/servicenow/check/findings")).text
+    still_clock.move(301)
+    page = await manager.get("/servicenow/check")
+    assert no_worker in page.text
+    assert "The check did not finish" in said(page)
+    await a_worker(house)
+    assert no_worker not in (await manager.get("/servicenow/check")).text
 
 
 async def test_a_result_from_before_a_change_of_the_connection_says_so(house: House) -> None:

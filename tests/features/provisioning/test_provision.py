@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ from sqlalchemy import text, update
 
 from app.features.connection.access import mark_attention
 from app.features.connection.models import Connection
+from app.features.provisioning.diagnose import walk
 from app.features.provisioning.jobs import recheck, start_check, start_checks
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.provision import StepLine, list_steps
 from app.features.provisioning.readiness import readiness
+from app.foundation import clock
 from app.foundation.clock import SetClock
 from app.foundation.text import T
 from sandbox.servicenow.seeds import set_roles
@@ -233,6 +236,23 @@ async def test_a_short_consent_is_said_and_its_end_is_known(house: House) -> Non
     assert connection.refresh_expires_at is not None
     assert (connection.refresh_expires_at - connection.connected_at).days == 10
     assert "The consent ends in 9 days" in said(await (await house.signed_in("viewer")).get("/ticketProvisioning"))
+
+
+async def test_a_rotated_refresh_token_lives_from_its_rotation_and_not_from_the_consent(house: House) -> None:
+    connection = await house.connect()
+    house.snow.control("client", refresh_token_lifespan=864_000)
+    house.snow.instance.switches.refresh_rotates_token = True
+    async with house.resources.database.transaction() as session:
+        long_ago = clock.now() - timedelta(days=120)
+        await session.execute(update(Connection).values(connected_at=long_ago))
+        await start_checks(house.resources, session, connection.id)  # Renews: the refresh token is new.
+    await house.work()
+    for _ in range(2):
+        findings = [finding async for finding in walk(house.resources)]
+        assert "consent_expired" not in {finding.key for finding in findings}
+        [connection] = await connections(house)
+        assert connection.refresh_expires_at is not None
+        assert timedelta(days=9) < connection.refresh_expires_at - clock.now() < timedelta(days=10)
 
 
 async def test_a_double_click_checks_once(house: House) -> None:

@@ -26,6 +26,8 @@ from app.foundation.clock import SetClock
 from app.foundation.text import T
 from app.foundation.vault import Vault
 from app.remote.errors import Refused
+from app.remote.servicenow.oauth import ServiceNowOAuth
+from app.remote.servicenow.shapes import Tokens
 from sandbox.servicenow.seeds import set_roles
 from tests.factories.connecting import confirm, connect_by_pages, connections, said, trouble
 from tests.factories.graph_payloads import keep_days
@@ -203,6 +205,23 @@ async def test_without_a_refresh_token_the_consent_row_says_so(house: House) -> 
     assert "not public" in str(finding.advice)
 
 
+async def test_a_new_consent_without_a_refresh_token_does_not_last_as_long_as_the_one_before(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = await house.signed_in("manager")
+    await connect_by_pages(house, manager)
+    real = ServiceNowOAuth.exchange
+
+    async def exchange(self: ServiceNowOAuth, *, code: str, code_verifier: str) -> Tokens:
+        """The client was made public meanwhile."""
+        return replace(await real(self, code=code, code_verifier=code_verifier), refresh_token=None)
+
+    monkeypatch.setattr(ServiceNowOAuth, "exchange", exchange)
+    await connect_by_pages(house, manager)
+    assert (await connections(house))[0].refresh_expires_at is None
+    assert "gave no refresh token" in str((await walked(house))["consent"].meaning)
+
+
 async def test_an_account_that_servicenow_does_not_name_cannot_be_judged(house: House) -> None:
     manager = await house.signed_in("manager")
     trouble(house, "ip_blocked", path="/table/sys_user", times=3)
@@ -325,7 +344,7 @@ async def test_every_finding_has_a_name_on_the_page(house: House) -> None:
 OURS = {
     "unreachable", "trouble", "not_servicenow", "asleep", "clock", "cards", "not_connected", "authorize", "token_service",
     "consent_expired", "consent_ends_soon", "user_unexpected", "no_worker", "queue_stuck", "tickets_held",
-    "import_missing", "import_stale", "vault_keys",
+    "import_missing", "import_stale", "vault_keys", "user_unconfirmed", "authorization_denied",
 }  # fmt: skip
 
 
