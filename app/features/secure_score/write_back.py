@@ -50,7 +50,7 @@ async def _state_to_send(session: Session, tenant_id: str, control_id: str) -> s
     action = await session.get(ImprovementAction, (tenant_id, control_id))
     if plan is None or action is None or is_device_control(control_id) or not plan.to_send or plan.sent_at is not None:
         return None
-    if status_of_state(action.state) == plan.status:
+    if plan.sent_state == "" and status_of_state(action.state) == plan.status:
         plan.sent_at = plan.confirmed_at = clock.now()  # It says so already: nothing to send.
         return None
     return STATES_TO_WRITE.get(Status(plan.status))
