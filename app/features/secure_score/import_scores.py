@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,13 @@ class ImportReport:
     earliest: date | None = None
     newest: SnapshotRow | None = field(default=None, repr=False)
     kept_anything: bool = False
+    is_incomplete: bool = False  # Microsoft marked an answer so (206).
 
     @property
     def status(self) -> RunStatus:
         """Done, partial when something is missing, failed when nothing came."""
         if not self.failures:
-            return RunStatus.DONE
+            return RunStatus.PARTIAL if self.is_incomplete else RunStatus.DONE
         return RunStatus.PARTIAL if self.kept_anything else RunStatus.FAILED
 
     @property
@@ -184,6 +185,7 @@ class _Import:
             async for page in pages:
                 if page.warning:
                     whole = False
+                    self.report.is_incomplete = True
                     self.report.warnings.append(
                         T("Microsoft marked its answer as incomplete (%(warning)s).", warning=page.warning[:300])
                     )
@@ -215,6 +217,8 @@ class _Import:
             raise CannotImport(T("None of the %(count)s entries is a daily score.", count=len(page.items)))
         async with self._database.transaction() as session:
             await take_turn(session, self._tenant_id)
+            if page.warning:
+                rows = await _without_gaps(session, self._tenant_id, rows)
             kept = await keep_snapshots(session, self._tenant_id, rows)
         self.report.snapshots_read += len(rows)
         self.report.kept_anything = True
@@ -294,6 +298,18 @@ async def _days_to_read(session: Session, tenant_id: str) -> int | None:
 async def _newest_day(session: Session, tenant_id: str) -> date | None:
     found = await session.execute(select(func.max(ScoreSnapshot.day)).where(ScoreSnapshot.tenant_id == tenant_id))
     return found.scalar_one()
+
+
+async def _without_gaps(session: Session, tenant_id: str, rows: list[SnapshotRow]) -> list[SnapshotRow]:
+    """What a failing provider did not send is unknown, not gone: of a day that lacks actions, only the totals are kept."""
+    found = await session.execute(
+        select(ImprovementAction.control_id).where(ImprovementAction.tenant_id == tenant_id, ImprovementAction.scored)
+    )
+    scored = set(found.scalars())
+    return [
+        row if scored.issubset(control.control_id for control in row.controls or ()) else replace(row, controls=None)
+        for row in rows
+    ]
 
 
 async def count_actions(session: Session, tenant_id: str, report: ImportReport) -> None:

@@ -61,8 +61,8 @@ class ActionDetail:
     """One action. Texts ending in `_html` are sanitised and may be shown as they are; empty ones are empty strings.
 
     `manage_url` is Microsoft's page for it, or empty when what Graph gave is no web address. `wanted_status` is the
-    one that is on its way to Graph and does not count yet, and `problem` why Graph did not take it. `sent_state` is what Graph took
-    last, until a decision follows one that Graph has shown.
+    one that is on its way to Graph and does not count yet, and `problem` why Graph did not take it. `sent_state` is what
+    Graph took last, until a decision follows one that Graph has shown.
     """
 
     line: ActionLine
