@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from app.features.secure_score.changes import DECISION_DAYS
 from app.features.secure_score.decipher import Findings, SnapshotRow, profiles_of, snapshots_of
 from app.features.secure_score.keep_rows import Kept, apply_newest, keep_profiles, keep_snapshots, take_turn
 from app.features.secure_score.models import ImportRun, ImprovementAction, ScoreSnapshot
@@ -243,12 +244,17 @@ class _Import:
             await take_turn(session, self._tenant_id)
             if report.newest is not None:
                 await apply_newest(session, self._tenant_id, report.newest)
+            newest_day = await _newest_day(session, self._tenant_id)
+            if newest_day is not None and report.profiles_read:
+                # The catalogue holds the decisions, and may tell one after the points that it moved.
+                late = newest_day - timedelta(days=DECISION_DAYS)
+                report.earliest = min(report.earliest or late, late)
             if report.earliest is not None:
                 await retell_history(session, self._tenant_id, report.earliest)
             await confirm_states(session, self._tenant_id)
             await count_actions(session, self._tenant_id, report)
             run = await session.get_one(ImportRun, self._run_id)
-            run.known_until = await _newest_day(session, self._tenant_id) if scores_are_whole else None
+            run.known_until = newest_day if scores_are_whole else None
             self._close(run)
         log.info(
             "import ended", status=str(report.status), snapshots=report.snapshots_read, profiles=report.profiles_read

@@ -12,9 +12,10 @@ from app.features.secure_score.changes import Day, Kind, Point, changes_of, mark
 from app.features.secure_score.import_scores import import_from_graph
 from app.features.secure_score.results import regressions
 from app.foundation.database import Database
-from tests.factories.graph_payloads import DAY, days_before, keep, score, snapshot
+from tests.factories.graph_payloads import DAY, days_before, keep, profile, score, snapshot
 from tests.factories.house import House
 from tests.features.secure_score.test_edge_joining import lines_of
+from tests.features.secure_score.test_edge_state import update
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -74,6 +75,7 @@ def test_edge_47_unknown_points_are_no_fall_and_the_last_known_ones_are_compared
         ((10, 8, 5), 10),
         ((10, 8, 5, 8), 10),
         ((10, 8, 5, 9.95), None),
+        ((8, 4, 3.95), 8),
         ((0, 8), None),
     ],
 )
@@ -95,6 +97,32 @@ async def test_edge_47_the_stand_ins_regression_is_found_and_no_licence_change_i
     assert (found.control_id, found.points_before, found.points_now) == ("BlockLegacyAuthentication", 8, 0)
     async with await house.signed_in("viewer") as browser:
         assert "New licences: HasAADP2, HasM365E5, HasMDEP2." in (await browser.get("/secure-score/history")).text
+
+
+async def test_edge_47_day_by_day_finds_what_all_days_at_once_find_though_points_were_unknown(
+    database: Database,
+) -> None:
+    for ago, entry in ((2, score("A", 8, 80)), (1, score("A", None, None)), (0, score("A", 0, 0))):
+        await keep(database, snapshots=[snapshot(days_before(ago), [entry])])
+    line = (await lines_of(database))["A"]
+    assert (line.regressed_on, line.regressed_from) == (DAY, 8)
+
+
+async def test_edge_47_a_decision_that_is_told_late_takes_the_mark_away(database: Database) -> None:
+    await keep(database, snapshots=[snapshot(days_before(1), [score("A", 10, 100)])], profiles=[profile("A")])
+    await keep(database, snapshots=[snapshot(DAY, [score("A", 0, 0)])])  # The catalogue could not be read.
+    assert (await lines_of(database))["A"].is_regressed
+    ignored = [update("Ignored", f"{days_before(1)}T10:00:00Z")]
+    again = [snapshot(DAY, [score("A", 0, 0)])]
+    await keep(database, snapshots=again, profiles=[profile("A", controlStateUpdates=ignored)])
+    assert not (await lines_of(database))["A"].is_regressed
+
+
+async def test_edge_47_a_comment_at_microsoft_is_no_decision(database: Database) -> None:
+    noted = [update("Default", f"{days_before(3)}T10:00:00Z", comment="Asked the network team")]
+    days = [snapshot(days_before(1), [score("A", 10, 100)]), snapshot(DAY, [score("A", 0, 0)])]
+    await keep(database, snapshots=days, profiles=[profile("A", controlStateUpdates=noted)])
+    assert (await lines_of(database))["A"].is_regressed
 
 
 async def test_edge_47_the_same_days_in_any_order_give_the_same_history(database: Database) -> None:
