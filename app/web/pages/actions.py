@@ -158,10 +158,10 @@ class ActionPage:
 
     @property
     def regressed_after(self) -> list[TicketLine]:
-        """Tickets that were done and whose action lost its points again."""
+        """Tickets that were done before the action lost its points again."""
         day = self.line.regressed_on if self.line.is_regressed else None
         done = [ticket for ticket in self.tickets if ticket.state_group == "done"]
-        return [ticket for ticket in done if day is not None and ticket.created_at.date() <= day]
+        return [ticket for ticket in done if day is not None and (ticket.state_since or ticket.created_at).date() < day]
 
     @property
     def choices(self) -> list[tuple[str, Text]]:
