@@ -200,14 +200,13 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
     """The list; its whole state is in the address."""
     view = View.from_query(request.query_params.multi_items())
     lines = await load_lines(session, resources.config.shown_tenant_id)
-    # Only whoever filters by tickets pays for knowing all of them.
-    ticketed = frozenset(await numbers_by_action(session)) if "ticket" in view.chosen else frozenset[str]()
+    ticketed = frozenset(await numbers_by_action(session))
     listing = list_actions(lines, view, ticketed)
     by_action = await tickets_by_action(session, [line.control_id for line in listing.lines])
     page = ListPage(
         view=view,
         listing=listing,
-        facets=facet_options(lines, view, ticketed or frozenset(by_action)),
+        facets=facet_options(lines, view, ticketed),
         tickets=by_action,
         nothing=await why_no_score(session, resources.config) if _shows_nothing(lines, view) else None,
         may_share=viewer.may_share,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -104,3 +105,18 @@ async def test_an_actions_page_lists_its_tickets(regressed: House) -> None:
     assert "INC0000001" in page
     assert "INC0000000" not in page
     assert "Alex Wilber" in page
+
+
+async def test_the_ticket_filter_counts_the_actions_of_every_page(house: House) -> None:
+    tenant_id = house.resources.config.tenant_id
+    names = [f"C{number:03}" for number in range(120)]
+    days = [snapshot(DAY, [score(name, 0, 0) for name in names], azureTenantId=tenant_id)]
+    profiles = [profile(name, azureTenantId=tenant_id) for name in names]
+    await keep(house.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
+    connection = await house.connect()
+    async with house.resources.database.transaction() as session:
+        for name in ("C000", "C060", "C110"):
+            keep_ticket(session, connection.id, f"INC{name}", name, clock.now(), "2")
+    async with await house.signed_in("viewer") as browser:
+        page = (await browser.get("/secure-score/actions")).text
+    assert re.findall(r'name="ticket" value="yes"><span>Yes <span class="quiet">(\d+)<', page) == ["3"]
