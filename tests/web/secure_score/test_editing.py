@@ -142,6 +142,7 @@ QUERIES = (
     "?since=2026-10-01&until=2026-10-31",
     "?since=x&days=y&category=z",
     "?since=2027-01-01&until=2020-01-01",
+    "?until=0001-01-01",
 )
 
 
@@ -155,5 +156,8 @@ async def test_history_and_trends_take_times_and_categories(house: House) -> Non
         october = (await browser.get("/secure-score/history?since=2026-10-06&until=2026-10-31&category=Identity")).text
         assert "5 Oct 2026" not in october
         assert "Microsoft Defender for Endpoint" not in october
+        last_day_alone = (await browser.get("/secure-score/history?days=30&since=&until=2026-10-31")).text
+        assert 'name="since" value="2026-10-02"' in last_day_alone
+        assert 'name="until" value="2026-10-31"' in last_day_alone
         beyond = (await browser.get("/secure-score/history?page=99")).text
         assert "46 changes" in beyond
