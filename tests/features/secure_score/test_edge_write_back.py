@@ -96,6 +96,14 @@ async def test_edge_45_a_refused_decision_can_be_taken_back(writing: House) -> N
     assert (found.wanted, found.problem) == (None, None)
 
 
+async def test_edge_45_the_reason_reaches_graph_as_the_comment(writing: House) -> None:
+    async with writing.resources.database.transaction() as session:
+        wish = Wish(Status.RISK_ACCEPTED, None, "Legacy printers until 2027")
+        await decide_and_send(session, writing.resources, CONTROL, wish, who="Alex")
+    await writing.work()
+    assert writing.microsoft.tenant.updates[CONTROL][-1]["comment"] == "Legacy printers until 2027"
+
+
 async def test_edge_45_it_is_off_by_default(house: House) -> None:
     await import_from_graph(house.resources)
     await choose(house, CONTROL, Status.RISK_ACCEPTED)
