@@ -95,7 +95,7 @@ def _check(wish: Wish) -> None:
         raise InvalidInput(fields={"status": T("Choose one of the list.")})
     if wish.status is Status.PLANNED and wish.planned_for is None:
         raise InvalidInput(fields={"planned_for": T("When is it planned for?")})
-    if wish.planned_for is not None and wish.planned_for < clock.now().date():
+    if wish.planned_for is not None and wish.planned_for < clock.earliest_day(clock.now()):
         raise InvalidInput(fields={"planned_for": T("This day has passed. Choose a later one.")})
 
 

@@ -328,7 +328,7 @@ async def _show(
         events=await load_events(session, tenant_id, control_id) if in_history else [],
         course=await load_course(session, tenant_id, control_id) if in_history else ([], []),
         link=resources.config.public_url + action_path(control_id),
-        today=clock.now().date(),
+        today=clock.earliest_day(clock.now()),
         viewer_id=viewer.person_id,
         may_share=viewer.may_share,
         may_edit=viewer.may_manage,

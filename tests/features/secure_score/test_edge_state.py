@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from contextlib import nullcontext
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from app.features.secure_score.decipher import effective_state
 from app.features.secure_score.overview import reviews, targets
 from app.features.secure_score.plan import Wish, decide
 from app.features.secure_score.status import Decision, Status, standing_of
+from app.foundation.clock import SetClock
 from app.foundation.database import Database
 from app.foundation.errors import InvalidInput
 from tests.factories.graph_payloads import TENANT, days_before, keep, profile, score, snapshot
@@ -162,3 +164,16 @@ async def test_edge_44_a_decision_must_make_sense(database: Database, wish: Wish
         with pytest.raises(InvalidInput) as refused:
             await decide(session, TENANT, "A", wish, who="Alex", write_back=False)
     assert field in refused.value.fields
+
+
+@pytest.mark.parametrize(("day", "passed"), [(20, False), (19, True)])
+async def test_edge_44_what_is_still_today_west_of_greenwich_can_be_planned(
+    database: Database, still_clock: SetClock, day: int, passed: bool
+) -> None:
+    await keep(database, snapshots=[snapshot(controls=[score("A")])])
+    evening = datetime(2026, 11, 21, 2, tzinfo=UTC)  # Still the 20th, 18:00, in Seattle.
+    still_clock.move((evening - still_clock.now()).total_seconds())
+    wish = Wish(Status.PLANNED, date(2026, 11, day), "")
+    async with database.transaction() as session:
+        with pytest.raises(InvalidInput) if passed else nullcontext():
+            await decide(session, TENANT, "A", wish, who="Alex", write_back=False)
