@@ -77,8 +77,8 @@ class Overview:
 
     @property
     def sum_differs(self) -> bool:
-        """Whether Microsoft's total is not the sum of its parts."""
-        return differs(self.card.points, self.newest.control_points)
+        """Whether Microsoft's total is not the sum of its parts; the total may be of an older day than the parts."""
+        return self.card.day == self.newest.day and differs(self.card.points, self.newest.control_points)
 
     @property
     def unknown(self) -> int:
