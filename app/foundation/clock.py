@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 
@@ -55,6 +55,11 @@ _clock: Clock = SystemClock()
 def now() -> datetime:
     """The present moment, aware, in UTC."""
     return _clock.now()
+
+
+def earliest_day(moment: datetime) -> date:
+    """The day that is not over yet somewhere: what is today for a person may be yesterday in UTC, up to twelve hours west."""
+    return (moment - timedelta(hours=12)).date()
 
 
 async def sleep(seconds: float) -> None:

@@ -140,6 +140,13 @@ def _differs(old: float | None, new: float | None) -> bool:
     return old is not None and new is not None and abs(old - new) > max(0.02 * max(old, new), 0.05)
 
 
+def _is_noise(change: Change) -> bool:
+    """Whether it is a fall within the tolerance, of an unchanged maximum."""
+    if change.kind is not Kind.CHANGED or change.before is None or change.after is None:
+        return False
+    return 0 < change.before - change.after <= TOLERANCE_POINTS and not _differs(change.max_before, change.max_after)
+
+
 def marks_of(changes: Iterable[Change]) -> dict[str, Mark]:
     """The regressions that last, by control; `changes` in the order of time."""
     marks: dict[str, Mark] = {}
@@ -163,14 +170,19 @@ def marks_by_day(changes: Iterable[Change], days: Sequence[date]) -> list[int]:
 
 def advance(marks: dict[str, Mark], change: Change) -> None:
     """One change further: a fall marks, and the mark goes when the points are back where they were, when the action is
-    gone or rescaled, or when somebody decided. A second fall keeps the first one's points and takes the second one's day.
+    gone or rescaled, or when somebody decided. A fall within the tolerance leaves it. A second fall keeps the first
+    one's points and takes the second one's day.
     """
     mark = marks.get(change.control_id)
     if change.kind is Kind.REGRESSED:
         level = change.before or 0.0
         marks[change.control_id] = Mark(change.day, max(level, mark.points) if mark else level)
-    elif mark is not None and (
-        change.kind in (Kind.CHANGED, Kind.REMOVED, Kind.ADDED)
-        or (change.after is not None and change.after >= mark.points - TOLERANCE_POINTS)
+    elif (
+        mark is not None
+        and not _is_noise(change)
+        and (
+            change.kind in (Kind.CHANGED, Kind.REMOVED, Kind.ADDED)
+            or (change.after is not None and change.after >= mark.points - TOLERANCE_POINTS)
+        )
     ):
         del marks[change.control_id]

@@ -169,13 +169,19 @@ async def days_in(session: Session, tenant_id: str, period: Period) -> tuple[lis
     )
     rows = found.all()
     by_day = {row.day: DayScore(row.day, row.points, row.max_points) for row in rows}
-    pairs = pairwise(rows)
-    events = [event for before, after in pairs if (event := _tenant_event(before, after)) is not None]
+    events: list[TenantEvent] = []
+    had: set[str] = set()
+    for before, after in pairwise(rows):
+        had = set(before.enabled_services) or had
+        if (event := _tenant_event(before, after, had)) is not None:
+            events.append(event)
     return list(by_day.values()), list(reversed(events))
 
 
-def _tenant_event(before: Any, after: Any) -> TenantEvent | None:  # noqa: ANN401 - rows of the statement above.
-    had, has = set(before.enabled_services), set(after.enabled_services)
+def _tenant_event(before: Any, after: Any, had: set[str]) -> TenantEvent | None:  # noqa: ANN401 - rows of the statement above.
+    """`had` are the services last known; a day without any did not say, and every tenant with a score has some."""
+    has = set(after.enabled_services) or had
+    had = had or has
     rescaled = (
         before.max_points is not None
         and after.max_points is not None

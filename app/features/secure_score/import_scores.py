@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from app.features.secure_score.changes import DECISION_DAYS
 from app.features.secure_score.decipher import Findings, SnapshotRow, profiles_of, snapshots_of
 from app.features.secure_score.keep_rows import Kept, apply_newest, keep_profiles, keep_snapshots, take_turn
 from app.features.secure_score.models import ImportRun, ImprovementAction, ScoreSnapshot
@@ -64,12 +65,13 @@ class ImportReport:
     earliest: date | None = None
     newest: SnapshotRow | None = field(default=None, repr=False)
     kept_anything: bool = False
+    is_incomplete: bool = False  # Microsoft marked an answer so (206).
 
     @property
     def status(self) -> RunStatus:
         """Done, partial when something is missing, failed when nothing came."""
         if not self.failures:
-            return RunStatus.DONE
+            return RunStatus.PARTIAL if self.is_incomplete else RunStatus.DONE
         return RunStatus.PARTIAL if self.kept_anything else RunStatus.FAILED
 
     @property
@@ -184,6 +186,7 @@ class _Import:
             async for page in pages:
                 if page.warning:
                     whole = False
+                    self.report.is_incomplete = True
                     self.report.warnings.append(
                         T("Microsoft marked its answer as incomplete (%(warning)s).", warning=page.warning[:300])
                     )
@@ -215,6 +218,8 @@ class _Import:
             raise CannotImport(T("None of the %(count)s entries is a daily score.", count=len(page.items)))
         async with self._database.transaction() as session:
             await take_turn(session, self._tenant_id)
+            if page.warning:
+                rows = await _without_gaps(session, self._tenant_id, rows)
             kept = await keep_snapshots(session, self._tenant_id, rows)
         self.report.snapshots_read += len(rows)
         self.report.kept_anything = True
@@ -239,12 +244,17 @@ class _Import:
             await take_turn(session, self._tenant_id)
             if report.newest is not None:
                 await apply_newest(session, self._tenant_id, report.newest)
+            newest_day = await _newest_day(session, self._tenant_id)
+            if newest_day is not None and report.profiles_read:
+                # The catalogue holds the decisions, and may tell one after the points that it moved.
+                late = newest_day - timedelta(days=DECISION_DAYS)
+                report.earliest = min(report.earliest or late, late)
             if report.earliest is not None:
                 await retell_history(session, self._tenant_id, report.earliest)
             await confirm_states(session, self._tenant_id)
             await count_actions(session, self._tenant_id, report)
             run = await session.get_one(ImportRun, self._run_id)
-            run.known_until = await _newest_day(session, self._tenant_id) if scores_are_whole else None
+            run.known_until = newest_day if scores_are_whole else None
             self._close(run)
         log.info(
             "import ended", status=str(report.status), snapshots=report.snapshots_read, profiles=report.profiles_read
@@ -294,6 +304,18 @@ async def _days_to_read(session: Session, tenant_id: str) -> int | None:
 async def _newest_day(session: Session, tenant_id: str) -> date | None:
     found = await session.execute(select(func.max(ScoreSnapshot.day)).where(ScoreSnapshot.tenant_id == tenant_id))
     return found.scalar_one()
+
+
+async def _without_gaps(session: Session, tenant_id: str, rows: list[SnapshotRow]) -> list[SnapshotRow]:
+    """What a failing provider did not send is unknown, not gone: of a day that lacks actions, only the totals are kept."""
+    found = await session.execute(
+        select(ImprovementAction.control_id).where(ImprovementAction.tenant_id == tenant_id, ImprovementAction.scored)
+    )
+    scored = set(found.scalars())
+    return [
+        row if scored.issubset(control.control_id for control in row.controls or ()) else replace(row, controls=None)
+        for row in rows
+    ]
 
 
 async def count_actions(session: Session, tenant_id: str, report: ImportReport) -> None:

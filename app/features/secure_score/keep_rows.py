@@ -47,14 +47,14 @@ FROM ROWS FROM (unnest(CAST(:graph_id AS text[]), CAST(:day AS date[]), CAST(:cr
             enabled_services, comparisons, active_users, licensed_users, raw)
 ON CONFLICT (tenant_id, graph_id) DO UPDATE SET
   day = excluded.day, created_at = excluded.created_at, points = excluded.points, max_points = excluded.max_points,
-  control_count = CASE WHEN excluded.raw ? 'controlScores' THEN excluded.control_count
+  control_count = CASE WHEN excluded.control_count > 0 THEN excluded.control_count
                        ELSE score_snapshot.control_count END,
-  control_points = CASE WHEN excluded.raw ? 'controlScores' THEN excluded.control_points
+  control_points = CASE WHEN excluded.control_count > 0 THEN excluded.control_points
                         ELSE score_snapshot.control_points END,
   enabled_services = excluded.enabled_services, comparisons = excluded.comparisons,
   active_users = excluded.active_users, licensed_users = excluded.licensed_users,
   raw = excluded.raw, imported_at = excluded.imported_at
-WHERE score_snapshot.raw <> excluded.raw
+WHERE score_snapshot.raw <> excluded.raw OR (score_snapshot.control_count = 0 AND excluded.control_count > 0)
 RETURNING id, graph_id, day, (xmax = 0) AS is_new
 """
 SCORES = """
@@ -75,7 +75,7 @@ ON CONFLICT DO NOTHING
 
 
 async def keep_snapshots(session: Session, tenant_id: str, rows: Sequence[SnapshotRow]) -> Kept:
-    """Insert or update by Graph's id; a snapshot that is already here word for word is left alone."""
+    """Insert or update by Graph's id; one that is here word for word, with its actions, is left alone."""
     touched: list[tuple[bool, date]] = []
     # A few at a time, so that only their JSON is in memory twice.
     for start in range(0, len(rows), AT_A_TIME):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -81,6 +81,7 @@ class NewestDay:
     active_users: int | None
     licensed_users: int | None
     synced_at: datetime | None = None
+    day: date | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ async def newest_day(session: Session, tenant_id: str) -> NewestDay:
     """The newest snapshot's particulars."""
     found = await session.execute(
         select(
+            ScoreSnapshot.day,
             ScoreSnapshot.control_points,
             ScoreSnapshot.comparisons,
             ScoreSnapshot.active_users,
@@ -118,7 +120,7 @@ async def newest_day(session: Session, tenant_id: str) -> NewestDay:
     if row is None:
         return NewestDay(None, (), None, None)
     lines = tuple(comparison_line(entry) for entry in row.comparisons)
-    return NewestDay(row.control_points, lines, row.active_users, row.licensed_users, row.synced_at)
+    return NewestDay(row.control_points, lines, row.active_users, row.licensed_users, row.synced_at, row.day)
 
 
 def comparison_line(entry: dict[str, Any]) -> ComparisonLine:

@@ -40,7 +40,8 @@ async def decide(session: Session, tenant_id: str, control_id: str, wish: Wish, 
     detail = await load_action(session, tenant_id, control_id)
     _refuse_uneditable(detail)
     _check(wish)
-    if wish.status is detail.line.status and wish.planned_for == detail.line.planned_for and not wish.reason:
+    is_same = wish.status is detail.line.status and wish.planned_for == detail.line.planned_for and not wish.reason
+    if is_same and detail.wanted_status is None:  # One that is on its way may be taken back.
         return False
     now = clock.now()
     must_send = write_back and _differs_at_graph(detail, wish.status)
@@ -57,12 +58,14 @@ async def decide(session: Session, tenant_id: str, control_id: str, wish: Wish, 
         "problem": None,
     }
     statement = insert(ActionPlan).values(tenant_id=tenant_id, control_id=control_id, **values)
+    if _is_unshown(detail):
+        del values["sent_state"]  # Graph was told it, so the next word to Graph is no repetition.
     await session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "control_id"], set_=values))
     session.add(
         StatusChange(
             tenant_id=tenant_id,
             control_id=control_id,
-            status_before=detail.line.status,
+            status_before=detail.wanted_status or detail.line.status,
             status_after=wish.status,
             planned_for=wish.planned_for,
             reason=wish.reason,
@@ -92,13 +95,18 @@ def _check(wish: Wish) -> None:
         raise InvalidInput(fields={"status": T("Choose one of the list.")})
     if wish.status is Status.PLANNED and wish.planned_for is None:
         raise InvalidInput(fields={"planned_for": T("When is it planned for?")})
-    if wish.planned_for is not None and wish.planned_for < clock.now().date():
+    if wish.planned_for is not None and wish.planned_for < clock.earliest_day(clock.now()):
         raise InvalidInput(fields={"planned_for": T("This day has passed. Choose a later one.")})
 
 
 def _differs_at_graph(detail: ActionDetail, status: Status) -> bool:
-    """Whether Graph would have to be told: it knows the status, and shows another one now."""
-    return status in STATES_TO_WRITE and status_of_state(detail.state) is not status
+    """Whether Graph would have to be told: it knows the status, and shows another one now or was sent another one."""
+    return status in STATES_TO_WRITE and (_is_unshown(detail) or status_of_state(detail.state) is not status)
+
+
+def _is_unshown(detail: ActionDetail) -> bool:
+    """Whether Graph took a state that no import has shown yet."""
+    return detail.sent_state != "" and detail.confirmed_at is None
 
 
 async def add_note(session: Session, tenant_id: str, control_id: str, note: str, *, author_id: UUID, who: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from app.features.secure_score.changes import Change, Day, Kind, Mark, Point, changes_of, marks_of
 from app.features.secure_score.keep_rows import columns
-from app.features.secure_score.values import moment, objects
+from app.features.secure_score.status import Status, status_of_state
+from app.features.secure_score.values import moment, objects, words
 from app.foundation.database import Session
 
 SPANS = """
@@ -45,6 +46,9 @@ async def retell_history(session: Session, tenant_id: str, since: date | None = 
     days, scores = await _series(session, tenant_id, since)
     if since is not None and days and days[0].day >= since:
         since = None  # Nothing came before: all is told anew.
+    elif since is not None and _begins_unknown(days, scores):
+        since = None  # The last known points lie further back.
+        days, scores = await _series(session, tenant_id, None)
     changes = changes_of(days, scores, await _decisions(session, tenant_id))
     await session.execute(
         text(
@@ -59,6 +63,12 @@ async def retell_history(session: Session, tenant_id: str, since: date | None = 
         )
     marks = marks_of(await _all_changes(session, tenant_id))
     await session.execute(text(MARKS), {"tenant_id": tenant_id, **_mark_columns(marks)})
+
+
+def _begins_unknown(days: Sequence[Day], scores: Mapping[str, Mapping[int, Point]]) -> bool:
+    """Whether an action's points are unknown on the first day, so that what follows has nothing to be compared with."""
+    first = [by_day[days[0].key] for by_day in scores.values() if days[0].key in by_day] if days else []
+    return any(point.points is None for point in first)
 
 
 async def _series(
@@ -86,7 +96,7 @@ async def _series(
 
 
 async def _decisions(session: Session, tenant_id: str) -> Mapping[str, list[datetime]]:
-    """When each control's state was set in Microsoft's portal."""
+    """When each control's state became another one in Microsoft's portal."""
     found = await session.execute(
         text(
             "SELECT control_id, profile_raw -> 'controlStateUpdates' FROM improvement_action "
@@ -94,10 +104,19 @@ async def _decisions(session: Session, tenant_id: str) -> Mapping[str, list[date
         ),
         {"tenant_id": tenant_id},
     )
-    return {
-        control_id: [at for update in objects(updates) if (at := moment(update.get("updatedDateTime")))]
-        for control_id, updates in found.all()
-    }
+    return {control_id: _turns(objects(updates)) for control_id, updates in found.all()}
+
+
+def _turns(updates: list[dict[str, Any]]) -> list[datetime]:
+    """When the state became another one; an update that keeps it, for a comment or an owner, is no decision."""
+    dated = [(at, words(update.get("state"))) for update in updates if (at := moment(update.get("updatedDateTime")))]
+    turns, before = [], Status.TO_ADDRESS
+    for at, state in sorted(dated, key=lambda one: one[0]):
+        status = status_of_state(state)
+        if status is not before:
+            turns.append(at)
+        before = status
+    return turns
 
 
 async def _all_changes(session: Session, tenant_id: str) -> list[Change]:

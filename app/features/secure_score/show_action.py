@@ -60,8 +60,9 @@ class Event:
 class ActionDetail:
     """One action. Texts ending in `_html` are sanitised and may be shown as they are; empty ones are empty strings.
 
-    `manage_url` is Microsoft's page for it, or empty when what Graph gave is no web address. `wanted` is the status that
-    is on its way to Graph and does not count yet, and `problem` why Graph did not take it.
+    `manage_url` is Microsoft's page for it, or empty when what Graph gave is no web address. `wanted_status` is the
+    one that is on its way to Graph and does not count yet, and `problem` why Graph did not take it. `sent_state` is what
+    Graph took last, until a decision follows one that Graph has shown.
     """
 
     line: ActionLine
@@ -82,10 +83,16 @@ class ActionDetail:
     profile_seen_at: datetime | None
     decided_at: datetime | None
     decided_by: str
+    sent_state: str
     sent_at: datetime | None
     confirmed_at: datetime | None
-    wanted: Text | None
+    wanted_status: Status | None
     problem: Text | None
+
+    @property
+    def wanted(self) -> Text | None:
+        """What is on its way, in words."""
+        return NAMES[self.wanted_status] if self.wanted_status else None
 
     @property
     def is_editable(self) -> bool:
@@ -101,7 +108,8 @@ class ActionDetail:
 EXTRA = (
     Row.description, Row.remediation, Row.remediation_impact, Row.implementation_status, Row.action_url,
     Row.action_type, Row.switched_on, Row.counted, Row.counted_of, Row.state_by, Row.state_comment,
-    Row.first_scored_on, Row.profile_seen_at, ActionPlan.decided_by, ActionPlan.problem,
+    Row.first_scored_on, Row.profile_seen_at, ActionPlan.decided_by,
+    ActionPlan.sent_state, ActionPlan.problem,
 )  # fmt: skip
 
 
@@ -130,9 +138,10 @@ async def load_action(session: Session, tenant_id: str, control_id: str) -> Acti
         profile_seen_at=row.profile_seen_at,
         decided_at=row.decided_at,
         decided_by=row.decided_by or "",
+        sent_state=row.sent_state or "",
         sent_at=row.sent_at,
         confirmed_at=row.confirmed_at,
-        wanted=NAMES[Status(row.decided)] if row.to_send and row.sent_at is None else None,
+        wanted_status=Status(row.decided) if row.to_send and row.sent_at is None else None,
         problem=Text.from_json(row.problem) if row.problem else None,
     )
 

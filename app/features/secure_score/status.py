@@ -135,17 +135,21 @@ def standing_of(
     """How the action stands.
 
     The newer of Graph's state and our decision counts. A decision that was sent and not seen again stays pending; what
-    Graph says meanwhile does not push it aside for seven days, so that nothing flaps.
+    Graph says meanwhile does not push it aside for seven days, so that nothing flaps. After that Graph counts: it dropped
+    the decision.
     """
     if not scored:
         return Standing(Status.NOT_APPLICABLE, NAMES[Status.NOT_APPLICABLE])
     theirs = status_of_state(state)
     pending = decision is not None and decision.sent_at is not None and decision.confirmed_at is None
     overdue = pending and decision is not None and now - (decision.sent_at or now) > timedelta(days=PENDING_DAYS)
-    ours = decision is not None and (state_at is None or decision.decided_at >= state_at or (pending and not overdue))
+    ours = decision is not None and not overdue and (state_at is None or decision.decided_at >= state_at or pending)
     status = decision.status if ours and decision is not None else theirs
-    # Points that Microsoft gave by its own detection are earned, whatever was decided here.
-    if theirs in (Status.TO_ADDRESS, Status.PLANNED) and has_full_points(points, max_points, percent):
+    # Points that Microsoft gave by its own detection are earned, whatever was decided here; those that came while a
+    # declaration is pending may have come for it, before Graph shows the state.
+    is_declared = pending and ours and status in SELF_DECLARED
+    detected = theirs in (Status.TO_ADDRESS, Status.PLANNED) and not is_declared
+    if detected and has_full_points(points, max_points, percent):
         status = Status.COMPLETED
     name = T("%(state)s", state=state) if status is Status.OTHER else NAMES[status]
     return Standing(status, name, pending=pending and ours, overdue=overdue)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from app.features.secure_score.models import ActionPlan, ImprovementAction
+from app.features.secure_score.models import ActionPlan, ImprovementAction, StatusChange
 from app.features.secure_score.status import STATES_TO_WRITE, Status, is_device_control, status_of_state
 from app.foundation import clock
 from app.foundation.database import Session
@@ -25,11 +25,12 @@ async def write_state(resources: Resources, control_id: str) -> None:
     tenant_id = resources.config.tenant_id
     async with resources.database.transaction() as session:
         state = await _state_to_send(session, tenant_id, control_id)
+        reason = await _newest_reason(session, tenant_id, control_id)
     if state is None:
         return
     problem: Text | None = None
     try:
-        await resources.graph.change_state(control_id, state=state, comment="")
+        await resources.graph.change_state(control_id, state=state, comment=reason)
     except Ambiguous:
         log.warning("no answer to a change of state", control=control_id)
     except AppError as error:
@@ -50,10 +51,21 @@ async def _state_to_send(session: Session, tenant_id: str, control_id: str) -> s
     action = await session.get(ImprovementAction, (tenant_id, control_id))
     if plan is None or action is None or is_device_control(control_id) or not plan.to_send or plan.sent_at is not None:
         return None
-    if status_of_state(action.state) == plan.status:
+    if plan.sent_state == "" and status_of_state(action.state) == plan.status:
         plan.sent_at = plan.confirmed_at = clock.now()  # It says so already: nothing to send.
         return None
     return STATES_TO_WRITE.get(Status(plan.status))
+
+
+async def _newest_reason(session: Session, tenant_id: str, control_id: str) -> str:
+    """What whoever decided last wrote; Microsoft's portal shows it as the comment."""
+    found = await session.execute(
+        select(StatusChange.reason)
+        .where(StatusChange.tenant_id == tenant_id, StatusChange.control_id == control_id)
+        .order_by(StatusChange.decided_at.desc(), StatusChange.id.desc())
+        .limit(1)
+    )
+    return found.scalar_one_or_none() or ""
 
 
 async def confirm_states(session: Session, tenant_id: str) -> None:

@@ -36,6 +36,7 @@ class TicketLine:
     created_at: datetime
     sender_name: str
     verified_at: datetime | None
+    state_since: datetime | None = None
 
     @property
     def badge(self) -> str:
@@ -158,6 +159,7 @@ def line_of(ticket: Ticket, names: Names) -> TicketLine:
         created_at=ticket.created_at,
         sender_name=ticket.sender_name,
         verified_at=ticket.verified_at,
+        state_since=ticket.state_since,
     )
 
 

@@ -122,12 +122,14 @@ def judge(shared: _Shared, points: Points, now: datetime) -> Result | None:
         return Result(shared.control_id, points.title or shared.title, shared.ticket, outcome, gained, sentence)
 
     if shared.group is Group.DONE and shared.since is not None:
-        if points.regressed_on is not None and points.regressed_on >= shared.since.date():
+        # A day's score is of its first moment, so a fall on the day of the closure came before it.
+        if points.regressed_on is not None and points.regressed_on > shared.since.date():
             lost_on = points.regressed_on.isoformat()
             return result(Outcome.REGRESSED, T("closed, but regressed on %(day)s", day=lost_on))
         if points.is_full or (gained is not None and gained > 0):
             return result(Outcome.EFFECTIVE, _effective(gained))
-        return _without_points(result, shared.since, points, now)
+        # Where Microsoft does not score the action any more, no points are to be expected.
+        return _without_points(result, shared.since, points, now) if points.scored else None
     is_open = shared.group not in (Group.DONE, Group.CANCELED)
     if is_open and points.is_full and (gained is None or gained > 0):
         return result(Outcome.STILL_OPEN, T("Points achieved, ticket still open"))
@@ -138,7 +140,8 @@ def _without_points(
     result: Callable[[Outcome, Text], Result], done_at: datetime, points: Points, now: datetime
 ) -> Result:
     expected = done_at + points.usual_delay
-    if now <= expected:
+    shows_it = points.as_of is not None and points.as_of > expected.date()  # An older score proves nothing.
+    if now <= expected or not shows_it:
         sentence = T(
             "Done in ServiceNow, no points yet. Microsoft usually needs until %(day)s to show it.",
             day=expected.date().isoformat(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -138,8 +138,8 @@ async def _share(
 
 
 def earliest_due_day(now: datetime) -> date:
-    """The day that is not over yet somewhere: what is today for a person may be yesterday in UTC, up to twelve hours west."""
-    return (now - timedelta(hours=12)).date()
+    """The first day that a ticket may be due on."""
+    return clock.earliest_day(now)
 
 
 def check(asked: Asked, today: date) -> None:

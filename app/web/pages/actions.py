@@ -158,10 +158,10 @@ class ActionPage:
 
     @property
     def regressed_after(self) -> list[TicketLine]:
-        """Tickets that were done and whose action lost its points again."""
+        """Tickets that were done before the action lost its points again."""
         day = self.line.regressed_on if self.line.is_regressed else None
         done = [ticket for ticket in self.tickets if ticket.state_group == "done"]
-        return [ticket for ticket in done if day is not None and ticket.created_at.date() <= day]
+        return [ticket for ticket in done if day is not None and (ticket.state_since or ticket.created_at).date() < day]
 
     @property
     def choices(self) -> list[tuple[str, Text]]:
@@ -200,14 +200,13 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
     """The list; its whole state is in the address."""
     view = View.from_query(request.query_params.multi_items())
     lines = await load_lines(session, resources.config.shown_tenant_id)
-    # Only whoever filters by tickets pays for knowing all of them.
-    ticketed = frozenset(await numbers_by_action(session)) if "ticket" in view.chosen else frozenset[str]()
+    ticketed = frozenset(await numbers_by_action(session))
     listing = list_actions(lines, view, ticketed)
     by_action = await tickets_by_action(session, [line.control_id for line in listing.lines])
     page = ListPage(
         view=view,
         listing=listing,
-        facets=facet_options(lines, view, ticketed or frozenset(by_action)),
+        facets=facet_options(lines, view, ticketed),
         tickets=by_action,
         nothing=await why_no_score(session, resources.config) if _shows_nothing(lines, view) else None,
         may_share=viewer.may_share,
@@ -329,7 +328,7 @@ async def _show(
         events=await load_events(session, tenant_id, control_id) if in_history else [],
         course=await load_course(session, tenant_id, control_id) if in_history else ([], []),
         link=resources.config.public_url + action_path(control_id),
-        today=clock.now().date(),
+        today=clock.earliest_day(clock.now()),
         viewer_id=viewer.person_id,
         may_share=viewer.may_share,
         may_edit=viewer.may_manage,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -77,8 +77,8 @@ class Overview:
 
     @property
     def sum_differs(self) -> bool:
-        """Whether Microsoft's total is not the sum of its parts."""
-        return differs(self.card.points, self.newest.control_points)
+        """Whether Microsoft's total is not the sum of its parts; the total may be of an older day than the parts."""
+        return self.card.day == self.newest.day and differs(self.card.points, self.newest.control_points)
 
     @property
     def unknown(self) -> int:
@@ -276,15 +276,18 @@ async def _choice(request: Request, session: Db, resources: Res, category: str) 
     asked = request.query_params
     today = clock.now().date()
     newest = known.newest or today
+    since, last = _day(asked.get("since", "")), _day(asked.get("until", ""))
     # Scores end with the newest snapshot, which may be old; decisions go on until today.
-    since, until = _day(asked.get("since", "")), _day(asked.get("until", "")) or max(newest, today)
+    until = last or max(newest, today)
     days = next((days for days, _ in RANGES if str(days) == asked.get("days", "")), USUAL_DAYS)
     if since is not None and since > until:
         since = None
-    period = Period(since, until) if since is not None else Period(newest - timedelta(days=days - 1), until)
+    is_own = since is not None or last is not None
+    before = min(newest, until).toordinal() - (days - 1)  # A last day alone is the end of the usual span.
+    period = Period(since or date.fromordinal(max(before, 1)), until)
     chosen = category if category in known.categories else ""
     nothing = await why_no_score(session, resources.config) if known.newest is None else None
-    return Choice(period, 0 if since else days, chosen, known.categories, nothing)
+    return Choice(period, 0 if is_own else days, chosen, known.categories, nothing)
 
 
 def _day(value: str) -> date | None:

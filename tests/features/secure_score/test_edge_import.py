@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from app.features.secure_score.changes import Kind
 from app.features.secure_score.import_scores import CannotImport, import_from_files, import_from_graph
 from app.features.secure_score.lines import load_lines
+from app.features.secure_score.models import ScoreChange
 from app.features.secure_score.runs import RunLine, RunStatus, list_runs
 from app.features.secure_score.score_summary import day_scores, score_card
 from app.foundation.database import Database
-from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
+from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, keep_days, profile, score, snapshot
 from tests.factories.house import House
 
 
@@ -25,6 +29,12 @@ async def runs(house: House) -> list[RunLine]:
 async def titles(house: House) -> dict[str, str]:
     async with house.resources.database.transaction() as session:
         return {line.control_id: line.title for line in await load_lines(session, house.resources.config.tenant_id)}
+
+
+async def scored(house: House) -> set[str]:
+    async with house.resources.database.transaction() as session:
+        lines = await load_lines(session, house.resources.config.tenant_id)
+    return {line.control_id for line in lines if line.scored}
 
 
 async def test_edge_01_a_page_that_fails_keeps_the_old_catalogue_and_says_incomplete(house: House) -> None:
@@ -56,12 +66,41 @@ async def test_edge_05_partial_answer_is_stored_as_warning(house: House) -> None
     house.microsoft.tenant.faults["partial"] = 1
     await import_from_graph(house.resources)
     [run] = await runs(house)
-    assert run.profiles_read == 146
+    assert (run.status, run.profiles_read) == (RunStatus.PARTIAL, 146)
     assert [str(warning) for warning in run.warnings] == [
         'Microsoft marked its answer as incomplete (199 - "SecureScore/Provider/503/1000").'
     ]
     async with await house.signed_in("manager") as browser:
         assert "SecureScore/Provider/503/1000" in (await browser.get("/secure-score/imports")).text
+
+
+async def test_edge_05_the_first_answer_is_kept_with_its_actions_though_it_is_partial(house: House) -> None:
+    house.microsoft.tenant.faults["partial"] = 2
+    report = await import_from_graph(house.resources)
+    assert report.status is RunStatus.PARTIAL
+    assert report.actions_scored > 0
+
+
+async def test_edge_05_what_a_partial_answer_lacks_is_neither_archived_nor_removed(house: House) -> None:
+    tenant, tenant_id = house.microsoft.tenant, house.resources.config.tenant_id
+    keep_days(tenant, 3)
+    await import_from_graph(house.resources)
+    before = await scored(house)
+    tenant.next_day()
+    newest, *older = tenant.scores
+    day = date.fromisoformat(newest["createdDateTime"][:10])
+    tenant.scores = [newest | {"controlScores": newest["controlScores"][:10]}, *older]  # A provider failed.
+    tenant.faults["partial"] = 2
+    report = await import_from_graph(house.resources)
+    removed = select(ScoreChange.control_id).where(ScoreChange.tenant_id == tenant_id, ScoreChange.day == day)
+    async with house.resources.database.transaction() as session:
+        gone = (await session.execute(removed.where(ScoreChange.kind == Kind.REMOVED))).all()
+        [score_of_day] = await day_scores(session, tenant_id, 1)
+    assert (report.status, await scored(house), gone) == (RunStatus.PARTIAL, before, [])
+    assert score_of_day.day == day
+    tenant.scores = [newest | {"controlScores": newest["controlScores"][1:]}, *older]
+    await import_from_graph(house.resources)  # The whole answer of the same day says what is really gone.
+    assert before - await scored(house) == {newest["controlScores"][0]["controlName"]}
 
 
 async def test_edge_07_a_stored_message_holds_no_secret(house: House) -> None:

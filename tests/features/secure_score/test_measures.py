@@ -167,3 +167,14 @@ async def test_trends_over_real_rows(database: Database) -> None:
     assert (data.score, data.regressed, data.accepted) == ([5, None, 5, 5], [0, 0, 0, 0], [0, 0, 1, 1])
     assert [(event.services_gained, event.services_lost) for event in events] == [(("P2",), ("P1",))]
     assert every_day([]) == []
+
+
+async def test_a_day_that_names_no_services_is_no_loss_of_licences(database: Database) -> None:
+    named = [["HasAADP1"], None, [], ["HasAADP1", "HasAADP2"]]
+    days = [snapshot(days_before(3 - number), enabledServices=services) for number, services in enumerate(named)]
+    await keep(database, snapshots=days)
+    async with database.transaction() as session:
+        _, events = await days_in(session, TENANT, Period(days_before(3), DAY))
+        _, later = await days_in(session, TENANT, Period(days_before(2), DAY))
+    assert [(event.day, event.services_gained, event.services_lost) for event in events] == [(DAY, ("HasAADP2",), ())]
+    assert later == []

@@ -49,6 +49,10 @@ def verdict(shared: dict[str, Any], points: dict[str, Any]) -> Result | None:
         ({}, {"points": None}, Outcome.NO_POINTS, "no points yet"),
         ({}, {"regressed_on": NOW.date()}, Outcome.REGRESSED, "closed, but regressed on 2026-11-20"),
         ({}, {"regressed_on": date(2026, 10, 1)}, Outcome.NO_POINTS, "no points yet"),
+        ({}, {"regressed_on": DONE_AT.date(), "regressed_from": 8.0}, Outcome.NO_POINTS, "no points yet"),
+        ({"since": NOW - timedelta(days=5)}, {"as_of": date(2026, 11, 17)}, Outcome.NO_POINTS, "until 2026-11-17"),
+        ({"since": NOW - timedelta(days=5)}, {"as_of": date(2026, 11, 18)}, Outcome.OVERDUE, "5 days after"),
+        ({"since": NOW - timedelta(days=5)}, {"as_of": None}, Outcome.NO_POINTS, "no points yet"),
         (
             {"group": Group.PROGRESS}, {"points": 10.0, "is_full": True},
             Outcome.STILL_OPEN, "Points achieved, ticket still open",
@@ -74,6 +78,7 @@ def test_each_case_has_its_result(
         ({"group": Group.NEW, "points_then": 10.0}, {"points": 10.0, "is_full": True}),
         ({"group": Group.NEW}, {"regressed_on": NOW.date()}),
         ({"group": Group.UNKNOWN, "since": None}, {}),
+        ({"since": NOW - timedelta(days=20)}, {"points": None, "scored": False}),
     ],
 )
 def test_where_the_score_says_nothing_there_is_no_result(shared: dict[str, Any], points: dict[str, Any]) -> None:

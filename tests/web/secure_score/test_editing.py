@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from app.features.secure_score.jobs import keep_up
 from app.foundation import clock
+from tests.factories.graph_payloads import DAY, keep, profile, score, snapshot
 from tests.factories.house import House
 
 ACTION = "BlockLegacyAuthentication"
@@ -59,6 +60,18 @@ async def test_a_plan_needs_a_day_and_nothing_typed_is_lost(scored: House) -> No
         again = await browser.post(address, data={"status": "to_address"})
         assert again.status_code == 303
         assert ACTION not in (await browser.get("/secure-score/actions?status=planned")).text
+
+
+async def test_a_plan_that_comes_too_late_is_shown_again(house: House) -> None:
+    tenant_id = house.resources.config.tenant_id
+    days = [snapshot(DAY, [score("A", 10, 100)], azureTenantId=tenant_id)]
+    profiles = [profile("A", azureTenantId=tenant_id)]
+    await keep(house.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
+    typed = {"status": "risk_accepted", "reason": "A <long> typed plan"}
+    async with await house.signed_in("manager") as browser:
+        answer = await browser.post("/secure-score/action/status?action=A", data=typed)
+    assert answer.status_code == 409
+    assert "A &lt;long&gt; typed plan" in answer.text
 
 
 async def test_the_same_decision_again_is_no_event(scored: House) -> None:
@@ -142,6 +155,7 @@ QUERIES = (
     "?since=2026-10-01&until=2026-10-31",
     "?since=x&days=y&category=z",
     "?since=2027-01-01&until=2020-01-01",
+    "?until=0001-01-01",
 )
 
 
@@ -155,5 +169,10 @@ async def test_history_and_trends_take_times_and_categories(house: House) -> Non
         october = (await browser.get("/secure-score/history?since=2026-10-06&until=2026-10-31&category=Identity")).text
         assert "5 Oct 2026" not in october
         assert "Microsoft Defender for Endpoint" not in october
+        assert "The plot shows the whole score" in october
+        last_day_alone = (await browser.get("/secure-score/history?days=30&since=&until=2026-10-31")).text
+        assert 'name="since" value="2026-10-02"' in last_day_alone
+        assert 'name="until" value="2026-10-31"' in last_day_alone
+        assert "The plot shows the whole score" not in last_day_alone
         beyond = (await browser.get("/secure-score/history?page=99")).text
         assert "46 changes" in beyond

@@ -10,7 +10,7 @@ from app.features.secure_score.import_scores import CannotImport, import_from_gr
 from app.features.secure_score.lines import load_lines
 from app.features.secure_score.runs import RunStatus, list_runs
 from sandbox.tenant.quirks import COMPARISONS
-from tests.factories.graph_payloads import keep_days
+from tests.factories.graph_payloads import DAY, days_before, keep, keep_days, profile, score, snapshot
 from tests.factories.house import House
 
 QUIRKS: list[dict[str, Any]] = [
@@ -97,3 +97,13 @@ async def test_edge_28_what_vanished_stays_with_its_row(house: House) -> None:
     assert not any(line.is_regressed for key, line in lines.items() if key == "OneAdmin")
     async with await house.signed_in("viewer") as browser:
         assert "has not scored this action since" in (await browser.get("/secure-score/actions/OneAdmin")).text
+
+
+async def test_edge_16_the_parts_are_not_compared_with_the_total_of_another_day(house: House) -> None:
+    tenant_id = house.resources.config.tenant_id
+    before = snapshot(days_before(1), [score("A", 4, 40)], azureTenantId=tenant_id, currentScore=4)
+    newest = snapshot(DAY, [score("A", 9, 90)], azureTenantId=tenant_id, currentScore="n/a")
+    profiles = [profile("A", azureTenantId=tenant_id)]
+    await keep(house.resources.database, snapshots=[before, newest], profiles=profiles, tenant_id=tenant_id)
+    async with await house.signed_in("viewer") as browser:
+        assert "The actions add up to" not in (await browser.get("/secure-score")).text

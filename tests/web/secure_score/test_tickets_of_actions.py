@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from uuid import uuid4
+import re
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from app.features.tickets.models import Ticket, TicketAction
 from app.foundation import clock
+from app.foundation.database import Session
 from tests.factories.graph_payloads import DAY, days_before, keep, profile, score, snapshot
 from tests.factories.house import House
+
+
+def keep_ticket(
+    session: Session, connection_id: UUID, number: str, control_id: str, made: datetime, state: str, **changes: Any
+) -> UUID:
+    ticket = Ticket(
+        id=uuid4(), connection_id=connection_id, kind="incident", form_key=uuid4().hex, source="Microsoft recommendation",
+        category="Identity", name=f"Fix {control_id}", description="Text", priority=3, due_date=DAY, sender_oid="oid",
+        sender_name="Alex Wilber", created_at=made, record={}, delivery="shared", correlation_id=uuid4().hex,
+        number=number, state=state, sys_id=uuid4().hex, state_label="Closed" if state == "7" else "In Progress", **changes,
+    )  # fmt: skip
+    session.add(ticket)
+    session.add(TicketAction(ticket_id=ticket.id, control_id=control_id, title=control_id, points=9))
+    return ticket.id
 
 
 @pytest.fixture
@@ -27,15 +44,7 @@ async def regressed(house: House) -> House:
     made = clock.now().replace(year=DAY.year, month=DAY.month, day=DAY.day) - timedelta(days=10)
     async with house.resources.database.transaction() as session:
         for number, (control_id, state) in enumerate((("Lost", "7"), ("Kept", "7"), ("Lost", "2"))):
-            ticket = Ticket(
-                id=uuid4(), connection_id=connection.id, kind="incident", form_key=uuid4().hex, source="Microsoft recommendation",
-                category="Identity", name=f"Fix {control_id}", description="Text", priority=3, due_date=DAY, sender_oid="oid",
-                sender_name="Alex Wilber", created_at=made, record={}, delivery="shared", correlation_id=uuid4().hex,
-                number=f"INC000000{number}", state=state, sys_id=uuid4().hex,
-                state_label="Closed" if state == "7" else "In Progress",
-            )  # fmt: skip
-            session.add(ticket)
-            session.add(TicketAction(ticket_id=ticket.id, control_id=control_id, title=control_id))
+            keep_ticket(session, connection.id, f"INC000000{number}", control_id, made, state)
     return house
 
 
@@ -52,6 +61,25 @@ async def test_edge_51_a_regression_after_a_closed_ticket_is_said_and_a_linked_o
         lost = (await browser.get("/secure-score/actions/Lost")).text
     assert "closed, but regressed" in lost
     assert "Reopen with a new linked ticket" not in lost
+
+
+async def test_edge_51_a_ticket_closed_after_the_fall_is_not_called_closed_but_regressed(house: House) -> None:
+    tenant_id = house.resources.config.tenant_id
+    days = [
+        snapshot(days_before(ago), [score("Lost", lost, lost * 10)], azureTenantId=tenant_id)
+        for ago, lost in ((20, 9), (8, 1), (0, 1))
+    ]
+    profiles = [profile("Lost", azureTenantId=tenant_id)]
+    await keep(house.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
+    connection = await house.connect()
+    made, closed = (datetime.combine(days_before(ago), time(), UTC) for ago in (9, 2))
+    async with house.resources.database.transaction() as session:
+        ticket_id = keep_ticket(session, connection.id, "INC0000000", "Lost", made, "7", state_since=closed)
+    async with await house.signed_in("sharer") as browser:
+        for address in (f"/tickets/{ticket_id}", "/secure-score/actions/Lost"):
+            page = (await browser.get(address)).text
+            assert "INC0000000" in page, address
+            assert "closed, but regressed" not in page, address
 
 
 async def test_the_list_shows_and_filters_by_tickets(regressed: House) -> None:
@@ -77,3 +105,18 @@ async def test_an_actions_page_lists_its_tickets(regressed: House) -> None:
     assert "INC0000001" in page
     assert "INC0000000" not in page
     assert "Alex Wilber" in page
+
+
+async def test_the_ticket_filter_counts_the_actions_of_every_page(house: House) -> None:
+    tenant_id = house.resources.config.tenant_id
+    names = [f"C{number:03}" for number in range(120)]
+    days = [snapshot(DAY, [score(name, 0, 0) for name in names], azureTenantId=tenant_id)]
+    profiles = [profile(name, azureTenantId=tenant_id) for name in names]
+    await keep(house.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
+    connection = await house.connect()
+    async with house.resources.database.transaction() as session:
+        for name in ("C000", "C060", "C110"):
+            keep_ticket(session, connection.id, f"INC{name}", name, clock.now(), "2")
+    async with await house.signed_in("viewer") as browser:
+        page = (await browser.get("/secure-score/actions")).text
+    assert re.findall(r'name="ticket" value="yes"><span>Yes <span class="quiet">(\d+)<', page) == ["3"]
