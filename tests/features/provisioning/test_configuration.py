@@ -225,8 +225,8 @@ async def test_only_managers_configure(house: House, role: str) -> None:
 
 async def test_two_who_save_columns_at_once_lose_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = await house.connect()
-    add_column(house.snow.instance.store, "incident", "u_a", "A")
-    add_column(house.snow.instance.store, "change_request", "u_b", "B")
+    add_column(house.snow.instance.store, "incident", "u_a", "A", length=255)
+    add_column(house.snow.instance.store, "change_request", "u_b", "B", length=255)
     one, two = await house.signed_in("manager"), await second_manager(house)
     both = asyncio.Barrier(2)
 

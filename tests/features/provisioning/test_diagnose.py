@@ -255,7 +255,7 @@ async def test_deny_on_a_connection_that_works_is_a_note_and_asks_for_nothing(ho
 async def test_after_a_removal_it_is_a_problem_that_nothing_is_connected(house: House) -> None:
     manager = await house.signed_in("manager")
     await connect_by_pages(house, manager)
-    await manager.post("/servicenow/remove")
+    await remove(manager)
     found = await walked(house)
     assert found["not_connected"].is_problem
     assert "reachable" not in found
