@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-# Predictable names for every constraint, so that a migration can name what it drops.
 # A value that PostgreSQL does not take, whatever column it was meant for.
 UnusableValue = DataError
+# Predictable names for every constraint, so that a migration can name what it drops.
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",

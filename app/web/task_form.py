@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field
 from app.features.accounts import permissions
 from app.features.secure_score.action import Category
 from app.features.tickets.compose import Asked, Sender
-from app.features.tickets.share import earliest_due_day
 from app.features.tickets.ticket import KIND_NAMES, PRIORITY_NAMES, Kind, Source
 from app.foundation import clock
 from app.foundation.text import T, Text
@@ -59,7 +58,7 @@ def fields_of(typed: Mapping[str, str], errors: Mapping[str, Text] | None = None
             (str(value), T("%(value)s - %(name)s", value=value, name=name)) for value, name in PRIORITY_NAMES.items()
         ],
         categories=[(category.value, category.value) for category in Category],
-        today=earliest_due_day(clock.now()).isoformat(),
+        today=clock.earliest_day(clock.now()).isoformat(),
     )
 
 

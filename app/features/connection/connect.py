@@ -51,9 +51,9 @@ log = get_logger(__name__)
 # What a page adds to the transaction that keeps the connection: queueing the checks of a room this one does not know.
 Then = Callable[[Session, UUID], Awaitable[None]]
 
-# Held while a connection is taken up or laid down, so that two people finishing at once come one after the other.
 # An instance that fails while it is asked who consented is asked again after these seconds.
 READ_BACK_PAUSES = (0.5, 1.0)
+# Held while a connection is taken up, laid down or configured, so that two people at once come one after the other.
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('security-center connection'))")
 
 

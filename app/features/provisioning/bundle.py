@@ -20,7 +20,6 @@ from app.features.connection.attempts import last_attempt
 from app.features.connection.call_log import newest_calls
 from app.features.connection.connection_view import connection_view
 from app.features.provisioning.diagnose import latest_walk
-from app.features.provisioning.finding import Finding
 from app.features.provisioning.provision import list_steps
 from app.foundation import clock
 from app.foundation.logs import redact
@@ -104,8 +103,6 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever pages are shown.
             return str(value)
         case datetime():
             return value.isoformat()
-        case Finding():
-            return _fields(value)
         case dict():
             return {str(name): _plain(item) for name, item in value.items()}
         case list() | tuple() | set() | frozenset():

@@ -13,7 +13,7 @@ from app.features.connection.access import (
 from app.features.connection.models import ConnectionStatus
 from app.features.connection.reseal import KEY_LOST
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.look import ACCESS_RULES, REGISTRY, Look, redirect_message, trouble
+from app.features.provisioning.look import ACCESS_RULES, REGISTRY, Look, is_about_rights, redirect_message, trouble
 from app.foundation.errors import AppError
 from app.foundation.text import T, Text
 from app.remote.errors import Refused
@@ -114,8 +114,7 @@ def _token_refused(look: Look, checked: Text, error: AppError) -> Finding:
 
 def _consent_refused(look: Look, checked: Text, error: AppError) -> Finding:
     """The token service refuses us; some instances name the cause, and most do not (facts 1.5)."""
-    names = {sentence.message: name for name, sentence in NAMED_CAUSES.items()}
-    cause = names.get(error.message.message, "")
+    cause = next((name for name, sentence in NAMED_CAUSES.items() if sentence == error.message), "")
     advice = {
         "invalid_client": T(
             "Copy the client ID and the client secret again from the record to the set-up page, make sure that the record is "
@@ -200,13 +199,11 @@ async def check_client(look: Look) -> Finding:
     try:
         found = await look.ask(lambda client: find_client(client, client_id))
     except AppError as error:
-        if not isinstance(error, Refused) or error.concerns_all:
+        if not is_about_rights(error):
             return trouble(look, checked, error)
-        return (
-            _unqueried_client(look, checked, error)
-            if QUERY_WORDS in str(error.message)
-            else _hidden_client(look, checked, error)
-        )
+        if QUERY_WORDS in str(error.message):
+            return _unqueried_client(look, checked, error)
+        return _hidden_client(look, checked, error)
     if found is None:
         return Finding(
             "client_not_visible", State.UNKNOWN, checked,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from app.features.connection.access import NotConnected, NoToken, with_client
 from app.features.connection.connection_view import ConnectionView
@@ -54,6 +54,11 @@ def user_screen(look: Look) -> Text:
 def redirect_message(client_id: str, ours: str) -> Text:
     """What to ask the instance's administrator for when the client's record holds another redirect URL."""
     return T("Please set the redirect URL of the OAuth client %(client)s to %(url)s", client=client_id, url=ours)
+
+
+def is_about_rights(error: AppError) -> TypeGuard[Refused]:
+    """Whether the API itself refused this one call; an address rule refuses every call before it is looked at."""
+    return isinstance(error, Refused) and not error.concerns_all
 
 
 def trouble(look: Look, checked: Text, error: AppError) -> Finding:

@@ -9,7 +9,15 @@ from uuid import uuid4
 from sqlalchemy import select
 
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.look import ACCESS_RULES, API_WORDS, RECORD_RULES, Look, trouble, user_screen
+from app.features.provisioning.look import (
+    ACCESS_RULES,
+    API_WORDS,
+    RECORD_RULES,
+    Look,
+    is_about_rights,
+    trouble,
+    user_screen,
+)
 from app.features.tickets.models import Ticket
 from app.features.tickets.ticket import TABLES, Delivery, Kind
 from app.foundation.errors import AppError
@@ -165,7 +173,7 @@ def _refused(look: Look, checked: Text, kind: Kind, proof: _Proof, why: Text) ->
 
 def _not_allowed(look: Look, checked: Text, kind: Kind, action: str, error: AppError) -> Finding:
     """A call that failed: a refusal is a missing right, unless it stands in the way of every call."""
-    if isinstance(error, Refused) and not error.concerns_all:
+    if is_about_rights(error):
         return _missing(look, checked, kind, action, error.message)
     return trouble(look, checked, error)
 
@@ -199,7 +207,7 @@ async def check_choices(look: Look) -> Finding:
         for table in TABLES.values():
             counts[table] = len(await look.ask(partial(_states, table=table)))
     except AppError as error:
-        if not isinstance(error, Refused) or error.concerns_all:
+        if not is_about_rights(error):
             return trouble(look, checked, error)
         counts = {}
     if counts and all(counts.values()):
@@ -243,7 +251,7 @@ async def check_correlation(look: Look) -> Finding:
             ),
         )  # fmt: skip
     except Refused as error:
-        if error.concerns_all:
+        if not is_about_rights(error):
             return trouble(look, checked, error)
         return Finding(
             "correlation_refused", State.PROBLEM, checked, error.message,
@@ -303,7 +311,7 @@ async def check_ranges(look: Look) -> Finding:
         for table in TABLES.values():
             await look.ask(partial(compare_times, table=table))
     except Refused as error:
-        if error.concerns_all:
+        if not is_about_rights(error):
             return trouble(look, checked, error)
         return Finding(
             "query_acl", State.NOTE, checked,

@@ -21,8 +21,7 @@ class Action:
     """What a ticket is made of. Points are None when unknown; `category` is None when Graph's is none of the five.
 
     `description`, `remediation` and `remediation_impact` (what users notice; empty where Microsoft says "None.") are
-    plain text, made from Graph's HTML. `score_impact` is in per cent of the
-    tenant's maximum.
+    plain text, made from Graph's HTML. `score_impact` is in per cent of the tenant's maximum.
     """
 
     control_id: str

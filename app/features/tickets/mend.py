@@ -15,7 +15,7 @@ from app.features.tickets.history import What, note_event
 from app.features.tickets.jobs import BULK_PRIORITY, deliver_ticket, settle_ticket
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.own_columns import with_own_columns
-from app.features.tickets.share import action_link, check, earliest_due_day, ticket_link
+from app.features.tickets.share import action_link, check, ticket_link
 from app.features.tickets.ticket import Delivery, Kind
 from app.foundation import clock
 from app.foundation.database import Session
@@ -52,7 +52,7 @@ async def edit_and_retry(
     Whoever shared it first stays its sender. Should the first version have arrived after all, it is found before
     anything is sent, and the ticket's page shows how it differs.
     """
-    check(asked, earliest_due_day(clock.now()))
+    check(asked, clock.earliest_day(clock.now()))
     ticket = await held_ticket(session, ticket_id)
     if asked.kind != ticket.kind and ticket.sent_at is not None:
         raise InvalidInput(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -83,7 +83,7 @@ async def share_many(
 ) -> list[Shared]:
     """The same for many at once: all of them or, when one cannot be made, none."""
     for wish in wishes:
-        check(wish.asked, earliest_due_day(clock.now()))
+        check(wish.asked, clock.earliest_day(clock.now()))
     await _one_at_a_time(
         session,
         [f"form {wish.form_key}" for wish in wishes]
@@ -135,11 +135,6 @@ async def _share(
     priority = BULK_PRIORITY if wish.batch_id else 0
     await queue.defer(session, deliver_ticket, priority=priority, ticket_id=str(ticket.id))
     return Shared(ticket.id, is_new=True)
-
-
-def earliest_due_day(now: datetime) -> date:
-    """The first day that a ticket may be due on."""
-    return clock.earliest_day(now)
 
 
 def check(asked: Asked, today: date) -> None:

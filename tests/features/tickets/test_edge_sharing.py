@@ -14,7 +14,6 @@ from app.features.connection.access import active_connection
 from app.features.secure_score.models import ImprovementAction
 from app.features.tickets.compose import Links, Sender, compose
 from app.features.tickets.results import Outcome, ticket_results
-from app.features.tickets.share import earliest_due_day
 from app.features.tickets.ticket import Kind
 from app.foundation import clock
 from app.foundation.clock import SetClock
@@ -209,7 +208,7 @@ async def test_edge_50_what_is_still_today_in_another_time_zone_is_not_past(
 
 @pytest.mark.parametrize(("hour", "earliest"), [(0, 24), (11, 24), (12, 25), (23, 25)])
 def test_edge_50_a_day_is_past_once_it_is_over_everywhere(hour: int, earliest: int) -> None:
-    assert earliest_due_day(datetime(2026, 11, 25, hour, tzinfo=UTC)) == date(2026, 11, earliest)
+    assert clock.earliest_day(datetime(2026, 11, 25, hour, tzinfo=UTC)) == date(2026, 11, earliest)
 
 
 async def _scored(house: House, **changes: Any) -> None:
