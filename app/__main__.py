@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from app.core.errors import AppError
+from app.core.logging import configure_logs
 from app.embedded_postgres import database_address
-from app.foundation.errors import AppError
-from app.foundation.logs import configure_logs
 from app.settings import Settings
 
 
@@ -74,9 +74,8 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
     """Serve pages until SIGTERM or SIGINT."""
     import uvicorn
 
-    from app.assembly import open_resources, run_async
-    from app.main import create_app
-    from app.server import server_config
+    from app.bootstrap import open_resources, run_async
+    from app.main import create_app, server_config
 
     class Server(uvicorn.Server):
         """Lets the house be closed in order; the original dies of the signal once more when it has stopped serving."""
@@ -98,7 +97,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
 
 def worker(settings: Settings, _options: argparse.Namespace) -> int:
     """Run jobs until SIGTERM or SIGINT."""
-    from app.assembly import run_async
+    from app.bootstrap import run_async
     from app.worker import work
 
     with database_address(settings) as database_url:
@@ -108,28 +107,28 @@ def worker(settings: Settings, _options: argparse.Namespace) -> int:
 
 def migrate(settings: Settings, _options: argparse.Namespace) -> int:
     """Run the migrations that are missing."""
-    from app import schema
+    from app.core import migrations
 
     with database_address(settings) as database_url:
-        schema.migrate(database_url)
+        migrations.migrate(database_url)
     print("The database is up to date.")
     return 0
 
 
 def migration(settings: Settings, options: argparse.Namespace) -> int:
     """Write a migration file."""
-    from app import schema
+    from app.core import migrations
 
     with database_address(settings) as database_url:
-        schema.migrate(database_url)
-        schema.write_migration(database_url, options.message)
+        migrations.migrate(database_url)
+        migrations.write_migration(database_url, options.message)
     return 0
 
 
 def sync(settings: Settings, _options: argparse.Namespace) -> int:
     """Import from Graph, in this process."""
-    from app.assembly import open_resources, run_async
-    from app.features.secure_score.import_scores import import_from_graph
+    from app.bootstrap import open_resources, run_async
+    from app.features.secure_score.sync.import_scores import import_from_graph
 
     async def work(database_url: str) -> None:
         async with open_resources(settings, database_url) as resources:
@@ -143,8 +142,8 @@ def sync(settings: Settings, _options: argparse.Namespace) -> int:
 
 def import_files(settings: Settings, options: argparse.Namespace) -> int:
     """Import from files."""
-    from app.assembly import open_resources, run_async
-    from app.features.secure_score.import_scores import import_from_files
+    from app.bootstrap import open_resources, run_async
+    from app.features.secure_score.sync.import_scores import import_from_files
 
     if options.scores is None and options.profiles is None:
         print("Name at least one file, with --scores or --profiles.", file=sys.stderr)
@@ -164,16 +163,16 @@ def import_files(settings: Settings, options: argparse.Namespace) -> int:
 
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
     """Walk through the connection; the exit status is 1 when something needs somebody."""
-    from app.assembly import database_address, open_resources, run_async
-    from app.features.provisioning.bundle import support_bundle
-    from app.features.provisioning.diagnose import walk
+    from app.bootstrap import database_address, open_resources, run_async
+    from app.features.provisioning.diagnosis import run_diagnosis
+    from app.features.provisioning.support_bundle import support_bundle
 
     problems = 0
 
     async def work(database_url: str) -> None:
         nonlocal problems
         async with open_resources(settings, database_url) as resources:
-            async for finding in walk(resources):
+            async for finding in run_diagnosis(resources):
                 problems += finding.is_problem
                 print(finding)
             if options.bundle is not None:
@@ -201,7 +200,7 @@ def postgres(settings: Settings, _options: argparse.Namespace) -> int:
 
 def new_key(_options: argparse.Namespace) -> int:
     """Print a key."""
-    from app.foundation.vault import Vault
+    from app.core.vault import Vault
 
     print(Vault.new_key())
     return 0
@@ -209,8 +208,8 @@ def new_key(_options: argparse.Namespace) -> int:
 
 def rotate_keys(settings: Settings, _options: argparse.Namespace) -> int:
     """Reseal every secret."""
-    from app.assembly import open_resources, run_async
-    from app.features.connection.reseal import reseal_everything
+    from app.bootstrap import open_resources, run_async
+    from app.features.connection.key_rotation import reseal_everything
 
     async def work(database_url: str) -> None:
         async with open_resources(settings, database_url) as resources:
@@ -224,8 +223,8 @@ def rotate_keys(settings: Settings, _options: argparse.Namespace) -> int:
 
 def forget_lost_secrets(settings: Settings, _options: argparse.Namespace) -> int:
     """Make room for a new authorization after the keys were lost."""
-    from app.assembly import open_resources, run_async
-    from app.features.connection.reseal import forget_what_no_key_opens
+    from app.bootstrap import open_resources, run_async
+    from app.features.connection.key_rotation import forget_what_no_key_opens
 
     async def work(database_url: str) -> None:
         async with open_resources(settings, database_url) as resources:

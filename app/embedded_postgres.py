@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from app.foundation.errors import AppError
-from app.foundation.text import T
+from app.core.errors import AppError
+from app.core.messages import T
 from app.settings import Settings
 
 

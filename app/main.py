@@ -5,20 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from app.resources import Resources
+from app.settings import Settings
 from app.web.error_pages import HANDLERS, refuse
-from app.web.middleware import Guard
+from app.web.middleware import SecurityMiddleware
 from app.web.pages import (
     actions,
     audit,
     checklist,
     configuration,
-    connecting,
+    connect,
     connector_status,
     diagnosis,
     health,
@@ -40,7 +42,7 @@ PAGES = (
     share,
     tickets,
     servicenow,
-    connecting,
+    connect,
     checklist,
     configuration,
     provisioning,
@@ -66,7 +68,7 @@ def create_app(resources: Resources) -> FastAPI:
     app = FastAPI(title="Security center", openapi_url=None, docs_url=None, redoc_url=None, exception_handlers=HANDLERS)
     app.state.resources = resources
     app.add_middleware(
-        Guard,
+        SecurityMiddleware,
         public_url=resources.config.public_url,
         form_targets=(
             resources.entra.authority,
@@ -80,3 +82,21 @@ def create_app(resources: Resources) -> FastAPI:
     # Pages are not compressed: a page holds what a person typed beside what nobody else may read.
     app.mount("/static", GZipMiddleware(KeptFiles(directory=STATIC), minimum_size=1024, compresslevel=6), name="static")
     return app
+
+
+def server_config(settings: Settings, application: FastAPI) -> uvicorn.Config:
+    """Uvicorn's settings. What proxies say of the caller is believed of those that are named, and of nobody by default.
+
+    Without names, uvicorn would believe this machine and FORWARDED_ALLOW_IPS, so its part is left out altogether.
+    """
+    return uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=10,
+    )

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from app.foundation.database import Database
-from app.foundation.jobs import Queue
-from app.foundation.turns import Turns
-from app.foundation.vault import Vault
-from app.remote.microsoft.entra import EntraClient
-from app.remote.microsoft.graph import GraphClient
-from app.remote.transport import Transport
+from app.core.database import Database
+from app.core.jobs import Queue
+from app.core.keyed_locks import KeyedLocks
+from app.core.vault import Vault
+from app.integrations.http.transport import Transport
+from app.integrations.microsoft.entra import EntraClient
+from app.integrations.microsoft.graph import GraphClient
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Resources:
     entra: EntraClient
     graph: GraphClient
     expected_revision: str | None = None
-    turns: Turns = field(default_factory=Turns)
+    keyed_locks: KeyedLocks = field(default_factory=KeyedLocks)
 
 
 @asynccontextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.assembly import open_resources
-from app.foundation.logs import get_logger
+from app.bootstrap import open_resources
+from app.core.logging import get_logger
 from app.settings import Settings
 
 log = get_logger(__name__)

@@ -7,7 +7,7 @@ import asyncio
 import importlib
 from pathlib import Path
 
-from app.foundation.logs import configure_logs
+from app.core.logging import configure_logs
 
 FOLDER = Path(__file__).parent
 # Modules with `async def run(*, quick: bool)` that print their tables.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import uuid4
 
-from app.features.tickets.ticket import MARKERS, Kind
+from app.features.tickets.types import MARKERS, TicketKind
 from benchmarks import peer
 from benchmarks.ours import Ours
 from benchmarks.stand_in import StandIn
@@ -113,7 +113,7 @@ class Peer:
 
     async def changes(self, rows: Sequence[dict[str, str]], since: str) -> Outcome:
         """With the states of the last look remembered by the caller, and the question written by the caller."""
-        query = f"correlation_display={MARKERS[Kind.INCIDENT]}^sys_updated_on>={since}"
+        query = f"correlation_display={MARKERS[TicketKind.INCIDENT]}^sys_updated_on>={since}"
         done = self._do("walk", query=query)
         known = {row["sys_id"]: row["state"] for row in rows}
         changed = {row["sys_id"]: row["state"] for row in done.results if row["sys_id"] in known}

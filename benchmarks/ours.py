@@ -12,27 +12,27 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import delete, func, insert, select
 
-from app.features.connection.access import CLIENT_SECRET, store_tokens, with_client
+from app.core import clock
+from app.core.database import Database, make_engine
+from app.core.keyed_locks import KeyedLocks
 from app.features.connection.models import Connection, ConnectionStatus
-from app.features.tickets.compose import Asked, Sender
-from app.features.tickets.deliver import NotYet, deliver
-from app.features.tickets.models import Pace, RefreshCursor, Ticket, TicketEvent
-from app.features.tickets.refresh import refresh_states
-from app.features.tickets.share import Wish, share
-from app.features.tickets.ticket import Delivery, Kind, Source
-from app.foundation import clock
-from app.foundation.database import Database, make_engine
-from app.foundation.turns import Turns
-from app.remote.errors import RemoteError
-from app.remote.servicenow.client import ServiceNowClient
-from app.remote.servicenow.shapes import RemoteUser, Tokens
-from app.remote.transport import Transport
+from app.features.connection.tokens import CLIENT_SECRET, store_tokens, with_client
+from app.features.tickets.delivery.deliver import RetryLater, deliver
+from app.features.tickets.models import InstanceThrottle, PollCursor, Ticket, TicketEvent
+from app.features.tickets.polling.poll import poll_states
+from app.features.tickets.sharing.record import Requester, TicketRequest
+from app.features.tickets.sharing.share import ShareCommand, share
+from app.features.tickets.types import Delivery, TicketKind, TicketSource
+from app.integrations.http.errors import RemoteError
+from app.integrations.http.transport import Transport
+from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.schemas import RemoteUser, Tokens
 from app.resources import Resources
 from benchmarks.stand_in import StandIn
-from tests.factories.house import PUBLIC_URL, House, open_house, running_strangers
-from tests.factories.servicenow import INTEGRATION_USER, Snow
+from tests.factories.servicenow import INTEGRATION_USER, FakeServiceNow
+from tests.factories.system import PUBLIC_URL, System, open_system, running_fakes
 
-SENDER = Sender(None, str(uuid4()), "Megan Bowen", "megan@contoso.example")
+SENDER = Requester(None, str(uuid4()), "Megan Bowen", "megan@contoso.example")
 DUE = date(2030, 12, 31)
 # The worker of the product runs so many jobs at once.
 JOBS_AT_ONCE = 4
@@ -44,7 +44,7 @@ PATIENCE_SECONDS = 240.0
 class Ours:
     """The product over a database of its own, connected to the stand-in."""
 
-    house: House
+    house: System
     connection: Connection
     database_url: str
 
@@ -56,7 +56,7 @@ class Ours:
     async def forget(self) -> None:
         """No tickets, and nothing remembered of the pace."""
         async with self.resources.database.transaction() as session:
-            for table in (TicketEvent, Ticket, RefreshCursor, Pace):
+            for table in (TicketEvent, Ticket, PollCursor, InstanceThrottle):
                 await session.execute(delete(table))
 
     async def know(self, rows: Sequence[dict[str, str]]) -> None:
@@ -65,10 +65,10 @@ class Ours:
         shared = now - timedelta(hours=1)
         made = [
             {
-                "id": uuid4(), "connection_id": self.connection.id, "kind": Kind.INCIDENT, "form_key": str(uuid4()),
-                "source": Source.MICROSOFT, "category": "Identity", "name": row["short_description"],
-                "description": "", "priority": 2, "due_date": DUE, "sender_oid": SENDER.oid,
-                "sender_name": SENDER.name, "created_at": shared, "record": {}, "delivery": Delivery.SHARED,
+                "id": uuid4(), "connection_id": self.connection.id, "kind": TicketKind.INCIDENT, "form_key": str(uuid4()),
+                "source": TicketSource.MICROSOFT, "category": "Identity", "name": row["short_description"],
+                "description": "", "priority": 2, "due_date": DUE, "requested_by_oid": SENDER.oid,
+                "requested_by_name": SENDER.name, "created_at": shared, "record": {}, "delivery": Delivery.SHARED,
                 "correlation_id": row["correlation_id"], "shared_at": shared, "sys_id": row["sys_id"],
                 "number": row["number"], "state": row["state"], "verified_at": now,
             }
@@ -79,7 +79,7 @@ class Ours:
 
     async def refresh(self) -> None:
         """One turn of what the worker does each minute."""
-        await refresh_states(self.resources)
+        await poll_states(self.resources)
 
     async def states(self) -> dict[str, str]:
         """What we hold to be true."""
@@ -90,14 +90,16 @@ class Ours:
     async def told(self) -> int:
         """How many cards say that their data are old, and why."""
         async with self.resources.database.transaction() as session:
-            query = select(func.count()).select_from(RefreshCursor).where(RefreshCursor.problem.is_not(None))
+            query = select(func.count()).select_from(PollCursor).where(PollCursor.problem.is_not(None))
             return (await session.execute(query)).scalar_one()
 
     async def create(self, count: int) -> tuple[list[str], int]:
         """Share so many, and deliver them as the worker does. Their correlation ids, and how many are not delivered."""
         wishes = [
-            Wish(
-                Asked(Kind.INCIDENT, f"Made by us {n}", "One of many", 2, DUE, Source.USER, "Identity"),
+            ShareCommand(
+                TicketRequest(
+                    TicketKind.INCIDENT, f"Made by us {n}", "One of many", 2, DUE, TicketSource.USER, "Identity"
+                ),
                 [],
                 str(uuid4()),
             )
@@ -121,7 +123,7 @@ class Ours:
             async with jobs:
                 try:
                     await deliver(self.resources, ticket_id)
-                except NotYet as wait:
+                except RetryLater as wait:
                     pause = wait.seconds
                 else:
                     return
@@ -150,7 +152,7 @@ class Ours:
             self.resources,
             database=Database(make_engine(self.database_url)),
             servicenow=Transport("servicenow", max_connections=4),
-            turns=Turns(),
+            keyed_locks=KeyedLocks(),
         )
         try:
             yield alone
@@ -171,9 +173,9 @@ class Ours:
 @asynccontextmanager
 async def our_product(database_url: str, stand_in: StandIn) -> AsyncIterator[Ours]:
     """The product, connected."""
-    with running_strangers() as (microsoft, _):
+    with running_fakes() as (microsoft, _):
         # The house asks its stand-in for address, settings and tokens alone, wherever that one runs.
-        async with open_house(database_url, microsoft, cast(Snow, stand_in)) as house:
+        async with open_system(database_url, microsoft, cast(FakeServiceNow, stand_in)) as house:
             yield Ours(house, await _connect(house.resources, stand_in), database_url)
 
 

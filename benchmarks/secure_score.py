@@ -22,14 +22,14 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy import event
 
-from app.features.secure_score.import_scores import import_from_files
+from app.core import clock
+from app.core.database import Database, make_engine
+from app.features.secure_score.sync.import_scores import import_from_files
 from app.features.tickets.models import Ticket, TicketAction
-from app.foundation import clock
-from app.foundation.database import Database, make_engine
 from app.resources import ProductConfig
 from tests.factories.database import fresh_database, running_test_server
 from tests.factories.graph_payloads import TENANT, days_before, profile, score, snapshot
-from tests.factories.house import House, open_house, running_strangers
+from tests.factories.system import System, open_system, running_fakes
 
 PROFILES, DAYS, CONTROLS = 500, 90, 250
 ACTIONS, TICKETS = 1_000, 10_000
@@ -66,18 +66,18 @@ def payloads(tenant_id: str, profiles: int, controls: int, days: int) -> tuple[s
         )
         for ago in range(days)
     ]
-    catalogue = [
+    catalog = [
         profile(f"Control{n}", remediation=text * 3, remediationImpact=text, rank=n % 40, azureTenantId=tenant_id)
         for n in range(profiles)
     ]
-    return json.dumps({"value": made}), json.dumps({"value": catalogue})
+    return json.dumps({"value": made}), json.dumps({"value": catalog})
 
 
 def copy_bare(url: str, scores: Path, profiles: Path) -> None:
     """The bare minimum: parse the same JSON and COPY the same rows into the same tables, without a look at them."""
     now = clock.now()
     snapshots = json.loads(scores.read_bytes())["value"]
-    catalogue = json.loads(profiles.read_bytes())["value"]
+    catalog = json.loads(profiles.read_bytes())["value"]
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         columns = (
             "id, tenant_id, graph_id, day, created_at, points, max_points, control_count, enabled_services, comparisons, "
@@ -101,7 +101,7 @@ def copy_bare(url: str, scores: Path, profiles: Path) -> None:
             "state, state_by, state_comment, profile_raw, profile_hash, scored, description, implementation_status"
         )
         with cursor.copy(f"COPY improvement_action ({columns}) FROM STDIN") as copy:
-            for item in catalogue:
+            for item in catalog:
                 copy.write_row(
                     (TENANT, item["id"], now, True, item["title"], item["service"], item["controlCategory"],
                      item["controlCategory"], item["maxScore"], item["rank"], item["tier"], "low", "low", item["actionType"],
@@ -176,7 +176,7 @@ async def measure_import(server: str, folder: Path) -> list[str]:
     return rows
 
 
-async def fill(house: House, folder: Path) -> None:
+async def fill(house: System, folder: Path) -> None:
     """So many actions and tickets."""
     tenant_id = house.resources.config.tenant_id
     scores, profiles = folder / "many-scores.json", folder / "many-profiles.json"
@@ -190,7 +190,8 @@ async def fill(house: House, folder: Path) -> None:
             ticket = Ticket(
                 id=uuid4(), connection_id=connection.id, kind=("incident", "change")[number % 2], form_key=uuid4().hex,
                 source="Microsoft recommendation", category="Identity", name=f"Ticket {number}", description="Text",
-                priority=3, due_date=now.date() + timedelta(days=30), sender_oid="oid", sender_name="Alex", created_at=now,
+                priority=3, due_date=now.date() + timedelta(days=30), requested_by_oid="oid",
+        requested_by_name="Alex", created_at=now,
                 record={}, delivery="shared", correlation_id=uuid4().hex, number=f"INC{number:07}", state="2",
                 state_label="In Progress", sys_id=uuid4().hex,
             )  # fmt: skip
@@ -206,8 +207,8 @@ async def measure_pages(server: str, folder: Path, reads: int) -> list[str]:
         "| page | ms | of it our own processor time | SQL statements |",
         "| --- | ---: | ---: | ---: |",
     ]
-    with fresh_database(server) as url, running_strangers() as (microsoft, snow):
-        async with open_house(url, microsoft, snow) as house:
+    with fresh_database(server) as url, running_fakes() as (microsoft, snow):
+        async with open_system(url, microsoft, snow) as house:
             await fill(house, folder)
             seen: list[str] = []
             engine = house.resources.database.engine.sync_engine

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
-from app.features.tickets.ticket import MARKERS, Kind
+from app.features.tickets.types import MARKERS, TicketKind
 from benchmarks import peer
 from benchmarks.clients import Client, Outcome, Peer, Product
 from benchmarks.ours import our_product
@@ -42,7 +42,7 @@ class Bench:
 
     def fill(self, count: int) -> None:
         """The table: half of it are tickets of ours, and nothing changed for two hours."""
-        for marker in (MARKERS[Kind.INCIDENT], ""):
+        for marker in (MARKERS[TicketKind.INCIDENT], ""):
             fields = {"correlation_display": marker, "correlation_id": uuid4().hex[:24] + "{n}"}
             made = self.stand_in.control("fill", table="incident", count=count // 2, fields=fields, changed_hours_ago=2)
             if marker:

@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 
 from sandbox.servicenow.schema import ServiceNowSandbox
-from tests.factories.house import PUBLIC_URL
 from tests.factories.servicenow import CONTEXT, SnowCalls
+from tests.factories.system import PUBLIC_URL
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 30.0

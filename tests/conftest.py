@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from app.features.secure_score.jobs import keep_up
-from app.foundation import clock
-from app.foundation.clock import SetClock
-from app.foundation.database import Database, Session
-from app.foundation.jobs import Queue
-from app.foundation.vault import Vault
+from app.core import clock
+from app.core.clock import SetClock
+from app.core.database import Database, Session
+from app.core.jobs import Queue
+from app.core.vault import Vault
+from app.features.secure_score.jobs import scheduled_sync
 from tests.factories.certificates import read_once
 from tests.factories.database import fresh_database, kept_engine, running_test_server
 from tests.factories.graph_payloads import keep_days
-from tests.factories.house import House, open_house, running_strangers
-from tests.factories.microsoft import Microsoft
-from tests.factories.servicenow import Snow
-from tests.factories.sharing_out import ByPart, longest_first
+from tests.factories.microsoft import FakeMicrosoft
+from tests.factories.servicenow import FakeServiceNow
+from tests.factories.system import System, open_system, running_fakes
+from tests.factories.xdist_schedule import ByPart, longest_first
 
 
 @pytest.hookimpl(trylast=True)
@@ -105,25 +105,25 @@ def still_clock() -> Iterator[SetClock]:
 
 
 @pytest.fixture(scope="session")
-def strangers() -> Iterator[tuple[Microsoft, Snow]]:
-    """The stand-ins, shared by all tests of the run; `house` lays them new for each."""
-    with running_strangers() as both:
+def fakes() -> Iterator[tuple[FakeMicrosoft, FakeServiceNow]]:
+    """The stand-ins, shared by all tests of the run; `system` lays them new for each."""
+    with running_fakes() as both:
         yield both
 
 
 @pytest.fixture
-async def house(database_url: str, strangers: tuple[Microsoft, Snow]) -> AsyncIterator[House]:
+async def system(database_url: str, fakes: tuple[FakeMicrosoft, FakeServiceNow]) -> AsyncIterator[System]:
     """The whole product over a fresh database, with the stand-ins as new."""
-    microsoft, snow = strangers
+    microsoft, servicenow = fakes
     microsoft.tenant.reset()
-    snow.instance.reset()
-    async with open_house(database_url, microsoft, snow) as opened:
+    servicenow.instance.reset()
+    async with open_system(database_url, microsoft, servicenow) as opened:
         yield opened
 
 
 @pytest.fixture
-async def scored(house: House) -> House:
+async def scored(system: System) -> System:
     """The product with a Secure Score of three days, which is quicker to import than all."""
-    keep_days(house.microsoft.tenant, 3)
-    await keep_up.function(house.resources)
-    return house
+    keep_days(system.microsoft.tenant, 3)
+    await scheduled_sync.function(system.resources)
+    return system

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
+from app.core.database import Base
 from app.features.accounts import models as accounts
 from app.features.connection import models as connection
 from app.features.provisioning import models as provisioning
 from app.features.secure_score import models as secure_score
 from app.features.tickets import models as tickets
-from app.foundation.database import Base
 
 ROOMS = (accounts, secure_score, connection, tickets, provisioning)
 

@@ -9,11 +9,11 @@ from urllib.parse import urlencode, urlsplit
 
 from fastapi import Depends, Request
 
+from app.core.database import Session
+from app.core.errors import NotAllowed
+from app.core.messages import T
 from app.features.accounts import permissions
 from app.features.accounts.sessions import find_viewer
-from app.foundation.database import Session
-from app.foundation.errors import NotAllowed
-from app.foundation.text import T
 from app.resources import Resources
 
 
@@ -58,7 +58,7 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client is not None else ""
 
 
-async def find_somebody(request: Request, resources: Res) -> permissions.Viewer | None:
+async def find_signed_in(request: Request, resources: Res) -> permissions.Viewer | None:
     """The signed-in person, if any; pages read it from `request.state.viewer` for the frame."""
     token = request.cookies.get(session_cookie_name(resources))
     async with resources.database.transaction() as session:
@@ -69,10 +69,10 @@ async def find_somebody(request: Request, resources: Res) -> permissions.Viewer 
     return viewer
 
 
-OptionalViewer = Annotated[permissions.Viewer | None, Depends(find_somebody)]
+OptionalViewer = Annotated[permissions.Viewer | None, Depends(find_signed_in)]
 
 
-async def require_somebody(request: Request, somebody: OptionalViewer) -> permissions.Viewer:
+async def require_signed_in(request: Request, somebody: OptionalViewer) -> permissions.Viewer:
     """Anybody who is signed in."""
     if somebody is None:
         unsent = request.method != "GET"
@@ -88,7 +88,7 @@ def _path_of(address: str) -> str:
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-SignedIn = Annotated[permissions.Viewer, Depends(require_somebody)]
+SignedIn = Annotated[permissions.Viewer, Depends(require_signed_in)]
 
 
 async def require_viewer(somebody: SignedIn) -> permissions.Viewer:

@@ -12,11 +12,11 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from app.foundation.database import UnusableValue
-from app.foundation.errors import AppError, NotFound
-from app.foundation.logs import get_logger
-from app.foundation.text import T, Text
-from app.web.dependencies import NoRole, SignInNeeded, find_somebody, get_resources
+from app.core.database import UnusableValue
+from app.core.errors import AppError, NotFound
+from app.core.logging import get_logger
+from app.core.messages import Message, T
+from app.web.dependencies import NoRole, SignInNeeded, find_signed_in, get_resources
 from app.web.templating import render
 
 log = get_logger(__name__)
@@ -26,14 +26,14 @@ log = get_logger(__name__)
 class ErrorPage:
     """What happened, what to do, and the id that finds it in the logs."""
 
-    title: Text
-    message: Text
-    advice: Text
+    title: Message
+    message: Message
+    advice: Message
     correlation_id: str
     status: int
 
 
-def _show(request: Request, title: Text, message: Text, advice: Text, status: int) -> Response:
+def _show(request: Request, title: Message, message: Message, advice: Message, status: int) -> Response:
     page = ErrorPage(title, message, advice, request.state.correlation_id, status)
     template = "errors/fragment.html" if request.headers.get("hx-request") else "errors/page.html"
     return render(request, template, page, status=status)
@@ -71,7 +71,7 @@ async def http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):  # The framework hands over only what it was told to.
         raise error
     if request.state.viewer is None:
-        await find_somebody(request, get_resources(request))  # No route has asked; the frame shows the navigation.
+        await find_signed_in(request, get_resources(request))  # No route has asked; the frame shows the navigation.
     if error.status_code == 404:
         return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
     advice = T("Go back and try again.")

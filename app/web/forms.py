@@ -10,7 +10,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from app.foundation.text import T, Text
+from app.core.messages import Message, T
 
 Form = TypeVar("Form", bound=BaseModel)
 LONGEST_FIELD = 20_000
@@ -21,7 +21,7 @@ class Parsed(Generic[Form]):
     """`values` is None exactly when `errors` has something; `typed` is what came in, to show it again."""
 
     values: Form | None
-    errors: dict[str, Text] = field(default_factory=dict)
+    errors: dict[str, Message] = field(default_factory=dict)
     typed: dict[str, str] = field(default_factory=dict)
 
 
@@ -51,7 +51,7 @@ def _name(error: ErrorDetails) -> str:
     return str(error["loc"][0]) if error["loc"] else ""
 
 
-def _sentence(error: ErrorDetails) -> Text:
+def _sentence(error: ErrorDetails) -> Message:
     context: dict[str, Any] = error.get("ctx", {})
     sentences = {
         "missing": T("This is required."),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from app.core.messages import Message, T
 from app.features.accounts.permissions import Viewer
-from app.foundation.text import T, Text
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class HomeCard:
     """One card. `is_usual` says whether it is there until somebody removes it; others are added by whoever wants them."""
 
     name: str
-    title: Text
+    title: Message
     is_usual: bool = True
     for_managers: bool = False
 

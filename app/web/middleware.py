@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.foundation.logs import bind_correlation_id, get_logger
+from app.core.logging import bind_correlation_id, get_logger
 
 log = get_logger(__name__)
 
@@ -22,7 +22,7 @@ class BodyTooLarge(Exception):
     """More came than any form of ours holds. Raised into whoever reads the body; it ends in 413."""
 
 
-class Guard:
+class SecurityMiddleware:
     """The product's own middleware. `refuse` answers a request that is not let in, with the given status."""
 
     def __init__(self, app: ASGIApp, *, public_url: str, form_targets: tuple[str, ...], refuse: Refuse) -> None:

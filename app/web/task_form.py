@@ -9,18 +9,18 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from app.core import clock
+from app.core.messages import Message, T
 from app.features.accounts import permissions
-from app.features.secure_score.action import Category
-from app.features.tickets.compose import Asked, Sender
-from app.features.tickets.ticket import KIND_NAMES, PRIORITY_NAMES, Kind, Source
-from app.foundation import clock
-from app.foundation.text import T, Text
+from app.features.secure_score.actions.action import Category
+from app.features.tickets.sharing.record import Requester, TicketRequest
+from app.features.tickets.types import KIND_NAMES, PRIORITY_NAMES, TicketKind, TicketSource
 
 
 class TaskForm(BaseModel):
     """The fields of one ticket."""
 
-    kind: Kind
+    kind: TicketKind
     name: str = Field(max_length=400)
     description: str
     priority: int
@@ -29,9 +29,11 @@ class TaskForm(BaseModel):
     form_key: UUID
     again: bool = False
 
-    def asked(self, source: Source) -> Asked:
+    def asked(self, source: TicketSource) -> TicketRequest:
         """What the person asks for. Who recommends is not the form's to say."""
-        return Asked(self.kind, self.name, self.description, self.priority, self.due_date, source, self.category.value)
+        return TicketRequest(
+            self.kind, self.name, self.description, self.priority, self.due_date, source, self.category.value
+        )
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,17 @@ class Fields:
     """The form as it is shown: every field as it stands, and the sentence beside each (empty: none)."""
 
     typed: Mapping[str, str]
-    errors: Mapping[str, Text | str]
-    kinds: list[tuple[str, Text]]
-    priorities: list[tuple[str, Text]]
+    errors: Mapping[str, Message | str]
+    kinds: list[tuple[str, Message]]
+    priorities: list[tuple[str, Message]]
     categories: list[tuple[str, str]]
     today: str
 
 
-def fields_of(typed: Mapping[str, str], errors: Mapping[str, Text] | None = None) -> Fields:
+def fields_of(typed: Mapping[str, str], errors: Mapping[str, Message] | None = None) -> Fields:
     """These values in the form."""
     blank = dict.fromkeys(TaskForm.model_fields, "")
-    said: dict[str, Text | str] = {**blank, **(errors or {})}
+    said: dict[str, Message | str] = {**blank, **(errors or {})}
     return Fields(
         typed={**blank, **typed},
         errors=said,
@@ -62,6 +64,6 @@ def fields_of(typed: Mapping[str, str], errors: Mapping[str, Text] | None = None
     )
 
 
-def sender_of(viewer: permissions.Viewer) -> Sender:
+def requester_of(viewer: permissions.Viewer) -> Requester:
     """The signed-in person as the one who shares."""
-    return Sender(viewer.person_id, viewer.oid, viewer.display_name, viewer.email)
+    return Requester(viewer.person_id, viewer.oid, viewer.display_name, viewer.email)

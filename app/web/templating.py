@@ -18,14 +18,14 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from app.foundation import clock
-from app.foundation.text import catalogue, current_locale
+from app.core import clock
+from app.core.messages import catalog, current_locale
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static"
 
 
-class Somebody(Protocol):
+class SignedInPerson(Protocol):
     """What the frame shows of the signed-in person."""
 
     display_name: str
@@ -39,7 +39,7 @@ class Somebody(Protocol):
 class Frame:
     """What every page needs besides its own: who is looking, where, and the nonce for inline data."""
 
-    viewer: Somebody | None
+    viewer: SignedInPerson | None
     path: str
     nonce: str
     locale: str
@@ -89,7 +89,7 @@ def format_moment(value: datetime | None) -> Markup:
 def ago(value: datetime | None) -> Markup:
     """How long ago, roughly; the exact moment is in the title."""
     if value is None:
-        return escape(catalogue().gettext("never"))
+        return escape(catalog().gettext("never"))
     passed = clock.now() - value
     words = dates.format_timedelta(-passed, add_direction=True, locale=current_locale(), threshold=0.99)
     shown = f"{dates.format_datetime(value, 'd MMM y, HH:mm', locale=current_locale())} UTC"
@@ -120,8 +120,8 @@ def _environment() -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_callables(  # type: ignore[attr-defined]
-        gettext=lambda message: catalogue().gettext(message),
-        ngettext=lambda one, many, count: catalogue().ngettext(one, many, count),
+        gettext=lambda message: catalog().gettext(message),
+        ngettext=lambda one, many, count: catalog().ngettext(one, many, count),
         newstyle=True,
     )
     environment.policies["ext.i18n.trimmed"] = True

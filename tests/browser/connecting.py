@@ -59,9 +59,9 @@ def switched(page: Page, demo: Demo, *orders: Order, **switches: object) -> Iter
 
 def settled(page: Page, address: str, part: str) -> None:
     """The page when nothing in `part` is under way any more; it is asked for beside the browser, which costs less."""
-    under_way = re.compile(f'id="{part.removeprefix("#")}"[^>]*data-refresh')
+    in_progress = re.compile(f'id="{part.removeprefix("#")}"[^>]*data-refresh')
     deadline = time.monotonic() + WAIT_MS / 1000
-    while under_way.search(page.request.get(address).text()):
+    while in_progress.search(page.request.get(address).text()):
         assert time.monotonic() < deadline, page.locator(part).inner_text()
         page.wait_for_timeout(PAUSE_MS)
     page.goto(address)

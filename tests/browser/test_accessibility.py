@@ -48,7 +48,7 @@ DESK = {"width": 1280, "height": 900}
 
 @pytest.fixture(scope="module")
 def manager(chromium: Browser, demo: Demo) -> Iterator[Page]:
-    """One page, signed in as administrator, in a connected house with a ticket."""
+    """One page, signed in as administrator, in a connected system with a ticket."""
     visit = Visit(chromium, demo)
     ensure_connected(visit)
     page = visit.sign_in("Security Administrator", viewport=DESK)

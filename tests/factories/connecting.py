@@ -12,88 +12,88 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 from sqlalchemy import select, text, update
 
+from app.core import clock
+from app.core.vault import Vault
 from app.features.accounts.models import Person
 from app.features.accounts.permissions import Viewer
 from app.features.accounts.sessions import find_viewer, start_session
 from app.features.connection.models import Connection
-from app.foundation import clock
-from app.foundation.vault import Vault
-from app.remote.messages import Answer, Request
-from app.remote.servicenow.oauth import ServiceNowOAuth
-from app.remote.transport import Transport
+from app.integrations.http.http_types import RemoteResponse, Request
+from app.integrations.http.transport import Transport
+from app.integrations.servicenow.oauth import ServiceNowOAuth
 from sandbox.faults import Fault
-from tests.factories.house import House
 from tests.factories.microsoft import MANAGER
-from tests.factories.servicenow import INTEGRATION_USER, Snow, consent
+from tests.factories.servicenow import INTEGRATION_USER, FakeServiceNow, consent
+from tests.factories.system import System
 
 JSON = {"content-type": "application/json"}
 
 
-async def begin(house: House, browser: httpx.AsyncClient, **typed: str) -> httpx.Response:
+async def begin(system: System, browser: httpx.AsyncClient, **typed: str) -> httpx.Response:
     """Send the set-up form, with the stand-in's own values unless told otherwise."""
-    settings = house.snow.settings
-    form = {"instance": house.snow.url, "client_id": settings.client_id, "client_secret": settings.client_secret}
+    settings = system.servicenow.settings
+    form = {"instance": system.servicenow.url, "client_id": settings.client_id, "client_secret": settings.client_secret}
     return await browser.post("/servicenow/connect", data=form | typed)
 
 
-def decide(house: House, address: str, *, user: str = INTEGRATION_USER, decision: str = "authorize") -> str:
+def decide(system: System, address: str, *, user: str = INTEGRATION_USER, decision: str = "authorize") -> str:
     """Log in at ServiceNow and press Allow (or "deny"); gives the address the browser is sent back to."""
-    with house.snow.browser() as browser:
-        return consent(browser, address, user, house.snow.settings.password, decision).headers["location"]
+    with system.servicenow.browser() as browser:
+        return consent(browser, address, user, system.servicenow.settings.password, decision).headers["location"]
 
 
 async def connect_by_pages(
-    house: House, browser: httpx.AsyncClient, *, user: str = INTEGRATION_USER, **typed: str
+    system: System, browser: httpx.AsyncClient, *, user: str = INTEGRATION_USER, **typed: str
 ) -> httpx.Response:
     """The whole way; gives the answer to the callback."""
-    answer = await begin(house, browser, **typed)
+    answer = await begin(system, browser, **typed)
     assert answer.status_code == 303, answer.text
-    return await browser.get(decide(house, answer.headers["location"], user=user))
+    return await browser.get(decide(system, answer.headers["location"], user=user))
 
 
-def beside(other: Snow, address: str, user: str = INTEGRATION_USER) -> str:
+def beside(other: FakeServiceNow, address: str, user: str = INTEGRATION_USER) -> str:
     """Like `decide`, at another instance."""
     with other.browser() as browser:
         return consent(browser, address, user, other.settings.password).headers["location"]
 
 
-def allow(house: House, origin: str) -> None:
+def allow(system: System, origin: str) -> None:
     """List another origin in SERVICENOW_ALLOWED_ORIGINS."""
-    config = house.resources.config
+    config = system.resources.config
     allowed = (*config.servicenow_allowed_origins, origin)
-    house.resources = replace(house.resources, config=replace(config, servicenow_allowed_origins=allowed))
-    house.app.state.resources = house.resources
-    assert house.resources.servicenow.guard is not None
-    house.resources.servicenow.guard.allow(origin)
+    system.resources = replace(system.resources, config=replace(config, servicenow_allowed_origins=allowed))
+    system.app.state.resources = system.resources
+    assert system.resources.servicenow.guard is not None
+    system.resources.servicenow.guard.allow(origin)
 
 
-def trouble(house: House, name: str, *, times: int = 1, path: str = "", method: str = "") -> None:
+def trouble(system: System, name: str, *, times: int = 1, path: str = "", method: str = "") -> None:
     """Order a fault for the next calls that fit."""
-    house.snow.instance.orders.order(Fault(name, times=times, path=path, method=method))
+    system.servicenow.instance.orders.order(Fault(name, times=times, path=path, method=method))
 
 
-async def expire(house: House, *, here: bool = True) -> None:
+async def expire(system: System, *, here: bool = True) -> None:
     """The access token is over at ServiceNow, and, unless told otherwise, we know it."""
-    store = house.snow.instance.store
+    store = system.servicenow.instance.store
     for row in list(store.rows("oauth_credential")):
         if row["kind"] == "access":
-            store.put("oauth_credential", row | {"expires": house.snow.instance.expires(-1)})
+            store.put("oauth_credential", row | {"expires": system.servicenow.instance.expires(-1)})
     if here:
-        async with house.resources.database.transaction() as session:
+        async with system.resources.database.transaction() as session:
             await session.execute(update(Connection).values(access_expires_at=clock.now() - timedelta(seconds=1)))
 
 
-async def second_manager(house: House) -> httpx.AsyncClient:
+async def second_manager(system: System) -> httpx.AsyncClient:
     """A browser of another Security Administrator."""
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         person = Person(
-            tid=house.resources.config.tenant_id, oid="second", display_name="Pradeep Gupta",
+            tid=system.resources.config.tenant_id, oid="second", display_name="Pradeep Gupta",
             email="pradeep@contoso.example", last_signed_in_at=clock.now(),
         )  # fmt: skip
         session.add(person)
         await session.flush()
         token, _ = await start_session(session, person, frozenset(MANAGER.wids), 12)
-    browser = house.client()
+    browser = system.client()
     browser.cookies.set("session", token, domain="security-center.test")
     return browser
 
@@ -105,9 +105,9 @@ def changed(address: str, **changes: str) -> str:
     return parts._replace(query=urlencode({name: value for name, value in query.items() if value})).geturl()
 
 
-async def connections(house: House) -> list[Connection]:
+async def connections(system: System) -> list[Connection]:
     """Every row, removed ones too."""
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         return list((await session.execute(select(Connection).order_by(Connection.connected_at))).scalars())
 
 
@@ -117,42 +117,42 @@ def said(answer: httpx.Response) -> str:
     return " ".join(words.replace("&#39;", "’").replace("&amp;", "&").replace("&gt;", ">").split())
 
 
-def requests(house: House, path: str) -> list[Any]:
+def requests(system: System, path: str) -> list[Any]:
     """What the stand-in received at addresses that begin like this."""
     time.sleep(0.03)  # It writes its journal right after it has answered, in a thread of its own.
-    return [entry for entry in house.snow.instance.journal if entry.path.startswith(path)]
+    return [entry for entry in system.servicenow.instance.journal if entry.path.startswith(path)]
 
 
-async def viewer_of(house: House, browser: httpx.AsyncClient) -> Viewer:
+async def viewer_of(system: System, browser: httpx.AsyncClient) -> Viewer:
     """The person of a signed-in browser, for verbs that are called without a page."""
-    async with house.resources.database.transaction() as session:
-        viewer = await find_viewer(session, house.resources.config, browser.cookies["session"])
+    async with system.resources.database.transaction() as session:
+        viewer = await find_viewer(session, system.resources.config, browser.cookies["session"])
     assert viewer is not None
     return viewer
 
 
-def with_known_key(house: House) -> str:
+def with_known_key(system: System) -> str:
     """A key that other processes can be given."""
     key = Vault.new_key()
-    house.resources = replace(house.resources, vault=Vault([key]))
-    house.app.state.resources = house.resources
+    system.resources = replace(system.resources, vault=Vault([key]))
+    system.app.state.resources = system.resources
     return key
 
 
-def database_url(house: House) -> str:
-    return house.resources.database.engine.url.render_as_string(hide_password=False)
+def database_url(system: System) -> str:
+    return system.resources.database.engine.url.render_as_string(hide_password=False)
 
 
-def oauth(answer: Answer | None = None) -> tuple[ServiceNowOAuth, list[Request]]:
+def oauth(answer: RemoteResponse | None = None) -> tuple[ServiceNowOAuth, list[Request]]:
     """An OAuth client whose requests are kept and get this answer."""
     sent: list[Request] = []
-    good = Answer(200, JSON, b'{"access_token": "a", "refresh_token": "r", "expires_in": 1799}')
+    good = RemoteResponse(200, JSON, b'{"access_token": "a", "refresh_token": "r", "expires_in": 1799}')
 
     class Wire(Transport):
         def __init__(self) -> None:
             """Opens nothing."""
 
-        async def send(self, request: Request) -> Answer:
+        async def send(self, request: Request) -> RemoteResponse:
             sent.append(request)
             return answer or good
 
@@ -163,9 +163,9 @@ def oauth(answer: Answer | None = None) -> tuple[ServiceNowOAuth, list[Request]]
     return client, sent
 
 
-async def a_worker(house: House) -> None:
+async def a_worker(system: System) -> None:
     """A worker has just reported that it lives."""
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         await session.execute(text("INSERT INTO procrastinate_workers DEFAULT VALUES"))
 
 

@@ -1,4 +1,4 @@
-"""A house that was lived in, and a walk through every page of it that a link leads to."""
+"""A system that was lived in, and a walk through every page of it that a link leads to."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 from sqlalchemy import event, select
 
-from app.features.connection.access import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
 from app.features.connection.models import Connection
-from app.features.secure_score.browse_actions import find_actions
-from app.features.secure_score.import_scores import import_from_graph
-from app.features.tickets.ticket import Kind
-from tests.factories.house import PUBLIC_URL, House, open_house
-from tests.factories.microsoft import Microsoft
-from tests.factories.servicenow import Snow
+from app.features.connection.tokens import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
+from app.features.secure_score.actions.browse_actions import find_actions
+from app.features.secure_score.sync.import_scores import import_from_graph
+from app.features.tickets.types import TicketKind
+from tests.factories.microsoft import FakeMicrosoft
+from tests.factories.servicenow import FakeServiceNow
+from tests.factories.system import PUBLIC_URL, System, open_system
 from tests.factories.tickets import share_one
 
 # Actions whose share menus, tickets and pages the walk will meet.
@@ -71,10 +71,10 @@ def _pattern(address: str) -> str:
     return f"{path}?{'&'.join(names)}"
 
 
-async def walk(house: House, role: str, start: str = "/") -> Walk:
+async def walk(system: System, role: str, start: str = "/") -> Walk:
     """Follow every link from the home page on, as this person."""
     found, waiting, seen = Walk(role), [start], Counter[str]()
-    engine = house.resources.database.engine.sync_engine
+    engine = system.resources.database.engine.sync_engine
     counter = Counter[str]()
 
     def count(*_: object) -> None:
@@ -82,7 +82,7 @@ async def walk(house: House, role: str, start: str = "/") -> Walk:
 
     event.listen(engine, "before_cursor_execute", count)
     try:
-        async with await house.signed_in(role) as browser:
+        async with await system.signed_in(role) as browser:
             while waiting and len(found.pages) < MOST_PAGES:
                 address = waiting.pop(0)
                 if address in found.pages or seen[_pattern(address)] >= SAME_PAGE_TIMES:
@@ -118,34 +118,34 @@ def _ours(addresses: Iterator[str] | list[str]) -> Iterator[str]:
 
 @dataclass
 class Lived:
-    """The walks of everybody, and the secrets that lie in the house."""
+    """The walks of everybody, and the secrets that lie in the system."""
 
     walks: dict[str, Walk]
     secrets: dict[str, str]
 
 
-async def _live(database_url: str, microsoft: Microsoft, snow: Snow) -> Lived:
-    snow.instance.reset()
-    async with open_house(database_url, microsoft, snow) as house:
-        await import_from_graph(house.resources)
-        await house.connect()
-        async with house.resources.database.transaction() as session:
-            actions = await find_actions(session, house.resources.config.shown_tenant_id, list(SHARED_ACTIONS))
-        for kind, action in zip((Kind.CHANGE, Kind.INCIDENT), actions, strict=True):
-            await share_one(house, kind, action=action, name=f"Do {action.title}")
-        await share_one(house, Kind.INCIDENT, name="A task of my own")
-        await house.work()
-        walks = {role: await walk(house, role) for role in ("manager", "sharer", "viewer")}
-        return Lived(walks, await _secrets(house))
+async def _live(database_url: str, microsoft: FakeMicrosoft, servicenow: FakeServiceNow) -> Lived:
+    servicenow.instance.reset()
+    async with open_system(database_url, microsoft, servicenow) as system:
+        await import_from_graph(system.resources)
+        await system.connect()
+        async with system.resources.database.transaction() as session:
+            actions = await find_actions(session, system.resources.config.shown_tenant_id, list(SHARED_ACTIONS))
+        for kind, action in zip((TicketKind.CHANGE, TicketKind.INCIDENT), actions, strict=True):
+            await share_one(system, kind, action=action, name=f"Do {action.title}")
+        await share_one(system, TicketKind.INCIDENT, name="A task of my own")
+        await system.work()
+        walks = {role: await walk(system, role) for role in ("manager", "sharer", "viewer")}
+        return Lived(walks, await _secrets(system))
 
 
-async def _secrets(house: House) -> dict[str, str]:
-    async with house.resources.database.transaction() as session:
+async def _secrets(system: System) -> dict[str, str]:
+    async with system.resources.database.transaction() as session:
         connection = (await session.execute(select(Connection))).scalar_one()
     secrets = {
-        "Entra client secret": house.microsoft.settings.client_secret,
-        "ServiceNow client secret": house.snow.settings.client_secret,
-        "ServiceNow password": house.snow.settings.password,
+        "Entra client secret": system.microsoft.settings.client_secret,
+        "ServiceNow client secret": system.servicenow.settings.client_secret,
+        "ServiceNow password": system.servicenow.settings.password,
     }
     sealed = {
         ACCESS_TOKEN: connection.access_token, REFRESH_TOKEN: connection.refresh_token,
@@ -153,12 +153,12 @@ async def _secrets(house: House) -> dict[str, str]:
     }  # fmt: skip
     for purpose, found in sealed.items():
         assert found is not None
-        secrets[purpose] = house.resources.vault.open(purpose, found)
+        secrets[purpose] = system.resources.vault.open(purpose, found)
         secrets[f"{purpose}, sealed"] = found.token
     return secrets
 
 
 @contextmanager
-def lived_in(database_url: str, strangers: tuple[Microsoft, Snow]) -> Iterator[Lived]:
+def lived_in(database_url: str, fakes: tuple[FakeMicrosoft, FakeServiceNow]) -> Iterator[Lived]:
     """All of it, once, for tests that only look at what came out."""
-    yield asyncio.run(_live(database_url, *strangers))
+    yield asyncio.run(_live(database_url, *fakes))

@@ -15,12 +15,12 @@ from psycopg import sql
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.core.database import Base, as_psycopg_url, make_engine
+from app.core.jobs import queue_schema
 from app.embedded_postgres import running_postgres
-from app.foundation.database import Base, as_psycopg_url, make_engine
-from app.foundation.jobs import queue_schema
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATE = "house_template"
+TEMPLATE = "schema_template"
 
 
 def with_database(url: str, name: str) -> str:

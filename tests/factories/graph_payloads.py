@@ -9,8 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from app.features.secure_score.import_scores import ImportReport, import_from_files
-from app.foundation.database import Database
+from app.core.database import Database
+from app.features.secure_score.sync.import_scores import ImportReport, import_from_files
 from sandbox.tenant.state import Tenant
 
 TENANT = "6f1c1b5a-0d3e-4c55-9a53-4d1f4e6f7a10"

@@ -26,7 +26,7 @@ MANAGER, SHARER, VIEWER, STRANGER = PEOPLE
 
 
 @dataclass
-class Microsoft:
+class FakeMicrosoft:
     """A running stand-in."""
 
     url: str
@@ -59,7 +59,7 @@ class Microsoft:
 
 
 @contextmanager
-def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback") -> Iterator[Microsoft]:
+def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback") -> Iterator[FakeMicrosoft]:
     """A stand-in with fresh ids."""
     settings = EntraSandbox(
         tenant_id=str(uuid4()),
@@ -69,7 +69,7 @@ def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback")
     )
     app = create_app(settings, NEWEST)
     with serve(app) as url:
-        yield Microsoft(url, settings, app.state.tenant)
+        yield FakeMicrosoft(url, settings, app.state.tenant)
 
 
-__all__ = ["MANAGER", "NEWEST", "SHARER", "STRANGER", "VIEWER", "Microsoft", "Person", "running_microsoft"]
+__all__ = ["MANAGER", "NEWEST", "SHARER", "STRANGER", "VIEWER", "FakeMicrosoft", "Person", "running_microsoft"]

@@ -8,24 +8,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.remote.messages import Answer, Request
-from app.remote.microsoft.graph import GraphClient
+from app.integrations.http.http_types import RemoteResponse, Request
+from app.integrations.microsoft.graph import GraphClient
 
 GRAPH = "https://graph.microsoft.com"
 TOKEN = {"access_token": "token-1", "expires_in": 3599, "token_type": "Bearer"}
-Reply = Answer | Exception | Callable[[Request], Answer]
+Reply = RemoteResponse | Exception | Callable[[Request], RemoteResponse]
 
 
-def answer(status: int = 200, body: Any = None, **headers: str) -> Answer:
+def answer(status: int = 200, body: Any = None, **headers: str) -> RemoteResponse:
     """An answer; a body that is no text is sent as JSON. Underscores in header names stand for hyphens."""
     content = body if isinstance(body, str) else json.dumps(body if body is not None else {})
     named = {"content-type": "application/json"} | {
         name.replace("_", "-").lower(): value for name, value in headers.items()
     }
-    return Answer(status, named, content.encode())
+    return RemoteResponse(status, named, content.encode())
 
 
-def page(items: Sequence[dict[str, Any]], link: object = None, status: int = 200, **headers: str) -> Answer:
+def page(items: Sequence[dict[str, Any]], link: object = None, status: int = 200, **headers: str) -> RemoteResponse:
     """A list, with a link to its next page if one is given."""
     body: dict[str, Any] = {"@odata.context": "c", "value": list(items)}
     if link is not None:
@@ -43,7 +43,7 @@ class Scripted:
     at_once: int = 0
     most_at_once: int = 0
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> RemoteResponse:
         """The next reply."""
         if "/oauth2/v2.0/token" in request.url:
             self.tokens += 1
@@ -56,7 +56,7 @@ class Scripted:
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(reply, Exception):
             raise reply
-        return reply if isinstance(reply, Answer) else reply(request)
+        return reply if isinstance(reply, RemoteResponse) else reply(request)
 
     @property
     def urls(self) -> list[str]:

@@ -88,7 +88,7 @@ class SnowCalls:
 
 
 @dataclass
-class Snow(SnowCalls):
+class FakeServiceNow(SnowCalls):
     """A stand-in running in this process, whose inside can be looked at."""
 
     url: str
@@ -161,7 +161,7 @@ def field(html: str, name: str) -> str:
 
 
 @contextmanager
-def running_snow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterator[Snow]:
+def running_servicenow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterator[FakeServiceNow]:
     """A stand-in with fresh secrets. Each is an instance of its own: run two for a second one on another address."""
     made = ServiceNowSandbox(
         client_id=secrets.token_hex(16),
@@ -172,4 +172,4 @@ def running_snow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterator[Snow
     )
     app = create_app(made)
     with serve(app) as url:
-        yield Snow(url, app.instance)
+        yield FakeServiceNow(url, app.instance)

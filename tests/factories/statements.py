@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from app.foundation.database import Database
+from app.core.database import Database
 
 
 @contextmanager

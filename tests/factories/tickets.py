@@ -13,20 +13,20 @@ import httpx
 import pytest
 from sqlalchemy import select, text
 
-from app.features.secure_score.action import Action, Category
-from app.features.tickets.compose import Asked, Sender
-from app.features.tickets.models import RefreshCursor, Ticket
-from app.features.tickets.refresh import refresh_states
-from app.features.tickets.share import Wish, share
-from app.features.tickets.ticket import MARKERS, TABLES, Kind, Source
-from app.foundation.database import Session
-from app.foundation.errors import NotFound
-from app.remote.messages import Answer, Request
-from app.remote.servicenow.client import ServiceNowClient
+from app.core.database import Session
+from app.core.errors import NotFound
+from app.features.secure_score.actions.action import Action, Category
+from app.features.tickets.models import PollCursor, Ticket
+from app.features.tickets.polling.poll import poll_states
+from app.features.tickets.sharing.record import Requester, TicketRequest
+from app.features.tickets.sharing.share import ShareCommand, share
+from app.features.tickets.types import MARKERS, TABLES, TicketKind, TicketSource
+from app.integrations.http.http_types import RemoteResponse, Request
+from app.integrations.servicenow.client import ServiceNowClient
 from app.web.pages import share as share_pages
-from tests.factories.house import PUBLIC_URL, House
+from tests.factories.system import PUBLIC_URL, System
 
-SENDER = Sender(None, "0f8fad5b-d9cb-469f-a165-70867728950e", "Megan Bowen", "megan@contoso.example")
+SENDER = Requester(None, "0f8fad5b-d9cb-469f-a165-70867728950e", "Megan Bowen", "megan@contoso.example")
 LATER = date(2030, 12, 31)
 
 
@@ -49,7 +49,7 @@ def an_action(control_id: str = "AdminMFAV2", **changes: Any) -> Action:
     return Action(**{**known, **changes})
 
 
-def an_ask(kind: Kind = Kind.CHANGE, **changes: Any) -> Asked:
+def an_ask(kind: TicketKind = TicketKind.CHANGE, **changes: Any) -> TicketRequest:
     """What a person asks for in the form."""
     known: dict[str, Any] = {
         "kind": kind,
@@ -57,10 +57,10 @@ def an_ask(kind: Kind = Kind.CHANGE, **changes: Any) -> Asked:
         "description": "Administrators first.",
         "priority": 2,
         "due_date": LATER,
-        "source": Source.MICROSOFT,
+        "source": TicketSource.MICROSOFT,
         "category": "Identity",
     }
-    return Asked(**{**known, **changes})
+    return TicketRequest(**{**known, **changes})
 
 
 def know_actions(monkeypatch: pytest.MonkeyPatch, *actions: Action) -> None:
@@ -79,37 +79,39 @@ def know_actions(monkeypatch: pytest.MonkeyPatch, *actions: Action) -> None:
     monkeypatch.setattr(share_pages, "find_actions", find_actions)
 
 
-async def share_one(house: House, kind: Kind = Kind.CHANGE, *, action: Action | None = None, **changes: Any) -> UUID:
+async def share_one(
+    system: System, kind: TicketKind = TicketKind.CHANGE, *, action: Action | None = None, **changes: Any
+) -> UUID:
     """A queued ticket, as the share form makes it."""
-    async with house.resources.database.transaction() as session:
-        wish = Wish(an_ask(kind, **changes), [action] if action else [], str(uuid4()))
-        shared = await share(session, house.resources.queue, wish, SENDER, public_url=PUBLIC_URL)
+    async with system.resources.database.transaction() as session:
+        wish = ShareCommand(an_ask(kind, **changes), [action] if action else [], str(uuid4()))
+        shared = await share(session, system.resources.queue, wish, SENDER, public_url=PUBLIC_URL)
     return shared.ticket_id
 
 
-async def read_ticket(house: House, ticket_id: UUID) -> Ticket:
+async def read_ticket(system: System, ticket_id: UUID) -> Ticket:
     """The row as it stands."""
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         return await session.get_one(Ticket, ticket_id)
 
 
-async def run_due_and_waiting(house: House, rounds: int = 1) -> None:
+async def run_due_and_waiting(system: System, rounds: int = 1) -> None:
     """Run every job, also those that wait for their time."""
     for _ in range(rounds):
-        async with house.resources.database.transaction() as session:
+        async with system.resources.database.transaction() as session:
             await session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"))
-            await session.execute(text("UPDATE pace SET paused_until = now() - interval '1 second'"))
-        await house.work()
+            await session.execute(text("UPDATE instance_throttle SET paused_until = now() - interval '1 second'"))
+        await system.work()
 
 
-def records(house: House, table: str) -> list[dict[str, str]]:
+def records(system: System, table: str) -> list[dict[str, str]]:
     """Our own records in the stand-in, oldest first."""
-    return [row for row in house.snow.instance.store.rows(table) if row["correlation_id"]]
+    return [row for row in system.servicenow.instance.store.rows(table) if row["correlation_id"]]
 
 
-def calls(house: House, method: str = "", path: str = "/api/now/") -> list[Any]:
+def calls(system: System, method: str = "", path: str = "/api/now/") -> list[Any]:
     """The API calls that ServiceNow received."""
-    journal = house.snow.instance.journal
+    journal = system.servicenow.instance.journal
     return [entry for entry in journal if entry.path.startswith(path) and (not method or entry.method == method)]
 
 
@@ -162,55 +164,57 @@ async def fill_and_send(browser: httpx.AsyncClient, address: str, **typed: str) 
     return await browser.post(address, data={**form_fields(page.text), "priority": "2", **typed})
 
 
-async def shared_ticket(house: House, kind: Kind = Kind.INCIDENT, **changes: Any) -> tuple[UUID, dict[str, str]]:
+async def shared_ticket(
+    system: System, kind: TicketKind = TicketKind.INCIDENT, **changes: Any
+) -> tuple[UUID, dict[str, str]]:
     """A ticket that arrived, and its record in the stand-in."""
-    ticket_id = await share_one(house, kind, **changes)
-    await house.work()
-    ticket = await read_ticket(house, ticket_id)
-    record = house.snow.instance.store.get(TABLES[kind], ticket.sys_id or "")
+    ticket_id = await share_one(system, kind, **changes)
+    await system.work()
+    ticket = await read_ticket(system, ticket_id)
+    record = system.servicenow.instance.store.get(TABLES[kind], ticket.sys_id or "")
     assert record is not None, ticket.problem
     return ticket_id, record
 
 
-async def several(house: House, count: int) -> list[str]:
+async def several(system: System, count: int) -> list[str]:
     """The sys_ids of so many tickets that arrived."""
     for _ in range(count):
-        await share_one(house, Kind.INCIDENT)
-    await house.work()
-    return [record["sys_id"] for record in records(house, "incident")]
+        await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    return [record["sys_id"] for record in records(system, "incident")]
 
 
-async def refresh_now(house: House, *, later: float = 0) -> None:
+async def refresh_now(system: System, *, later: float = 0) -> None:
     """One refresh, as the clock starts it; `later` lets so many seconds pass for the rolling pass first."""
-    async with house.resources.database.transaction() as session:
-        await session.execute(text("UPDATE pace SET paused_until = NULL, looked_at = now()"))
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("UPDATE instance_throttle SET paused_until = NULL, last_viewed_at = now()"))
         if later:
-            shift = text("UPDATE refresh_cursor SET rolled_at = rolled_at - make_interval(secs => :later)")
+            shift = text("UPDATE poll_cursor SET last_scan_at = last_scan_at - make_interval(secs => :later)")
             await session.execute(shift, {"later": later})
-    await refresh_states(house.resources)
+    await poll_states(system.resources)
 
 
-async def cursor(house: House, kind: Kind = Kind.INCIDENT) -> RefreshCursor:
+async def cursor(system: System, kind: TicketKind = TicketKind.INCIDENT) -> PollCursor:
     """How the refresh of this kind stands."""
-    async with house.resources.database.transaction() as session:
-        found = await session.execute(select(RefreshCursor).where(RefreshCursor.kind == kind))
+    async with system.resources.database.transaction() as session:
+        found = await session.execute(select(PollCursor).where(PollCursor.kind == kind))
         return found.scalar_one()
 
 
-async def told(house: House, address: str, role: str = "viewer") -> str:
+async def told(system: System, address: str, role: str = "viewer") -> str:
     """The text of a page."""
-    async with await house.signed_in(role) as browser:
+    async with await system.signed_in(role) as browser:
         return (await browser.get(address)).text
 
 
 class Scripted:
     """A transport that gives prepared answers and keeps what was asked, for what no stand-in can say."""
 
-    def __init__(self, *replies: Answer | Exception) -> None:
+    def __init__(self, *replies: RemoteResponse | Exception) -> None:
         self.replies = list(replies)
         self.requests: list[Request] = []
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> RemoteResponse:
         """The next reply; the last one again when there is no other."""
         self.requests.append(request)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
@@ -219,11 +223,11 @@ class Scripted:
         return reply
 
 
-def replied(result: Any = None, status: int = 200, *, body: str | None = None, **headers: str) -> Answer:
+def replied(result: Any = None, status: int = 200, *, body: str | None = None, **headers: str) -> RemoteResponse:
     """An answer of ServiceNow's: a result in its envelope, or any body."""
     content = body if body is not None else json.dumps({"result": result})
     named = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, named, content.encode())
+    return RemoteResponse(status, named, content.encode())
 
 
 def client_over(transport: Scripted) -> ServiceNowClient:
@@ -243,7 +247,7 @@ def a_row(**changes: Any) -> dict[str, Any]:
         "assigned_to": {"value": "", "display_value": ""},
         "assignment_group": {"value": "", "display_value": ""},
         "correlation_id": "a" * 32,
-        "correlation_display": MARKERS[Kind.INCIDENT],
+        "correlation_display": MARKERS[TicketKind.INCIDENT],
         "sys_created_on": "2026-11-20 09:00:00",
         "sys_updated_on": "2026-11-20 09:00:00",
     }

@@ -23,17 +23,17 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.embedded_postgres import running_postgres
-from app.features.tickets import mend
-from app.features.tickets.share import Wish, share_many
-from app.features.tickets.ticket import Kind
+from app.features.tickets.sharing import held_tickets
+from app.features.tickets.sharing.share import ShareCommand, share_many
+from app.features.tickets.types import TicketKind
 from sandbox.faults import FAULTS
+from tests.factories.chaos import Workers, assembled, running_workers, tickets_by_delivery
 from tests.factories.database import fresh_database, lay_schema
-from tests.factories.house import PUBLIC_URL, House
-from tests.factories.microsoft import Microsoft
-from tests.factories.servicenow import Snow
-from tests.factories.storm import Workers, assembled, running_workers, tickets_by_delivery
+from tests.factories.microsoft import FakeMicrosoft
+from tests.factories.servicenow import FakeServiceNow
+from tests.factories.system import PUBLIC_URL, System
 from tests.factories.tickets import SENDER, an_ask, records
-from tests.journeys.impatient_worker import ANSWER_SECONDS, SLOWEST_LANDING_SECONDS
+from tests.journeys.fast_worker import ANSWER_SECONDS, SLOWEST_LANDING_SECONDS
 
 FULL = os.environ.get("SOAK") == "full"
 SHARES = int(os.environ.get("SHARES") or 2000)  # Of the full run; fewer where there is less time.
@@ -41,7 +41,7 @@ SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))
 # Behaviours 42 to 49 of the fact sheet: every kind of fault that has such a number.
 NUMBERS = {str(number) for number in range(42, 50)}
 EVERY_KIND = [name for name, kind in FAULTS.items() if kind.number in NUMBERS]
-KINDS = {Kind.INCIDENT: "incident", Kind.CHANGE: "change_request"}
+KINDS = {TicketKind.INCIDENT: "incident", TicketKind.CHANGE: "change_request"}
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,20 @@ class Length:
     seconds: float
 
 
-async def share_in_bulk(house: House, count: int) -> None:
+async def share_in_bulk(system: System, count: int) -> None:
     """So many tickets, both kinds in turn, as several goes of a hundred."""
     for start in range(0, count, 100):
         wishes = [
-            Wish(an_ask(list(KINDS)[number % 2], name=f"Task {number}"), [], str(uuid4()), batch_id=uuid4())
+            ShareCommand(an_ask(list(KINDS)[number % 2], name=f"Task {number}"), [], str(uuid4()), batch_id=uuid4())
             for number in range(start, min(start + 100, count))
         ]
-        async with house.resources.database.transaction() as session:
-            await share_many(session, house.resources.queue, wishes, SENDER, public_url=PUBLIC_URL)
+        async with system.resources.database.transaction() as session:
+            await share_many(session, system.resources.queue, wishes, SENDER, public_url=PUBLIC_URL)
 
 
-async def until_done(house: House, workers: Workers, length: Length, crash: Callable[[], None] | None) -> Counter[str]:
+async def until_done(
+    system: System, workers: Workers, length: Length, crash: Callable[[], None] | None
+) -> Counter[str]:
     """Kill workers as the work goes on, crash the database once, until all is shared.
 
     Retry is pressed once nothing is left but what is held, as a person would do it.
@@ -76,10 +78,10 @@ async def until_done(house: House, workers: Workers, length: Length, crash: Call
         await asyncio.sleep(0.2)
         workers.keep_up()
         try:
-            now = await tickets_by_delivery(house.resources)
+            now = await tickets_by_delivery(system.resources)
             if now.get("held") and not now.get("queued"):  # Nothing but a person can take these up.
-                async with house.resources.database.transaction() as session:
-                    seen["held"] += await mend.retry_all(session, house.resources.queue, by="Somebody")
+                async with system.resources.database.transaction() as session:
+                    seen["held"] += await held_tickets.retry_all(session, system.resources.queue, by="Somebody")
         except SQLAlchemyError:
             seen["database away"] += 1
             continue
@@ -96,10 +98,10 @@ async def until_done(house: House, workers: Workers, length: Length, crash: Call
     pytest.fail(f"not done after {length.seconds} s with seed {SEED}: {now}")
 
 
-async def verify(house: House, count: int) -> None:
+async def verify(system: System, count: int) -> None:
     """One record per ticket, one ticket per record, and nothing left over."""
-    made = [record for table in KINDS.values() for record in records(house, table)]
-    async with house.resources.database.transaction() as session:
+    made = [record for table in KINDS.values() for record in records(system, table)]
+    async with system.resources.database.transaction() as session:
         rows = await session.execute(text("SELECT correlation_id, sys_id, number, kind, delivery FROM ticket"))
         tickets = {row.correlation_id: row for row in rows}
         query = text("SELECT task_name, status::text FROM procrastinate_jobs WHERE task_name = 'tickets.deliver'")
@@ -109,27 +111,27 @@ async def verify(house: House, count: int) -> None:
     for record in made:
         ticket = tickets[record["correlation_id"]]
         assert (ticket.delivery, ticket.sys_id, ticket.number) == ("shared", record["sys_id"], record["number"])
-        assert record["sys_class_name"] == KINDS[Kind(ticket.kind)]
+        assert record["sys_class_name"] == KINDS[TicketKind(ticket.kind)]
     assert left == []
 
 
-async def weather(house: House, workers: Workers, length: Length, crash: Callable[[], None] | None) -> dict[str, Any]:
+async def weather(system: System, workers: Workers, length: Length, crash: Callable[[], None] | None) -> dict[str, Any]:
     """The whole run, and its figures."""
-    snow = house.snow
-    await house.connect()
+    servicenow = system.servicenow
+    await system.connect()
     # Each at any place it can strike: before storing, after it, after the answer's first bytes. A slow answer comes
     # after the client has given up, and a slow create lands before it may be repeated.
     slow = (ANSWER_SECONDS + SLOWEST_LANDING_SECONDS) / 2
-    snow.fault(
+    servicenow.fault(
         "any", times=1_000_000, probability=0.2, seed=SEED, place="any", retry_after="1", among=EVERY_KIND, seconds=slow
     )
     started = time.monotonic()
-    await share_in_bulk(house, length.shares)
-    seen = await until_done(house, workers, length, crash)
+    await share_in_bulk(system, length.shares)
+    seen = await until_done(system, workers, length, crash)
     took = time.monotonic() - started
-    await settle(house)
-    await verify(house, length.shares)
-    async with house.resources.database.transaction() as session:
+    await settle(system)
+    await verify(system, length.shares)
+    async with system.resources.database.transaction() as session:
         tries = await session.execute(text("SELECT attempts, count(*) FROM ticket GROUP BY attempts ORDER BY attempts"))
         attempts = {row[0]: row[1] for row in tries}
     return {
@@ -138,16 +140,16 @@ async def weather(house: House, workers: Workers, length: Length, crash: Callabl
         "seconds": round(took),
         "workers killed": workers.kills,
         "workers that ended otherwise": workers.restarts - workers.kills,
-        "faults": dict(snow.instance.orders.struck.most_common()),
+        "faults": dict(servicenow.instance.orders.struck.most_common()),
         "attempts": attempts,
         **seen,
     }
 
 
-async def settle(house: House) -> None:
+async def settle(system: System) -> None:
     """The last jobs are taken off the queue a moment after their tickets are shared; killed ones when they are found."""
     for _ in range(300):
-        async with house.resources.database.transaction() as session:
+        async with system.resources.database.transaction() as session:
             query = text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'tickets.deliver'")
             if not (await session.execute(query)).scalar_one():
                 return
@@ -155,28 +157,30 @@ async def settle(house: House) -> None:
 
 
 async def test_every_share_arrives_exactly_once_under_faults_and_sigkill(
-    postgres: str, strangers: tuple[Microsoft, Snow], tmp_path: Path
+    postgres: str, fakes: tuple[FakeMicrosoft, FakeServiceNow], tmp_path: Path
 ) -> None:
-    microsoft, snow = strangers
-    snow.instance.reset()
+    microsoft, servicenow = fakes
+    servicenow.instance.reset()
     with fresh_database(postgres) as url:
-        async with assembled(url, microsoft, snow) as (house, environment):
+        async with assembled(url, microsoft, servicenow) as (system, environment):
             with running_workers(environment, tmp_path / "workers.log") as workers:
-                figures = await weather(house, workers, Length(shares=40, kills=2, seconds=120), None)
+                figures = await weather(system, workers, Length(shares=40, kills=2, seconds=120), None)
     print(figures)
 
 
 @pytest.mark.skipif(not FULL, reason="make soak")
 async def test_two_thousand_shares_twenty_kills_and_a_crash_of_the_database(
-    strangers: tuple[Microsoft, Snow], tmp_path: Path
+    fakes: tuple[FakeMicrosoft, FakeServiceNow], tmp_path: Path
 ) -> None:
-    microsoft, snow = strangers
-    snow.instance.reset()
+    microsoft, servicenow = fakes
+    servicenow.instance.reset()
     folder = tmp_path / "postgres" / "data"
     with durable_postgres(folder) as (url, crash):
-        async with assembled(url, microsoft, snow) as (house, environment):
+        async with assembled(url, microsoft, servicenow) as (system, environment):
             with running_workers(environment, tmp_path / "workers.log") as workers:
-                figures = await weather(house, workers, Length(shares=SHARES, kills=SHARES // 100, seconds=3600), crash)
+                figures = await weather(
+                    system, workers, Length(shares=SHARES, kills=SHARES // 100, seconds=3600), crash
+                )
     for name, value in figures.items():
         print(f"{name}: {value}")
     assert {FAULTS[name].number for name in figures["faults"]} == NUMBERS

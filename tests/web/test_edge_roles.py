@@ -5,40 +5,40 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from app.core import clock
 from app.features.accounts.models import Person
 from app.features.accounts.sessions import start_session
-from app.features.secure_score.jobs import keep_up
-from app.features.tickets.ticket import Kind
-from app.foundation import clock
+from app.features.secure_score.jobs import scheduled_sync
+from app.features.tickets.types import TicketKind
 from app.settings import GLOBAL_READER, SECURITY_READER
 from tests.factories.graph_payloads import keep_servicenow_as_a_product
-from tests.factories.house import House
+from tests.factories.system import System
 from tests.factories.tickets import share_one, shared_ticket
 
 ACTION = "BlockLegacyAuthentication"
 
 
-async def holding(house: House, role: str) -> httpx.AsyncClient:
+async def holding(system: System, role: str) -> httpx.AsyncClient:
     """A browser of somebody who holds this role alone."""
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         person = Person(
-            tid=house.resources.config.tenant_id, oid=role, display_name="Reader", email="", last_signed_in_at=clock.now()
+            tid=system.resources.config.tenant_id, oid=role, display_name="Reader", email="", last_signed_in_at=clock.now()
         )  # fmt: skip
         session.add(person)
         await session.flush()
         token, _ = await start_session(session, person, frozenset({role}), 12)
-    browser = house.client()
+    browser = system.client()
     browser.cookies.set("session", token, domain="security-center.test")
     return browser
 
 
 @pytest.mark.parametrize("role", [SECURITY_READER, GLOBAL_READER])
-async def test_edge_53_read_only_roles_see_scores_and_cards_and_write_nothing(house: House, role: str) -> None:
-    house.microsoft.tenant.reset()
-    await keep_up.function(house.resources)
-    await house.connect()
-    ticket_id, record = await shared_ticket(house, name="Seen by all")
-    async with await holding(house, role) as browser:
+async def test_edge_53_read_only_roles_see_scores_and_cards_and_write_nothing(system: System, role: str) -> None:
+    system.microsoft.tenant.reset()
+    await scheduled_sync.function(system.resources)
+    await system.connect()
+    ticket_id, record = await shared_ticket(system, name="Seen by all")
+    async with await holding(system, role) as browser:
         home = (await browser.get("/")).text
         assert record["number"] in home
         assert "points on" in home
@@ -69,12 +69,12 @@ async def test_edge_53_read_only_roles_see_scores_and_cards_and_write_nothing(ho
             assert answer.status_code == 403, path
 
 
-async def test_edge_56_a_ticket_in_servicenow_is_no_action_about_servicenow(house: House) -> None:
-    await keep_servicenow_as_a_product(house.resources.database, house.resources.config.tenant_id)
-    await house.connect()
-    await share_one(house, Kind.INCIDENT, name="Sign mail of ServiceNow")
-    await house.work()
-    async with await house.signed_in("viewer") as browser:
+async def test_edge_56_a_ticket_in_servicenow_is_no_action_about_servicenow(system: System) -> None:
+    await keep_servicenow_as_a_product(system.resources.database, system.resources.config.tenant_id)
+    await system.connect()
+    await share_one(system, TicketKind.INCIDENT, name="Sign mail of ServiceNow")
+    await system.work()
+    async with await system.signed_in("viewer") as browser:
         actions = (await browser.get("/secure-score/actions?q=servicenow")).text
         tickets = (await browser.get("/tickets?q=ServiceNow+%28scored")).text
         options = (await browser.get("/secure-score/actions")).text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.factories.house import House
+from tests.factories.system import System
 
 NAVIGATION = 'class="nav-link" href="/secure-score"'
 
@@ -18,17 +18,19 @@ NAVIGATION = 'class="nav-link" href="/secure-score"'
         ("DELETE", "/tickets", 405),
     ],
 )
-async def test_whoever_is_signed_in_keeps_the_navigation(house: House, method: str, address: str, status: int) -> None:
-    async with await house.signed_in("viewer") as browser:
+async def test_whoever_is_signed_in_keeps_the_navigation(
+    system: System, method: str, address: str, status: int
+) -> None:
+    async with await system.signed_in("viewer") as browser:
         answer = await browser.request(method, address)
     assert answer.status_code == status
     assert NAVIGATION in answer.text
 
 
-async def test_strangers_get_the_page_without_it(house: House) -> None:
-    async with house.client() as browser:
+async def test_strangers_get_the_page_without_it(system: System) -> None:
+    async with system.client() as browser:
         answer = await browser.get("/nothing-here")
     assert answer.status_code == 404
     assert NAVIGATION not in answer.text
-    async with await house.signed_in("stranger") as browser:
+    async with await system.signed_in("stranger") as browser:
         assert NAVIGATION not in (await browser.get("/nothing-here")).text

@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 from app.features.accounts.home_layout import keep_cards
 from app.features.accounts.models import HomeLayout, Person
 from app.features.accounts.permissions import Viewer
-from app.features.secure_score.jobs import keep_up
-from app.features.tickets.ticket import Kind
+from app.features.secure_score.jobs import scheduled_sync
+from app.features.tickets.types import TicketKind
 from app.web.home_cards import BY_NAME, CARDS, USUAL, in_order, moved, wanted_cards
-from tests.factories.house import House
 from tests.factories.statements import counted
+from tests.factories.system import System
 from tests.factories.tickets import refresh_now, share_one, shared_ticket
 
 CONNECTED = ["score", "change", "incident", "results"]
@@ -37,19 +37,19 @@ async def shown(browser: httpx.AsyncClient) -> list[str]:
     return cards_of((await browser.get("/")).text)
 
 
-async def test_edge_57_not_connected_a_card_asks_to_connect(house: House) -> None:
-    async with await house.signed_in("manager") as browser:
+async def test_edge_57_not_connected_a_card_asks_to_connect(system: System) -> None:
+    async with await system.signed_in("manager") as browser:
         page = (await browser.get("/")).text
         assert cards_of(page) == ["score", "connect"]
         assert "Do you use ServiceNow?" in page
         assert 'href="/servicenow/connect"' in page
-        await house.connect()
+        await system.connect()
         assert await shown(browser) == CONNECTED
 
 
-async def test_edge_57_connected_without_a_ticket_every_card_says_what_to_do(house: House) -> None:
-    await house.connect()
-    async with await house.signed_in("sharer") as browser:
+async def test_edge_57_connected_without_a_ticket_every_card_says_what_to_do(system: System) -> None:
+    await system.connect()
+    async with await system.signed_in("sharer") as browser:
         page = (await browser.get("/")).text
     assert cards_of(page) == CONNECTED
     assert page.count("No tickets yet") == 2
@@ -57,14 +57,14 @@ async def test_edge_57_connected_without_a_ticket_every_card_says_what_to_do(hou
     assert "No results yet" in page
 
 
-async def test_edge_57_states_have_the_names_that_people_gave_and_unknown_ones_their_number(house: House) -> None:
-    await house.connect()
-    _, named = await shared_ticket(house, name="One")
-    _, unknown = await shared_ticket(house, name="Two")
-    house.snow.control("records", number=named["number"], fields={"state": "2"})
-    house.snow.control("records", number=unknown["number"], fields={"state": "-37"})
-    await refresh_now(house)
-    async with await house.signed_in("manager") as browser:
+async def test_edge_57_states_have_the_names_that_people_gave_and_unknown_ones_their_number(system: System) -> None:
+    await system.connect()
+    _, named = await shared_ticket(system, name="One")
+    _, unknown = await shared_ticket(system, name="Two")
+    system.servicenow.control("records", number=named["number"], fields={"state": "2"})
+    system.servicenow.control("records", number=unknown["number"], fields={"state": "-37"})
+    await refresh_now(system)
+    async with await system.signed_in("manager") as browser:
         typed = {"label:2": "Bei der Technik", "group:2": "waiting"}
         assert (await browser.post("/servicenow/settings/states/incident", data=typed)).status_code == 303
         page = (await browser.get("/")).text
@@ -72,21 +72,21 @@ async def test_edge_57_states_have_the_names_that_people_gave_and_unknown_ones_t
     assert re.search(r'<span class="badge badge-unknown">.*?-37</span>', page)
 
 
-async def test_edge_57_more_tickets_than_fit_are_counted_and_lead_to_the_list(house: House) -> None:
-    await house.connect()
+async def test_edge_57_more_tickets_than_fit_are_counted_and_lead_to_the_list(system: System) -> None:
+    await system.connect()
     for number in range(8):
-        await share_one(house, Kind.CHANGE, name=f"Task {number}")
-    await house.work()
-    async with await house.signed_in("viewer") as browser:
+        await share_one(system, TicketKind.CHANGE, name=f"Task {number}")
+    await system.work()
+    async with await system.signed_in("viewer") as browser:
         page = (await browser.get("/")).text
     assert len(re.findall(r">Task \d</a>", page)) == 5
     assert "The newest 5 of 8 tickets." in page
     assert '<a href="/tickets?kind=change">View all tickets</a>' in page
 
 
-async def test_edge_57_cards_are_added_moved_and_removed_for_oneself_alone(house: House) -> None:
-    await house.connect()
-    async with await house.signed_in("viewer") as browser, await house.signed_in("sharer") as other:
+async def test_edge_57_cards_are_added_moved_and_removed_for_oneself_alone(system: System) -> None:
+    await system.connect()
+    async with await system.signed_in("viewer") as browser, await system.signed_in("sharer") as other:
         answer = await browser.post("/home-cards/add", data={"card": "top"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/#home-card-top")
         assert await shown(browser) == [*CONNECTED, "top"]
@@ -107,17 +107,17 @@ async def test_edge_57_cards_are_added_moved_and_removed_for_oneself_alone(house
         assert await shown(browser) == CONNECTED
 
 
-async def test_edge_57_dragged_cards_keep_their_order_and_nothing_else_gets_in(house: House) -> None:
-    await house.connect()
-    async with await house.signed_in("viewer") as browser:
+async def test_edge_57_dragged_cards_keep_their_order_and_nothing_else_gets_in(system: System) -> None:
+    await system.connect()
+    async with await system.signed_in("viewer") as browser:
         answer = await browser.post("/home-cards/order", data={"order": "results,imports,change,nonsense,change,score"})
         assert answer.status_code == 204
         assert await shown(browser) == ["results", "change", "incident", "score"]
 
 
-async def test_edge_57_every_card_has_its_menu_and_the_panel_says_when_it_is_empty(house: House) -> None:
-    await house.connect()
-    async with await house.signed_in("manager") as browser:
+async def test_edge_57_every_card_has_its_menu_and_the_panel_says_when_it_is_empty(system: System) -> None:
+    await system.connect()
+    async with await system.signed_in("manager") as browser:
         page = (await browser.get("/")).text
         for name in CONNECTED:
             assert f'aria-label="More actions: {BY_NAME[name].title}"' in page
@@ -134,26 +134,26 @@ async def test_edge_57_every_card_has_its_menu_and_the_panel_says_when_it_is_emp
         assert "No cards on your page" in page
 
 
-async def test_edge_57_a_card_that_a_role_may_not_see_is_neither_offered_nor_shown(house: House) -> None:
-    async with await house.signed_in("viewer") as browser:
+async def test_edge_57_a_card_that_a_role_may_not_see_is_neither_offered_nor_shown(system: System) -> None:
+    async with await system.signed_in("viewer") as browser:
         assert "imports" not in offered_in((await browser.get("/")).text)
         await browser.post("/home-cards/add", data={"card": "imports"})
         assert "imports" not in await shown(browser)
-        await _keep(house, ["imports", "score"])
+        await _keep(system, ["imports", "score"])
         assert await shown(browser) == ["score"]
-    async with await house.signed_in("manager") as browser:
+    async with await system.signed_in("manager") as browser:
         assert "imports" in offered_in((await browser.get("/")).text)
         await browser.post("/home-cards/add", data={"card": "imports"})
         page = (await browser.get("/")).text
         assert "Nothing imported yet" in page
-        await keep_up.function(house.resources)
+        await scheduled_sync.function(system.resources)
         assert "Nothing imported yet" not in (await browser.get("/")).text
 
 
-async def test_edge_57_names_of_an_older_version_are_passed_over(house: House) -> None:
-    async with await house.signed_in("viewer") as browser:
+async def test_edge_57_names_of_an_older_version_are_passed_over(system: System) -> None:
+    async with await system.signed_in("viewer") as browser:
         await browser.get("/")
-        await _keep(house, ["weather", "connect", "score", "connect"])
+        await _keep(system, ["weather", "connect", "score", "connect"])
         assert await shown(browser) == ["connect", "score"]
         await browser.post("/home-cards/move", data={"card": "weather", "to": "later"})
         await browser.post("/home-cards/add", data={"card": "weather"})
@@ -161,51 +161,51 @@ async def test_edge_57_names_of_an_older_version_are_passed_over(house: House) -
         assert await shown(browser) == ["connect", "score"]
 
 
-async def test_edge_57_what_cannot_be_shown_just_now_keeps_its_place(house: House) -> None:
-    async with await house.signed_in("viewer") as browser:
+async def test_edge_57_what_cannot_be_shown_just_now_keeps_its_place(system: System) -> None:
+    async with await system.signed_in("viewer") as browser:
         await browser.post("/home-cards/move", data={"card": "connect", "to": "earlier"})
         assert await shown(browser) == ["connect", "score"]
-        await house.connect()
+        await system.connect()
         assert await shown(browser) == ["score", "change", "incident", "results"]
 
 
-async def test_edge_57_cards_of_actions_show_what_the_overview_shows(house: House) -> None:
-    house.microsoft.tenant.reset()
-    async with await house.signed_in("viewer") as browser:
+async def test_edge_57_cards_of_actions_show_what_the_overview_shows(system: System) -> None:
+    system.microsoft.tenant.reset()
+    async with await system.signed_in("viewer") as browser:
         for name in ("review", "top", "categories"):
             await browser.post("/home-cards/add", data={"card": name})
         assert (await browser.get("/")).text.count("The first import begins by itself within a minute") == 4
-        await keep_up.function(house.resources)
+        await scheduled_sync.function(system.resources)
         page = (await browser.get("/")).text
     assert "No score yet" not in page
     for text in ("Recently updated", "Score impact", "Identity"):
         assert text in page
 
 
-async def test_edge_57_the_page_costs_the_same_whatever_is_on_its_cards(house: House) -> None:
-    await house.connect()
-    async with await house.signed_in("manager") as browser:
+async def test_edge_57_the_page_costs_the_same_whatever_is_on_its_cards(system: System) -> None:
+    await system.connect()
+    async with await system.signed_in("manager") as browser:
         for name in offered_in((await browser.get("/")).text):
             await browser.post("/home-cards/add", data={"card": name})
         costs = []
         for more in (1, 12):
             for number in range(more):
-                await share_one(house, Kind.CHANGE, name=f"Task {number}")
-            await house.work()
-            with counted(house.resources.database) as seen:
+                await share_one(system, TicketKind.CHANGE, name=f"Task {number}")
+            await system.work()
+            with counted(system.resources.database) as seen:
                 page = await browser.get("/")
             assert len(cards_of(page.text)) == len(CARDS) - 1
             costs.append(len(seen))
     assert costs[0] == costs[1] <= 16
 
 
-async def test_edge_57_an_account_takes_its_page_with_it(house: House) -> None:
-    async with await house.signed_in("viewer") as browser:
+async def test_edge_57_an_account_takes_its_page_with_it(system: System) -> None:
+    async with await system.signed_in("viewer") as browser:
         await browser.post("/home-cards/remove", data={"card": "score"})
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         (person,) = (await session.execute(select(Person))).scalars()
         await session.delete(person)
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         assert (await session.execute(select(func.count()).select_from(HomeLayout))).scalar_one() == 0
 
 
@@ -234,7 +234,7 @@ def test_edge_57_whoever_changed_nothing_sees_the_usual_cards() -> None:
     assert wanted_cards([], viewer) == []
 
 
-async def _keep(house: House, cards: list[str]) -> None:
-    async with house.resources.database.transaction() as session:
+async def _keep(system: System, cards: list[str]) -> None:
+    async with system.resources.database.transaction() as session:
         (person_id,) = (await session.execute(select(Person.id))).scalars()
         await keep_cards(session, person_id, cards)

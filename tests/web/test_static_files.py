@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from tests.factories.house import House
+from tests.factories.system import System
 
 FIRST_VISIT_BYTES = 200_000
 
 
-async def test_static_files_are_compressed_and_kept_and_pages_are_neither(house: House) -> None:
-    async with await house.signed_in("viewer") as browser:
+async def test_static_files_are_compressed_and_kept_and_pages_are_neither(system: System) -> None:
+    async with await system.signed_in("viewer") as browser:
         page = await browser.get("/secure-score", headers={"accept-encoding": "gzip"})
         addresses = {*re.findall(r'(?:href|src)="(/static/[^"#]+)', page.text)}
         total = 0
@@ -25,8 +25,8 @@ async def test_static_files_are_compressed_and_kept_and_pages_are_neither(house:
     assert total < FIRST_VISIT_BYTES, total
 
 
-async def test_whatever_a_page_loads_is_ours_and_carries_its_content_in_its_name(house: House) -> None:
-    async with await house.signed_in("viewer") as browser:
+async def test_whatever_a_page_loads_is_ours_and_carries_its_content_in_its_name(system: System) -> None:
+    async with await system.signed_in("viewer") as browser:
         page = await browser.get("/")
     loaded = re.findall(r'<(?:script|link|img|use)\b[^>]*\b(?:src|href)="([^"]+)"', page.text)
     assert loaded

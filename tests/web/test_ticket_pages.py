@@ -7,27 +7,27 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.features.connection.models import Connection
-from app.features.tickets.freshness import Watch
-from app.features.tickets.models import RefreshCursor
-from app.features.tickets.ticket import Kind
+from app.features.tickets.models import PollCursor
+from app.features.tickets.polling.poll_status import PollStatus
+from app.features.tickets.types import TicketKind
 from tests.factories.connecting import remove
-from tests.factories.house import House
+from tests.factories.system import System
 from tests.factories.tickets import an_action, fill_and_send, know_actions, records, share_one
 
 
-async def test_the_form_is_prefilled_from_the_action(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_form_is_prefilled_from_the_action(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     know_actions(monkeypatch, an_action("Odd.Id/with blank"))
-    await house.connect()
-    async with await house.signed_in("sharer") as browser:
+    await system.connect()
+    async with await system.signed_in("sharer") as browser:
         page = await browser.get("/tickets/new?action=Odd.Id%2Fwith%20blank")
     for text in ("Require multifactor authentication", "What to do:", "Turn on the policy.", "Send to ServiceNow"):
         assert text in page.text
 
 
-async def test_nothing_typed_is_lost_on_an_error(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_typed_is_lost_on_an_error(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     know_actions(monkeypatch, an_action())
-    await house.connect()
-    async with await house.signed_in("sharer") as browser:
+    await system.connect()
+    async with await system.signed_in("sharer") as browser:
         page = await fill_and_send(
             browser, "/tickets/new?action=AdminMFAV2", kind="incident", name="", description="Mine <b>&",
             priority="1", due_date="2020-01-01",
@@ -40,33 +40,35 @@ async def test_nothing_typed_is_lost_on_an_error(house: House, monkeypatch: pyte
         page = await fill_and_send(browser, "/tickets/new?action=AdminMFAV2", name="Mine", due_date="2020-01-01")
         assert page.status_code == 422
         assert "This day has passed." in page.text
-    await house.work()
-    assert records(house, "incident") == []
+    await system.work()
+    assert records(system, "incident") == []
 
 
 @pytest.mark.parametrize("typed", [{"kind": "problem"}, {"priority": "9"}, {"due_date": "soon"}, {"category": "Other"}])
-async def test_what_the_form_does_not_offer_is_refused(house: House, typed: dict[str, str]) -> None:
-    await house.connect()
-    async with await house.signed_in("sharer") as browser:
+async def test_what_the_form_does_not_offer_is_refused(system: System, typed: dict[str, str]) -> None:
+    await system.connect()
+    async with await system.signed_in("sharer") as browser:
         good = {"name": "Task", "description": "Do it.", "category": "Apps", "priority": "3"}
         page = await fill_and_send(browser, "/tickets/new", **{**good, **typed})
         assert page.status_code == 422
         assert "field-error" in page.text
 
 
-async def test_an_action_that_is_unknown_is_not_found(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_action_that_is_unknown_is_not_found(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     know_actions(monkeypatch)
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         assert (await browser.get("/tickets/new?action=nothing")).status_code == 404
 
 
-async def test_an_open_ticket_is_offered_before_another_is_made(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_open_ticket_is_offered_before_another_is_made(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
     know_actions(monkeypatch, an_action())
-    await house.connect()
-    async with await house.signed_in("sharer") as browser:
+    await system.connect()
+    async with await system.signed_in("sharer") as browser:
         await fill_and_send(browser, "/tickets/new?action=AdminMFAV2")
-        await house.work()
-        number = records(house, "change_request")[0]["number"]
+        await system.work()
+        number = records(system, "change_request")[0]["number"]
         refused = await fill_and_send(browser, "/tickets/new?action=AdminMFAV2")
         assert refused.status_code == 409
         assert number in refused.text
@@ -75,10 +77,10 @@ async def test_an_open_ticket_is_offered_before_another_is_made(house: House, mo
         assert again.status_code == 303
 
 
-async def test_a_reader_looks_and_may_not_share(house: House) -> None:
-    await house.connect()
-    ticket_id = await share_one(house)
-    async with await house.signed_in("viewer") as browser:
+async def test_a_reader_looks_and_may_not_share(system: System) -> None:
+    await system.connect()
+    ticket_id = await share_one(system)
+    async with await system.signed_in("viewer") as browser:
         assert (await browser.get("/tickets")).status_code == 200
         assert (await browser.get(f"/tickets/{ticket_id}")).status_code == 200
         assert "Create a ticket" not in (await browser.get("/")).text
@@ -88,20 +90,20 @@ async def test_a_reader_looks_and_may_not_share(house: House) -> None:
 
 
 @pytest.mark.parametrize("address", ["/", "/tickets", "/tickets/new", "/cards/change"])
-async def test_without_a_role_or_a_session_nothing_is_shown(house: House, address: str) -> None:
-    async with await house.signed_in("stranger") as browser:
+async def test_without_a_role_or_a_session_nothing_is_shown(system: System, address: str) -> None:
+    async with await system.signed_in("stranger") as browser:
         assert (await browser.get(address)).status_code == 403
-    async with house.client() as browser:
+    async with system.client() as browser:
         assert (await browser.get(address)).status_code == 303
 
 
-async def test_the_list_filters_and_finds(house: House) -> None:
-    await house.connect()
-    await share_one(house, Kind.CHANGE, name="Close the port 100%_open")
-    await share_one(house, Kind.INCIDENT, name="Renew the certificate")
-    await house.work()
-    await share_one(house, Kind.INCIDENT, name="Still on its way")
-    async with await house.signed_in("viewer") as browser:
+async def test_the_list_filters_and_finds(system: System) -> None:
+    await system.connect()
+    await share_one(system, TicketKind.CHANGE, name="Close the port 100%_open")
+    await share_one(system, TicketKind.INCIDENT, name="Renew the certificate")
+    await system.work()
+    await share_one(system, TicketKind.INCIDENT, name="Still on its way")
+    async with await system.signed_in("viewer") as browser:
 
         async def names(query: str) -> set[str]:
             text = (await browser.get(f"/tickets?{query}")).text
@@ -121,11 +123,11 @@ async def test_the_list_filters_and_finds(house: House) -> None:
         assert (await browser.get("/tickets/not-an-id")).status_code == 404
 
 
-async def test_the_list_says_how_old_it_is_and_why(house: House) -> None:
-    await house.connect()
-    await share_one(house, Kind.INCIDENT, name="Renew the certificate")
-    await house.work()
-    async with await house.signed_in("manager") as browser:
+async def test_the_list_says_how_old_it_is_and_why(system: System) -> None:
+    await system.connect()
+    await share_one(system, TicketKind.INCIDENT, name="Renew the certificate")
+    await system.work()
+    async with await system.signed_in("manager") as browser:
         assert "ServiceNow is not connected" not in (await browser.get("/tickets")).text
         assert (await remove(browser)).status_code == 303
         assert "states are as they were last seen" in (await browser.get("/tickets")).text
@@ -134,28 +136,28 @@ async def test_the_list_says_how_old_it_is_and_why(house: House) -> None:
 def test_a_list_of_both_kinds_is_as_old_as_its_older_half() -> None:
     now = datetime(2026, 11, 25, 12, tzinfo=UTC)
     connection = Connection(status="active")
-    fresh, older = (RefreshCursor(kind=kind, succeeded_at=now - age, problem=None)
+    fresh, older = (PollCursor(kind=kind, succeeded_at=now - age, problem=None)
                     for kind, age in (("change", timedelta()), ("incident", timedelta(hours=1))))  # fmt: skip
-    both = Watch(connection, None, {"change": fresh, "incident": older})
+    both = PollStatus(connection, None, {"change": fresh, "incident": older})
     assert both.overall().as_of == older.succeeded_at
-    assert Watch(connection, None, {"change": fresh}).overall().as_of is None
+    assert PollStatus(connection, None, {"change": fresh}).overall().as_of is None
 
 
-async def test_the_home_page_without_a_connection_says_what_to_do(house: House) -> None:
-    async with await house.signed_in("manager") as browser:
+async def test_the_home_page_without_a_connection_says_what_to_do(system: System) -> None:
+    async with await system.signed_in("manager") as browser:
         page = (await browser.get("/")).text
         assert "Do you use ServiceNow?" in page
         assert 'href="/servicenow/connect"' in page
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         page = (await browser.get("/")).text
         assert "Do you use ServiceNow?" in page
         assert 'href="/servicenow/connect"' not in page
         assert "Security Administrator" in page
 
 
-async def test_the_home_cards_offer_what_the_role_may_do(house: House) -> None:
-    await house.connect()
-    async with await house.signed_in("manager") as browser:
+async def test_the_home_cards_offer_what_the_role_may_do(system: System) -> None:
+    await system.connect()
+    async with await system.signed_in("manager") as browser:
         page = (await browser.get("/")).text
     for text in (
         "ServiceNow change management", "ServiceNow incident management", "Create a ticket", "View all tickets",
@@ -163,5 +165,5 @@ async def test_the_home_cards_offer_what_the_role_may_do(house: House) -> None:
     ):  # fmt: skip
         assert text in page
     assert "Do you use ServiceNow?" not in page
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         assert "Manage ServiceNow configuration" not in (await browser.get("/")).text

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Select, String, cast, func, or_, select
 
+from app.core import clock
+from app.core.database import Session
+from app.core.logging import redact
+from app.core.messages import Message
 from app.features.accounts.models import AuditEntry
 from app.features.accounts.permissions import Viewer
-from app.foundation import clock
-from app.foundation.database import Session
-from app.foundation.logs import redact
-from app.foundation.text import Text
 
 PAGE_SIZE = 50
 # An export holds everything; it is read in pieces so that a long history does not fill the memory.
@@ -30,7 +30,7 @@ class AuditLine:
     who: str
     email: str
     address: str
-    what: Text
+    action: Message
     facts: dict[str, str]
 
 
@@ -44,10 +44,10 @@ class AuditList:
     pages: int
 
 
-async def record(session: Session, who: Viewer | None, what: Text, **facts: object) -> None:
+async def log_action(session: Session, who: Viewer | None, action: Message, /, **facts: object) -> None:
     """Write an entry in the caller's transaction, so that it is there exactly when the deed is.
 
-    `who` is None when the product itself acts. `what` is a finished deed as a short sentence without values ("Connection
+    `who` is None when the product itself acts. `action` is a finished action as a short sentence without values ("Connection
     removed"), so that entries of a kind read alike; values go into `facts`. Secrets among them are cut out.
     """
     session.add(
@@ -57,7 +57,7 @@ async def record(session: Session, who: Viewer | None, what: Text, **facts: obje
             person_name=who.display_name if who else "",
             person_email=who.email if who else "",
             address=who.address if who else "",
-            what=what.to_json(),
+            action=action.to_json(),
             facts={name: str(redact(str(value), name))[:LONGEST_FACT] for name, value in facts.items()},
         )
     )
@@ -95,7 +95,7 @@ def _entries(wanted: str) -> Select[AuditEntry]:
         AuditEntry.person_name,
         AuditEntry.person_email,
         AuditEntry.address,
-        AuditEntry.what["message"].astext,
+        AuditEntry.action["message"].astext,
         cast(AuditEntry.facts, String),
     )
     return query.where(or_(*(column.icontains(wanted.strip(), autoescape=True) for column in columns)))
@@ -108,6 +108,6 @@ def _line(row: AuditEntry) -> AuditLine:
         who=row.person_name,
         email=row.person_email,
         address=row.address,
-        what=Text.from_json(row.what),
+        action=Message.from_json(row.action),
         facts={name: str(value) for name, value in row.facts.items()},
     )

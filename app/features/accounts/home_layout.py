@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
+from app.core.database import Session
 from app.features.accounts.models import HomeLayout
-from app.foundation.database import Session
 
 
 async def kept_cards(session: Session, person_id: UUID) -> list[str] | None:

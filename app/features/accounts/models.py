@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Identity, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.foundation.database import Base, Id
-from app.foundation.vault import Sealed, SealedText
+from app.core.database import Base, Id
+from app.core.vault import Sealed, SealedText
 
 
 class Person(Base):
@@ -68,7 +68,7 @@ class AuditEntry(Base):
     """Something a person, or the product itself, did: who, when, what, from where. Never changed.
 
     `person_name` is kept beside the reference, so that an entry says who it was after the account is gone; it is empty
-    for the product itself. `what` is a sentence (Text.to_json), `facts` are plain names and values.
+    for the product itself. `action` is a sentence (Text.to_json), `facts` are plain names and values.
     """
 
     __tablename__ = "audit_entry"
@@ -79,5 +79,5 @@ class AuditEntry(Base):
     person_name: Mapped[str]
     person_email: Mapped[str]
     address: Mapped[str]
-    what: Mapped[dict[str, Any]]
+    action: Mapped[dict[str, Any]]
     facts: Mapped[dict[str, Any]]

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 
+from app.core import clock
+from app.core.database import Session
+from app.core.random_tokens import hash_token, new_token
 from app.features.accounts.models import Person, SignInAttempt, WebSession
 from app.features.accounts.permissions import Viewer, permissions_of
-from app.foundation import clock
-from app.foundation.database import Session
-from app.foundation.tokens import hash_token, new_token
 from app.resources import ProductConfig
 
 

@@ -10,16 +10,16 @@ from uuid import uuid4
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.features.accounts.audit import record
+from app.core import clock
+from app.core.database import Session
+from app.core.errors import NotAllowed
+from app.core.messages import T
+from app.core.random_tokens import hash_token, new_token
+from app.features.accounts.audit import log_action
 from app.features.accounts.models import Person, SignInAttempt
 from app.features.accounts.sessions import start_session, viewer_of
-from app.foundation import clock
-from app.foundation.database import Session
-from app.foundation.errors import NotAllowed
-from app.foundation.text import T
-from app.foundation.tokens import hash_token, new_token
-from app.remote.microsoft.entra import challenge_of, new_secret
-from app.remote.microsoft.shapes import Identity
+from app.integrations.microsoft.entra import challenge_of, new_secret
+from app.integrations.microsoft.schemas import Identity
 from app.resources import Resources
 
 ATTEMPT_MINUTES = 10
@@ -109,7 +109,7 @@ async def finish_sign_in(
             session, person, roles, resources.config.session_hours, sid=identity.sid
         )
         viewer = viewer_of(person, roles, resources.config, address)
-        await record(session, viewer, T("Signed in"), may=viewer.rights)
+        await log_action(session, viewer, T("Signed in"), may=viewer.rights)
     return NewSession(token, expires_at, attempt.return_to)
 
 

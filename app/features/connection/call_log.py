@@ -8,11 +8,11 @@ from datetime import timedelta
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.core import clock
+from app.core.database import Session
+from app.core.logging import get_logger
 from app.features.connection.models import CallRecord
-from app.foundation import clock
-from app.foundation.database import Session
-from app.foundation.logs import get_logger
-from app.remote.messages import CallNote
+from app.integrations.http.http_types import CallLogEntry
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -38,11 +38,11 @@ async def keep_calls(resources: Resources) -> None:
         log.warning("calls could not be written down", calls=len(notes), why=type(error).__name__)
 
 
-async def newest_calls(session: Session, limit: int = 1000) -> list[CallNote]:
+async def newest_calls(session: Session, limit: int = 1000) -> list[CallLogEntry]:
     """The newest first."""
     rows = await session.execute(select(CallRecord).order_by(CallRecord.id.desc()).limit(limit))
-    names = CallNote.__dataclass_fields__
-    return [CallNote(**{name: getattr(row, name) for name in names}) for row in rows.scalars()]
+    names = CallLogEntry.__dataclass_fields__
+    return [CallLogEntry(**{name: getattr(row, name) for name in names}) for row in rows.scalars()]
 
 
 async def forget_old_calls(session: Session) -> None:

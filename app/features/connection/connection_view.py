@@ -8,13 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from app.core import clock
+from app.core.database import Session
+from app.core.messages import Message
 from app.features.accounts.models import Person
-from app.features.connection.attempts import LastAttempt
+from app.features.connection.authorization_attempts import LastAttempt
 from app.features.connection.models import Connection, ConnectionStatus
-from app.foundation import clock
-from app.foundation.database import Session
-from app.foundation.text import Text
-from app.remote.servicenow.releases import release_name
+from app.integrations.servicenow.releases import release_name
 
 # The refresh token dies after 100 days by default, and with it the connection.
 WARN_DAYS = 14
@@ -34,7 +34,7 @@ class ConnectionView:
     instance_name: str
     origin: str
     client_id: str
-    attention: Text | None
+    attention: Message | None
     user_sys_id: str
     user_name: str
     user_display_name: str
@@ -128,11 +128,11 @@ def _view(connection: Connection, connected_by: str) -> ConnectionView:
     )
 
 
-def _attention(connection: Connection) -> Text | None:
+def _attention(connection: Connection) -> Message | None:
     """What a person must do; nothing, while it is connected."""
     if connection.attention is None or connection.status == ConnectionStatus.CONNECTED:
         return None
-    return Text.from_json(connection.attention)
+    return Message.from_json(connection.attention)
 
 
 def _days_left(expires_at: datetime | None) -> int | None:

@@ -7,9 +7,16 @@ from uuid import UUID
 
 from sqlalchemy import update
 
-from app.features.accounts.audit import record
+from app.core import clock
+from app.core.database import Session
+from app.core.logging import get_logger
+from app.core.messages import T
+from app.core.vault import CannotOpen, Sealed
+from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
-from app.features.connection.access import (
+from app.features.connection.call_log import keep_calls
+from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
+from app.features.connection.tokens import (
     ACCESS_TOKEN,
     CLIENT_SECRET,
     REFRESH_TOKEN,
@@ -17,17 +24,10 @@ from app.features.connection.access import (
     active_connection,
     redirect_uri,
 )
-from app.features.connection.call_log import keep_calls
-from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
-from app.foundation import clock
-from app.foundation.database import Session
-from app.foundation.logs import get_logger
-from app.foundation.text import T
-from app.foundation.vault import CannotOpen, Sealed
-from app.remote.errors import RemoteError, SignedOut
-from app.remote.servicenow.client import ServiceNowClient
-from app.remote.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED, ServiceNowOAuth
-from app.remote.servicenow.shapes import Tokens
+from app.integrations.http.errors import RemoteError, Unauthorized
+from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED, ServiceNowOAuth
+from app.integrations.servicenow.schemas import Tokens
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -71,11 +71,11 @@ async def remove_connection(resources: Resources, viewer: Viewer, connection_id:
         name = connection.instance_name
         ended = forget(resources, connection)
         await forget_attempts(session, connection.origin)
-        await record(session, viewer, T("Connection removed"), instance=name)
+        await log_action(session, viewer, T("Connection removed"), instance=name)
     revoked = await end_tokens(resources, ended)
     async with resources.database.transaction() as session:
         outcome = T("Tokens revoked at ServiceNow") if revoked else T("Revoking the tokens was not confirmed")
-        await record(session, viewer, outcome, instance=name)
+        await log_action(session, viewer, outcome, instance=name)
     log.info("connection removed", instance=name, revoked=revoked)
     return Removal(name, revoked)
 
@@ -125,14 +125,14 @@ async def _is_refused(resources: Resources, oauth: ServiceNowOAuth, ended: Ended
     if ended.refresh_token:
         try:
             await oauth.refresh(ended.refresh_token)
-        except SignedOut as refusal:
+        except Unauthorized as refusal:
             if refusal.message not in OF_THE_TOKEN:
                 return False  # The client is refused, which says nothing about the token.
         else:
             return False
     try:
         await ServiceNowClient(resources.servicenow, ended.origin, ended.access_token).whoami()
-    except SignedOut:
+    except Unauthorized:
         return True
     return False
 

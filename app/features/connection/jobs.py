@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.features.connection.attempts import forget_old_attempts
+from app.core.jobs import TaskGroup
+from app.features.connection.authorization_attempts import forget_old_attempts
 from app.features.connection.call_log import forget_old_calls
-from app.foundation.jobs import TaskGroup
 from app.resources import Resources
 
 tasks = TaskGroup("connection")

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.foundation.database import Base, Id
-from app.foundation.vault import Sealed, SealedText
+from app.core.database import Base, Id
+from app.core.vault import Sealed, SealedText
 
 
 class ConnectionStatus(StrEnum):

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 
+from app.core.database import Session
 from app.features.connection.models import TicketPreferences
-from app.foundation.database import Session
 
 # The seven data items that every ticket carries; each may also be copied to a column of the instance's own.
 ITEMS = ("requested_by", "name", "description", "priority", "due_date", "source", "category")

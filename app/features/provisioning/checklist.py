@@ -9,15 +9,15 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.features.accounts.audit import record
+from app.core import clock
+from app.core.database import Session
+from app.core.errors import NotFound
+from app.core.messages import Message, T
+from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
 from app.features.provisioning.models import ChecklistMark
-from app.foundation import clock
-from app.foundation.database import Session
-from app.foundation.errors import NotFound
-from app.foundation.text import T, Text
-from app.remote.servicenow.oauth import USUAL_ACCESS_SECONDS, USUAL_REFRESH_SECONDS
-from app.remote.servicenow.releases import FAMILIES
+from app.integrations.servicenow.oauth import USUAL_ACCESS_SECONDS, USUAL_REFRESH_SECONDS
+from app.integrations.servicenow.releases import FAMILIES
 
 CLIENT_NAME = "Security + Compliance Connector"
 USER_NAME = "m365.integration"
@@ -27,9 +27,9 @@ USER_NAME = "m365.integration"
 class Part:
     """Some sentences under a heading, and values to copy, each with the name of its field in ServiceNow."""
 
-    title: Text | None
-    lines: tuple[Text, ...] = ()
-    values: tuple[tuple[Text, str], ...] = ()
+    title: Message | None
+    lines: tuple[Message, ...] = ()
+    values: tuple[tuple[Message, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ChecklistStep:
     """One step to be done in ServiceNow."""
 
     key: str
-    title: Text
+    title: Message
     parts: tuple[Part, ...]
 
 
@@ -71,7 +71,7 @@ async def mark_step(session: Session, viewer: Viewer, key: str, *, done: bool) -
         values = {"step": key, "done_at": clock.now(), "done_by": viewer.display_name}
         await session.execute(insert(ChecklistMark).values(values).on_conflict_do_nothing())
     what = T("Checklist step marked as done") if done else T("Checklist step marked as not done")
-    await record(session, viewer, what, step=step.title)
+    await log_action(session, viewer, what, step=step.title)
 
 
 def as_text(steps: Sequence[ChecklistStep]) -> str:
@@ -116,7 +116,7 @@ def _prerequisites() -> ChecklistStep:
 
 
 def _client(redirect_url: str) -> ChecklistStep:
-    common: tuple[tuple[Text, str], ...] = (
+    common: tuple[tuple[Message, str], ...] = (
         (T("Name"), CLIENT_NAME),
         (T("Redirect URL"), redirect_url),
         (T("Access token lifespan (seconds)"), str(USUAL_ACCESS_SECONDS)),

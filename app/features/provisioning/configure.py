@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from app.features.accounts.audit import record
+from app.core.errors import InvalidInput
+from app.core.messages import Message, T
+from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
-from app.features.connection.access import NotConnected, with_client
-from app.features.connection.connect import ONE_AT_A_TIME
+from app.features.connection.authorize import ONE_AT_A_TIME
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.connection.preferences import (
     AFTER_DONE,
@@ -20,12 +21,18 @@ from app.features.connection.preferences import (
     keep_preferences,
     load_preferences,
 )
-from app.features.secure_score.action import Category
-from app.features.tickets.compose import LONGEST_DESCRIPTION, LONGEST_NAME
-from app.features.tickets.ticket import TABLES, Kind, Source
-from app.foundation.errors import InvalidInput
-from app.foundation.text import T, Text
-from app.remote.servicenow.probes import PLAIN, SEARCHABLE, Column, Group, list_columns, list_groups
+from app.features.connection.tokens import NotConnected, with_client
+from app.features.secure_score.actions.action import Category
+from app.features.tickets.sharing.record import LONGEST_DESCRIPTION, LONGEST_NAME
+from app.features.tickets.types import TABLES, TicketKind, TicketSource
+from app.integrations.servicenow.probes import (
+    PLAIN,
+    SEARCHABLE,
+    AssignmentGroup,
+    TableColumn,
+    list_columns,
+    list_groups,
+)
 from app.resources import Resources
 
 LONGEST_DUE_DAYS = 3650
@@ -39,7 +46,7 @@ LONGEST_ITEMS = {
     "description": LONGEST_DESCRIPTION,
     "priority": 1,
     "due_date": 19,
-    "source": max(len(source) for source in Source),
+    "source": max(len(source) for source in TicketSource),
     "category": max(len(category) for category in Category),
 }
 
@@ -56,7 +63,7 @@ class Proposals:
     after_done: str = NEW
 
 
-async def find_groups(resources: Resources, typed: str, *, exactly: bool = False) -> list[Group]:
+async def find_groups(resources: Resources, typed: str, *, exactly: bool = False) -> list[AssignmentGroup]:
     """Groups whose names hold this text, or are exactly this; none for letters that cannot be searched for."""
     try:
         return list(await with_client(resources, partial(list_groups, typed=" ".join(typed.split()), exactly=exactly)))
@@ -66,8 +73,8 @@ async def find_groups(resources: Resources, typed: str, *, exactly: bool = False
 
 async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals) -> None:
     """Keep them. Raises InvalidInput by field, NotConnected, or a RemoteError while the group is looked up."""
-    problems: dict[str, Text] = {}
-    if wanted.kind not in {kind.value for kind in Kind}:
+    problems: dict[str, Message] = {}
+    if wanted.kind not in {kind.value for kind in TicketKind}:
         problems["kind"] = T("Choose one of the list.")
     if wanted.after_done not in AFTER_DONE:
         problems["after_done"] = T("Choose one of the list.")
@@ -79,7 +86,7 @@ async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals
             problems[f"due_{priority}"] = T("A number of days from 0 to %(most)s.", most=LONGEST_DUE_DAYS)
     if problems:
         raise InvalidInput(fields=problems)
-    group = await _group(resources, wanted.group_name) if wanted.group_name else Group("", "")
+    group = await _group(resources, wanted.group_name) if wanted.group_name else AssignmentGroup("", "")
     async with resources.database.transaction() as session:
         await session.execute(ONE_AT_A_TIME)
         connection = await connection_view(session)
@@ -91,7 +98,7 @@ async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals
             group_id=group.sys_id, group_name=group.name, after_done=wanted.after_done,
         )  # fmt: skip
         await keep_preferences(session, connection.id, after)
-        await record(
+        await log_action(
             session, viewer, T("Defaults for new tickets changed"), instance=connection.instance_name, kind=wanted.kind,
             group=group.name or "none", category=wanted.category or "none", after_done=wanted.after_done,
         )  # fmt: skip
@@ -99,10 +106,10 @@ async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals
 
 async def save_columns(resources: Resources, viewer: Viewer, kind: str, typed: Mapping[str, str]) -> None:
     """Copy data items to these columns of the instance's own, by item. Raises InvalidInput by field, or a RemoteError."""
-    if kind not in {known.value for known in Kind}:
+    if kind not in {known.value for known in TicketKind}:
         raise InvalidInput(fields={"kind": T("Choose one of the list.")})
     wanted = {item: typed[item].strip().lower() for item in ITEMS if typed.get(item, "").strip()}
-    problems = await _problems(resources, Kind(kind), wanted) if wanted else {}
+    problems = await _problems(resources, TicketKind(kind), wanted) if wanted else {}
     if problems:
         raise InvalidInput(fields=problems)
     async with resources.database.transaction() as session:
@@ -112,7 +119,7 @@ async def save_columns(resources: Resources, viewer: Viewer, kind: str, typed: M
             raise NotConnected
         before = await load_preferences(session, connection.id)
         await keep_preferences(session, connection.id, replace(before, columns={**before.columns, kind: wanted}))
-        await record(
+        await log_action(
             session, viewer, T("Columns for data items changed"), instance=connection.instance_name, kind=kind,
             columns=", ".join(f"{item} to {column}" for item, column in wanted.items()) or "none",
         )  # fmt: skip
@@ -125,7 +132,7 @@ async def current(resources: Resources) -> tuple[ConnectionView | None, Preferen
         return connection, await load_preferences(session, connection.id if connection else None)
 
 
-async def _group(resources: Resources, typed: str) -> Group:
+async def _group(resources: Resources, typed: str) -> AssignmentGroup:
     name = " ".join(typed.split())
     if not SEARCHABLE.fullmatch(name):
         raise InvalidInput(fields={"group_name": T("A name with ^, =, <, > or a colon cannot be searched for.")})
@@ -145,11 +152,11 @@ async def _group(resources: Resources, typed: str) -> Group:
     raise InvalidInput(fields={"group_name": sentence})
 
 
-def _of_this_name(groups: Sequence[Group], name: str) -> list[Group]:
+def _of_this_name(groups: Sequence[AssignmentGroup], name: str) -> list[AssignmentGroup]:
     return [group for group in groups if " ".join(group.name.split()).casefold() == name.casefold()]
 
 
-async def _problems(resources: Resources, kind: Kind, wanted: Mapping[str, str]) -> dict[str, Text]:
+async def _problems(resources: Resources, kind: TicketKind, wanted: Mapping[str, str]) -> dict[str, Message]:
     """Each column is looked up in the instance's dictionary; what cannot be looked up is refused, and says so."""
     table = TABLES[kind]
     columns = await with_client(resources, partial(list_columns, table=table))
@@ -164,7 +171,7 @@ async def _problems(resources: Resources, kind: Kind, wanted: Mapping[str, str])
     return {item: problem for item, problem in problems.items() if problem is not None}
 
 
-def _problem(columns: Mapping[str, Column], name: str, table: str, item: str) -> Text | None:
+def _problem(columns: Mapping[str, TableColumn], name: str, table: str, item: str) -> Message | None:
     column = columns.get(name) if PLAIN.fullmatch(name) else None
     if column is None:
         return T("The table %(table)s has no column of this name.", table=table)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.foundation.text import T, Text
+from app.core.messages import Message, T
 
 
 class State(StrEnum):
@@ -32,11 +32,11 @@ class Finding:
 
     key: str
     state: State
-    checked: Text
-    meaning: Text
-    advice: Text | None = None
-    screen: Text | None = None
-    message: Text | None = None
+    checked: Message
+    meaning: Message
+    advice: Message | None = None
+    screen: Message | None = None
+    message: Message | None = None
 
     def __str__(self) -> str:
         """For the command line."""
@@ -66,7 +66,7 @@ class Finding:
     def from_json(cls, stored: Mapping[str, Any]) -> Finding:
         """What `to_json` stored."""
         texts = {
-            name: Text.from_json(stored[name]) if stored.get(name) else None
+            name: Message.from_json(stored[name]) if stored.get(name) else None
             for name in ("checked", "meaning", "advice", "screen", "message")
         }
         checked, meaning = texts.pop("checked"), texts.pop("meaning")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from app.core.database import Session
+from app.core.jobs import TaskGroup
 from app.features.connection.connection_view import connection_view
-from app.features.provisioning.diagnose import carry_out, latest_walk, open_walk
-from app.features.provisioning.provision import EVERYTHING, queue_failed, queue_step, queue_steps, run_waiting
-from app.foundation.database import Session
-from app.foundation.jobs import TaskGroup
+from app.features.provisioning.diagnosis import carry_out, latest_run, open_run
+from app.features.provisioning.run_steps import EVERYTHING, queue_failed, queue_step, queue_steps, run_waiting
 from app.resources import Resources
 
 tasks = TaskGroup("provisioning")
@@ -32,18 +32,18 @@ async def recheck(resources: Resources) -> None:
 
 
 @tasks.task("diagnose")
-async def diagnose(resources: Resources, walk_id: str) -> None:
+async def diagnose(resources: Resources, run_id: str) -> None:
     """Walk through the connection."""
-    await carry_out(resources, UUID(walk_id))
+    await carry_out(resources, UUID(run_id))
 
 
-async def start_walk(resources: Resources, session: Session, asked_by: str) -> None:
+async def start_diagnosis(resources: Resources, session: Session, asked_by: str) -> None:
     """Within the caller's transaction: have the worker walk. Does nothing while a walk is under way."""
-    latest = await latest_walk(session)
-    if latest is not None and latest.under_way:
+    latest = await latest_run(session)
+    if latest is not None and latest.in_progress:
         return
-    walk_id = await open_walk(session, asked_by)
-    await resources.queue.defer(session, diagnose, lock="diagnose", walk_id=str(walk_id))
+    run_id = await open_run(session, asked_by)
+    await resources.queue.defer(session, "provisioning.diagnose", lock="diagnose", run_id=str(run_id))
 
 
 async def start_checks(resources: Resources, session: Session, connection_id: UUID, first: str = EVERYTHING) -> None:
@@ -61,4 +61,6 @@ async def start_check(resources: Resources, session: Session, connection_id: UUI
 async def _defer(resources: Resources, session: Session, connection_id: UUID) -> None:
     """One at a time, and one waiting at most: a double click adds nothing."""
     name = f"provisioning-{connection_id}"
-    await resources.queue.defer(session, check, lock=name, queueing_lock=name, connection_id=str(connection_id))
+    await resources.queue.defer(
+        session, "provisioning.check", lock=name, queueing_lock=name, connection_id=str(connection_id)
+    )

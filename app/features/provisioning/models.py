@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.database import Base, Id
+from app.core.vault import Sealed, SealedText
 from app.features.provisioning.finding import State
-from app.foundation.database import Base, Id
-from app.foundation.vault import Sealed, SealedText
 
 
 class ProvisioningStep(Base):
@@ -27,10 +27,10 @@ class ProvisioningStep(Base):
     checked_at: Mapped[datetime | None]
 
 
-class Walk(Base):
+class DiagnosisRun(Base):
     """One walk of "Check the connection": its findings in order, and who asked. `finished_at` is empty while it goes on."""
 
-    __tablename__ = "diagnosis_walk"
+    __tablename__ = "diagnosis_run"
 
     id: Mapped[Id]
     asked_by: Mapped[str]

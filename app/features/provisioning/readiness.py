@@ -7,14 +7,14 @@ from uuid import UUID
 
 from sqlalchemy import and_, exists, func, select
 
+from app.core.database import Session
+from app.core.messages import Message, T
 from app.features.connection.connection_view import connection_view
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.steps import BY_KEY, KEYS
-from app.features.tickets.ticket import KIND_NAMES, Kind
-from app.foundation.database import Session
-from app.foundation.text import T, Text
+from app.features.tickets.types import KIND_NAMES, TicketKind
 
 # What failed has failed until a new check says otherwise: cards must not come and go while one is under way.
 FAILED = and_(
@@ -32,12 +32,12 @@ class Readiness:
     """
 
     kinds: frozenset[str]
-    missing: tuple[Text, ...]
+    missing: tuple[Message, ...]
 
     @property
     def is_ready(self) -> bool:
         """Whether both cards may be shown."""
-        return len(self.kinds) == len(Kind)
+        return len(self.kinds) == len(TicketKind)
 
 
 async def readiness(session: Session) -> Readiness:
@@ -51,14 +51,14 @@ async def readiness(session: Session) -> Readiness:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingSetup:
     """Kinds whose cards are not shown, and what is missing; while the connection waits for a person, only that."""
 
     hidden: frozenset[str] = frozenset()
-    sentences: tuple[Text, ...] = ()
+    sentences: tuple[Message, ...] = ()
 
 
-async def connection_and_missing(session: Session) -> tuple[Connection | None, Missing]:
+async def connection_and_missing(session: Session) -> tuple[Connection | None, MissingSetup]:
     """For the home page: the active connection and what provisioning lacks, in one query.
 
     A connection that stopped working hides nothing: its cards say how old they are. One that was not checked
@@ -74,15 +74,17 @@ async def connection_and_missing(session: Session) -> tuple[Connection | None, M
     query = select(Connection, failed, was_checked).where(Connection.status != ConnectionStatus.REMOVED)
     row = (await session.execute(query)).one_or_none()
     if row is None:
-        return None, Missing()
+        return None, MissingSetup()
     connection, found, checked = row
     if connection.status != ConnectionStatus.CONNECTED:
-        sentence = Text.from_json(connection.attention) if connection.attention else ATTENTION
+        sentence = Message.from_json(connection.attention) if connection.attention else ATTENTION
         nothing = hides_everything(connection.status, was_checked=checked)
-        return connection, Missing(frozenset(kind.value for kind in Kind) if nothing else frozenset(), (sentence,))
+        return connection, MissingSetup(
+            frozenset(kind.value for kind in TicketKind) if nothing else frozenset(), (sentence,)
+        )
     findings = {step: Finding.from_json(stored) for step, stored in (found or {}).items() if stored and step in BY_KEY}
     ready = judged(findings)
-    return connection, Missing(frozenset(kind.value for kind in Kind) - ready.kinds, ready.missing)
+    return connection, MissingSetup(frozenset(kind.value for kind in TicketKind) - ready.kinds, ready.missing)
 
 
 def hides_everything(status: str, *, was_checked: bool) -> bool:
@@ -102,7 +104,7 @@ async def problems(session: Session, connection_id: UUID) -> dict[str, Finding]:
 
 def judged(failed: dict[str, Finding]) -> Readiness:
     """What these failures leave."""
-    kinds, missing = set(Kind), []
+    kinds, missing = set(TicketKind), []
     for key in KEYS:
         if key not in failed or not BY_KEY[key].kinds:
             continue

@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from app.features.provisioning.account import check_account
+from app.core.messages import Message, T
+from app.features.provisioning.checks.authorization import check_client, check_release, check_renewal
+from app.features.provisioning.checks.check_context import CheckContext
+from app.features.provisioning.checks.connectivity import check_clock, check_reach
+from app.features.provisioning.checks.integration_user import check_account
+from app.features.provisioning.checks.tables import check_choices, check_correlation, check_table
 from app.features.provisioning.finding import Finding
-from app.features.provisioning.grant import check_client, check_release, check_renewal
-from app.features.provisioning.look import Look
-from app.features.provisioning.reach import check_clock, check_reach
-from app.features.provisioning.tables import check_choices, check_correlation, check_table
-from app.features.tickets.ticket import Kind
-from app.foundation.text import T, Text
+from app.features.tickets.types import TicketKind
 
-Check = Callable[[Look], Awaitable[Finding]]
+Check = Callable[[CheckContext], Awaitable[Finding]]
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Step:
     """`blocks` means that nothing after it can be checked while it fails; `kinds` are the cards that need it."""
 
     key: str
-    title: Text
+    title: Message
     check: Check
     blocks: bool = False
-    kinds: frozenset[Kind] = frozenset()
+    kinds: frozenset[TicketKind] = frozenset()
 
 
-BOTH = frozenset(Kind)
+BOTH = frozenset(TicketKind)
 
 STEPS = (
     Step("reach", T("Instance reachable and awake"), check_reach, blocks=True, kinds=BOTH),
@@ -40,14 +40,14 @@ STEPS = (
     Step(
         "change",
         T("Change requests: read, create, change"),
-        partial(check_table, kind=Kind.CHANGE),
-        kinds=frozenset({Kind.CHANGE}),
+        partial(check_table, kind=TicketKind.CHANGE),
+        kinds=frozenset({TicketKind.CHANGE}),
     ),
     Step(
         "incident",
         T("Incidents: read, create, change"),
-        partial(check_table, kind=Kind.INCIDENT),
-        kinds=frozenset({Kind.INCIDENT}),
+        partial(check_table, kind=TicketKind.INCIDENT),
+        kinds=frozenset({TicketKind.INCIDENT}),
     ),
     Step("choices", T("Lists of states"), check_choices),
     Step("correlation", T("Tickets are found again by our id"), check_correlation, kinds=BOTH),

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, UniqueCons
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.foundation.database import Base, Id
+from app.core.database import Base, Id
 
 
 class ScoreSnapshot(Base):
@@ -56,7 +56,7 @@ class ControlScore(Base):
 class ImprovementAction(Base):
     """One control of one tenant: its profile, and its points in the newest snapshot. Never deleted.
 
-    `scored` says whether the newest snapshot holds it; `has_profile` whether the catalogue does. `category` is one of
+    `scored` says whether the newest snapshot holds it; `has_profile` whether the catalog does. `category` is one of
     the five a ticket may carry, or empty. Graph's HTML is kept as it came, and sanitised when shown.
     """
 
@@ -110,7 +110,7 @@ class ImprovementAction(Base):
 class ScoreChange(Base):
     """What changed for one control from one snapshot to the next; made anew from the snapshots at every import.
 
-    `kind` is one of `app.features.secure_score.changes.Kind`. `since` is the day of the snapshot before.
+    `kind` is one of `app.features.secure_score.sync.score_changes.Kind`. `since` is the day of the snapshot before.
     """
 
     __tablename__ = "score_change"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from app.features.secure_score.action import Category
+from app.features.secure_score.actions.action import Category
 
 CATEGORIES = {
     "identity": Category.IDENTITY,

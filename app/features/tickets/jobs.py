@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from app.features.tickets.bring_note import deliver_note, forgotten_notes
-from app.features.tickets.deliver import deliver, forgotten_tickets
-from app.features.tickets.read_choices import read_choices
-from app.features.tickets.read_notes import read_notes
-from app.features.tickets.refresh import refresh_states
-from app.features.tickets.settle import settle
-from app.foundation.jobs import TaskGroup
-from app.foundation.logs import get_logger
+from app.core.jobs import TaskGroup
+from app.core.logging import get_logger
+from app.features.tickets.delivery.deliver import deliver, tickets_without_job
+from app.features.tickets.delivery.reconcile import reconcile
+from app.features.tickets.notes.deliver_note import deliver_note, notes_without_job
+from app.features.tickets.notes.fetch_notes import read_notes
+from app.features.tickets.polling.poll import poll_states
+from app.features.tickets.polling.state_choices import read_choices
+from app.features.tickets.types import BULK_PRIORITY
 from app.resources import Resources
 
 log = get_logger(__name__)
 
 tasks = TaskGroup("tickets")
-# Work in bulk lets single shares, and the refresh, go first.
-BULK_PRIORITY = -10
 
 
 @tasks.task("deliver")
@@ -27,14 +26,14 @@ async def deliver_ticket(resources: Resources, ticket_id: str) -> None:
     await deliver(resources, UUID(ticket_id))
 
 
-@tasks.task("settle")
-async def settle_ticket(resources: Resources, ticket_id: str) -> None:
+@tasks.task("reconcile")
+async def reconcile_ticket(resources: Resources, ticket_id: str) -> None:
     """See whether a ticket that was given up had arrived; raises NotYet when it has to be looked for again."""
-    await settle(resources, UUID(ticket_id))
+    await reconcile(resources, UUID(ticket_id))
 
 
-@tasks.task("bring_note")
-async def bring_note(resources: Resources, note_id: str) -> None:
+@tasks.task("deliver_note")
+async def deliver_note_job(resources: Resources, note_id: str) -> None:
     """Bring one work note to ServiceNow; raises NotYet when it has to be tried again."""
     await deliver_note(resources, UUID(note_id))
 
@@ -45,13 +44,13 @@ async def fetch_notes(resources: Resources, ticket_id: str) -> None:
     await read_notes(resources, UUID(ticket_id))
 
 
-@tasks.task("refresh", every="* * * * *")
-async def refresh(resources: Resources) -> None:
+@tasks.task("poll", every="* * * * *")
+async def poll_tickets(resources: Resources) -> None:
     """Read the states of all tickets."""
-    await refresh_states(resources)
+    await poll_states(resources)
 
 
-@tasks.task("choices", every="7 * * * *")
+@tasks.task("state_choices", every="7 * * * *")
 async def choices(resources: Resources) -> None:
     """Read which states the instance knows; does so once a day."""
     await read_choices(resources)
@@ -62,13 +61,15 @@ async def sweep(resources: Resources) -> None:
     """Queue tickets again that wait without a job: those that waited for the connection, and any whose job was lost."""
     queue = resources.queue
     async with resources.database.transaction() as session:
-        worked_on = await queue.in_hand_or_waiting(session, deliver_ticket, "ticket_id")
-        tickets = await forgotten_tickets(session, worked_on)
+        worked_on = await queue.in_hand_or_waiting(session, "tickets.deliver", "ticket_id")
+        tickets = await tickets_without_job(session, worked_on)
         for ticket_id, in_bulk in tickets:
             priority = BULK_PRIORITY if in_bulk else 0
-            await queue.defer(session, deliver_ticket, priority=priority, ticket_id=str(ticket_id))
-        notes = await forgotten_notes(session, await queue.in_hand_or_waiting(session, bring_note, "note_id"))
+            await queue.defer(session, "tickets.deliver", priority=priority, ticket_id=str(ticket_id))
+        notes = await notes_without_job(
+            session, await queue.in_hand_or_waiting(session, "tickets.deliver_note", "note_id")
+        )
         for note_id in notes:
-            await queue.defer(session, bring_note, note_id=str(note_id))
+            await queue.defer(session, "tickets.deliver_note", note_id=str(note_id))
     if tickets or notes:
         log.info("queued again", tickets=len(tickets), notes=len(notes))

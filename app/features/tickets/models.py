@@ -9,16 +9,16 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.foundation.database import Base, Id
+from app.core.database import Base, Id
 
 
 class Ticket(Base):
     """One share. What was asked never changes after it was sent; what ServiceNow made of it is copied from there.
 
     `record` is the whole record as decided when it was shared. `sent_at` is when a create last left us, empty while we
-    surely sent none, and `landing_until` until when it may still be at work over there; one that is held or given up
+    surely sent none, and `uncertain_until` until when it may still be at work over there; one that is held or given up
     keeps that as long as nobody knows whether it arrived. `in_flight_since` is set while
-    somebody waits for ServiceNow's answer. A queued ticket without `next_try_at` waits for the connection. `insisted`
+    somebody waits for ServiceNow's answer. A queued ticket without `next_try_at` waits for the connection. `force_retry`
     says that a person asked for another try after a refusal.
     """
 
@@ -45,9 +45,9 @@ class Ticket(Base):
     description: Mapped[str]
     priority: Mapped[int]
     due_date: Mapped[date]
-    sender_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
-    sender_oid: Mapped[str]
-    sender_name: Mapped[str]
+    requested_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
+    requested_by_oid: Mapped[str]
+    requested_by_name: Mapped[str]
     created_at: Mapped[datetime]
     record: Mapped[dict[str, Any]]
     warnings: Mapped[list[Any]] = mapped_column(default=list)
@@ -57,10 +57,10 @@ class Ticket(Base):
     correlation_id: Mapped[str] = mapped_column(unique=True)
     attempts: Mapped[int] = mapped_column(default=0)
     refusals: Mapped[int] = mapped_column(default=0)
-    insisted: Mapped[bool] = mapped_column(default=False)
+    force_retry: Mapped[bool] = mapped_column(default=False)
     attempted_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
-    landing_until: Mapped[datetime | None]
+    uncertain_until: Mapped[datetime | None]
     in_flight_since: Mapped[datetime | None]
     next_try_at: Mapped[datetime | None]
     problem: Mapped[dict[str, Any] | None]
@@ -96,14 +96,14 @@ class TicketNote(Base):
     id: Mapped[Id]
     ticket_id: Mapped[UUID] = mapped_column(ForeignKey("ticket.id", ondelete="CASCADE"), index=True)
     text: Mapped[str]
-    sender_oid: Mapped[str]
-    sender_name: Mapped[str]
+    requested_by_oid: Mapped[str]
+    requested_by_name: Mapped[str]
     created_at: Mapped[datetime]
     delivery: Mapped[str]
     attempts: Mapped[int] = mapped_column(default=0)
     refusals: Mapped[int] = mapped_column(default=0)
     sent_at: Mapped[datetime | None]
-    landing_until: Mapped[datetime | None]
+    uncertain_until: Mapped[datetime | None]
     next_try_at: Mapped[datetime | None]
     problem: Mapped[dict[str, Any] | None]
     shared_at: Mapped[datetime | None]
@@ -122,16 +122,16 @@ class TicketAction(Base):
 
 
 class TicketEvent(Base):
-    """Something that happened to a ticket; `text` is the sentence (Text.to_json), `by` a person's name or empty."""
+    """Something that happened to a ticket; `message` is the sentence (Message.to_json), `actor` a person's name or empty."""
 
     __tablename__ = "ticket_event"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     ticket_id: Mapped[UUID] = mapped_column(ForeignKey("ticket.id", ondelete="CASCADE"), index=True)
-    at: Mapped[datetime]
-    what: Mapped[str]
-    text: Mapped[dict[str, Any]]
-    by: Mapped[str] = mapped_column(default="")
+    occurred_at: Mapped[datetime]
+    event_type: Mapped[str]
+    message: Mapped[dict[str, Any]]
+    actor: Mapped[str] = mapped_column(default="")
 
 
 class StateName(Base):
@@ -157,39 +157,39 @@ class StateChoice(Base):
     label: Mapped[str]
 
 
-class RefreshCursor(Base):
+class PollCursor(Base):
     """How far the refresh of one table has read, and how it went.
 
-    `watermark` is the moment up to which changes were read, on our clock; `rolled_at` when the rolling pass last read a
+    `watermark` is the moment up to which changes were read, on our clock; `last_scan_at` when the rolling pass last read a
     chunk. `succeeded_at` is what cards show as their data's age, `problem` why it is older than it should be.
     `changes_refused` counts how often in a row the instance would not say what changed, last at `changes_refused_at`.
     """
 
-    __tablename__ = "refresh_cursor"
+    __tablename__ = "poll_cursor"
 
     connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
     watermark: Mapped[datetime | None]
-    rolled_at: Mapped[datetime | None]
+    last_scan_at: Mapped[datetime | None]
     tried_at: Mapped[datetime | None]
     succeeded_at: Mapped[datetime | None]
-    moved_at: Mapped[datetime | None]
+    last_change_at: Mapped[datetime | None]
     problem: Mapped[dict[str, Any] | None]
     changes_refused_at: Mapped[datetime | None]
     changes_refused: Mapped[int] = mapped_column(default=0)
     choices_read_at: Mapped[datetime | None]
 
 
-class Pace(Base):
+class InstanceThrottle(Base):
     """How gently one instance is treated by all processes together.
 
     No call begins before `paused_until`. `requests` counts those of the clock hour that began at `hour`, `hourly_limit`
-    is the instance's own, when it named one. `looked_at` is when somebody last looked at the cards.
+    is the instance's own, when it named one. `last_viewed_at` is when somebody last looked at the cards.
     `clock_ahead_seconds` is how far the instance's clock is ahead of ours, at least: as it stamped the last record that
     it made for us, or less, if its answers have shown less since.
     """
 
-    __tablename__ = "pace"
+    __tablename__ = "instance_throttle"
 
     connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
     paused_until: Mapped[datetime | None]
@@ -199,6 +199,6 @@ class Pace(Base):
     requests: Mapped[int] = mapped_column(default=0)
     hourly_limit: Mapped[int | None]
     clock_ahead_seconds: Mapped[float] = mapped_column(default=0.0)
-    looked_at: Mapped[datetime | None]
+    last_viewed_at: Mapped[datetime | None]
     # Since when each call waits for its answer, besides those of deliveries, which their tickets tell.
-    under_way: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    calls_in_flight: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))

@@ -13,12 +13,20 @@ from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 from pydantic import BaseModel, Field
 
-from app.features.accounts.audit import record
-from app.features.secure_score.export import as_csv, load_texts
-from app.features.secure_score.html_text import plain_text
-from app.features.secure_score.jobs import decide_and_send
-from app.features.secure_score.lines import ActionLine, load_lines
-from app.features.secure_score.list_view import (
+from app.core import clock
+from app.core.errors import Conflict, InvalidInput
+from app.core.messages import Message, T
+from app.features.accounts.audit import log_action
+from app.features.secure_score.actions.action_details import (
+    ActionDetail,
+    Event,
+    Note,
+    load_action,
+    load_course,
+    load_events,
+    load_notes,
+)
+from app.features.secure_score.actions.action_list import (
     COLUMNS,
     COLUMNS_BY_NAME,
     FACETS,
@@ -32,22 +40,14 @@ from app.features.secure_score.list_view import (
     order_lines,
     select_lines,
 )
-from app.features.secure_score.no_score import NoScore, why_no_score
-from app.features.secure_score.plan import LONGEST_REASON, Wish, add_note, remove_note, set_tags
-from app.features.secure_score.show_action import (
-    ActionDetail,
-    Event,
-    Note,
-    load_action,
-    load_course,
-    load_events,
-    load_notes,
-)
-from app.features.secure_score.status import DECISIONS, NAMES, Status
-from app.features.tickets.browse_tickets import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
-from app.foundation import clock
-from app.foundation.errors import Conflict, InvalidInput
-from app.foundation.text import T, Text
+from app.features.secure_score.actions.action_rows import ActionLine, load_lines
+from app.features.secure_score.actions.action_status import DECISIONS, NAMES, Status
+from app.features.secure_score.actions.export import as_csv, load_texts
+from app.features.secure_score.actions.plan import LONGEST_REASON, PlanChange, add_note, remove_note, set_tags
+from app.features.secure_score.html_text import plain_text
+from app.features.secure_score.jobs import decide_and_send
+from app.features.secure_score.reports.no_score import NoScore, why_no_score
+from app.features.tickets.views.ticket_list import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
 from app.web.templating import render
@@ -66,7 +66,7 @@ class StatusForm(BaseModel):
 
 
 @dataclass(frozen=True)
-class ListPage:
+class ActionListPage:
     """The list as its address asks for it; `nothing` says why there is none at all."""
 
     view: View
@@ -83,15 +83,15 @@ class ListPage:
         return [COLUMNS_BY_NAME[name] for name in self.view.columns]
 
     @property
-    def groups(self) -> list[tuple[str, Text]]:
+    def groups(self) -> list[tuple[str, Message]]:
         """What one may group by."""
         labels = {facet.name: facet.label for facet in FACETS}
         return [(name, labels[name]) for name in GROUPS]
 
     @property
-    def chosen(self) -> list[tuple[str, Text | str]]:
+    def chosen(self) -> list[tuple[str, Message | str]]:
         """Every filter that is set: the address without it, and what it says."""
-        found: list[tuple[str, Text | str]] = []
+        found: list[tuple[str, Message | str]] = []
         for facet in FACETS:
             for value in self.view.chosen.get(facet.name, ()):
                 said = T("%(facet)s: %(value)s", facet=facet.label, value=facet.name_of(value))
@@ -128,8 +128,8 @@ class ActionPage:
     may_share: bool
     may_edit: bool
     typed: Mapping[str, str] = field(default_factory=dict)
-    errors: Mapping[str, Text] = field(default_factory=dict)
-    problem: Text | None = None
+    errors: Mapping[str, Message] = field(default_factory=dict)
+    problem: Message | None = None
 
     @property
     def line(self) -> ActionLine:
@@ -164,7 +164,7 @@ class ActionPage:
         return [ticket for ticket in done if day is not None and (ticket.state_since or ticket.created_at).date() < day]
 
     @property
-    def choices(self) -> list[tuple[str, Text]]:
+    def choices(self) -> list[tuple[str, Message]]:
         """What the status may be set to."""
         return [(str(status), NAMES[status]) for status in DECISIONS]
 
@@ -203,7 +203,7 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
     ticketed = frozenset(await numbers_by_action(session))
     listing = list_actions(lines, view, ticketed)
     by_action = await tickets_by_action(session, [line.control_id for line in listing.lines])
-    page = ListPage(
+    page = ActionListPage(
         view=view,
         listing=listing,
         facets=facet_options(lines, view, ticketed),
@@ -215,7 +215,7 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
 
 
 def _shows_nothing(lines: Sequence[ActionLine], view: View) -> bool:
-    """Without a score there is nothing to show, but the catalogue for who asks for actions without a licence."""
+    """Without a score there is nothing to show, but the catalog for who asks for actions without a licence."""
     return not any(line.scored for line in lines) and not (lines and "licence" in view.chosen)
 
 
@@ -251,11 +251,11 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
     if parsed.values is not None:
         form = parsed.values
         planned_for = form.planned_for if form.status is Status.PLANNED else None
-        wish = Wish(form.status, planned_for, form.reason)
+        wish = PlanChange(form.status, planned_for, form.reason)
         try:
             await decide_and_send(session, resources, action, wish, who=manager.display_name)
             planned = {"planned_for": planned_for} if planned_for else {}
-            await record(session, manager, T("Status set"), action=action, status=NAMES[form.status], **planned)
+            await log_action(session, manager, T("Status set"), action=action, status=NAMES[form.status], **planned)
             return RedirectResponse(action_path(action), 303)
         except InvalidInput as error:
             errors = error.fields
@@ -277,7 +277,7 @@ async def write_note(request: Request, manager: Manager, session: Db, resources:
         await add_note(
             session, tenant_id, action, note, author_id=manager.person_id, who=manager.display_name
         )  # fmt: skip
-        await record(session, manager, T("Note written"), action=action)
+        await log_action(session, manager, T("Note written"), action=action)
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
     return RedirectResponse(action_path(action) + "#notes", 303)
@@ -288,7 +288,7 @@ async def take_note_back(manager: Manager, session: Db, resources: Res, action: 
     """Remove one's own note."""
     tenant_id = resources.config.shown_tenant_id
     await remove_note(session, tenant_id, action, note, author_id=manager.person_id)
-    await record(session, manager, T("Note removed"), action=action, note=note)
+    await log_action(session, manager, T("Note removed"), action=action, note=note)
     return RedirectResponse(action_path(action) + "#notes", 303)
 
 
@@ -299,7 +299,7 @@ async def write_tags(request: Request, manager: Manager, session: Db, resources:
     try:
         tags = typed.get("tags", "").replace("\0", "")
         await set_tags(session, resources.config.shown_tenant_id, action, tags)
-        await record(session, manager, T("Tags set"), action=action, tags=tags or "none")
+        await log_action(session, manager, T("Tags set"), action=action, tags=tags or "none")
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
     return RedirectResponse(action_path(action), 303)
@@ -314,8 +314,8 @@ async def _show(
     *,
     tab: str = "general",
     typed: Mapping[str, str] | None = None,
-    errors: Mapping[str, Text] | None = None,
-    problem: Text | None = None,
+    errors: Mapping[str, Message] | None = None,
+    problem: Message | None = None,
 ) -> Response:
     tenant_id = resources.config.shown_tenant_id
     tab = tab if tab in TABS else "general"

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from app.core.spreadsheet import safe_cell
 from app.features.accounts.audit import AuditLine, AuditList, all_entries, list_entries
-from app.foundation.spreadsheet import safe_cell
 from app.web.dependencies import Db, Manager
 from app.web.templating import render
 
@@ -63,7 +63,7 @@ async def as_json(_viewer: Manager, session: Db, q: str = "") -> Response:
 
 def _values(line: AuditLine) -> dict[str, str | dict[str, str]]:
     facts = "; ".join(f"{name}: {value}" for name, value in line.facts.items())
-    values = (str(line.number), line.at.isoformat(), line.who, line.email, line.address, str(line.what), facts)
+    values = (str(line.number), line.at.isoformat(), line.who, line.email, line.address, str(line.action), facts)
     return dict(zip(COLUMNS, values, strict=True))
 
 

@@ -10,21 +10,21 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field, StringConstraints
 
-from app.features.accounts.audit import record
+from app.core.errors import AppError, InvalidInput
+from app.core.messages import Message, T
+from app.features.accounts.audit import log_action
 from app.features.connection.connection_view import ConnectionView
 from app.features.connection.preferences import ITEMS, Preferences
 from app.features.provisioning.configure import Proposals, current, find_groups, save_columns, save_proposals
-from app.features.secure_score.action import Category
-from app.features.tickets.state_names import (
+from app.features.secure_score.actions.action import Category
+from app.features.tickets.polling.state_names import (
     StateNameLine,
     group_choices,
     list_state_names,
     reset_state_names,
     set_state_name,
 )
-from app.features.tickets.ticket import PRIORITY_NAMES
-from app.foundation.errors import AppError, InvalidInput
-from app.foundation.text import T, Text
+from app.features.tickets.types import PRIORITY_NAMES
 from app.resources import Resources
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
@@ -80,14 +80,14 @@ class SettingsPage:
     connection: ConnectionView
     preferences: Preferences
     states: Mapping[str, Sequence[StateNameLine]]
-    groups: Sequence[tuple[str, Text]]
-    priorities: Sequence[tuple[int, Text]]
-    items: Mapping[str, Text]
-    categories: Sequence[tuple[str, Text]]
+    groups: Sequence[tuple[str, Message]]
+    priorities: Sequence[tuple[int, Message]]
+    items: Mapping[str, Message]
+    categories: Sequence[tuple[str, Message]]
     form: str = ""
     typed: dict[str, str] = field(default_factory=dict)
-    errors: dict[str, Text] = field(default_factory=dict)
-    problem: Text | None = None
+    errors: dict[str, Message] = field(default_factory=dict)
+    problem: Message | None = None
     saved: str = ""
 
 
@@ -125,7 +125,7 @@ async def name_states(request: Request, viewer: Manager, resources: Res, kind: K
                 group = typed.get(f"group:{line.value}", line.group)
                 if (label, group) != (line.own_label, line.group):
                     await set_state_name(session, kind, line.value, own_label=label, group=group)
-                    await record(
+                    await log_action(
                         session,
                         viewer,
                         T("State name changed"),
@@ -143,7 +143,7 @@ async def name_states(request: Request, viewer: Manager, resources: Res, kind: K
 async def forget_names(viewer: Manager, session: Db, kind: Kinds) -> Response:
     """The instance's own names again."""
     await reset_state_names(session, kind)
-    await record(session, viewer, T("State names reset"), kind=kind)
+    await log_action(session, viewer, T("State names reset"), kind=kind)
     return RedirectResponse(f"{HERE}?saved=states#{kind}", 303)
 
 
@@ -192,8 +192,8 @@ async def _show(
     *,
     form: str = "",
     typed: dict[str, str] | None = None,
-    errors: dict[str, Text] | None = None,
-    problem: Text | None = None,
+    errors: dict[str, Message] | None = None,
+    problem: Message | None = None,
     saved: str = "",
 ) -> Response:
     connection, preferences = await current(resources)
@@ -218,6 +218,6 @@ async def _show(
     return render(request, "servicenow/settings.html", page, status=status)
 
 
-def _words(error: AppError) -> Text:
+def _words(error: AppError) -> Message:
     fields = list(error.fields.values()) if isinstance(error, InvalidInput) else []
     return fields[0] if fields else error.message

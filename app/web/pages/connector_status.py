@@ -9,8 +9,8 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from app.features.provisioning.status import connector_status
-from app.features.provisioning.status_token import TokenLine, is_valid, list_tokens, make_token, revoke_token
+from app.features.provisioning.status_api import connector_status
+from app.features.provisioning.status_tokens import TokenLine, is_valid, list_tokens, make_token, revoke_token
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import read_form
 from app.web.templating import render

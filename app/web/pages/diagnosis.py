@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.features.accounts.audit import record
+from app.core import clock
+from app.core.messages import T
+from app.features.accounts.audit import log_action
 from app.features.connection.connection_view import ConnectionView, connection_view
-from app.features.provisioning.bundle import support_bundle
-from app.features.provisioning.diagnose import WalkView, shown_walk
-from app.features.provisioning.jobs import start_walk
-from app.foundation import clock
-from app.foundation.text import T
+from app.features.provisioning.diagnosis import DiagnosisView, shown_run
+from app.features.provisioning.jobs import start_diagnosis
+from app.features.provisioning.support_bundle import support_bundle
 from app.web.dependencies import Db, Manager, Res
 from app.web.templating import render
 
@@ -24,29 +24,29 @@ router = APIRouter(prefix="/servicenow/check")
 class DiagnosisPage:
     """The newest walk, if there was one."""
 
-    walk: WalkView | None
+    walk: DiagnosisView | None
     connection: ConnectionView | None
 
 
 @router.get("")
 async def show(request: Request, _viewer: Manager, session: Db) -> Response:
     """What the newest walk found."""
-    page = DiagnosisPage(await shown_walk(session), await connection_view(session))
+    page = DiagnosisPage(await shown_run(session), await connection_view(session))
     return render(request, "provisioning/diagnosis.html", page)
 
 
 @router.get("/findings")
 async def findings(request: Request, _viewer: Manager, session: Db) -> Response:
     """The findings alone, for the page to refresh."""
-    page = DiagnosisPage(await shown_walk(session), await connection_view(session))
+    page = DiagnosisPage(await shown_run(session), await connection_view(session))
     return render(request, "provisioning/_findings.html", page)
 
 
 @router.post("")
 async def start(viewer: Manager, resources: Res, session: Db) -> Response:
     """Walk."""
-    await start_walk(resources, session, viewer.display_name)
-    await record(session, viewer, T("Connection checked"))
+    await start_diagnosis(resources, session, viewer.display_name)
+    await log_action(session, viewer, T("Connection checked"))
     return RedirectResponse("/servicenow/check", 303)
 
 
@@ -55,7 +55,7 @@ async def bundle(viewer: Manager, resources: Res) -> Response:
     """The support bundle."""
     content = await support_bundle(resources)
     async with resources.database.transaction() as session:
-        await record(session, viewer, T("Support bundle downloaded"))
+        await log_action(session, viewer, T("Support bundle downloaded"))
     name = f"support-{clock.now():%Y-%m-%d-%H%M}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(content, media_type="application/zip", headers=headers)

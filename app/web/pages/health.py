@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from app.features.connection.reseal import opens_what_is_stored
-from app.foundation.database import is_ready
+from app.core.database import is_ready
+from app.features.connection.key_rotation import opens_what_is_stored
 from app.web.dependencies import Res
 
 router = APIRouter(prefix="/health")

@@ -9,21 +9,20 @@ from hashlib import sha256
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from app.core.errors import NotFound
+from app.core.messages import Message
 from app.features.accounts import permissions
 from app.features.accounts.home_layout import forget_cards, keep_cards, kept_cards
-from app.features.connection.access import active_connection
+from app.features.connection.tokens import active_connection
 from app.features.provisioning.readiness import connection_and_missing
-from app.features.secure_score.no_score import NoScore, why_no_score
-from app.features.secure_score.overview import ActionSummary, summary_of_actions
-from app.features.secure_score.runs import RunLine, list_runs
-from app.features.secure_score.score_summary import ScoreCard, score_card
-from app.features.tickets.cards import TicketCard, ticket_cards
-from app.features.tickets.freshness import note_look, watch
-from app.features.tickets.jobs import refresh
-from app.features.tickets.results import Results, ticket_results
-from app.features.tickets.ticket import Kind
-from app.foundation.errors import NotFound
-from app.foundation.text import Text
+from app.features.secure_score.reports.no_score import NoScore, why_no_score
+from app.features.secure_score.reports.overview import ActionSummary, summary_of_actions
+from app.features.secure_score.reports.score_summary import ScoreCard, score_card
+from app.features.secure_score.sync.runs import RunLine, list_runs
+from app.features.tickets.polling.poll_status import poll_status, record_view
+from app.features.tickets.types import TicketKind
+from app.features.tickets.views.outcomes import OutcomeSummary, ticket_results
+from app.features.tickets.views.ticket_cards import TicketCard, ticket_cards
 from app.web.dependencies import Db, Res, Viewer
 from app.web.forms import read_form
 from app.web.home_cards import BY_NAME, HomeCard, in_order, left_to_add, moved, wanted_cards
@@ -41,7 +40,7 @@ class CardPart:
     """One ticket card, with what its reader may do."""
 
     card: TicketCard
-    title: Text
+    title: Message
     may_share: bool
     may_manage: bool
 
@@ -50,13 +49,13 @@ class CardPart:
 class ResultsPart:
     """What finished work brought; `shown` is how many lines the card has room for."""
 
-    results: Results
+    results: OutcomeSummary
     shown: int
     may_share: bool
 
 
 @dataclass(frozen=True)
-class Standing:
+class CardState:
     """Which cards one person wants, which of them can be shown just now, and which could be added."""
 
     is_own: bool
@@ -86,7 +85,7 @@ class HomePage:
     run: RunLine | None
     nothing: NoScore | None
     needs_attention: bool
-    missing: Sequence[Text]
+    missing: Sequence[Message]
     may_manage: bool
     may_share: bool
 
@@ -97,8 +96,8 @@ async def home(request: Request, viewer: Viewer, session: Db, resources: Res) ->
     connection, missing = await connection_and_missing(session)
     standing = await _standing(session, viewer, is_connected=connection is not None, hidden=missing.hidden)
     names, tenant_id = standing.names, resources.config.shown_tenant_id
-    kinds = [Kind(name) for name in Kind if name in names]
-    seen = await watch(session, connection) if kinds else None
+    kinds = [TicketKind(name) for name in TicketKind if name in names]
+    seen = await poll_status(session, connection) if kinds else None
     found = await ticket_cards(session, connection, seen, kinds) if connection and seen else []
     results = await ticket_results(session, tenant_id, connection) if "results" in names else None
     score = await score_card(session, tenant_id) if "score" in names else None
@@ -178,14 +177,14 @@ async def all_results(request: Request, viewer: Viewer, session: Db, resources: 
 @router.get("/cards/{kind}")
 async def card(request: Request, viewer: Viewer, session: Db, resources: Res, kind: str) -> Response:
     """One card again; 304 when nothing on it has changed."""
-    if kind not in {known.value for known in Kind}:
+    if kind not in {known.value for known in TicketKind}:
         raise NotFound
     connection = await active_connection(session)
     if connection is None:
         raise NotFound
-    seen = await watch(session, connection)
-    await note_look(session, resources.queue, refresh, seen)
-    (found,) = await ticket_cards(session, connection, seen, [Kind(kind)])
+    seen = await poll_status(session, connection)
+    await record_view(session, resources.queue, seen)
+    (found,) = await ticket_cards(session, connection, seen, [TicketKind(kind)])
     text = render_text(request, "home/_ticket_card.html", _part(found, viewer))
     tag = f'"{sha256(text.encode()).hexdigest()[:32]}"'
     # Kept by the browser, and asked for again each time: that is what makes it send the tag.
@@ -204,16 +203,18 @@ def _home(name: str = "") -> Response:
     return RedirectResponse(f"/#home-card-{name}" if name in BY_NAME else "/", 303)
 
 
-async def _standing_now(session: Db, viewer: permissions.Viewer) -> Standing:
+async def _standing_now(session: Db, viewer: permissions.Viewer) -> CardState:
     connection, missing = await connection_and_missing(session)
     return await _standing(session, viewer, is_connected=connection is not None, hidden=missing.hidden)
 
 
-async def _standing(session: Db, viewer: permissions.Viewer, *, is_connected: bool, hidden: frozenset[str]) -> Standing:
+async def _standing(
+    session: Db, viewer: permissions.Viewer, *, is_connected: bool, hidden: frozenset[str]
+) -> CardState:
     """A card that cannot be shown just now (the ticket cards before anything is connected) keeps its place for later."""
     kept = await kept_cards(session, viewer.person_id)
     wanted = wanted_cards(kept, viewer)
-    impossible = {"connect", *hidden} if is_connected else {*Kind, "results"}
+    impossible = {"connect", *hidden} if is_connected else {*TicketKind, "results"}
     possible = [name for name in BY_NAME if name not in impossible]
     shown = [BY_NAME[name] for name in wanted if name in possible]
-    return Standing(kept is not None, wanted, shown, left_to_add(wanted, possible, viewer))
+    return CardState(kept is not None, wanted, shown, left_to_add(wanted, possible, viewer))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.features.accounts.audit import record
+from app.core.database import Session
+from app.core.messages import T
+from app.features.accounts.audit import log_action
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.provisioning.jobs import start_check, start_checks
-from app.features.provisioning.provision import StepLine, first_in_need, list_steps
-from app.foundation.database import Session
-from app.foundation.text import T
+from app.features.provisioning.run_steps import StepLine, first_in_need, list_steps
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.templating import render
 
@@ -42,9 +42,9 @@ class ProvisioningPage:
         return any(step.finding and step.finding.is_problem and step.finding.key in NEED_CONSENT for step in self.steps)
 
     @property
-    def under_way(self) -> bool:
+    def in_progress(self) -> bool:
         """Whether something will change by itself soon."""
-        return any(step.under_way for step in self.steps)
+        return any(step.in_progress for step in self.steps)
 
 
 async def _page(session: Session, viewer: Viewer) -> ProvisioningPage:
@@ -71,7 +71,7 @@ async def start_over(viewer: Manager, resources: Res, session: Db) -> Response:
         return RedirectResponse("/servicenow/connect", 303)
     if connection.is_confirmed:
         await start_checks(resources, session, connection.id, await first_in_need(session))
-        await record(session, viewer, T("Provisioning started over"), instance=connection.instance_name)
+        await log_action(session, viewer, T("Provisioning started over"), instance=connection.instance_name)
     return RedirectResponse(HERE, 303)
 
 
@@ -81,7 +81,7 @@ async def check_all(viewer: Manager, resources: Res, session: Db) -> Response:
     connection = await connection_view(session)
     if connection is not None and connection.is_confirmed:
         await start_checks(resources, session, connection.id)
-        await record(session, viewer, T("Provisioning started over"), instance=connection.instance_name)
+        await log_action(session, viewer, T("Provisioning started over"), instance=connection.instance_name)
     return RedirectResponse(HERE, 303)
 
 
@@ -91,5 +91,5 @@ async def check_again(viewer: Manager, resources: Res, session: Db, step: str) -
     connection = await connection_view(session)
     if connection is not None and connection.is_confirmed:
         await start_check(resources, session, connection.id, step)
-        await record(session, viewer, T("Step checked again"), instance=connection.instance_name, step=step)
+        await log_action(session, viewer, T("Step checked again"), instance=connection.instance_name, step=step)
     return RedirectResponse(f"{HERE}#{step}", 303)

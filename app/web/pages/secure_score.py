@@ -11,8 +11,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
-from app.features.accounts.audit import record
-from app.features.secure_score.history import (
+from app.core import clock
+from app.core.errors import Conflict, InvalidInput
+from app.core.messages import Message, T
+from app.features.accounts.audit import log_action
+from app.features.secure_score.actions.action_rows import ActionLine, load_lines
+from app.features.secure_score.jobs import ask_to_sync
+from app.features.secure_score.reports.history import (
     HistoryLine,
     HistoryPage,
     Period,
@@ -22,10 +27,8 @@ from app.features.secure_score.history import (
     newest_changes,
     what_is_known,
 )
-from app.features.secure_score.jobs import ask_to_sync
-from app.features.secure_score.lines import ActionLine, load_lines
-from app.features.secure_score.no_score import NoScore, why_no_score
-from app.features.secure_score.overview import (
+from app.features.secure_score.reports.no_score import NoScore, why_no_score
+from app.features.secure_score.reports.overview import (
     CategoryScore,
     NewestDay,
     Review,
@@ -37,12 +40,9 @@ from app.features.secure_score.overview import (
     targets,
     top_actions,
 )
-from app.features.secure_score.runs import RunLine, list_runs
-from app.features.secure_score.score_summary import ScoreCard, card_of, day_scores, plotted
-from app.features.secure_score.trends import Trends, Zones, load_trends, load_zones, set_zones
-from app.foundation import clock
-from app.foundation.errors import Conflict, InvalidInput
-from app.foundation.text import T, Text
+from app.features.secure_score.reports.score_summary import ScoreCard, card_of, day_scores, plotted
+from app.features.secure_score.reports.trends import Trends, Zones, load_trends, load_zones, set_zones
+from app.features.secure_score.sync.runs import RunLine, list_runs
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
 from app.web.templating import render
@@ -86,14 +86,14 @@ class Overview:
         return sum(category.unknown for category in self.categories)
 
     @property
-    def series(self) -> list[tuple[Text, list[float | None]]]:
+    def series(self) -> list[tuple[Message, list[float | None]]]:
         """The plot: the score, and the targets that were chosen."""
         days = len(self.card.days)
         chosen = [(target.label, [target.percent] * days) for target in self.targets if target.name in self.include]
         return [(T("Secure Score in per cent"), self.card.values), *chosen]
 
     @property
-    def comparison(self) -> tuple[list[str], list[tuple[Text, list[float | None]]]]:
+    def comparison(self) -> tuple[list[str], list[tuple[Message, list[float | None]]]]:
         """Bars: us, and whoever Microsoft gives a number for."""
         known = [line for line in self.newest.comparisons if line.percent is not None]
         names = [str(T("Your organisation")), *(str(line.label) for line in known)]
@@ -110,7 +110,7 @@ class OverviewPage:
 
 
 @dataclass(frozen=True)
-class Choice:
+class FilterOption:
     """A time and categories, as the address names them; `nothing` says why there is no score of any day."""
 
     period: Period
@@ -120,7 +120,7 @@ class Choice:
     nothing: NoScore | None
 
     @property
-    def ranges(self) -> tuple[tuple[int, Text], ...]:
+    def ranges(self) -> tuple[tuple[int, Message], ...]:
         """The usual times."""
         return RANGES
 
@@ -129,7 +129,7 @@ class Choice:
 class HistoryView:
     """What changed each day."""
 
-    choice: Choice
+    choice: FilterOption
     history: HistoryPage
     plot: tuple[list[str], list[float | None]]
     events: list[TenantEvent]
@@ -145,15 +145,15 @@ class HistoryView:
 class TrendsPage:
     """Measures over time, and the zones; `typed` and `errors` are of a form that was refused."""
 
-    choice: Choice
+    choice: FilterOption
     trends: Trends
     zones: Zones
     may_edit: bool
     typed: Mapping[str, str] = field(default_factory=dict)
-    errors: Mapping[str, Text] = field(default_factory=dict)
+    errors: Mapping[str, Message] = field(default_factory=dict)
 
     @property
-    def bands(self) -> list[tuple[Text, float, float]]:
+    def bands(self) -> list[tuple[Message, float, float]]:
         """The zones behind the plot."""
         okay, good = self.zones.okay_from, self.zones.good_from
         return [(T("Bad"), 0, okay), (T("Okay"), okay, good), (T("Good"), good, 100)]
@@ -165,12 +165,12 @@ class ImportsPage:
 
     runs: list[RunLine]
     from_files: bool
-    problem: Text | None
+    problem: Message | None
 
     @property
-    def under_way(self) -> bool:
+    def in_progress(self) -> bool:
         """Whether the page has something to wait for."""
-        return any(run.under_way for run in self.runs)
+        return any(run.in_progress for run in self.runs)
 
 
 @router.get("")
@@ -238,7 +238,7 @@ async def zones(request: Request, manager: Manager, session: Db, resources: Res)
             await set_zones(
                 session, tenant_id, okay_from=form.okay_from, good_from=form.good_from, who=manager.display_name
             )
-            await record(session, manager, T("Zones set"), okay_from=form.okay_from, good_from=form.good_from)
+            await log_action(session, manager, T("Zones set"), okay_from=form.okay_from, good_from=form.good_from)
             return RedirectResponse("/secure-score/trends", 303)
         except InvalidInput as error:
             errors = error.fields
@@ -256,7 +256,7 @@ async def _trends_page(
     *,
     may_edit: bool,
     typed: Mapping[str, str] | None = None,
-    errors: Mapping[str, Text] | None = None,
+    errors: Mapping[str, Message] | None = None,
 ) -> TrendsPage:
     tenant_id = resources.config.shown_tenant_id
     choice = await _choice(request, session, resources, category)
@@ -270,7 +270,7 @@ async def _trends_page(
     )
 
 
-async def _choice(request: Request, session: Db, resources: Res, category: str) -> Choice:
+async def _choice(request: Request, session: Db, resources: Res, category: str) -> FilterOption:
     """The time and category that the address names; what makes no sense is the usual."""
     known = await what_is_known(session, resources.config.shown_tenant_id)
     asked = request.query_params
@@ -287,7 +287,7 @@ async def _choice(request: Request, session: Db, resources: Res, category: str) 
     period = Period(since or date.fromordinal(max(before, 1)), until)
     chosen = category if category in known.categories else ""
     nothing = await why_no_score(session, resources.config) if known.newest is None else None
-    return Choice(period, 0 if is_own else days, chosen, known.categories, nothing)
+    return FilterOption(period, 0 if is_own else days, chosen, known.categories, nothing)
 
 
 def _day(value: str) -> date | None:
@@ -302,7 +302,7 @@ async def sync(request: Request, manager: Manager, session: Db, resources: Res) 
     """Ask for an import now."""
     try:
         await ask_to_sync(session, resources, asked_by=manager.display_name)
-        await record(session, manager, T("Import asked for"))
+        await log_action(session, manager, T("Import asked for"))
     except Conflict as error:
         page = await _imports_page(session, resources, error.message)
         return render(request, "secure_score/imports.html", page, status=error.status)
@@ -317,7 +317,7 @@ async def imports(request: Request, _manager: Manager, session: Db, resources: R
     return render(request, template, page)
 
 
-async def _imports_page(session: Db, resources: Res, problem: Text | None) -> ImportsPage:
+async def _imports_page(session: Db, resources: Res, problem: Message | None) -> ImportsPage:
     config = resources.config
     from_files = config.shown_tenant_id != config.tenant_id
     return ImportsPage(await list_runs(session, config.shown_tenant_id), from_files, problem)

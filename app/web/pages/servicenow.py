@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.features.connection.access import NotConnected, active_connection, redirect_uri
+from app.core.messages import Message
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.connection.disconnect import remove_connection
-from app.features.tickets.freshness import watch
-from app.foundation.text import Text
+from app.features.connection.tokens import NotConnected, active_connection, redirect_uri
+from app.features.tickets.polling.poll_status import poll_status
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import read_form
 from app.web.templating import render
@@ -25,7 +25,7 @@ class StatusPage:
 
     connection: ConnectionView
     redirect_url: str
-    stale_because: Text | None
+    stale_because: Message | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ async def show(request: Request, _viewer: Manager, resources: Res, session: Db) 
     connection = await connection_view(session)
     if connection is None:
         return RedirectResponse("/servicenow/connect", 303)
-    seen = await watch(session, await active_connection(session))
+    seen = await poll_status(session, await active_connection(session))
     page = StatusPage(connection, redirect_uri(resources), seen.overall().problem)
     return render(request, "servicenow/status.html", page)
 

@@ -14,32 +14,32 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 
-from app.features.connection.access import NotConnected
+from app.core import clock
+from app.core.errors import InvalidInput
+from app.core.messages import Message, T
 from app.features.connection.connection_view import connection_view
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
-from app.features.secure_score.action import Action, Category
-from app.features.secure_score.browse_actions import find_action, find_actions
-from app.features.tickets.browse_tickets import TicketLine, lines_of, tickets_by_action
-from app.features.tickets.bulk import (
+from app.features.connection.tokens import NotConnected
+from app.features.secure_score.actions.action import Action, Category
+from app.features.secure_score.actions.browse_actions import find_action, find_actions
+from app.features.tickets.sharing.bulk import (
     MOST_AT_ONCE,
     Batch,
-    Choice,
+    BulkChoice,
     Preview,
     batch_of,
+    commands_for_each,
     preview,
     proposal_for_all,
-    wishes_for_each,
 )
-from app.features.tickets.deeds import record_shares
-from app.features.tickets.draft import draft_for
-from app.features.tickets.share import AlreadyShared, Wish, share, share_many
-from app.features.tickets.ticket import Kind, Source
-from app.foundation import clock
-from app.foundation.errors import InvalidInput
-from app.foundation.text import T, Text
+from app.features.tickets.sharing.form_defaults import draft_for
+from app.features.tickets.sharing.share import AlreadyShared, ShareCommand, share, share_many
+from app.features.tickets.ticket_audit import audit_shares
+from app.features.tickets.types import TicketKind, TicketSource
+from app.features.tickets.views.ticket_list import TicketLine, lines_of, tickets_by_action
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
-from app.web.task_form import Fields, TaskForm, fields_of, sender_of
+from app.web.task_form import Fields, TaskForm, fields_of, requester_of
 from app.web.templating import render
 
 router = APIRouter(prefix="/tickets")
@@ -51,7 +51,7 @@ MOST_IN_ONE = 100
 class BulkForm(BaseModel):
     """What is chosen for several actions; what is left empty is decided for each."""
 
-    kind: Kind
+    kind: TicketKind
     priority: int | None = None
     due_date: date | None = None
     category: Category | None = None
@@ -63,7 +63,7 @@ class SharePage:
     """The form for one ticket, of one action, of several, or of none (a free task)."""
 
     form: Fields
-    problem: Text | None
+    problem: Message | None
     actions: Sequence[Action]
     tickets: list[TicketLine]
     ask_again: bool
@@ -76,12 +76,12 @@ class SharePage:
         return any(ticket.is_open for ticket in self.tickets)
 
     @property
-    def title(self) -> Text:
+    def title(self) -> Message:
         """What the page is for."""
         return T("Share to ServiceNow") if self.actions else T("Create a ticket")
 
     @property
-    def lead(self) -> Text | str:
+    def lead(self) -> Message | str:
         """What the ticket is made of."""
         if len(self.actions) > 1:
             return T("One ticket for %(count)s improvement actions.", count=len(self.actions))
@@ -111,7 +111,7 @@ class BulkPage:
     """Several actions with what each would be sent as; `ticked` are those that will be."""
 
     form: Fields
-    problem: Text | None
+    problem: Message | None
     previews: list[Preview]
     ticked: frozenset[str]
     missing: int
@@ -171,13 +171,13 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
     parsed = parse(typed, TaskForm)
     errors, problem, in_the_way = parsed.errors, InvalidInput.default, None
     if parsed.values is not None:
-        asked = parsed.values.asked(Source.MICROSOFT if actions else Source.USER)
-        wish = Wish(asked, actions, str(parsed.values.form_key), again=parsed.values.again)
+        asked = parsed.values.asked(TicketSource.MICROSOFT if actions else TicketSource.USER)
+        wish = ShareCommand(asked, actions, str(parsed.values.form_key), again=parsed.values.again)
         try:
             shared = await share(
-                session, resources.queue, wish, sender_of(viewer), public_url=resources.config.public_url
+                session, resources.queue, wish, requester_of(viewer), public_url=resources.config.public_url
             )
-            await record_shares(session, viewer, [shared])
+            await audit_shares(session, viewer, [shared])
             return RedirectResponse(f"/tickets/{shared.ticket_id}", 303)
         except InvalidInput as error:
             errors = error.fields
@@ -281,11 +281,11 @@ async def _preferences(session: Db) -> Preferences:
 
 
 async def _share_each(session: Db, resources: Res, viewer: Sharer, actions: Sequence[Action], form: BulkForm) -> UUID:
-    choice = Choice(form.kind, form.priority, form.due_date, form.category, await _preferences(session))
-    wishes = wishes_for_each(actions, choice, clock.now().date(), form.form_key)
+    choice = BulkChoice(form.kind, form.priority, form.due_date, form.category, await _preferences(session))
+    wishes = commands_for_each(actions, choice, clock.now().date(), form.form_key)
     queue, public_url = resources.queue, resources.config.public_url
-    shared = await share_many(session, queue, wishes, sender_of(viewer), public_url=public_url)
-    await record_shares(session, viewer, shared)
+    shared = await share_many(session, queue, wishes, requester_of(viewer), public_url=public_url)
+    await audit_shares(session, viewer, shared)
     return form.form_key
 
 
@@ -294,8 +294,8 @@ async def _share_page(
     typed: Mapping[str, str],
     actions: Sequence[Action],
     *,
-    errors: Mapping[str, Text] | None = None,
-    problem: Text | None = None,
+    errors: Mapping[str, Message] | None = None,
+    problem: Message | None = None,
     in_the_way: list[TicketLine] | None = None,
 ) -> SharePage:
     made = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
@@ -318,8 +318,8 @@ async def _bulk_page(
     actions: Sequence[Action],
     typed: Mapping[str, str],
     *,
-    errors: Mapping[str, Text] | None = None,
-    problem: Text | None = None,
+    errors: Mapping[str, Message] | None = None,
+    problem: Message | None = None,
     ticked: frozenset[str] | None = None,
     missing: int = 0,
 ) -> BulkPage:
@@ -327,8 +327,8 @@ async def _bulk_page(
     parsed = parse({name: typed.get(name, "") for name in BulkForm.model_fields}, BulkForm).values
     decided = await _preferences(session)
     draft = draft_for(None, clock.now().date(), kind=typed.get("kind", ""), preferences=decided)
-    usual = Choice(Kind(draft.kind), None, None, None, decided)
-    choice = Choice(parsed.kind, parsed.priority, parsed.due_date, parsed.category, decided) if parsed else usual
+    usual = BulkChoice(TicketKind(draft.kind), None, None, None, decided)
+    choice = BulkChoice(parsed.kind, parsed.priority, parsed.due_date, parsed.category, decided) if parsed else usual
     previews = preview(actions, made, choice, clock.now().date())
     reopens = decided.after_done == REOPEN
     unshared = frozenset(

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from app.features.accounts.audit import record
+from app.core.errors import AppError
+from app.core.logging import get_logger
+from app.core.messages import Message, T
+from app.features.accounts.audit import log_action
 from app.features.accounts.sessions import end_session, end_sessions_named
 from app.features.accounts.sign_in import begin_sign_in, finish_sign_in, local_path
-from app.foundation.errors import AppError
-from app.foundation.logs import get_logger
-from app.foundation.text import T, Text
 from app.web.dependencies import Db, OptionalViewer, Res, address_of, session_cookie_name
 from app.web.templating import render
 
@@ -36,7 +36,7 @@ class SignInPage:
     """`return_to` is where the person wanted to go; `problem` is why the last attempt failed; `unsent`: a form was lost."""
 
     return_to: str
-    problem: Text | None
+    problem: Message | None
     unsent: bool = False
 
 
@@ -103,7 +103,7 @@ async def callback(request: Request, resources: Res, code: str = "", state: str 
 async def sign_out(request: Request, somebody: OptionalViewer, resources: Res, session: Db) -> Response:
     """Out here, and then out at Microsoft; here in any case."""
     if somebody is not None:
-        await record(session, somebody, T("Signed out"))
+        await log_action(session, somebody, T("Signed out"))
     await end_session(session, request.cookies.get(session_cookie_name(resources)))
     try:
         address = await resources.entra.logout_url(post_logout_redirect_uri=f"{resources.config.public_url}/signed-out")

@@ -12,37 +12,36 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
+from app.core.errors import InvalidInput
+from app.core.messages import Message, T
 from app.features.accounts import permissions
-from app.features.accounts.audit import record
-from app.features.connection.access import active_connection
-from app.features.tickets import mend
-from app.features.tickets.browse_tickets import Filters, TicketList, list_tickets
-from app.features.tickets.deeds import record_deed
-from app.features.tickets.details import TicketDetails, ticket_details
-from app.features.tickets.freshness import Freshness, watch
-from app.features.tickets.jobs import bring_note, fetch_notes
-from app.features.tickets.notes import add_note, ask_for_notes, retry_note
-from app.features.tickets.results import Result, results_of_ticket
-from app.features.tickets.ticket import DELIVERY_NAMES, GROUP_NAMES, KIND_NAMES, Delivery, Kind, Source
-from app.foundation.errors import InvalidInput
-from app.foundation.text import T, Text
+from app.features.accounts.audit import log_action
+from app.features.connection.tokens import active_connection
+from app.features.tickets.notes.write_note import add_note, ask_for_notes, retry_note
+from app.features.tickets.polling.poll_status import Freshness, poll_status
+from app.features.tickets.sharing import held_tickets
+from app.features.tickets.ticket_audit import audit_ticket_event
+from app.features.tickets.types import DELIVERY_NAMES, GROUP_NAMES, KIND_NAMES, Delivery, TicketKind, TicketSource
+from app.features.tickets.views.outcomes import TicketOutcome, results_of_ticket
+from app.features.tickets.views.ticket_details import TicketDetails, ticket_details
+from app.features.tickets.views.ticket_list import Filters, TicketList, list_tickets
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
-from app.web.task_form import Fields, TaskForm, fields_of, sender_of
+from app.web.task_form import Fields, TaskForm, fields_of, requester_of
 from app.web.templating import render
 
 router = APIRouter()
 
 
 @dataclass(frozen=True)
-class ListPage:
+class TicketListPage:
     """The list with its filters."""
 
     found: TicketList
     filters: Filters
-    kinds: list[tuple[str, Text]]
-    groups: list[tuple[str, Text]]
-    deliveries: list[tuple[str, Text]]
+    kinds: list[tuple[str, Message]]
+    groups: list[tuple[str, Message]]
+    deliveries: list[tuple[str, Message]]
     fresh: Freshness
     may_share: bool
 
@@ -52,9 +51,9 @@ class ListPage:
         return bool(_as_query(self.filters))
 
     @staticmethod
-    def kind_name(kind: str) -> Text:
+    def kind_name(kind: str) -> Message:
         """What kind of ticket, in words."""
-        return KIND_NAMES[Kind(kind)]
+        return KIND_NAMES[TicketKind(kind)]
 
     def address(self, page: int) -> str:
         """The same list, another page of it."""
@@ -73,13 +72,13 @@ class TicketPage:
     """One ticket. `results` is what the score says of it; `refresh` is in how many seconds the page asks again."""
 
     ticket: TicketDetails
-    kind_name: Text
-    results: list[Result]
+    kind_name: Message
+    results: list[TicketOutcome]
     may_share: bool
     refresh: int
     note_id: UUID
     note: str = ""
-    note_error: Text | str = ""
+    note_error: Message | str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class EditPage:
     """A held ticket's form."""
 
     form: Fields
-    problem: Text | None
+    problem: Message | None
     ticket: TicketDetails
 
 
@@ -107,12 +106,12 @@ async def ticket_list(
     """All tickets, newest first."""
     filters = Filters(kind, group, state, delivery, q.strip().replace("\0", ""), batch, page)
     found = await list_tickets(session, filters)
-    seen = await watch(session, await active_connection(session))
+    seen = await poll_status(session, await active_connection(session))
     groups = [("open", T("Open")), *((group.value, name) for group, name in GROUP_NAMES.items())]
     return render(
         request,
         "tickets/list.html",
-        ListPage(
+        TicketListPage(
             found=found,
             filters=filters,
             kinds=_choices(KIND_NAMES),
@@ -128,7 +127,7 @@ async def ticket_list(
 async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """What was asked, how it went, and what ServiceNow made of it."""
     page = await _ticket_page(session, resources, viewer, ticket_id)
-    await ask_for_notes(session, resources.queue, fetch_notes, ticket_id)
+    await ask_for_notes(session, resources.queue, ticket_id)
     template = "tickets/_ticket.html" if request.headers.get("hx-request") else "tickets/ticket.html"
     return render(request, template, page)
 
@@ -140,13 +139,11 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
     parsed = parse(typed, NoteForm)
     errors = parsed.errors
     if parsed.values is not None:
-        note_id, text, sender = parsed.values.note_id, parsed.values.note, sender_of(viewer)
+        note_id, text, sender = parsed.values.note_id, parsed.values.note, requester_of(viewer)
         try:
-            is_new = await add_note(
-                session, resources.queue, bring_note, ticket_id, note_id=note_id, text=text, sender=sender
-            )
+            is_new = await add_note(session, resources.queue, ticket_id, note_id=note_id, text=text, sender=sender)
             if is_new:
-                await record_deed(session, viewer, T("Work note written"), ticket_id, note=note_id)
+                await audit_ticket_event(session, viewer, T("Work note written"), ticket_id, note=note_id)
             return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
         except InvalidInput as error:
             errors = error.fields
@@ -158,23 +155,23 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
 @router.post("/tickets/{ticket_id}/notes/{note_id}/retry")
 async def send_note_again(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, note_id: UUID) -> Response:
     """Send a held note again."""
-    await retry_note(session, resources.queue, bring_note, ticket_id, note_id)
-    await record_deed(session, viewer, T("Work note sent again"), ticket_id, note=note_id)
+    await retry_note(session, resources.queue, ticket_id, note_id)
+    await audit_ticket_event(session, viewer, T("Work note sent again"), ticket_id, note=note_id)
     return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
 
 
 @router.post("/tickets/retry-held")
 async def retry_held(viewer: Sharer, session: Db, resources: Res) -> Response:
     """Send every held ticket again."""
-    count = await mend.retry_all(session, resources.queue, by=viewer.display_name)
-    await record(session, viewer, T("All held tickets sent again"), tickets=count)
+    count = await held_tickets.retry_all(session, resources.queue, by=viewer.display_name)
+    await log_action(session, viewer, T("All held tickets sent again"), tickets=count)
     return RedirectResponse("/tickets?delivery=queued", 303)
 
 
 @router.get("/tickets/{ticket_id}/edit")
 async def edit_form(request: Request, _viewer: Sharer, session: Db, ticket_id: UUID) -> Response:
     """The form of a held ticket, as it stands."""
-    await mend.held_ticket(session, ticket_id)
+    await held_tickets.held_ticket(session, ticket_id)
     ticket = await ticket_details(session, ticket_id)
     typed = {
         "kind": ticket.line.kind,
@@ -197,15 +194,15 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
     ticket = await ticket_details(session, ticket_id)
     if parsed.values is not None:
         try:
-            await mend.edit_and_retry(
+            await held_tickets.edit_and_retry(
                 session,
                 resources.queue,
                 ticket_id,
-                parsed.values.asked(Source(ticket.source)),
-                editor=sender_of(viewer),
+                parsed.values.asked(TicketSource(ticket.source)),
+                editor=requester_of(viewer),
                 public_url=resources.config.public_url,
             )
-            await record_deed(session, viewer, T("Ticket changed and sent again"), ticket_id)
+            await audit_ticket_event(session, viewer, T("Ticket changed and sent again"), ticket_id)
             return RedirectResponse(f"/tickets/{ticket_id}", 303)
         except InvalidInput as error:
             errors = error.fields
@@ -216,28 +213,28 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
 @router.post("/tickets/{ticket_id}/retry")
 async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Send a held ticket again."""
-    await mend.retry(session, resources.queue, ticket_id, by=viewer.display_name)
-    await record_deed(session, viewer, T("Ticket sent again"), ticket_id)
+    await held_tickets.retry(session, resources.queue, ticket_id, by=viewer.display_name)
+    await audit_ticket_event(session, viewer, T("Ticket sent again"), ticket_id)
     return RedirectResponse(f"/tickets/{ticket_id}", 303)
 
 
 @router.post("/tickets/{ticket_id}/give-up")
 async def give_up(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Keep a held ticket, and send nothing more of it."""
-    await mend.give_up(session, resources.queue, ticket_id, by=viewer.display_name)
-    await record_deed(session, viewer, T("Ticket given up"), ticket_id)
+    await held_tickets.give_up(session, resources.queue, ticket_id, by=viewer.display_name)
+    await audit_ticket_event(session, viewer, T("Ticket given up"), ticket_id)
     return RedirectResponse(f"/tickets/{ticket_id}", 303)
 
 
 async def _ticket_page(session: Db, resources: Res, viewer: permissions.Viewer, ticket_id: UUID) -> TicketPage:
     ticket = await ticket_details(session, ticket_id)
     results = await results_of_ticket(session, resources.config.shown_tenant_id, ticket)
-    under_way = ticket.line.delivery == "queued" or any(note.delivery == "queued" for note in ticket.notes)
-    kind_name = KIND_NAMES[Kind(ticket.line.kind)]
-    return TicketPage(ticket, kind_name, results, viewer.may_share, 3 if under_way else 15, uuid4())
+    in_progress = ticket.line.delivery == "queued" or any(note.delivery == "queued" for note in ticket.notes)
+    kind_name = KIND_NAMES[TicketKind(ticket.line.kind)]
+    return TicketPage(ticket, kind_name, results, viewer.may_share, 3 if in_progress else 15, uuid4())
 
 
-def _choices(names: Mapping[Kind, Text] | Mapping[Delivery, Text]) -> list[tuple[str, Text]]:
+def _choices(names: Mapping[TicketKind, Message] | Mapping[Delivery, Message]) -> list[tuple[str, Message]]:
     return [(value.value, name) for value, name in names.items()]
 
 

@@ -1,4 +1,4 @@
-"""Whatever a person can do here is in the audit log, once, with who and from where; a house rule for new routes as well."""
+"""Whatever a person can do here is in the audit log, once, with who and from where; a system rule for new routes as well."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.features.tickets.ticket import Kind
+from app.features.tickets.types import TicketKind
+from tests.conventions.test_routes import WRITING
 from tests.factories.connecting import connect_by_pages, remove
-from tests.factories.house import House
 from tests.factories.microsoft import MANAGER, STRANGER, Person
 from tests.factories.signing_in import sign_in
+from tests.factories.system import System
 from tests.factories.tickets import LATER, form_fields, run_due_and_waiting, share_one
-from tests.house.test_routes import WRITING
 
 # Beginning to sign in is not a deed yet: nobody knows whose it would be. How somebody's own home page looks concerns
 # nobody else, and would bury what does. What is ticked in a list only fills a form.
@@ -28,11 +28,11 @@ ACTIONS = ("BlockLegacyAuthentication", "AdminMFAV2")
 class Log:
     """What is new in the audit log since the last look, and which routes were used."""
 
-    def __init__(self, house: House) -> None:
-        self.house, self.seen, self.used = house, 0, set[str]()
+    def __init__(self, system: System) -> None:
+        self.system, self.seen, self.used = system, 0, set[str]()
 
     async def new(self) -> list[dict[str, Any]]:
-        async with await self.house.signed_in("manager") as reader:
+        async with await self.system.signed_in("manager") as reader:
             lines: list[dict[str, Any]] = (await reader.get("/servicenow/audit.json")).json()
         found, self.seen = lines[self.seen :], len(lines)
         return found
@@ -50,12 +50,12 @@ class Log:
         return answer, mine[0]["facts"]
 
 
-async def held(house: House) -> str:
+async def held(system: System) -> str:
     """A ticket that ServiceNow has refused."""
-    house.snow.instance.switches.acl_refuses = "incident.create"
-    ticket_id = await share_one(house, Kind.INCIDENT)
-    await run_due_and_waiting(house, rounds=3)
-    house.snow.instance.switches.acl_refuses = ""
+    system.servicenow.instance.switches.acl_refuses = "incident.create"
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await run_due_and_waiting(system, rounds=3)
+    system.servicenow.instance.switches.acl_refuses = ""
     return str(ticket_id)
 
 
@@ -77,7 +77,7 @@ async def _secure_score(log: Log, manager: httpx.AsyncClient) -> None:
     await log.did(manager, "/secure-score/sync", "/secure-score/sync", "Import asked for")
 
 
-async def _sharing(log: Log, house: House, manager: httpx.AsyncClient) -> None:
+async def _sharing(log: Log, system: System, manager: httpx.AsyncClient) -> None:
     form = form_fields((await manager.get(f"/tickets/new?action={ACTIONS[0]}")).text) | {"kind": "incident"}
     address = f"/tickets/new?action={ACTIONS[0]}"
     answer, facts = await log.did(manager, "/tickets/new", address, "Ticket shared", **form)
@@ -87,20 +87,20 @@ async def _sharing(log: Log, house: House, manager: httpx.AsyncClient) -> None:
     ticket = answer.headers["location"]
     assert ticket.endswith(facts["ticket"])
 
-    await house.work()
+    await system.work()
     await log.new()
     note = {"note": "Please look.", "note_id": str(uuid4())}
     route = "/tickets/{ticket_id}/notes"
-    house.snow.instance.switches.acl_refuses = "incident.write"
+    system.servicenow.instance.switches.acl_refuses = "incident.write"
     _, facts = await log.did(manager, route, f"{ticket}/notes", "Work note written", **note)
     assert facts["number"].startswith("INC")
     assert "Please look" not in str(facts)
     await manager.post(f"{ticket}/notes", data=note)
     assert await log.new() == []
-    await run_due_and_waiting(house, rounds=3)
+    await run_due_and_waiting(system, rounds=3)
     again = f"{ticket}/notes/{note['note_id']}/retry"
     await log.did(manager, "/tickets/{ticket_id}/notes/{note_id}/retry", again, "Work note sent again")
-    house.snow.instance.switches.acl_refuses = ""
+    system.servicenow.instance.switches.acl_refuses = ""
 
     several = {"shown": ACTIONS, "action": ACTIONS, "kind": "change", "form_key": str(uuid4()), "again": "yes"}
     answer = await manager.post("/tickets/bulk", data={**several, "category": "Identity"})
@@ -110,37 +110,41 @@ async def _sharing(log: Log, house: House, manager: httpx.AsyncClient) -> None:
     assert sorted(line["facts"]["actions"] for line in made) == sorted(ACTIONS)
 
 
-async def _mending(log: Log, house: House, manager: httpx.AsyncClient) -> None:
-    first = await held(house)
+async def _mending(log: Log, system: System, manager: httpx.AsyncClient) -> None:
+    first = await held(system)
     await log.did(manager, "/tickets/{ticket_id}/retry", f"/tickets/{first}/retry", "Ticket sent again")
-    await run_due_and_waiting(house)
-    second = await held(house)
+    await run_due_and_waiting(system)
+    second = await held(system)
     form = form_fields((await manager.get(f"/tickets/{second}/edit")).text)
     await log.did(
         manager, "/tickets/{ticket_id}/edit", f"/tickets/{second}/edit", "Ticket changed and sent again", **form
     )
-    await run_due_and_waiting(house)
-    third = await held(house)
+    await run_due_and_waiting(system)
+    third = await held(system)
     _, facts = await log.did(manager, "/tickets/retry-held", "/tickets/retry-held", "All held tickets sent again")
     assert facts == {"tickets": "1"}
-    await run_due_and_waiting(house)
+    await run_due_and_waiting(system)
     assert third
-    fourth = await held(house)
+    fourth = await held(system)
     await log.did(manager, "/tickets/{ticket_id}/give-up", f"/tickets/{fourth}/give-up", "Ticket given up")
 
 
-async def _set_up(log: Log, house: House, manager: httpx.AsyncClient) -> None:
-    settings = house.snow.settings
-    values = {"instance": house.snow.url, "client_id": settings.client_id, "client_secret": settings.client_secret}
+async def _set_up(log: Log, system: System, manager: httpx.AsyncClient) -> None:
+    settings = system.servicenow.settings
+    values = {
+        "instance": system.servicenow.url,
+        "client_id": settings.client_id,
+        "client_secret": settings.client_secret,
+    }
     await log.did(manager, "/servicenow/connect", "/servicenow/connect", "Authorization begun", **values)
-    await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
+    await connect_by_pages(system, manager, user="fred.luddy", expected_user_name="m365.integration")
     await log.new()
     [account] = re.findall(r'name="account" value="([^"]+)"', (await manager.get("/ticketProvisioning")).text)
     await log.did(manager, "/servicenow/confirm", "/servicenow/confirm", "Account confirmed", account=account)
-    await house.work()
+    await system.work()
     await log.did(manager, "/servicenow/authorize", "/servicenow/authorize", "Authorization begun")
-    await connect_by_pages(house, manager)
-    await house.work()
+    await connect_by_pages(system, manager)
+    await system.work()
     await log.new()
     here = "/ticketProvisioning"
     await log.did(manager, f"{here}/authorize", f"{here}/authorize", "Provisioning started over")
@@ -165,7 +169,7 @@ async def _set_up(log: Log, house: House, manager: httpx.AsyncClient) -> None:
     await log.did(manager, here + "/{number}/revoke", f"{here}/{token}/revoke", "Status token revoked")
 
 
-async def test_everything_that_can_be_done_is_in_the_audit_log(scored: House) -> None:
+async def test_everything_that_can_be_done_is_in_the_audit_log(scored: System) -> None:
     log, manager = Log(scored), await scored.signed_in("manager")
     await _set_up(log, scored, manager)
     await _secure_score(log, manager)
@@ -181,18 +185,18 @@ async def test_everything_that_can_be_done_is_in_the_audit_log(scored: House) ->
 
 
 @pytest.mark.parametrize(("person", "may"), [(MANAGER, "manage"), (STRANGER, "nothing")])
-async def test_signing_in_is_written_down_with_what_the_person_may_do(house: House, person: Person, may: str) -> None:
-    async with house.client() as browser:
+async def test_signing_in_is_written_down_with_what_the_person_may_do(system: System, person: Person, may: str) -> None:
+    async with system.client() as browser:
         answer = await sign_in(browser, person)
         assert answer.status_code == 303, answer.text
-    [line] = await Log(house).new()
+    [line] = await Log(system).new()
     assert (line["what"], line["who"], line["email"]) == ("Signed in", person.name, person.email)
     assert (line["from"], line["facts"]) == ("127.0.0.1", {"may": may})
 
 
-async def test_a_sign_in_that_fails_is_no_sign_in(house: House) -> None:
-    async with house.client() as browser:
+async def test_a_sign_in_that_fails_is_no_sign_in(system: System) -> None:
+    async with system.client() as browser:
         await browser.post("/sign-in")
         assert (await browser.get("/sign-in/callback?code=made-up&state=made-up")).status_code == 400
         assert (await browser.post("/sign-out")).status_code == 303  # Nobody was there to be signed out.
-    assert await Log(house).new() == []
+    assert await Log(system).new() == []

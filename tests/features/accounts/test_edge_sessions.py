@@ -10,16 +10,16 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 from sqlalchemy import select
 
+from app.core.database import Database
 from app.features.accounts.models import Person, WebSession
 from app.features.accounts.permissions import permissions_of
 from app.features.accounts.sign_in import _remember
-from app.foundation.database import Database
-from app.remote.errors import RemoteError
-from app.remote.messages import Answer
-from app.remote.microsoft.entra import EntraClient
-from app.remote.microsoft.shapes import Identity
-from tests.factories.house import House
+from app.integrations.http.errors import RemoteError
+from app.integrations.http.http_types import RemoteResponse
+from app.integrations.microsoft.entra import EntraClient
+from app.integrations.microsoft.schemas import Identity
 from tests.factories.scripted import answer
+from tests.factories.system import System
 
 AUTHORITY, TENANT, CLIENT = "https://login.microsoftonline.com", "aaaaaaaa-0000-0000-0000-000000000000", "client"
 ISSUER = f"{AUTHORITY}/{TENANT}/v2.0"
@@ -38,7 +38,7 @@ class Directory:
         self.token = jwt.encode({"alg": "RS256", "kid": "one"}, full, KEY)
         self.issuer = issuer
 
-    async def send(self, request: Any) -> Answer:
+    async def send(self, request: Any) -> RemoteResponse:
         if request.url.endswith("openid-configuration"):
             base = f"{AUTHORITY}/{TENANT}"
             names = ("authorization_endpoint", "token_endpoint", "end_session_endpoint")
@@ -96,10 +96,10 @@ async def test_edge_54_an_issuer_template_lets_nobody_in() -> None:
     ids=str,
 )
 async def test_edge_54_without_roles_or_with_too_many_groups_nobody_may_do_anything(
-    house: House, claims: dict[str, Any]
+    system: System, claims: dict[str, Any]
 ) -> None:
     identity = await redeem(claims)
-    allowed = permissions_of(identity.roles | identity.wids, house.resources.config)
+    allowed = permissions_of(identity.roles | identity.wids, system.resources.config)
     assert (allowed.may_view, allowed.may_share, allowed.may_manage) == (False, False, False)
 
 
@@ -122,15 +122,15 @@ async def test_edge_54_people_are_known_by_tenant_and_object_id_not_by_address(d
     assert person.email == "after@contoso.example"
 
 
-async def test_edge_55_front_channel_logout_ends_the_right_session_without_cookies(house: House) -> None:
+async def test_edge_55_front_channel_logout_ends_the_right_session_without_cookies(system: System) -> None:
     assert (await redeem({"sid": "session-1"})).sid == "session-1"
-    one, other = await house.signed_in("manager"), await house.signed_in("manager")
-    async with house.resources.database.transaction() as session:
+    one, other = await system.signed_in("manager"), await system.signed_in("manager")
+    async with system.resources.database.transaction() as session:
         stored = list((await session.execute(select(WebSession))).scalars())
         for number, row in enumerate(stored):
             row.sid = f"session-{number}"
-    issuer = f"{house.microsoft.url}/{house.resources.config.tenant_id}/v2.0"
-    async with house.client() as frame:
+    issuer = f"{system.microsoft.url}/{system.resources.config.tenant_id}/v2.0"
+    async with system.client() as frame:
         for query in ("", "?sid=", "?sid=unknown", "?sid=session-0&iss=https://evil.example"):
             assert (await frame.get(f"/sign-out/elsewhere{query}")).status_code == 200
         assert [(await browser.get("/secure-score")).status_code for browser in (one, other)] == [200, 200]

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from app.server import server_config
+from app.main import server_config
 from app.settings import Settings
-from tests.factories.house import PUBLIC_URL, House
+from tests.factories.system import PUBLIC_URL, System
 
 
 def settings(proxies: str) -> Settings:
@@ -20,10 +20,10 @@ def settings(proxies: str) -> Settings:
     return Settings(_env_file=None, trusted_proxies=proxies, **known)  # type: ignore[arg-type]
 
 
-async def address_in_the_log(house: House, caller: str, forwarded: list[str], proxies: str) -> str:
+async def address_in_the_log(system: System, caller: str, forwarded: list[str], proxies: str) -> str:
     """What the audit log says of somebody whose connection comes from `caller`."""
-    manager = await house.signed_in("manager")
-    config = server_config(settings(proxies), house.app)
+    manager = await system.signed_in("manager")
+    config = server_config(settings(proxies), system.app)
     config.load()
     served: Any = config.loaded_app
     wire = httpx.ASGITransport(app=served, client=(caller, 50_000))
@@ -57,18 +57,18 @@ async def address_in_the_log(house: House, caller: str, forwarded: list[str], pr
     ],
 )
 async def test_the_address_in_the_audit_log(
-    house: House, caller: str, forwarded: list[str], proxies: str, expected: str
+    system: System, caller: str, forwarded: list[str], proxies: str, expected: str
 ) -> None:
-    assert await address_in_the_log(house, caller, forwarded, proxies) == expected
+    assert await address_in_the_log(system, caller, forwarded, proxies) == expected
 
 
 async def test_the_environment_of_the_server_makes_nobody_believed(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Uvicorn reads this variable on its own where it may."""
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
-    assert await address_in_the_log(house, "10.0.0.5", ["203.0.113.7"], "") == "10.0.0.5"
-    assert server_config(settings("10.0.0.5"), house.app).forwarded_allow_ips == ["10.0.0.5"]
+    assert await address_in_the_log(system, "10.0.0.5", ["203.0.113.7"], "") == "10.0.0.5"
+    assert server_config(settings("10.0.0.5"), system.app).forwarded_allow_ips == ["10.0.0.5"]
 
 
 @pytest.mark.parametrize("wrong", ["*", "proxy.internal", "10.0.0.5/33", "10.0.0.1/24", "10.0.0"])

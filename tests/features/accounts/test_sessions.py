@@ -9,13 +9,13 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from app.core.clock import SetClock
+from app.core.random_tokens import hash_token
 from app.features.accounts.models import WebSession
-from app.foundation.clock import SetClock
-from app.foundation.tokens import hash_token
 from app.main import create_app
-from tests.factories.house import PUBLIC_URL, House
 from tests.factories.microsoft import MANAGER, SHARER
 from tests.factories.signing_in import answer_of_entra, sign_in
+from tests.factories.system import PUBLIC_URL, System
 
 
 def cookies_set(answer: httpx.Response) -> dict[str, Morsel[str]]:
@@ -27,11 +27,11 @@ def cookies_set(answer: httpx.Response) -> dict[str, Morsel[str]]:
 
 
 async def test_a_role_that_was_taken_away_is_gone_from_all_sessions_with_the_next_sign_in(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await house.connect()
-    other = await house.signed_in("sharer")
-    async with house.client() as old, house.client() as new:
+    await system.connect()
+    other = await system.signed_in("sharer")
+    async with system.client() as old, system.client() as new:
         assert (await sign_in(old, MANAGER)).status_code == 303
         assert (await old.get("/servicenow/audit")).status_code == 200
         monkeypatch.setattr("sandbox.entra.PEOPLE", (replace(MANAGER, wids=()), SHARER))
@@ -42,9 +42,9 @@ async def test_a_role_that_was_taken_away_is_gone_from_all_sessions_with_the_nex
 
 
 async def test_a_role_that_was_granted_counts_in_all_sessions_with_the_next_sign_in(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with house.client() as old, house.client() as new:
+    async with system.client() as old, system.client() as new:
         await sign_in(old, SHARER)
         assert (await old.get("/servicenow/audit")).status_code == 403
         monkeypatch.setattr("sandbox.entra.PEOPLE", (replace(SHARER, wids=MANAGER.wids),))
@@ -52,8 +52,8 @@ async def test_a_role_that_was_granted_counts_in_all_sessions_with_the_next_sign
         assert (await old.get("/servicenow/audit")).status_code == 200
 
 
-async def test_cookies_are_for_our_pages_alone_and_no_script_reads_them(house: House) -> None:
-    async with house.client() as browser:
+async def test_cookies_are_for_our_pages_alone_and_no_script_reads_them(system: System) -> None:
+    async with system.client() as browser:
         begun = await browser.post("/sign-in")
         assert list(cookies_set(begun)) == ["sign-in-attempt"]
         attempt = cookies_set(begun)["sign-in-attempt"]
@@ -73,13 +73,13 @@ async def test_cookies_are_for_our_pages_alone_and_no_script_reads_them(house: H
 
 
 async def test_over_https_the_session_cookie_is_bound_to_this_host(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     https = PUBLIC_URL.replace("http://", "https://")
     monkeypatch.setattr("app.features.accounts.sign_in.redirect_uri", lambda _: f"{PUBLIC_URL}/sign-in/callback")
-    house.resources = replace(house.resources, config=replace(house.resources.config, public_url=https))
-    house.app = create_app(house.resources)
-    wire = httpx.ASGITransport(app=house.app)
+    system.resources = replace(system.resources, config=replace(system.resources.config, public_url=https))
+    system.app = create_app(system.resources)
+    wire = httpx.ASGITransport(app=system.app)
     async with httpx.AsyncClient(base_url=https, mounts={https: wire}) as browser:
         begun = await browser.post("/sign-in")
         back = await answer_of_entra(browser, MANAGER)
@@ -99,9 +99,9 @@ async def test_over_https_the_session_cookie_is_bound_to_this_host(
 
 
 async def test_a_session_ends_when_its_time_is_over_whoever_is_at_the_browser(
-    house: House, still_clock: SetClock
+    system: System, still_clock: SetClock
 ) -> None:
-    browser = await house.signed_in("manager")  # Twelve hours.
+    browser = await system.signed_in("manager")  # Twelve hours.
     still_clock.move(12 * 3600 - 1)
     assert (await browser.get("/servicenow/audit")).status_code == 200
     still_clock.move(1)
@@ -110,9 +110,9 @@ async def test_a_session_ends_when_its_time_is_over_whoever_is_at_the_browser(
     assert (await browser.post("/servicenow/remove")).headers["location"].startswith("/sign-in")
 
 
-async def test_signing_in_makes_a_new_session_whatever_cookie_the_browser_had(house: House) -> None:
+async def test_signing_in_makes_a_new_session_whatever_cookie_the_browser_had(system: System) -> None:
     """Session fixation: a token that somebody else knows, put into this browser, never becomes this person's."""
-    async with house.client() as browser, house.client() as thief:
+    async with system.client() as browser, system.client() as thief:
         known = "a-token-that-somebody-else-knows"
         for each in (browser, thief):
             each.cookies.set("session", known, domain="security-center.test")
@@ -121,20 +121,20 @@ async def test_signing_in_makes_a_new_session_whatever_cookie_the_browser_had(ho
         assert token != known
         assert len(token) >= 43  # 256 bits.
         assert (await thief.get("/servicenow/audit")).status_code == 303
-    async with await house.signed_in("sharer") as before:
+    async with await system.signed_in("sharer") as before:
         old = before.cookies["session"]
         again = cookies_set(await sign_in(before, MANAGER))["session"].value
         assert again not in (old, token)  # Not the other person's session with more rights.
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         stored = set((await session.execute(select(WebSession.token_hash))).scalars())
     assert hash_token(token) in stored
     assert hash_token(known) not in stored
     assert token not in stored  # Only hashes are kept.
 
 
-async def test_a_session_that_was_signed_out_is_over_for_a_copy_of_its_cookie(house: House) -> None:
-    browser = await house.signed_in("manager")
-    copy = house.client()
+async def test_a_session_that_was_signed_out_is_over_for_a_copy_of_its_cookie(system: System) -> None:
+    browser = await system.signed_in("manager")
+    copy = system.client()
     copy.cookies.set("session", browser.cookies["session"], domain="security-center.test")
     assert (await copy.get("/servicenow/audit")).status_code == 200
     await browser.post("/sign-out")

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from starlette.responses import RedirectResponse
 
+from app.core.clock import SetClock
 from app.features.accounts.models import WebSession
 from app.features.accounts.sign_in import local_path
-from app.foundation.clock import SetClock
 from tests.factories.connecting import said
-from tests.factories.house import PUBLIC_URL, House
 from tests.factories.microsoft import MANAGER
 from tests.factories.signing_in import answer_of_entra, sign_in
+from tests.factories.system import PUBLIC_URL, System
 
 FOREIGN = (
     "//evil.example", "/\\evil.example", "https://evil.example", "http:evil.example", "\\\\evil.example", "javascript:alert(1)",
@@ -26,14 +26,14 @@ FOREIGN = (
 )  # fmt: skip
 
 
-async def sessions(house: House) -> int:
-    async with house.resources.database.transaction() as session:
+async def sessions(system: System) -> int:
+    async with system.resources.database.transaction() as session:
         return (await session.execute(select(func.count()).select_from(WebSession))).scalar_one()
 
 
-async def test_another_browser_cannot_finish_what_this_one_began(house: House) -> None:
+async def test_another_browser_cannot_finish_what_this_one_began(system: System) -> None:
     """Otherwise somebody could send a person a link that signs them in as somebody else."""
-    async with house.client() as attacker, house.client() as without, house.client() as victim:
+    async with system.client() as attacker, system.client() as without, system.client() as victim:
         link = await answer_of_entra(attacker, MANAGER)
         refused = await without.get(link)
         assert refused.status_code == 400
@@ -45,12 +45,12 @@ async def test_another_browser_cannot_finish_what_this_one_began(house: House) -
         assert "session" not in victim.cookies
         # Whoever tried has used it up, for the browser it belongs to as well.
         assert (await attacker.get(link)).status_code == 400
-    assert await sessions(house) == 0
+    assert await sessions(system) == 0
 
 
-async def test_an_attempt_works_once_and_ten_minutes(house: House, still_clock: SetClock) -> None:
+async def test_an_attempt_works_once_and_ten_minutes(system: System, still_clock: SetClock) -> None:
     still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # Tokens carry the stand-in's own time.
-    async with house.client() as browser:
+    async with system.client() as browser:
         link = await answer_of_entra(browser, MANAGER)
         secret = browser.cookies["sign-in-attempt"]
         assert (await browser.get(link)).status_code == 303
@@ -59,11 +59,11 @@ async def test_an_attempt_works_once_and_ten_minutes(house: House, still_clock: 
         late = await answer_of_entra(browser, MANAGER)
         still_clock.move(600)
         assert (await browser.get(late)).status_code == 400
-    assert await sessions(house) == 1
+    assert await sessions(system) == 1
 
 
-async def test_after_signing_in_the_wanted_page_opens(house: House) -> None:
-    async with house.client() as browser:
+async def test_after_signing_in_the_wanted_page_opens(system: System) -> None:
+    async with system.client() as browser:
         wanted = "/tickets?kind=incident&q=a%20b"
         assert (await sign_in(browser, MANAGER, wanted)).headers["location"] == wanted
         asked = await browser.get(f"/sign-in?return_to={quote(wanted)}")
@@ -71,8 +71,8 @@ async def test_after_signing_in_the_wanted_page_opens(house: House) -> None:
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
-async def test_nobody_is_led_to_another_site(house: House, foreign: str) -> None:
-    async with house.client() as browser:
+async def test_nobody_is_led_to_another_site(system: System, foreign: str) -> None:
+    async with system.client() as browser:
         page = await browser.get("/sign-in", params={"return_to": foreign})
         assert 'action="/sign-in?return_to=/"' in page.text.replace("%2F", "/")
         done = await sign_in(browser, MANAGER, foreign)
@@ -118,8 +118,8 @@ def test_wherever_a_browser_is_sent_it_stays_here(wanted: str) -> None:
     "error",
     ["Your account is locked. Call +1 555 0100 now", "x" * 5000, "<b>bold</b>", "access_denied now", "ACCESS_DENIED"],
 )
-async def test_an_unknown_error_in_the_address_is_not_repeated(house: House, error: str) -> None:
-    async with house.client() as browser:
+async def test_an_unknown_error_in_the_address_is_not_repeated(system: System, error: str) -> None:
+    async with system.client() as browser:
         page = await browser.get("/sign-in/callback", params={"error": error, "error_description": error})
     assert page.status_code == 400
     assert "You are not signed in" in said(page)
@@ -128,7 +128,7 @@ async def test_an_unknown_error_in_the_address_is_not_repeated(house: House, err
     assert "The reason" not in said(page)
 
 
-async def test_a_known_error_is_named(house: House) -> None:
-    async with house.client() as browser:
+async def test_a_known_error_is_named(system: System) -> None:
+    async with system.client() as browser:
         assert "The reason: access_denied." in said(await browser.get("/sign-in/callback?error=access_denied"))
         assert "no confirmation came back" in said(await browser.get("/sign-in/callback"))

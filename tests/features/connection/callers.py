@@ -9,17 +9,17 @@ import asyncio
 import os
 import sys
 
-from app.assembly import TASK_GROUPS
-from app.features.connection.access import with_client
-from app.foundation.database import Database, make_engine
-from app.foundation.jobs import Queue
-from app.foundation.logs import configure_logs
-from app.foundation.vault import Vault
-from app.remote.guard import Guard
-from app.remote.microsoft.entra import EntraClient
-from app.remote.microsoft.graph import GraphClient
-from app.remote.servicenow.client import ServiceNowClient
-from app.remote.transport import Transport
+from app.bootstrap import TASK_GROUPS
+from app.core.database import Database, make_engine
+from app.core.jobs import Queue
+from app.core.logging import configure_logs
+from app.core.vault import Vault
+from app.features.connection.tokens import with_client
+from app.integrations.http.ssrf import AddressPolicy
+from app.integrations.http.transport import Transport
+from app.integrations.microsoft.entra import EntraClient
+from app.integrations.microsoft.graph import GraphClient
+from app.integrations.servicenow.client import ServiceNowClient
 from app.resources import ProductConfig, Resources, closing
 
 
@@ -34,7 +34,7 @@ def open_resources(database_url: str, key: str, origin: str) -> Resources:
         vault=Vault([key]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=microsoft,
-        servicenow=Transport("servicenow", max_connections=4, guard=Guard((origin,))),
+        servicenow=Transport("servicenow", max_connections=4, guard=AddressPolicy((origin,))),
         entra=EntraClient(microsoft, **registration),
         graph=GraphClient(microsoft, graph_url="", **registration),
     )

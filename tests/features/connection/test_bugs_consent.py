@@ -11,16 +11,16 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from app.features.connection.access import ACCESS_TOKEN, REFRESH_TOKEN, mark_attention, with_client
+from app.core.clock import SetClock
+from app.core.messages import T
+from app.core.vault import Vault
 from app.features.connection.models import Connection
-from app.foundation.clock import SetClock
-from app.foundation.text import T
-from app.foundation.vault import Vault
+from app.features.connection.tokens import ACCESS_TOKEN, REFRESH_TOKEN, mark_attention, with_client
+from app.integrations.http.transport import Transport
+from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.oauth import ServiceNowOAuth
+from app.integrations.servicenow.schemas import RemoteUser
 from app.main import PAGES
-from app.remote.servicenow.client import ServiceNowClient
-from app.remote.servicenow.oauth import ServiceNowOAuth
-from app.remote.servicenow.shapes import RemoteUser
-from app.remote.transport import Transport
 from app.settings import Settings
 from tests.factories.connecting import (
     begin,
@@ -35,41 +35,41 @@ from tests.factories.connecting import (
     second_manager,
     with_known_key,
 )
-from tests.factories.house import House, open_house
-from tests.factories.microsoft import Microsoft
+from tests.factories.microsoft import FakeMicrosoft
 from tests.factories.servers import serve
-from tests.factories.servicenow import Snow
+from tests.factories.servicenow import FakeServiceNow
+from tests.factories.system import System, open_system
 
 
 async def whoami(client: ServiceNowClient) -> RemoteUser | None:
     return await client.whoami()
 
 
-async def test_12_a_state_works_once_in_its_time_and_for_its_own_person(house: House, still_clock: SetClock) -> None:
-    manager, other = await house.signed_in("manager"), await second_manager(house)
-    start = await begin(house, manager)
-    back = decide(house, start.headers["location"])
+async def test_12_a_state_works_once_in_its_time_and_for_its_own_person(system: System, still_clock: SetClock) -> None:
+    manager, other = await system.signed_in("manager"), await second_manager(system)
+    start = await begin(system, manager)
+    back = decide(system, start.headers["location"])
     foreign = await other.get(back)
     used = [await manager.get(back)]
     manager.cookies.update(start.cookies)
     used.append(await manager.get(back))
-    late = await begin(house, manager)
-    late_back = decide(house, late.headers["location"])
+    late = await begin(system, manager)
+    late_back = decide(system, late.headers["location"])
     still_clock.move(3601)
     expired = await manager.get(late_back)
     made_up = await manager.get(changed(late_back, state="0" * 48))
     assert [foreign.status_code, *(answer.status_code for answer in used)] == [400, 303, 400]
     assert [expired.status_code, made_up.status_code] == [400, 400]
-    assert len(requests(house, "/oauth_token.do")) == 1
+    assert len(requests(system, "/oauth_token.do")) == 1
 
 
 async def test_12_an_answer_that_comes_after_a_restart_finds_its_authorization(
-    house: House, database_url: str, strangers: tuple[Microsoft, Snow]
+    system: System, database_url: str, fakes: tuple[FakeMicrosoft, FakeServiceNow]
 ) -> None:
-    key, manager = with_known_key(house), await house.signed_in("manager")
-    start = await begin(house, manager)
-    back = decide(house, start.headers["location"])
-    async with open_house(database_url, *strangers) as anew:
+    key, manager = with_known_key(system), await system.signed_in("manager")
+    start = await begin(system, manager)
+    back = decide(system, start.headers["location"])
+    async with open_system(database_url, *fakes) as anew:
         anew.resources = replace(anew.resources, vault=Vault([key]))
         anew.app.state.resources = anew.resources
         async with anew.client() as browser:
@@ -77,17 +77,17 @@ async def test_12_an_answer_that_comes_after_a_restart_finds_its_authorization(
             assert (await browser.get(back)).status_code == 303
             browser.cookies.update(start.cookies)
             assert (await browser.get(back)).status_code == 400  # And once, whichever process it was.
-    [connection] = await connections(house)
+    [connection] = await connections(system)
     assert connection.status == "connected"
 
 
-async def test_13_being_connected_does_not_stand_in_the_way_of_connecting_again(house: House) -> None:
-    connection = await house.connect()
-    manager = await house.signed_in("manager")
-    assert (await connect_by_pages(house, manager)).status_code == 303
-    await mark_attention(house.resources, connection.id, T("Expired."))
-    assert (await connect_by_pages(house, manager)).status_code == 303
-    [now] = await connections(house)
+async def test_13_being_connected_does_not_stand_in_the_way_of_connecting_again(system: System) -> None:
+    connection = await system.connect()
+    manager = await system.signed_in("manager")
+    assert (await connect_by_pages(system, manager)).status_code == 303
+    await mark_attention(system.resources, connection.id, T("Expired."))
+    assert (await connect_by_pages(system, manager)).status_code == 303
+    [now] = await connections(system)
     assert (now.id, now.status) == (connection.id, "connected")
 
 
@@ -131,40 +131,40 @@ async def test_15_a_token_request_holds_exactly_what_it_must_and_nothing_in_its_
     assert received == [("POST", "", form, credentials | code), ("POST", "", form, credentials | again)]
 
 
-async def test_17_the_password_grant_is_never_asked_for(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager)
-    await expire(house)
-    await with_client(house.resources, whoami)
+async def test_17_the_password_grant_is_never_asked_for(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager)
+    await expire(system)
+    await with_client(system.resources, whoami)
     await remove(manager)
-    asked = [parse_qs(entry.body)["grant_type"][0] for entry in requests(house, "/oauth_token.do")]
+    asked = [parse_qs(entry.body)["grant_type"][0] for entry in requests(system, "/oauth_token.do")]
     assert asked == ["authorization_code", "refresh_token", "refresh_token"]  # The last sees that it was revoked.
 
 
-async def test_18_session_cookies_are_never_sent_back(house: House) -> None:
-    manager = await house.signed_in("manager")
-    assert house.snow.instance.switches.session_cookies
-    await connect_by_pages(house, manager)
-    house.snow.instance.journal.clear()
+async def test_18_session_cookies_are_never_sent_back(system: System) -> None:
+    manager = await system.signed_in("manager")
+    assert system.servicenow.instance.switches.session_cookies
+    await connect_by_pages(system, manager)
+    system.servicenow.instance.journal.clear()
     for _ in range(3):
-        await with_client(house.resources, whoami)
-    await expire(house)
-    await with_client(house.resources, whoami)
+        await with_client(system.resources, whoami)
+    await expire(system)
+    await with_client(system.resources, whoami)
     await remove(manager)
-    assert len(requests(house, "/")) >= 6
-    assert not [entry for entry in requests(house, "/") if entry.had_cookies]
+    assert len(requests(system, "/")) >= 6
+    assert not [entry for entry in requests(system, "/") if entry.had_cookies]
 
 
-async def test_19_no_answer_of_ours_holds_a_secret(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager)
-    async with house.resources.database.transaction() as session:
+async def test_19_no_answer_of_ours_holds_a_secret(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager)
+    async with system.resources.database.transaction() as session:
         connection = (await session.execute(select(Connection))).scalar_one()
-    vault = house.resources.vault
+    vault = system.resources.vault
     assert connection.access_token is not None
     assert connection.refresh_token is not None
     secrets = [
-        house.snow.settings.client_secret,
+        system.servicenow.settings.client_secret,
         vault.open(ACCESS_TOKEN, connection.access_token),
         vault.open(REFRESH_TOKEN, connection.refresh_token),
         connection.access_token.token,

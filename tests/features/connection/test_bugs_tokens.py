@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.features.connection.access import REFRESH_TOKEN, NotConnected, with_client
-from app.foundation.clock import SetClock
-from app.remote.errors import Missing, RemoteError, SignedOut, Throttled
-from app.remote.messages import Answer
-from app.remote.servicenow.client import ServiceNowClient
-from app.remote.servicenow.oauth import LONGEST_ACCESS_SECONDS, USUAL_ACCESS_SECONDS
-from app.remote.servicenow.shapes import RemoteUser
+from app.core.clock import SetClock
+from app.features.connection.tokens import REFRESH_TOKEN, NotConnected, with_client
+from app.integrations.http.errors import RecordNotFound, RemoteError, Throttled, Unauthorized
+from app.integrations.http.http_types import RemoteResponse
+from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.oauth import LONGEST_ACCESS_SECONDS, USUAL_ACCESS_SECONDS
+from app.integrations.servicenow.schemas import RemoteUser
 from tests.factories.connecting import (
     JSON,
     connections,
@@ -31,7 +31,7 @@ from tests.factories.connecting import (
     trouble,
     with_known_key,
 )
-from tests.factories.house import House
+from tests.factories.system import System
 from tests.features.connection.callers import open_resources
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,18 +41,19 @@ async def whoami(client: ServiceNowClient) -> RemoteUser | None:
     return await client.whoami()
 
 
-async def test_01_fifty_calls_of_three_processes_with_an_expired_token_and_rotation_ask_once(house: House) -> None:
-    key = with_known_key(house)
-    await house.connect()
-    house.snow.instance.switches.refresh_rotates_token = True
-    await expire(house)
-    house.snow.instance.journal.clear()
+async def test_01_fifty_calls_of_three_processes_with_an_expired_token_and_rotation_ask_once(system: System) -> None:
+    key = with_known_key(system)
+    await system.connect()
+    system.servicenow.instance.switches.refresh_rotates_token = True
+    await expire(system)
+    system.servicenow.instance.journal.clear()
     shares = (17, 17, 16)
     callers = [
         subprocess.Popen(  # noqa: ASYNC220 - our own module; the test has nothing else to do meanwhile.
             [sys.executable, "-m", "tests.features.connection.callers"],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "DATABASE": database_url(house), "KEY": key, "ORIGIN": house.snow.url, "CALLS": str(share)},
+            env={**os.environ, "DATABASE": database_url(system), "KEY": key,
+                 "ORIGIN": system.servicenow.url, "CALLS": str(share)},
         )
         for share in shares
     ]  # fmt: skip
@@ -65,47 +66,47 @@ async def test_01_fifty_calls_of_three_processes_with_an_expired_token_and_rotat
         for caller in callers:
             caller.kill()
     assert [int(out) for out, _ in outcomes] == list(shares), [err for _, err in outcomes]
-    assert len(requests(house, "/oauth_token.do")) == 1
-    assert len(requests(house, "/api/now")) == 50
+    assert len(requests(system, "/oauth_token.do")) == 1
+    assert len(requests(system, "/api/now")) == 50
 
 
-async def test_02_every_call_after_a_renewal_carries_the_new_token(house: House) -> None:
-    await house.connect()
-    await expire(house)
-    house.snow.instance.journal.clear()
+async def test_02_every_call_after_a_renewal_carries_the_new_token(system: System) -> None:
+    await system.connect()
+    await expire(system)
+    system.servicenow.instance.journal.clear()
     for _ in range(3):
-        await with_client(house.resources, whoami)
-    assert [entry.user for entry in requests(house, "/api/now")] == ["m365.integration"] * 3
-    assert [entry.status for entry in requests(house, "/api/now")] == [200, 200, 200]
+        await with_client(system.resources, whoami)
+    assert [entry.user for entry in requests(system, "/api/now")] == ["m365.integration"] * 3
+    assert [entry.status for entry in requests(system, "/api/now")] == [200, 200, 200]
 
 
-async def test_03_after_a_restart_the_rotated_token_is_used_not_the_first_one(house: House) -> None:
-    key = with_known_key(house)
-    await house.connect()
-    house.snow.instance.switches.refresh_rotates_token = True
+async def test_03_after_a_restart_the_rotated_token_is_used_not_the_first_one(system: System) -> None:
+    key = with_known_key(system)
+    await system.connect()
+    system.servicenow.instance.switches.refresh_rotates_token = True
     for _ in range(3):
-        await expire(house)
-        process = open_resources(database_url(house), key, house.snow.url)
+        await expire(system)
+        process = open_resources(database_url(system), key, system.servicenow.url)
         assert await with_client(process, whoami)
         await process.servicenow.close()
         await process.microsoft.close()
         await process.database.close()
-    [connection] = await connections(house)
+    [connection] = await connections(system)
     assert (connection.status, connection.token_version) == ("connected", 4)
 
 
-async def test_04_what_one_worker_renewed_the_other_one_sees(house: House) -> None:
-    key = with_known_key(house)
-    await house.connect()
-    house.snow.instance.switches.refresh_rotates_token = True
-    first, second = (open_resources(database_url(house), key, house.snow.url) for _ in range(2))
+async def test_04_what_one_worker_renewed_the_other_one_sees(system: System) -> None:
+    key = with_known_key(system)
+    await system.connect()
+    system.servicenow.instance.switches.refresh_rotates_token = True
+    first, second = (open_resources(database_url(system), key, system.servicenow.url) for _ in range(2))
     for process in (first, second):
         assert await with_client(process, whoami)
-    await expire(house)
-    house.snow.instance.journal.clear()
+    await expire(system)
+    system.servicenow.instance.journal.clear()
     for process in (first, second, first):
         assert await with_client(process, whoami)
-    assert len(requests(house, "/oauth_token.do")) == 1
+    assert len(requests(system, "/oauth_token.do")) == 1
     for process in (first, second):
         await process.servicenow.close()
         await process.microsoft.close()
@@ -113,28 +114,28 @@ async def test_04_what_one_worker_renewed_the_other_one_sees(house: House) -> No
 
 
 @pytest.mark.parametrize("omits", [True, False])
-async def test_05_both_shapes_of_a_refresh_answer_keep_a_refresh_token(house: House, omits: bool) -> None:
-    before = await house.connect()
-    house.snow.instance.switches.refresh_omits_token = omits
+async def test_05_both_shapes_of_a_refresh_answer_keep_a_refresh_token(system: System, omits: bool) -> None:
+    before = await system.connect()
+    system.servicenow.instance.switches.refresh_omits_token = omits
     for _ in range(2):
-        await expire(house)
-        assert await with_client(house.resources, whoami)
-    [now] = await connections(house)
+        await expire(system)
+        assert await with_client(system.resources, whoami)
+    [now] = await connections(system)
     assert before.refresh_token is not None
     assert now.refresh_token is not None
-    vault = house.resources.vault
+    vault = system.resources.vault
     assert vault.open(REFRESH_TOKEN, now.refresh_token) == vault.open(REFRESH_TOKEN, before.refresh_token)
     # A plain refresh is not taken for a new consent: the hundred days go on.
     assert now.refresh_expires_at == before.refresh_expires_at
 
 
-async def test_05_a_rotated_refresh_token_lives_its_whole_time(house: House, still_clock: SetClock) -> None:
-    before = await house.connect()
-    house.snow.instance.switches.refresh_rotates_token = True
+async def test_05_a_rotated_refresh_token_lives_its_whole_time(system: System, still_clock: SetClock) -> None:
+    before = await system.connect()
+    system.servicenow.instance.switches.refresh_rotates_token = True
     still_clock.move(86_400 * 50)
-    await expire(house)
-    await with_client(house.resources, whoami)
-    [now] = await connections(house)
+    await expire(system)
+    await with_client(system.resources, whoami)
+    [now] = await connections(system)
     assert before.refresh_expires_at is not None
     assert now.refresh_expires_at is not None
     assert (now.refresh_expires_at - before.refresh_expires_at).days == 50
@@ -162,12 +163,12 @@ async def test_05_a_rotated_refresh_token_lives_its_whole_time(house: House, sti
     ],
 )
 async def test_06_nothing_but_a_token_is_taken_for_a_token(status: int, kind: str, body: str, error: str) -> None:
-    client, _ = oauth(Answer(status, {"content-type": f"application/{kind}"}, body.encode()))
+    client, _ = oauth(RemoteResponse(status, {"content-type": f"application/{kind}"}, body.encode()))
     with pytest.raises(RemoteError) as caught:
         await client.refresh("r")
     assert type(caught.value).__name__ == error
     # Only a refusal in ServiceNow's own words ends the connection; everything else may pass.
-    assert isinstance(caught.value, SignedOut) != caught.value.retry.allowed
+    assert isinstance(caught.value, Unauthorized) != caught.value.retry.allowed
 
 
 @given(
@@ -178,7 +179,7 @@ async def test_06_nothing_but_a_token_is_taken_for_a_token(status: int, kind: st
 )  # fmt: skip
 def test_07_any_lifetime_becomes_a_sensible_number_of_seconds(named: object) -> None:
     body = {"access_token": "a"} | ({} if named is None else {"expires_in": named})
-    client, _ = oauth(Answer(200, JSON, json.dumps(body).encode()))
+    client, _ = oauth(RemoteResponse(200, JSON, json.dumps(body).encode()))
     tokens = asyncio.run(client.refresh("r"))
     assert 0 < tokens.expires_in <= LONGEST_ACCESS_SECONDS
     if named in ("1799", 1799):
@@ -187,63 +188,63 @@ def test_07_any_lifetime_becomes_a_sensible_number_of_seconds(named: object) -> 
         assert tokens.expires_in == USUAL_ACCESS_SECONDS
 
 
-async def test_08_a_404_does_not_cost_the_token(house: House) -> None:
-    await house.connect()
-    house.snow.instance.journal.clear()
+async def test_08_a_404_does_not_cost_the_token(system: System) -> None:
+    await system.connect()
+    system.servicenow.instance.journal.clear()
     for _ in range(3):
-        with pytest.raises((Missing, RemoteError)):
-            await with_client(house.resources, lambda client: client.add_note("incident", "0" * 32, "Seen"))
-    assert await with_client(house.resources, whoami)
-    assert requests(house, "/oauth_token.do") == []
+        with pytest.raises((RecordNotFound, RemoteError)):
+            await with_client(system.resources, lambda client: client.add_note("incident", "0" * 32, "Seen"))
+    assert await with_client(system.resources, whoami)
+    assert requests(system, "/oauth_token.do") == []
 
 
-async def test_09_a_write_that_met_a_401_is_repeated_to_the_letter(house: House) -> None:
-    await house.connect()
-    await expire(house, here=False)
-    house.snow.instance.journal.clear()
+async def test_09_a_write_that_met_a_401_is_repeated_to_the_letter(system: System) -> None:
+    await system.connect()
+    await expire(system, here=False)
+    system.servicenow.instance.journal.clear()
     fields = {"short_description": "Ünïcode ✓", "correlation_id": "0123456789abcdef0123456789abcdef"}
-    await with_client(house.resources, lambda client: client.create("incident", fields))
-    first, second = [entry for entry in requests(house, "/api/now") if entry.method == "POST"]
+    await with_client(system.resources, lambda client: client.create("incident", fields))
+    first, second = [entry for entry in requests(system, "/api/now") if entry.method == "POST"]
     assert (first.status, second.status) == (401, 201)
     assert (first.body, first.query, first.path) == (second.body, second.query, second.path)
     assert json.loads(second.body) == fields
 
 
-async def test_10_a_permanent_401_costs_one_renewal_and_one_repetition(house: House, monkeypatch: Any) -> None:
-    await house.connect()
-    house.snow.instance.journal.clear()
-    monkeypatch.setattr(house.snow.instance, "user_of", lambda _token: None)
+async def test_10_a_permanent_401_costs_one_renewal_and_one_repetition(system: System, monkeypatch: Any) -> None:
+    await system.connect()
+    system.servicenow.instance.journal.clear()
+    monkeypatch.setattr(system.servicenow.instance, "user_of", lambda _token: None)
     with pytest.raises(NotConnected) as caught:
-        await with_client(house.resources, whoami)
+        await with_client(system.resources, whoami)
     assert "refuses even a fresh access token" in str(caught.value)
-    assert len(requests(house, "/api/now")) == 2
-    assert len(requests(house, "/oauth_token.do")) == 1
+    assert len(requests(system, "/api/now")) == 2
+    assert len(requests(system, "/oauth_token.do")) == 1
     for _ in range(3):
         with pytest.raises(NotConnected):
-            await with_client(house.resources, whoami)
-    assert len(requests(house, "/api/now")) == 2
-    [connection] = await connections(house)
+            await with_client(system.resources, whoami)
+    assert len(requests(system, "/api/now")) == 2
+    [connection] = await connections(system)
     assert connection.status == "needs_attention"
 
 
 async def test_11_a_token_that_dies_while_a_rate_limit_is_waited_for_is_renewed(
-    house: House, still_clock: SetClock
+    system: System, still_clock: SetClock
 ) -> None:
-    await house.connect()
-    trouble(house, "rate_limited", path="/api/now")
+    await system.connect()
+    trouble(system, "rate_limited", path="/api/now")
     with pytest.raises(Throttled):
-        await with_client(house.resources, whoami)
-    await expire(house, here=False)
+        await with_client(system.resources, whoami)
+    await expire(system, here=False)
     still_clock.move(3600)
-    house.snow.instance.journal.clear()
-    assert await with_client(house.resources, whoami)
-    assert [entry.status for entry in requests(house, "/api/now")] == [200]  # Not tried with the dead one.
+    system.servicenow.instance.journal.clear()
+    assert await with_client(system.resources, whoami)
+    assert [entry.status for entry in requests(system, "/api/now")] == [200]  # Not tried with the dead one.
 
 
-async def test_16_a_hundred_calls_cost_no_token_request(house: House) -> None:
-    await house.connect()
-    house.snow.instance.journal.clear()
+async def test_16_a_hundred_calls_cost_no_token_request(system: System) -> None:
+    await system.connect()
+    system.servicenow.instance.journal.clear()
     for _ in range(10):
-        await asyncio.gather(*(with_client(house.resources, whoami) for _ in range(10)))
-    assert len(requests(house, "/api/now")) == 100
-    assert requests(house, "/oauth_token.do") == []
+        await asyncio.gather(*(with_client(system.resources, whoami) for _ in range(10)))
+    assert len(requests(system, "/api/now")) == 100
+    assert requests(system, "/oauth_token.do") == []

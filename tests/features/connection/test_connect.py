@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.features.connection.access import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
-from app.foundation.clock import SetClock
+from app.core.clock import SetClock
+from app.features.connection.tokens import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
 from tests.factories.connecting import (
     allow,
     begin,
@@ -22,28 +22,28 @@ from tests.factories.connecting import (
     second_manager,
     trouble,
 )
-from tests.factories.house import House
-from tests.factories.servicenow import running_snow
+from tests.factories.servicenow import running_servicenow
+from tests.factories.system import System
 
 
-async def test_a_manager_connects_an_instance(house: House) -> None:
-    manager = await house.signed_in("manager")
+async def test_a_manager_connects_an_instance(system: System) -> None:
+    manager = await system.signed_in("manager")
     page = said(await manager.get("/servicenow/connect"))
     for words in ("Instance name", "Client ID", "Client secret", "Authorize", "Never use your personal credentials"):
         assert words in page
     assert "http://security-center.test/servicenow/callback" in page
 
-    answer = await connect_by_pages(house, manager, expected_user_name="m365.integration")
+    answer = await connect_by_pages(system, manager, expected_user_name="m365.integration")
     assert (answer.status_code, answer.headers["location"]) == (303, "/ticketProvisioning")
 
-    [connection] = await connections(house)
-    vault = house.resources.vault
+    [connection] = await connections(system)
+    vault = system.resources.vault
     assert connection.status == "connected"
-    assert connection.origin == house.snow.url
+    assert connection.origin == system.servicenow.url
     assert connection.user_name == "m365.integration"
     assert connection.release_family == "zurich"
     assert connection.client_secret is not None
-    assert vault.open(CLIENT_SECRET, connection.client_secret) == house.snow.settings.client_secret
+    assert vault.open(CLIENT_SECRET, connection.client_secret) == system.servicenow.settings.client_secret
     assert connection.refresh_token is not None
     assert connection.refresh_expires_at is not None
     assert (connection.refresh_expires_at - connection.connected_at).days in (99, 100)
@@ -53,9 +53,9 @@ async def test_a_manager_connects_an_instance(house: House) -> None:
         assert words in page
 
 
-async def test_what_is_sent_for_consent(house: House) -> None:
-    manager = await house.signed_in("manager")
-    answer = await begin(house, manager)
+async def test_what_is_sent_for_consent(system: System) -> None:
+    manager = await system.signed_in("manager")
+    answer = await begin(system, manager)
     asked = parse_qs(urlsplit(answer.headers["location"]).query)
     assert asked["response_type"] == ["code"]
     assert asked["code_challenge_method"] == ["S256"]
@@ -70,19 +70,19 @@ async def test_what_is_sent_for_consent(house: House) -> None:
     assert "Path=/servicenow" in cookie
 
 
-async def test_nothing_secret_is_kept_in_clear(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager)
-    [connection] = await connections(house)
-    vault = house.resources.vault
+async def test_nothing_secret_is_kept_in_clear(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager)
+    [connection] = await connections(system)
+    vault = system.resources.vault
     assert connection.access_token
     assert connection.refresh_token
     secrets = (
-        house.snow.settings.client_secret,
+        system.servicenow.settings.client_secret,
         vault.open(ACCESS_TOKEN, connection.access_token),
         vault.open(REFRESH_TOKEN, connection.refresh_token),
     )
-    stored = repr([vars(row) for row in await connections(house)])
+    stored = repr([vars(row) for row in await connections(system)])
     for secret in secrets:
         assert secret not in stored
     for address in ("/servicenow", "/servicenow/connect", "/ticketProvisioning", "/servicenow/remove"):
@@ -102,9 +102,9 @@ async def test_nothing_secret_is_kept_in_clear(house: House) -> None:
     ],
 )
 async def test_what_cannot_be_accepted_is_said_beside_the_field_and_nothing_typed_is_lost_but_the_secret(
-    house: House, field: str, value: str, words: str
+    system: System, field: str, value: str, words: str
 ) -> None:
-    manager = await house.signed_in("manager")
+    manager = await system.signed_in("manager")
     typed = {"client_id": "typed-client", "client_secret": "typed-secret", "expected_user_name": "typed.user"}
     answer = await manager.post("/servicenow/connect", data={"instance": "typed-name"} | typed | {field: value})
     assert answer.status_code == 422
@@ -114,77 +114,77 @@ async def test_what_cannot_be_accepted_is_said_beside_the_field_and_nothing_type
     shown = {"instance": "typed-name", **typed} | {field: value}
     for name in ("instance", "client_id", "expected_user_name"):
         assert f'value="{shown[name]}"' in answer.text
-    assert requests(house, "/") == []
+    assert requests(system, "/") == []
 
 
-async def test_everything_that_is_wrong_is_said_at_once(house: House) -> None:
-    manager = await house.signed_in("manager")
-    answer = await begin(house, manager, instance="admin@contoso", client_secret="two words", client_id=" ")
+async def test_everything_that_is_wrong_is_said_at_once(system: System) -> None:
+    manager = await system.signed_in("manager")
+    answer = await begin(system, manager, instance="admin@contoso", client_secret="two words", client_id=" ")
     assert answer.status_code == 422
     for words in ("must not hold a user name", "There is a blank or a line break inside", "This is required"):
         assert words in said(answer)
 
 
-async def test_blanks_and_line_ends_around_the_credentials_are_dropped(house: House) -> None:
-    manager = await house.signed_in("manager")
-    settings = house.snow.settings
+async def test_blanks_and_line_ends_around_the_credentials_are_dropped(system: System) -> None:
+    manager = await system.signed_in("manager")
+    settings = system.servicenow.settings
     answer = await connect_by_pages(
-        house, manager,
-        instance=f"  {house.snow.url}/ ", client_id=f"\u00a0{settings.client_id} \n",
+        system, manager,
+        instance=f"  {system.servicenow.url}/ ", client_id=f"\u00a0{settings.client_id} \n",
         client_secret=f"\ufeff {settings.client_secret}\r\n",
     )  # fmt: skip
     assert answer.headers["location"] == "/ticketProvisioning"
 
 
-async def test_deny_changes_nothing_and_says_so(house: House) -> None:
-    manager = await house.signed_in("manager")
-    start = await begin(house, manager, expected_user_name="m365.integration")
-    answer = await manager.get(decide(house, start.headers["location"], decision="deny"))
+async def test_deny_changes_nothing_and_says_so(system: System) -> None:
+    manager = await system.signed_in("manager")
+    start = await begin(system, manager, expected_user_name="m365.integration")
+    answer = await manager.get(decide(system, start.headers["location"], decision="deny"))
     assert answer.status_code == 400
     assert "Deny was pressed" in said(answer)
     assert 'value="m365.integration"' in answer.text
-    assert house.snow.settings.client_secret not in answer.text
-    assert await connections(house) == []
-    assert requests(house, "/oauth_token.do") == []
+    assert system.servicenow.settings.client_secret not in answer.text
+    assert await connections(system) == []
+    assert requests(system, "/oauth_token.do") == []
 
 
-async def test_a_wrong_secret_says_what_to_check_and_keeps_the_form(house: House) -> None:
-    manager = await house.signed_in("manager")
-    answer = await connect_by_pages(house, manager, client_secret="not-the-secret")
+async def test_a_wrong_secret_says_what_to_check_and_keeps_the_form(system: System) -> None:
+    manager = await system.signed_in("manager")
+    answer = await connect_by_pages(system, manager, client_secret="not-the-secret")
     assert answer.status_code == 409
     assert "check them in turn: the client secret" in said(answer)
-    assert house.snow.settings.client_id in answer.text
+    assert system.servicenow.settings.client_id in answer.text
     assert "not-the-secret" not in answer.text
-    assert await connections(house) == []
+    assert await connections(system) == []
 
 
-async def test_a_state_works_once(house: House) -> None:
-    manager = await house.signed_in("manager")
-    start = await begin(house, manager)
-    back = decide(house, start.headers["location"])
+async def test_a_state_works_once(system: System) -> None:
+    manager = await system.signed_in("manager")
+    start = await begin(system, manager)
+    back = decide(system, start.headers["location"])
     assert (await manager.get(back)).status_code == 303
     manager.cookies.update(start.cookies)
     again = await manager.get(back)
     assert again.status_code == 400
     assert "was already used" in said(again)
-    assert len(requests(house, "/oauth_token.do")) == 1
-    [connection] = await connections(house)
+    assert len(requests(system, "/oauth_token.do")) == 1
+    [connection] = await connections(system)
     assert connection.status == "connected"
 
 
-async def test_a_double_callback_at_the_same_moment_connects_once(house: House) -> None:
-    manager = await house.signed_in("manager")
-    start = await begin(house, manager)
-    back = decide(house, start.headers["location"])
+async def test_a_double_callback_at_the_same_moment_connects_once(system: System) -> None:
+    manager = await system.signed_in("manager")
+    start = await begin(system, manager)
+    back = decide(system, start.headers["location"])
     answers = await asyncio.gather(*(manager.get(back) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [303, 400, 400, 400]
-    assert len(requests(house, "/oauth_token.do")) == 1
+    assert len(requests(system, "/oauth_token.do")) == 1
 
 
-async def test_a_wrong_state_is_refused(house: House) -> None:
-    manager = await house.signed_in("manager")
-    start = await begin(house, manager)
-    back = decide(house, start.headers["location"])
+async def test_a_wrong_state_is_refused(system: System) -> None:
+    manager = await system.signed_in("manager")
+    start = await begin(system, manager)
+    back = decide(system, start.headers["location"])
     for state in ("x" * 48, ""):
         answer = await manager.get(changed(back, state=state))
         assert answer.status_code == 400
@@ -192,32 +192,32 @@ async def test_a_wrong_state_is_refused(house: House) -> None:
     assert (await manager.get(back)).status_code == 303  # The right one still works.
 
 
-async def test_an_expired_state_is_refused(house: House, still_clock: SetClock) -> None:
-    manager = await house.signed_in("manager")
-    start = await begin(house, manager)
-    back = decide(house, start.headers["location"])
+async def test_an_expired_state_is_refused(system: System, still_clock: SetClock) -> None:
+    manager = await system.signed_in("manager")
+    start = await begin(system, manager)
+    back = decide(system, start.headers["location"])
     still_clock.move(15 * 60 + 1)
     answer = await manager.get(back)
     assert answer.status_code == 400
     assert "has expired" in said(answer)
-    assert await connections(house) == []
+    assert await connections(system) == []
 
 
-async def test_another_browser_cannot_finish_and_spoils_nothing(house: House) -> None:
-    manager, elsewhere = await house.signed_in("manager"), await house.signed_in("manager")
-    start = await begin(house, manager)
-    back = decide(house, start.headers["location"])
+async def test_another_browser_cannot_finish_and_spoils_nothing(system: System) -> None:
+    manager, elsewhere = await system.signed_in("manager"), await system.signed_in("manager")
+    start = await begin(system, manager)
+    back = decide(system, start.headers["location"])
     answer = await elsewhere.get(back)
     assert answer.status_code == 400
     assert "begun in another browser" in said(answer)
-    assert await connections(house) == []
+    assert await connections(system) == []
     assert (await manager.get(back)).status_code == 303
 
 
-async def test_another_persons_state_is_refused_and_not_spoiled(house: House) -> None:
-    manager, second = await house.signed_in("manager"), await second_manager(house)
-    start = await begin(house, manager)
-    back = decide(house, start.headers["location"])
+async def test_another_persons_state_is_refused_and_not_spoiled(system: System) -> None:
+    manager, second = await system.signed_in("manager"), await second_manager(system)
+    start = await begin(system, manager)
+    back = decide(system, start.headers["location"])
     second.cookies.update(start.cookies)
     answer = await second.get(back)
     assert answer.status_code == 400
@@ -225,17 +225,17 @@ async def test_another_persons_state_is_refused_and_not_spoiled(house: House) ->
     assert (await manager.get(back)).status_code == 303
 
 
-async def test_error_without_a_state_of_ours_shows_no_foreign_words(house: House) -> None:
-    manager = await house.signed_in("manager")
+async def test_error_without_a_state_of_ours_shows_no_foreign_words(system: System) -> None:
+    manager = await system.signed_in("manager")
     answer = await manager.get("/servicenow/callback?error=call+0900-EVIL&state=nothing")
     assert answer.status_code == 400
     assert "EVIL" not in answer.text
 
 
-async def test_signed_out_meanwhile_the_answer_is_kept_until_sign_in(house: House) -> None:
-    manager = await house.signed_in("manager")
-    start = await begin(house, manager)
-    back = decide(house, start.headers["location"])
+async def test_signed_out_meanwhile_the_answer_is_kept_until_sign_in(system: System) -> None:
+    manager = await system.signed_in("manager")
+    start = await begin(system, manager)
+    back = decide(system, start.headers["location"])
     session = manager.cookies["session"]
     manager.cookies.delete("session")
     away = await manager.get(back)
@@ -245,102 +245,102 @@ async def test_signed_out_meanwhile_the_answer_is_kept_until_sign_in(house: Hous
     assert (await manager.get(back)).status_code == 303
 
 
-async def test_two_tabs_or_a_double_click_can_both_finish(house: House) -> None:
-    manager = await house.signed_in("manager")
-    first, second = await begin(house, manager), await begin(house, manager)
+async def test_two_tabs_or_a_double_click_can_both_finish(system: System) -> None:
+    manager = await system.signed_in("manager")
+    first, second = await begin(system, manager), await begin(system, manager)
     for start in (second, first):
         manager.cookies.update(second.cookies)
-        assert (await manager.get(decide(house, start.headers["location"]))).status_code == 303
-    [connection] = await connections(house)
+        assert (await manager.get(decide(system, start.headers["location"]))).status_code == 303
+    [connection] = await connections(system)
     assert connection.token_version == 2
 
 
-async def test_two_admins_connecting_the_same_instance_share_one_connection(house: House) -> None:
-    manager, second = await house.signed_in("manager"), await second_manager(house)
-    starts = [(browser, await begin(house, browser)) for browser in (manager, second)]
-    backs = [(browser, decide(house, start.headers["location"])) for browser, start in starts]
+async def test_two_admins_connecting_the_same_instance_share_one_connection(system: System) -> None:
+    manager, second = await system.signed_in("manager"), await second_manager(system)
+    starts = [(browser, await begin(system, browser)) for browser in (manager, second)]
+    backs = [(browser, decide(system, start.headers["location"])) for browser, start in starts]
     answers = await asyncio.gather(*(browser.get(back) for browser, back in backs))
     assert [answer.status_code for answer in answers] == [303, 303]
-    [connection] = await connections(house)
+    [connection] = await connections(system)
     assert connection.token_version == 2
 
 
-async def test_two_admins_connecting_two_instances_the_second_is_asked_first(house: House) -> None:
-    with running_snow("http://security-center.test/servicenow/callback") as other:
-        allow(house, other.url)
-        manager, second = await house.signed_in("manager"), await second_manager(house)
+async def test_two_admins_connecting_two_instances_the_second_is_asked_first(system: System) -> None:
+    with running_servicenow("http://security-center.test/servicenow/callback") as other:
+        allow(system, other.url)
+        manager, second = await system.signed_in("manager"), await second_manager(system)
         start = await begin(
-            house, second,
+            system, second,
             instance=other.url, client_id=other.settings.client_id, client_secret=other.settings.client_secret,
         )  # fmt: skip
-        assert (await connect_by_pages(house, manager)).status_code == 303
+        assert (await connect_by_pages(system, manager)).status_code == 303
         answer = await second.get(beside(other, start.headers["location"]))
         assert answer.status_code == 409
         assert "was connected by somebody else, so nothing was changed" in said(answer)
-        [connection] = await connections(house)
-        assert connection.origin == house.snow.url
+        [connection] = await connections(system)
+        assert connection.origin == system.servicenow.url
         # The tokens that came too late do not live on.
         assert [entry.path for entry in other.instance.journal].count("/oauth_revoke_token.do") == 2
 
 
-async def test_another_instance_takes_the_place_of_the_old_one_and_coming_back_keeps_the_row(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager)
-    [old] = await connections(house)
-    with running_snow("http://security-center.test/servicenow/callback") as other:
-        allow(house, other.url)
+async def test_another_instance_takes_the_place_of_the_old_one_and_coming_back_keeps_the_row(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager)
+    [old] = await connections(system)
+    with running_servicenow("http://security-center.test/servicenow/callback") as other:
+        allow(system, other.url)
         start = await begin(
-            house, manager,
+            system, manager,
             instance=other.url, client_id=other.settings.client_id, client_secret=other.settings.client_secret,
         )  # fmt: skip
         assert (await manager.get(beside(other, start.headers["location"]))).status_code == 303
-        rows = {row.origin: row for row in await connections(house)}
-        assert rows[house.snow.url].status == "removed"
-        assert rows[house.snow.url].refresh_token is None
+        rows = {row.origin: row for row in await connections(system)}
+        assert rows[system.servicenow.url].status == "removed"
+        assert rows[system.servicenow.url].refresh_token is None
         assert rows[other.url].status == "connected"
-        assert len(requests(house, "/oauth_revoke_token.do")) == 2
-        assert (await connect_by_pages(house, manager)).status_code == 303
-        rows = {row.origin: row for row in await connections(house)}
-        assert rows[house.snow.url].id == old.id
-        assert (rows[house.snow.url].status, rows[other.url].status) == ("connected", "removed")
+        assert len(requests(system, "/oauth_revoke_token.do")) == 2
+        assert (await connect_by_pages(system, manager)).status_code == 303
+        rows = {row.origin: row for row in await connections(system)}
+        assert rows[system.servicenow.url].id == old.id
+        assert (rows[system.servicenow.url].status, rows[other.url].status) == ("connected", "removed")
 
 
-async def test_an_instance_that_does_not_say_who_consented_is_connected_all_the_same(house: House) -> None:
-    manager = await house.signed_in("manager")
-    trouble(house, "refused_after_commit", times=5, path="/api/now/")
-    assert (await connect_by_pages(house, manager)).status_code == 303
-    [connection] = await connections(house)
+async def test_an_instance_that_does_not_say_who_consented_is_connected_all_the_same(system: System) -> None:
+    manager = await system.signed_in("manager")
+    trouble(system, "refused_after_commit", times=5, path="/api/now/")
+    assert (await connect_by_pages(system, manager)).status_code == 303
+    [connection] = await connections(system)
     assert connection.user_name == ""
     assert "ServiceNow did not say" in said(await manager.get("/servicenow"))
 
 
-async def test_a_sleeping_token_service_is_named(house: House) -> None:
-    manager = await house.signed_in("manager")
-    trouble(house, "hibernating", path="/oauth_token")
-    answer = await connect_by_pages(house, manager)
+async def test_a_sleeping_token_service_is_named(system: System) -> None:
+    manager = await system.signed_in("manager")
+    trouble(system, "hibernating", path="/oauth_token")
+    answer = await connect_by_pages(system, manager)
     assert answer.status_code == 409
     assert "may be hibernating" in said(answer)
 
 
 @pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
-async def test_only_managers_connect(house: House, role: str) -> None:
-    await house.connect()
-    browser = await house.signed_in(role)
+async def test_only_managers_connect(system: System, role: str) -> None:
+    await system.connect()
+    browser = await system.signed_in(role)
     for method, address in (
         ("GET", "/servicenow"), ("GET", "/servicenow/connect"), ("POST", "/servicenow/connect"),
         ("POST", "/servicenow/authorize"), ("GET", "/servicenow/callback"), ("GET", "/servicenow/remove"),
         ("POST", "/servicenow/remove"),
     ):  # fmt: skip
         assert (await browser.request(method, address)).status_code == 403
-    [connection] = await connections(house)
+    [connection] = await connections(system)
     assert connection.status == "connected"
 
 
-async def test_everybody_who_may_look_sees_the_state(house: House) -> None:
-    await house.connect()
+async def test_everybody_who_may_look_sees_the_state(system: System) -> None:
+    await system.connect()
     for role in ("viewer", "sharer"):
-        page = said(await (await house.signed_in(role)).get("/ticketProvisioning"))
+        page = said(await (await system.signed_in(role)).get("/ticketProvisioning"))
         assert "ServiceNow is connected." in page
         assert "Authorize" not in page
-    assert "Authorize" in said(await (await house.signed_in("manager")).get("/ticketProvisioning"))
-    assert (await (await house.signed_in("stranger")).get("/ticketProvisioning")).status_code == 403
+    assert "Authorize" in said(await (await system.signed_in("manager")).get("/ticketProvisioning"))
+    assert (await (await system.signed_in("stranger")).get("/ticketProvisioning")).status_code == 403

@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from app.features.accounts.permissions import Viewer
-from app.features.connection.access import NotConnected, with_client
-from app.features.connection.consent import doubt_about
-from app.remote.servicenow.shapes import RemoteUser
+from app.features.connection.consent_check import doubt_about
+from app.features.connection.tokens import NotConnected, with_client
+from app.integrations.servicenow.schemas import RemoteUser
 from tests.factories.connecting import (
     confirm,
     connect_by_pages,
@@ -22,7 +22,7 @@ from tests.factories.connecting import (
     second_manager,
     trouble,
 )
-from tests.factories.house import House
+from tests.factories.system import System
 
 ALEX = Viewer(uuid4(), "o", "t", "Alex Wilber", "Alex@contoso.example", True, True, True)
 ROBOT = RemoteUser("1" * 32, "m365.integration", "M365 Integration", "m365.integration@example.com")
@@ -75,36 +75,36 @@ def test_another_user_than_the_one_named_is_said() -> None:
     assert "your own account, and not as the integration user m365.integration" in own
 
 
-async def test_nothing_is_sent_until_somebody_has_decided(house: House) -> None:
-    manager = await house.signed_in("manager")
-    answer = await connect_by_pages(house, manager, user="alex.wilber")
+async def test_nothing_is_sent_until_somebody_has_decided(system: System) -> None:
+    manager = await system.signed_in("manager")
+    answer = await connect_by_pages(system, manager, user="alex.wilber")
     assert answer.headers["location"] == "/ticketProvisioning"
-    await house.work()
-    sent = [entry.path for entry in requests(house, "/api/now")]
+    await system.work()
+    sent = [entry.path for entry in requests(system, "/api/now")]
     assert set(sent) == {"/api/now/v2/table/sys_user", "/api/now/v2/table/sys_properties"}  # Reading back, no more.
-    [connection] = await connections(house)
+    [connection] = await connections(system)
     assert connection.status == "unconfirmed"
     with pytest.raises(NotConnected, match="looks like your own account"):
-        await with_client(house.resources, lambda client: client.whoami())
+        await with_client(system.resources, lambda client: client.whoami())
 
     page = said(await manager.get("/ticketProvisioning"))
     assert "looks like your own account" in page
     assert "Sign in as another user" in page
     assert "Use alex.wilber all the same" in page
-    viewer = said(await (await house.signed_in("viewer")).get("/ticketProvisioning"))
+    viewer = said(await (await system.signed_in("viewer")).get("/ticketProvisioning"))
     assert "looks like your own account" in viewer
     assert "Use alex.wilber" not in viewer
 
 
-async def test_confirming_lets_work_begin(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
-    [connection] = await connections(house)
+async def test_confirming_lets_work_begin(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager, user="fred.luddy", expected_user_name="m365.integration")
+    [connection] = await connections(system)
     assert connection.status == "unconfirmed"
     assert (await confirm(manager)).headers["location"] == "/ticketProvisioning"
     await confirm(manager)  # A double click.
-    await house.work()
-    [connection] = await connections(house)
+    await system.work()
+    [connection] = await connections(system)
     assert (connection.status, connection.attention) == ("connected", None)
     page = said(await manager.get("/ticketProvisioning"))
     assert "Consented as Fred Luddy (fred.luddy), while the set-up names m365.integration" in page
@@ -112,72 +112,74 @@ async def test_confirming_lets_work_begin(house: House) -> None:
     assert log.count("Account confirmed") == 1
 
 
-async def test_signing_in_as_another_user_ends_the_wrong_ones_tokens(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager, user="alex.wilber")
+async def test_signing_in_as_another_user_ends_the_wrong_ones_tokens(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager, user="alex.wilber")
     start = await manager.post("/servicenow/authorize")
-    assert (await manager.get(decide(house, start.headers["location"]))).status_code == 303
-    [connection] = await connections(house)
+    assert (await manager.get(decide(system, start.headers["location"]))).status_code == 303
+    [connection] = await connections(system)
     assert (connection.status, connection.user_name) == ("connected", "m365.integration")
-    wrong = house.snow.instance.store.find("sys_user", user_name="alex.wilber")
+    wrong = system.servicenow.instance.store.find("sys_user", user_name="alex.wilber")
     assert wrong is not None
     live = [
         row
-        for row in house.snow.instance.store.rows("oauth_credential")
-        if row["user"] == wrong["sys_id"] and row["kind"] != "code" and house.snow.instance.is_live(row)
+        for row in system.servicenow.instance.store.rows("oauth_credential")
+        if row["user"] == wrong["sys_id"] and row["kind"] != "code" and system.servicenow.instance.is_live(row)
     ]
     assert live == []
 
 
-async def test_only_managers_confirm(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager, user="alex.wilber")
-    assert (await (await house.signed_in("sharer")).post("/servicenow/confirm")).status_code == 403
-    [connection] = await connections(house)
+async def test_only_managers_confirm(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager, user="alex.wilber")
+    assert (await (await system.signed_in("sharer")).post("/servicenow/confirm")).status_code == 403
+    [connection] = await connections(system)
     assert connection.status == "unconfirmed"
 
 
-async def test_one_lost_answer_does_not_skip_the_look_at_who_consented(house: House) -> None:
-    trouble(house, "bad_gateway", path="/table/sys_user")
+async def test_one_lost_answer_does_not_skip_the_look_at_who_consented(system: System) -> None:
+    trouble(system, "bad_gateway", path="/table/sys_user")
     await connect_by_pages(
-        house, await house.signed_in("manager"), user="alex.wilber", expected_user_name="m365.integration"
+        system, await system.signed_in("manager"), user="alex.wilber", expected_user_name="m365.integration"
     )
-    [connection] = await connections(house)
+    [connection] = await connections(system)
     assert (connection.status, connection.user_name) == ("unconfirmed", "alex.wilber")
 
 
-async def test_where_nobody_could_be_asked_a_person_has_to_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.features.connection.connect.READ_BACK_PAUSES", (0.01, 0.01))
-    manager = await house.signed_in("manager")
-    trouble(house, "bad_gateway", path="/table/sys_user", times=3)
-    await connect_by_pages(house, manager, expected_user_name="m365.integration")
+async def test_where_nobody_could_be_asked_a_person_has_to_look(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.features.connection.authorize.READ_BACK_PAUSES", (0.01, 0.01))
+    manager = await system.signed_in("manager")
+    trouble(system, "bad_gateway", path="/table/sys_user", times=3)
+    await connect_by_pages(system, manager, expected_user_name="m365.integration")
     page = said(await manager.get("/ticketProvisioning"))
     assert "ServiceNow could not be asked who consented" in page
     assert "Confirm the account" in page
     await confirm(manager)
-    [connection] = await connections(house)
+    [connection] = await connections(system)
     assert connection.status == "connected"
 
 
 async def test_an_instance_that_refuses_to_say_who_consented_is_believed(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.features.connection.connect.READ_BACK_PAUSES", (0.01, 0.01))
-    trouble(house, "acl_hiccup", path="/table/sys_user", times=3)
-    await connect_by_pages(house, await house.signed_in("manager"), expected_user_name="m365.integration")
-    [connection] = await connections(house)
+    monkeypatch.setattr("app.features.connection.authorize.READ_BACK_PAUSES", (0.01, 0.01))
+    trouble(system, "acl_hiccup", path="/table/sys_user", times=3)
+    await connect_by_pages(system, await system.signed_in("manager"), expected_user_name="m365.integration")
+    [connection] = await connections(system)
     assert (connection.status, connection.user_name) == ("connected", "")
 
 
-async def test_confirming_confirms_the_account_that_was_shown(house: House) -> None:
-    first, second = await house.signed_in("manager"), await second_manager(house)
-    await connect_by_pages(house, first, user="alex.wilber", expected_user_name="m365.integration")
+async def test_confirming_confirms_the_account_that_was_shown(system: System) -> None:
+    first, second = await system.signed_in("manager"), await second_manager(system)
+    await connect_by_pages(system, first, user="alex.wilber", expected_user_name="m365.integration")
     page = (await first.get("/ticketProvisioning")).text
     assert "Use alex.wilber all the same" in page
     shown = re.findall(r'name="account" value="([^"]+)"', page)[0]
-    await connect_by_pages(house, second, user="fred.luddy", expected_user_name="m365.integration")
+    await connect_by_pages(system, second, user="fred.luddy", expected_user_name="m365.integration")
     await first.post("/servicenow/confirm", data={"account": shown})
-    [connection] = await connections(house)
+    [connection] = await connections(system)
     assert (connection.status, connection.user_name) == ("unconfirmed", "fred.luddy")
     await confirm(first)
-    assert (await connections(house))[0].status == "connected"
+    assert (await connections(system))[0].status == "connected"

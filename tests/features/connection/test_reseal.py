@@ -6,51 +6,51 @@ from dataclasses import replace
 
 from sqlalchemy import select, text
 
+from app.core.database import Base
+from app.core.vault import SealedText, Vault
 from app.features.accounts.models import SignInAttempt
-from app.features.connection.access import CLIENT_SECRET, REFRESH_TOKEN, with_client
+from app.features.connection.key_rotation import forget_what_no_key_opens, reseal_everything
 from app.features.connection.models import AuthorizationAttempt
-from app.features.connection.reseal import forget_what_no_key_opens, reseal_everything
-from app.foundation.database import Base
-from app.foundation.vault import SealedText, Vault
+from app.features.connection.tokens import CLIENT_SECRET, REFRESH_TOKEN, with_client
 from tests.factories.connecting import begin, connect_by_pages, connections, said
-from tests.factories.house import House
+from tests.factories.system import System
 
 
-async def test_everything_sealed_opens_with_the_new_key_alone(house: House) -> None:
+async def test_everything_sealed_opens_with_the_new_key_alone(system: System) -> None:
     old_key, new_key = Vault.new_key(), Vault.new_key()
-    house.resources = replace(house.resources, vault=Vault([old_key]))
-    house.app.state.resources = house.resources
-    connection = await house.connect()
+    system.resources = replace(system.resources, vault=Vault([old_key]))
+    system.app.state.resources = system.resources
+    connection = await system.connect()
     assert connection.refresh_token is not None
-    secret = house.resources.vault.open(REFRESH_TOKEN, connection.refresh_token)
-    manager = await house.signed_in("manager")
-    await begin(house, manager)  # An authorization under way: verifier and secret.
-    await house.client().post("/sign-in")  # A sign-in under way: verifier.
+    secret = system.resources.vault.open(REFRESH_TOKEN, connection.refresh_token)
+    manager = await system.signed_in("manager")
+    await begin(system, manager)  # An authorization under way: verifier and secret.
+    await system.client().post("/sign-in")  # A sign-in under way: verifier.
 
-    count = await reseal_everything(replace(house.resources, vault=Vault([new_key, old_key])))
+    count = await reseal_everything(replace(system.resources, vault=Vault([new_key, old_key])))
 
     assert count == 3 + 2 + 1
     vault = Vault([new_key])
-    [row] = await connections(house)
+    [row] = await connections(system)
     assert row.client_secret is not None
     assert row.refresh_token is not None
-    assert vault.open(CLIENT_SECRET, row.client_secret) == house.snow.settings.client_secret
+    assert vault.open(CLIENT_SECRET, row.client_secret) == system.servicenow.settings.client_secret
     assert vault.open(REFRESH_TOKEN, row.refresh_token) == secret
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         attempt = (await session.execute(select(AuthorizationAttempt))).scalar_one()
         sign_in = (await session.execute(select(SignInAttempt))).scalar_one()
     for sealed in (attempt.verifier, attempt.client_secret, sign_in.verifier):
         assert sealed is not None
         vault.reseal(sealed)  # Raises CannotOpen when the key does not fit.
-    assert await with_client(replace(house.resources, vault=vault), lambda client: client.whoami())
+    assert await with_client(replace(system.resources, vault=vault), lambda client: client.whoami())
 
 
-async def test_what_no_key_opens_is_left_and_not_counted(house: House) -> None:
-    await house.connect()
-    assert await reseal_everything(replace(house.resources, vault=Vault([Vault.new_key()]))) == 0
-    [row] = await connections(house)
+async def test_what_no_key_opens_is_left_and_not_counted(system: System) -> None:
+    await system.connect()
+    assert await reseal_everything(replace(system.resources, vault=Vault([Vault.new_key()]))) == 0
+    [row] = await connections(system)
     assert row.client_secret is not None
-    assert house.resources.vault.open(CLIENT_SECRET, row.client_secret) == house.snow.settings.client_secret
+    assert system.resources.vault.open(CLIENT_SECRET, row.client_secret) == system.servicenow.settings.client_secret
 
 
 def test_every_sealed_column_of_the_house_is_known() -> None:
@@ -63,35 +63,35 @@ def test_every_sealed_column_of_the_house_is_known() -> None:
     assert tables == {"connection", "authorization_attempt", "sign_in_attempt", "status_token"}
 
 
-async def test_a_process_whose_keys_do_not_fit_is_not_ready_and_lives(house: House) -> None:
-    async with house.resources.database.transaction() as session:
+async def test_a_process_whose_keys_do_not_fit_is_not_ready_and_lives(system: System) -> None:
+    async with system.resources.database.transaction() as session:
         await session.execute(text("CREATE TABLE alembic_version (version_num varchar)"))
-    keys = house.resources.vault
-    async with house.client() as probe:
-        house.app.state.resources = replace(house.resources, vault=Vault([Vault.new_key()]))
+    keys = system.resources.vault
+    async with system.client() as probe:
+        system.app.state.resources = replace(system.resources, vault=Vault([Vault.new_key()]))
         assert (await probe.get("/health/ready")).status_code == 200  # Nothing is stored yet.
-        await house.connect()
+        await system.connect()
         answer = await probe.get("/health/ready")
         assert answer.status_code == 503
         assert "VAULT_KEYS of this process do not open the stored tokens" in answer.json()["problem"]
         assert (await probe.get("/health/live")).status_code == 200
-        house.app.state.resources = replace(house.resources, vault=keys)
+        system.app.state.resources = replace(system.resources, vault=keys)
         assert (await probe.get("/health/ready")).status_code == 200
 
 
-async def test_keys_that_are_lost_are_got_over_by_forgetting_and_authorizing_again(house: House) -> None:
-    before = await house.connect()
-    assert not await forget_what_no_key_opens(house.resources)
-    house.resources = replace(house.resources, vault=Vault([Vault.new_key()]))
-    house.app.state.resources = house.resources
-    assert await forget_what_no_key_opens(house.resources)
-    [row] = await connections(house)
+async def test_keys_that_are_lost_are_got_over_by_forgetting_and_authorizing_again(system: System) -> None:
+    before = await system.connect()
+    assert not await forget_what_no_key_opens(system.resources)
+    system.resources = replace(system.resources, vault=Vault([Vault.new_key()]))
+    system.app.state.resources = system.resources
+    assert await forget_what_no_key_opens(system.resources)
+    [row] = await connections(system)
     assert (row.status, row.client_secret, row.refresh_token, row.access_token) == ("needs_attention", None, None, None)
-    manager = await house.signed_in("manager")
+    manager = await system.signed_in("manager")
     assert "The key that sealed the tokens is lost." in said(await manager.get("/servicenow"))
     answer = await manager.post("/servicenow/authorize")
     assert answer.headers["location"] == "/servicenow/connect"  # Where the secret is typed again.
-    assert (await connect_by_pages(house, manager)).status_code == 303
-    [row] = await connections(house)
+    assert (await connect_by_pages(system, manager)).status_code == 303
+    [row] = await connections(system)
     assert (row.id, row.status) == (before.id, "connected")
-    assert await with_client(house.resources, lambda client: client.whoami())
+    assert await with_client(system.resources, lambda client: client.whoami())

@@ -7,18 +7,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.features.connection.access import mark_attention
+from app.core.messages import T
+from app.features.connection.tokens import mark_attention
 from app.features.provisioning.checklist import as_text, checklist
-from app.foundation.text import T
-from app.remote.servicenow.releases import FAMILIES, is_supported, release_name
+from app.integrations.servicenow.releases import FAMILIES, is_supported, release_name
 from tests.factories.connecting import begin, connect_by_pages, connections, said
-from tests.factories.house import House
+from tests.factories.system import System
 
 REDIRECT = "http://security-center.test/servicenow/callback"
 
 
-async def test_the_checklist_names_every_value_and_both_paths(house: House) -> None:
-    page = said(await (await house.signed_in("manager")).get("/servicenow/connect"))
+async def test_the_checklist_names_every_value_and_both_paths(system: System) -> None:
+    page = said(await (await system.signed_in("manager")).get("/servicenow/connect"))
     for words in (
         "System OAuth > Application Registry", "Machine Identity Console > Inbound integrations",
         "Create an OAuth API endpoint for external clients", "OAuth authorization code grant", "Provider name", REDIRECT,
@@ -30,8 +30,8 @@ async def test_the_checklist_names_every_value_and_both_paths(house: House) -> N
         assert words in page, words
 
 
-async def test_marks_are_remembered_with_who_and_when_and_can_be_taken_back(house: House) -> None:
-    manager = await house.signed_in("manager")
+async def test_marks_are_remembered_with_who_and_when_and_can_be_taken_back(system: System) -> None:
+    manager = await system.signed_in("manager")
     answer = await manager.post("/servicenow/checklist/client", data={"done": "yes"})
     assert answer.headers["location"] == "/servicenow/connect#client"
     await manager.post("/servicenow/checklist/client", data={"done": "yes"})  # A double click.
@@ -43,8 +43,8 @@ async def test_marks_are_remembered_with_who_and_when_and_can_be_taken_back(hous
     assert [line["facts"].get("step") for line in log] == ["Create the OAuth client"] * 3
 
 
-async def test_what_the_connection_shows_to_be_done_needs_no_mark(house: House) -> None:
-    manager = await house.signed_in("manager")
+async def test_what_the_connection_shows_to_be_done_needs_no_mark(system: System) -> None:
+    manager = await system.signed_in("manager")
 
     async def look() -> dict[str, str]:
         page = (await manager.get("/servicenow/connect")).text
@@ -57,48 +57,48 @@ async def test_what_the_connection_shows_to_be_done_needs_no_mark(house: House) 
         "todo",
         "todo",
     )
-    connection = await house.connect()
+    connection = await system.connect()
     after = await look()
     assert (after["client"], after["values"], after["consent"], after["done"]) == ("todo", "done", "done", "done")
-    await mark_attention(house.resources, connection.id, T("Authorize again."))
+    await mark_attention(system.resources, connection.id, T("Authorize again."))
     assert ((await look())["values"], (await look())["consent"]) == ("done", "todo")
 
 
-async def test_the_text_holds_the_steps_for_servicenow_and_no_secret(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await begin(house, manager)
+async def test_the_text_holds_the_steps_for_servicenow_and_no_secret(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await begin(system, manager)
     answer = await manager.get("/servicenow/checklist.txt")
     assert answer.headers["content-type"].startswith("text/plain")
     assert answer.text == as_text(checklist(REDIRECT))
     assert "   - Redirect URL: http://security-center.test/servicenow/callback" in answer.text
     assert "3. Create the integration user" in answer.text
-    assert house.snow.settings.client_secret not in answer.text
+    assert system.servicenow.settings.client_secret not in answer.text
 
 
-async def test_what_was_typed_comes_back_after_a_dead_end_at_servicenow(house: House) -> None:
-    manager = await house.signed_in("manager")
+async def test_what_was_typed_comes_back_after_a_dead_end_at_servicenow(system: System) -> None:
+    manager = await system.signed_in("manager")
     await begin(
-        house, manager, client_id="f" * 32, expected_user_name="robot"
+        system, manager, client_id="f" * 32, expected_user_name="robot"
     )  # ServiceNow: "Invalid client_id", no way back.
     page = await manager.get("/servicenow/connect")
     assert f'value="{"f" * 32}"' in page.text
     assert 'value="robot"' in page.text
-    assert house.snow.settings.client_secret not in page.text
+    assert system.servicenow.settings.client_secret not in page.text
 
 
-async def test_an_old_release_can_do_without_the_proof_key(house: House) -> None:
-    manager = await house.signed_in("manager")
-    start = await begin(house, manager, pkce="no")
+async def test_an_old_release_can_do_without_the_proof_key(system: System) -> None:
+    manager = await system.signed_in("manager")
+    start = await begin(system, manager, pkce="no")
     assert "code_challenge" not in parse_qs(urlsplit(start.headers["location"]).query)
-    assert (await connect_by_pages(house, manager, pkce="no")).status_code == 303
-    [connection] = await connections(house)
+    assert (await connect_by_pages(system, manager, pkce="no")).status_code == 303
+    [connection] = await connections(system)
     assert connection.uses_pkce is False
     again = await manager.post("/servicenow/authorize")
     assert "code_challenge" not in again.headers["location"]
 
 
-async def test_everybody_who_may_look_sees_what_is_exchanged(house: House) -> None:
-    viewer = await house.signed_in("viewer")
+async def test_everybody_who_may_look_sees_what_is_exchanged(system: System) -> None:
+    viewer = await system.signed_in("viewer")
     page = said(await viewer.get("/servicenow/exchanged"))
     for words in (
         "Instance name", "Client ID", "Client secret", "Access and refresh tokens",
@@ -107,16 +107,16 @@ async def test_everybody_who_may_look_sees_what_is_exchanged(house: House) -> No
         "Recommendation category (Devices, Data, Apps, Identity, Infrastructure)", "not connected",
     ):  # fmt: skip
         assert words in page
-    await house.connect()
+    await system.connect()
     assert "contoso" in said(await viewer.get("/servicenow/exchanged"))
     # The same panel stands beside the form, before anything is connected.
-    panel = said(await (await house.signed_in("manager")).get("/servicenow/connect"))
+    panel = said(await (await system.signed_in("manager")).get("/servicenow/connect"))
     assert "Recommendation category (Devices, Data, Apps, Identity, Infrastructure)" in panel
 
 
 @pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
-async def test_only_managers_use_the_checklist(house: House, role: str) -> None:
-    browser = await house.signed_in(role)
+async def test_only_managers_use_the_checklist(system: System, role: str) -> None:
+    browser = await system.signed_in(role)
     assert (await browser.get("/servicenow/checklist.txt")).status_code == 403
     assert (await browser.post("/servicenow/checklist/client", data={"done": "yes"})).status_code == 403
 

@@ -10,12 +10,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from app.core.database import Session
 from app.features.connection.preferences import Preferences, load_preferences
 from app.features.tickets.models import Ticket
-from app.foundation.database import Session
 from sandbox.servicenow.seeds import add_column
 from tests.factories.connecting import begin, changed, decide, said, second_manager, trouble
-from tests.factories.house import House
+from tests.factories.system import System
 
 DEFAULTS = {
     "kind": "incident", "priority_high": "1", "priority_moderate": "2", "priority_low": "3",
@@ -24,14 +24,14 @@ DEFAULTS = {
 }  # fmt: skip
 
 
-async def test_without_a_connection_there_is_nothing_to_configure(house: House) -> None:
-    manager = await house.signed_in("manager")
+async def test_without_a_connection_there_is_nothing_to_configure(system: System) -> None:
+    manager = await system.signed_in("manager")
     assert (await manager.get("/servicenow/settings")).headers["location"] == "/servicenow/connect"
 
 
-async def test_states_get_own_labels_and_groups_and_can_be_reset(house: House) -> None:
-    await house.connect()
-    manager = await house.signed_in("manager")
+async def test_states_get_own_labels_and_groups_and_can_be_reset(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
     page = said(await manager.get("/servicenow/settings"))
     for words in (
         "State names of change requests",
@@ -51,9 +51,9 @@ async def test_states_get_own_labels_and_groups_and_can_be_reset(house: House) -
     assert log == ["State name changed", "State names reset"]
 
 
-async def test_a_label_that_is_too_long_is_refused_and_nothing_typed_is_lost(house: House) -> None:
-    await house.connect()
-    manager = await house.signed_in("manager")
+async def test_a_label_that_is_too_long_is_refused_and_nothing_typed_is_lost(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
     answer = await manager.post(
         "/servicenow/settings/states/change", data={"label:-5": "Fresh", "label:-4": "x" * 41, "group:-5": "new"}
     )
@@ -63,18 +63,18 @@ async def test_a_label_that_is_too_long_is_refused_and_nothing_typed_is_lost(hou
     assert "Fresh" not in (await manager.get("/servicenow/settings")).text  # One bad line changes none.
 
 
-async def test_defaults_are_kept_with_the_group_that_was_looked_up_and_the_form_proposes_them(house: House) -> None:
-    connection = await house.connect()
-    manager = await house.signed_in("manager")
+async def test_defaults_are_kept_with_the_group_that_was_looked_up_and_the_form_proposes_them(system: System) -> None:
+    connection = await system.connect()
+    manager = await system.signed_in("manager")
     answer = await manager.post("/servicenow/settings/defaults", data=DEFAULTS)
     assert answer.status_code == 303, said(answer)
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         kept = await load_preferences(session, connection.id)
-    group = house.snow.instance.store.find("sys_user_group", name="Security Operations")
+    group = system.servicenow.instance.store.find("sys_user_group", name="Security Operations")
     assert group is not None
     assert (kept.kind, kept.group_id, kept.group_name) == ("incident", group["sys_id"], "Security Operations")
     assert (kept.priorities["high"], kept.due_days[3], kept.category) == (1, 10, "Data")
-    proposed = (await (await house.signed_in("sharer")).get("/tickets/new")).text
+    proposed = (await (await system.signed_in("sharer")).get("/tickets/new")).text
     assert '<option value="Data" selected>' in proposed or 'value="Data" checked' in proposed
     assert (
         "Security Operations" in said(await manager.get("/servicenow/settings"))
@@ -95,25 +95,25 @@ async def test_defaults_are_kept_with_the_group_that_was_looked_up_and_the_form_
     ],
 )
 async def test_what_cannot_be_a_default_is_said_and_nothing_is_changed(
-    house: House, change: dict[str, str], words: str
+    system: System, change: dict[str, str], words: str
 ) -> None:
-    connection = await house.connect()
-    manager = await house.signed_in("manager")
+    connection = await system.connect()
+    manager = await system.signed_in("manager")
     answer = await manager.post("/servicenow/settings/defaults", data=DEFAULTS | change)
     assert answer.status_code == 422
     assert words in said(answer)
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         assert (await load_preferences(session, connection.id)).group_id == ""
 
 
-async def test_the_group_field_offers_matches_and_no_query_is_ever_widened(house: House) -> None:
-    await house.connect()
-    manager = await house.signed_in("manager")
+async def test_the_group_field_offers_matches_and_no_query_is_ever_widened(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
     offered = (await manager.get("/servicenow/settings/groups?group_name=secur")).text
     assert '<option value="Security Operations">' in offered
     assert "Network" not in offered
     assert "option" not in (await manager.get("/servicenow/settings/groups?group_name=a%5EORnameLIKE")).text
-    trouble(house, "bad_gateway", path="sys_user_group")
+    trouble(system, "bad_gateway", path="sys_user_group")
     assert (await manager.get("/servicenow/settings/groups?group_name=net")).status_code == 200
 
 
@@ -121,15 +121,15 @@ async def test_the_group_field_offers_matches_and_no_query_is_ever_widened(house
     "name",
     ["Global Security Operations and Incident Response EMEA", "O'Brien's team", "Service Desk", "Ops, IN & LIKE"],
 )
-async def test_a_group_that_exists_can_be_chosen_whatever_is_named_like_it(house: House, name: str) -> None:
-    await house.connect()
-    store = house.snow.instance.store
+async def test_a_group_that_exists_can_be_chosen_whatever_is_named_like_it(system: System, name: str) -> None:
+    await system.connect()
+    store = system.servicenow.instance.store
     some = next(iter(store.rows("sys_user_group")))
     for number in range(26):
         store.put("sys_user_group", some | {"sys_id": f"{number:032x}", "name": f"EMEA {number:02d} Service Desk"})
     if store.find("sys_user_group", name=name) is None:
         store.put("sys_user_group", some | {"sys_id": "f" * 32, "name": name})
-    manager = await house.signed_in("manager")
+    manager = await system.signed_in("manager")
     answer = await manager.post("/servicenow/settings/defaults", data=DEFAULTS | {"group_name": name})
     assert answer.status_code == 303, said(answer)
     store.put("sys_user_group", some | {"sys_id": "e" * 32, "name": name})
@@ -151,25 +151,25 @@ async def test_a_group_that_exists_can_be_chosen_whatever_is_named_like_it(house
     ],
 )
 async def test_a_column_that_cannot_hold_the_item_is_refused(
-    house: House, item: str, kind: str, length: str, words: str
+    system: System, item: str, kind: str, length: str, words: str
 ) -> None:
-    await house.connect()
-    store = house.snow.instance.store
+    await system.connect()
+    store = system.servicenow.instance.store
     add_column(store, "incident", "u_odd", "Odd", kind=kind)
     [row] = [row for row in store.rows("sys_dictionary") if row.get("element") == "u_odd"]
     store.put("sys_dictionary", row | {"max_length": length})
-    manager = await house.signed_in("manager")
+    manager = await system.signed_in("manager")
     answer = await manager.post("/servicenow/settings/columns/incident", data={item: "u_odd"})
     assert answer.status_code == (422 if words else 303), said(answer)
     assert words in said(answer)
 
 
-async def test_own_columns_are_checked_at_the_instance_and_filled_in_new_tickets(house: House) -> None:
-    await house.connect()
-    store = house.snow.instance.store
+async def test_own_columns_are_checked_at_the_instance_and_filled_in_new_tickets(system: System) -> None:
+    await system.connect()
+    store = system.servicenow.instance.store
     add_column(store, "incident", "u_recommendation_category", "Recommendation category")
     add_column(store, "incident", "u_due_count", "Count", kind="integer")
-    manager = await house.signed_in("manager")
+    manager = await system.signed_in("manager")
     columns = {"category": "u_recommendation_category"}
     for typed, words in (
         ({"category": "u_no_such"}, "has no column of this name"),
@@ -184,7 +184,7 @@ async def test_own_columns_are_checked_at_the_instance_and_filled_in_new_tickets
     assert (await manager.post("/servicenow/settings/columns/incident", data=columns)).status_code == 303
     await manager.post("/servicenow/settings/defaults", data=DEFAULTS)
 
-    sharer = await house.signed_in("sharer")
+    sharer = await system.signed_in("sharer")
     form: dict[str, Any] = {
         "form_key": "0f0e0d0c-0b0a-4908-8706-050403020100", "kind": "incident", "name": "Turn on MFA",
         "description": "Please.", "priority": "2", "due_date": "2999-12-31", "category": "Identity",
@@ -192,20 +192,20 @@ async def test_own_columns_are_checked_at_the_instance_and_filled_in_new_tickets
     form["due_date"] = (await sharer.get("/tickets/new")).text.split('name="due_date"')[1].split('value="')[1][:10]
     answer = await sharer.post("/tickets/new", data=form)
     assert answer.status_code == 303, said(answer)
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         record = (await session.execute(select(Ticket))).scalar_one().record
     assert record["u_recommendation_category"] == "Identity"
     assert record["assignment_group"]
-    await house.work()
+    await system.work()
     [made] = [row for row in store.rows("incident") if row["short_description"] == "Turn on MFA"]
     assert made["u_recommendation_category"] == "Identity"
     assert made["assignment_group"] == record["assignment_group"]
 
 
-async def test_columns_that_cannot_be_checked_are_refused_and_say_so(house: House) -> None:
-    await house.connect()
-    house.snow.instance.switches.dictionary_readable = False
-    manager = await house.signed_in("manager")
+async def test_columns_that_cannot_be_checked_are_refused_and_say_so(system: System) -> None:
+    await system.connect()
+    system.servicenow.instance.switches.dictionary_readable = False
+    manager = await system.signed_in("manager")
     answer = await manager.post("/servicenow/settings/columns/change", data={"category": "u_anything"})
     assert answer.status_code == 422
     assert "may not read the dictionary" in said(answer)
@@ -213,9 +213,9 @@ async def test_columns_that_cannot_be_checked_are_refused_and_say_so(house: Hous
 
 
 @pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
-async def test_only_managers_configure(house: House, role: str) -> None:
-    await house.connect()
-    browser = await house.signed_in(role)
+async def test_only_managers_configure(system: System, role: str) -> None:
+    await system.connect()
+    browser = await system.signed_in(role)
     for method, address in (
         ("GET", ""), ("GET", "/groups"), ("POST", "/states/change"), ("POST", "/states/change/reset"),
         ("POST", "/defaults"), ("POST", "/columns/change"),
@@ -223,11 +223,11 @@ async def test_only_managers_configure(house: House, role: str) -> None:
         assert (await browser.request(method, f"/servicenow/settings{address}")).status_code == 403
 
 
-async def test_two_who_save_columns_at_once_lose_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    connection = await house.connect()
-    add_column(house.snow.instance.store, "incident", "u_a", "A", length=255)
-    add_column(house.snow.instance.store, "change_request", "u_b", "B", length=255)
-    one, two = await house.signed_in("manager"), await second_manager(house)
+async def test_two_who_save_columns_at_once_lose_nothing(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = await system.connect()
+    add_column(system.servicenow.instance.store, "incident", "u_a", "A", length=255)
+    add_column(system.servicenow.instance.store, "change_request", "u_b", "B", length=255)
+    one, two = await system.signed_in("manager"), await second_manager(system)
     both = asyncio.Barrier(2)
 
     async def together(session: Session, connection_id: UUID | None) -> Preferences:
@@ -242,23 +242,23 @@ async def test_two_who_save_columns_at_once_lose_nothing(house: House, monkeypat
         one.post("/servicenow/settings/columns/incident", data={"name": "u_a"}),
         two.post("/servicenow/settings/columns/change", data={"name": "u_b"}),
     )
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         kept = (await load_preferences(session, connection.id)).columns
     assert kept == {"incident": {"name": "u_a"}, "change": {"name": "u_b"}}
 
 
-async def test_the_audit_log_says_which_state_was_renamed(house: House) -> None:
-    await house.connect()
-    manager = await house.signed_in("manager")
+async def test_the_audit_log_says_which_state_was_renamed(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
     await manager.post("/servicenow/settings/states/incident", data={"label:2": "Being worked on"})
     [line] = (await manager.get("/servicenow/audit.json")).json()
     assert line["facts"]["renamed"] == "In Progress"
 
 
-async def test_a_character_that_no_database_keeps_is_refused_with_a_sentence(house: House) -> None:
-    await house.connect()
-    manager = await house.signed_in("manager")
-    back = decide(house, (await begin(house, manager)).headers["location"])
+async def test_a_character_that_no_database_keeps_is_refused_with_a_sentence(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
+    back = decide(system, (await begin(system, manager)).headers["location"])
     for answer in (
         await manager.post("/servicenow/settings/states/incident", data={"label:2": "a\0b"}),
         await manager.get(changed(back, code="", error="a\0b")),

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
+from app.core import clock
+from app.core.clock import SetClock
+from app.core.vault import Vault
+from app.features.connection.key_rotation import forget_what_no_key_opens
 from app.features.connection.models import Connection
-from app.features.connection.reseal import forget_what_no_key_opens
-from app.features.provisioning.diagnose import walk
+from app.features.provisioning.diagnosis import run_diagnosis
 from app.features.provisioning.finding import Finding, State
-from app.foundation import clock
-from app.foundation.clock import SetClock
-from app.foundation.vault import Vault
-from app.remote.guard import Guard
-from app.remote.transport import Transport
+from app.integrations.http.ssrf import AddressPolicy
+from app.integrations.http.transport import Transport
 from tests.factories.connecting import (
     a_worker,
     begin,
@@ -33,28 +33,28 @@ from tests.factories.connecting import (
     said,
     trouble,
 )
-from tests.factories.house import House
+from tests.factories.system import System
 
 
-async def walked(house: House) -> dict[str, Finding]:
-    return {finding.key: finding async for finding in walk(house.resources)}
+async def walked(system: System) -> dict[str, Finding]:
+    return {finding.key: finding async for finding in run_diagnosis(system.resources)}
 
 
-def elsewhere(house: House, guard: Guard | None = None, **options: Any) -> None:
-    """The same house, looking for ServiceNow over another network."""
-    house.resources = replace(house.resources, servicenow=Transport("servicenow", guard=guard, **options))
-    house.app.state.resources = house.resources
+def elsewhere(system: System, guard: AddressPolicy | None = None, **options: Any) -> None:
+    """The same system, looking for ServiceNow over another network."""
+    system.resources = replace(system.resources, servicenow=Transport("servicenow", guard=guard, **options))
+    system.app.state.resources = system.resources
 
 
-async def move(house: House, **values: Any) -> None:
-    async with house.resources.database.transaction() as session:
+async def move(system: System, **values: Any) -> None:
+    async with system.resources.database.transaction() as session:
         await session.execute(update(Connection).values(**values))
 
 
-async def test_a_healthy_connection_has_no_problem(house: House) -> None:
-    await house.connect()
-    await a_worker(house)
-    found = await walked(house)
+async def test_a_healthy_connection_has_no_problem(system: System) -> None:
+    await system.connect()
+    await a_worker(system)
+    found = await walked(system)
     problems = {key for key, finding in found.items() if finding.is_problem}
     assert problems == set()
     assert {"reachable", "consent_page", "token", "consent", "release", "client", "user", "table_change",
@@ -79,18 +79,18 @@ async def test_a_healthy_connection_has_no_problem(house: House) -> None:
         ({"cross_scope_refusal": True}, "client_cross_scope", "All application scopes"),
     ],
 )
-async def test_each_row_is_found_by_name(house: House, switches: dict[str, Any], key: str, words: str) -> None:
-    await house.connect()
-    house.snow.instance.switches.change(switches)
-    found = await walked(house)
+async def test_each_row_is_found_by_name(system: System, switches: dict[str, Any], key: str, words: str) -> None:
+    await system.connect()
+    system.servicenow.instance.switches.change(switches)
+    found = await walked(system)
     assert key in found, list(found)
     finding = found[key]
     assert words in f"{finding.advice} {finding.screen} {finding.message}"
 
 
-async def test_the_choices_row(house: House) -> None:
-    await house.connect("fred.luddy")
-    assert "personalize_choices" in str((await walked(house))["choices_not_readable"].message)
+async def test_the_choices_row(system: System) -> None:
+    await system.connect("fred.luddy")
+    assert "personalize_choices" in str((await walked(system))["choices_not_readable"].message)
 
 
 USUAL = "ServiceNow names no cause"
@@ -107,12 +107,12 @@ USUAL = "ServiceNow names no cause"
     ],
 )  # fmt: skip
 async def test_refused_tokens_are_told_apart_as_far_as_servicenow_allows(
-    house: House, switches: dict[str, Any], words: str, advice: str, answer: str
+    system: System, switches: dict[str, Any], words: str, advice: str, answer: str
 ) -> None:
-    await house.connect()
-    await expire(house)
-    house.snow.instance.switches.change(switches)
-    finding = (await walked(house))["consent_refused"]
+    await system.connect()
+    await expire(system)
+    system.servicenow.instance.switches.change(switches)
+    finding = (await walked(system))["consent_refused"]
     assert words in str(finding.meaning)
     assert advice in str(finding.advice)
     assert (USUAL in str(finding.advice)) == (advice == USUAL)
@@ -120,49 +120,49 @@ async def test_refused_tokens_are_told_apart_as_far_as_servicenow_allows(
     assert "System OAuth > Manage Tokens" in str(finding.message)
 
 
-async def test_an_account_that_waits_for_confirmation_is_no_refused_consent(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager, user="fred.luddy", expected_user_name="m365.integration")
-    found = await walked(house)
+async def test_an_account_that_waits_for_confirmation_is_no_refused_consent(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager, user="fred.luddy", expected_user_name="m365.integration")
+    found = await walked(system)
     assert "consent_refused" not in found
     assert found["user_unconfirmed"].is_problem
     assert "Fred Luddy (fred.luddy) and not as the integration user" in str(found["user_unconfirmed"].meaning)
     assert "confirm that this account is the right one" in str(found["user_unconfirmed"].advice)
 
 
-async def test_a_fresh_token_that_the_api_refuses_is_not_blamed_on_the_token_service(house: House) -> None:
-    await house.connect()
-    trouble(house, "signed_out", path="/api/now/v2/table/sys_user", times=5, method="GET")
+async def test_a_fresh_token_that_the_api_refuses_is_not_blamed_on_the_token_service(system: System) -> None:
+    await system.connect()
+    trouble(system, "signed_out", path="/api/now/v2/table/sys_user", times=5, method="GET")
     for _ in range(2):  # Also the next time, when the connection waits for a person.
-        found = await walked(house)
+        found = await walked(system)
         assert "consent_refused" not in found
         assert "REST API access policy" in str(found["token_refused"].message)
         assert "gets access tokens from /oauth_token.do" in str(found["token_refused"].message)
 
 
-async def test_lost_keys_of_ours_are_not_blamed_on_servicenow(house: House) -> None:
-    await house.connect()
-    house.resources = replace(house.resources, vault=Vault([Vault.new_key()]))
-    assert await forget_what_no_key_opens(house.resources)
-    found = await walked(house)
+async def test_lost_keys_of_ours_are_not_blamed_on_servicenow(system: System) -> None:
+    await system.connect()
+    system.resources = replace(system.resources, vault=Vault([Vault.new_key()]))
+    assert await forget_what_no_key_opens(system.resources)
+    found = await walked(system)
     assert "consent_refused" not in found
     assert "The key that sealed the tokens is lost" in str(found["vault_keys"].meaning)
     assert found["vault_keys"].message is None
 
 
-async def test_an_expired_consent_is_known_by_its_day(house: House) -> None:
-    await house.connect()
-    await expire(house)
-    await move(house, refresh_expires_at=clock.now() - timedelta(days=1))
-    house.snow.instance.switches.refresh_tokens_expired = True
-    found = await walked(house)
+async def test_an_expired_consent_is_known_by_its_day(system: System) -> None:
+    await system.connect()
+    await expire(system)
+    await move(system, refresh_expires_at=clock.now() - timedelta(days=1))
+    system.servicenow.instance.switches.refresh_tokens_expired = True
+    found = await walked(system)
     assert "has expired" in str(found["consent_expired"].meaning)
-    await move(house, refresh_expires_at=clock.now() + timedelta(days=5), status="connected", attention=None)
-    assert "consent_ends_soon" in await walked(house)
+    await move(system, refresh_expires_at=clock.now() + timedelta(days=5), status="connected", attention=None)
+    assert "consent_ends_soon" in await walked(system)
 
 
-async def test_dns_is_told_from_tls_from_a_closed_port(house: House) -> None:
-    await house.connect()
+async def test_dns_is_told_from_tls_from_a_closed_port(system: System) -> None:
+    await system.connect()
 
     async def unknown(_host: str, _port: int) -> list[str]:
         raise OSError
@@ -170,157 +170,157 @@ async def test_dns_is_told_from_tls_from_a_closed_port(house: House) -> None:
     async def inside(_host: str, _port: int) -> list[str]:
         return ["10.0.0.7"]
 
-    host = re.sub(r"^http:", "https:", house.snow.url)
+    host = re.sub(r"^http:", "https:", system.servicenow.url)
     for origin, guard, key in (
-        ("https://contosso.service-now.com", Guard(resolve=unknown), "dns"),
-        ("https://contoso.service-now.com", Guard(resolve=inside), "private_address"),
-        (host, Guard((host,)), "tls"),
-        ("http://127.0.0.1:1", Guard(("http://127.0.0.1:1",)), "unreachable"),
+        ("https://contosso.service-now.com", AddressPolicy(resolve=unknown), "dns"),
+        ("https://contoso.service-now.com", AddressPolicy(resolve=inside), "private_address"),
+        (host, AddressPolicy((host,)), "tls"),
+        ("http://127.0.0.1:1", AddressPolicy(("http://127.0.0.1:1",)), "unreachable"),
     ):
-        await move(house, origin=origin)
-        elsewhere(house, guard)
-        found = await walked(house)
+        await move(system, origin=origin)
+        elsewhere(system, guard)
+        found = await walked(system)
         assert key in found, (origin, list(found))
         assert "token" not in found  # What comes after is not tried.
-        await house.resources.servicenow.close()
+        await system.resources.servicenow.close()
 
 
-async def test_a_proxy_that_refuses_is_told_from_the_instance(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    await house.connect()
-    await move(house, origin="https://contoso.service-now.com")
-    monkeypatch.setenv("HTTPS_PROXY", house.snow.url)  # A web server, but no proxy: it refuses CONNECT.
-    elsewhere(house, Guard())
-    finding = (await walked(house))["proxy"]
+async def test_a_proxy_that_refuses_is_told_from_the_instance(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    await system.connect()
+    await move(system, origin="https://contoso.service-now.com")
+    monkeypatch.setenv("HTTPS_PROXY", system.servicenow.url)  # A web server, but no proxy: it refuses CONNECT.
+    elsewhere(system, AddressPolicy())
+    finding = (await walked(system))["proxy"]
     assert "Ask whoever runs the proxy" in str(finding.advice)
-    await house.resources.servicenow.close()
+    await system.resources.servicenow.close()
 
 
-async def test_our_address_is_read_from_a_refusal_that_names_it(house: House) -> None:
-    await house.connect()
-    house.snow.instance.switches.ip_blocked = True
-    finding = (await walked(house))["ip_filter"]
+async def test_our_address_is_read_from_a_refusal_that_names_it(system: System) -> None:
+    await system.connect()
+    system.servicenow.instance.switches.ip_blocked = True
+    finding = (await walked(system))["ip_filter"]
     assert re.search(r"\d+\.\d+\.\d+\.\d+", f"{finding.meaning}")
     assert re.search(r"allow the address \d+\.\d+", f"{finding.message}")
 
 
-async def test_a_semaphore_is_told_from_a_rate_limit(house: House) -> None:
-    await house.connect()
-    trouble(house, "semaphore_full", path="/api/now")
-    finding = (await walked(house))["rate_limit"]
+async def test_a_semaphore_is_told_from_a_rate_limit(system: System) -> None:
+    await system.connect()
+    trouble(system, "semaphore_full", path="/api/now")
+    finding = (await walked(system))["rate_limit"]
     assert "all of its workers for integrations are taken" in str(finding.meaning)
 
 
-async def test_a_queue_without_a_worker_and_a_stuck_one(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await house.connect()
+async def test_a_queue_without_a_worker_and_a_stuck_one(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await system.connect()
     await manager.post("/ticketProvisioning/check")
-    assert "python -m app worker" in str((await walked(house))["no_worker"].advice)
-    await a_worker(house)
-    async with house.resources.database.transaction() as session:
+    assert "python -m app worker" in str((await walked(system))["no_worker"].advice)
+    await a_worker(system)
+    async with system.resources.database.transaction() as session:
         await session.execute(text("UPDATE procrastinate_events SET at = now() - interval '1 hour'"))
-    assert "has been due for 60 minutes" in str((await walked(house))["queue_stuck"].meaning)
+    assert "has been due for 60 minutes" in str((await walked(system))["queue_stuck"].meaning)
 
 
-async def test_before_anything_is_connected_the_last_authorization_is_looked_at(house: House) -> None:
-    found = await walked(house)
+async def test_before_anything_is_connected_the_last_authorization_is_looked_at(system: System) -> None:
+    found = await walked(system)
     assert found["not_connected"].is_problem
 
-    manager = await house.signed_in("manager")
-    house.snow.instance.switches.redirect_mismatch = True
-    await begin(house, manager)
-    found = await walked(house)
+    manager = await system.signed_in("manager")
+    system.servicenow.instance.switches.redirect_mismatch = True
+    await begin(system, manager)
+    found = await walked(system)
     assert {"reachable", "authorization_unfinished", "redirect_mismatch"} <= set(found)
 
-    house.snow.instance.switches.redirect_mismatch = False
-    await connect_by_pages(house, manager, client_secret="wrong")
-    found = await walked(house)
+    system.servicenow.instance.switches.redirect_mismatch = False
+    await connect_by_pages(system, manager, client_secret="wrong")
+    found = await walked(system)
     assert "check them in turn: the client secret" in str(found["authorization_failed"].meaning)
 
-    start = await begin(house, manager)
-    await manager.get(decide(house, start.headers["location"], decision="deny"))
-    assert "Deny was pressed" in str((await walked(house))["authorization_failed"].meaning)
+    start = await begin(system, manager)
+    await manager.get(decide(system, start.headers["location"], decision="deny"))
+    assert "Deny was pressed" in str((await walked(system))["authorization_failed"].meaning)
 
 
-async def test_deny_on_a_connection_that_works_is_a_note_and_asks_for_nothing(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager)
+async def test_deny_on_a_connection_that_works_is_a_note_and_asks_for_nothing(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager)
     start = await manager.post("/servicenow/authorize")
-    await manager.get(decide(house, start.headers["location"], decision="deny"))
-    found = await walked(house)
+    await manager.get(decide(system, start.headers["location"], decision="deny"))
+    found = await walked(system)
     assert "authorization_failed" not in found
     assert found["authorization_denied"].state is State.NOTE
     assert "Authorize" not in str(found["authorization_denied"])
 
 
-async def test_after_a_removal_it_is_a_problem_that_nothing_is_connected(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager)
+async def test_after_a_removal_it_is_a_problem_that_nothing_is_connected(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager)
     await remove(manager)
-    found = await walked(house)
+    found = await walked(system)
     assert found["not_connected"].is_problem
     assert "reachable" not in found
 
 
-async def test_walking_changes_nothing_there(house: House) -> None:
-    await house.connect()
-    store = house.snow.instance.store
+async def test_walking_changes_nothing_there(system: System) -> None:
+    await system.connect()
+    store = system.servicenow.instance.store
     before = {
         table: list(store.rows(table)) for table in ("incident", "change_request", "oauth_credential", "sys_user")
     }
-    house.snow.instance.journal.clear()
-    await walked(house)
+    system.servicenow.instance.journal.clear()
+    await walked(system)
     assert {table: list(store.rows(table)) for table in before} == before
-    assert {entry.method for entry in requests(house, "/api/now")} == {"GET", "PATCH"}
-    assert requests(house, "/oauth_token.do") == []
+    assert {entry.method for entry in requests(system, "/api/now")} == {"GET", "PATCH"}
+    assert requests(system, "/oauth_token.do") == []
 
 
-async def test_the_page_fills_in_and_offers_the_bundle(house: House) -> None:
-    await house.connect()
-    house.snow.instance.switches.ip_blocked = True
-    manager = await house.signed_in("manager")
+async def test_the_page_fills_in_and_offers_the_bundle(system: System) -> None:
+    await system.connect()
+    system.servicenow.instance.switches.ip_blocked = True
+    manager = await system.signed_in("manager")
     assert "Not checked yet" in said(await manager.get("/servicenow/check"))
     for _ in range(2):  # A double click starts one walk.
         assert (await manager.post("/servicenow/check")).status_code == 303
     page = await manager.get("/servicenow/check")
     assert "Checking …" in said(page)
     assert "data-refresh" in page.text
-    await house.work()
+    await system.work()
     page = await manager.get("/servicenow/check/findings")
     assert 'data-finding="ip_filter"' in page.text
     assert "Network: IP filter" in said(page)
     assert "Asked for by Alex Wilber" in said(page)
     assert "data-refresh" not in page.text
-    async with house.resources.database.transaction() as session:
-        assert (await session.execute(text("SELECT count(*) FROM diagnosis_walk"))).scalar_one() == 1
+    async with system.resources.database.transaction() as session:
+        assert (await session.execute(text("SELECT count(*) FROM diagnosis_run"))).scalar_one() == 1
 
 
 async def test_the_page_says_that_no_worker_runs_while_a_check_waits_for_one(
-    house: House, still_clock: SetClock
+    system: System, still_clock: SetClock
 ) -> None:
     no_worker = 'data-finding="no_worker"'
-    await house.connect()
-    manager = await house.signed_in("manager")
+    await system.connect()
+    manager = await system.signed_in("manager")
     await manager.post("/servicenow/check")
     assert no_worker in (await manager.get("/servicenow/check/findings")).text
     still_clock.move(301)
     page = await manager.get("/servicenow/check")
     assert no_worker in page.text
     assert "The check did not finish" in said(page)
-    await a_worker(house)
+    await a_worker(system)
     assert no_worker not in (await manager.get("/servicenow/check")).text
 
 
-async def test_a_result_from_before_a_change_of_the_connection_says_so(house: House) -> None:
+async def test_a_result_from_before_a_change_of_the_connection_says_so(system: System) -> None:
     outdated = "The connection was made, authorized again or removed since then."
-    manager = await house.signed_in("manager")
+    manager = await system.signed_in("manager")
 
     async def check() -> None:
         await manager.post("/servicenow/check")
-        await house.work()
+        await system.work()
         assert outdated not in said(await manager.get("/servicenow/check"))
 
     await check()
-    await connect_by_pages(house, manager)
+    await connect_by_pages(system, manager)
     assert outdated in said(await manager.get("/servicenow/check"))
     await check()
     await remove(manager)
@@ -328,22 +328,22 @@ async def test_a_result_from_before_a_change_of_the_connection_says_so(house: Ho
     await check()
 
 
-async def test_the_two_tables_are_told_apart_by_their_titles(house: House) -> None:
-    await house.connect()
-    manager = await house.signed_in("manager")
+async def test_the_two_tables_are_told_apart_by_their_titles(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
     await manager.post("/servicenow/check")
-    await house.work()
+    await system.work()
     page = said(await manager.get("/servicenow/check"))
     assert "Table of incidents" in page
     assert "Table of change requests" in page
 
 
-async def test_the_bundle_holds_what_support_needs_and_no_secret(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager)
-    await house.work()
+async def test_the_bundle_holds_what_support_needs_and_no_secret(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager)
+    await system.work()
     await manager.post("/servicenow/check")
-    await house.work()
+    await system.work()
     answer = await manager.get("/servicenow/check/bundle.zip")
     assert answer.headers["content-type"] == "application/zip"
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
@@ -362,15 +362,15 @@ async def test_the_bundle_holds_what_support_needs_and_no_secret(house: House) -
     assert json.loads(files["connection.json"])["last_consent"]["came_back"] is True
     assert {finding["key"] for finding in findings} >= {"reachable", "token"}
     whole = "".join(files.values())
-    secrets = [house.snow.settings.client_secret]
-    secrets += [row["token"] for row in house.snow.instance.store.rows("oauth_credential")]
+    secrets = [system.servicenow.settings.client_secret]
+    secrets += [row["token"] for row in system.servicenow.instance.store.rows("oauth_credential")]
     assert not [secret for secret in secrets if secret in whole]
     log = [line["what"] for line in (await manager.get("/servicenow/audit.json")).json()]
     assert "Support bundle downloaded" in log
 
 
 @pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
-async def test_only_managers_look(house: House, role: str) -> None:
-    browser = await house.signed_in(role)
+async def test_only_managers_look(system: System, role: str) -> None:
+    browser = await system.signed_in(role)
     for method, address in (("GET", ""), ("GET", "/findings"), ("POST", ""), ("GET", "/bundle.zip")):
         assert (await browser.request(method, f"/servicenow/check{address}")).status_code == 403

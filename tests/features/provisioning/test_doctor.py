@@ -10,21 +10,21 @@ import zipfile
 from pathlib import Path
 
 from tests.factories.connecting import a_worker, database_url, with_known_key
-from tests.factories.house import PUBLIC_URL, House
+from tests.factories.system import PUBLIC_URL, System
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-async def doctor(house: House, key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+async def doctor(system: System, key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
-        "DATABASE_URL": database_url(house).replace("postgresql+psycopg", "postgresql"),
+        "DATABASE_URL": database_url(system).replace("postgresql+psycopg", "postgresql"),
         "PUBLIC_URL": PUBLIC_URL,
         "VAULT_KEYS": key,
         "ENTRA_TENANT_ID": "t",
         "ENTRA_CLIENT_ID": "c",
         "ENTRA_CLIENT_SECRET": "s",
-        "SERVICENOW_ALLOWED_ORIGINS": house.snow.url,
+        "SERVICENOW_ALLOWED_ORIGINS": system.servicenow.url,
         "LOG_LEVEL": "ERROR",
     }
     return await asyncio.to_thread(
@@ -34,20 +34,20 @@ async def doctor(house: House, key: str, *arguments: str) -> subprocess.Complete
     )  # fmt: skip
 
 
-async def test_the_doctor_names_the_fault_and_its_fix(house: House, tmp_path: Path) -> None:
-    key = with_known_key(house)
-    await house.connect()
-    await a_worker(house)
-    well = await doctor(house, key)
+async def test_the_doctor_names_the_fault_and_its_fix(system: System, tmp_path: Path) -> None:
+    key = with_known_key(system)
+    await system.connect()
+    await a_worker(system)
+    well = await doctor(system, key)
     assert well.returncode == 0, well.stdout + well.stderr
     assert "[good] token: The access token works." in well.stdout
     assert "Nothing stands in the way." in well.stdout
 
-    house.snow.instance.switches.api_asleep = True
+    system.servicenow.instance.switches.api_asleep = True
     bundle = tmp_path / "support.zip"
-    ill = await doctor(house, key, "--bundle", str(bundle))
+    ill = await doctor(system, key, "--bundle", str(bundle))
     assert ill.returncode == 1
     assert "[problem] asleep: The instance hibernates" in ill.stdout
     assert "What to do: Wake it up" in ill.stdout
     assert "calls.json" in zipfile.ZipFile(bundle).namelist()
-    assert house.snow.settings.client_secret not in well.stdout + ill.stdout
+    assert system.servicenow.settings.client_secret not in well.stdout + ill.stdout

@@ -8,29 +8,29 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from app.features.connection.access import mark_attention
+from app.core import clock
+from app.core.clock import SetClock
+from app.core.messages import T
 from app.features.connection.models import Connection
-from app.features.provisioning.diagnose import walk
+from app.features.connection.tokens import mark_attention
+from app.features.provisioning.diagnosis import run_diagnosis
 from app.features.provisioning.jobs import recheck, start_check, start_checks
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.readiness import readiness
-from app.foundation import clock
-from app.foundation.clock import SetClock
-from app.foundation.text import T
 from sandbox.servicenow.seeds import set_roles
 from tests.factories.connecting import connect_by_pages, connections, decide, requests, said
-from tests.factories.house import House
 from tests.factories.provisioning import provisioned, steps
+from tests.factories.system import System
 
 
-async def test_after_consent_every_step_is_checked_and_nothing_is_wrong(house: House) -> None:
-    manager = await house.signed_in("manager")
-    await connect_by_pages(house, manager, expected_user_name="m365.integration")
-    assert {line.state for line in (await steps(house)).values()} == {"waiting"}
+async def test_after_consent_every_step_is_checked_and_nothing_is_wrong(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager, expected_user_name="m365.integration")
+    assert {line.state for line in (await steps(system)).values()} == {"waiting"}
     assert "data-refresh" in (await manager.get("/ticketProvisioning")).text
-    await house.work()
+    await system.work()
 
-    found = await steps(house)
+    found = await steps(system)
     # Whether a ticket can be created, and whether ServiceNow stores our id, is only seen with the first one.
     unknown = dict.fromkeys(("change", "incident", "correlation"), "unknown")
     assert {key: line.state for key, line in found.items()} == dict.fromkeys(found, "good") | unknown
@@ -46,10 +46,10 @@ async def test_after_consent_every_step_is_checked_and_nothing_is_wrong(house: H
         assert words in said(page)
 
 
-async def test_checking_leaves_nothing_behind_at_servicenow(house: House) -> None:
-    store = house.snow.instance.store
+async def test_checking_leaves_nothing_behind_at_servicenow(system: System) -> None:
+    store = system.servicenow.instance.store
     before = {table: list(store.rows(table)) for table in ("incident", "change_request")}
-    await provisioned(house)
+    await provisioned(system)
     assert {table: list(store.rows(table)) for table in before} == before
 
 
@@ -94,9 +94,9 @@ async def test_checking_leaves_nothing_behind_at_servicenow(house: House) -> Non
     ],
 )
 async def test_each_fault_is_found_by_name(
-    house: House, switches: dict[str, Any], step: str, key: str, state: str, words: str
+    system: System, switches: dict[str, Any], step: str, key: str, state: str, words: str
 ) -> None:
-    found = (await provisioned(house, **switches))[step]
+    found = (await provisioned(system, **switches))[step]
     assert found.finding is not None
     assert (found.finding.key, found.state) == (key, state), str(found.finding.meaning)
     assert words in str(found.finding.meaning)
@@ -111,37 +111,37 @@ async def test_each_fault_is_found_by_name(
         ({"roles": "itil,snc_read_only"}, "user_read_only", "problem"),
     ],
 )
-async def test_the_account_is_judged(house: House, change: dict[str, str], key: str, state: str) -> None:
+async def test_the_account_is_judged(system: System, change: dict[str, str], key: str, state: str) -> None:
     # The stand-in refuses tokens of such accounts, so another account's eyes are lent to the check.
-    connection = await house.connect("fred.luddy")
-    store = house.snow.instance.store
+    connection = await system.connect("fred.luddy")
+    store = system.servicenow.instance.store
     robot = store.find("sys_user", user_name="m365.integration")
     assert robot is not None
     if "roles" in change:
         set_roles(store, robot, change["roles"])
     else:
         store.put("sys_user", robot | change)
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         await session.execute(update(Connection).values(user_sys_id=robot["sys_id"]))
-        await start_check(house.resources, session, connection.id, "account")
-    await house.work()
-    line = (await steps(house))["account"]
+        await start_check(system.resources, session, connection.id, "account")
+    await system.work()
+    line = (await steps(system))["account"]
     assert line.finding is not None
     assert (line.finding.key, line.state) == (key, state)
 
 
-async def test_a_missing_role_hides_its_own_card_only(house: House) -> None:
-    store = house.snow.instance.store
+async def test_a_missing_role_hides_its_own_card_only(system: System) -> None:
+    store = system.servicenow.instance.store
     robot = store.find("sys_user", user_name="m365.integration")
     assert robot is not None
     set_roles(store, robot, "sn_incident_write,personalize_choices")
-    found = await provisioned(house)
+    found = await provisioned(system)
     change = found["change"].finding
     assert change is not None
     assert change.key == "role_missing.change_request.read"
     assert "sn_change_write and snc_platform_rest_api_access" in str(change.message)
     assert "m365.integration" in str(change.screen)
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         ready = await readiness(session)
     assert ready.kinds == {"incident"}
     assert not ready.is_ready
@@ -149,58 +149,58 @@ async def test_a_missing_role_hides_its_own_card_only(house: House) -> None:
     assert found["cards"].state == "note"
 
 
-async def test_a_step_that_blocks_skips_the_rest_and_takes_it_up_when_mended(house: House) -> None:
-    found = await provisioned(house, api_asleep=True)
+async def test_a_step_that_blocks_skips_the_rest_and_takes_it_up_when_mended(system: System) -> None:
+    found = await provisioned(system, api_asleep=True)
     assert found["reach"].state == "problem"
     assert {found[key].state for key in ("token", "release", "incident", "clock")} == {"skipped"}
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         assert (await readiness(session)).kinds == frozenset()
-    manager = await house.signed_in("manager")
+    manager = await system.signed_in("manager")
     page = said(await manager.get("/ticketProvisioning"))
     assert "a step before it has to work first" in page
     assert "Hidden until the problems above are solved" in page
 
-    house.snow.instance.switches.api_asleep = False
+    system.servicenow.instance.switches.api_asleep = False
     assert (await manager.post("/ticketProvisioning/check/reach")).headers["location"] == "/ticketProvisioning#reach"
-    await house.work()
-    assert {line.state for line in (await steps(house)).values()} == {"good", "unknown"}
+    await system.work()
+    assert {line.state for line in (await steps(system)).values()} == {"good", "unknown"}
 
 
-async def test_authorize_starts_over_from_the_step_that_needs_it(house: House) -> None:
-    await provisioned(house, acl_refuses="incident.read")
-    manager = await house.signed_in("manager")
+async def test_authorize_starts_over_from_the_step_that_needs_it(system: System) -> None:
+    await provisioned(system, acl_refuses="incident.read")
+    manager = await system.signed_in("manager")
     assert 'action="/ticketProvisioning/authorize"' in (await manager.get("/ticketProvisioning")).text
-    house.snow.instance.switches.acl_refuses = ""
-    house.snow.instance.journal.clear()
+    system.servicenow.instance.switches.acl_refuses = ""
+    system.servicenow.instance.journal.clear()
     await manager.post("/ticketProvisioning/authorize")
-    found = await steps(house)
+    found = await steps(system)
     assert next(key for key, line in found.items() if line.state == "waiting") == "incident"
-    await house.work()
-    assert (await steps(house))["incident"].state == "unknown"
-    assert requests(house, "/oauth_token.do") == []
+    await system.work()
+    assert (await steps(system))["incident"].state == "unknown"
+    assert requests(system, "/oauth_token.do") == []
 
 
-async def test_authorize_leads_to_servicenow_when_only_a_consent_helps(house: House) -> None:
-    await provisioned(house, refresh_tokens_expired=True)
-    manager = await house.signed_in("manager")
+async def test_authorize_leads_to_servicenow_when_only_a_consent_helps(system: System) -> None:
+    await provisioned(system, refresh_tokens_expired=True)
+    manager = await system.signed_in("manager")
     page = await manager.get("/ticketProvisioning")
     assert 'action="/servicenow/authorize"' in page.text
     assert "press Authorize" in said(page)
-    house.snow.instance.switches.refresh_tokens_expired = False
+    system.servicenow.instance.switches.refresh_tokens_expired = False
     start = await manager.post("/servicenow/authorize")
-    assert (await manager.get(decide(house, start.headers["location"]))).status_code == 303
-    await house.work()
-    assert (await steps(house))["token"].state == "good"
+    assert (await manager.get(decide(system, start.headers["location"]))).status_code == 303
+    await system.work()
+    assert (await steps(system))["token"].state == "good"
 
 
-async def test_a_step_checked_while_the_connection_waits_for_a_consent_says_to_authorize(house: House) -> None:
-    await provisioned(house)
-    [connection] = await connections(house)
-    await mark_attention(house.resources, connection.id, T("The robot is locked."))
-    manager = await house.signed_in("manager")
+async def test_a_step_checked_while_the_connection_waits_for_a_consent_says_to_authorize(system: System) -> None:
+    await provisioned(system)
+    [connection] = await connections(system)
+    await mark_attention(system.resources, connection.id, T("The robot is locked."))
+    manager = await system.signed_in("manager")
     await manager.post("/ticketProvisioning/check/release")
-    await house.work()
-    line = (await steps(house))["release"]
+    await system.work()
+    line = (await steps(system))["release"]
     assert line.finding is not None
     assert (line.state, line.finding.key) == ("problem", "authorize")
     page = said(await manager.get("/ticketProvisioning"))
@@ -208,95 +208,95 @@ async def test_a_step_checked_while_the_connection_waits_for_a_consent_says_to_a
     assert "Press Authorize on this page." in page
 
 
-async def test_a_short_consent_is_said_and_its_end_is_known(house: House) -> None:
-    store = house.snow.instance.store
-    record = store.find("oauth_entity", client_id=house.snow.settings.client_id)
+async def test_a_short_consent_is_said_and_its_end_is_known(system: System) -> None:
+    store = system.servicenow.instance.store
+    record = store.find("oauth_entity", client_id=system.servicenow.settings.client_id)
     assert record is not None
     store.put("oauth_entity", record | {"refresh_token_lifespan": "864000"})
-    found = await provisioned(house)
+    found = await provisioned(system)
     assert found["client"].finding is not None
     assert found["client"].finding.key == "client_lifespans"
     assert "a consent lasts 10 days" in str(found["client"].finding.meaning)
-    [connection] = await connections(house)
+    [connection] = await connections(system)
     assert connection.refresh_expires_at is not None
     assert (connection.refresh_expires_at - connection.connected_at).days == 10
-    assert "The consent ends in 9 days" in said(await (await house.signed_in("viewer")).get("/ticketProvisioning"))
+    assert "The consent ends in 9 days" in said(await (await system.signed_in("viewer")).get("/ticketProvisioning"))
 
 
-async def test_a_rotated_refresh_token_lives_from_its_rotation_and_not_from_the_consent(house: House) -> None:
-    connection = await house.connect()
-    house.snow.control("client", refresh_token_lifespan=864_000)
-    house.snow.instance.switches.refresh_rotates_token = True
-    async with house.resources.database.transaction() as session:
+async def test_a_rotated_refresh_token_lives_from_its_rotation_and_not_from_the_consent(system: System) -> None:
+    connection = await system.connect()
+    system.servicenow.control("client", refresh_token_lifespan=864_000)
+    system.servicenow.instance.switches.refresh_rotates_token = True
+    async with system.resources.database.transaction() as session:
         long_ago = clock.now() - timedelta(days=120)
         await session.execute(update(Connection).values(connected_at=long_ago))
-        await start_checks(house.resources, session, connection.id)  # Renews: the refresh token is new.
-    await house.work()
+        await start_checks(system.resources, session, connection.id)  # Renews: the refresh token is new.
+    await system.work()
     for _ in range(2):
-        findings = [finding async for finding in walk(house.resources)]
+        findings = [finding async for finding in run_diagnosis(system.resources)]
         assert "consent_expired" not in {finding.key for finding in findings}
-        [connection] = await connections(house)
+        [connection] = await connections(system)
         assert connection.refresh_expires_at is not None
         assert timedelta(days=9) < connection.refresh_expires_at - clock.now() < timedelta(days=10)
 
 
-async def test_a_double_click_checks_once(house: House) -> None:
-    await house.connect()
-    manager = await house.signed_in("manager")
+async def test_a_double_click_checks_once(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
     for _ in range(3):
         await manager.post("/ticketProvisioning/check")
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         waiting = await session.execute(text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'"))
         assert waiting.scalar_one() == 1
 
 
-async def test_a_step_whose_worker_died_may_be_checked_again(house: House, still_clock: SetClock) -> None:
-    connection = await house.connect()
-    async with house.resources.database.transaction() as session:
+async def test_a_step_whose_worker_died_may_be_checked_again(system: System, still_clock: SetClock) -> None:
+    connection = await system.connect()
+    async with system.resources.database.transaction() as session:
         session.add(ProvisioningStep(
             connection_id=connection.id, step="reach", state="running", changed_at=still_clock.now(),
         ))  # fmt: skip
-    assert (await steps(house))["reach"].state == "running"
+    assert (await steps(system))["reach"].state == "running"
     still_clock.move(181)
-    assert (await steps(house))["reach"].state == "todo"
+    assert (await steps(system))["reach"].state == "todo"
 
 
-async def test_a_step_whose_worker_died_is_taken_up_again_by_the_clock(house: House, still_clock: SetClock) -> None:
-    connection = await house.connect()
-    async with house.resources.database.transaction() as session:
-        await start_checks(house.resources, session, connection.id)
+async def test_a_step_whose_worker_died_is_taken_up_again_by_the_clock(system: System, still_clock: SetClock) -> None:
+    connection = await system.connect()
+    async with system.resources.database.transaction() as session:
+        await start_checks(system.resources, session, connection.id)
         dying = update(ProvisioningStep).where(ProvisioningStep.step == "account")
         await session.execute(dying.values(state="running", changed_at=still_clock.now()))
     still_clock.move(30)  # Another worker takes over the dead one's job.
-    await house.work()
-    assert (await steps(house))["account"].state == "running"
+    await system.work()
+    assert (await steps(system))["account"].state == "running"
     still_clock.move(601)
-    await recheck.function(house.resources)
-    await house.work()
-    assert (await steps(house))["account"].state == "good"
+    await recheck.function(system.resources)
+    await system.work()
+    assert (await steps(system))["account"].state == "good"
 
 
 @pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
-async def test_only_managers_start_checks(house: House, role: str) -> None:
-    await house.connect()
-    browser = await house.signed_in(role)
+async def test_only_managers_start_checks(system: System, role: str) -> None:
+    await system.connect()
+    browser = await system.signed_in(role)
     for address in ("authorize", "check", "check/reach"):
         assert (await browser.post(f"/ticketProvisioning/{address}")).status_code == 403
     expected = 403 if role == "stranger" else 200
     assert (await browser.get("/ticketProvisioning/steps")).status_code == expected
 
 
-async def test_an_unknown_step_is_not_found(house: House) -> None:
-    await house.connect()
-    manager = await house.signed_in("manager")
+async def test_an_unknown_step_is_not_found(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
     assert (await manager.post("/ticketProvisioning/check/nonsense")).status_code == 404
 
 
-async def test_without_a_connection_nothing_is_ready_and_nothing_breaks(house: House) -> None:
-    async with house.resources.database.transaction() as session:
+async def test_without_a_connection_nothing_is_ready_and_nothing_breaks(system: System) -> None:
+    async with system.resources.database.transaction() as session:
         ready = await readiness(session)
     assert (ready.kinds, [str(line) for line in ready.missing]) == (frozenset(), ["ServiceNow is not connected."])
-    manager = await house.signed_in("manager")
+    manager = await system.signed_in("manager")
     assert (await manager.get("/ticketProvisioning")).status_code == 200
     assert (await manager.post("/ticketProvisioning/authorize")).headers["location"] == "/servicenow/connect"
     assert (await manager.post("/ticketProvisioning/check")).status_code == 303

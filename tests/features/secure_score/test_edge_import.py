@@ -10,121 +10,121 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.features.secure_score.changes import Kind
-from app.features.secure_score.import_scores import CannotImport, import_from_files, import_from_graph
-from app.features.secure_score.lines import load_lines
+from app.core.database import Database
+from app.features.secure_score.actions.action_rows import load_lines
 from app.features.secure_score.models import ScoreChange
-from app.features.secure_score.runs import RunLine, RunStatus, list_runs
-from app.features.secure_score.score_summary import day_scores, score_card
-from app.foundation.database import Database
+from app.features.secure_score.reports.score_summary import day_scores, score_card
+from app.features.secure_score.sync.import_scores import CannotImport, import_from_files, import_from_graph
+from app.features.secure_score.sync.runs import RunLine, RunStatus, list_runs
+from app.features.secure_score.sync.score_changes import ChangeKind
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, keep_days, profile, score, snapshot
-from tests.factories.house import House
+from tests.factories.system import System
 
 
-async def runs(house: House) -> list[RunLine]:
-    async with house.resources.database.transaction() as session:
-        return await list_runs(session, house.resources.config.tenant_id)
+async def runs(system: System) -> list[RunLine]:
+    async with system.resources.database.transaction() as session:
+        return await list_runs(session, system.resources.config.tenant_id)
 
 
-async def titles(house: House) -> dict[str, str]:
-    async with house.resources.database.transaction() as session:
-        return {line.control_id: line.title for line in await load_lines(session, house.resources.config.tenant_id)}
+async def titles(system: System) -> dict[str, str]:
+    async with system.resources.database.transaction() as session:
+        return {line.control_id: line.title for line in await load_lines(session, system.resources.config.tenant_id)}
 
 
-async def scored(house: House) -> set[str]:
-    async with house.resources.database.transaction() as session:
-        lines = await load_lines(session, house.resources.config.tenant_id)
+async def scored(system: System) -> set[str]:
+    async with system.resources.database.transaction() as session:
+        lines = await load_lines(session, system.resources.config.tenant_id)
     return {line.control_id for line in lines if line.scored}
 
 
-async def test_edge_01_a_page_that_fails_keeps_the_old_catalogue_and_says_incomplete(house: House) -> None:
-    await import_from_graph(house.resources)
-    before = await titles(house)
-    house.microsoft.tenant.page_size = 50
-    house.microsoft.tenant.faults["elsewhere"] = 1
-    report = await import_from_graph(house.resources)
+async def test_edge_01_a_page_that_fails_keeps_the_old_catalogue_and_says_incomplete(system: System) -> None:
+    await import_from_graph(system.resources)
+    before = await titles(system)
+    system.microsoft.tenant.page_size = 50
+    system.microsoft.tenant.faults["elsewhere"] = 1
+    report = await import_from_graph(system.resources)
     assert report.status is RunStatus.PARTIAL
     assert "another host" in str(report.problem)
     assert report.profiles_read == 50
-    assert await titles(house) == before
-    assert (await runs(house))[0].status == RunStatus.PARTIAL
+    assert await titles(system) == before
+    assert (await runs(system))[0].status == RunStatus.PARTIAL
 
 
-async def test_edge_04_no_score_yet_is_neither_an_error_nor_zero_per_cent(house: House) -> None:
-    house.microsoft.tenant.faults["empty"] = 2
-    report = await import_from_graph(house.resources)
+async def test_edge_04_no_score_yet_is_neither_an_error_nor_zero_per_cent(system: System) -> None:
+    system.microsoft.tenant.faults["empty"] = 2
+    report = await import_from_graph(system.resources)
     assert report.status is RunStatus.DONE
-    async with house.resources.database.transaction() as session:
-        assert await score_card(session, house.resources.config.tenant_id) is None
-    async with await house.signed_in("viewer") as browser:
+    async with system.resources.database.transaction() as session:
+        assert await score_card(session, system.resources.config.tenant_id) is None
+    async with await system.signed_in("viewer") as browser:
         answer = await browser.get("/secure-score")
     assert "No score yet" in answer.text
     assert "0%" not in answer.text
 
 
-async def test_edge_05_partial_answer_is_stored_as_warning(house: House) -> None:
-    house.microsoft.tenant.faults["partial"] = 1
-    await import_from_graph(house.resources)
-    [run] = await runs(house)
+async def test_edge_05_partial_answer_is_stored_as_warning(system: System) -> None:
+    system.microsoft.tenant.faults["partial"] = 1
+    await import_from_graph(system.resources)
+    [run] = await runs(system)
     assert (run.status, run.profiles_read) == (RunStatus.PARTIAL, 146)
     assert [str(warning) for warning in run.warnings] == [
         'Microsoft marked its answer as incomplete (199 - "SecureScore/Provider/503/1000").'
     ]
-    async with await house.signed_in("manager") as browser:
+    async with await system.signed_in("manager") as browser:
         assert "SecureScore/Provider/503/1000" in (await browser.get("/secure-score/imports")).text
 
 
-async def test_edge_05_the_first_answer_is_kept_with_its_actions_though_it_is_partial(house: House) -> None:
-    house.microsoft.tenant.faults["partial"] = 2
-    report = await import_from_graph(house.resources)
+async def test_edge_05_the_first_answer_is_kept_with_its_actions_though_it_is_partial(system: System) -> None:
+    system.microsoft.tenant.faults["partial"] = 2
+    report = await import_from_graph(system.resources)
     assert report.status is RunStatus.PARTIAL
     assert report.actions_scored > 0
 
 
-async def test_edge_05_what_a_partial_answer_lacks_is_neither_archived_nor_removed(house: House) -> None:
-    tenant, tenant_id = house.microsoft.tenant, house.resources.config.tenant_id
+async def test_edge_05_what_a_partial_answer_lacks_is_neither_archived_nor_removed(system: System) -> None:
+    tenant, tenant_id = system.microsoft.tenant, system.resources.config.tenant_id
     keep_days(tenant, 3)
-    await import_from_graph(house.resources)
-    before = await scored(house)
+    await import_from_graph(system.resources)
+    before = await scored(system)
     tenant.next_day()
     newest, *older = tenant.scores
     day = date.fromisoformat(newest["createdDateTime"][:10])
     tenant.scores = [newest | {"controlScores": newest["controlScores"][:10]}, *older]  # A provider failed.
     tenant.faults["partial"] = 2
-    report = await import_from_graph(house.resources)
+    report = await import_from_graph(system.resources)
     removed = select(ScoreChange.control_id).where(ScoreChange.tenant_id == tenant_id, ScoreChange.day == day)
-    async with house.resources.database.transaction() as session:
-        gone = (await session.execute(removed.where(ScoreChange.kind == Kind.REMOVED))).all()
+    async with system.resources.database.transaction() as session:
+        gone = (await session.execute(removed.where(ScoreChange.kind == ChangeKind.REMOVED))).all()
         [score_of_day] = await day_scores(session, tenant_id, 1)
-    assert (report.status, await scored(house), gone) == (RunStatus.PARTIAL, before, [])
+    assert (report.status, await scored(system), gone) == (RunStatus.PARTIAL, before, [])
     assert score_of_day.day == day
     tenant.scores = [newest | {"controlScores": newest["controlScores"][1:]}, *older]
-    await import_from_graph(house.resources)  # The whole answer of the same day says what is really gone.
-    assert before - await scored(house) == {newest["controlScores"][0]["controlName"]}
+    await import_from_graph(system.resources)  # The whole answer of the same day says what is really gone.
+    assert before - await scored(system) == {newest["controlScores"][0]["controlName"]}
 
 
-async def test_edge_07_a_stored_message_holds_no_secret(house: House) -> None:
-    house.microsoft.tenant.faults["forbidden"] = 2
+async def test_edge_07_a_stored_message_holds_no_secret(system: System) -> None:
+    system.microsoft.tenant.faults["forbidden"] = 2
     with pytest.raises(CannotImport, match=r"SecurityEvents\.Read\.All"):
-        await import_from_graph(house.resources)
-    [run] = await runs(house)
-    assert house.microsoft.settings.client_secret not in json.dumps([str(run.problem), str(run.warnings)])
+        await import_from_graph(system.resources)
+    [run] = await runs(system)
+    assert system.microsoft.settings.client_secret not in json.dumps([str(run.problem), str(run.warnings)])
 
 
 @pytest.mark.parametrize(("failing", "kept"), [("secureScoreControlProfiles", "scores"), ("secureScores", "profiles")])
-async def test_edge_08_when_one_list_fails_the_other_still_imports(house: House, failing: str, kept: str) -> None:
-    house.microsoft.fault("forbidden", what=failing, times=5)
-    report = await import_from_graph(house.resources)
+async def test_edge_08_when_one_list_fails_the_other_still_imports(system: System, failing: str, kept: str) -> None:
+    system.microsoft.fault("forbidden", what=failing, times=5)
+    report = await import_from_graph(system.resources)
     assert report.status is RunStatus.PARTIAL
     assert (report.snapshots_new, report.profiles_new) == ((90, 0) if kept == "scores" else (0, 146))
 
 
 @pytest.mark.parametrize("fault", ["web_page", "cut_short", "not_json", "no_value"])
-async def test_edge_10_a_broken_answer_leaves_nothing_half_written(house: House, fault: str) -> None:
-    house.microsoft.tenant.faults[fault] = 2
+async def test_edge_10_a_broken_answer_leaves_nothing_half_written(system: System, fault: str) -> None:
+    system.microsoft.tenant.faults[fault] = 2
     with pytest.raises(CannotImport):
-        await import_from_graph(house.resources)
-    assert await titles(house) == {}
+        await import_from_graph(system.resources)
+    assert await titles(system) == {}
 
 
 @pytest.mark.parametrize(

@@ -7,21 +7,21 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from app.features.secure_score.browse_actions import find_action, find_actions
-from app.features.secure_score.history import Period, load_history
-from app.features.secure_score.import_scores import import_from_graph
-from app.features.secure_score.lines import ActionLine, load_lines
-from app.features.secure_score.list_view import PAGE_SIZE, View, facet_options, list_actions
-from app.features.secure_score.overview import categories, targets
-from app.features.secure_score.results import regressions
-from app.features.secure_score.score_summary import day_scores
-from app.features.secure_score.status import Status
-from app.foundation.clock import SetClock
-from app.foundation.database import Database
-from app.foundation.errors import NotFound
+from app.core.clock import SetClock
+from app.core.database import Database
+from app.core.errors import NotFound
+from app.features.secure_score.actions.action_list import PAGE_SIZE, View, facet_options, list_actions
+from app.features.secure_score.actions.action_rows import ActionLine, load_lines
+from app.features.secure_score.actions.action_status import Status
+from app.features.secure_score.actions.browse_actions import find_action, find_actions
+from app.features.secure_score.reports.current_points import regressions
+from app.features.secure_score.reports.history import Period, load_history
+from app.features.secure_score.reports.overview import categories, targets
+from app.features.secure_score.reports.score_summary import day_scores
+from app.features.secure_score.sync.import_scores import import_from_graph
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, keep_days, profile, score, snapshot
-from tests.factories.house import House
 from tests.factories.statements import counted
+from tests.factories.system import System
 
 
 async def lines_of(database: Database, tenant_id: str = TENANT) -> dict[str, ActionLine]:
@@ -59,12 +59,12 @@ ODD_IDS = [
 ]  # fmt: skip
 
 
-async def test_edge_26_27_odd_ids_are_rows_of_their_own_with_pages_of_their_own(house: House) -> None:
-    tenant_id = house.resources.config.tenant_id
+async def test_edge_26_27_odd_ids_are_rows_of_their_own_with_pages_of_their_own(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
     profiles = [profile(key, azureTenantId=tenant_id, title=f"About {key}") for key in ODD_IDS]
     scores = [snapshot(controls=[score(key) for key in ODD_IDS], azureTenantId=tenant_id)]
-    await keep(house.resources.database, snapshots=scores, profiles=profiles, tenant_id=tenant_id)
-    async with await house.signed_in("viewer") as browser:
+    await keep(system.resources.database, snapshots=scores, profiles=profiles, tenant_id=tenant_id)
+    async with await system.signed_in("viewer") as browser:
         listing = (await browser.get("/secure-score/actions")).text
         assert f"{len(ODD_IDS)} actions" in listing
         for key in ODD_IDS:
@@ -75,7 +75,7 @@ async def test_edge_26_27_odd_ids_are_rows_of_their_own_with_pages_of_their_own(
             answer = await browser.get(path)
             assert answer.status_code == 200, key
             assert "About" in answer.text
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         for key in ODD_IDS:
             assert (await find_action(session, tenant_id, key)).title == f"About {key}"
         for near in ("mda_google", "MDA_Google_EnableTwoFactor", "WITH BLANK", "with", "%", "_"):
@@ -175,14 +175,14 @@ async def test_edge_23_a_large_tenant_imports_in_few_statements(database: Databa
     assert (listing.total, len(listing.lines)) == (234, PAGE_SIZE)
 
 
-async def test_edge_48_days_that_microsoft_dropped_stay_here(house: House, still_clock: SetClock) -> None:
-    await import_from_graph(house.resources)
-    tenant = house.microsoft.tenant
+async def test_edge_48_days_that_microsoft_dropped_stay_here(system: System, still_clock: SetClock) -> None:
+    await import_from_graph(system.resources)
+    tenant = system.microsoft.tenant
     oldest = tenant.scores[-1]["createdDateTime"][:10]
     keep_days(tenant, 5)
     still_clock.move(timedelta(days=1).total_seconds())
-    await import_from_graph(house.resources)
-    async with house.resources.database.transaction() as session:
-        days = await day_scores(session, house.resources.config.tenant_id, 400)
+    await import_from_graph(system.resources)
+    async with system.resources.database.transaction() as session:
+        days = await day_scores(session, system.resources.config.tenant_id, 400)
     assert len(days) == 90
     assert days[0].day.isoformat() == oldest

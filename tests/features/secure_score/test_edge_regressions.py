@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.features.secure_score.changes import Day, Kind, Point, changes_of, marks_of
-from app.features.secure_score.import_scores import import_from_graph
-from app.features.secure_score.results import regressions
-from app.foundation.database import Database
+from app.core.database import Database
+from app.features.secure_score.reports.current_points import regressions
+from app.features.secure_score.sync.import_scores import import_from_graph
+from app.features.secure_score.sync.score_changes import ChangeKind, Day, Point, changes_of, marks_of
 from tests.factories.graph_payloads import DAY, days_before, keep, profile, score, snapshot
-from tests.factories.house import House
+from tests.factories.system import System
 from tests.features.secure_score.test_edge_joining import lines_of
 from tests.features.secure_score.test_edge_state import update
 
@@ -34,25 +34,25 @@ def course(
 
 def kinds(
     *points: float | None, percents: list[float | None] | None = None, decided: tuple[datetime, ...] = ()
-) -> list[Kind]:
+) -> list[ChangeKind]:
     return [change.kind for change in changes_of(*course(*points, percents=percents), {"A": decided})]
 
 
 def test_edge_47_a_fall_beyond_the_tolerance_is_a_regression() -> None:
-    assert kinds(8, 8, 0) == [Kind.REGRESSED]
-    assert kinds(8, 7.95) == [Kind.CHANGED]
-    assert kinds(5, 8) == [Kind.GAINED]
+    assert kinds(8, 8, 0) == [ChangeKind.REGRESSED]
+    assert kinds(8, 7.95) == [ChangeKind.CHANGED]
+    assert kinds(5, 8) == [ChangeKind.GAINED]
     assert kinds(8, 8) == []
 
 
 def test_edge_47_a_changed_maximum_is_no_regression() -> None:
-    assert kinds(8, 4, percents=[80, 80]) == [Kind.CHANGED]
-    assert kinds(8, 8, percents=[80, 40]) == [Kind.CHANGED]
+    assert kinds(8, 4, percents=[80, 80]) == [ChangeKind.CHANGED]
+    assert kinds(8, 8, percents=[80, 40]) == [ChangeKind.CHANGED]
 
 
 def test_edge_47_a_fall_after_a_decision_is_no_regression() -> None:
-    assert kinds(10, 0, decided=(NOW - timedelta(days=1, hours=5),)) == [Kind.CHANGED]
-    assert kinds(10, 0, decided=(NOW - timedelta(days=40),)) == [Kind.REGRESSED]
+    assert kinds(10, 0, decided=(NOW - timedelta(days=1, hours=5),)) == [ChangeKind.CHANGED]
+    assert kinds(10, 0, decided=(NOW - timedelta(days=40),)) == [ChangeKind.REGRESSED]
 
 
 def test_edge_47_one_snapshot_or_nothing_to_lose_is_no_alert() -> None:
@@ -63,7 +63,7 @@ def test_edge_47_one_snapshot_or_nothing_to_lose_is_no_alert() -> None:
 
 def test_edge_47_unknown_points_are_no_fall_and_the_last_known_ones_are_compared() -> None:
     assert kinds(8, None, 8) == []
-    assert kinds(8, None, 3) == [Kind.REGRESSED]
+    assert kinds(8, None, 3) == [ChangeKind.REGRESSED]
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,12 @@ def test_edge_47_an_action_at_its_best_is_never_marked(points: list[int | None])
     assert marks_of(changes_of(days, scores, {})) == {}
 
 
-async def test_edge_47_the_stand_ins_regression_is_found_and_no_licence_change_is_one(house: House) -> None:
-    await import_from_graph(house.resources)
-    async with house.resources.database.transaction() as session:
-        [found] = await regressions(session, house.resources.config.tenant_id)
+async def test_edge_47_the_stand_ins_regression_is_found_and_no_licence_change_is_one(system: System) -> None:
+    await import_from_graph(system.resources)
+    async with system.resources.database.transaction() as session:
+        [found] = await regressions(session, system.resources.config.tenant_id)
     assert (found.control_id, found.points_before, found.points_now) == ("BlockLegacyAuthentication", 8, 0)
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         assert "New licences: HasAADP2, HasM365E5, HasMDEP2." in (await browser.get("/secure-score/history")).text
 
 
@@ -110,7 +110,7 @@ async def test_edge_47_day_by_day_finds_what_all_days_at_once_find_though_points
 
 async def test_edge_47_a_decision_that_is_told_late_takes_the_mark_away(database: Database) -> None:
     await keep(database, snapshots=[snapshot(days_before(1), [score("A", 10, 100)])], profiles=[profile("A")])
-    await keep(database, snapshots=[snapshot(DAY, [score("A", 0, 0)])])  # The catalogue could not be read.
+    await keep(database, snapshots=[snapshot(DAY, [score("A", 0, 0)])])  # The catalog could not be read.
     assert (await lines_of(database))["A"].is_regressed
     ignored = [update("Ignored", f"{days_before(1)}T10:00:00Z")]
     again = [snapshot(DAY, [score("A", 0, 0)])]
@@ -138,8 +138,8 @@ async def test_edge_47_the_same_days_in_any_order_give_the_same_history(database
     assert not (await lines_of(database))["A"].is_regressed
 
 
-async def test_edge_48_missing_days_are_gaps_in_the_plot(house: House) -> None:
-    await import_from_graph(house.resources)
-    async with await house.signed_in("viewer") as browser:
+async def test_edge_48_missing_days_are_gaps_in_the_plot(system: System) -> None:
+    await import_from_graph(system.resources)
+    async with await system.signed_in("viewer") as browser:
         page = (await browser.get("/secure-score")).text
     assert ", null, " in page

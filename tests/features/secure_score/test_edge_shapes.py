@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.features.secure_score.decipher import Findings, ProfileRow, SnapshotRow, profiles_of, snapshots_of
-from app.features.secure_score.lines import ActionLine, load_lines, percent_of
-from app.features.secure_score.overview import categories, comparison_line, differs, newest_day
-from app.features.secure_score.score_summary import DayScore
-from app.features.secure_score.values import as_stored_json, flag, moment, number, whole
-from app.foundation.database import Database
+from app.core.database import Database
+from app.features.secure_score.actions.action_rows import ActionLine, load_lines, percent_of
+from app.features.secure_score.reports.overview import categories, comparison_line, differs, newest_day
+from app.features.secure_score.reports.score_summary import DayScore
+from app.features.secure_score.sync.json_values import as_stored_json, flag, moment, number, whole
+from app.features.secure_score.sync.parse_graph import ParseReport, ProfileRow, SnapshotRow, profiles_of, snapshots_of
 from tests.factories.graph_payloads import TENANT, keep, profile, score, snapshot
 
 JSON = st.recursive(
@@ -27,12 +27,12 @@ JSON = st.recursive(
 
 
 def read_snapshot(**changes: Any) -> SnapshotRow:
-    [row] = snapshots_of([snapshot(**changes)], TENANT, Findings())
+    [row] = snapshots_of([snapshot(**changes)], TENANT, ParseReport())
     return row
 
 
 def read_profile(**changes: Any) -> ProfileRow:
-    [row] = profiles_of([profile(**changes)], TENANT, Findings())
+    [row] = profiles_of([profile(**changes)], TENANT, ParseReport())
     return row
 
 
@@ -233,7 +233,7 @@ def test_whatever_graph_sends_can_be_stored(value: object) -> None:
 )
 def test_no_snapshot_makes_the_reader_fall(changes: dict[str, Any], inner: dict[str, Any]) -> None:
     changes.pop("azureTenantId", None)
-    rows = snapshots_of([snapshot() | {"controlScores": [score() | inner]} | changes], TENANT, Findings())
+    rows = snapshots_of([snapshot() | {"controlScores": [score() | inner]} | changes], TENANT, ParseReport())
     for row in rows:
         assert all(entry.percent is None or 0 <= entry.percent <= 100 for entry in row.controls or ())
 
@@ -241,7 +241,7 @@ def test_no_snapshot_makes_the_reader_fall(changes: dict[str, Any], inner: dict[
 @given(st.dictionaries(st.sampled_from(sorted(profile())), JSON))
 def test_no_profile_makes_the_reader_fall(changes: dict[str, Any]) -> None:
     changes.pop("azureTenantId", None)
-    profiles_of([profile() | changes], TENANT, Findings())
+    profiles_of([profile() | changes], TENANT, ParseReport())
 
 
 @pytest.mark.parametrize("nasty", ["nul \x00 byte", "half \ud800 pair", "\u202eright to left", "emoji 🛡️"])

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from app.features.secure_score.decipher import effective_state
-from app.features.secure_score.overview import reviews, targets
-from app.features.secure_score.plan import Wish, decide
-from app.features.secure_score.status import Decision, Status, standing_of
-from app.foundation.clock import SetClock
-from app.foundation.database import Database
-from app.foundation.errors import InvalidInput
+from app.core.clock import SetClock
+from app.core.database import Database
+from app.core.errors import InvalidInput
+from app.features.secure_score.actions.action_status import Decision, Status, resolve_status
+from app.features.secure_score.actions.plan import PlanChange, decide
+from app.features.secure_score.reports.overview import reviews, targets
+from app.features.secure_score.sync.parse_graph import effective_state
 from tests.factories.graph_payloads import TENANT, days_before, keep, profile, score, snapshot
-from tests.factories.house import House
+from tests.factories.system import System
 from tests.features.secure_score.test_edge_joining import lines_of
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
@@ -69,7 +69,7 @@ def standing(**changes: Any) -> Any:
     given_: dict[str, Any] = {
         "scored": True, "points": 4, "max_points": 10, "percent": 40, "state": "", "state_at": None, "decision": None, "now": NOW,
     }  # fmt: skip
-    return standing_of(**given_ | changes)
+    return resolve_status(**given_ | changes)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_edge_43_full_points_while_a_declaration_is_pending_are_declared_not_det
     assert found.status is Status.THIRD_PARTY
 
 
-async def test_edge_43_declared_points_are_marked_and_accepted_risks_leave_the_to_do_list(house: House) -> None:
-    tenant_id = house.resources.config.tenant_id
+async def test_edge_43_declared_points_are_marked_and_accepted_risks_leave_the_to_do_list(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
     states = {"Declared": "ThirdParty", "Accepted": "Ignored", "Open": "Default"}
     await keep(
-        house.resources.database,
+        system.resources.database,
         snapshots=[snapshot(
             controls=[score("Declared", 10, 100), score("Accepted", 0, 0), score("Open", 0, 0)], azureTenantId=tenant_id
         )],
@@ -110,23 +110,23 @@ async def test_edge_43_declared_points_are_marked_and_accepted_risks_leave_the_t
         ],
         tenant_id=tenant_id,
     )  # fmt: skip
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         assert "Microsoft does not verify it." in (await browser.get("/secure-score/actions/Declared")).text
         to_do = (await browser.get("/secure-score/actions?status=to_address")).text
         accepted = (await browser.get("/secure-score/actions?status=risk_accepted")).text
     assert ("Title of Open" in to_do, "Title of Accepted" in to_do) == (True, False)
     assert "Title of Accepted" in accepted
-    lines = list((await lines_of(house.resources.database, tenant_id)).values())
+    lines = list((await lines_of(system.resources.database, tenant_id)).values())
     assert {str(review.label): review.count for review in reviews(lines)}["Risk accepted"] == 1
     by_name = {target.name: target.points for target in targets(lines, 10, 100)}
     assert (by_name["licence"], by_name["achievable"]) == (30, 20)
 
 
-async def test_edge_44_completed_and_device_actions_have_no_status_editor(house: House) -> None:
-    tenant_id = house.resources.config.tenant_id
+async def test_edge_44_completed_and_device_actions_have_no_status_editor(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
     keys = {"Done": 10, "scid_2021": 0, "Open": 0}
     await keep(
-        house.resources.database,
+        system.resources.database,
         snapshots=[
             snapshot(
                 controls=[score(key, points, points * 10) for key, points in keys.items()], azureTenantId=tenant_id
@@ -135,7 +135,7 @@ async def test_edge_44_completed_and_device_actions_have_no_status_editor(house:
         profiles=[profile(key, azureTenantId=tenant_id) for key in (*keys, "Unscored")],
         tenant_id=tenant_id,
     )
-    async with await house.signed_in("manager") as browser:
+    async with await system.signed_in("manager") as browser:
         for key, editable in {"Done": False, "scid_2021": False, "Unscored": False, "Open": True}.items():
             page = (await browser.get(f"/secure-score/actions/{key}")).text
             assert ("Edit status and action plan" in page) is editable, key
@@ -152,13 +152,13 @@ async def test_edge_44_completed_and_device_actions_have_no_status_editor(house:
 @pytest.mark.parametrize(
     ("wish", "field"),
     [
-        (Wish(Status.PLANNED, None, ""), "planned_for"),
-        (Wish(Status.PLANNED, days_before(30).replace(year=2020), ""), "planned_for"),
-        (Wish(Status.COMPLETED, None, ""), "status"),
-        (Wish(Status.OTHER, None, ""), "status"),
+        (PlanChange(Status.PLANNED, None, ""), "planned_for"),
+        (PlanChange(Status.PLANNED, days_before(30).replace(year=2020), ""), "planned_for"),
+        (PlanChange(Status.COMPLETED, None, ""), "status"),
+        (PlanChange(Status.OTHER, None, ""), "status"),
     ],
 )
-async def test_edge_44_a_decision_must_make_sense(database: Database, wish: Wish, field: str) -> None:
+async def test_edge_44_a_decision_must_make_sense(database: Database, wish: PlanChange, field: str) -> None:
     await keep(database, snapshots=[snapshot(controls=[score("A")])])
     async with database.transaction() as session:
         with pytest.raises(InvalidInput) as refused:
@@ -173,7 +173,7 @@ async def test_edge_44_what_is_still_today_west_of_greenwich_can_be_planned(
     await keep(database, snapshots=[snapshot(controls=[score("A")])])
     evening = datetime(2026, 11, 21, 2, tzinfo=UTC)  # Still the 20th, 18:00, in Seattle.
     still_clock.move((evening - still_clock.now()).total_seconds())
-    wish = Wish(Status.PLANNED, date(2026, 11, day), "")
+    wish = PlanChange(Status.PLANNED, date(2026, 11, day), "")
     async with database.transaction() as session:
         with pytest.raises(InvalidInput) if passed else nullcontext():
             await decide(session, TENANT, "A", wish, who="Alex", write_back=False)

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.features.secure_score.browse_actions import find_action
-from app.features.secure_score.export import as_csv, load_texts
+from app.core.database import Database
+from app.core.spreadsheet import safe_cell
+from app.features.secure_score.actions.action_list import View, facet_options, list_actions, order_lines
+from app.features.secure_score.actions.action_rows import load_lines
+from app.features.secure_score.actions.browse_actions import find_action
+from app.features.secure_score.actions.export import as_csv, load_texts
 from app.features.secure_score.html_text import clean_html, cut, is_web_address, plain_text
-from app.features.secure_score.lines import load_lines
-from app.features.secure_score.list_view import View, facet_options, list_actions, order_lines
 from app.features.secure_score.vocabulary import category_of, level_of, product_of, threats_of, tier_of
-from app.features.tickets.draft import describe
-from app.foundation.database import Database
-from app.foundation.spreadsheet import safe_cell
+from app.features.tickets.sharing.form_defaults import describe
 from tests.factories.graph_payloads import TENANT, keep, keep_servicenow_as_a_product, profile, score, snapshot
-from tests.factories.house import House
+from tests.factories.system import System
 
 HARMFUL = re.compile(
     r"<\s*(script|style|iframe|img|svg|object|embed|form|input|link|meta|base|video|template)\b|<[^>]*\s(on\w+|style|src|id)\s*=|javascript:",
@@ -67,18 +67,18 @@ def test_edge_32_no_mixture_gets_through(html: str) -> None:
     assert not HARMFUL.search(re.sub(r">[^<]*<", "><", f">{clean_html(html)}<"))
 
 
-async def test_edge_32_every_text_of_an_action_is_sanitised_on_its_page(house: House) -> None:
+async def test_edge_32_every_text_of_an_action_is_sanitised_on_its_page(system: System) -> None:
     nasty = "<p>Text<script>alert(1)</script><a href='javascript:alert(1)'>l</a><img src=x onerror=alert(1)></p>"
-    tenant_id = house.resources.config.tenant_id
+    tenant_id = system.resources.config.tenant_id
     await keep(
-        house.resources.database,
+        system.resources.database,
         snapshots=[
             snapshot(controls=[score("A", description=nasty, implementationStatus=nasty)], azureTenantId=tenant_id)
         ],
         profiles=[profile("A", remediation=nasty, remediationImpact=nasty, title=nasty, azureTenantId=tenant_id)],
         tenant_id=tenant_id,
     )
-    async with await house.signed_in("manager") as browser:
+    async with await system.signed_in("manager") as browser:
         for path in ("A", "A?tab=implementation", "A?tab=history"):
             page = (await browser.get(f"/secure-score/actions/{path}")).text
             assert "<script>alert" not in page
@@ -138,10 +138,10 @@ def test_edge_34_cells_that_a_spreadsheet_would_run_are_defused(cell: str, safe:
     assert safe_cell(cell) == safe
 
 
-async def test_edge_34_the_file_is_utf_8_with_a_mark_and_keeps_commas_quotes_and_lines(house: House) -> None:
-    tenant_id = house.resources.config.tenant_id
+async def test_edge_34_the_file_is_utf_8_with_a_mark_and_keeps_commas_quotes_and_lines(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
     await keep(
-        house.resources.database,
+        system.resources.database,
         snapshots=[snapshot(controls=[score("=cmd", 1, 10), score("B", 5, 50)], azureTenantId=tenant_id)],
         profiles=[
             profile("=cmd", title='@Titel, "größer"\nzwei', azureTenantId=tenant_id, rank=1),
@@ -151,7 +151,7 @@ async def test_edge_34_the_file_is_utf_8_with_a_mark_and_keeps_commas_quotes_and
         ],
         tenant_id=tenant_id,
     )
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         answer = await browser.get("/secure-score/actions.csv?sort=rank")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert re.fullmatch(
@@ -167,26 +167,26 @@ async def test_edge_34_the_file_is_utf_8_with_a_mark_and_keeps_commas_quotes_and
     assert two["Score impact (%)"] == "5"
 
 
-async def test_edge_34_the_file_holds_what_the_list_filters(house: House) -> None:
-    tenant_id = house.resources.config.tenant_id
+async def test_edge_34_the_file_holds_what_the_list_filters(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
     scores = [snapshot(controls=[score(f"A{number}") for number in range(120)], azureTenantId=tenant_id)]
-    await keep(house.resources.database, snapshots=scores, tenant_id=tenant_id)
-    async with await house.signed_in("viewer") as browser:
+    await keep(system.resources.database, snapshots=scores, tenant_id=tenant_id)
+    async with await system.signed_in("viewer") as browser:
         whole = (await browser.get("/secure-score/actions.csv?page=2")).text.strip().splitlines()
         part = (await browser.get("/secure-score/actions.csv?q=A11")).text.strip().splitlines()
     assert (len(whole), len(part)) == (121, 12)
 
 
-async def test_edge_35_missing_texts_have_sensible_words_in_their_place(house: House) -> None:
-    tenant_id = house.resources.config.tenant_id
+async def test_edge_35_missing_texts_have_sensible_words_in_their_place(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
     await keep(
-        house.resources.database,
+        system.resources.database,
         snapshots=[snapshot(controls=[score("A", description="", implementationStatus="search is enabled disabled")],
                             azureTenantId=tenant_id)],
         profiles=[profile("A", remediation="", remediationImpact=None, azureTenantId=tenant_id)],
         tenant_id=tenant_id,
     )  # fmt: skip
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         general = (await browser.get("/secure-score/actions/A")).text
         steps = (await browser.get("/secure-score/actions/A?tab=implementation")).text
     assert "Microsoft gives no description." in general
@@ -277,17 +277,17 @@ async def test_edge_39_ties_keep_their_order_on_every_reload(database: Database)
     assert [line.control_id for page in pages for line in page] == keys
 
 
-async def test_edge_40_titles_of_any_kind(house: House) -> None:
+async def test_edge_40_titles_of_any_kind(system: System) -> None:
     titles = ["  Trailing   spaces  ", "x" * 400, "שלום <עולם>", "a\nb\tc", "\u0027quoted\u0027", ""]
     named = {f"C{number}": title for number, title in enumerate(titles)}
-    tenant_id = house.resources.config.tenant_id
+    tenant_id = system.resources.config.tenant_id
     await keep(
-        house.resources.database,
+        system.resources.database,
         snapshots=[snapshot(controls=[score(key) for key in named], azureTenantId=tenant_id)],
         profiles=[profile(key, title=title, azureTenantId=tenant_id) for key, title in named.items()],
         tenant_id=tenant_id,
     )
-    async with house.resources.database.transaction() as session, await house.signed_in("viewer") as browser:
+    async with system.resources.database.transaction() as session, await system.signed_in("viewer") as browser:
         for key, title in named.items():
             action = await find_action(session, tenant_id, key)
             assert action.title == (" ".join(title.split()) or key)
@@ -309,12 +309,12 @@ ADDRESSES: dict[Any, bool] = {
 }
 
 
-async def test_edge_41_the_button_appears_for_web_addresses_only_and_never_changes_them(house: House) -> None:
-    tenant_id = house.resources.config.tenant_id
+async def test_edge_41_the_button_appears_for_web_addresses_only_and_never_changes_them(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
     named = {f"C{number}": address for number, address in enumerate(ADDRESSES)}
     profiles = [profile(key, actionUrl=address, azureTenantId=tenant_id) for key, address in named.items()]
-    await keep(house.resources.database, profiles=profiles, tenant_id=tenant_id)
-    async with await house.signed_in("viewer") as browser:
+    await keep(system.resources.database, profiles=profiles, tenant_id=tenant_id)
+    async with await system.signed_in("viewer") as browser:
         for key, address in named.items():
             shown = ADDRESSES[address]
             assert is_web_address(address or "") is shown
@@ -324,10 +324,10 @@ async def test_edge_41_the_button_appears_for_web_addresses_only_and_never_chang
                 assert f'href="{address}"' in page
 
 
-async def test_edge_56_servicenow_as_a_scored_product_is_told_apart_from_the_ticket_system(house: House) -> None:
+async def test_edge_56_servicenow_as_a_scored_product_is_told_apart_from_the_ticket_system(system: System) -> None:
     assert product_of("MDA_SNOW") == "ServiceNow (scored app)"
-    await keep_servicenow_as_a_product(house.resources.database, house.resources.config.tenant_id)
-    async with await house.signed_in("sharer") as browser:
+    await keep_servicenow_as_a_product(system.resources.database, system.resources.config.tenant_id)
+    async with await system.signed_in("sharer") as browser:
         found = (await browser.get("/secure-score/actions?product=ServiceNow+%28scored+app%29")).text
         searched = (await browser.get("/secure-score/actions?q=servicenow")).text
     for page in (found, searched):

@@ -7,31 +7,31 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.features.secure_score.import_scores import import_from_graph
+from app.core.clock import SetClock
+from app.core.errors import Conflict
+from app.features.secure_score.actions.action_details import ActionDetail, load_action, load_events
+from app.features.secure_score.actions.action_status import Decision, Status
+from app.features.secure_score.actions.plan import PlanChange
 from app.features.secure_score.jobs import decide_and_send, send_state
-from app.features.secure_score.plan import Wish
-from app.features.secure_score.show_action import ActionDetail, load_action, load_events
-from app.features.secure_score.status import Decision, Status
-from app.foundation.clock import SetClock
-from app.foundation.errors import Conflict
+from app.features.secure_score.sync.import_scores import import_from_graph
 from app.resources import Resources
 from tests.factories.graph_payloads import keep_days
-from tests.factories.house import House
+from tests.factories.system import System
 from tests.features.secure_score.test_edge_state import NOW, standing
 
 
 @pytest.fixture
-async def writing(house: House) -> House:
-    """The house with write-back switched on and the stand-in's data imported."""
-    keep_days(house.microsoft.tenant, 3)
-    await import_from_graph(house.resources)
-    config = replace(house.resources.config, secure_score_write_back=True)
-    return replace(house, resources=replace(house.resources, config=config))
+async def writing(system: System) -> System:
+    """The system with write-back switched on and the stand-in's data imported."""
+    keep_days(system.microsoft.tenant, 3)
+    await import_from_graph(system.resources)
+    config = replace(system.resources.config, secure_score_write_back=True)
+    return replace(system, resources=replace(system.resources, config=config))
 
 
-async def choose(house: House, control_id: str, status: Status) -> None:
-    async with house.resources.database.transaction() as session:
-        await decide_and_send(session, house.resources, control_id, Wish(status, None, ""), who="Alex")
+async def choose(system: System, control_id: str, status: Status) -> None:
+    async with system.resources.database.transaction() as session:
+        await decide_and_send(session, system.resources, control_id, PlanChange(status, None, ""), who="Alex")
 
 
 async def detail(resources: Resources, control_id: str) -> ActionDetail:
@@ -42,7 +42,7 @@ async def detail(resources: Resources, control_id: str) -> ActionDetail:
 CONTROL = "BlockLegacyAuthentication"
 
 
-async def test_edge_45_a_decision_reaches_graph_and_counts_once_graph_took_it(writing: House) -> None:
+async def test_edge_45_a_decision_reaches_graph_and_counts_once_graph_took_it(writing: System) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     before = await detail(writing.resources, CONTROL)
     assert before.line.status is Status.TO_ADDRESS
@@ -57,7 +57,7 @@ async def test_edge_45_a_decision_reaches_graph_and_counts_once_graph_took_it(wr
     assert (shown.line.status, shown.line.standing.pending, shown.state) == (Status.RISK_ACCEPTED, False, "Ignored")
 
 
-async def test_edge_45_nothing_is_written_without_a_real_change(writing: House) -> None:
+async def test_edge_45_nothing_is_written_without_a_real_change(writing: System) -> None:
     await choose(writing, "mdo_safedocuments", Status.ALTERNATE_MITIGATION)
     await choose(writing, CONTROL, Status.TO_ADDRESS)
     await send_state.function(writing.resources, control_id=CONTROL)
@@ -66,7 +66,7 @@ async def test_edge_45_nothing_is_written_without_a_real_change(writing: House) 
     assert len(writing.microsoft.tenant.updates["mdo_safedocuments"]) == 1
 
 
-async def test_edge_45_taking_back_what_graph_took_and_does_not_show_yet_reaches_graph(writing: House) -> None:
+async def test_edge_45_taking_back_what_graph_took_and_does_not_show_yet_reaches_graph(writing: System) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await writing.work()
     await choose(writing, CONTROL, Status.THIRD_PARTY)
@@ -75,7 +75,7 @@ async def test_edge_45_taking_back_what_graph_took_and_does_not_show_yet_reaches
     assert [sent["state"] for sent in writing.microsoft.tenant.updates[CONTROL]] == ["Ignored", "Default"]
 
 
-async def test_edge_45_a_decision_taken_back_before_it_was_sent_is_not_sent(writing: House) -> None:
+async def test_edge_45_a_decision_taken_back_before_it_was_sent_is_not_sent(writing: System) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await choose(writing, CONTROL, Status.TO_ADDRESS)
     await writing.work()
@@ -87,7 +87,7 @@ async def test_edge_45_a_decision_taken_back_before_it_was_sent_is_not_sent(writ
     assert told == [("Risk accepted", "To address"), ("To address", "Risk accepted")]
 
 
-async def test_edge_45_a_refused_decision_can_be_taken_back(writing: House) -> None:
+async def test_edge_45_a_refused_decision_can_be_taken_back(writing: System) -> None:
     writing.microsoft.tenant.quirks.writes_refused = True
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await writing.work()
@@ -96,31 +96,31 @@ async def test_edge_45_a_refused_decision_can_be_taken_back(writing: House) -> N
     assert (found.wanted, found.problem) == (None, None)
 
 
-async def test_edge_45_the_reason_reaches_graph_as_the_comment(writing: House) -> None:
+async def test_edge_45_the_reason_reaches_graph_as_the_comment(writing: System) -> None:
     async with writing.resources.database.transaction() as session:
-        wish = Wish(Status.RISK_ACCEPTED, None, "Legacy printers until 2027")
+        wish = PlanChange(Status.RISK_ACCEPTED, None, "Legacy printers until 2027")
         await decide_and_send(session, writing.resources, CONTROL, wish, who="Alex")
     await writing.work()
     assert writing.microsoft.tenant.updates[CONTROL][-1]["comment"] == "Legacy printers until 2027"
 
 
-async def test_edge_45_it_is_off_by_default(house: House) -> None:
-    await import_from_graph(house.resources)
-    await choose(house, CONTROL, Status.RISK_ACCEPTED)
-    await house.work()
-    assert CONTROL not in house.microsoft.tenant.updates
-    found = await detail(house.resources, CONTROL)
+async def test_edge_45_it_is_off_by_default(system: System) -> None:
+    await import_from_graph(system.resources)
+    await choose(system, CONTROL, Status.RISK_ACCEPTED)
+    await system.work()
+    assert CONTROL not in system.microsoft.tenant.updates
+    found = await detail(system.resources, CONTROL)
     assert (found.line.status, found.line.standing.pending) == (Status.RISK_ACCEPTED, False)
 
 
-async def test_edge_45_device_controls_are_never_written(writing: House) -> None:
+async def test_edge_45_device_controls_are_never_written(writing: System) -> None:
     with pytest.raises(Conflict, match="Vulnerability Management"):
         await choose(writing, "scid_2021", Status.RISK_ACCEPTED)
     await send_state.function(writing.resources, control_id="scid_2021")
     assert "scid_2021" not in writing.microsoft.tenant.updates
 
 
-async def test_edge_45_a_refusal_is_shown_and_changes_nothing(writing: House) -> None:
+async def test_edge_45_a_refusal_is_shown_and_changes_nothing(writing: System) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     writing.microsoft.tenant.faults["forbidden"] = 1
     await writing.work()
@@ -131,7 +131,7 @@ async def test_edge_45_a_refusal_is_shown_and_changes_nothing(writing: House) ->
         assert "SecurityEvents.ReadWrite.All" in (await browser.get(f"/secure-score/actions/{CONTROL}")).text
 
 
-async def test_edge_45_a_plain_400_is_shown_and_changes_nothing(writing: House) -> None:
+async def test_edge_45_a_plain_400_is_shown_and_changes_nothing(writing: System) -> None:
     writing.microsoft.tenant.quirks.writes_refused = True
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await writing.work()
@@ -140,7 +140,9 @@ async def test_edge_45_a_plain_400_is_shown_and_changes_nothing(writing: House) 
     assert "Microsoft refused this status (status 400)" in str(found.problem)
 
 
-async def test_edge_46_what_microsoft_dropped_again_is_told_after_a_week(writing: House, still_clock: SetClock) -> None:
+async def test_edge_46_what_microsoft_dropped_again_is_told_after_a_week(
+    writing: System, still_clock: SetClock
+) -> None:
     """Reviewed falls back to Default, as some saw: until then it might only be late."""
     writing.microsoft.tenant.quirks.reviewed_lost = True
     still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # The stand-in has a clock of its own.
@@ -158,7 +160,7 @@ async def test_edge_46_what_microsoft_dropped_again_is_told_after_a_week(writing
     assert "Microsoft has not shown it within seven days." in page
 
 
-async def test_edge_46_until_microsoft_shows_it_nothing_flaps(writing: House, still_clock: SetClock) -> None:
+async def test_edge_46_until_microsoft_shows_it_nothing_flaps(writing: System, still_clock: SetClock) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     writing.microsoft.tenant.quirks.writes_hidden = True
     await writing.work()

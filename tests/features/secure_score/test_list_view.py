@@ -9,9 +9,8 @@ from urllib.parse import parse_qsl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.features.secure_score.action import Category
-from app.features.secure_score.lines import ActionLine
-from app.features.secure_score.list_view import (
+from app.features.secure_score.actions.action import Category
+from app.features.secure_score.actions.action_list import (
     COLUMNS,
     FACET_NAMES,
     FIRST_COLUMNS,
@@ -24,7 +23,8 @@ from app.features.secure_score.list_view import (
     order_lines,
     select_lines,
 )
-from app.features.secure_score.status import NAMES, Standing, Status
+from app.features.secure_score.actions.action_rows import ActionLine
+from app.features.secure_score.actions.action_status import NAMES, ActionStatus, Status
 
 NO_TICKETS: frozenset[str] = frozenset()
 
@@ -42,8 +42,8 @@ def line(control_id: str = "A", **changes: Any) -> ActionLine:
     return ActionLine(**made | changes)
 
 
-def standing(status: Status) -> Standing:
-    return Standing(status, NAMES[status])
+def standing(status: Status) -> ActionStatus:
+    return ActionStatus(status, NAMES[status])
 
 
 NAMES_OF = st.sampled_from(["A", "b", "B", "", "Ü"])

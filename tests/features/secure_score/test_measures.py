@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from app.features.secure_score.changes import Change, Kind, marks_by_day
-from app.features.secure_score.history import Period, days_in, delta_of
-from app.features.secure_score.overview import categories, reviews, targets, top_actions
-from app.features.secure_score.score_summary import DayScore, card_of, change_since, plotted
-from app.features.secure_score.status import Status
-from app.features.secure_score.trends import (
+from app.core.database import Database
+from app.core.errors import InvalidInput
+from app.features.secure_score.actions.action_status import Status
+from app.features.secure_score.reports.history import Period, days_in, delta_of
+from app.features.secure_score.reports.overview import categories, reviews, targets, top_actions
+from app.features.secure_score.reports.score_summary import DayScore, card_of, change_since, plotted
+from app.features.secure_score.reports.trends import (
     Verdict,
     Zones,
     accepted_by_day,
@@ -21,8 +22,7 @@ from app.features.secure_score.trends import (
     set_zones,
     weeks_of,
 )
-from app.foundation.database import Database
-from app.foundation.errors import InvalidInput
+from app.features.secure_score.sync.score_changes import Change, ChangeKind, marks_by_day
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
 from tests.features.secure_score.test_edge_state import update
 from tests.features.secure_score.test_list_view import line, standing
@@ -85,13 +85,17 @@ def test_accepted_risks_by_day() -> None:
     assert accepted_by_day(reversed(verdicts), days) == [0, 1, 2, 1, 1]
 
 
-def change(day: int, kind: Kind, before: float | None, after: float | None, control_id: str = "A") -> Change:
+def change(day: int, kind: ChangeKind, before: float | None, after: float | None, control_id: str = "A") -> Change:
     on = date(2026, 11, day)
     return Change(control_id, on, on - timedelta(days=1), kind, before, after, None, None)
 
 
 def test_regressions_by_day() -> None:
-    changes = [change(2, Kind.REGRESSED, 8, 0), change(3, Kind.REGRESSED, 5, 1, "B"), change(5, Kind.GAINED, 0, 8)]
+    changes = [
+        change(2, ChangeKind.REGRESSED, 8, 0),
+        change(3, ChangeKind.REGRESSED, 5, 1, "B"),
+        change(5, ChangeKind.GAINED, 0, 8),
+    ]
     days = [date(2026, 11, number) for number in range(1, 7)]
     assert marks_by_day(changes, days) == [0, 1, 2, 2, 1, 1]
 
@@ -99,8 +103,8 @@ def test_regressions_by_day() -> None:
 def test_changes_by_week() -> None:
     days = [date(2026, 11, number) for number in range(1, 16)]
     changes = [
-        change(1, Kind.GAINED, 0, 3), change(7, Kind.GAINED, 1, 2), change(8, Kind.REGRESSED, 8, 0),
-        change(9, Kind.ADDED, None, 4), change(15, Kind.REMOVED, 5, None), change(15, Kind.CHANGED, None, None),
+        change(1, ChangeKind.GAINED, 0, 3), change(7, ChangeKind.GAINED, 1, 2), change(8, ChangeKind.REGRESSED, 8, 0),
+        change(9, ChangeKind.ADDED, None, 4), change(15, ChangeKind.REMOVED, 5, None), change(15, ChangeKind.CHANGED, None, None),
     ]  # fmt: skip
     found = {str(series.name): series.values for series in change_series(weeks_of(days), changes)}
     assert found == {"Achieved": [4, 0, 0], "Regressed": [0, -8, 0], "Changed": [0, 4, -5]}

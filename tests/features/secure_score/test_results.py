@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from app.features.secure_score.results import current_points, regressions
-from app.foundation.database import Database
+from app.core.database import Database
+from app.features.secure_score.reports.current_points import current_points, regressions
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
 
 

@@ -10,16 +10,16 @@ from email.utils import format_datetime
 import pytest
 from sqlalchemy import text
 
-from app.features.tickets import refresh as refreshing
-from app.features.tickets.models import Pace
-from app.features.tickets.pace import note_success, note_trouble, why_not_now
-from app.features.tickets.ticket import Kind
-from app.foundation import clock
-from app.foundation.clock import SetClock
-from app.remote.errors import Ambiguous, Refused, RemoteError, Throttled
-from app.remote.messages import Answer
+from app.core import clock
+from app.core.clock import SetClock
+from app.features.tickets.models import InstanceThrottle
+from app.features.tickets.polling import poll as refreshing
+from app.features.tickets.throttle import check_allowed, record_failure, record_success
+from app.features.tickets.types import TicketKind
+from app.integrations.http.errors import Ambiguous, Forbidden, RemoteError, Throttled
+from app.integrations.http.http_types import RemoteResponse
 from tests.factories.connecting import expire
-from tests.factories.house import House
+from tests.factories.system import System
 from tests.factories.tickets import (
     Scripted,
     calls,
@@ -59,14 +59,14 @@ PAGE = "<html><head><title>Instance Hibernating page</title></head><body>" + "x"
     ],
 )
 async def test_bug_58_a_429_is_obeyed_in_each_of_its_shapes(
-    house: House, still_clock: SetClock, headers: dict[str, str], least: float, most: float
+    system: System, still_clock: SetClock, headers: dict[str, str], least: float, most: float
 ) -> None:
     with pytest.raises(Throttled) as slow:
         await client_over(Scripted(replied(status=429, body="", **headers))).whoami()
-    pace = Pace(failures=0)
-    note_trouble(pace, slow.value)
-    assert pace.paused_until is not None
-    assert least <= (pace.paused_until - still_clock.now()).total_seconds() <= most
+    throttle = InstanceThrottle(failures=0)
+    record_failure(throttle, slow.value)
+    assert throttle.paused_until is not None
+    assert least <= (throttle.paused_until - still_clock.now()).total_seconds() <= most
 
 
 @pytest.mark.parametrize("headers", [{"retry_after": "0"}, {"retry_after": "-5"}, {"x_ratelimit_reset": "1"}])
@@ -76,11 +76,11 @@ async def test_bug_58_a_named_time_that_does_not_help_is_not_obeyed_to_the_lette
     """429 with `Retry-After: 0`, or with a moment that has passed, again and again: waits grow as without it."""
     with pytest.raises(Throttled) as slow:
         await client_over(Scripted(replied(status=429, body="", **headers))).whoami()
-    pace, asked, start = Pace(failures=0), 0, still_clock.now()
+    throttle, asked, start = InstanceThrottle(failures=0), 0, still_clock.now()
     while still_clock.now() - start < timedelta(hours=1):
-        if why_not_now(pace) is None:
+        if check_allowed(throttle) is None:
             asked += 1
-            note_trouble(pace, slow.value)
+            record_failure(throttle, slow.value)
         still_clock.move(1)
     assert 10 <= asked <= 25
 
@@ -88,108 +88,110 @@ async def test_bug_58_a_named_time_that_does_not_help_is_not_obeyed_to_the_lette
 @pytest.mark.parametrize(("retry_after", "least", "most"), [("600", 600, 661), ("7200", 7200, 7921), ("0", 0, 3)])
 @pytest.mark.parametrize("asked", ["ServiceNow", "its token service"])
 async def test_bug_58_a_delivery_waits_as_long_as_it_was_told_whoever_said_so(
-    house: House, asked: str, retry_after: str, least: float, most: float
+    system: System, asked: str, retry_after: str, least: float, most: float
 ) -> None:
-    await house.connect()
+    await system.connect()
     path = "/table/" if asked == "ServiceNow" else "/oauth_token"
     if path == "/oauth_token":
-        await expire(house)
-    house.snow.fault("rate_limited", path=path, retry_after=retry_after)
-    ticket_id = await share_one(house, Kind.INCIDENT)
-    await house.work()
-    ticket = await read_ticket(house, ticket_id)
+        await expire(system)
+    system.servicenow.fault("rate_limited", path=path, retry_after=retry_after)
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    ticket = await read_ticket(system, ticket_id)
     assert ticket.next_try_at is not None
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         paused_until, job_at = (
             await session.execute(
-                text("SELECT paused_until, scheduled_at FROM pace, procrastinate_jobs WHERE task_name LIKE '%deliver'")
+                text(
+                    "SELECT paused_until, scheduled_at FROM instance_throttle, procrastinate_jobs WHERE task_name LIKE '%deliver'"
+                )
             )
         ).one()
     for moment in (ticket.next_try_at, paused_until, job_at):
         assert least - 2 <= (moment - clock.now()).total_seconds() <= most
-    assert records(house, "incident") == []
+    assert records(system, "incident") == []
 
 
-async def test_bug_58_a_delivery_that_is_told_nought_again_and_again_waits_longer_each_time(house: House) -> None:
-    await house.connect()
-    house.snow.fault("rate_limited", times=4, path="/table/", retry_after="0")
-    ticket_id = await share_one(house, Kind.INCIDENT)
+async def test_bug_58_a_delivery_that_is_told_nought_again_and_again_waits_longer_each_time(system: System) -> None:
+    await system.connect()
+    system.servicenow.fault("rate_limited", times=4, path="/table/", retry_after="0")
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
     waits = []
     for _ in range(4):
-        await run_due_and_waiting(house)
-        ticket = await read_ticket(house, ticket_id)
+        await run_due_and_waiting(system)
+        ticket = await read_ticket(system, ticket_id)
         assert ticket.next_try_at is not None
         waits.append((ticket.next_try_at - clock.now()).total_seconds())
     assert waits[0] < 2 < 5 < waits[1] < waits[3]
     assert waits[3] > 25
 
 
-async def test_bug_59_after_a_429_nothing_is_asked_until_the_time_has_come(house: House) -> None:
-    await house.connect()
+async def test_bug_59_after_a_429_nothing_is_asked_until_the_time_has_come(system: System) -> None:
+    await system.connect()
     for _ in range(5):
-        await share_one(house, Kind.INCIDENT)
-    house.snow.fault("rate_limited", method="POST", retry_after="600")
-    await house.work()
-    before = len(calls(house))
-    async with house.resources.database.transaction() as session:
+        await share_one(system, TicketKind.INCIDENT)
+    system.servicenow.fault("rate_limited", method="POST", retry_after="600")
+    await system.work()
+    before = len(calls(system))
+    async with system.resources.database.transaction() as session:
         await session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"))
-    await house.work()
-    await refreshing.refresh_states(house.resources)
-    assert len(calls(house)) == before == 1
-    page = await told(house, "/")
+    await system.work()
+    await refreshing.poll_states(system.resources)
+    assert len(calls(system)) == before == 1
+    page = await told(system, "/")
     assert "slow down" in page
     assert "We ask again at" in page
 
 
 def test_bug_59_an_answer_that_was_on_its_way_ends_no_pause(still_clock: SetClock) -> None:
     """Of four calls one is told to wait; what the other three are answered changes nothing of that."""
-    pace = Pace(failures=0)
-    note_trouble(pace, Throttled(seconds=600))
-    until = pace.paused_until
-    note_success(pace)
-    note_trouble(pace, Refused())
-    note_trouble(pace, Ambiguous())
-    note_trouble(pace, Throttled(seconds=5))
-    assert pace.paused_until == until
+    throttle = InstanceThrottle(failures=0)
+    record_failure(throttle, Throttled(seconds=600))
+    until = throttle.paused_until
+    record_success(throttle)
+    record_failure(throttle, Forbidden())
+    record_failure(throttle, Ambiguous())
+    record_failure(throttle, Throttled(seconds=5))
+    assert throttle.paused_until == until
     still_clock.move(601)
-    assert why_not_now(pace) is None
-    note_success(pace)
-    assert (pace.paused_until, pace.failures) == (None, 0)
+    assert check_allowed(throttle) is None
+    record_success(throttle)
+    assert (throttle.paused_until, throttle.failures) == (None, 0)
 
 
 @pytest.mark.parametrize(
     "trouble", ["hibernating", "sso_page", "sso_redirect", "hibernating_503", "bad_gateway", "unavailable"]
 )
-async def test_bug_60_61_a_web_page_is_no_ticket_and_no_state(house: House, trouble: str) -> None:
-    await house.connect()
-    ticket_id, record = await shared_ticket(house)
-    house.snow.fault(trouble, times=3)
-    waiting = await share_one(house, Kind.INCIDENT)
-    await house.work()
-    await refresh_now(house)
-    assert (await read_ticket(house, waiting)).delivery == "queued"
-    assert (await read_ticket(house, ticket_id)).state == record["state"]
-    problem = str((await cursor(house)).problem)
+async def test_bug_60_61_a_web_page_is_no_ticket_and_no_state(system: System, trouble: str) -> None:
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    system.servicenow.fault(trouble, times=3)
+    waiting = await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    await refresh_now(system)
+    assert (await read_ticket(system, waiting)).delivery == "queued"
+    assert (await read_ticket(system, ticket_id)).state == record["state"]
+    problem = str((await cursor(system)).problem)
     assert "hibernating" in problem or "error page" in problem
-    house.snow.control("faults", clear=True)
-    await expire_landing(house)
-    await run_due_and_waiting(house, 2)
-    assert (await read_ticket(house, waiting)).delivery == "shared"
-    assert len(records(house, "incident")) == 2
+    system.servicenow.control("faults", clear=True)
+    await expire_landing(system)
+    await run_due_and_waiting(system, 2)
+    assert (await read_ticket(system, waiting)).delivery == "shared"
+    assert len(records(system, "incident")) == 2
 
 
-async def expire_landing(house: House) -> None:
+async def expire_landing(system: System) -> None:
     """Time passes, until nothing that was sent can still arrive."""
-    async with house.resources.database.transaction() as session:
-        await session.execute(text("UPDATE ticket SET landing_until = now() - interval '1 second'"))
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket SET uncertain_until = now() - interval '1 second'"))
 
 
-async def test_bug_60_a_200_in_place_of_201_is_taken_for_what_it_is(house: House) -> None:
-    await house.connect()
-    house.snow.fault("not_created", method="POST")
-    ticket_id = await share_one(house, Kind.INCIDENT)
-    await house.work()
-    assert (await read_ticket(house, ticket_id)).delivery == "shared"
+async def test_bug_60_a_200_in_place_of_201_is_taken_for_what_it_is(system: System) -> None:
+    await system.connect()
+    system.servicenow.fault("not_created", method="POST")
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    assert (await read_ticket(system, ticket_id)).delivery == "shared"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ async def test_bug_60_a_200_in_place_of_201_is_taken_for_what_it_is(house: House
         replied({"sys_id": ""}, 201),
     ],
 )
-async def test_bug_62_an_empty_or_strange_answer_to_a_create_may_hide_a_record(answer: Answer) -> None:
+async def test_bug_62_an_empty_or_strange_answer_to_a_create_may_hide_a_record(answer: RemoteResponse) -> None:
     with pytest.raises(Ambiguous):
         await client_over(Scripted(answer)).create("incident", {"short_description": "x"})
 
@@ -224,7 +226,7 @@ async def test_bug_62_an_empty_or_strange_answer_to_a_create_may_hide_a_record(a
         replied(status=403, body='{"error":{"message":"' + "m" * 9000 + '"}}'),
     ],
 )
-async def test_bug_63_no_page_is_copied_into_what_a_person_reads(answer: Answer) -> None:
+async def test_bug_63_no_page_is_copied_into_what_a_person_reads(answer: RemoteResponse) -> None:
     for question in (
         client_over(Scripted(answer)).create("incident", {"short_description": "x"}),
         client_over(Scripted(answer)).fetch_many("incident", ["0" * 32]),
@@ -249,64 +251,64 @@ async def test_bug_63_no_page_is_copied_into_what_a_person_reads(answer: Answer)
     ],
 )
 async def test_bug_64_an_error_may_be_text_or_object_or_nothing(body: str, said: str) -> None:
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(Forbidden, match=said):
         await client_over(Scripted(replied(status=403, body=body))).create("incident", {})
 
 
-async def test_bug_64_a_refusal_of_the_journal_alone_hurts_nothing_else(house: House) -> None:
+async def test_bug_64_a_refusal_of_the_journal_alone_hurts_nothing_else(system: System) -> None:
     """Three people open a ticket, and the journal of each is refused (403). Everything else goes on, without a pause."""
-    await house.connect()
-    opened = [await shared_ticket(house) for _ in range(3)]
-    house.snow.fault("acl_hiccup", times=3, method="GET", path="/table/incident")
+    await system.connect()
+    opened = [await shared_ticket(system) for _ in range(3)]
+    system.servicenow.fault("acl_hiccup", times=3, method="GET", path="/table/incident")
     for ticket_id, _ in opened:
-        await told(house, f"/tickets/{ticket_id}")
-        await house.work()
-    other = await share_one(house, Kind.CHANGE)
-    await house.work()
-    assert (await read_ticket(house, other)).delivery == "shared"
+        await told(system, f"/tickets/{ticket_id}")
+        await system.work()
+    other = await share_one(system, TicketKind.CHANGE)
+    await system.work()
+    assert (await read_ticket(system, other)).delivery == "shared"
     ticket_id, record = opened[0]
-    assert "Notes of others could not be read" in await told(house, f"/tickets/{ticket_id}")
-    house.snow.control("records", number=record["number"], fields={"state": "2"})
-    await refreshing.refresh_states(house.resources)
-    ticket = await read_ticket(house, ticket_id)
+    assert "Notes of others could not be read" in await told(system, f"/tickets/{ticket_id}")
+    system.servicenow.control("records", number=record["number"], fields={"state": "2"})
+    await refreshing.poll_states(system.resources)
+    ticket = await read_ticket(system, ticket_id)
     assert (ticket.delivery, ticket.state, ticket.visible) == ("shared", "2", True)
 
 
-async def test_bug_64_a_journal_that_cannot_be_read_is_asked_for_once_a_minute(house: House) -> None:
-    await house.connect()
-    ticket_id, _ = await shared_ticket(house)
-    house.snow.fault("acl_hiccup", times=9, method="GET", path="/table/incident")
-    before = len(calls(house, "GET"))
+async def test_bug_64_a_journal_that_cannot_be_read_is_asked_for_once_a_minute(system: System) -> None:
+    await system.connect()
+    ticket_id, _ = await shared_ticket(system)
+    system.servicenow.fault("acl_hiccup", times=9, method="GET", path="/table/incident")
+    before = len(calls(system, "GET"))
     for _ in range(3):
-        await told(house, f"/tickets/{ticket_id}")
-        await house.work()
-    assert len(calls(house, "GET")) - before == 1
+        await told(system, f"/tickets/{ticket_id}")
+        await system.work()
+    assert len(calls(system, "GET")) - before == 1
 
 
-async def test_an_open_page_of_a_deleted_ticket_says_so_and_pauses_nobody(house: House) -> None:
-    await house.connect()
-    ticket_id, record = await shared_ticket(house)
-    house.snow.control("records", number=record["number"], delete=True)
-    before = len(calls(house, "GET"))
+async def test_an_open_page_of_a_deleted_ticket_says_so_and_pauses_nobody(system: System) -> None:
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    system.servicenow.control("records", number=record["number"], delete=True)
+    before = len(calls(system, "GET"))
     for _ in range(4):
-        await told(house, f"/tickets/{ticket_id}")
-        await house.work()
-    assert len(calls(house, "GET")) - before == 1
-    assert "Deleted in ServiceNow" in await told(house, f"/tickets/{ticket_id}")
-    other = await share_one(house, Kind.CHANGE)
-    await house.work()
-    assert (await read_ticket(house, other)).delivery == "shared"
+        await told(system, f"/tickets/{ticket_id}")
+        await system.work()
+    assert len(calls(system, "GET")) - before == 1
+    assert "Deleted in ServiceNow" in await told(system, f"/tickets/{ticket_id}")
+    other = await share_one(system, TicketKind.CHANGE)
+    await system.work()
+    assert (await read_ticket(system, other)).delivery == "shared"
 
 
-async def test_a_role_that_is_missing_for_one_table_holds_up_no_other(house: House) -> None:
-    await house.connect()
-    house.snow.instance.switches.acl_refuses = "incident.create"
+async def test_a_role_that_is_missing_for_one_table_holds_up_no_other(system: System) -> None:
+    await system.connect()
+    system.servicenow.instance.switches.acl_refuses = "incident.create"
     for _ in range(4):
-        await share_one(house, Kind.INCIDENT)
-    await house.work()
-    change = await share_one(house, Kind.CHANGE)
-    await house.work()
-    assert (await read_ticket(house, change)).delivery == "shared"
+        await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    change = await share_one(system, TicketKind.CHANGE)
+    await system.work()
+    assert (await read_ticket(system, change)).delivery == "shared"
 
 
 def held_bytes() -> int:
@@ -315,13 +317,13 @@ def held_bytes() -> int:
     return sum(sys.getsizeof(one) for one in gc.get_objects())
 
 
-async def test_bug_80_a_poller_that_runs_for_long_does_not_grow(house: House) -> None:
-    await house.connect()
-    await several(house, 5)
+async def test_bug_80_a_poller_that_runs_for_long_does_not_grow(system: System) -> None:
+    await system.connect()
+    await several(system, 5)
     for _ in range(15):
-        await refresh_now(house)
+        await refresh_now(system)
     before = held_bytes()
     for _ in range(30):
-        await refresh_now(house)
+        await refresh_now(system)
     # An answer kept from each call would make it grow tenfold.
     assert held_bytes() - before < 30 * 2_000

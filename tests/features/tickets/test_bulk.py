@@ -11,20 +11,19 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select, update
 
+from app.core import clock
 from app.features.connection.preferences import USUAL_DUE_DAYS, Preferences, keep_preferences
-from app.features.secure_score.action import Action
-from app.features.tickets.bring_note import deliver_note
-from app.features.tickets.bulk import MOST_AT_ONCE, proposal_for_all
-from app.features.tickets.deliver import NotYet, deliver
-from app.features.tickets.draft import draft_for
-from app.features.tickets.jobs import bring_note
-from app.features.tickets.models import Pace, Ticket
-from app.features.tickets.notes import add_note
-from app.features.tickets.pace import ATTEMPT_SECONDS, CALLS_AT_ONCE, calls_under_way
-from app.features.tickets.read_notes import read_notes
-from app.foundation import clock
-from app.remote.errors import Missing
-from tests.factories.house import House
+from app.features.secure_score.actions.action import Action
+from app.features.tickets.delivery.deliver import RetryLater, deliver
+from app.features.tickets.models import InstanceThrottle, Ticket
+from app.features.tickets.notes.deliver_note import deliver_note
+from app.features.tickets.notes.fetch_notes import read_notes
+from app.features.tickets.notes.write_note import add_note
+from app.features.tickets.sharing.bulk import MOST_AT_ONCE, proposal_for_all
+from app.features.tickets.sharing.form_defaults import draft_for
+from app.features.tickets.throttle import ATTEMPT_SECONDS, CALLS_AT_ONCE, calls_in_flight
+from app.integrations.http.errors import RecordNotFound
+from tests.factories.system import System
 from tests.factories.tickets import (
     SENDER,
     an_action,
@@ -59,11 +58,11 @@ def form_of(html: str) -> dict[str, list[str]]:
     return fields
 
 
-async def test_one_ticket_for_each_with_a_preview(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_ticket_for_each_with_a_preview(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     actions = several(5)
     know_actions(monkeypatch, *actions)
-    await house.connect()
-    async with await house.signed_in("sharer", follow_redirects=True) as browser:
+    await system.connect()
+    async with await system.signed_in("sharer", follow_redirects=True) as browser:
         page = await browser.get(f"/tickets/new?{query(actions)}&action=no_longer_there")
         for action in actions:
             assert action.title in page.text
@@ -73,7 +72,7 @@ async def test_one_ticket_for_each_with_a_preview(house: House, monkeypatch: pyt
         progress = await browser.post("/tickets/bulk", data=sent)
         assert progress.status_code == 200
         assert "0 of 5 shared" in progress.text
-        await house.work()
+        await system.work()
         progress = await browser.get(str(progress.url))
         assert "5 of 5 shared" in progress.text
         assert "All done." in progress.text
@@ -81,54 +80,56 @@ async def test_one_ticket_for_each_with_a_preview(house: House, monkeypatch: pyt
         assert "5 of 5 shared" in twice.text
         listed = await browser.get(f"/tickets?batch={str(progress.url).rsplit('/', 1)[1]}")
         assert "5 tickets" in listed.text
-    assert len(records(house, "incident")) == 5
-    assert {record["due_date"] for record in records(house, "incident")} == {"2030-12-31 12:00:00"}
+    assert len(records(system, "incident")) == 5
+    assert {record["due_date"] for record in records(system, "incident")} == {"2030-12-31 12:00:00"}
 
 
-async def test_an_administrators_defaults_decide_in_bulk_as_well(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_administrators_defaults_decide_in_bulk_as_well(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
     actions = several(3)
     know_actions(monkeypatch, *actions)
-    connection = await house.connect()
+    connection = await system.connect()
     wanted = Preferences(
         kind="incident", priorities={"high": 1, "moderate": 1, "low": 2}, due_days=USUAL_DUE_DAYS | {2: 5}
     )
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         await keep_preferences(session, connection.id, wanted)
     day = (clock.now() + timedelta(days=5)).date()
-    async with await house.signed_in("sharer", follow_redirects=True) as browser:
+    async with await system.signed_in("sharer", follow_redirects=True) as browser:
         page = await browser.get(f"/tickets/new?{query(actions)}")
         assert '<option value="incident" selected>' in page.text
         one = await browser.get(f"/tickets/new?{query(actions)}&as=one")
         assert form_fields(one.text).items() >= {("kind", "incident"), ("priority", "2"), ("due_date", str(day))}
         sent = form_of(page.text) | {"kind": ["incident"], "how": ["each"]}
         assert (await browser.post("/tickets/bulk", data=sent)).status_code == 200
-        await house.work()
-    found = {(record["impact"], record["urgency"], record["due_date"][:10]) for record in records(house, "incident")}
+        await system.work()
+    found = {(record["impact"], record["urgency"], record["due_date"][:10]) for record in records(system, "incident")}
     assert found == {("1", "2", str(day))}
 
 
-async def test_those_already_shared_are_noted_and_not_ticked(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_those_already_shared_are_noted_and_not_ticked(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     actions = several(3)
     know_actions(monkeypatch, *actions)
-    await house.connect()
-    await share_one(house, action=actions[1])
-    await house.work()
-    async with await house.signed_in("sharer", follow_redirects=True) as browser:
+    await system.connect()
+    await share_one(system, action=actions[1])
+    await system.work()
+    async with await system.signed_in("sharer", follow_redirects=True) as browser:
         page = await browser.get(f"/tickets/new?{query(actions)}")
         assert "1 of them has an open ticket already and is not ticked." in page.text
-        assert records(house, "change_request")[0]["number"] in page.text
+        assert records(system, "change_request")[0]["number"] in page.text
         sent = form_of(page.text)
         assert sent["action"] == ["control_000", "control_002"]
         await browser.post("/tickets/bulk", data=sent | {"kind": ["change"], "how": ["each"]})
-    await house.work()
-    assert len(records(house, "change_request")) == 3
+    await system.work()
+    assert len(records(system, "change_request")) == 3
 
 
-async def test_one_ticket_for_all(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_ticket_for_all(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     actions = several(3)
     know_actions(monkeypatch, *actions)
-    await house.connect()
-    async with await house.signed_in("sharer", follow_redirects=True) as browser:
+    await system.connect()
+    async with await system.signed_in("sharer", follow_redirects=True) as browser:
         page = await browser.get(f"/tickets/new?{query(actions)}")
         sent = form_of(page.text) | {"kind": ["incident"], "how": ["all"]}
         form = await browser.post("/tickets/bulk", data=sent)
@@ -141,25 +142,25 @@ async def test_one_ticket_for_all(house: House, monkeypatch: pytest.MonkeyPatch)
         assert form_of(refused.text)["action_hidden"] == named["action"]  # Nothing is lost.
         ticket = await browser.post("/tickets/new", data={**filled, **named, "name": "Three at once"})
         assert ticket.status_code == 200, ticket.text
-    await house.work()
-    (record,) = records(house, "incident")
+    await system.work()
+    (record,) = records(system, "incident")
     assert record["short_description"] == "Three at once"
     for action in actions:
         assert f"Improvement action: {action.title} " in record["description"]
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         again = await browser.get(f"/tickets/new?{query(actions)}")
         assert "3 of them have open tickets already" in again.text
 
 
 async def test_what_is_ticked_in_the_list_travels_in_a_body_and_not_in_an_address(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many as can be shared at once: proxies take addresses of some 8,000 letters."""
     actions = several(MOST_AT_ONCE)
     know_actions(monkeypatch, *actions)
-    await house.connect()
+    await system.connect()
     ids = [action.control_id for action in actions]
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         page = await browser.post("/tickets/selection", data={"action": ids, "as": "each"})
         assert page.status_code == 200
         sent = form_of(page.text)
@@ -177,11 +178,11 @@ async def test_what_is_ticked_in_the_list_travels_in_a_body_and_not_in_an_addres
             assert sentence in refused.text
 
 
-async def test_nothing_ticked_and_nothing_lost(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_ticked_and_nothing_lost(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     actions = [*several(2), an_action("odd", category=None)]
     know_actions(monkeypatch, *actions)
-    await house.connect()
-    async with await house.signed_in("sharer") as browser:
+    await system.connect()
+    async with await system.signed_in("sharer") as browser:
         page = await browser.get(f"/tickets/new?{query(actions)}")
         sent = form_of(page.text) | {"kind": ["incident"], "how": ["each"], "priority": ["1"]}
         nothing = await browser.post("/tickets/bulk", data={**sent, "action": []})
@@ -199,22 +200,24 @@ async def test_nothing_ticked_and_nothing_lost(house: House, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(500, marks=pytest.mark.skipif(not SOAK, reason="make soak"))])
-async def test_a_single_share_overtakes_many_at_once(house: House, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+async def test_a_single_share_overtakes_many_at_once(
+    system: System, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
     actions = several(count)
     know_actions(monkeypatch, *actions)
-    await house.connect()
-    async with await house.signed_in("sharer") as browser:
+    await system.connect()
+    async with await system.signed_in("sharer") as browser:
         page = await browser.get(f"/tickets/new?{query(actions)}")
         sent = form_of(page.text) | {"kind": ["change"], "how": ["each"]}
         progress = await browser.post("/tickets/bulk", data=sent)
         assert progress.status_code == 303
-    await share_one(house, name="The single one")
-    await house.work()
-    made = records(house, "change_request")
+    await share_one(system, name="The single one")
+    await system.work()
+    made = records(system, "change_request")
     assert len(made) == count + 1
     assert made[0]["short_description"] == "The single one"
-    assert len(calls(house, "POST")) == count + 1
-    async with house.resources.database.transaction() as session:
+    assert len(calls(system, "POST")) == count + 1
+    async with system.resources.database.transaction() as session:
         shared = select(func.count()).select_from(Ticket).where(Ticket.delivery == "shared")
         assert (await session.execute(shared)).scalar_one() == count + 1
 
@@ -237,23 +240,23 @@ class Line:
 
     def stand_in_for(self, monkeypatch: pytest.MonkeyPatch, *methods: str) -> None:
         for method in methods:
-            monkeypatch.setattr(f"app.remote.servicenow.client.ServiceNowClient.{method}", self.answer)
+            monkeypatch.setattr(f"app.integrations.servicenow.client.ServiceNowClient.{method}", self.answer)
 
 
 async def test_at_most_four_wait_for_an_answer_however_many_workers(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twelve workers' worth of deliveries at once, over however many processes: the rows decide."""
-    await house.connect()
-    tickets = [await share_one(house) for _ in range(12)]
+    await system.connect()
+    tickets = [await share_one(system) for _ in range(12)]
     line = Line(LookupError())
     line.stand_in_for(monkeypatch, "create")
-    monkeypatch.setattr("app.features.tickets.deliver.TURN_SECONDS", 0.01)
+    monkeypatch.setattr("app.features.tickets.delivery.deliver.TURN_SECONDS", 0.01)
 
     async def one(ticket_id: UUID) -> None:
         with pytest.raises(LookupError):
-            await deliver(house.resources, ticket_id)
-        async with house.resources.database.transaction() as session:
+            await deliver(system.resources, ticket_id)
+        async with system.resources.database.transaction() as session:
             (await session.get_one(Ticket, ticket_id, with_for_update=True)).in_flight_since = None
 
     await asyncio.gather(*(one(ticket_id) for ticket_id in tickets))
@@ -261,61 +264,63 @@ async def test_at_most_four_wait_for_an_answer_however_many_workers(
 
 
 async def test_notes_and_questions_wait_in_the_same_line_as_shares(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await house.connect()
-    ticket_id, _ = await shared_ticket(house)
-    notes = [await a_note(house, ticket_id) for _ in range(6)]
-    tickets = [await share_one(house) for _ in range(6)]
-    line = Line(Missing())
+    await system.connect()
+    ticket_id, _ = await shared_ticket(system)
+    notes = [await a_note(system, ticket_id) for _ in range(6)]
+    tickets = [await share_one(system) for _ in range(6)]
+    line = Line(RecordNotFound())
     line.stand_in_for(monkeypatch, "create", "add_note", "journal")
     for module in ("asking", "deliver"):
         monkeypatch.setattr(f"app.features.tickets.{module}.TURN_SECONDS", 0.01)
         monkeypatch.setattr(f"app.features.tickets.{module}.TURNS_WAITED_FOR", 2000)
     done = await asyncio.gather(
-        *(deliver_note(house.resources, note_id) for note_id in notes),
-        *(deliver(house.resources, other) for other in tickets),
-        *(read_notes(house.resources, ticket_id) for _ in range(4)),
+        *(deliver_note(system.resources, note_id) for note_id in notes),
+        *(deliver(system.resources, other) for other in tickets),
+        *(read_notes(system.resources, ticket_id) for _ in range(4)),
         return_exceptions=True,
     )
-    assert {type(outcome) for outcome in done} == {NotYet, type(None)}
+    assert {type(outcome) for outcome in done} == {RetryLater, type(None)}
     assert line.most == CALLS_AT_ONCE
-    async with house.resources.database.transaction() as session:
-        pace = (await session.execute(select(Pace))).scalar_one()
-        assert await calls_under_way(session, pace.connection_id) == 0
+    async with system.resources.database.transaction() as session:
+        throttle = (await session.execute(select(InstanceThrottle))).scalar_one()
+        assert await calls_in_flight(session, throttle.connection_id) == 0
 
 
-async def a_note(house: House, ticket_id: UUID) -> UUID:
-    async with house.resources.database.transaction() as session:
+async def a_note(system: System, ticket_id: UUID) -> UUID:
+    async with system.resources.database.transaction() as session:
         note_id = uuid4()
-        queue = house.resources.queue
-        await add_note(session, queue, bring_note, ticket_id, note_id=note_id, text="Hello", sender=SENDER)
+        queue = system.resources.queue
+        await add_note(session, queue, ticket_id, note_id=note_id, text="Hello", sender=SENDER)
     return note_id
 
 
-async def test_a_place_that_a_killed_process_took_is_free_after_a_while(house: House) -> None:
-    await house.connect()
-    ticket_id, _ = await shared_ticket(house)
+async def test_a_place_that_a_killed_process_took_is_free_after_a_while(system: System) -> None:
+    await system.connect()
+    ticket_id, _ = await shared_ticket(system)
     old = (clock.now() - timedelta(seconds=ATTEMPT_SECONDS + 1)).isoformat()
-    async with house.resources.database.transaction() as session:
-        await session.execute(update(Pace).values(under_way={str(number): old for number in range(CALLS_AT_ONCE)}))
-    await refresh_now(house)
-    async with house.resources.database.transaction() as session:
-        assert (await session.execute(select(Pace.under_way))).scalar_one() == {}
+    async with system.resources.database.transaction() as session:
+        await session.execute(
+            update(InstanceThrottle).values(in_progress={str(number): old for number in range(CALLS_AT_ONCE)})
+        )
+    await refresh_now(system)
+    async with system.resources.database.transaction() as session:
+        assert (await session.execute(select(InstanceThrottle.calls_in_flight))).scalar_one() == {}
     assert ticket_id
 
 
-async def test_calls_of_a_killed_process_do_not_block_the_others_for_ever(house: House) -> None:
-    await house.connect()
-    dead = [await share_one(house) for _ in range(CALLS_AT_ONCE)]
-    async with house.resources.database.transaction() as session:
+async def test_calls_of_a_killed_process_do_not_block_the_others_for_ever(system: System) -> None:
+    await system.connect()
+    dead = [await share_one(system) for _ in range(CALLS_AT_ONCE)]
+    async with system.resources.database.transaction() as session:
         for ticket_id in dead:
             ticket = await session.get_one(Ticket, ticket_id)
             ticket.in_flight_since = clock.now() - timedelta(seconds=ATTEMPT_SECONDS + 1)
             ticket.attempts = 1
-    await share_one(house)
-    await run_due_and_waiting(house)
-    assert len(records(house, "change_request")) == 5
+    await share_one(system)
+    await run_due_and_waiting(system)
+    assert len(records(system, "change_request")) == 5
 
 
 def test_the_default_category_holds_for_an_action_without_one() -> None:

@@ -10,14 +10,14 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from app.features.connection.access import active_connection
+from app.core import clock
+from app.core.clock import SetClock
+from app.features.connection.tokens import active_connection
 from app.features.secure_score.models import ImprovementAction
-from app.features.tickets.compose import Links, Sender, compose
-from app.features.tickets.results import Outcome, ticket_results
-from app.features.tickets.ticket import Kind
-from app.foundation import clock
-from app.foundation.clock import SetClock
-from tests.factories.house import House
+from app.features.tickets.sharing.record import Links, Requester, compose_record
+from app.features.tickets.types import TicketKind
+from app.features.tickets.views.outcomes import Outcome, ticket_results
+from tests.factories.system import System
 from tests.factories.tickets import (
     an_action,
     an_ask,
@@ -40,65 +40,65 @@ DEFAULTS = {
 }  # fmt: skip
 
 
-async def decide(house: House, after_done: str) -> None:
+async def decide(system: System, after_done: str) -> None:
     """An administrator's setting."""
-    async with await house.signed_in("manager") as browser:
+    async with await system.signed_in("manager") as browser:
         answer = await browser.post("/servicenow/settings/defaults", data={**DEFAULTS, "after_done": after_done})
         assert answer.status_code == 303, answer.text
 
 
-async def closed_one(house: House) -> tuple[UUID, dict[str, str]]:
+async def closed_one(system: System) -> tuple[UUID, dict[str, str]]:
     """A ticket that somebody closed in ServiceNow."""
-    ticket_id, record = await shared_ticket(house, action=an_action())
-    house.snow.control("records", number=record["number"], fields=CLOSED)
-    await refresh_now(house)
+    ticket_id, record = await shared_ticket(system, action=an_action())
+    system.servicenow.control("records", number=record["number"], fields=CLOSED)
+    await refresh_now(system)
     return ticket_id, record
 
 
 async def test_edge_49_an_open_ticket_is_offered_before_another_is_made(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     know_actions(monkeypatch, an_action())
-    await house.connect()
-    _, record = await shared_ticket(house, action=an_action())
-    async with await house.signed_in("sharer") as browser:
+    await system.connect()
+    _, record = await shared_ticket(system, action=an_action())
+    async with await system.signed_in("sharer") as browser:
         form = (await browser.get(FORM)).text
         assert record["number"] in form
         refused = await fill_and_send(browser, FORM)
     assert refused.status_code == 409
     assert record["number"] in refused.text
     assert "Share it again although a ticket is open" in refused.text
-    await house.work()
-    assert len(records(house, "incident")) == 1
-    assert records(house, "change_request") == []
+    await system.work()
+    assert len(records(system, "incident")) == 1
+    assert records(system, "change_request") == []
 
 
 async def test_edge_49_after_a_closed_ticket_comes_a_new_linked_one_and_the_closed_one_is_left_alone(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     know_actions(monkeypatch, an_action())
-    await house.connect()
-    first, record = await closed_one(house)
-    before = dict(house.snow.instance.store.get("incident", record["sys_id"]) or {})
-    async with await house.signed_in("sharer") as browser:
+    await system.connect()
+    first, record = await closed_one(system)
+    before = dict(system.servicenow.instance.store.get("incident", record["sys_id"]) or {})
+    async with await system.signed_in("sharer") as browser:
         answer = await fill_and_send(browser, FORM, kind="incident")
     assert answer.status_code == 303
-    await house.work()
-    second = await read_ticket(house, UUID(answer.headers["location"].rpartition("/")[2]))
+    await system.work()
+    second = await read_ticket(system, UUID(answer.headers["location"].rpartition("/")[2]))
     assert second.predecessor_id == first
     assert f"Follows: {record['number']}" in second.record["description"]
-    assert house.snow.instance.store.get("incident", record["sys_id"]) == before
-    assert len(records(house, "incident")) == 2
+    assert system.servicenow.instance.store.get("incident", record["sys_id"]) == before
+    assert len(records(system, "incident")) == 2
 
 
 async def test_edge_49_by_setting_a_closed_ticket_is_to_be_reopened_and_a_new_one_has_to_be_asked_for(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     know_actions(monkeypatch, an_action())
-    await house.connect()
-    await decide(house, "reopen")
-    ticket_id, record = await closed_one(house)
-    async with await house.signed_in("sharer") as browser:
+    await system.connect()
+    await decide(system, "reopen")
+    ticket_id, record = await closed_one(system)
+    async with await system.signed_in("sharer") as browser:
         form = (await browser.get(FORM)).text
         assert "your organisation reopens such tickets" in form
         assert "Make a new ticket instead, which names the old one" in form
@@ -108,37 +108,37 @@ async def test_edge_49_by_setting_a_closed_ticket_is_to_be_reopened_and_a_new_on
         assert record["number"] in refused.text
         several = (await browser.get("/tickets/new?action=AdminMFAV2&action=AdminMFAV2&as=each")).text
         assert "checked" not in several
-        await house.work()
-        assert len(records(house, "incident")) == 1
-        house.snow.control("records", number=record["number"], fields={"state": "2"})  # Reopened over there.
-        await refresh_now(house)
-        assert (await read_ticket(house, ticket_id)).state == "2"
+        await system.work()
+        assert len(records(system, "incident")) == 1
+        system.servicenow.control("records", number=record["number"], fields={"state": "2"})  # Reopened over there.
+        await refresh_now(system)
+        assert (await read_ticket(system, ticket_id)).state == "2"
         assert "although a ticket is open" in (await browser.get(FORM)).text
-        house.snow.control("records", number=record["number"], fields=CLOSED)
-        await refresh_now(house)
-        insisted = await fill_and_send(browser, FORM, again="true")
-        assert insisted.status_code == 303
-    second = await read_ticket(house, UUID(insisted.headers["location"].rpartition("/")[2]))
+        system.servicenow.control("records", number=record["number"], fields=CLOSED)
+        await refresh_now(system)
+        force_retry = await fill_and_send(browser, FORM, again="true")
+        assert force_retry.status_code == 303
+    second = await read_ticket(system, UUID(force_retry.headers["location"].rpartition("/")[2]))
     assert second.predecessor_id == ticket_id
 
 
-async def test_edge_49_the_setting_is_kept_shown_and_checked(house: House) -> None:
-    await house.connect()
-    await decide(house, "reopen")
-    async with await house.signed_in("manager") as browser:
+async def test_edge_49_the_setting_is_kept_shown_and_checked(system: System) -> None:
+    await system.connect()
+    await decide(system, "reopen")
+    async with await system.signed_in("manager") as browser:
         assert '<option value="reopen" selected>' in (await browser.get("/servicenow/settings")).text
         refused = await browser.post("/servicenow/settings/defaults", data={**DEFAULTS, "after_done": "rewrite"})
         assert refused.status_code == 422
-    await decide(house, "new")
-    async with await house.signed_in("manager") as browser:
+    await decide(system, "new")
+    async with await system.signed_in("manager") as browser:
         assert '<option value="new" selected>' in (await browser.get("/servicenow/settings")).text
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_edge_50_all_seven_data_items_are_in_the_record(kind: Kind) -> None:
-    sender = Sender(None, "0f8fad5b-d9cb-469f-a165-70867728950e", "Megan Bowen", "megan@contoso.example")
+@pytest.mark.parametrize("kind", list(TicketKind))
+def test_edge_50_all_seven_data_items_are_in_the_record(kind: TicketKind) -> None:
+    sender = Requester(None, "0f8fad5b-d9cb-469f-a165-70867728950e", "Megan Bowen", "megan@contoso.example")
     asked = an_ask(kind, name="Turn on MFA", description="Everybody needs it.", due_date=date(2030, 12, 31))
-    composed = compose(asked, sender, Links("https://portal.example/t", []), "0" * 32)
+    composed = compose_record(asked, sender, Links("https://portal.example/t", []), "0" * 32)
     for line in (
         "user ID 0f8fad5b-d9cb-469f-a165-70867728950e",
         "Task name: Turn on MFA",
@@ -152,9 +152,9 @@ def test_edge_50_all_seven_data_items_are_in_the_record(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("field", ["kind", "name", "description", "priority", "due_date", "category"])
-async def test_edge_50_what_is_required_is_asked_for_by_the_server(house: House, field: str) -> None:
-    await house.connect()
-    async with await house.signed_in("sharer") as browser:
+async def test_edge_50_what_is_required_is_asked_for_by_the_server(system: System, field: str) -> None:
+    await system.connect()
+    async with await system.signed_in("sharer") as browser:
         good = {
             "kind": "incident", "name": "Task", "description": "Do it.", "priority": "3", "category": "Apps",
             "due_date": "2030-12-31", "form_key": str(uuid4()),
@@ -163,8 +163,8 @@ async def test_edge_50_what_is_required_is_asked_for_by_the_server(house: House,
         assert refused.status_code == 422
         assert "field-error" in refused.text
         assert (await browser.post("/tickets/new", data=good)).status_code == 303
-    await house.work()
-    assert len(records(house, "incident")) == 1
+    await system.work()
+    assert len(records(system, "incident")) == 1
 
 
 async def _due(browser: httpx.AsyncClient, day: str) -> httpx.Response:
@@ -172,10 +172,10 @@ async def _due(browser: httpx.AsyncClient, day: str) -> httpx.Response:
     return await fill_and_send(browser, "/tickets/new", **good, due_date=day)
 
 
-async def test_edge_50_a_due_date_may_be_today_and_neither_past_nor_absurd(house: House) -> None:
-    await house.connect()
+async def test_edge_50_a_due_date_may_be_today_and_neither_past_nor_absurd(system: System) -> None:
+    await system.connect()
     today = clock.now().date()
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         for day, sentence in (
             ((today - timedelta(days=2)).isoformat(), "This day has passed."),
             (f"{today.year + 11}-01-01", "more than 10 years away"),
@@ -191,18 +191,18 @@ async def test_edge_50_a_due_date_may_be_today_and_neither_past_nor_absurd(house
 
 
 async def test_edge_50_what_is_still_today_in_another_time_zone_is_not_past(
-    house: House, still_clock: SetClock
+    system: System, still_clock: SetClock
 ) -> None:
     """At two in the morning in UTC it is still the day before in America, and the day after's morning in New Zealand."""
     still_clock.move(-(clock.now() - clock.now().replace(hour=2, minute=0, second=0)).total_seconds())
-    await house.connect()
+    await system.connect()
     utc = clock.now().date()
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         for day in (utc - timedelta(days=1), utc, utc + timedelta(days=1)):
             assert (await _due(browser, day.isoformat())).status_code == 303, day
         assert (await _due(browser, (utc - timedelta(days=2)).isoformat())).status_code == 422
     still_clock.move(12 * 3600)
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         assert (await _due(browser, (utc - timedelta(days=1)).isoformat())).status_code == 422
 
 
@@ -211,10 +211,10 @@ def test_edge_50_a_day_is_past_once_it_is_over_everywhere(hour: int, earliest: i
     assert clock.earliest_day(datetime(2026, 11, 25, hour, tzinfo=UTC)) == date(2026, 11, earliest)
 
 
-async def _scored(house: House, **changes: Any) -> None:
-    tenant = house.resources.config.shown_tenant_id
+async def _scored(system: System, **changes: Any) -> None:
+    tenant = system.resources.config.shown_tenant_id
     known = {"points": 0.0, "max_points": 10.0, "scored": True, "title": "Require MFA", "service": "AzureAD"}
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         row = await session.get(ImprovementAction, (tenant, "AdminMFAV2"))
         if row is None:
             row = ImprovementAction(tenant_id=tenant, control_id="AdminMFAV2", first_seen_at=clock.now(), **known)
@@ -223,83 +223,83 @@ async def _scored(house: House, **changes: Any) -> None:
             setattr(row, name, value)
 
 
-async def _outcomes(house: House) -> list[tuple[Outcome, str]]:
-    async with house.resources.database.transaction() as session:
+async def _outcomes(system: System) -> list[tuple[Outcome, str]]:
+    async with system.resources.database.transaction() as session:
         connection = await active_connection(session)
-        found = await ticket_results(session, house.resources.config.shown_tenant_id, connection)
+        found = await ticket_results(session, system.resources.config.shown_tenant_id, connection)
     return [(line.outcome, str(line.sentence)) for line in found.lines]
 
 
 async def test_edge_51_each_meeting_of_ticket_and_score_has_its_result_and_the_states_are_in_the_tickets_history(
-    house: House,
+    system: System,
 ) -> None:
-    await house.connect()
-    await _scored(house)
-    ticket_id, record = await shared_ticket(house, action=an_action())
-    assert await _outcomes(house) == []
-    await _scored(house, points=10.0, percent=100.0)
-    assert await _outcomes(house) == [(Outcome.STILL_OPEN, "Points achieved, ticket still open")]
-    await _scored(house, points=0.0, percent=0.0)
-    house.snow.control("records", number=record["number"], fields=CLOSED)
-    await refresh_now(house)
-    [(outcome, sentence)] = await _outcomes(house)
+    await system.connect()
+    await _scored(system)
+    ticket_id, record = await shared_ticket(system, action=an_action())
+    assert await _outcomes(system) == []
+    await _scored(system, points=10.0, percent=100.0)
+    assert await _outcomes(system) == [(Outcome.STILL_OPEN, "Points achieved, ticket still open")]
+    await _scored(system, points=0.0, percent=0.0)
+    system.servicenow.control("records", number=record["number"], fields=CLOSED)
+    await refresh_now(system)
+    [(outcome, sentence)] = await _outcomes(system)
     assert outcome is Outcome.NO_POINTS
     assert "Microsoft usually needs until" in sentence
-    await _scored(house, points=10.0, percent=100.0)
-    assert await _outcomes(house) == [(Outcome.EFFECTIVE, "Effective: +10 points")]
-    await _scored(house, points=0.0, percent=0.0, regressed_on=clock.now().date() + timedelta(days=1))
-    [(outcome, sentence)] = await _outcomes(house)
+    await _scored(system, points=10.0, percent=100.0)
+    assert await _outcomes(system) == [(Outcome.EFFECTIVE, "Effective: +10 points")]
+    await _scored(system, points=0.0, percent=0.0, regressed_on=clock.now().date() + timedelta(days=1))
+    [(outcome, sentence)] = await _outcomes(system)
     assert outcome is Outcome.REGRESSED
     assert "closed, but regressed on" in sentence
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         page = (await browser.get(f"/tickets/{ticket_id}")).text
         assert "from New to Closed" in page
         assert "closed, but regressed on" in page
         assert "Reopen by a new linked ticket" not in page
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         assert "Reopen by a new linked ticket" in (await browser.get(f"/tickets/{ticket_id}")).text
-        second, _ = await shared_ticket(house, action=an_action(points=0.0))
+        second, _ = await shared_ticket(system, action=an_action(points=0.0))
         for number in (ticket_id, second):  # The newest ticket is the one that counts, and it is still open.
             assert "In the score" not in (await browser.get(f"/tickets/{number}")).text
-        await _scored(house, points=10.0, percent=100.0, regressed_on=None)
+        await _scored(system, points=10.0, percent=100.0, regressed_on=None)
         assert "Points achieved, ticket still open" in (await browser.get(f"/tickets/{second}")).text
         assert "In the score" not in (await browser.get(f"/tickets/{ticket_id}")).text
 
 
 @pytest.mark.parametrize("fault", ["hibernating", "unavailable", "dropped", "bad_gateway", "cancelled_after_commit"])
 async def test_edge_52_a_ticket_system_that_is_down_or_slow_gets_the_ticket_later_and_once(
-    house: House, fault: str
+    system: System, fault: str
 ) -> None:
-    await house.connect()
-    house.snow.fault(fault, method="POST", path="/table/")
-    ticket_id = await share_one(house, Kind.INCIDENT)
-    await house.work()
-    waiting = await read_ticket(house, ticket_id)
+    await system.connect()
+    system.servicenow.fault(fault, method="POST", path="/table/")
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    waiting = await read_ticket(system, ticket_id)
     assert waiting.delivery == "queued"
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         assert "On its way" in (await browser.get("/")).text
-    await run_due_and_waiting(house, 4)
-    await _let_time_pass(house)
-    await run_due_and_waiting(house, 2)
-    ticket = await read_ticket(house, ticket_id)
-    assert (ticket.delivery, len(records(house, "incident"))) == ("shared", 1)
-    assert calls(house, "GET")  # It looked before it sent a second time.
+    await run_due_and_waiting(system, 4)
+    await _let_time_pass(system)
+    await run_due_and_waiting(system, 2)
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.delivery, len(records(system, "incident"))) == ("shared", 1)
+    assert calls(system, "GET")  # It looked before it sent a second time.
 
 
-async def _let_time_pass(house: House) -> None:
+async def _let_time_pass(system: System) -> None:
     """A create of ours can no longer be at work over there."""
-    async with house.resources.database.transaction() as session:
-        await session.execute(text("UPDATE ticket SET landing_until = now() - interval '1 second'"))
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket SET uncertain_until = now() - interval '1 second'"))
 
 
-async def test_edge_52_the_card_says_how_old_its_data_is_and_why(house: House) -> None:
-    await house.connect()
-    await shared_ticket(house)
-    await refresh_now(house)
-    async with await house.signed_in("viewer") as browser:
+async def test_edge_52_the_card_says_how_old_its_data_is_and_why(system: System) -> None:
+    await system.connect()
+    await shared_ticket(system)
+    await refresh_now(system)
+    async with await system.signed_in("viewer") as browser:
         assert "As of" in (await browser.get("/cards/incident")).text
-        house.snow.fault("hibernating", times=50)
-        await refresh_now(house)
+        system.servicenow.fault("hibernating", times=50)
+        await refresh_now(system)
         card = (await browser.get("/cards/incident")).text
     assert "As of" in card
     assert "stale" in card

@@ -10,23 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.features.tickets.journal import LONGEST_NOTE, compose_note, entries_of, reference_of
 from app.features.tickets.models import TicketNote
-from tests.factories.house import House
+from app.features.tickets.notes.journal_field import LONGEST_NOTE, compose_note, entries_of, reference_of
+from tests.factories.system import System
 from tests.factories.tickets import records, run_due_and_waiting, share_one
 
 NOTE = UUID("0123456789abcdef0123456789abcdef")
 
 
-async def shared_ticket(house: House) -> UUID:
-    await house.connect()
-    ticket_id = await share_one(house)
-    await house.work()
+async def shared_ticket(system: System) -> UUID:
+    await system.connect()
+    ticket_id = await share_one(system)
+    await system.work()
     return ticket_id
 
 
-async def write(house: House, ticket_id: UUID, note: str, *, times: int = 1) -> None:
-    async with await house.signed_in("sharer") as browser:
+async def write(system: System, ticket_id: UUID, note: str, *, times: int = 1) -> None:
+    async with await system.signed_in("sharer") as browser:
         page = await browser.get(f"/tickets/{ticket_id}")
         found = re.search(r'name="note_id" value="([^"]+)"', page.text)
         assert found
@@ -35,21 +35,21 @@ async def write(house: House, ticket_id: UUID, note: str, *, times: int = 1) -> 
             assert answer.status_code == 303
 
 
-def work_notes(house: House) -> list[str]:
-    rows = house.snow.instance.store.rows("sys_journal_field")
+def work_notes(system: System) -> list[str]:
+    rows = system.servicenow.instance.store.rows("sys_journal_field")
     return [row["value"] for row in rows if row["element"] == "work_notes"]
 
 
-async def deliveries(house: House) -> list[str]:
-    async with house.resources.database.transaction() as session:
+async def deliveries(system: System) -> list[str]:
+    async with system.resources.database.transaction() as session:
         return [str(row[0]) for row in await session.execute(text("SELECT delivery FROM ticket_note"))]
 
 
-async def test_a_note_arrives_once_also_when_the_form_is_sent_twice(house: House) -> None:
-    ticket_id = await shared_ticket(house)
-    await write(house, ticket_id, "Please schedule it for Friday.", times=2)
-    await house.work()
-    (note,) = work_notes(house)
+async def test_a_note_arrives_once_also_when_the_form_is_sent_twice(system: System) -> None:
+    ticket_id = await shared_ticket(system)
+    await write(system, ticket_id, "Please schedule it for Friday.", times=2)
+    await system.work()
+    (note,) = work_notes(system)
     assert note.startswith("Please schedule it for Friday.")
     assert "from the security center" in note
 
@@ -61,91 +61,95 @@ async def test_a_note_arrives_once_also_when_the_form_is_sent_twice(house: House
         "rate_limited", "acl_hiccup", "session_overflow", "signed_out",
     ],
 )  # fmt: skip
-async def test_a_note_arrives_once_whatever_happens_to_the_answer(house: House, trouble: str) -> None:
-    ticket_id = await shared_ticket(house)
-    house.snow.fault(trouble, method="PATCH")
-    await write(house, ticket_id, "Once, please.")
-    await run_due_and_waiting(house, 4)
-    assert len(work_notes(house)) == 1
-    assert await deliveries(house) == ["shared"]
+async def test_a_note_arrives_once_whatever_happens_to_the_answer(system: System, trouble: str) -> None:
+    ticket_id = await shared_ticket(system)
+    system.servicenow.fault(trouble, method="PATCH")
+    await write(system, ticket_id, "Once, please.")
+    await run_due_and_waiting(system, 4)
+    assert len(work_notes(system)) == 1
+    assert await deliveries(system) == ["shared"]
 
 
-async def test_a_note_that_may_still_land_is_looked_for_and_not_repeated(house: House) -> None:
-    ticket_id = await shared_ticket(house)
-    house.snow.fault("dropped_before", method="PATCH")
-    await write(house, ticket_id, "Once, please.")
-    await run_due_and_waiting(house, 3)
-    assert work_notes(house) == []
-    async with house.resources.database.transaction() as session:
-        await session.execute(text("UPDATE ticket_note SET landing_until = now() - interval '1 second'"))
-    await run_due_and_waiting(house)
-    assert len(work_notes(house)) == 1
+async def test_a_note_that_may_still_land_is_looked_for_and_not_repeated(system: System) -> None:
+    ticket_id = await shared_ticket(system)
+    system.servicenow.fault("dropped_before", method="PATCH")
+    await write(system, ticket_id, "Once, please.")
+    await run_due_and_waiting(system, 3)
+    assert work_notes(system) == []
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket_note SET uncertain_until = now() - interval '1 second'"))
+    await run_due_and_waiting(system)
+    assert len(work_notes(system)) == 1
 
 
 @pytest.mark.parametrize("hidden", ["work_notes", "work_notes,comments"])
-async def test_bug_67_a_note_is_not_doubled_where_the_journal_may_not_be_read(house: House, hidden: str) -> None:
+async def test_bug_67_a_note_is_not_doubled_where_the_journal_may_not_be_read(system: System, hidden: str) -> None:
     """A retried update doubles a note; and a journal that is hidden from us says nothing of what is in it."""
-    ticket_id = await shared_ticket(house)
-    house.snow.instance.switches.unreadable_fields = hidden
-    house.snow.fault("dropped_after_commit", method="PATCH")
-    await write(house, ticket_id, "Once, please.")
-    await house.work()
-    async with house.resources.database.transaction() as session:
-        await session.execute(text("UPDATE ticket_note SET landing_until = now() - interval '1 second'"))
-    await run_due_and_waiting(house, 4)
-    assert len(work_notes(house)) == 1
-    assert await deliveries(house) == ["held"]
-    async with await house.signed_in("sharer") as browser:
+    ticket_id = await shared_ticket(system)
+    system.servicenow.instance.switches.unreadable_fields = hidden
+    system.servicenow.fault("dropped_after_commit", method="PATCH")
+    await write(system, ticket_id, "Once, please.")
+    await system.work()
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket_note SET uncertain_until = now() - interval '1 second'"))
+    await run_due_and_waiting(system, 4)
+    assert len(work_notes(system)) == 1
+    assert await deliveries(system) == ["held"]
+    async with await system.signed_in("sharer") as browser:
         page = (await browser.get(f"/tickets/{ticket_id}")).text
         assert "We cannot tell whether this note arrived, so it is not sent a second time." in page
-        house.snow.instance.switches.unreadable_fields = ""
-        async with house.resources.database.transaction() as session:
+        system.servicenow.instance.switches.unreadable_fields = ""
+        async with system.resources.database.transaction() as session:
             note_id = (await session.execute(text("SELECT id FROM ticket_note"))).scalar_one()
         await browser.post(f"/tickets/{ticket_id}/notes/{note_id}/retry")
-    await run_due_and_waiting(house)
-    assert len(work_notes(house)) == 1
-    assert await deliveries(house) == ["shared"]
+    await run_due_and_waiting(system)
+    assert len(work_notes(system)) == 1
+    assert await deliveries(system) == ["shared"]
 
 
-async def test_where_one_journal_may_be_read_it_is_shown(house: House) -> None:
-    ticket_id = await shared_ticket(house)
-    (record,) = records(house, "change_request")
-    house.snow.control("notes", number=record["number"], text="Shown", element="comments", by="fred.luddy")
-    house.snow.instance.switches.unreadable_fields = "work_notes"
-    async with await house.signed_in("viewer") as browser:
+async def test_where_one_journal_may_be_read_it_is_shown(system: System) -> None:
+    ticket_id = await shared_ticket(system)
+    (record,) = records(system, "change_request")
+    system.servicenow.control("notes", number=record["number"], text="Shown", element="comments", by="fred.luddy")
+    system.servicenow.instance.switches.unreadable_fields = "work_notes"
+    async with await system.signed_in("viewer") as browser:
         await browser.get(f"/tickets/{ticket_id}")
-        await house.work()
+        await system.work()
         assert "Shown" in (await browser.get(f"/tickets/{ticket_id}")).text
 
 
-async def test_a_note_that_is_refused_is_held_and_can_be_retried(house: House) -> None:
-    ticket_id = await shared_ticket(house)
-    house.snow.instance.switches.acl_refuses = "change_request.write"
-    await write(house, ticket_id, "Once, please.")
-    await run_due_and_waiting(house, 3)
-    assert await deliveries(house) == ["held"]
-    house.snow.instance.switches.acl_refuses = ""
-    async with house.resources.database.transaction() as session:
+async def test_a_note_that_is_refused_is_held_and_can_be_retried(system: System) -> None:
+    ticket_id = await shared_ticket(system)
+    system.servicenow.instance.switches.acl_refuses = "change_request.write"
+    await write(system, ticket_id, "Once, please.")
+    await run_due_and_waiting(system, 3)
+    assert await deliveries(system) == ["held"]
+    system.servicenow.instance.switches.acl_refuses = ""
+    async with system.resources.database.transaction() as session:
         note_id = (await session.execute(text("SELECT id FROM ticket_note"))).scalar_one()
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         assert "Held" in (await browser.get(f"/tickets/{ticket_id}")).text
         assert (await browser.post(f"/tickets/{ticket_id}/notes/{note_id}/retry")).status_code == 303
-    await run_due_and_waiting(house)
-    assert len(work_notes(house)) == 1
+    await run_due_and_waiting(system)
+    assert len(work_notes(system)) == 1
 
 
-async def test_others_notes_come_back_and_ours_are_not_echoed(house: House) -> None:
-    ticket_id = await shared_ticket(house)
-    await write(house, ticket_id, "Ours <b>bold</b> [code]<script>[/code]")
-    await house.work()
-    (record,) = records(house, "change_request")
-    house.snow.control("notes", number=record["number"], text="Theirs\n\n<script>alert(1)</script>", by="fred.luddy")
-    house.snow.control("notes", number=record["number"], text="To the caller", element="comments", by="fred.luddy")
-    async with house.resources.database.transaction() as session:
+async def test_others_notes_come_back_and_ours_are_not_echoed(system: System) -> None:
+    ticket_id = await shared_ticket(system)
+    await write(system, ticket_id, "Ours <b>bold</b> [code]<script>[/code]")
+    await system.work()
+    (record,) = records(system, "change_request")
+    system.servicenow.control(
+        "notes", number=record["number"], text="Theirs\n\n<script>alert(1)</script>", by="fred.luddy"
+    )
+    system.servicenow.control(
+        "notes", number=record["number"], text="To the caller", element="comments", by="fred.luddy"
+    )
+    async with system.resources.database.transaction() as session:
         await session.execute(text("UPDATE ticket SET journal_read_at = NULL"))
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         await browser.get(f"/tickets/{ticket_id}")
-        await house.work()
+        await system.work()
         page = (await browser.get(f"/tickets/{ticket_id}")).text
     assert "Theirs" in page
     assert "To the caller" in page
@@ -153,18 +157,18 @@ async def test_others_notes_come_back_and_ours_are_not_echoed(house: House) -> N
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert page.count("Ours &lt;b&gt;bold") == 1
-    assert "[code]" not in work_notes(house)[0]
+    assert "[code]" not in work_notes(system)[0]
 
 
-async def test_a_reader_may_not_write_and_an_unsent_ticket_takes_no_note(house: House) -> None:
-    await house.connect()
-    ticket_id = await share_one(house)
+async def test_a_reader_may_not_write_and_an_unsent_ticket_takes_no_note(system: System) -> None:
+    await system.connect()
+    ticket_id = await share_one(system)
     typed = {"note": "Hello", "note_id": str(uuid4())}
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         assert (await browser.post(f"/tickets/{ticket_id}/notes", data=typed)).status_code == 403
-    async with await house.signed_in("sharer") as browser:
+    async with await system.signed_in("sharer") as browser:
         assert (await browser.post(f"/tickets/{ticket_id}/notes", data=typed)).status_code == 409
-        await house.work()
+        await system.work()
         empty = await browser.post(f"/tickets/{ticket_id}/notes", data={**typed, "note": " "})
         assert empty.status_code == 422
         long = await browser.post(f"/tickets/{ticket_id}/notes", data={**typed, "note": "n" * 3501})

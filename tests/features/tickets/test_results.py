@@ -9,31 +9,31 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.core import clock
 from app.features.secure_score.models import ImprovementAction
-from app.features.secure_score.results import Points
-from app.features.tickets.browse_tickets import TicketLine
+from app.features.secure_score.reports.current_points import Points
 from app.features.tickets.models import Ticket
-from app.features.tickets.results import Outcome, Result, _Shared, judge, ticket_results
-from app.features.tickets.ticket import Group, Kind
-from app.foundation import clock
-from tests.factories.house import House
+from app.features.tickets.types import StateCategory, TicketKind
+from app.features.tickets.views.outcomes import Outcome, TicketOutcome, _Shared, evaluate, ticket_results
+from app.features.tickets.views.ticket_list import TicketLine
+from tests.factories.system import System
 from tests.factories.tickets import an_action, share_one
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 DONE_AT = NOW - timedelta(days=1)
 LINE = TicketLine(
     id=uuid4(), kind="change", number="CHG1", name="n", state_name="Closed", state_group="done", delivery="shared",
-    priority="High", due_date=None, created_at=NOW, sender_name="Megan", verified_at=None,
+    priority="High", due_date=None, created_at=NOW, requested_by_name="Megan", verified_at=None,
 )  # fmt: skip
-SHARED = _Shared("mfa", "MFA", 2.0, Group.DONE, DONE_AT, LINE)
+SHARED = _Shared("mfa", "MFA", 2.0, StateCategory.DONE, DONE_AT, LINE)
 POINTS = Points(
     control_id="mfa", title="MFA", points=2.0, max_points=10.0, is_full=False, scored=True, as_of=NOW.date(),
     regressed_on=None, regressed_from=None, usual_delay=timedelta(hours=48),
 )  # fmt: skip
 
 
-def verdict(shared: dict[str, Any], points: dict[str, Any]) -> Result | None:
-    return judge(replace(SHARED, **shared), replace(POINTS, **points), NOW)
+def verdict(shared: dict[str, Any], points: dict[str, Any]) -> TicketOutcome | None:
+    return evaluate(replace(SHARED, **shared), replace(POINTS, **points), NOW)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def verdict(shared: dict[str, Any], points: dict[str, Any]) -> Result | None:
         ({"since": NOW - timedelta(days=5)}, {"as_of": date(2026, 11, 18)}, Outcome.OVERDUE, "5 days after"),
         ({"since": NOW - timedelta(days=5)}, {"as_of": None}, Outcome.NO_POINTS, "no points yet"),
         (
-            {"group": Group.PROGRESS}, {"points": 10.0, "is_full": True},
+            {"group": StateCategory.PROGRESS}, {"points": 10.0, "is_full": True},
             Outcome.STILL_OPEN, "Points achieved, ticket still open",
         ),
-        ({"group": Group.UNKNOWN}, {"points": 10.0, "is_full": True}, Outcome.STILL_OPEN, "ticket still open"),
+        ({"group": StateCategory.UNKNOWN}, {"points": 10.0, "is_full": True}, Outcome.STILL_OPEN, "ticket still open"),
     ],
 )  # fmt: skip
 def test_each_case_has_its_result(
@@ -73,11 +73,11 @@ def test_each_case_has_its_result(
 @pytest.mark.parametrize(
     ("shared", "points"),
     [
-        ({"group": Group.NEW}, {}),
-        ({"group": Group.CANCELED}, {"points": 10.0, "is_full": True}),
-        ({"group": Group.NEW, "points_then": 10.0}, {"points": 10.0, "is_full": True}),
-        ({"group": Group.NEW}, {"regressed_on": NOW.date()}),
-        ({"group": Group.UNKNOWN, "since": None}, {}),
+        ({"group": StateCategory.NEW}, {}),
+        ({"group": StateCategory.CANCELED}, {"points": 10.0, "is_full": True}),
+        ({"group": StateCategory.NEW, "points_then": 10.0}, {"points": 10.0, "is_full": True}),
+        ({"group": StateCategory.NEW}, {"regressed_on": NOW.date()}),
+        ({"group": StateCategory.UNKNOWN, "since": None}, {}),
         ({"since": NOW - timedelta(days=20)}, {"points": None, "scored": False}),
     ],
 )
@@ -85,34 +85,35 @@ def test_where_the_score_says_nothing_there_is_no_result(shared: dict[str, Any],
     assert verdict(shared, points) is None
 
 
-async def action_in_score(house: House, control_id: str, **changes: Any) -> None:
+async def action_in_score(system: System, control_id: str, **changes: Any) -> None:
     known = {"points": 0.0, "max_points": 10.0, "scored": True, "title": f"Action {control_id}", "service": "EXO"}
-    tenant = house.resources.config.shown_tenant_id
-    async with house.resources.database.transaction() as session:
+    tenant = system.resources.config.shown_tenant_id
+    async with system.resources.database.transaction() as session:
         session.add(
             ImprovementAction(tenant_id=tenant, control_id=control_id, first_seen_at=NOW, **{**known, **changes})
         )
 
 
-async def close(house: House, ticket_id: UUID) -> None:
-    async with house.resources.database.transaction() as session:
+async def close(system: System, ticket_id: UUID) -> None:
+    async with system.resources.database.transaction() as session:
         ticket = await session.get_one(Ticket, ticket_id)
         ticket.state, ticket.state_label, ticket.state_since = "7", "Closed", clock.now()
 
 
-async def test_the_home_page_shows_them_as_one_card_and_offers_to_reopen(house: House) -> None:
-    await house.connect()
+async def test_the_home_page_shows_them_as_one_card_and_offers_to_reopen(system: System) -> None:
+    await system.connect()
     today = clock.now().date()
-    await action_in_score(house, "lost", regressed_on=today + timedelta(days=1), regressed_from=10.0)
-    await action_in_score(house, "won", points=10.0, percent=100.0)
-    await action_in_score(house, "untouched")
+    await action_in_score(system, "lost", regressed_on=today + timedelta(days=1), regressed_from=10.0)
+    await action_in_score(system, "won", points=10.0, percent=100.0)
+    await action_in_score(system, "untouched")
     tickets = {
-        name: await share_one(house, Kind.INCIDENT, action=an_action(name)) for name in ("lost", "won", "untouched")
+        name: await share_one(system, TicketKind.INCIDENT, action=an_action(name))
+        for name in ("lost", "won", "untouched")
     }
-    await house.work()
-    await close(house, tickets["lost"])
-    await close(house, tickets["won"])
-    async with await house.signed_in("sharer") as browser:
+    await system.work()
+    await close(system, tickets["lost"])
+    await close(system, tickets["won"])
+    async with await system.signed_in("sharer") as browser:
         for address in ("/", "/tickets-and-results"):
             page = (await browser.get(address)).text
             assert "Tickets and results" in page
@@ -120,23 +121,23 @@ async def test_the_home_page_shows_them_as_one_card_and_offers_to_reopen(house: 
             assert 'href="/tickets/new?action=lost"' in page
             assert "Effective: +10 points" in page
             assert "Action untouched" not in page
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         assert 'href="/tickets/new?action=lost"' not in (await browser.get("/")).text
 
 
-async def test_a_newer_ticket_takes_the_older_ones_place(house: House) -> None:
-    connection = await house.connect()
-    await action_in_score(house, "lost", regressed_on=clock.now().date() + timedelta(days=1), regressed_from=10.0)
-    first = await share_one(house, Kind.INCIDENT, action=an_action("lost"))
-    await house.work()
-    await close(house, first)
-    await share_one(house, Kind.INCIDENT, action=an_action("lost"))
-    await house.work()
-    async with house.resources.database.transaction() as session:
-        results = await ticket_results(session, house.resources.config.shown_tenant_id, connection)
+async def test_a_newer_ticket_takes_the_older_ones_place(system: System) -> None:
+    connection = await system.connect()
+    await action_in_score(system, "lost", regressed_on=clock.now().date() + timedelta(days=1), regressed_from=10.0)
+    first = await share_one(system, TicketKind.INCIDENT, action=an_action("lost"))
+    await system.work()
+    await close(system, first)
+    await share_one(system, TicketKind.INCIDENT, action=an_action("lost"))
+    await system.work()
+    async with system.resources.database.transaction() as session:
+        results = await ticket_results(session, system.resources.config.shown_tenant_id, connection)
     assert results.lines == []
 
 
-async def test_without_a_connection_there_are_no_results(house: House) -> None:
-    async with house.resources.database.transaction() as session:
+async def test_without_a_connection_there_are_no_results(system: System) -> None:
+    async with system.resources.database.transaction() as session:
         assert (await ticket_results(session, "nobody", None)).lines == []

@@ -11,90 +11,92 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.features.tickets.ticket import Kind
-from app.remote.messages import Answer, Request
-from app.remote.servicenow import protocol
-from tests.factories.house import House
+from app.features.tickets.types import TicketKind
+from app.integrations.http.http_types import RemoteResponse, Request
+from app.integrations.servicenow import protocol
+from tests.factories.system import System
 from tests.factories.tickets import calls, read_ticket, records, run_due_and_waiting, share_one, shared_ticket, told
 
 
-async def let_time_pass(house: House) -> None:
+async def let_time_pass(system: System) -> None:
     """Nothing that was sent can still arrive."""
-    async with house.resources.database.transaction() as session:
-        await session.execute(text("UPDATE ticket SET landing_until = now() - interval '1 second'"))
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket SET uncertain_until = now() - interval '1 second'"))
 
 
-def hide_the_field(house: House) -> None:
-    house.snow.instance.switches.unreadable_fields = "correlation_id"
+def hide_the_field(system: System) -> None:
+    system.servicenow.instance.switches.unreadable_fields = "correlation_id"
 
 
-def hide_the_rows(house: House) -> None:
-    house.snow.instance.switches.acl_refuses = "incident.read"
+def hide_the_rows(system: System) -> None:
+    system.servicenow.instance.switches.acl_refuses = "incident.read"
 
 
-def lose_the_answer(house: House) -> None:
-    house.snow.fault("dropped_after_commit", method="POST", path="/table/")
+def lose_the_answer(system: System) -> None:
+    system.servicenow.fault("dropped_after_commit", method="POST", path="/table/")
 
 
-def refuse_what_was_done(house: House) -> None:
-    house.snow.fault("refused_after_commit", times=2, method="POST", path="/table/")
+def refuse_what_was_done(system: System) -> None:
+    system.servicenow.fault("refused_after_commit", times=2, method="POST", path="/table/")
 
 
 @pytest.mark.parametrize("hide", [hide_the_field, hide_the_rows])
 @pytest.mark.parametrize("trouble", [lose_the_answer, refuse_what_was_done])
 async def test_a_record_that_is_hidden_from_us_is_not_made_again(
-    house: House, hide: Callable[[House], None], trouble: Callable[[House], None]
+    system: System, hide: Callable[[System], None], trouble: Callable[[System], None]
 ) -> None:
-    await house.connect()
-    hide(house)
-    trouble(house)
-    ticket_id = await share_one(house, Kind.INCIDENT)
-    await house.work()
-    await let_time_pass(house)
-    await run_due_and_waiting(house, 4)
-    assert len(records(house, "incident")) == len(calls(house, "POST")) == 1
-    assert (await read_ticket(house, ticket_id)).delivery == "held"
-    page = await told(house, f"/tickets/{ticket_id}", "sharer")
+    await system.connect()
+    hide(system)
+    trouble(system)
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    await let_time_pass(system)
+    await run_due_and_waiting(system, 4)
+    assert len(records(system, "incident")) == len(calls(system, "POST")) == 1
+    assert (await read_ticket(system, ticket_id)).delivery == "held"
+    page = await told(system, f"/tickets/{ticket_id}", "sharer")
     assert "We cannot tell whether this ticket arrived." in page
-    assert f"correlation ID {records(house, 'incident')[0]['correlation_id']}" in page
+    assert f"correlation ID {records(system, 'incident')[0]['correlation_id']}" in page
 
 
 async def test_a_record_that_is_hidden_and_not_even_counted_is_not_made_again(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Domains and query rules leave no trace of what they hide: neither our record nor those we know is shown."""
-    await house.connect()
-    await shared_ticket(house)
-    lose_the_answer(house)
-    ticket_id = await share_one(house, Kind.INCIDENT)
-    await house.work()
-    send_to_nobody(house, monkeypatch)
-    await let_time_pass(house)
-    await run_due_and_waiting(house, 4)
-    assert len(records(house, "incident")) == 2
-    ticket = await read_ticket(house, ticket_id)
-    assert (ticket.delivery, ticket.landing_until is None) == ("held", False)
+    await system.connect()
+    await shared_ticket(system)
+    lose_the_answer(system)
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    send_to_nobody(system, monkeypatch)
+    await let_time_pass(system)
+    await run_due_and_waiting(system, 4)
+    assert len(records(system, "incident")) == 2
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.delivery, ticket.uncertain_until is None) == ("held", False)
     assert "not finding one proves nothing" in str(ticket.problem)
 
 
-def send_to_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def send_to_nobody(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every look at incidents comes back empty, and says so in its count."""
-    transport = house.resources.servicenow
+    transport = system.resources.servicenow
     real = transport.send
 
-    async def send(request: Request) -> Answer:
+    async def send(request: Request) -> RemoteResponse:
         if request.method == "GET" and "/table/incident" in request.url:
-            return Answer(200, {"content-type": "application/json", "x-total-count": "0"}, b'{"result":[]}')
+            return RemoteResponse(200, {"content-type": "application/json", "x-total-count": "0"}, b'{"result":[]}')
         return await real(request)
 
     monkeypatch.setattr(transport, "send", send)
 
 
 async def test_a_look_whose_condition_is_ignored_makes_no_second_record(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await house.connect()
-    house.snow.control("fill", table="incident", count=30, fields={"correlation_id": "x" * 32}, changed_hours_ago=9)
+    await system.connect()
+    system.servicenow.control(
+        "fill", table="incident", count=30, fields={"correlation_id": "x" * 32}, changed_hours_ago=9
+    )
     real = protocol.find_by_correlation_request
 
     def ignored(*args: Any, **kwargs: Any) -> Request:
@@ -103,54 +105,56 @@ async def test_a_look_whose_condition_is_ignored_makes_no_second_record(
         return replace(asked, query={**asked.query, "sysparm_query": broken})
 
     monkeypatch.setattr(protocol, "find_by_correlation_request", ignored)
-    lose_the_answer(house)
-    ticket_id = await share_one(house, Kind.INCIDENT)
-    await house.work()
-    await let_time_pass(house)
-    await run_due_and_waiting(house, 3)
-    ticket = await read_ticket(house, ticket_id)
-    made = [record for record in records(house, "incident") if record["correlation_id"] == ticket.correlation_id]
+    lose_the_answer(system)
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    await let_time_pass(system)
+    await run_due_and_waiting(system, 3)
+    ticket = await read_ticket(system, ticket_id)
+    made = [record for record in records(system, "incident") if record["correlation_id"] == ticket.correlation_id]
     assert len(made) == 1
     assert ticket.delivery == "held"
 
 
 @pytest.mark.parametrize("hide", [hide_the_field, hide_the_rows])
 async def test_once_it_may_be_read_retry_finds_the_record_and_follows_it(
-    house: House, hide: Callable[[House], None]
+    system: System, hide: Callable[[System], None]
 ) -> None:
-    await house.connect()
-    hide(house)
-    lose_the_answer(house)
-    ticket_id = await share_one(house, Kind.INCIDENT)
-    await run_due_and_waiting(house, 3)
-    house.snow.instance.switches.unreadable_fields = house.snow.instance.switches.acl_refuses = ""
-    async with await house.signed_in("sharer") as browser:
+    await system.connect()
+    hide(system)
+    lose_the_answer(system)
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await run_due_and_waiting(system, 3)
+    system.servicenow.instance.switches.unreadable_fields = system.servicenow.instance.switches.acl_refuses = ""
+    async with await system.signed_in("sharer") as browser:
         await browser.post(f"/tickets/{ticket_id}/retry")
-    await run_due_and_waiting(house)
-    (record,) = records(house, "incident")
-    ticket = await read_ticket(house, ticket_id)
-    assert (ticket.delivery, ticket.number, ticket.landing_until) == ("shared", record["number"], None)
+    await run_due_and_waiting(system)
+    (record,) = records(system, "incident")
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.delivery, ticket.number, ticket.uncertain_until) == ("shared", record["number"], None)
 
 
 async def test_a_create_that_a_gateway_gave_up_on_is_not_repeated_while_it_goes_on(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gateway says 504, in JSON, while the insert runs on behind it."""
-    await house.connect()
-    transport = house.resources.servicenow
+    await system.connect()
+    transport = system.resources.servicenow
     real, behind = transport.send, list[Request]()
 
-    async def send(request: Request) -> Answer:
+    async def send(request: Request) -> RemoteResponse:
         if request.method == "POST" and "/table/" in request.url and not behind:
             behind.append(request)
-            return Answer(504, {"content-type": "application/json"}, b'{"message":"The upstream server is timing out"}')
+            return RemoteResponse(
+                504, {"content-type": "application/json"}, b'{"message":"The upstream server is timing out"}'
+            )
         return await real(request)
 
     monkeypatch.setattr(transport, "send", send)
-    ticket_id = await share_one(house, Kind.INCIDENT)
-    await run_due_and_waiting(house, 3)
-    assert records(house, "incident") == []
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await run_due_and_waiting(system, 3)
+    assert records(system, "incident") == []
     await asyncio.wait_for(real(behind[0]), 20)
-    await run_due_and_waiting(house)
-    assert len(records(house, "incident")) == 1
-    assert (await read_ticket(house, ticket_id)).delivery == "shared"
+    await run_due_and_waiting(system)
+    assert len(records(system, "incident")) == 1
+    assert (await read_ticket(system, ticket_id)).delivery == "shared"

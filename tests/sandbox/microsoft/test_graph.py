@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.factories.microsoft import NEWEST, Microsoft
+from tests.factories.microsoft import NEWEST, FakeMicrosoft
 
 
 def profiles(client: httpx.Client) -> list[dict[str, Any]]:
@@ -22,7 +22,7 @@ def scores(client: httpx.Client) -> list[dict[str, Any]]:
     return found
 
 
-def test_without_a_good_token_graph_answers_in_its_own_envelope(graph: Microsoft) -> None:
+def test_without_a_good_token_graph_answers_in_its_own_envelope(graph: FakeMicrosoft) -> None:
     answer = httpx.get(f"{graph.url}/v1.0/security/secureScores")
     assert answer.status_code == 401
     assert set(answer.json()["error"]) == {"code", "message", "innerError"}
@@ -104,7 +104,7 @@ def test_1_6_neither_list_covers_the_other(client: httpx.Client) -> None:
     assert len(scored - known) >= 4
 
 
-def test_1_6_pages_follow_a_link_and_even_one_day_has_one(graph: Microsoft, client: httpx.Client) -> None:
+def test_1_6_pages_follow_a_link_and_even_one_day_has_one(graph: FakeMicrosoft, client: httpx.Client) -> None:
     assert "$skiptoken=" in client.get("/secureScores", params={"$top": "1"}).json()["@odata.nextLink"]
     graph.tenant.page_size = 60
     seen, url = [], "/secureScoreControlProfiles"
@@ -134,7 +134,7 @@ def test_filters_and_single_items(client: httpx.Client) -> None:
     ],
 )
 def test_trouble_comes_when_ordered_and_only_so_often(
-    graph: Microsoft, client: httpx.Client, name: str, status: int
+    graph: FakeMicrosoft, client: httpx.Client, name: str, status: int
 ) -> None:
     httpx.post(f"{graph.url}/_sandbox/graph/faults", json={"name": name}).raise_for_status()
     answer = client.get("/secureScores")

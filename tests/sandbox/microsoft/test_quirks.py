@@ -17,7 +17,7 @@ from sandbox.microsoft import create_app
 from sandbox.tenant.odd import ODD_IDS, OTHER_TENANT
 from sandbox.tenant.quirks import Quirks
 from sandbox.tenant.state import FAULTS, Tenant, yesterday
-from tests.factories.microsoft import CONTEXT, NEWEST, Microsoft
+from tests.factories.microsoft import CONTEXT, NEWEST, FakeMicrosoft
 
 SCORES, PROFILES = "/secureScores", "/secureScoreControlProfiles"
 BODY = {"state": "Reviewed", "comment": "x", "vendorInformation": {"provider": "SecureScore", "vendor": "Microsoft"}}
@@ -32,11 +32,11 @@ def newest(client: httpx.Client) -> dict[str, Any]:
     return values(client, SCORES)[0]
 
 
-def quirk(graph: Microsoft, **wanted: Any) -> None:
+def quirk(graph: FakeMicrosoft, **wanted: Any) -> None:
     graph.control("quirks", **wanted)
 
 
-def test_1_the_second_page_of_one_list_may_fail(graph: Microsoft, client: httpx.Client) -> None:
+def test_1_the_second_page_of_one_list_may_fail(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, page_size=60)
     graph.fault("server_error", what="secureScoreControlProfiles", page=2)
     first = client.get(PROFILES)
@@ -46,14 +46,14 @@ def test_1_the_second_page_of_one_list_may_fail(graph: Microsoft, client: httpx.
     assert client.get(link).status_code == 200, "once"
 
 
-def test_2_each_request_is_written_down(graph: Microsoft, client: httpx.Client) -> None:
+def test_2_each_request_is_written_down(graph: FakeMicrosoft, client: httpx.Client) -> None:
     client.get(SCORES, params={"$top": "1"})
     assert [entry.query for entry in graph.calls("secureScores")] == ["%24top=1"]
     counts = httpx.get(f"{graph.url}/_sandbox/graph/counts").json()
     assert counts["GET /v1.0/security/secureScores"] == 1
 
 
-def test_3_a_next_link_may_lead_elsewhere_or_back(graph: Microsoft, client: httpx.Client) -> None:
+def test_3_a_next_link_may_lead_elsewhere_or_back(graph: FakeMicrosoft, client: httpx.Client) -> None:
     graph.fault("elsewhere")
     assert client.get(SCORES, params={"$top": "1"}).json()["@odata.nextLink"].startswith("http://127.0.0.1:9/")
     graph.fault("itself")
@@ -61,7 +61,7 @@ def test_3_a_next_link_may_lead_elsewhere_or_back(graph: Microsoft, client: http
     assert answer.json()["@odata.nextLink"] == str(answer.request.url)
 
 
-def test_4_there_may_be_no_score_yet(graph: Microsoft, client: httpx.Client) -> None:
+def test_4_there_may_be_no_score_yet(graph: FakeMicrosoft, client: httpx.Client) -> None:
     graph.fault("empty", what="secureScores")
     assert values(client, SCORES) == []
     quirk(graph, no_score_yet=True)
@@ -69,7 +69,7 @@ def test_4_there_may_be_no_score_yet(graph: Microsoft, client: httpx.Client) -> 
     assert values(client, PROFILES)
 
 
-def test_5_a_partial_answer_carries_a_warning(graph: Microsoft, client: httpx.Client) -> None:
+def test_5_a_partial_answer_carries_a_warning(graph: FakeMicrosoft, client: httpx.Client) -> None:
     graph.fault("partial")
     answer = client.get(SCORES)
     assert (answer.status_code, "503" in answer.headers["warning"]) == (206, True)
@@ -87,7 +87,7 @@ def test_5_a_partial_answer_carries_a_warning(graph: Microsoft, client: httpx.Cl
     ],
 )
 def test_6_throttling_names_its_time_in_three_ways(
-    graph: Microsoft, client: httpx.Client, name: str, status: int, said: str
+    graph: FakeMicrosoft, client: httpx.Client, name: str, status: int, said: str
 ) -> None:
     graph.fault(name, seconds=60)
     answer = client.get(SCORES)
@@ -99,7 +99,7 @@ def test_6_throttling_names_its_time_in_three_ways(
         assert told == ("60" if said else "")
 
 
-async def test_6_more_calls_at_once_than_allowed_are_refused_and_the_peak_is_known(graph: Microsoft) -> None:
+async def test_6_more_calls_at_once_than_allowed_are_refused_and_the_peak_is_known(graph: FakeMicrosoft) -> None:
     quirk(graph, most_at_once=4, latency_ms=80)
     headers = {"Authorization": f"Bearer {graph.app_token()}"}
     async with httpx.AsyncClient(headers=headers, verify=CONTEXT) as client:
@@ -109,7 +109,7 @@ async def test_6_more_calls_at_once_than_allowed_are_refused_and_the_peak_is_kno
     assert graph.tenant.peak == 5, "those refused were gone at once"
 
 
-def test_7_a_token_may_expire_on_the_way_and_permissions_be_missing(graph: Microsoft, client: httpx.Client) -> None:
+def test_7_a_token_may_expire_on_the_way_and_permissions_be_missing(graph: FakeMicrosoft, client: httpx.Client) -> None:
     graph.fault("token_expired", what="secureScoreControlProfiles")
     assert client.get(SCORES).status_code == 200
     assert client.get(PROFILES).json()["error"]["code"] == "InvalidAuthenticationToken"
@@ -118,20 +118,20 @@ def test_7_a_token_may_expire_on_the_way_and_permissions_be_missing(graph: Micro
 
 
 @pytest.mark.parametrize("granted", ["", "User.Read.All"])
-def test_7_without_consent_a_token_is_given_and_every_call_is_403(graph: Microsoft, granted: str) -> None:
+def test_7_without_consent_a_token_is_given_and_every_call_is_403(graph: FakeMicrosoft, granted: str) -> None:
     quirk(graph, granted=granted)
     headers = {"Authorization": f"Bearer {graph.app_token()}"}
     assert httpx.get(f"{graph.url}/v1.0/security/secureScores", headers=headers).status_code == 403
 
 
-def test_8_one_list_may_fail_alone(graph: Microsoft, client: httpx.Client) -> None:
+def test_8_one_list_may_fail_alone(graph: FakeMicrosoft, client: httpx.Client) -> None:
     graph.fault("unavailable", what="secureScoreControlProfiles", times=5)
     assert client.get(SCORES).status_code == 200
     assert client.get(PROFILES).status_code == 503
 
 
 @pytest.mark.parametrize("name", ["web_page", "cut_short", "not_json", "no_value"])
-def test_10_what_comes_may_be_no_answer(graph: Microsoft, client: httpx.Client, name: str) -> None:
+def test_10_what_comes_may_be_no_answer(graph: FakeMicrosoft, client: httpx.Client, name: str) -> None:
     graph.fault(name)
     answer = client.get(SCORES)
     assert answer.status_code == 200
@@ -142,13 +142,13 @@ def test_10_what_comes_may_be_no_answer(graph: Microsoft, client: httpx.Client, 
         answer.json()
 
 
-def test_11_unknown_members_at_every_level(graph: Microsoft, client: httpx.Client) -> None:
+def test_11_unknown_members_at_every_level(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, extra_members=True)
     score, profile = newest(client), values(client, PROFILES)[0]
     assert all("aMemberOfTomorrow" in one for one in (score, score["controlScores"][0], profile))
 
 
-def test_12_numbers_may_be_texts_or_no_numbers(graph: Microsoft, client: httpx.Client) -> None:
+def test_12_numbers_may_be_texts_or_no_numbers(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, numbers_as_text=True, unknown_scores="n/a")
     entries = newest(client)["controlScores"]
     assert {type(entry["score"]) for entry in entries} == {str}
@@ -158,14 +158,14 @@ def test_12_numbers_may_be_texts_or_no_numbers(graph: Microsoft, client: httpx.C
     assert None in {entry["score"] for entry in newest(client)["controlScores"]}
 
 
-def test_13_totals_of_zero_and_no_control_scores(graph: Microsoft, client: httpx.Client) -> None:
+def test_13_totals_of_zero_and_no_control_scores(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, zero_totals=True)
     assert {entry["total"] for entry in newest(client)["controlScores"] if "total" in entry} == {"0"}
     quirk(graph, no_control_scores=True)
     assert "controlScores" not in newest(client)
 
 
-def test_14_15_16_17_maxima_percentages_and_sums(graph: Microsoft, client: httpx.Client) -> None:
+def test_14_15_16_17_maxima_percentages_and_sums(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, max_zero=True, no_percentages=True, sum_differs=True, above_max=True)
     score, profiles = newest(client), values(client, PROFILES)
     entries = score["controlScores"]
@@ -189,7 +189,7 @@ def test_14_15_16_17_maxima_percentages_and_sums(graph: Microsoft, client: httpx
     ],
 )
 def test_18_the_comparison_has_many_shapes(
-    graph: Microsoft, client: httpx.Client, shape: str, bases: list[str]
+    graph: FakeMicrosoft, client: httpx.Client, shape: str, bases: list[str]
 ) -> None:
     quirk(graph, comparisons=shape)
     compared = newest(client)["averageComparativeScores"]
@@ -201,19 +201,19 @@ def test_18_the_comparison_has_many_shapes(
         assert compared[0]["deviceScore"] == "12.5"
 
 
-def test_18_or_is_missing(graph: Microsoft, client: httpx.Client) -> None:
+def test_18_or_is_missing(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, comparisons="missing")
     assert "averageComparativeScores" not in newest(client)
 
 
-def test_19_a_day_may_come_twice_under_two_ids(graph: Microsoft, client: httpx.Client) -> None:
+def test_19_a_day_may_come_twice_under_two_ids(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, double_day=True)
     first, second = values(client, SCORES)[:2]
     assert first["createdDateTime"] == second["createdDateTime"]
     assert first["id"] != second["id"]
 
 
-def test_20_21_odd_times_and_counts(graph: Microsoft, client: httpx.Client) -> None:
+def test_20_21_odd_times_and_counts(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, odd_times=True, absurd_counts=True)
     score = newest(client)
     synced = [entry["lastSynced"] for entry in score["controlScores"]]
@@ -222,20 +222,20 @@ def test_20_21_odd_times_and_counts(graph: Microsoft, client: httpx.Client) -> N
     assert (score["activeUserCount"], score["licensedUserCount"]) == (2_000_000_000, -1)
 
 
-def test_22_the_body_may_be_another_tenants(graph: Microsoft, client: httpx.Client) -> None:
+def test_22_the_body_may_be_another_tenants(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, other_tenant=True)
     score = newest(client)
     assert score["azureTenantId"] == values(client, PROFILES)[0]["azureTenantId"] == OTHER_TENANT
     assert score["id"].startswith(OTHER_TENANT)
 
 
-def test_23_the_lists_can_be_made_long(graph: Microsoft, client: httpx.Client) -> None:
+def test_23_the_lists_can_be_made_long(graph: FakeMicrosoft, client: httpx.Client) -> None:
     before = len(graph.tenant.profiles), len(newest(client)["controlScores"])
     quirk(graph, padding=300)
     assert (len(graph.tenant.profiles), len(newest(client)["controlScores"])) == (before[0] + 300, before[1] + 300)
 
 
-def test_26_27_odd_ids_are_found_one_by_one(graph: Microsoft, client: httpx.Client) -> None:
+def test_26_27_odd_ids_are_found_one_by_one(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, odd_ids=True, page_size=1000)
     known = {one["id"] for one in values(client, PROFILES)}
     scored = {entry["controlName"] for entry in newest(client)["controlScores"]}
@@ -245,7 +245,7 @@ def test_26_27_odd_ids_are_found_one_by_one(graph: Microsoft, client: httpx.Clie
         assert client.get(path).json()["id"] == control_id
 
 
-def test_28_29_controls_vanish_appear_and_are_deprecated(graph: Microsoft, client: httpx.Client) -> None:
+def test_28_29_controls_vanish_appear_and_are_deprecated(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, vanished="AdminMFAV2,OneAdmin", appeared=True, deprecated="RoleOverlap", page_size=1000)
     profiles = {one["id"]: one for one in values(client, PROFILES)}
     today, before = values(client, SCORES)[:2]
@@ -257,7 +257,7 @@ def test_28_29_controls_vanish_appear_and_are_deprecated(graph: Microsoft, clien
     assert today["currentScore"] == pytest.approx(sum(entry["score"] for entry in today["controlScores"]))
 
 
-def test_32_40_42_hostile_texts_and_odd_states(graph: Microsoft, client: httpx.Client) -> None:
+def test_32_40_42_hostile_texts_and_odd_states(graph: FakeMicrosoft, client: httpx.Client) -> None:
     quirk(graph, hostile_texts=True, odd_states=True, page_size=1000)
     profiles = values(client, PROFILES)
     hostile = next(one for one in profiles if one["id"] == "hostile_texts_v1")
@@ -269,7 +269,7 @@ def test_32_40_42_hostile_texts_and_odd_states(graph: Microsoft, client: httpx.C
     assert any(updates and updates[0]["state"] == "AlternateMitigation" for updates in states)
 
 
-def test_45_writes_need_the_writing_permission(graph: Microsoft) -> None:
+def test_45_writes_need_the_writing_permission(graph: FakeMicrosoft) -> None:
     quirk(graph, granted="SecurityEvents.Read.All")
     headers = {"Authorization": f"Bearer {graph.app_token()}"}
     url = f"{graph.url}/v1.0/security{PROFILES}/RoleOverlap"
@@ -277,7 +277,7 @@ def test_45_writes_need_the_writing_permission(graph: Microsoft) -> None:
     assert httpx.patch(url, headers=headers, json=BODY).status_code == 403
 
 
-def test_45_writes_may_be_refused_without_a_reason(graph: Microsoft, client: httpx.Client) -> None:
+def test_45_writes_may_be_refused_without_a_reason(graph: FakeMicrosoft, client: httpx.Client) -> None:
     url = f"{PROFILES}/RoleOverlap"
     graph.fault("bad_request", method="PATCH")
     assert client.get(url).status_code == 200
@@ -288,7 +288,7 @@ def test_45_writes_may_be_refused_without_a_reason(graph: Microsoft, client: htt
     assert client.patch(url, content=b"[", headers={"Content-Type": "application/json"}).status_code == 400
 
 
-def test_46_a_write_may_be_seen_much_later_or_fall_back(graph: Microsoft, client: httpx.Client) -> None:
+def test_46_a_write_may_be_seen_much_later_or_fall_back(graph: FakeMicrosoft, client: httpx.Client) -> None:
     def state() -> Any:
         return client.get(f"{PROFILES}/RoleOverlap").json()["controlStateUpdates"][-1]["state"]
 
@@ -302,7 +302,7 @@ def test_46_a_write_may_be_seen_much_later_or_fall_back(graph: Microsoft, client
     assert state() == "Default"
 
 
-def test_days_pass_and_points_change(graph: Microsoft, client: httpx.Client) -> None:
+def test_days_pass_and_points_change(graph: FakeMicrosoft, client: httpx.Client) -> None:
     before = newest(client)
     graph.control("day", days=2)
     graph.control("points", control="AdminMFAV2", points=10)
@@ -328,7 +328,7 @@ NAMES = [item.name for item in fields(Quirks)]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_quirk_is_set_by_the_control_api_and_from_the_page_and_never_breaks_an_answer(
-    graph: Microsoft, client: httpx.Client, name: str
+    graph: FakeMicrosoft, client: httpx.Client, name: str
 ) -> None:
     item = next(item for item in fields(Quirks) if item.name == name)
     choices = item.metadata["choices"]
@@ -341,7 +341,7 @@ def test_each_quirk_is_set_by_the_control_api_and_from_the_page_and_never_breaks
     assert getattr(graph.tenant.quirks, name) == item.default
 
 
-def test_the_page_offers_everything(graph: Microsoft) -> None:
+def test_the_page_offers_everything(graph: FakeMicrosoft) -> None:
     page = httpx.get(f"{graph.url}/_sandbox/").text
     assert all(name in page for name in (*NAMES, *FAULTS))
     httpx.post(f"{graph.url}/_sandbox/", data={"fault": "throttled", "what": "secureScores", "times": "2", "page": "0"})
@@ -363,7 +363,7 @@ def test_the_page_offers_everything(graph: Microsoft) -> None:
         ("points", {}),
     ],
 )
-def test_a_wrong_order_says_why(graph: Microsoft, what: str, order: dict[str, Any]) -> None:
+def test_a_wrong_order_says_why(graph: FakeMicrosoft, what: str, order: dict[str, Any]) -> None:
     answer = httpx.post(f"{graph.url}/_sandbox/graph/{what}", json=order)
     assert answer.status_code == 400
     assert answer.json()["error"]

@@ -7,23 +7,23 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.factories.servicenow import Snow, running_snow
+from tests.factories.servicenow import FakeServiceNow, running_servicenow
 
 
 @pytest.fixture(scope="module")
-def one_snow() -> Iterator[Snow]:
-    with running_snow() as snow:
-        yield snow
+def one_snow() -> Iterator[FakeServiceNow]:
+    with running_servicenow() as servicenow:
+        yield servicenow
 
 
 @pytest.fixture
-def snow(one_snow: Snow) -> Snow:
+def servicenow(one_snow: FakeServiceNow) -> FakeServiceNow:
     one_snow.instance.reset()
     return one_snow
 
 
 @pytest.fixture
-def api(snow: Snow) -> Iterator[httpx.Client]:
+def api(servicenow: FakeServiceNow) -> Iterator[httpx.Client]:
     """The integration user's own client."""
-    with snow.api() as client:
+    with servicenow.api() as client:
         yield client

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.factories.servicenow import Snow, make, rows
+from tests.factories.servicenow import FakeServiceNow, make, rows
 
 
-def batch(snow: Snow, api: httpx.Client, *items: dict[str, Any]) -> dict[str, Any]:
+def batch(servicenow: FakeServiceNow, api: httpx.Client, *items: dict[str, Any]) -> dict[str, Any]:
     body = {"batch_request_id": "b-1", "rest_requests": [{"id": str(n), **item} for n, item in enumerate(items, 1)]}
-    answer = api.post(f"{snow.url}/api/now/v1/batch", json=body)
+    answer = api.post(f"{servicenow.url}/api/now/v1/batch", json=body)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -24,10 +24,10 @@ def packed(content: Any) -> str:
     return b64encode(json.dumps(content).encode()).decode()
 
 
-def test_39_a_batch_does_its_items_in_turn_with_base64_bodies(snow: Snow, api: httpx.Client) -> None:
+def test_39_a_batch_does_its_items_in_turn_with_base64_bodies(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     made = make(api)
     answer = batch(
-        snow,
+        servicenow,
         api,
         {"method": "POST", "url": "/api/now/v2/table/incident", "body": packed({"short_description": "in a batch"})},
         {"method": "GET", "url": f"/api/now/table/incident/{made['sys_id']}?sysparm_fields=number"},
@@ -44,68 +44,68 @@ def test_39_a_batch_does_its_items_in_turn_with_base64_bodies(snow: Snow, api: h
     assert isinstance(third["execution_time"], int)
 
 
-def test_39_what_does_not_fit_is_left_over(snow: Snow, api: httpx.Client) -> None:
-    snow.control("switches", batch_services=2)
-    before = len(snow.records())
+def test_39_what_does_not_fit_is_left_over(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+    servicenow.control("switches", batch_services=2)
+    before = len(servicenow.records())
     item = {"method": "POST", "url": "/api/now/table/incident", "body": packed({})}
-    answer = batch(snow, api, item, item, item, item)
+    answer = batch(servicenow, api, item, item, item, item)
     assert [one["id"] for one in answer["serviced_requests"]] == ["1", "2"]
     assert answer["unserviced_requests"] == ["3", "4"]
-    assert len(snow.records()) == before + 2
+    assert len(servicenow.records()) == before + 2
 
 
-def test_39_each_item_is_under_its_own_access_rules(snow: Snow) -> None:
-    with snow.api("no.roles") as other:
-        answer = batch(snow, other, {"method": "POST", "url": "/api/now/table/incident", "body": packed({})})
+def test_39_each_item_is_under_its_own_access_rules(servicenow: FakeServiceNow) -> None:
+    with servicenow.api("no.roles") as other:
+        answer = batch(servicenow, other, {"method": "POST", "url": "/api/now/table/incident", "body": packed({})})
     assert answer["serviced_requests"][0]["status_code"] == 403
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/api/now/table/incident", "/login.do", "/api/now/v1/batch"])
-def test_39_an_item_is_a_relative_call_of_an_api(snow: Snow, api: httpx.Client, url: str) -> None:
-    answer = batch(snow, api, {"method": "GET", "url": url})
+def test_39_an_item_is_a_relative_call_of_an_api(servicenow: FakeServiceNow, api: httpx.Client, url: str) -> None:
+    answer = batch(servicenow, api, {"method": "GET", "url": url})
     assert answer["serviced_requests"][0]["status_code"] == 400
 
 
-def test_39_a_batch_needs_a_token_and_a_list(snow: Snow, api: httpx.Client) -> None:
-    assert httpx.post(f"{snow.url}/api/now/batch", json={}, headers={"Accept": "*/*"}).status_code == 401
-    assert api.post(f"{snow.url}/api/now/batch", json={"rest_requests": "x"}).status_code == 400
-    assert api.get(f"{snow.url}/api/now/batch").status_code == 405
+def test_39_a_batch_needs_a_token_and_a_list(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+    assert httpx.post(f"{servicenow.url}/api/now/batch", json={}, headers={"Accept": "*/*"}).status_code == 401
+    assert api.post(f"{servicenow.url}/api/now/batch", json={"rest_requests": "x"}).status_code == 400
+    assert api.get(f"{servicenow.url}/api/now/batch").status_code == 405
 
 
-def stats(snow: Snow, api: httpx.Client, **params: str) -> Any:
-    answer = api.get(f"{snow.url}/api/now/stats/incident", params={"sysparm_count": "true"} | params)
+def stats(servicenow: FakeServiceNow, api: httpx.Client, **params: str) -> Any:
+    answer = api.get(f"{servicenow.url}/api/now/stats/incident", params={"sysparm_count": "true"} | params)
     assert answer.status_code == 200, answer.text
     return answer.json()["result"]
 
 
-def test_40_counts_are_strings(snow: Snow, api: httpx.Client) -> None:
+def test_40_counts_are_strings(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     for urgency in ("1", "1", "3"):
         make(api, correlation_id="t40", urgency=urgency)
-    assert stats(snow, api, sysparm_query="correlation_id=t40") == {"stats": {"count": "3"}}
-    assert stats(snow, api, sysparm_query="correlation_id=nothing") == {"stats": {"count": "0"}}
-    grouped = stats(snow, api, sysparm_query="correlation_id=t40", sysparm_group_by="urgency")
+    assert stats(servicenow, api, sysparm_query="correlation_id=t40") == {"stats": {"count": "3"}}
+    assert stats(servicenow, api, sysparm_query="correlation_id=nothing") == {"stats": {"count": "0"}}
+    grouped = stats(servicenow, api, sysparm_query="correlation_id=t40", sysparm_group_by="urgency")
     assert grouped == [
         {"stats": {"count": "2"}, "groupby_fields": [{"field": "urgency", "value": "1"}]},
         {"stats": {"count": "1"}, "groupby_fields": [{"field": "urgency", "value": "3"}]},
     ]
     labelled = stats(
-        snow, api, sysparm_query="correlation_id=t40", sysparm_group_by="state", sysparm_display_value="true"
+        servicenow, api, sysparm_query="correlation_id=t40", sysparm_group_by="state", sysparm_display_value="true"
     )
     assert labelled[0]["groupby_fields"] == [{"field": "state", "value": "New"}]
 
 
-def test_40_without_access_it_is_403(snow: Snow, api: httpx.Client) -> None:
-    with snow.api("no.roles") as other:
-        assert other.get(f"{snow.url}/api/now/stats/change_request").status_code == 403
-    assert api.get(f"{snow.url}/api/now/v1/stats/nothing").status_code == 400
+def test_40_without_access_it_is_403(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+    with servicenow.api("no.roles") as other:
+        assert other.get(f"{servicenow.url}/api/now/stats/change_request").status_code == 403
+    assert api.get(f"{servicenow.url}/api/now/v1/stats/nothing").status_code == 400
 
 
-def change(snow: Snow, api: httpx.Client, path: str = "", **fields: Any) -> httpx.Response:
-    return api.post(f"{snow.url}/api/sn_chg_rest/change{path}", json={"short_description": "x"} | fields)
+def change(servicenow: FakeServiceNow, api: httpx.Client, path: str = "", **fields: Any) -> httpx.Response:
+    return api.post(f"{servicenow.url}/api/sn_chg_rest/change{path}", json={"short_description": "x"} | fields)
 
 
-def test_41_a_change_is_made_with_200_and_typed_values(snow: Snow, api: httpx.Client) -> None:
-    answer = change(snow, api, type="normal", u_nothing="x", sys_id="mine")
+def test_41_a_change_is_made_with_200_and_typed_values(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+    answer = change(servicenow, api, type="normal", u_nothing="x", sys_id="mine")
     assert answer.status_code == 200, "not 201"
     made = answer.json()["result"]
     assert made["state"] == {"display_value": "New", "value": -5}
@@ -119,18 +119,20 @@ def test_41_a_change_is_made_with_200_and_typed_values(snow: Snow, api: httpx.Cl
     assert stored[0]["sys_id"] != "mine"
 
 
-def test_41_the_kinds_have_paths_of_their_own_and_answer_with_a_list(snow: Snow, api: httpx.Client) -> None:
-    made = change(snow, api, "/emergency").json()["result"]
+def test_41_the_kinds_have_paths_of_their_own_and_answer_with_a_list(
+    servicenow: FakeServiceNow, api: httpx.Client
+) -> None:
+    made = change(servicenow, api, "/emergency").json()["result"]
     assert isinstance(made, list)
     assert made[0]["type"]["value"] == "emergency"
-    assert isinstance(change(snow, api, "/standard/abc").json()["result"], list)
-    found = api.get(f"{snow.url}/api/sn_chg_rest/v1/change/emergency").json()["result"]
+    assert isinstance(change(servicenow, api, "/standard/abc").json()["result"], list)
+    found = api.get(f"{servicenow.url}/api/sn_chg_rest/v1/change/emergency").json()["result"]
     assert [one["number"]["value"] for one in found] == [made[0]["number"]["value"]]
 
 
-def test_41_next_states_name_where_a_change_may_go(snow: Snow, api: httpx.Client) -> None:
-    made = change(snow, api).json()["result"]
-    url = f"{snow.url}/api/sn_chg_rest/change/{made['sys_id']['value']}"
+def test_41_next_states_name_where_a_change_may_go(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+    made = change(servicenow, api).json()["result"]
+    url = f"{servicenow.url}/api/sn_chg_rest/change/{made['sys_id']['value']}"
     told = api.get(f"{url}/nextstates").json()["result"]
     assert told["available_states"] == ["-4", "4", "-5"]
     assert told["state_label"]["-4"] == "Assess"
@@ -142,20 +144,20 @@ def test_41_next_states_name_where_a_change_may_go(snow: Snow, api: httpx.Client
     assert refused.json()["error"]["message"].startswith("Change Request record could not be updated. Operation")
     assert api.get(f"{url}/conflict").json()["result"]["status"] == "Conflict"
     assert api.get(f"{url}/nothing").status_code == 400
-    assert api.get(f"{snow.url}/api/sn_chg_rest/change/{'0' * 32}").status_code == 404
+    assert api.get(f"{servicenow.url}/api/sn_chg_rest/change/{'0' * 32}").status_code == 404
 
 
-def test_41_the_granular_write_role_is_not_enough_here(snow: Snow) -> None:
-    snow.control("users", user_name="chg.only", roles="sn_change_write")
-    with snow.api("chg.only") as other:
+def test_41_the_granular_write_role_is_not_enough_here(servicenow: FakeServiceNow) -> None:
+    servicenow.control("users", user_name="chg.only", roles="sn_change_write")
+    with servicenow.api("chg.only") as other:
         assert other.post("/change_request", json={}).status_code == 201, "the Table API takes it"
-        assert change(snow, other).status_code == 403
-        assert other.get(f"{snow.url}/api/sn_chg_rest/change").status_code == 200
+        assert change(servicenow, other).status_code == 403
+        assert other.get(f"{servicenow.url}/api/sn_chg_rest/change").status_code == 200
 
 
-def test_41_deleting_needs_a_change_manager(snow: Snow, api: httpx.Client) -> None:
-    url = f"{snow.url}/api/sn_chg_rest/change/{change(snow, api).json()['result']['sys_id']['value']}"
+def test_41_deleting_needs_a_change_manager(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+    url = f"{servicenow.url}/api/sn_chg_rest/change/{change(servicenow, api).json()['result']['sys_id']['value']}"
     assert api.delete(url).status_code == 403
-    with snow.api("admin") as admin:
+    with servicenow.api("admin") as admin:
         assert admin.delete(url).status_code == 204
         assert admin.get(url).status_code == 404

@@ -16,7 +16,7 @@ from sandbox.servicenow.query import parse_query
 from sandbox.servicenow.schema import stamp
 from sandbox.servicenow.scripts import Caller
 from sandbox.servicenow.store import Store
-from tests.factories.servicenow import Snow, make
+from tests.factories.servicenow import FakeServiceNow, make
 
 MANY = 20_000
 
@@ -103,11 +103,11 @@ def test_queries_on_indexed_fields_do_not_walk_the_table(
     assert took(run) < milliseconds * 50
 
 
-def test_the_api_stays_quick_with_20000_records(snow: Snow) -> None:
-    snow.control(
+def test_the_api_stays_quick_with_20000_records(servicenow: FakeServiceNow) -> None:
+    servicenow.control(
         "fill", table="incident", count=MANY, fields={"correlation_id": "id-{n}", "correlation_display": "ours"}
     )
-    with snow.api() as api:
+    with servicenow.api() as api:
         query = {"sysparm_query": "correlation_id=id-777^ORDERBYsys_id", "sysparm_fields": "number"}
         assert took(lambda: api.get("/incident", params=query)) < 1000
         assert took(lambda: make(api)) < 1000

@@ -8,32 +8,34 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.factories.servicenow import Snow, make, rows
+from tests.factories.servicenow import FakeServiceNow, make, rows
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer nonsense", "Basic YTpi"])
-def test_17_no_good_token_is_401_in_the_envelope(snow: Snow, authorization: str | None) -> None:
+def test_17_no_good_token_is_401_in_the_envelope(servicenow: FakeServiceNow, authorization: str | None) -> None:
     headers = {"Accept": "application/json"} | ({"Authorization": authorization} if authorization else {})
-    answer = httpx.get(f"{snow.url}/api/now/table/incident", headers=headers)
+    answer = httpx.get(f"{servicenow.url}/api/now/table/incident", headers=headers)
     detail = "Required to provide Auth information"
     assert answer.json() == {"error": {"message": "User Not Authenticated", "detail": detail}, "status": "failure"}
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'BASIC realm="Service-now"')
-    snow.instance.switches.old_401_wording = False
-    answer = httpx.get(f"{snow.url}/api/now/table/incident", headers=headers)
+    servicenow.instance.switches.old_401_wording = False
+    answer = httpx.get(f"{servicenow.url}/api/now/table/incident", headers=headers)
     assert answer.json()["error"]["message"] == "User is not authenticated"
 
 
-def test_17_an_expired_token_is_401(snow: Snow, api: httpx.Client) -> None:
-    httpx.post(f"{snow.url}/_sandbox/clock", json={"seconds": 1801}).raise_for_status()
+def test_17_an_expired_token_is_401(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+    httpx.post(f"{servicenow.url}/_sandbox/clock", json={"seconds": 1801}).raise_for_status()
     assert api.get("/incident").status_code == 401
 
 
-def test_18_scalars_are_strings_and_references_have_their_three_shapes(snow: Snow, api: httpx.Client) -> None:
+def test_18_scalars_are_strings_and_references_have_their_three_shapes(
+    servicenow: FakeServiceNow, api: httpx.Client
+) -> None:
     made = make(api)
     assert all(isinstance(v, str) for k, v in made.items() if k not in ("opened_by",))
     assert made["caller_id"] == "", "an empty reference is a string"
     user, link = made["opened_by"]["value"], made["opened_by"]["link"]
-    assert link == f"{snow.url}/api/now/table/sys_user/{user}"
+    assert link == f"{servicenow.url}/api/now/table/sys_user/{user}"
 
     def shape(mode: str, *, links: bool) -> dict[str, Any]:
         params = {"sysparm_display_value": mode, "sysparm_fields": "opened_by,state,caller_id"}
@@ -70,11 +72,11 @@ def test_18_what_is_true_counted_or_empty_is_a_string_too_and_never_missing(api:
     assert in_a_list == [again]
 
 
-def test_19_post_201_with_location_patch_and_put_200_delete_204(snow: Snow, api: httpx.Client) -> None:
+def test_19_post_201_with_location_patch_and_put_200_delete_204(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     answer = api.post("/incident", json={"short_description": "one"})
     record = answer.json()["result"]
     assert answer.status_code == 201
-    assert answer.headers["location"] == f"{snow.url}/api/now/v2/table/incident/{record['sys_id']}"
+    assert answer.headers["location"] == f"{servicenow.url}/api/now/v2/table/incident/{record['sys_id']}"
     assert "sys_mod_count" in record, "the full record"
     url = f"/incident/{record['sys_id']}"
     assert api.patch(url, json={"urgency": "1"}).status_code == 200
@@ -91,11 +93,13 @@ def test_20_unknown_fields_are_ignored(api: httpx.Client) -> None:
     assert found.json()["result"] == {"number": made["number"]}
 
 
-def test_21_an_unknown_field_in_a_query_matches_everything_or_is_403(snow: Snow, api: httpx.Client) -> None:
+def test_21_an_unknown_field_in_a_query_matches_everything_or_is_403(
+    servicenow: FakeServiceNow, api: httpx.Client
+) -> None:
     make(api)
     everything = rows(api)
     assert rows(api, sysparm_query="u_typo=1") == everything
-    snow.instance.switches.strict_queries = True
+    servicenow.instance.switches.strict_queries = True
     for params in ({"sysparm_query": "u_typo=1"}, {"sysparm_query": "state=1^u_typo=1"}, {"u_typo": "1"}):
         answer = api.get("/incident", params=params)
         error = {"message": "Insufficient rights to query records", "detail": None}
@@ -168,21 +172,23 @@ def test_23_times_are_utc_and_helpers_read_the_users_zone(api: httpx.Client) -> 
     assert display["due_date"] == "2026-07-01 12:00:00"
 
 
-def test_24_the_limit_cuts_before_hidden_rows_fall_out(snow: Snow, api: httpx.Client) -> None:
+def test_24_the_limit_cuts_before_hidden_rows_fall_out(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     numbers = [make(api, correlation_id="t24")["number"] for _ in range(3)]
-    httpx.post(f"{snow.url}/_sandbox/records", json={"number": numbers[0], "hidden": True}).raise_for_status()
+    httpx.post(f"{servicenow.url}/_sandbox/records", json={"number": numbers[0], "hidden": True}).raise_for_status()
     query = "correlation_id=t24^ORDERBYnumber"
     assert [row["number"] for row in rows(api, sysparm_query=query, sysparm_limit="2")] == [numbers[1]]
 
 
-def test_24_the_count_says_how_many_match_and_not_how_many_one_may_read(snow: Snow, api: httpx.Client) -> None:
+def test_24_the_count_says_how_many_match_and_not_how_many_one_may_read(
+    servicenow: FakeServiceNow, api: httpx.Client
+) -> None:
     numbers = [make(api, correlation_id="t24")["number"] for _ in range(2)]
-    snow.control("records", number=numbers[0], hidden=True)
+    servicenow.control("records", number=numbers[0], hidden=True)
     answer = api.get("/incident", params={"sysparm_query": "correlation_id=t24"})
     assert (len(answer.json()["result"]), answer.headers["x-total-count"]) == (1, "2")
 
 
-def test_25_count_and_link_headers(snow: Snow, api: httpx.Client) -> None:
+def test_25_count_and_link_headers(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     for _ in range(3):
         make(api, correlation_id="t25")
     params = {"sysparm_query": "correlation_id=t25", "sysparm_limit": "1"}
@@ -201,12 +207,12 @@ def test_25_count_and_link_headers(snow: Snow, api: httpx.Client) -> None:
     assert uncounted.headers["x-total-count"] == "1"
 
 
-def test_25_the_links_are_as_they_were_captured(snow: Snow, api: httpx.Client) -> None:
+def test_25_the_links_are_as_they_were_captured(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     """The captured trace, with the host and the count of this instance."""
     while len(rows(api)) < 4:
         make(api)
     total = len(rows(api))
-    url = f"{snow.url}/api/now/table/incident"
+    url = f"{servicenow.url}/api/now/table/incident"
     answer = api.get(url, params={"sysparm_limit": "1"})
     assert answer.headers["x-total-count"] == str(total)
     offsets = {"first": 0, "prev": -1, "next": 1, "last": total - 1}
@@ -221,7 +227,7 @@ def test_25_the_links_are_as_they_were_captured(snow: Snow, api: httpx.Client) -
         "first": "0", "prev": "0", "last": str((total - 1) // 2 * 2),
     }  # fmt: skip
     for link in found.values():
-        assert str(link).startswith(f"{snow.url}/api/now/v2/table/incident?")
+        assert str(link).startswith(f"{servicenow.url}/api/now/v2/table/incident?")
         assert dict(link.params) | query == dict(link.params), "what was asked is asked again"
         assert link.params["sysparm_limit"] == "2"
     followed = api.get(found["prev"]).json()["result"]
@@ -239,15 +245,17 @@ def test_25_without_a_count_the_header_names_the_rows_returned(api: httpx.Client
     assert quiet.headers["x-total-count"] == str(len(rows(api))), "the count stays"
 
 
-def test_26_an_empty_list_is_404_in_version_1_and_empty_in_version_2(snow: Snow, api: httpx.Client) -> None:
+def test_26_an_empty_list_is_404_in_version_1_and_empty_in_version_2(
+    servicenow: FakeServiceNow, api: httpx.Client
+) -> None:
     params = {"sysparm_query": "number=INC9999999"}
     assert rows(api, **params) == []
-    answer = api.get(f"{snow.url}/api/now/v1/table/incident", params=params)
+    answer = api.get(f"{servicenow.url}/api/now/v1/table/incident", params=params)
     assert (answer.status_code, answer.json()["error"]["message"]) == (404, "No Record found")
-    assert api.get(f"{snow.url}/api/now/table/incident", params=params).json() == {"result": []}
+    assert api.get(f"{servicenow.url}/api/now/table/incident", params=params).json() == {"result": []}
 
 
-def test_27_wrong_tables_records_and_paths(snow: Snow, api: httpx.Client) -> None:
+def test_27_wrong_tables_records_and_paths(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     def error(answer: httpx.Response) -> tuple[int, str, str | None]:
         told = answer.json()
         assert set(told) == {"error", "status"}
@@ -260,7 +268,7 @@ def test_27_wrong_tables_records_and_paths(snow: Snow, api: httpx.Client) -> Non
     assert error(api.get(f"/no_such_table/{'0' * 32}")) == invalid
     assert error(api.post("/no_such_table", json={})) == invalid
     hidden = make(api)
-    snow.control("records", number=hidden["number"], hidden=True)
+    servicenow.control("records", number=hidden["number"], hidden=True)
     for sys_id in ("0" * 32, hidden["sys_id"]):
         for answer in (
             api.get(f"/incident/{sys_id}"),
@@ -271,31 +279,31 @@ def test_27_wrong_tables_records_and_paths(snow: Snow, api: httpx.Client) -> Non
                 404, "No Record found", "Record doesn't exist or ACL restricts the record retrieval",
             )  # fmt: skip
     for path in ("/api/now/nothing/here", "/api/now/table/", "/api/now/v2/table/incident/one/two"):
-        answer = api.get(f"{snow.url}{path}")
+        answer = api.get(f"{servicenow.url}{path}")
         assert error(answer) == (400, "Requested URI does not represent any resource", None), path
 
 
-def test_28_a_field_without_read_right_is_absent(snow: Snow, api: httpx.Client) -> None:
+def test_28_a_field_without_read_right_is_absent(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     made = make(api)
-    snow.instance.switches.unreadable_fields = "priority,due_date"
+    servicenow.instance.switches.unreadable_fields = "priority,due_date"
     found = api.get(f"/incident/{made['sys_id']}").json()["result"]
     assert "priority" not in found
     assert "due_date" not in found
     assert "state" in found
 
 
-def test_29_wrong_kinds_of_body_and_answer(snow: Snow, api: httpx.Client) -> None:
+def test_29_wrong_kinds_of_body_and_answer(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     assert api.get("/incident", headers={"Accept": "image/png"}).status_code == 406
     assert api.post("/incident", content=b"a=b", headers={"Content-Type": "text/plain"}).status_code == 415
     assert api.post("/incident", content=b"{", headers={"Content-Type": "application/json"}).status_code == 400
     assert api.post("/incident", content=b'"text"', headers={"Content-Type": "application/json"}).status_code == 400
 
 
-def test_29_headers_that_are_missing(snow: Snow, api: httpx.Client) -> None:
+def test_29_headers_that_are_missing(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     """httpx adds `Accept: */*` to what it builds itself, so these requests are built by hand."""
 
     def sent(method: str, content: bytes | None = None, **headers: str) -> httpx.Response:
-        url = f"{snow.url}/api/now/v2/table/incident"
+        url = f"{servicenow.url}/api/now/v2/table/incident"
         signed = {"Authorization": api.headers["Authorization"], **headers}
         return api.send(httpx.Request(method, url, headers=signed, content=content))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.factories.graph_payloads import days_before, keep, profile, score, snapshot
-from tests.factories.house import House
 from tests.factories.statements import counted
+from tests.factories.system import System
 
 MOST = 6
 PAGES = (
@@ -25,18 +25,18 @@ PAGES = (
 
 
 @pytest.mark.parametrize("role", ["manager", "viewer"])
-async def test_statements_per_page_are_few_and_constant(house: House, role: str) -> None:
-    tenant_id = house.resources.config.tenant_id
+async def test_statements_per_page_are_few_and_constant(system: System, role: str) -> None:
+    tenant_id = system.resources.config.tenant_id
     costs: list[dict[str, int]] = []
     for size in (2, 60):
         controls = [score(f"C{number}", number % 10, number % 10 * 10) for number in range(size)]
         days = [snapshot(days_before(ago), controls, azureTenantId=tenant_id) for ago in range(3)]
         profiles = [profile(f"C{number}", azureTenantId=tenant_id) for number in range(size)]
-        await keep(house.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
-        async with await house.signed_in(role) as browser:
+        await keep(system.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
+        async with await system.signed_in(role) as browser:
             cost = {}
             for path in PAGES:
-                with counted(house.resources.database) as seen:
+                with counted(system.resources.database) as seen:
                     answer = await browser.get(path)
                 if answer.status_code == 200:
                     cost[path] = len(seen)

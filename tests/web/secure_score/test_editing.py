@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from app.features.secure_score.jobs import keep_up
-from app.foundation import clock
+from app.core import clock
+from app.features.secure_score.jobs import scheduled_sync
 from tests.factories.graph_payloads import DAY, keep, profile, score, snapshot
-from tests.factories.house import House
+from tests.factories.system import System
 
 ACTION = "BlockLegacyAuthentication"
 PAGE = f"/secure-score/actions/{ACTION}"
@@ -23,7 +23,7 @@ WRITES = {
 }
 
 
-async def test_edge_53_whoever_only_reads_gets_403_on_every_write(scored: House) -> None:
+async def test_edge_53_whoever_only_reads_gets_403_on_every_write(scored: System) -> None:
     for role in ("viewer", "sharer"):
         async with await scored.signed_in(role) as browser:
             for address, form in WRITES.items():
@@ -35,7 +35,7 @@ async def test_edge_53_whoever_only_reads_gets_403_on_every_write(scored: House)
         assert "No notes" not in (await browser.get(PAGE)).text
 
 
-async def test_a_plan_needs_a_day_and_nothing_typed_is_lost(scored: House) -> None:
+async def test_a_plan_needs_a_day_and_nothing_typed_is_lost(scored: System) -> None:
     address = f"/secure-score/action/status?action={ACTION}"
     async with await scored.signed_in("manager") as browser:
         refused = await browser.post(address, data={"status": "planned", "reason": "With the <spring> roll-out"})
@@ -62,19 +62,19 @@ async def test_a_plan_needs_a_day_and_nothing_typed_is_lost(scored: House) -> No
         assert ACTION not in (await browser.get("/secure-score/actions?status=planned")).text
 
 
-async def test_a_plan_that_comes_too_late_is_shown_again(house: House) -> None:
-    tenant_id = house.resources.config.tenant_id
+async def test_a_plan_that_comes_too_late_is_shown_again(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
     days = [snapshot(DAY, [score("A", 10, 100)], azureTenantId=tenant_id)]
     profiles = [profile("A", azureTenantId=tenant_id)]
-    await keep(house.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
+    await keep(system.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
     typed = {"status": "risk_accepted", "reason": "A <long> typed plan"}
-    async with await house.signed_in("manager") as browser:
+    async with await system.signed_in("manager") as browser:
         answer = await browser.post("/secure-score/action/status?action=A", data=typed)
     assert answer.status_code == 409
     assert "A &lt;long&gt; typed plan" in answer.text
 
 
-async def test_the_same_decision_again_is_no_event(scored: House) -> None:
+async def test_the_same_decision_again_is_no_event(scored: System) -> None:
     address = f"/secure-score/action/status?action={ACTION}"
     async with await scored.signed_in("manager") as browser:
         for _ in range(2):
@@ -84,7 +84,7 @@ async def test_the_same_decision_again_is_no_event(scored: House) -> None:
     assert "Risk accepted → Risk accepted" not in page
 
 
-async def test_notes_carry_author_and_time_and_only_the_author_removes_them(scored: House) -> None:
+async def test_notes_carry_author_and_time_and_only_the_author_removes_them(scored: System) -> None:
     async with await scored.signed_in("manager") as browser:
         address = f"/secure-score/action/notes?action={ACTION}"
         assert (await browser.post(address, data={"note": "  "})).status_code == 422
@@ -104,7 +104,7 @@ async def test_notes_carry_author_and_time_and_only_the_author_removes_them(scor
         assert "First line" not in (await browser.get(PAGE)).text
 
 
-async def test_tags_filter_the_list(scored: House) -> None:
+async def test_tags_filter_the_list(scored: System) -> None:
     async with await scored.signed_in("manager") as browser:
         address = "/secure-score/action/tags?action="
         assert (await browser.post(address + ACTION, data={"tags": "Quick win,  quick WIN , Mail"})).status_code == 303
@@ -118,7 +118,7 @@ async def test_tags_filter_the_list(scored: House) -> None:
         assert "1 action<" in (await browser.get("/secure-score/actions?tag=Mail")).text
 
 
-async def test_zones_are_the_organisations_own(scored: House) -> None:
+async def test_zones_are_the_organisations_own(scored: System) -> None:
     async with await scored.signed_in("manager") as browser:
         assert "okay" in (await browser.get("/secure-score")).text
         for okay, good in (("60", "50"), ("0", "50"), ("a", "")):
@@ -135,7 +135,7 @@ async def test_zones_are_the_organisations_own(scored: House) -> None:
         assert ">good</text>" in (await browser.get("/secure-score")).text
 
 
-async def test_selected_actions_lead_to_the_share_form(scored: House) -> None:
+async def test_selected_actions_lead_to_the_share_form(scored: System) -> None:
     async with await scored.signed_in("sharer") as browser:
         page = (await browser.get("/secure-score/actions")).text
     assert '<form method="post" action="/tickets/selection">' in page  # Hundreds do not fit into an address.
@@ -159,10 +159,10 @@ QUERIES = (
 )
 
 
-async def test_history_and_trends_take_times_and_categories(house: House) -> None:
-    house.microsoft.tenant.reset()
-    await keep_up.function(house.resources)
-    async with await house.signed_in("viewer") as browser:
+async def test_history_and_trends_take_times_and_categories(system: System) -> None:
+    system.microsoft.tenant.reset()
+    await scheduled_sync.function(system.resources)
+    async with await system.signed_in("viewer") as browser:
         for query in QUERIES:
             for path in ("history", "trends"):
                 assert (await browser.get(f"/secure-score/{path}{query}")).status_code == 200, (path, query)

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import pytest
 
-from app.features.secure_score.import_scores import import_from_graph
-from app.features.secure_score.jobs import keep_up
-from app.features.secure_score.no_score import why_no_score
+from app.features.secure_score.jobs import scheduled_sync
+from app.features.secure_score.reports.no_score import why_no_score
+from app.features.secure_score.sync.import_scores import import_from_graph
 from sandbox.tenant.state import GraphFault
-from tests.factories.house import House
+from tests.factories.system import System
 
 REGRESSED = "/secure-score/actions/BlockLegacyAuthentication"
 PAGES = (
@@ -27,27 +27,27 @@ WITHOUT_A_SCORE = ("/", "/secure-score", "/secure-score/actions", "/secure-score
 
 
 @pytest.fixture
-async def scored(house: House) -> House:
-    await keep_up.function(house.resources)
-    return house
+async def scored(system: System) -> System:
+    await scheduled_sync.function(system.resources)
+    return system
 
 
-async def test_pages_open_for_whoever_may_look(scored: House) -> None:
+async def test_pages_open_for_whoever_may_look(scored: System) -> None:
     for role in ("manager", "sharer", "viewer"):
         async with await scored.signed_in(role) as browser:
             for path in PAGES:
                 assert (await browser.get(path)).status_code == 200, (role, path)
 
 
-async def test_pages_stay_closed_for_others(house: House) -> None:
-    async with await house.signed_in("stranger") as stranger, house.client() as nobody:
+async def test_pages_stay_closed_for_others(system: System) -> None:
+    async with await system.signed_in("stranger") as stranger, system.client() as nobody:
         for path in (*PAGES, "/secure-score/imports"):
             assert (await stranger.get(path)).status_code == 403, path
             assert (await nobody.get(path)).status_code == 303, path
 
 
-async def test_the_empty_house_says_what_to_wait_for(house: House) -> None:
-    async with await house.signed_in("viewer") as browser:
+async def test_the_empty_house_says_what_to_wait_for(system: System) -> None:
+    async with await system.signed_in("viewer") as browser:
         for path in WITHOUT_A_SCORE:
             page = (await browser.get(path)).text
             assert "No score yet" in page, path
@@ -56,22 +56,22 @@ async def test_the_empty_house_says_what_to_wait_for(house: House) -> None:
         assert (await browser.get("/secure-score/actions/Nothing")).status_code == 404
 
 
-async def test_edge_04_each_page_says_why_there_is_no_score_and_what_to_do(house: House) -> None:
-    house.microsoft.tenant.faults["forbidden"] = 2
-    await keep_up.function(house.resources)
-    async with await house.signed_in("manager") as manager, await house.signed_in("viewer") as viewer:
+async def test_edge_04_each_page_says_why_there_is_no_score_and_what_to_do(system: System) -> None:
+    system.microsoft.tenant.faults["forbidden"] = 2
+    await scheduled_sync.function(system.resources)
+    async with await system.signed_in("manager") as manager, await system.signed_in("viewer") as viewer:
         for path in WITHOUT_A_SCORE:
             page, read = (await manager.get(path)).text, (await viewer.get(path)).text
             assert "SecurityEvents.Read.All" in page, path
             assert "See the imports" in page, path
             assert "Ask a Security Administrator of your organisation to look at the imports." in read, path
-        house.microsoft.tenant.faults["empty"] = 2
-        await import_from_graph(house.resources)
+        system.microsoft.tenant.faults["empty"] = 2
+        await import_from_graph(system.resources)
         for path in WITHOUT_A_SCORE:
             assert "Microsoft Graph answered, and has no score for your organisation." in (await viewer.get(path)).text
-        house.microsoft.tenant.orders = [GraphFault("not_json", what="secureScores")]
-        await import_from_graph(house.resources)
-        for path in WITHOUT_A_SCORE:  # The catalogue alone is no score.
+        system.microsoft.tenant.orders = [GraphFault("not_json", what="secureScores")]
+        await import_from_graph(system.resources)
+        for path in WITHOUT_A_SCORE:  # The catalog alone is no score.
             assert "did not bring a score. It is tried again by itself." in (await viewer.get(path)).text, path
         assert "Title" not in (await viewer.get("/secure-score/actions")).text
         assert "146 actions" in (await viewer.get("/secure-score/actions?licence=no")).text
@@ -80,15 +80,15 @@ async def test_edge_04_each_page_says_why_there_is_no_score_and_what_to_do(house
             assert "The import from Microsoft Graph is under way." in (await viewer.get(path)).text, path
 
 
-async def test_another_tenants_files_that_are_missing_are_asked_for(house: House) -> None:
-    config = replace(house.resources.config, shown_tenant_id="another")
-    async with house.resources.database.transaction() as session:
+async def test_another_tenants_files_that_are_missing_are_asked_for(system: System) -> None:
+    config = replace(system.resources.config, shown_tenant_id="another")
+    async with system.resources.database.transaction() as session:
         why = await why_no_score(session, config)
     assert "python -m app import" in str(why.why)
     assert not why.can_wait
 
 
-async def test_only_a_manager_syncs(scored: House) -> None:
+async def test_only_a_manager_syncs(scored: System) -> None:
     for role in ("viewer", "sharer"):
         async with await scored.signed_in(role) as browser:
             assert (await browser.post("/secure-score/sync")).status_code == 403
@@ -107,7 +107,7 @@ async def test_only_a_manager_syncs(scored: House) -> None:
         assert "data-refresh" not in fragment
 
 
-async def test_sharing_with_servicenow_is_offered_to_sharers_only(scored: House) -> None:
+async def test_sharing_with_servicenow_is_offered_to_sharers_only(scored: System) -> None:
     async with await scored.signed_in("sharer") as browser:
         page = (await browser.get(REGRESSED)).text
     assert "/tickets/new?action=BlockLegacyAuthentication" in page
@@ -119,7 +119,7 @@ async def test_sharing_with_servicenow_is_offered_to_sharers_only(scored: House)
     assert f'data-copy="http://security-center.test{REGRESSED}"' in page
 
 
-async def test_the_list_filters_sorts_and_pages(scored: House) -> None:
+async def test_the_list_filters_sorts_and_pages(scored: System) -> None:
     async with await scored.signed_in("viewer") as browser:
         page = (await browser.get("/secure-score/actions?category=Identity&status=to_address&sort=impact&q=sign")).text
         assert "Block sign-ins that use legacy authentication" in page
@@ -129,14 +129,14 @@ async def test_the_list_filters_sorts_and_pages(scored: House) -> None:
         assert "No action fits" in (await browser.get("/secure-score/actions?q=zzzz")).text
 
 
-async def test_ids_with_anything_in_them_have_a_page(scored: House) -> None:
+async def test_ids_with_anything_in_them_have_a_page(scored: System) -> None:
     async with await scored.signed_in("viewer") as browser:
         for control_id in ("scid_2021", "mdo_safeattachments"):
             answer = await browser.get(f"/secure-score/actions/{quote(control_id, safe='')}")
             assert answer.status_code == 200
 
 
-async def test_the_overview_shows_the_latest_changes_users_and_where_to_read_on(scored: House) -> None:
+async def test_the_overview_shows_the_latest_changes_users_and_where_to_read_on(scored: System) -> None:
     async with await scored.signed_in("viewer") as browser:
         page = (await browser.get("/secure-score")).text
         history = (await browser.get("/secure-score/history")).text
@@ -148,7 +148,7 @@ async def test_the_overview_shows_the_latest_changes_users_and_where_to_read_on(
     assert "https://learn.microsoft.com/" in page
 
 
-async def test_an_action_says_when_microsoft_changed_it_and_when_it_regressed(scored: House) -> None:
+async def test_an_action_says_when_microsoft_changed_it_and_when_it_regressed(scored: System) -> None:
     async with await scored.signed_in("viewer") as browser:
         glance = (await browser.get(REGRESSED)).text.partition("At a glance")[2]
         implementation = (await browser.get(f"{REGRESSED}?tab=implementation")).text

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from app.features.secure_score.import_scores import CannotImport, import_from_graph
-from app.features.secure_score.lines import load_lines
-from app.features.secure_score.runs import RunStatus, list_runs
+from app.features.secure_score.actions.action_rows import load_lines
+from app.features.secure_score.sync.import_scores import CannotImport, import_from_graph
+from app.features.secure_score.sync.runs import RunStatus, list_runs
 from sandbox.tenant.quirks import COMPARISONS
 from tests.factories.graph_payloads import DAY, days_before, keep, keep_days, profile, score, snapshot
-from tests.factories.house import House
+from tests.factories.system import System
 
 QUIRKS: list[dict[str, Any]] = [
     {"no_score_yet": True},
@@ -42,19 +42,19 @@ def links(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("quirks", QUIRKS, ids=lambda quirks: ",".join(quirks))
-async def test_every_oddity_is_imported_and_shown(house: House, quirks: dict[str, Any]) -> None:
-    tenant, tenant_id = house.microsoft.tenant, house.resources.config.tenant_id
+async def test_every_oddity_is_imported_and_shown(system: System, quirks: dict[str, Any]) -> None:
+    tenant, tenant_id = system.microsoft.tenant, system.resources.config.tenant_id
     tenant.reset()
     keep_days(tenant, 4)
-    await import_from_graph(house.resources)
+    await import_from_graph(system.resources)
     tenant.quirks.change(quirks)
-    await import_from_graph(house.resources)
-    async with house.resources.database.transaction() as session:
+    await import_from_graph(system.resources)
+    async with system.resources.database.transaction() as session:
         [run, _] = await list_runs(session, tenant_id)
         lines = await load_lines(session, tenant_id)
     assert run.status == RunStatus.DONE
     assert all(line.percent is None or 0 <= line.percent <= 100 for line in lines)
-    async with await house.signed_in("manager") as browser:
+    async with await system.signed_in("manager") as browser:
         for path in PAGES:
             answer = await browser.get(f"/secure-score{path}")
             assert answer.status_code == 200, path
@@ -64,46 +64,46 @@ async def test_every_oddity_is_imported_and_shown(house: House, quirks: dict[str
             assert (await browser.get(f"{link}?tab={tab}")).status_code == 200, link
 
 
-async def test_edge_18_the_overview_opens_on_every_shape_of_comparison(house: House) -> None:
-    tenant = house.microsoft.tenant
+async def test_edge_18_the_overview_opens_on_every_shape_of_comparison(system: System) -> None:
+    tenant = system.microsoft.tenant
     tenant.reset()
     keep_days(tenant, 2)
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         for shape in COMPARISONS:
             tenant.quirks.change({"comparisons": shape})
-            await import_from_graph(house.resources)
+            await import_from_graph(system.resources)
             page = await browser.get("/secure-score")
             assert page.status_code == 200, shape
             assert "-1%" not in page.text, shape
             assert (await browser.get("/secure-score/trends")).status_code == 200, shape
 
 
-async def test_edge_22_another_tenants_answer_is_rejected_whole(house: House) -> None:
-    house.microsoft.tenant.reset()
-    house.microsoft.tenant.quirks.change({"other_tenant": True})
+async def test_edge_22_another_tenants_answer_is_rejected_whole(system: System) -> None:
+    system.microsoft.tenant.reset()
+    system.microsoft.tenant.quirks.change({"other_tenant": True})
     with pytest.raises(CannotImport, match="This is the data of tenant"):
-        await import_from_graph(house.resources)
+        await import_from_graph(system.resources)
 
 
-async def test_edge_28_what_vanished_stays_with_its_row(house: House) -> None:
-    tenant, tenant_id = house.microsoft.tenant, house.resources.config.tenant_id
+async def test_edge_28_what_vanished_stays_with_its_row(system: System) -> None:
+    tenant, tenant_id = system.microsoft.tenant, system.resources.config.tenant_id
     tenant.reset()
     keep_days(tenant, 4)
     tenant.quirks.change({"vanished": "OneAdmin"})
-    await import_from_graph(house.resources)
-    async with house.resources.database.transaction() as session:
+    await import_from_graph(system.resources)
+    async with system.resources.database.transaction() as session:
         lines = {line.control_id: line for line in await load_lines(session, tenant_id)}
     assert not lines["OneAdmin"].scored
     assert not any(line.is_regressed for key, line in lines.items() if key == "OneAdmin")
-    async with await house.signed_in("viewer") as browser:
+    async with await system.signed_in("viewer") as browser:
         assert "has not scored this action since" in (await browser.get("/secure-score/actions/OneAdmin")).text
 
 
-async def test_edge_16_the_parts_are_not_compared_with_the_total_of_another_day(house: House) -> None:
-    tenant_id = house.resources.config.tenant_id
+async def test_edge_16_the_parts_are_not_compared_with_the_total_of_another_day(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
     before = snapshot(days_before(1), [score("A", 4, 40)], azureTenantId=tenant_id, currentScore=4)
     newest = snapshot(DAY, [score("A", 9, 90)], azureTenantId=tenant_id, currentScore="n/a")
     profiles = [profile("A", azureTenantId=tenant_id)]
-    await keep(house.resources.database, snapshots=[before, newest], profiles=profiles, tenant_id=tenant_id)
-    async with await house.signed_in("viewer") as browser:
+    await keep(system.resources.database, snapshots=[before, newest], profiles=profiles, tenant_id=tenant_id)
+    async with await system.signed_in("viewer") as browser:
         assert "The actions add up to" not in (await browser.get("/secure-score")).text

@@ -1,0 +1,91 @@
+"""Puts the house together from its settings: one place that knows every room's tasks and every embassy's address."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import app.features.models  # noqa: F401 - every table must be known wherever one row refers to another room's.
+from app.core.database import Database, make_engine
+from app.core.jobs import Queue
+from app.core.migrations import expected_revision
+from app.core.vault import Vault
+from app.embedded_postgres import database_address
+from app.features.connection.jobs import tasks as connection_tasks
+from app.features.provisioning.jobs import tasks as provisioning_tasks
+from app.features.secure_score.jobs import tasks as secure_score_tasks
+from app.features.tickets.jobs import tasks as ticket_tasks
+from app.integrations.http.ssrf import AddressPolicy
+from app.integrations.http.transport import Transport
+from app.integrations.microsoft.entra import EntraClient
+from app.integrations.microsoft.graph import GraphClient
+from app.resources import ProductConfig, Resources, closing
+from app.settings import Settings
+
+TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
+
+# ServiceNow runs one client's calls in few threads; more at once only queue there. docs/decisions/0001-the-house.md
+SERVICENOW_CALLS_AT_ONCE = 4
+
+
+__all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async"]
+
+
+def product_config(settings: Settings) -> ProductConfig:
+    """What the rooms may know of the settings: no secret among it."""
+    return ProductConfig(
+        public_url=settings.public_url,
+        tenant_id=settings.entra_tenant_id,
+        shown_tenant_id=settings.shown_tenant_id,
+        servicenow_allowed_origins=settings.servicenow_allowed_origins,
+        manager_roles=frozenset(settings.manager_roles),
+        sharer_roles=frozenset(settings.sharer_roles),
+        viewer_roles=frozenset(settings.viewer_roles),
+        session_hours=settings.session_hours,
+        secure_score_write_back=settings.secure_score_write_back,
+    )
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, database_url: str) -> AsyncIterator[Resources]:
+    """Everything long-lived, closed at the end of the block."""
+    microsoft = Transport("microsoft")
+    registration = {
+        "authority": settings.authority,
+        "tenant_id": settings.entra_tenant_id,
+        "client_id": settings.entra_client_id,
+        "client_secret": settings.entra_client_secret.get_secret_value(),
+    }
+    resources = Resources(
+        config=product_config(settings),
+        database=Database(make_engine(database_url)),
+        vault=Vault([key.get_secret_value() for key in settings.vault_keys]),
+        queue=Queue(database_url, TASK_GROUPS),
+        microsoft=microsoft,
+        servicenow=Transport(
+            "servicenow",
+            max_connections=SERVICENOW_CALLS_AT_ONCE,
+            guard=AddressPolicy(settings.servicenow_allowed_origins),
+        ),
+        entra=EntraClient(microsoft, **registration),
+        graph=GraphClient(microsoft, graph_url=settings.graph, **registration),
+        expected_revision=expected_revision(),
+    )
+    async with closing(resources):
+        yield resources
+
+
+def run_async(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run on the fastest event loop this system has."""
+    factory: Callable[[], asyncio.AbstractEventLoop]
+    if sys.platform == "win32":
+        factory = asyncio.SelectorEventLoop  # psycopg cannot use the other one there.
+    else:
+        from uvloop import new_event_loop  # noqa: PLC0415 - not there on Windows.
+
+        factory = new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(work())

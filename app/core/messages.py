@@ -1,0 +1,100 @@
+"""Texts that people read: translated when shown, storable until then. Never formats numbers or dates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from gettext import GNUTranslations, NullTranslations, translation
+from pathlib import Path
+from typing import Any
+
+DOMAIN = "messages"
+LOCALES_FOLDER = Path(__file__).resolve().parents[2] / "locales"
+SOURCE_LOCALE = "en"
+
+_locale: ContextVar[str] = ContextVar("locale", default=SOURCE_LOCALE)
+_catalogues: dict[str, NullTranslations] = {}
+
+
+class Message:
+    """One message with its values, not yet in any language; ``str()`` gives it in the language of the moment.
+
+    The source string is the gettext message id. Values are inserted with ``%(name)s``, after translation.
+    """
+
+    __slots__ = ("message", "values")
+
+    def __init__(self, message: str, values: Mapping[str, Any] | None = None) -> None:
+        self.message = message
+        self.values = dict(values or {})
+
+    def __str__(self) -> str:
+        translated = catalog().gettext(self.message) if self.message else ""
+        if not self.values:
+            return translated.replace("%%", "%")
+        return translated % {name: str(value) for name, value in self.values.items()}
+
+    def __repr__(self) -> str:
+        return f"Text({self.message!r}, {self.values!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and (self.message, self.values) == (other.message, other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.message, tuple(sorted((name, str(value)) for name, value in self.values.items()))))
+
+    def to_json(self) -> dict[str, Any]:
+        """As the database keeps it: ``{"message": source string, "values": {name: string}}``."""
+        return {
+            "message": self.message,
+            "values": {
+                name: value.to_json() if isinstance(value, Message) else str(value)
+                for name, value in self.values.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Message:
+        """The message that `to_json` stored; nested messages come back as messages."""
+        values = {
+            name: cls.from_json(value) if isinstance(value, Mapping) else value
+            for name, value in stored.get("values", {}).items()
+        }
+        return cls(stored["message"], values)
+
+
+def T(message: str, /, **values: Any) -> Message:  # noqa: ANN401, N802 - any value with a str(); the short name is what Babel looks for.
+    """A message to be translated when it is shown: ``T("Sent to %(instance)s.", instance=name)``."""
+    return Message(message, values)
+
+
+def load_catalog(locale: str) -> NullTranslations:
+    """The compiled messages of one language; the source language, and any we do not have, need none."""
+    if locale not in _catalogues:
+        try:
+            found: NullTranslations | GNUTranslations = translation(DOMAIN, LOCALES_FOLDER, [locale])
+        except FileNotFoundError:
+            found = NullTranslations()
+        _catalogues[locale] = found
+    return _catalogues[locale]
+
+
+def catalog() -> NullTranslations:
+    """The messages in the language of the moment."""
+    return load_catalog(_locale.get())
+
+
+def current_locale() -> str:
+    """The language of the moment, as a BCP 47 tag with an underscore (``en``, ``ko``)."""
+    return _locale.get()
+
+
+@contextmanager
+def use_locale(locale: str) -> Iterator[None]:
+    """Within the block, texts come out in this language."""
+    token = _locale.set(locale)
+    try:
+        yield
+    finally:
+        _locale.reset(token)

@@ -1,0 +1,44 @@
+"""Reads from the queue's own tables whether its work gets done. Puts nothing in and runs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+
+from app.core.database import Session
+
+# Workers report every ten seconds; one that has been silent for longer than this is gone.
+ALIVE_SECONDS = 60
+QUERY = text(
+    """
+    SELECT (SELECT count(*) FROM procrastinate_workers
+             WHERE last_heartbeat > now() - make_interval(secs => :alive)) AS workers,
+           count(*) FILTER (WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())) AS due,
+           count(*) FILTER (WHERE status = 'todo' AND scheduled_at > now()) AS later,
+           count(*) FILTER (WHERE status = 'failed') AS failed,
+           (SELECT min(coalesce(jobs.scheduled_at, events.at))
+              FROM procrastinate_jobs jobs JOIN procrastinate_events events
+                ON events.job_id = jobs.id AND events.type = 'deferred'
+             WHERE jobs.status = 'todo' AND (jobs.scheduled_at IS NULL OR jobs.scheduled_at <= now())) AS oldest
+      FROM procrastinate_jobs
+    """
+)
+
+
+@dataclass(frozen=True)
+class QueueHealth:
+    """How many workers live, how many jobs are due, due later and failed, and since when the oldest due one waits."""
+
+    workers: int
+    due: int
+    later: int
+    failed: int
+    oldest: datetime | None
+
+
+async def queue_health(session: Session) -> QueueHealth:
+    """As the tables say it now."""
+    row = (await session.execute(QUERY, {"alive": ALIVE_SECONDS})).one()
+    return QueueHealth(row.workers, row.due, row.later, row.failed, row.oldest)

@@ -1,0 +1,174 @@
+"""Authorizations under way: each is used once, by the browser and the person that began it, within its time."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select, update
+
+from app.core import clock
+from app.core.database import Session
+from app.core.errors import AppError
+from app.core.messages import Message, T
+from app.core.random_tokens import hash_token
+from app.features.accounts.permissions import Viewer
+from app.features.connection.models import AuthorizationAttempt
+
+VERIFIER = "servicenow verifier"
+# Long enough to log in, meet a second factor and read the consent page.
+ATTEMPT_MINUTES = 15
+KEPT_HOURS = 24
+DENIED = T(
+    "ServiceNow was not authorized: Deny was pressed on its consent page. Nothing was changed. To connect, press "
+    "Authorize again and choose Allow, signed in as the integration user."
+)
+
+
+class AuthorizationOver(AppError):
+    """The answer from ServiceNow belongs to no authorization that this person's browser may finish."""
+
+    status = 400
+    default = T(
+        "This answer from ServiceNow belongs to no authorization that was begun here, so nothing was changed. Press "
+        "Authorize again."
+    )
+
+
+class AuthorizationUsed(AuthorizationOver):
+    """The same answer came a second time."""
+
+    default = T(
+        "This authorization was already used, and each works once. If the connection is shown as connected, all is "
+        "well; otherwise press Authorize again."
+    )
+
+
+class AuthorizationDenied(AuthorizationOver):
+    """ServiceNow came back without a code."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What was typed when an authorization was begun, to show the form again; its secret is not among it."""
+
+    instance: str
+    client_id: str
+    expected_user_name: str
+    uses_pkce: bool
+
+
+async def forget_old_attempts(session: Session) -> None:
+    """Delete those that nobody will come back with."""
+    long_ago = clock.now() - timedelta(hours=KEPT_HOURS)
+    await session.execute(delete(AuthorizationAttempt).where(AuthorizationAttempt.expires_at < long_ago))
+
+
+async def begun_with(session: Session, viewer: Viewer, state: str) -> Begun | None:
+    """What this person typed for the attempt of this state, to show the form again."""
+    found = await session.execute(
+        select(AuthorizationAttempt).where(
+            AuthorizationAttempt.state_hash == hash_token(state), AuthorizationAttempt.person_id == viewer.person_id
+        )
+    )
+    attempt = found.scalar_one_or_none()
+    return _begun(attempt) if attempt else None
+
+
+async def note_problem(session: Session, attempt: AuthorizationAttempt, sentence: Message) -> None:
+    """Why nothing came of it, for diagnosis."""
+    await session.execute(
+        update(AuthorizationAttempt)
+        .where(AuthorizationAttempt.id == attempt.id)
+        .values(problem=sentence.to_json())
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def last_begun(session: Session, viewer: Viewer) -> Begun | None:
+    """What this person typed last, for whoever comes back to the form after an error page of ServiceNow's own."""
+    mine = select(AuthorizationAttempt).where(AuthorizationAttempt.person_id == viewer.person_id)
+    found = await session.execute(mine.order_by(AuthorizationAttempt.created_at.desc()).limit(1))
+    attempt = found.scalar_one_or_none()
+    return _begun(attempt) if attempt else None
+
+
+def _begun(attempt: AuthorizationAttempt) -> Begun:
+    return Begun(attempt.instance_name, attempt.client_id, attempt.expected_user_name, attempt.uses_pkce)
+
+
+async def claim(session: Session, viewer: Viewer, state: str, browser_secret: str | None) -> AuthorizationAttempt:
+    """Mark the attempt as used, once, and take its secrets out of the table. Raises AuthorizationOver."""
+    found = await session.execute(
+        select(AuthorizationAttempt).where(AuthorizationAttempt.state_hash == hash_token(state)).with_for_update()
+    )
+    attempt = found.scalar_one_or_none()
+    # A stranger who got hold of an answer must neither use it nor spoil it for the one who began.
+    if attempt is None or attempt.person_id != viewer.person_id:
+        raise AuthorizationOver
+    if not secrets.compare_digest(attempt.browser_hash, hash_token(browser_secret or "")):
+        raise AuthorizationOver(
+            T("This authorization was begun in another browser. Finish it there, or press Authorize again in this one.")
+        )
+    if attempt.used_at is not None:
+        raise AuthorizationUsed
+    if attempt.expires_at <= clock.now():
+        raise AuthorizationOver(
+            T(
+                "This authorization took longer than %(minutes)s minutes and has expired. Press Authorize again.",
+                minutes=ATTEMPT_MINUTES,
+            )
+        )
+    session.expunge(attempt)
+    await session.execute(
+        update(AuthorizationAttempt)
+        .where(AuthorizationAttempt.id == attempt.id)
+        .values(used_at=clock.now(), verifier=None, client_secret=None)
+        .execution_options(synchronize_session=False)
+    )
+    return attempt
+
+
+def why_denied(error: str) -> Message:
+    """The sentence for what ServiceNow sent in place of a code."""
+    if error == "access_denied":
+        return DENIED
+    if not error:
+        return T("ServiceNow sent neither a code nor a reason. Nothing was changed. Press Authorize again.")
+    return T("ServiceNow did not authorize us (%(reason)s). Nothing was changed.", reason=error[:80])
+
+
+@dataclass(frozen=True)
+class LastAttempt:
+    """The newest authorization that anybody began; `came_back` says whether a browser returned from ServiceNow."""
+
+    instance_name: str
+    origin: str
+    client_id: str
+    expected_user_name: str
+    begun_at: datetime
+    came_back: bool
+    problem: Message | None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it gave a connection."""
+        return self.came_back and self.problem is None
+
+
+async def last_attempt(session: Session) -> LastAttempt | None:
+    """For diagnosis, where nothing is connected yet or a new consent did not succeed."""
+    newest = select(AuthorizationAttempt).order_by(AuthorizationAttempt.created_at.desc()).limit(1)
+    row = (await session.execute(newest)).scalar_one_or_none()
+    if row is None:
+        return None
+    return LastAttempt(
+        instance_name=row.instance_name,
+        origin=row.origin,
+        client_id=row.client_id,
+        expected_user_name=row.expected_user_name,
+        begun_at=row.created_at,
+        came_back=row.used_at is not None,
+        problem=Message.from_json(row.problem) if row.problem else None,
+    )

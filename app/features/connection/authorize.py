@@ -1,0 +1,361 @@
+"""Connects an instance by OAuth: begins, and finishes what the same person's browser began. Sends nothing else there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from app.core import clock
+from app.core.database import Session
+from app.core.errors import AppError, Conflict, InvalidInput
+from app.core.logging import get_logger
+from app.core.messages import Message, T
+from app.core.random_tokens import hash_token, new_token
+from app.core.vault import CannotOpen
+from app.features.accounts.audit import log_action
+from app.features.accounts.permissions import Viewer
+from app.features.connection.authorization_attempts import (
+    ATTEMPT_MINUTES,
+    VERIFIER,
+    AuthorizationDenied,
+    AuthorizationOver,
+    AuthorizationUsed,
+    claim,
+    note_problem,
+    why_denied,
+)
+from app.features.connection.call_log import keep_calls
+from app.features.connection.consent_check import doubt_about
+from app.features.connection.disconnect import EndedSecrets, end_tokens, forget, forget_attempts
+from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
+from app.features.connection.tokens import CLIENT_SECRET, NotConnected, active_connection, redirect_uri, store_tokens
+from app.integrations.http.errors import Forbidden, RemoteError, Unauthorized, Unreachable
+from app.integrations.servicenow.address import Instance, InvalidAddress, parse_instance
+from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.oauth import ServiceNowOAuth, challenge_of, new_state, new_verifier
+from app.integrations.servicenow.schemas import Release, RemoteUser, Tokens
+from app.resources import Resources
+
+log = get_logger(__name__)
+
+# What a page adds to the transaction that keeps the connection: queueing the checks of a room this one does not know.
+Then = Callable[[Session, UUID], Awaitable[None]]
+
+# An instance that fails while it is asked who consented is asked again after these seconds.
+READ_BACK_PAUSES = (0.5, 1.0)
+# Held while a connection is taken up, laid down or configured, so that two people at once come one after the other.
+ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('security-center connection'))")
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """What the set-up form asks for. `expected_user_name` may be empty; the secret never has a repr."""
+
+    instance: str
+    client_id: str
+    client_secret: str
+    expected_user_name: str
+    uses_pkce: bool = True
+
+    def __repr__(self) -> str:
+        return f"SetUp({self.instance!r}, {self.client_id!r}, …)"
+
+
+@dataclass(frozen=True)
+class AuthorizationStart:
+    """Where to send the browser, and the secret its cookie must bring back."""
+
+    address: str
+    browser_secret: str
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the instance said right after the consent; `doubt` when it failed to say who consented."""
+
+    user: RemoteUser | None
+    release: Release | None
+    doubt: Message | None
+
+
+@dataclass(frozen=True)
+class _Consent:
+    """Everything a consent has brought."""
+
+    viewer: Viewer
+    attempt: AuthorizationAttempt
+    client_secret: str = field(repr=False)
+    tokens: Tokens
+    seen: _Seen
+
+
+async def begin_connect(
+    resources: Resources, viewer: Viewer, typed: SetUp, browser_secret: str | None
+) -> AuthorizationStart:
+    """Check the address, remember a new attempt, and say where the browser goes. Raises InvalidInput by field."""
+    return await _begin(resources, viewer, await check_instance(resources, typed.instance), typed, browser_secret)
+
+
+async def check_instance(resources: Resources, typed: str) -> Instance:
+    """The instance that is meant, if we agree to call it. Raises InvalidInput by field."""
+    try:
+        instance = parse_instance(typed, resources.config.servicenow_allowed_origins)
+        # Checked again at every call: a name may point elsewhere by then.
+        await resources.servicenow.check(instance.origin)
+    except (InvalidAddress, Unreachable) as error:
+        raise InvalidInput(fields={"instance": error.message}) from error
+    return instance
+
+
+async def begin_again(resources: Resources, viewer: Viewer, browser_secret: str | None) -> AuthorizationStart:
+    """Authorize the active connection anew with the client it has. Raises NotConnected, or Conflict without a secret."""
+    async with resources.database.transaction() as session:
+        connection = await active_connection(session)
+    if connection is None or connection.client_secret is None:
+        raise NotConnected
+    try:
+        client_secret = resources.vault.open(CLIENT_SECRET, connection.client_secret)
+    except CannotOpen as error:
+        raise Conflict(
+            T("The stored client secret cannot be opened: VAULT_KEYS has changed. Type it again on the set-up page.")
+        ) from error
+    instance = Instance(connection.instance_name, connection.origin)
+    again = SetUp(
+        connection.instance_name,
+        connection.client_id,
+        client_secret,
+        connection.expected_user_name,
+        connection.uses_pkce,
+    )
+    return await _begin(resources, viewer, instance, again, browser_secret)
+
+
+async def _begin(
+    resources: Resources, viewer: Viewer, instance: Instance, typed: SetUp, browser_secret: str | None
+) -> AuthorizationStart:
+    """A browser that has begun before keeps its secret, so that a double click or a second tab spoils nothing."""
+    state, browser_secret = new_state(), browser_secret or new_token()
+    verifier = new_verifier() if typed.uses_pkce else ""
+    now, vault = clock.now(), resources.vault
+    async with resources.database.transaction() as session:
+        active = await active_connection(session)
+        session.add(
+            AuthorizationAttempt(
+                state_hash=hash_token(state),
+                browser_hash=hash_token(browser_secret),
+                person_id=viewer.person_id,
+                verifier=vault.seal(VERIFIER, verifier),
+                replaces=active.id if active else None,
+                instance_name=instance.name,
+                origin=instance.origin,
+                client_id=typed.client_id,
+                client_secret=vault.seal(CLIENT_SECRET, typed.client_secret),
+                expected_user_name=typed.expected_user_name,
+                uses_pkce=typed.uses_pkce,
+                created_at=now,
+                expires_at=now + timedelta(minutes=ATTEMPT_MINUTES),
+            )
+        )
+        await log_action(session, viewer, T("Authorization begun"), instance=instance.name, client_id=typed.client_id)
+    oauth = _oauth(resources, instance.origin, typed.client_id, typed.client_secret)
+    challenge = challenge_of(verifier) if verifier else ""
+    return AuthorizationStart(oauth.authorize_url(state=state, code_challenge=challenge), browser_secret)
+
+
+def _oauth(resources: Resources, origin: str, client_id: str, client_secret: str) -> ServiceNowOAuth:
+    return ServiceNowOAuth(
+        resources.servicenow, origin, client_id=client_id, client_secret=client_secret,
+        redirect_uri=redirect_uri(resources),
+    )  # fmt: skip
+
+
+async def finish_connect(
+    resources: Resources,
+    viewer: Viewer,
+    *,
+    code: str,
+    state: str,
+    error: str,
+    browser_secret: str | None,
+    then: Then | None = None,
+) -> None:
+    """Claim the attempt and commit, then exchange the code, read back who consented, and keep the connection.
+
+    `then` is done in the transaction that keeps it, unless the connection waits for a person to confirm the account.
+
+    The claim is committed first because a code lives 60 seconds and works once: whatever happens next, nobody may try
+    this attempt again. Raises AuthorizationOver, Conflict when another instance was connected meanwhile, or a
+    RemoteError when ServiceNow gives no tokens.
+    """
+    async with resources.database.transaction() as session:
+        attempt = await claim(session, viewer, state, browser_secret)
+    try:
+        if error or not code:
+            raise AuthorizationDenied(why_denied(error))
+        await _finish(resources, viewer, attempt, code, then)
+    except AppError as problem:
+        async with resources.database.transaction() as session:
+            await note_problem(session, attempt, problem.message)
+            await log_action(
+                session, viewer, T("Authorization failed"), instance=attempt.instance_name, why=problem.message
+            )
+        raise
+
+
+async def _finish(
+    resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt, code: str, then: Then | None
+) -> None:
+    if attempt.verifier is None or attempt.client_secret is None:
+        raise AuthorizationUsed
+    try:
+        verifier = resources.vault.open(VERIFIER, attempt.verifier)
+        client_secret = resources.vault.open(CLIENT_SECRET, attempt.client_secret)
+    except CannotOpen as problem:
+        raise AuthorizationOver from problem
+    oauth = _oauth(resources, attempt.origin, attempt.client_id, client_secret)
+    try:
+        tokens = await oauth.exchange(code=code, code_verifier=verifier)
+        seen = await _read_back(resources, attempt.origin, tokens)
+    finally:
+        await keep_calls(resources)
+    consent = _Consent(viewer, attempt, client_secret, tokens, seen)
+    try:
+        await _make_room(resources, viewer, attempt)
+        await _keep(resources, consent, then)
+    except Conflict:
+        await end_tokens(resources, EndedSecrets.of(attempt.origin, attempt.client_id, client_secret, tokens))
+        raise
+
+
+async def confirm_account(resources: Resources, viewer: Viewer, then: Then, *, shown: str) -> None:
+    """A person has looked: the account that consented is the right one.
+
+    Does nothing when nothing waits for that, or when it is not the account that was `shown` (its sys_id).
+    """
+    async with resources.database.transaction() as session:
+        await session.execute(ONE_AT_A_TIME)
+        connection = await active_connection(session)
+        if connection is None or connection.status != ConnectionStatus.UNCONFIRMED or connection.user_sys_id != shown:
+            return
+        connection.status, connection.attention = ConnectionStatus.CONNECTED, None
+        await log_action(session, viewer, T("Account confirmed"), consented_as=connection.user_name)
+        await then(session, connection.id)
+
+
+async def _keep(resources: Resources, consent: _Consent, then: Then | None) -> None:
+    """Store the connection. Tokens of another account that it had before are ended: nobody would ever use them again."""
+    ended: EndedSecrets | None = None
+    viewer, user = consent.viewer, consent.seen.user
+    async with resources.database.transaction() as session:
+        connection = await _taken_up(session, consent.attempt)
+        if connection.user_sys_id and user and connection.user_sys_id != user.sys_id:
+            ended = forget(resources, connection)
+        connection.status, connection.attention, connection.removed_at = ConnectionStatus.CONNECTED, None, None
+        doubt = consent.seen.doubt or doubt_about(user, consent.attempt.expected_user_name, viewer)
+        if doubt is not None:
+            connection.status, connection.attention = ConnectionStatus.UNCONFIRMED, doubt.to_json()
+        connection.client_secret = resources.vault.seal(CLIENT_SECRET, consent.client_secret)
+        _describe(connection, viewer, user, consent.seen.release)
+        connection.refresh_token = connection.refresh_expires_at = None
+        store_tokens(resources, connection, consent.tokens)
+        await session.flush()
+        await log_action(
+            session, viewer, T("Connection authorized"),
+            instance=connection.instance_name, consented_as=connection.user_name or "unknown",
+        )  # fmt: skip
+        if doubt is None and then is not None:
+            await then(session, connection.id)
+    log.info("connected", connection=str(connection.id), instance=connection.instance_name, user=connection.user_name)
+    if ended is not None:
+        await end_tokens(resources, ended)
+
+
+async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _Seen:
+    """Who consented and which release answers. Not knowing does not lose the tokens.
+
+    An instance that refuses to say is believed; one that fails is asked again, and then a person must look: an account
+    that nobody has judged sends nothing.
+    """
+    client = ServiceNowClient(resources.servicenow, origin, tokens.access_token)
+    user, doubt = None, None
+    for pause in (*READ_BACK_PAUSES, None):
+        try:
+            user, doubt = await client.whoami(), None
+            break
+        except RemoteError as error:
+            log.warning("consent could not be read back", origin=origin, why=str(error))
+            doubt = None if isinstance(error, (Forbidden, Unauthorized)) else _nobody_said(error)
+        if pause is not None:
+            await clock.sleep(pause)
+    try:
+        return _Seen(user, await client.release(), doubt)
+    except RemoteError as error:
+        log.warning("release could not be read", origin=origin, why=str(error))
+        return _Seen(user, None, doubt)
+
+
+def _nobody_said(error: RemoteError) -> Message:
+    return T(
+        "ServiceNow could not be asked who consented: %(why)s Nothing has been sent yet. Authorize again, or confirm the "
+        "account if you are sure that it is the integration user.",
+        why=error.message,
+    )
+
+
+async def _make_room(resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt) -> None:
+    """Remove the connection to another instance. Raises Conflict when somebody else has connected it meanwhile."""
+    async with resources.database.transaction() as session:
+        await session.execute(ONE_AT_A_TIME)
+        active = await active_connection(session)
+        if active is None or active.origin == attempt.origin:
+            return
+        if active.id != attempt.replaces:
+            raise Conflict(
+                T(
+                    "Meanwhile %(instance)s was connected by somebody else, so nothing was changed. If you still want "
+                    "to connect %(wanted)s in its place, press Authorize again.",
+                    instance=active.instance_name,
+                    wanted=attempt.instance_name,
+                )
+            )
+        ended = forget(resources, active)
+        await forget_attempts(session, active.origin)
+        await log_action(
+            session, viewer, T("Connection removed"), instance=active.instance_name, in_favour_of=attempt.origin
+        )
+    await end_tokens(resources, ended)
+
+
+async def _taken_up(session: Session, attempt: AuthorizationAttempt) -> Connection:
+    """The instance's row, found again so that its tickets keep their links, or a new one."""
+    await session.execute(ONE_AT_A_TIME)
+    active = await active_connection(session)
+    if active is not None and active.origin != attempt.origin:
+        raise Conflict
+    found = await session.execute(select(Connection).where(Connection.origin == attempt.origin).with_for_update())
+    connection = found.scalar_one_or_none()
+    if connection is None:
+        connection = Connection(origin=attempt.origin)
+        session.add(connection)
+    connection.instance_name = attempt.instance_name
+    connection.client_id = attempt.client_id
+    connection.expected_user_name = attempt.expected_user_name
+    connection.uses_pkce = attempt.uses_pkce
+    return connection
+
+
+def _describe(connection: Connection, viewer: Viewer, user: RemoteUser | None, release: Release | None) -> None:
+    connection.user_sys_id = user.sys_id if user else ""
+    connection.user_name = user.user_name if user else ""
+    connection.user_display_name = user.name if user else ""
+    connection.user_email = user.email if user else ""
+    connection.release_family = release.family if release else ""
+    connection.release_build = release.build if release else ""
+    connection.connected_at = clock.now()
+    connection.connected_by = viewer.person_id
+    connection.last_success_at = clock.now() if user else None
+    connection.throttled_until = None

@@ -1,0 +1,46 @@
+"""The connector's state in one answer, for whoever watches it from inside ServiceNow. No secret, no ticket's content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from app.core import clock
+from app.core.database import Session
+from app.features.connection.connection_view import connection_view
+from app.features.provisioning.readiness import readiness
+from app.features.provisioning.run_steps import list_steps
+from app.features.tickets.models import Ticket
+
+
+async def connector_status(session: Session) -> dict[str, Any]:
+    """As JSON can hold it; times are ISO 8601 in UTC, and sentences are in the language of the moment."""
+    connection = await connection_view(session)
+    ready = await readiness(session)
+    steps = [line for line in await list_steps(session) if not line.is_outcome]
+    query = select(Ticket.delivery, func.count()).group_by(Ticket.delivery)
+    if connection is not None:
+        query = query.where(Ticket.connection_id == connection.id)
+    tickets = {str(delivery): int(count) for delivery, count in await session.execute(query)}
+    return {
+        "status": connection.status if connection else "not_connected",
+        "instance": connection.instance_name if connection else None,
+        "consented_as": connection.user_name if connection else None,
+        "connected_at": connection.connected_at.isoformat() if connection else None,
+        "consent_ends_at": _iso(connection.refresh_expires_at) if connection else None,
+        "last_answer_at": _iso(connection.last_success_at) if connection else None,
+        "attention": str(connection.attention) if connection and connection.attention else None,
+        "ready_for": sorted(ready.kinds),
+        "missing": [str(sentence) for sentence in ready.missing],
+        "steps": [
+            {"key": line.key, "title": str(line.title), "state": line.state, "checked_at": _iso(line.checked_at)}
+            for line in steps
+        ],
+        "tickets": {name: tickets.get(name, 0) for name in ("queued", "shared", "held", "given_up")},
+        "as_of": clock.now().isoformat(),
+    }
+
+
+def _iso(moment: Any) -> str | None:  # noqa: ANN401 - a datetime or None.
+    return moment.isoformat() if moment is not None else None

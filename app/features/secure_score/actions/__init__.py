@@ -1,0 +1,1 @@
+"""Improvement actions: list, details, status, plan, export."""

@@ -1,0 +1,207 @@
+"""Everything one action's page shows, texts included. Reads rows, changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from app.core import clock
+from app.core.database import Session
+from app.core.errors import NotFound
+from app.core.messages import Message
+from app.features.secure_score.actions.action_rows import ActionLine, line_of, statement
+from app.features.secure_score.actions.action_status import NAMES, Status, is_device_control
+from app.features.secure_score.actions.browse_actions import NO_SUCH_ACTION
+from app.features.secure_score.html_text import clean_html, is_web_address
+from app.features.secure_score.models import (
+    ActionNote,
+    ActionPlan,
+    ControlScore,
+    ImprovementAction,
+    ScoreSnapshot,
+)
+
+Row = ImprovementAction
+MOST_EVENTS = 200
+
+
+@dataclass(frozen=True)
+class Note:
+    """What somebody wrote."""
+
+    id: UUID
+    text: str
+    author_id: UUID | None
+    author_name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened: points moved, or somebody decided. `kind` is a change's kind, or "decided"."""
+
+    kind: str
+    day: date
+    at: datetime | None = None
+    points_before: float | None = None
+    points_after: float | None = None
+    max_before: float | None = None
+    max_after: float | None = None
+    status_before: Message | None = None
+    status_after: Message | None = None
+    who: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ActionDetail:
+    """One action. Texts ending in `_html` are sanitised and may be shown as they are; empty ones are empty strings.
+
+    `manage_url` is Microsoft's page for it, or empty when what Graph gave is no web address. `wanted_status` is the
+    one that is on its way to Graph and does not count yet, and `problem` why Graph did not take it. `sent_state` is what
+    Graph took last, until a decision follows one that Graph has shown.
+    """
+
+    line: ActionLine
+    description_html: str
+    remediation_html: str
+    remediation_impact_html: str
+    implementation_html: str
+    manage_url: str
+    action_type: str
+    switched_on: bool | None
+    counted: int | None
+    counted_of: int | None
+    state: str
+    state_at: datetime | None
+    state_by: str
+    state_comment: str
+    first_scored_on: date | None
+    profile_seen_at: datetime | None
+    decided_at: datetime | None
+    decided_by: str
+    sent_state: str
+    sent_at: datetime | None
+    confirmed_at: datetime | None
+    wanted_status: Status | None
+    problem: Message | None
+
+    @property
+    def wanted(self) -> Message | None:
+        """What is on its way, in words."""
+        return NAMES[self.wanted_status] if self.wanted_status else None
+
+    @property
+    def is_editable(self) -> bool:
+        """Completed is Microsoft's to say, device controls follow Vulnerability Management, unscored ones have no status."""
+        return self.line.status not in (Status.COMPLETED, Status.NOT_APPLICABLE) and not self.is_device
+
+    @property
+    def is_device(self) -> bool:
+        """Whether its state cannot be set."""
+        return is_device_control(self.line.control_id)
+
+
+EXTRA = (
+    Row.description, Row.remediation, Row.remediation_impact, Row.implementation_status, Row.action_url,
+    Row.action_type, Row.switched_on, Row.counted, Row.counted_of, Row.state_by, Row.state_comment,
+    Row.first_scored_on, Row.profile_seen_at, ActionPlan.decided_by,
+    ActionPlan.sent_state, ActionPlan.problem,
+)  # fmt: skip
+
+
+async def load_action(session: Session, tenant_id: str, control_id: str) -> ActionDetail:
+    """One action by its exact id, in one statement. Raises NotFound."""
+    query = statement(tenant_id).add_columns(*EXTRA).where(Row.control_id == control_id)
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(NO_SUCH_ACTION)
+    return ActionDetail(
+        line=line_of(row, clock.now()),
+        description_html=clean_html(row.description),
+        remediation_html=clean_html(row.remediation),
+        remediation_impact_html=clean_html(row.remediation_impact),
+        implementation_html=clean_html(row.implementation_status),
+        manage_url=row.action_url if is_web_address(row.action_url) else "",
+        action_type=row.action_type,
+        switched_on=row.switched_on,
+        counted=row.counted,
+        counted_of=row.counted_of,
+        state=row.state,
+        state_at=row.state_at,
+        state_by=row.state_by,
+        state_comment=row.state_comment,
+        first_scored_on=row.first_scored_on,
+        profile_seen_at=row.profile_seen_at,
+        decided_at=row.decided_at,
+        decided_by=row.decided_by or "",
+        sent_state=row.sent_state or "",
+        sent_at=row.sent_at,
+        confirmed_at=row.confirmed_at,
+        wanted_status=Status(row.decided) if row.to_send and row.sent_at is None else None,
+        problem=Message.from_json(row.problem) if row.problem else None,
+    )
+
+
+async def load_course(session: Session, tenant_id: str, control_id: str) -> tuple[list[str], list[float | None]]:
+    """Its points of every day since it was first scored, for a plot; days without are gaps."""
+    found = await session.execute(
+        select(ScoreSnapshot.day, ControlScore.points)
+        .join(ControlScore, ControlScore.snapshot_id == ScoreSnapshot.id)
+        .where(ScoreSnapshot.tenant_id == tenant_id, ControlScore.control_id == control_id)
+        .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
+    )
+    by_day = {row.day: row.points for row in found}
+    if not by_day:
+        return [], []
+    first, last = min(by_day), max(by_day)
+    days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+    return [day.isoformat() for day in days], [by_day.get(day) for day in days]
+
+
+async def load_notes(session: Session, tenant_id: str, control_id: str) -> list[Note]:
+    """The newest first."""
+    found = await session.execute(
+        select(ActionNote)
+        .where(ActionNote.tenant_id == tenant_id, ActionNote.control_id == control_id)
+        .order_by(ActionNote.created_at.desc(), ActionNote.id)
+        .limit(MOST_EVENTS)
+    )
+    return [Note(note.id, note.text, note.author_id, note.author_name, note.created_at) for note in found.scalars()]
+
+
+HAPPENED = """
+SELECT kind, day, CAST(NULL AS timestamptz) AS at, points_before, points_after, max_before, max_after,
+       NULL AS status_before, NULL AS status_after, '' AS who, '' AS reason, id AS turn
+FROM score_change WHERE tenant_id = :tenant_id AND control_id = :control_id
+UNION ALL
+SELECT 'decided', CAST(decided_at AT TIME ZONE 'UTC' AS date), decided_at, NULL, NULL, NULL, NULL,
+       status_before, status_after, decided_by, reason, 0
+FROM status_change WHERE tenant_id = :tenant_id AND control_id = :control_id
+ORDER BY day DESC, at DESC NULLS LAST, turn DESC LIMIT :most
+"""
+
+
+async def load_events(session: Session, tenant_id: str, control_id: str) -> list[Event]:
+    """What happened to it, the newest first: points and decisions together."""
+    asked = {"tenant_id": tenant_id, "control_id": control_id, "most": MOST_EVENTS}
+    found = await session.execute(text(HAPPENED), asked)
+    return [
+        Event(
+            kind=row.kind,
+            day=row.day,
+            at=row.at,
+            points_before=row.points_before,
+            points_after=row.points_after,
+            max_before=row.max_before,
+            max_after=row.max_after,
+            status_before=NAMES[Status(row.status_before)] if row.status_before else None,
+            status_after=NAMES[Status(row.status_after)] if row.status_after else None,
+            who=row.who,
+            reason=row.reason,
+        )
+        for row in found
+    ]

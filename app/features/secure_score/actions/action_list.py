@@ -1,0 +1,287 @@
+"""What the list of actions shows: filters, order, groups, columns and page, to and from an address. Pure.
+
+The whole state of the view is in the address, so that it can be shared and bookmarked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from app.core.messages import Message, T
+from app.features.secure_score.actions.action_rows import ActionLine
+from app.features.secure_score.actions.action_status import NAMES, Status
+
+PAGE_SIZE = 50
+LONGEST_SEARCH = 200
+Name = Message | str
+Tickets = frozenset[str]  # Control ids that have a ticket.
+
+LEVEL_NAMES = {"low": T("Low"), "medium": T("Medium"), "high": T("High"), "unknown": T("Unknown")}
+YES, NO = "yes", "no"
+YES_NO = {YES: T("Yes"), NO: T("No")}
+
+
+@dataclass(frozen=True)
+class Facet:
+    """One thing to filter by: what an action has of it, and what its values are called."""
+
+    name: str
+    label: Message
+    values: Callable[[ActionLine, Tickets], Sequence[str]]
+    names: Mapping[str, Name] = field(default_factory=dict)
+
+    def name_of(self, value: str) -> Name:
+        """A value as people read it."""
+        if not value:
+            return T("None")
+        return self.names.get(value, value)
+
+
+def _yes_no(test: Callable[[ActionLine], bool]) -> Callable[[ActionLine, Tickets], Sequence[str]]:
+    return lambda line, _tickets: (YES if test(line) else NO,)
+
+
+FACETS = (
+    Facet("category", T("Category"), lambda line, _t: (line.category_name,)),
+    Facet("status", T("Status"), lambda line, _t: (line.status,), {str(key): name for key, name in NAMES.items()}),
+    Facet("product", T("Product"), lambda line, _t: (line.product,)),
+    Facet("regressed", T("Regressed"), _yes_no(lambda line: line.is_regressed), YES_NO),
+    Facet("licence", T("Have licence"), _yes_no(lambda line: line.scored), YES_NO),
+    Facet("ticket", T("Ticket"), lambda line, t: (YES if line.control_id in t else NO,), YES_NO),
+    Facet("tag", T("Tag"), lambda line, _t: line.tags or ("",)),
+    Facet("threat", T("Threat"), lambda line, _t: line.threats or ("",)),
+    Facet("impact", T("User impact"), lambda line, _t: (line.user_impact,), LEVEL_NAMES),
+    Facet("cost", T("Implementation cost"), lambda line, _t: (line.implementation_cost,), LEVEL_NAMES),
+    Facet("tier", T("Tier"), lambda line, _t: (line.tier,)),
+    Facet("recent", T("Recent"), lambda line, _t: line.recent, {"added": T("Added"), "updated": T("Updated")}),
+)
+FACET_NAMES = tuple(facet.name for facet in FACETS)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its key for the order (None where it cannot be sorted by), and whether it starts with the largest."""
+
+    name: str
+    label: Message
+    key: Callable[[ActionLine], float | str | None] | None = None
+    descending: bool = False
+    shown: bool = True
+
+
+def _day(line_value: object) -> float | None:
+    ordinal = getattr(line_value, "toordinal", None)
+    return None if ordinal is None else float(ordinal())
+
+
+COLUMNS = (
+    Column("rank", T("Rank"), lambda line: line.rank),
+    Column("action", T("Recommended action"), lambda line: line.title.casefold()),
+    Column("impact", T("Score impact"), lambda line: line.score_impact, descending=True),
+    Column("points", T("Points achieved"), lambda line: line.points, descending=True),
+    Column("status", T("Status"), lambda line: list(Status).index(line.status)),
+    Column("regressed", T("Regressed"), lambda line: _day(line.regressed_on), descending=True, shown=False),
+    Column("licence", T("Have licence"), lambda line: float(not line.scored), shown=False),
+    Column("category", T("Category"), lambda line: line.category_name.casefold() or None),
+    Column("product", T("Product"), lambda line: line.product.casefold() or None),
+    Column("synced", T("Last synced"), lambda line: _day(line.last_synced_at), descending=True, shown=False),
+    Column("updated", T("Microsoft update"), lambda line: _day(line.updated_at), descending=True, shown=False),
+    Column("notes", T("Notes"), lambda line: float(line.notes), descending=True, shown=False),
+    Column("tags", T("Tags"), shown=False),
+    Column("ticket", T("Ticket")),
+)
+COLUMNS_BY_NAME = {column.name: column for column in COLUMNS}
+SORTABLE = tuple(column.name for column in COLUMNS if column.key)
+GROUPS = ("category", "status", "product", "tier", "impact", "licence")
+FIRST_COLUMNS = tuple(column.name for column in COLUMNS if column.shown)
+
+
+@dataclass(frozen=True)
+class View:
+    """The list as one address describes it. Without a choice of licence, only scored actions are shown."""
+
+    search: str = ""
+    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sort: str = "rank"
+    descending: bool = False
+    group: str = ""
+    columns: tuple[str, ...] = FIRST_COLUMNS
+    page: int = 1
+
+    @classmethod
+    def from_query(cls, pairs: Iterable[tuple[str, str]]) -> View:
+        """What an address asks for; what makes no sense is left out, so that an old bookmark still opens."""
+        chosen: dict[str, list[str]] = {}
+        single: dict[str, str] = {}
+        columns: list[str] = []
+        for name, value in pairs:
+            if name in FACET_NAMES:
+                chosen.setdefault(name, []).append(value)
+            elif name == "col" and value in COLUMNS_BY_NAME:
+                columns.append(value)
+            else:
+                single[name] = value
+        sort = single.get("sort", "rank") if single.get("sort") in SORTABLE else "rank"
+        direction = single.get("dir", "")
+        return cls(
+            search=" ".join(single.get("q", "").split())[:LONGEST_SEARCH],
+            chosen={name: tuple(dict.fromkeys(values)) for name, values in chosen.items()},
+            sort=sort,
+            descending=direction == "desc" if direction in ("asc", "desc") else COLUMNS_BY_NAME[sort].descending,
+            group=single.get("group", "") if single.get("group") in GROUPS else "",
+            columns=_in_order(columns) or FIRST_COLUMNS,
+            page=int(page) if (page := single.get("page", "1")).isascii() and page.isdigit() and len(page) < 7 else 1,
+        )
+
+    def query(self) -> str:
+        """The view as a query string, without what is usual anyway."""
+        pairs: list[tuple[str, str]] = [("q", self.search)] if self.search else []
+        pairs += [(name, value) for name in FACET_NAMES for value in self.chosen.get(name, ())]
+        if self.sort != "rank":
+            pairs.append(("sort", self.sort))
+        if self.descending != COLUMNS_BY_NAME[self.sort].descending:
+            pairs.append(("dir", "desc" if self.descending else "asc"))
+        if self.group:
+            pairs.append(("group", self.group))
+        if self.columns != FIRST_COLUMNS:
+            pairs += [("col", column) for column in self.columns]
+        if self.page > 1:
+            pairs.append(("page", str(self.page)))
+        return urlencode(pairs)
+
+    def on_page(self, number: int) -> View:
+        """The same, on another page."""
+        return replace(self, page=number)
+
+    def sorted_by(self, name: str) -> View:
+        """Ordered by this column; the other way round when it is already."""
+        usual = COLUMNS_BY_NAME[name].descending
+        return replace(self, sort=name, descending=not self.descending if self.sort == name else usual, page=1)
+
+    def without(self, name: str, value: str) -> View:
+        """The same with one choice taken back."""
+        left = tuple(other for other in self.chosen.get(name, ()) if other != value)
+        return replace(self, chosen={**self.chosen, name: left}, page=1)
+
+
+def _in_order(columns: Sequence[str]) -> tuple[str, ...]:
+    """Chosen columns in the table's order; the action itself is always among them."""
+    return (
+        tuple(column.name for column in COLUMNS if column.name in columns or column.name == "action") if columns else ()
+    )
+
+
+@dataclass(frozen=True)
+class FacetOption:
+    """One value of a facet, with how many actions the other filters leave of it."""
+
+    value: str
+    name: Name
+    count: int
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class FacetOptions:
+    """A facet with its values."""
+
+    name: str
+    label: Message
+    options: tuple[FacetOption, ...]
+
+    @property
+    def chosen(self) -> int:
+        """How many values are ticked."""
+        return sum(option.chosen for option in self.options)
+
+
+@dataclass(frozen=True)
+class ActionGroup:
+    """A heading with its actions on this page, and how many the whole list has of them; `name` is None without groups."""
+
+    name: Name | None
+    total: int
+    lines: tuple[ActionLine, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of the list."""
+
+    total: int
+    page: int
+    pages: int
+    groups: tuple[ActionGroup, ...]
+    lines: tuple[ActionLine, ...]
+
+
+def select_lines(lines: Sequence[ActionLine], view: View, tickets: Tickets, *, but: str = "") -> list[ActionLine]:
+    """The actions that pass the search and every filter except the facet named `but`."""
+    needles = view.search.casefold().split()
+    filters = [(facet, frozenset(view.chosen[facet.name])) for facet in FACETS if view.chosen.get(facet.name)]
+    found = []
+    for line in lines:
+        if not line.scored and "licence" not in view.chosen and but != "licence":
+            continue
+        if any(not wanted.intersection(facet.values(line, tickets)) for facet, wanted in filters if facet.name != but):
+            continue
+        if needles and not all(needle in line.haystack for needle in needles):
+            continue
+        found.append(line)
+    return found
+
+
+def order_lines(lines: Iterable[ActionLine], view: View) -> list[ActionLine]:
+    """Sorted by the view; equal ones by what they would add to the score, then by title and id, so that none jumps."""
+    key = COLUMNS_BY_NAME[view.sort].key or (lambda line: line.rank)
+    ordered = sorted(lines, key=lambda line: (-(line.score_impact or 0.0), line.title.casefold(), line.control_id))
+    known = [line for line in ordered if key(line) is not None]
+    unknown = [line for line in ordered if key(line) is None]
+    # Python's sort keeps equal ones in their order, also in reverse.
+    known.sort(key=lambda line: cast("Any", key(line)), reverse=view.descending)
+    return [*known, *unknown]
+
+
+def list_actions(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> Listing:
+    """The page of the list that the view asks for; a page beyond the end is the last one."""
+    ordered = order_lines(select_lines(lines, view, tickets), view)
+    totals: dict[str, int] = {}
+    facet = next((facet for facet in FACETS if facet.name == view.group), None)
+    if facet is not None:
+        by_group: dict[str, list[ActionLine]] = {}
+        for line in ordered:
+            by_group.setdefault(facet.values(line, tickets)[0], []).append(line)
+        names = sorted(by_group, key=lambda value: (value == "", str(facet.name_of(value)).casefold()))
+        totals = {name: len(by_group[name]) for name in names}
+        ordered = [line for name in names for line in by_group[name]]
+    pages = max((len(ordered) + PAGE_SIZE - 1) // PAGE_SIZE, 1)
+    page = min(max(view.page, 1), pages)
+    shown = ordered[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    if facet is None:
+        groups = [ActionGroup(None, len(ordered), tuple(shown))]
+    else:
+        groups = [
+            ActionGroup(facet.name_of(name), total, here)
+            for name, total in totals.items()
+            if (here := tuple(line for line in shown if facet.values(line, tickets)[0] == name))
+        ]
+    return Listing(len(ordered), page, pages, tuple(groups), tuple(shown))
+
+
+def facet_options(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> list[FacetOptions]:
+    """Every facet with the values that the other filters leave; chosen values stay, so that they can be taken back."""
+    found = []
+    for facet in FACETS:
+        chosen = view.chosen.get(facet.name, ())
+        counts: dict[str, int] = dict.fromkeys(chosen, 0)
+        for line in select_lines(lines, view, tickets, but=facet.name):
+            for value in facet.values(line, tickets):
+                counts[value] = counts.get(value, 0) + 1
+        options = [FacetOption(value, facet.name_of(value), count, value in chosen) for value, count in counts.items()]
+        options.sort(key=lambda option: (option.value == "", str(option.name).casefold()))
+        if len(options) > 1 or any(option.chosen for option in options):
+            found.append(FacetOptions(facet.name, facet.label, tuple(options)))
+    return found

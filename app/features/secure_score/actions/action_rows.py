@@ -1,0 +1,243 @@
+"""One line per improvement action, with all that lists, totals and filters need; read in one statement. No long texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Select, and_, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+
+from app.core import clock
+from app.core.database import Session
+from app.features.secure_score.actions.action import Category
+from app.features.secure_score.actions.action_status import (
+    DECISIONS,
+    SELF_DECLARED,
+    ActionStatus,
+    Decision,
+    Status,
+    has_full_points,
+    resolve_status,
+)
+from app.features.secure_score.models import ActionNote, ActionPlan, ActionTag, ImprovementAction, ScoreSnapshot
+from app.features.secure_score.vocabulary import product_of
+
+Row = ImprovementAction
+# What came or was rewritten within this time is shown as recent.
+RECENT = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class ActionLine:
+    """An action as lists show it. Points and percentages are None when unknown; `category` is empty when it is none of
+    the five. `score_impact` is in per cent of the tenant's maximum, and `rank` is Microsoft's, lower being more urgent.
+    """
+
+    control_id: str
+    title: str
+    product: str
+    category: Category | None
+    category_raw: str
+    points: float | None
+    max_points: float | None
+    percent: float | None
+    score_impact: float | None
+    rank: int | None
+    tier: str
+    user_impact: str
+    implementation_cost: str
+    threats: tuple[str, ...]
+    standing: ActionStatus
+    planned_for: date | None
+    scored: bool
+    has_profile: bool
+    deprecated: bool
+    regressed_on: date | None
+    regressed_from: float | None
+    last_synced_at: datetime | None
+    updated_at: datetime | None
+    added_on: date | None
+    last_scored_on: date | None
+    tags: tuple[str, ...]
+    notes: int
+    is_new: bool
+    is_updated: bool
+
+    @property
+    def status(self) -> Status:
+        """How it stands."""
+        return self.standing.status
+
+    @property
+    def is_regressed(self) -> bool:
+        """Whether it lost points that it has not got back."""
+        return self.scored and self.regressed_on is not None
+
+    @property
+    def category_name(self) -> str:
+        """One of the five, or Graph's own word where it is none of them."""
+        return self.category or self.category_raw
+
+    @property
+    def recent(self) -> tuple[str, ...]:
+        """Whether it was added or rewritten lately, as filter values."""
+        return tuple(name for name, is_so in (("added", self.is_new), ("updated", self.is_updated)) if is_so)
+
+    @cached_property
+    def haystack(self) -> str:
+        """What a search looks through."""
+        return " ".join(
+            (self.title, self.control_id, self.product, self.category_name, *self.threats, *self.tags)
+        ).casefold()
+
+    @property
+    def is_self_declared(self) -> bool:
+        """Full points that Microsoft gave on the organisation's word."""
+        return self.status in SELF_DECLARED
+
+    @property
+    def counts(self) -> bool:
+        """Whether it belongs into totals."""
+        return self.scored and not self.deprecated
+
+    @property
+    def to_gain(self) -> float:
+        """Points that are left to gain, as far as known."""
+        if self.max_points is None or self.points is None:
+            return 0.0
+        return max(self.max_points - self.points, 0.0)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing is left to gain."""
+        return has_full_points(self.points, self.max_points, self.percent)
+
+
+COLUMNS = (
+    Row.control_id, Row.title, Row.service, Row.category, Row.category_raw, Row.points, Row.max_points, Row.percent,
+    Row.rank, Row.tier, Row.user_impact, Row.implementation_cost, Row.threats, Row.state, Row.state_at, Row.scored,
+    Row.has_profile, Row.deprecated, Row.regressed_on, Row.regressed_from, Row.last_synced_at, Row.profile_changed_at,
+    Row.added_on, Row.last_scored_on,
+)  # fmt: skip
+PLAN = (
+    ActionPlan.status.label("decided"), ActionPlan.planned_for, ActionPlan.decided_at, ActionPlan.sent_at,
+    ActionPlan.confirmed_at, ActionPlan.status_before, ActionPlan.to_send,
+)  # fmt: skip
+
+
+def newest_maximum(tenant_id: str) -> Any:  # noqa: ANN401 - SQLAlchemy's scalar subquery of a nullable float.
+    """The tenant's maximum in its newest snapshot, as a part of a statement."""
+    newest = select(ScoreSnapshot.max_points).where(ScoreSnapshot.tenant_id == tenant_id)
+    return newest.order_by(ScoreSnapshot.created_at.desc(), ScoreSnapshot.id.desc()).limit(1).scalar_subquery()
+
+
+def statement(tenant_id: str) -> Select[*tuple[Any, ...]]:
+    """Every action with its plan, tags and number of notes."""
+    tags = (
+        select(ActionTag.control_id, func.array_agg(aggregate_order_by(ActionTag.tag, ActionTag.tag)).label("tags"))
+        .where(ActionTag.tenant_id == tenant_id)
+        .group_by(ActionTag.control_id)
+        .subquery()
+    )
+    notes = (
+        select(ActionNote.control_id, func.count().label("notes"))
+        .where(ActionNote.tenant_id == tenant_id)
+        .group_by(ActionNote.control_id)
+        .subquery()
+    )
+    plan = and_(ActionPlan.tenant_id == Row.tenant_id, ActionPlan.control_id == Row.control_id)
+    return (
+        select(*COLUMNS, *PLAN, tags.c.tags, notes.c.notes, newest_maximum(tenant_id).label("tenant_max"))
+        .outerjoin(ActionPlan, plan)
+        .outerjoin(tags, tags.c.control_id == Row.control_id)
+        .outerjoin(notes, notes.c.control_id == Row.control_id)
+        .where(Row.tenant_id == tenant_id)
+    )
+
+
+async def load_lines(session: Session, tenant_id: str, control_ids: Sequence[str] | None = None) -> list[ActionLine]:
+    """All of the tenant's actions, or those with these ids; in no order."""
+    query = statement(tenant_id)
+    if control_ids is not None:
+        query = query.where(Row.control_id.in_(list(control_ids)))
+    found = await session.execute(query)
+    now = clock.now()
+    return [line_of(row, now) for row in found]
+
+
+def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of the statement above.
+    """One row as a line."""
+    percent = percent_of(row.points, row.max_points, row.percent)
+    return ActionLine(
+        control_id=row.control_id,
+        title=row.title or row.control_id,
+        product=product_of(row.service),
+        category=Category(row.category) if row.category else None,
+        category_raw=row.category_raw,
+        points=row.points,
+        max_points=row.max_points,
+        percent=percent,
+        score_impact=impact_of(row.points, row.max_points, row.tenant_max),
+        rank=row.rank,
+        tier=row.tier,
+        user_impact=row.user_impact,
+        implementation_cost=row.implementation_cost,
+        threats=tuple(row.threats or ()),
+        standing=_standing(row, now),
+        planned_for=row.planned_for if row.decided == Status.PLANNED else None,
+        scored=row.scored,
+        has_profile=row.has_profile,
+        deprecated=row.deprecated,
+        regressed_on=row.regressed_on,
+        regressed_from=row.regressed_from,
+        last_synced_at=row.last_synced_at,
+        updated_at=row.profile_changed_at,
+        added_on=row.added_on,
+        last_scored_on=row.last_scored_on,
+        tags=tuple(row.tags or ()),
+        notes=row.notes or 0,
+        is_new=row.added_on is not None and row.added_on >= now.date() - RECENT,
+        is_updated=row.profile_changed_at is not None and row.profile_changed_at >= now - RECENT,
+    )
+
+
+def _standing(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row of the statement above.
+    decision = None
+    if row.decided is not None:
+        in_force = not row.to_send or row.sent_at is not None
+        # A status that only Microsoft can say was never ours: without force, our decision then says nothing.
+        status = Status(row.decided if in_force else row.status_before)
+        if status in DECISIONS:
+            decision = Decision(status, row.decided_at, row.planned_for, row.sent_at, row.confirmed_at)
+    return resolve_status(
+        scored=row.scored,
+        points=row.points,
+        max_points=row.max_points,
+        percent=row.percent,
+        state=row.state,
+        state_at=row.state_at,
+        decision=decision,
+        now=now,
+    )
+
+
+def percent_of(points: float | None, max_points: float | None, given: float | None) -> float | None:
+    """0 to 100: what Graph gave, or computed from the points; None without a maximum, or where it is 0."""
+    if max_points == 0:
+        return None
+    if given is not None:
+        return min(given, 100.0)
+    if points is None or max_points is None:
+        return None
+    return min(points / max_points * 100, 100.0)
+
+
+def impact_of(points: float | None, max_points: float | None, tenant_max: float | None) -> float | None:
+    """What completing it would add to the score, in per cent of the tenant's maximum."""
+    if points is None or max_points is None or not tenant_max:
+        return None
+    return max(max_points - points, 0.0) / tenant_max * 100

@@ -1,0 +1,1 @@
+"""Scores over time: overview, history, trends."""

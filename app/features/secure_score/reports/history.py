@@ -1,0 +1,213 @@
+"""Reads what changed when: points, decisions, licences. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import select, text
+
+from app.core.database import Session
+from app.core.messages import Message
+from app.features.secure_score.actions.action_status import NAMES, Status
+from app.features.secure_score.models import ScoreSnapshot
+from app.features.secure_score.reports.score_summary import DayScore
+from app.features.secure_score.vocabulary import product_of
+
+PAGE_SIZE = 100
+MAX_CHANGED = 0.005
+
+
+@dataclass(frozen=True)
+class Period:
+    """From the first to the last day, both included."""
+
+    since: date
+    until: date
+
+
+@dataclass(frozen=True)
+class Known:
+    """What there is to choose from: the categories ever scored, and the newest day with a score."""
+
+    categories: list[str]
+    newest: date | None
+
+
+@dataclass(frozen=True)
+class HistoryLine:
+    """One thing that happened to one action. `kind` is a change's kind or "decided"; `delta` is in points."""
+
+    day: date
+    kind: str
+    control_id: str
+    title: str
+    category: str
+    product: str
+    delta: float | None
+    before: float | None
+    after: float | None
+    status_before: Message | None
+    status_after: Message | None
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TenantEvent:
+    """What changed for the whole tenant from one snapshot to the next: licences, and what can be reached."""
+
+    day: date
+    since: date
+    services_gained: tuple[str, ...]
+    services_lost: tuple[str, ...]
+    max_before: float | None
+    max_after: float | None
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """One page of lines, with how many there are in all."""
+
+    lines: tuple[HistoryLine, ...]
+    total: int
+    page: int
+    pages: int
+
+
+HAPPENED = """
+WITH happened AS (
+  SELECT day, kind, control_id, points_before AS before, points_after AS after, NULL AS status_before,
+         NULL AS status_after, '' AS who, '' AS reason, id AS turn
+  FROM score_change WHERE tenant_id = :tenant_id AND day BETWEEN :since AND :until
+  UNION ALL
+  SELECT CAST(decided_at AT TIME ZONE 'UTC' AS date), 'decided', control_id, NULL, NULL, status_before, status_after,
+         decided_by, reason, 0
+  FROM status_change WHERE tenant_id = :tenant_id
+    AND CAST(decided_at AT TIME ZONE 'UTC' AS date) BETWEEN :since AND :until)
+SELECT happened.*, COALESCE(NULLIF(action.title, ''), happened.control_id) AS title, action.service,
+       COALESCE(NULLIF(action.category, ''), action.category_raw) AS category, count(*) OVER () AS total
+FROM happened JOIN improvement_action action
+  ON action.tenant_id = :tenant_id AND action.control_id = happened.control_id
+WHERE CAST(:categories AS text[]) = '{}' OR COALESCE(NULLIF(action.category, ''), action.category_raw) = ANY(:categories)
+ORDER BY happened.day DESC, happened.turn DESC, happened.control_id
+LIMIT :limit OFFSET :offset
+"""
+
+
+async def newest_changes(session: Session, tenant_id: str, count: int) -> tuple[HistoryLine, ...]:
+    """The last few things that happened, whenever that was."""
+    asked = {
+        "tenant_id": tenant_id,
+        "since": date.min,
+        "until": date.max,
+        "categories": [],
+        "limit": count,
+        "offset": 0,
+    }
+    rows = (await session.execute(text(HAPPENED), asked)).all()
+    return tuple(_line(row) for row in rows)
+
+
+async def load_history(
+    session: Session, tenant_id: str, period: Period, categories: Sequence[str], page: int
+) -> HistoryPage:
+    """What happened in this time, the newest first; without categories, in all of them."""
+    page = max(page, 1)
+    asked = {
+        "tenant_id": tenant_id,
+        "since": period.since,
+        "until": period.until,
+        "categories": list(categories),
+        "limit": PAGE_SIZE,
+        "offset": (page - 1) * PAGE_SIZE,
+    }
+    rows = (await session.execute(text(HAPPENED), asked)).all()
+    if not rows and page > 1:
+        return await load_history(session, tenant_id, period, categories, 1)
+    total = rows[0].total if rows else 0
+    pages = max((total + PAGE_SIZE - 1) // PAGE_SIZE, 1)
+    return HistoryPage(tuple(_line(row) for row in rows), total, page, pages)
+
+
+def _line(row: Any) -> HistoryLine:  # noqa: ANN401 - a row of the statement above.
+    return HistoryLine(
+        day=row.day,
+        kind=row.kind,
+        control_id=row.control_id,
+        title=row.title,
+        category=row.category,
+        product=product_of(row.service),
+        delta=delta_of(row.kind, row.before, row.after),
+        before=row.before,
+        after=row.after,
+        status_before=NAMES[Status(row.status_before)] if row.status_before else None,
+        status_after=NAMES[Status(row.status_after)] if row.status_after else None,
+        who=row.who,
+        reason=row.reason,
+    )
+
+
+def delta_of(kind: str, before: float | None, after: float | None) -> float | None:
+    """What it did to the score, in points: an action that comes brings its points, one that goes takes them along."""
+    if kind == "added":
+        return after
+    if kind == "removed":
+        return None if before is None else -before
+    return None if before is None or after is None else round(after - before, 2)
+
+
+async def days_in(session: Session, tenant_id: str, period: Period) -> tuple[list[DayScore], list[TenantEvent]]:
+    """The scores of this time, oldest first, and what changed for the whole tenant."""
+    found = await session.execute(
+        select(ScoreSnapshot.day, ScoreSnapshot.points, ScoreSnapshot.max_points, ScoreSnapshot.enabled_services)
+        .where(ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.day.between(period.since, period.until))
+        .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
+    )
+    rows = found.all()
+    by_day = {row.day: DayScore(row.day, row.points, row.max_points) for row in rows}
+    events: list[TenantEvent] = []
+    had: set[str] = set()
+    for before, after in pairwise(rows):
+        had = set(before.enabled_services) or had
+        if (event := _tenant_event(before, after, had)) is not None:
+            events.append(event)
+    return list(by_day.values()), list(reversed(events))
+
+
+def _tenant_event(before: Any, after: Any, had: set[str]) -> TenantEvent | None:  # noqa: ANN401 - rows of the statement above.
+    """`had` are the services last known; a day without any did not say, and every tenant with a score has some."""
+    has = set(after.enabled_services) or had
+    had = had or has
+    rescaled = (
+        before.max_points is not None
+        and after.max_points is not None
+        and abs(before.max_points - after.max_points) > MAX_CHANGED
+    )
+    if had == has and not rescaled:
+        return None
+    return TenantEvent(
+        day=after.day,
+        since=before.day,
+        services_gained=tuple(sorted(has - had)),
+        services_lost=tuple(sorted(had - has)),
+        max_before=before.max_points if rescaled else None,
+        max_after=after.max_points if rescaled else None,
+    )
+
+
+async def what_is_known(session: Session, tenant_id: str) -> Known:
+    """In one statement."""
+    found = await session.execute(
+        text(
+            "SELECT (SELECT max(day) FROM score_snapshot WHERE tenant_id = :tenant_id) AS newest, "
+            "ARRAY(SELECT DISTINCT COALESCE(NULLIF(category, ''), category_raw) FROM improvement_action "
+            "WHERE tenant_id = :tenant_id AND first_scored_on IS NOT NULL) AS categories"
+        ),
+        {"tenant_id": tenant_id},
+    )
+    row = found.one()
+    return Known(sorted(name for name in row.categories if name), row.newest)

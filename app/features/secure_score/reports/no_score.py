@@ -1,0 +1,65 @@
+"""Says why there is no score to show, and what to do about it. Reads one row, changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.core.database import Session
+from app.core.messages import Message, T
+from app.features.secure_score.sync.runs import RunStatus, list_runs
+from app.resources import ProductConfig
+
+
+@dataclass(frozen=True)
+class NoScore:
+    """What is missing, why, and what to do; `problem` is what the last import said, None unless it failed.
+
+    `can_wait` says that it comes by itself; otherwise somebody who manages has to act.
+    """
+
+    title: Message
+    why: Message
+    problem: Message | None = None
+    can_wait: bool = True
+
+
+NOT_YET = T("No score yet")
+
+
+async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
+    """Judged by the newest import; asked only while there is no score."""
+    if config.shown_tenant_id != config.tenant_id:
+        return NoScore(
+            NOT_YET,
+            T(
+                "These pages show the tenant %(tenant)s, whose scores come from files (SECURE_SCORE_TENANT_ID), and none was"
+                " imported. Run “python -m app import” with Graph’s answers.",
+                tenant=config.shown_tenant_id,
+            ),
+            can_wait=False,
+        )
+    runs = await list_runs(session, config.shown_tenant_id, limit=1)
+    if not runs:
+        return NoScore(
+            NOT_YET,
+            T(
+                "Nothing was imported from Microsoft Graph so far. The first import begins by itself within a minute after"
+                " the background worker starts."
+            ),
+        )
+    if runs[0].in_progress:
+        return NoScore(NOT_YET, T("The import from Microsoft Graph is under way. Load this page again in a moment."))
+    if runs[0].problem is not None:
+        return NoScore(
+            NOT_YET,
+            T("The last import from Microsoft Graph did not bring a score. It is tried again by itself."),
+            problem=runs[0].problem,
+            can_wait=runs[0].status != RunStatus.FAILED,
+        )
+    return NoScore(
+        NOT_YET,
+        T(
+            "Microsoft Graph answered, and has no score for your organisation. A new tenant gets its first one within a day;"
+            " it is asked for every six hours."
+        ),
+    )

@@ -1,0 +1,208 @@
+"""Puts the overview together: totals, targets, categories, what to review, comparison. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from app.core.database import Session
+from app.core.messages import Message, T
+from app.features.secure_score.actions.action_list import View, order_lines
+from app.features.secure_score.actions.action_rows import ActionLine, load_lines
+from app.features.secure_score.actions.action_status import Status
+from app.features.secure_score.models import ScoreSnapshot
+from app.features.secure_score.sync.runs import last_sync
+
+TOP_ACTIONS = 6
+# A difference that rounding explains is none.
+SAME_POINTS = 0.05
+BASIS_NAMES = {
+    "alltenants": T("All organisations"),
+    "totalseats": T("Organisations of similar size"),
+    "industrytypes": T("Organisations of your industry"),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A score that could be reached; the percentage is None where the tenant's maximum is unknown or 0."""
+
+    name: str
+    label: Message
+    hint: Message
+    points: float
+    percent: float | None
+
+
+@dataclass(frozen=True)
+class CategoryScore:
+    """One category. Only actions whose maximum is known are summed; `unknown` counts the others, which hold
+    `unknown_points`. A category that Graph names and we do not know keeps Graph's word.
+    """
+
+    name: str
+    points: float
+    max_points: float
+    percent: float | None
+    unknown: int
+    unknown_points: float
+
+
+@dataclass(frozen=True)
+class Review:
+    """A group of actions worth a look: how many, and the query of the list that shows them."""
+
+    label: Message
+    count: int
+    query: str
+
+
+@dataclass(frozen=True)
+class ComparisonLine:
+    """How others do on average, 0 to 100; None where Microsoft says it is not available."""
+
+    label: Message
+    percent: float | None
+    seats: str
+
+
+@dataclass(frozen=True)
+class NewestDay:
+    """What only the newest snapshot says, and when an import last brought something. User counts are shown, never used:
+    Microsoft's are known to be implausible.
+    """
+
+    control_points: float | None
+    comparisons: tuple[ComparisonLine, ...]
+    active_users: int | None
+    licensed_users: int | None
+    synced_at: datetime | None = None
+    day: date | None = None
+
+
+@dataclass(frozen=True)
+class ActionSummary:
+    """What the improvement actions amount to, for cards elsewhere."""
+
+    reviews: list[Review]
+    top: list[ActionLine]
+    categories: list[CategoryScore]
+
+
+async def summary_of_actions(session: Session, tenant_id: str) -> ActionSummary | None:
+    """The actions in short, or None while none has a score."""
+    lines = await load_lines(session, tenant_id)
+    if not any(line.scored for line in lines):
+        return None
+    return ActionSummary(reviews(lines), top_actions(lines), categories(lines))
+
+
+async def newest_day(session: Session, tenant_id: str) -> NewestDay:
+    """The newest snapshot's particulars."""
+    found = await session.execute(
+        select(
+            ScoreSnapshot.day,
+            ScoreSnapshot.control_points,
+            ScoreSnapshot.comparisons,
+            ScoreSnapshot.active_users,
+            ScoreSnapshot.licensed_users,
+            last_sync(tenant_id).label("synced_at"),
+        )
+        .where(ScoreSnapshot.tenant_id == tenant_id)
+        .order_by(ScoreSnapshot.created_at.desc(), ScoreSnapshot.id.desc())
+        .limit(1)
+    )
+    row = found.one_or_none()
+    if row is None:
+        return NewestDay(None, (), None, None)
+    lines = tuple(comparison_line(entry) for entry in row.comparisons)
+    return NewestDay(row.control_points, lines, row.active_users, row.licensed_users, row.synced_at, row.day)
+
+
+def comparison_line(entry: dict[str, Any]) -> ComparisonLine:
+    """One stored comparison; a basis we do not know keeps its name."""
+    basis, low, high = entry["basis"], entry["seats_from"], entry["seats_to"]
+    label = BASIS_NAMES.get(basis.lower(), T("%(basis)s", basis=basis or "?"))
+    return ComparisonLine(label, entry["percent"], f"{low}–{high}" if low is not None and high is not None else "")
+
+
+def targets(lines: Sequence[ActionLine], points: float, max_points: float) -> list[Target]:
+    """Planned, achievable and current-licence score. What an action of unknown maximum could add is left out."""
+    counted = [line for line in lines if line.counts]
+    planned = sum(line.to_gain for line in counted if line.status is Status.PLANNED)
+    everything = sum(line.to_gain for line in counted)
+    accepted = sum(line.to_gain for line in counted if line.status is Status.RISK_ACCEPTED)
+    described = (
+        ("planned", T("Planned score"), T("When every planned action is completed."), planned),
+        (
+            "achievable",
+            T("Achievable score"),
+            T("With your licences, without the risks you accepted."),
+            everything - accepted,
+        ),
+        ("licence", T("Current licence score"), T("When everything your licences offer is done."), everything),
+    )
+    return [
+        Target(name, label, hint, round(points + gain, 2), percent_of_max(points + gain, max_points))
+        for name, label, hint, gain in described
+    ]
+
+
+def percent_of_max(points: float, max_points: float) -> float | None:
+    """Never above 100, and None without a maximum."""
+    return min(points / max_points * 100, 100.0) if max_points > 0 else None
+
+
+def categories(lines: Sequence[ActionLine]) -> list[CategoryScore]:
+    """The categories that have a scored action, in alphabetical order."""
+    names = sorted(
+        {line.category_name for line in lines if line.counts}, key=lambda name: (name == "", name.casefold())
+    )
+    return [_category(name, [line for line in lines if line.counts and line.category_name == name]) for name in names]
+
+
+def _category(name: str, lines: Sequence[ActionLine]) -> CategoryScore:
+    known = [line for line in lines if line.max_points is not None and line.points is not None]
+    unknown = [line for line in lines if line.max_points is None or line.points is None]
+    points = sum(line.points or 0.0 for line in known)
+    max_points = sum(line.max_points or 0.0 for line in known)
+    return CategoryScore(
+        name=name,
+        points=round(points, 2),
+        max_points=round(max_points, 2),
+        percent=percent_of_max(points, max_points),
+        unknown=len(unknown),
+        unknown_points=round(sum(line.points or 0.0 for line in unknown), 2),
+    )
+
+
+def reviews(lines: Sequence[ActionLine]) -> list[Review]:
+    """What to look at, each with its list."""
+    scored = [line for line in lines if line.scored]
+
+    def counted(status: Status) -> int:
+        return sum(line.status is status for line in scored)
+
+    return [
+        Review(T("Regressed"), sum(line.is_regressed for line in scored), "regressed=yes"),
+        Review(T("To address"), counted(Status.TO_ADDRESS), "status=to_address"),
+        Review(T("Planned"), counted(Status.PLANNED), "status=planned"),
+        Review(T("Risk accepted"), counted(Status.RISK_ACCEPTED), "status=risk_accepted"),
+        Review(T("Recently added"), sum("added" in line.recent for line in scored), "recent=added"),
+        Review(T("Recently updated"), sum("updated" in line.recent for line in scored), "recent=updated"),
+    ]
+
+
+def top_actions(lines: Sequence[ActionLine]) -> list[ActionLine]:
+    """The first few that are still to be addressed, as the list ranks them."""
+    open_ones = [line for line in lines if line.counts and line.status is Status.TO_ADDRESS]
+    return order_lines(open_ones, View())[:TOP_ACTIONS]
+
+
+def differs(points: float, control_points: float | None) -> bool:
+    """Whether the actions' points do not add up to the score Microsoft reports."""
+    return control_points is not None and abs(points - control_points) > SAME_POINTS

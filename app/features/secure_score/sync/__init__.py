@@ -1,0 +1,1 @@
+"""Import scores and control profiles from Microsoft Graph."""

@@ -1,0 +1,198 @@
+"""Keeps the record of imports: who asked, how far it is, what was odd, how it ended. Imports nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ScalarSelect, func, select, update
+
+from app.core import clock
+from app.core.database import Session
+from app.core.messages import Message, T
+from app.features.secure_score.models import ImportRun
+
+# A run that has given no sign of life for so long died with its process.
+SILENT_FOR = timedelta(minutes=15)
+MOST_WARNINGS = 50
+
+
+class RunStatus(StrEnum):
+    """How an import stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class ImportSource(StrEnum):
+    """Where the data came from."""
+
+    GRAPH = "graph"
+    FILES = "files"
+
+
+INTERRUPTED = T("The import was interrupted: its process ended before it was done. What it had imported is kept.")
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One import as the page shows it; `seconds` is None until it is over."""
+
+    id: UUID
+    source: str
+    status: str
+    asked_by: str
+    asked_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    seconds: float | None
+    stage: str
+    snapshots_read: int
+    snapshots_new: int
+    profiles_read: int
+    profiles_new: int
+    profiles_changed: int
+    actions_scored: int
+    without_profile: int
+    warnings: tuple[Message, ...]
+    problem: Message | None
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether something may still change."""
+        return self.status in (RunStatus.WAITING, RunStatus.RUNNING)
+
+
+async def open_run(session: Session, tenant_id: str, source: ImportSource, *, asked_by: str = "") -> ImportRun:
+    """A new run that waits; runs that died unheard are closed first."""
+    await close_dead_runs(session, tenant_id)
+    run = ImportRun(
+        tenant_id=tenant_id,
+        source=source,
+        status=RunStatus.WAITING,
+        asked_by=asked_by,
+        asked_at=clock.now(),
+        warnings=[],
+    )
+    session.add(run)
+    await session.flush()
+    return run
+
+
+async def close_dead_runs(session: Session, tenant_id: str) -> None:
+    """Runs that began and have not been heard of for long are over, and say why."""
+    await session.execute(
+        update(ImportRun)
+        .where(
+            ImportRun.tenant_id == tenant_id,
+            ImportRun.status == RunStatus.RUNNING,
+            ImportRun.heard_at < clock.now() - SILENT_FOR,
+        )
+        .values(status=RunStatus.FAILED, finished_at=ImportRun.heard_at, problem=INTERRUPTED.to_json())
+    )
+
+
+async def waiting_run(session: Session, tenant_id: str) -> ImportRun | None:
+    """The run that somebody asked for and nobody has begun."""
+    found = await session.execute(
+        select(ImportRun)
+        .where(ImportRun.tenant_id == tenant_id, ImportRun.status == RunStatus.WAITING)
+        .order_by(ImportRun.asked_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return found.scalar_one_or_none()
+
+
+async def last_ended_run(session: Session, tenant_id: str, source: ImportSource) -> ImportRun | None:
+    """The newest run that is over."""
+    ended = (RunStatus.DONE, RunStatus.PARTIAL, RunStatus.FAILED)
+    found = await session.execute(
+        select(ImportRun)
+        .where(ImportRun.tenant_id == tenant_id, ImportRun.source == source, ImportRun.status.in_(ended))
+        .order_by(ImportRun.asked_at.desc())
+        .limit(1)
+    )
+    return found.scalar_one_or_none()
+
+
+async def failures_in_a_row(session: Session, tenant_id: str, source: ImportSource) -> int:
+    """How many of the newest ended runs did not get everything."""
+    done = select(func.max(ImportRun.asked_at)).where(
+        ImportRun.tenant_id == tenant_id, ImportRun.source == source, ImportRun.status == RunStatus.DONE
+    )
+    found = await session.execute(
+        select(func.count()).where(
+            ImportRun.tenant_id == tenant_id,
+            ImportRun.source == source,
+            ImportRun.status.in_((RunStatus.PARTIAL, RunStatus.FAILED)),
+            func.coalesce(ImportRun.asked_at > done.scalar_subquery(), True),
+        )
+    )
+    return found.scalar_one()
+
+
+async def known_until(session: Session, tenant_id: str) -> date | None:
+    """The day up to which every score that Graph had was read, whatever became of the catalog; None before the first."""
+    found = await session.execute(
+        select(func.max(ImportRun.known_until)).where(
+            ImportRun.tenant_id == tenant_id, ImportRun.source == ImportSource.GRAPH
+        )
+    )
+    return found.scalar_one()
+
+
+def last_sync(tenant_id: str) -> ScalarSelect[datetime | None]:
+    """When an import last brought something, as a part of a statement."""
+    brought = ImportRun.status.in_((RunStatus.DONE, RunStatus.PARTIAL))
+    return select(func.max(ImportRun.finished_at)).where(ImportRun.tenant_id == tenant_id, brought).scalar_subquery()
+
+
+async def synced_at(session: Session, tenant_id: str) -> datetime | None:
+    """The same, asked for alone."""
+    return (await session.execute(select(last_sync(tenant_id)))).scalar_one()
+
+
+async def list_runs(session: Session, tenant_id: str, *, limit: int = 50) -> list[RunLine]:
+    """The newest runs first; one that died unheard is shown as such."""
+    found = await session.execute(
+        select(ImportRun).where(ImportRun.tenant_id == tenant_id).order_by(ImportRun.asked_at.desc()).limit(limit)
+    )
+    return [_line(run) for run in found.scalars()]
+
+
+def stored(sentences: Sequence[Message]) -> list[dict[str, object]]:
+    """Sentences as the row keeps them, each once."""
+    return [sentence.to_json() for sentence in dict.fromkeys(sentences)][:MOST_WARNINGS]
+
+
+def _line(run: ImportRun) -> RunLine:
+    died = run.status == RunStatus.RUNNING and run.heard_at is not None and run.heard_at < clock.now() - SILENT_FOR
+    finished_at = run.heard_at if died else run.finished_at
+    problem = Message.from_json(run.problem) if run.problem else None
+    return RunLine(
+        id=run.id,
+        source=run.source,
+        status=RunStatus.FAILED if died else run.status,
+        asked_by=run.asked_by,
+        asked_at=run.asked_at,
+        started_at=run.started_at,
+        finished_at=finished_at,
+        seconds=(finished_at - run.started_at).total_seconds() if finished_at and run.started_at else None,
+        stage=run.stage,
+        snapshots_read=run.snapshots_read,
+        snapshots_new=run.snapshots_new,
+        profiles_read=run.profiles_read,
+        profiles_new=run.profiles_new,
+        profiles_changed=run.profiles_changed,
+        actions_scored=run.actions_scored,
+        without_profile=run.without_profile,
+        warnings=tuple(Message.from_json(warning) for warning in run.warnings),
+        problem=INTERRUPTED if died else problem,
+    )

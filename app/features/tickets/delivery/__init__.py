@@ -1,0 +1,1 @@
+"""Create records in ServiceNow exactly once."""

@@ -1,0 +1,1 @@
+"""Work notes: written here, delivered to ServiceNow, and read back."""

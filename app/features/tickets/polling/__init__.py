@@ -1,0 +1,1 @@
+"""Read ticket states from ServiceNow and keep them."""

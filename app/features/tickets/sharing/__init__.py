@@ -1,0 +1,1 @@
+"""Turn improvement actions and free tasks into queued tickets."""

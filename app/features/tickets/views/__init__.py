@@ -1,0 +1,1 @@
+"""What pages show of tickets: list, details, cards, outcomes."""

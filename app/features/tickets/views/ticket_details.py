@@ -1,0 +1,171 @@
+"""One ticket with everything its page shows. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from urllib.parse import quote
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import aliased
+
+from app.core.database import Session
+from app.core.errors import NotFound
+from app.core.messages import Message, T
+from app.features.connection.models import Connection
+from app.features.tickets.delivery.visibility import is_in_doubt
+from app.features.tickets.events import EventLine, events_of
+from app.features.tickets.models import Ticket, TicketAction
+from app.features.tickets.notes.journal_field import Entry
+from app.features.tickets.notes.write_note import NoteLine, journal_lines, notes_of
+from app.features.tickets.polling.apply_remote import why_not_visible
+from app.features.tickets.polling.poll_status import Freshness, poll_status
+from app.features.tickets.polling.state_names import load_names
+from app.features.tickets.types import TABLES, Delivery, TicketKind, priority_name
+from app.features.tickets.views.ticket_list import TicketLine, line_of
+
+
+@dataclass(frozen=True)
+class TicketDetails:
+    """`sent` is the record as it was sent, field by field. `is_archived`: its instance is not the one connected now.
+
+    `judged` are the actions that no later ticket is about, each with its points when it was shared.
+    """
+
+    line: TicketLine
+    description: str
+    source: str
+    category: str
+    asked_priority: str
+    priority_value: int
+    due_date: date
+    requested_by_oid: str
+    sent: list[tuple[str, str]]
+    correlation_id: str
+    instance: str
+    open_url: str
+    is_archived: bool
+    visible: bool
+    why_not_visible: Message | None
+    assigned_to: str
+    remote_updated_at: datetime | None
+    shared_at: datetime | None
+    attempts: int
+    attempted_at: datetime | None
+    next_try_at: datetime | None
+    problem: Message | None
+    advice: Message | None
+    warnings: list[Message]
+    differences: list[Message]
+    actions: list[tuple[str, str]]
+    judged: list[tuple[str, str, float | None]]
+    state_since: datetime | None
+    earlier: TicketLine | None
+    later: list[TicketLine]
+    events: Sequence[EventLine]
+    notes: list[NoteLine]
+    journal: list[Entry]
+    journal_read_at: datetime | None
+    journal_problem: Message | None
+    fresh: Freshness
+
+
+async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
+    """Raises NotFound."""
+    found = await session.execute(
+        select(Ticket, Connection).join(Connection, Connection.id == Ticket.connection_id).where(Ticket.id == ticket_id)
+    )
+    row = found.one_or_none()
+    if row is None:
+        raise NotFound
+    ticket, connection = row
+    names = await load_names(session)
+    actions = list(await session.execute(_actions_of(ticket)))
+    linked = select(Ticket).where((Ticket.id == ticket.predecessor_id) | (Ticket.predecessor_id == ticket_id))
+    others = list((await session.execute(linked.order_by(Ticket.created_at))).scalars())
+    seen = await poll_status(session, connection)
+    return TicketDetails(
+        line=line_of(ticket, names),
+        description=ticket.description,
+        source=ticket.source,
+        category=ticket.category,
+        asked_priority=str(priority_name(str(ticket.priority))),
+        priority_value=ticket.priority,
+        due_date=ticket.due_date,
+        requested_by_oid=ticket.requested_by_oid,
+        sent=sorted(ticket.record.items()),
+        correlation_id=ticket.correlation_id,
+        instance=connection.instance_name,
+        open_url=open_url(connection.origin, ticket.kind, ticket.sys_id) if ticket.sys_id else "",
+        is_archived=connection.status == "removed",
+        visible=ticket.visible,
+        why_not_visible=await why_not_visible(session, ticket),
+        assigned_to=ticket.assigned_to,
+        remote_updated_at=ticket.remote_updated_at,
+        shared_at=ticket.shared_at,
+        attempts=ticket.attempts,
+        attempted_at=ticket.attempted_at,
+        next_try_at=ticket.next_try_at if ticket.delivery == Delivery.QUEUED else None,
+        problem=Message.from_json(ticket.problem) if ticket.problem else None,
+        advice=_advice(ticket),
+        warnings=[Message.from_json(stored) for stored in ticket.warnings],
+        differences=[Message.from_json(stored) for stored in ticket.differences],
+        actions=[(action.control_id, action.title) for action in actions],
+        judged=[(action.control_id, action.title, action.points) for action in actions if not action.followed],
+        state_since=ticket.state_since,
+        earlier=next((line_of(other, names) for other in others if other.id == ticket.predecessor_id), None),
+        later=[line_of(other, names) for other in others if other.predecessor_id == ticket_id],
+        events=await events_of(session, ticket_id),
+        notes=await notes_of(session, ticket_id),
+        journal=journal_lines(ticket.journal),
+        journal_read_at=ticket.journal_read_at,
+        journal_problem=Message.from_json(ticket.journal_problem) if ticket.journal_problem else None,
+        fresh=seen.fresh(ticket.kind),
+    )
+
+
+def _actions_of(ticket: Ticket) -> Select[str, str, float | None, bool]:
+    """The ticket's actions, and whether a later ticket at the same connection is about them as well."""
+    other, newer = aliased(TicketAction), aliased(Ticket)
+    later = (
+        select(newer.id)
+        .join(other, other.ticket_id == newer.id)
+        .where(
+            other.control_id == TicketAction.control_id,
+            newer.connection_id == ticket.connection_id,
+            newer.delivery == Delivery.SHARED,
+            newer.created_at > ticket.created_at,
+        )
+    )
+    return (
+        select(TicketAction.control_id, TicketAction.title, TicketAction.points, later.exists().label("followed"))
+        .where(TicketAction.ticket_id == ticket.id)
+        .order_by(TicketAction.title)
+    )
+
+
+def _advice(ticket: Ticket) -> Message | None:
+    """What a person can do about a held ticket; ServiceNow's own words above it name the rule or the field."""
+    if ticket.delivery != Delivery.HELD:
+        return None
+    if is_in_doubt(ticket):
+        return T(
+            "In ServiceNow, look for a record with the correlation ID %(id)s, and let the integration user read such "
+            "records and this field. Then retry: we look before we send anything. If it is not there, and cannot be "
+            "shown to us, give this ticket up and share again.",
+            id=ticket.correlation_id,
+        )
+    return T(
+        "In ServiceNow, check that the integration user may create %(kind)s (role %(role)s, or itil) and that no rule or "
+        "mandatory field named above stands in the way. Then retry, or change the ticket first.",
+        kind=T("incidents") if ticket.kind == TicketKind.INCIDENT else T("change requests"),
+        role="sn_incident_write" if ticket.kind == TicketKind.INCIDENT else "sn_change_write",
+    )
+
+
+def open_url(origin: str, kind: str, sys_id: str) -> str:
+    """The classic link to a record, which newer instances redirect to their own (facts/servicenow 4.5)."""
+    target = quote(f"{TABLES[TicketKind(kind)]}.do?sys_id={sys_id}", safe="")
+    return f"{origin}/nav_to.do?uri={target}"

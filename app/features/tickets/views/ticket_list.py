@@ -1,0 +1,227 @@
+"""Finds tickets for pages: lists with filters, and those of an improvement action. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
+
+from app.core.database import Session
+from app.features.tickets.models import Ticket, TicketAction
+from app.features.tickets.polling.state_names import Names, load_names
+from app.features.tickets.types import CLOSED_GROUPS, DELIVERY_NAMES, Delivery, StateCategory, TicketKind, priority_name
+
+PAGE_SIZE = 50
+
+
+@dataclass(frozen=True)
+class TicketLine:
+    """One ticket in a list. Before it is shared, `state_name` says how far its delivery is and the group is unknown.
+
+    `verified_at` is when ServiceNow last showed us this very record, or when we last looked for it in vain.
+    """
+
+    id: UUID
+    kind: str
+    number: str
+    name: str
+    state_name: str
+    state_group: str
+    delivery: str
+    priority: str
+    due_date: date | None
+    created_at: datetime
+    requested_by_name: str
+    verified_at: datetime | None
+    state_since: datetime | None = None
+
+    @property
+    def badge(self) -> str:
+        """The badge to show: by state once it is shared, by delivery before."""
+        return {"shared": self.state_group, "queued": "queued", "held": "held"}.get(self.delivery, "plain")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still has to do something about it."""
+        return self.delivery != Delivery.GIVEN_UP and StateCategory(self.state_group) not in CLOSED_GROUPS
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list shows; empty means all."""
+
+    kind: str = ""
+    group: str = ""
+    state: str = ""
+    delivery: str = ""
+    search: str = ""
+    batch: str = ""
+    page: int = 1
+
+
+@dataclass(frozen=True)
+class TicketList:
+    """One page of a list, with the states that there are to filter by: (value of the filter, label)."""
+
+    lines: list[TicketLine]
+    total: int
+    page: int
+    pages: int
+    states: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class _State:
+    connection_id: UUID
+    kind: str
+    value: str
+    group: StateCategory
+    label: str
+
+
+async def list_tickets(session: Session, filters: Filters) -> TicketList:
+    """Newest first, 50 to a page; a page number beyond the last gives the last."""
+    names = await load_names(session)
+    states = await _states(session, names)
+    where = _conditions(filters, states)
+    total = (await session.execute(select(func.count()).select_from(Ticket).where(*where))).scalar_one()
+    pages = max(1, -(-total // PAGE_SIZE))
+    page = min(max(filters.page, 1), pages)
+    query = (
+        select(Ticket)
+        .where(*where)
+        .order_by(Ticket.created_at.desc(), Ticket.id)
+        .limit(PAGE_SIZE)
+        .offset((page - 1) * PAGE_SIZE)
+    )
+    lines = [line_of(ticket, names) for ticket in (await session.execute(query)).scalars()]
+    return TicketList(lines, total, page, pages, sorted({(state.label, state.label) for state in states}))
+
+
+async def tickets_of_action(session: Session, control_id: str) -> list[TicketLine]:
+    """Every ticket made of this action, newest first."""
+    return (await tickets_by_action(session, [control_id])).get(control_id, [])
+
+
+async def tickets_by_action(session: Session, control_ids: Iterable[str]) -> dict[str, list[TicketLine]]:
+    """The same for many actions, in two queries; actions without tickets are not among the answer."""
+    query = (
+        select(TicketAction.control_id, Ticket)
+        .join(Ticket, Ticket.id == TicketAction.ticket_id)
+        .where(TicketAction.control_id.in_(list(control_ids)))
+        .order_by(Ticket.created_at.desc(), Ticket.id)
+    )
+    names = await load_names(session)
+    found: dict[str, list[TicketLine]] = {}
+    for control_id, ticket in await session.execute(query):
+        found.setdefault(control_id, []).append(line_of(ticket, names))
+    return found
+
+
+async def numbers_by_action(session: Session) -> dict[str, list[str]]:
+    """The numbers of every action's tickets, in one light query; empty ones are of tickets not shared yet."""
+    query = (
+        select(TicketAction.control_id, Ticket.number)
+        .join(Ticket, Ticket.id == TicketAction.ticket_id)
+        .order_by(Ticket.created_at.desc(), Ticket.id)
+    )
+    found: dict[str, list[str]] = {}
+    for control_id, number in await session.execute(query):
+        found.setdefault(control_id, []).append(number)
+    return found
+
+
+async def lines_of(session: Session, ticket_ids: Sequence[UUID]) -> list[TicketLine]:
+    """These tickets, newest first."""
+    query = select(Ticket).where(Ticket.id.in_(ticket_ids)).order_by(Ticket.created_at.desc(), Ticket.id)
+    names = await load_names(session)
+    return [line_of(ticket, names) for ticket in (await session.execute(query)).scalars()]
+
+
+def line_of(ticket: Ticket, names: Names) -> TicketLine:
+    """A row as a line."""
+    shared = ticket.delivery == Delivery.SHARED
+    return TicketLine(
+        id=ticket.id,
+        kind=ticket.kind,
+        number=ticket.number,
+        name=ticket.name,
+        state_name=names.label(ticket.connection_id, ticket.kind, ticket.state, ticket.state_label)
+        if shared
+        else str(DELIVERY_NAMES[Delivery(ticket.delivery)]),
+        state_group=names.group(ticket.connection_id, ticket.kind, ticket.state) if shared else StateCategory.UNKNOWN,
+        delivery=ticket.delivery,
+        priority=str(priority_name(ticket.remote_priority or str(ticket.priority))),
+        due_date=ticket.due_date,
+        created_at=ticket.created_at,
+        requested_by_name=ticket.requested_by_name,
+        verified_at=ticket.verified_at,
+        state_since=ticket.state_since,
+    )
+
+
+async def _states(session: Session, names: Names) -> list[_State]:
+    """Every state that shared tickets are in; few, however many tickets."""
+    rows = await session.execute(
+        select(Ticket.connection_id, Ticket.kind, Ticket.state, func.max(Ticket.state_label))
+        .where(Ticket.delivery == Delivery.SHARED)
+        .group_by(Ticket.connection_id, Ticket.kind, Ticket.state)
+    )
+    return [
+        _State(
+            connection_id,
+            kind,
+            value,
+            names.group(connection_id, kind, value),
+            names.label(connection_id, kind, value, label),
+        )
+        for connection_id, kind, value, label in rows
+    ]
+
+
+def _conditions(filters: Filters, states: Sequence[_State]) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    if filters.kind in {kind.value for kind in TicketKind}:
+        where.append(Ticket.kind == filters.kind)
+    if filters.delivery in {delivery.value for delivery in Delivery}:
+        where.append(Ticket.delivery == filters.delivery)
+    if filters.group == "open":
+        closed = _in_states([state for state in states if state.group in CLOSED_GROUPS])
+        where.extend([~closed, Ticket.delivery != Delivery.GIVEN_UP])
+    elif filters.group in {group.value for group in StateCategory}:
+        where.append(_in_states([state for state in states if state.group == filters.group]))
+    if filters.state:
+        where.append(_in_states([state for state in states if state.label == filters.state]))
+    if filters.batch:
+        where.append(Ticket.batch_id == _uuid(filters.batch))
+    if filters.search:
+        where.append(_matches(filters.search))
+    return where
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _in_states(states: Sequence[_State]) -> ColumnElement[bool]:
+    wanted = [(state.connection_id, state.kind, state.value) for state in states]
+    here = tuple_(Ticket.connection_id, Ticket.kind, Ticket.state).in_(wanted)
+    return (Ticket.delivery == Delivery.SHARED) & here
+
+
+def _matches(search: str) -> ColumnElement[bool]:
+    """In the name, the number, the sender's name or an action's title; signs of a pattern are taken as they stand."""
+    wanted = search[:200]
+    of_actions = select(TicketAction.ticket_id).where(TicketAction.title.icontains(wanted, autoescape=True))
+    return or_(
+        Ticket.name.icontains(wanted, autoescape=True),
+        Ticket.number.icontains(wanted, autoescape=True),
+        Ticket.requested_by_name.icontains(wanted, autoescape=True),
+        Ticket.id.in_(of_actions),
+    )

@@ -1,0 +1,1 @@
+"""The HTTP transport that both integrations share: pools, address policy, errors."""

@@ -1,0 +1,220 @@
+"""Sends requests over one HTTP client without a cookie jar, and turns its failures into our own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from app.core import clock
+from app.core.logging import current_correlation_id, get_logger
+from app.core.messages import Message, T
+from app.integrations.http.errors import Ambiguous, InvalidResponse, RemoteError, Unreachable
+from app.integrations.http.http_types import CallLogEntry, RemoteResponse, Request
+from app.integrations.http.ssrf import AddressPolicy, PolicyCheckedNetwork
+
+log = get_logger(__name__)
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+# From the first byte of the request to the last of the answer: time-outs of the library begin anew with every byte.
+SPARE_SECONDS = 5.0
+RECENT_CALLS = 500
+LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
+USER_AGENT = "security-center/0.1"
+
+# Failures of httpx that happen before the request has left us.
+NOTHING_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.InvalidURL,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (socket.gaierror, "name"),
+    (ssl.SSLError, "tls"),
+    ((ConnectionRefusedError, ConnectionResetError), "refused"),
+    ((httpx.TimeoutException, TimeoutError), "slow"),
+)
+SENTENCES = {
+    "name": T("The name %(host)s could not be found. Nothing was sent; we will try again."),
+    "tls": T(
+        "%(host)s could not prove that it is itself (TLS). A proxy that opens encrypted traffic may be in between, or the "
+        "certificate may have expired. Nothing was sent; we will try again."
+    ),
+    "proxy": T("The proxy on the way to %(host)s refused the connection. Nothing was sent; we will try again."),
+    "refused": T("%(host)s refused the connection. Nothing was sent; we will try again."),
+    "slow": T("%(host)s did not take the connection in time. Nothing was sent; we will try again."),
+    "other": T("%(host)s could not be reached. Nothing was sent; we will try again."),
+}
+
+
+class _NoCookies(httpx.Cookies):
+    """Forgets every cookie: a reused ServiceNow session serialises calls and silently drops some with 202."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Keep nothing."""
+
+
+class Transport:
+    """One pool of connections; `name` is what logs call it."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_connections: int = 10,
+        answer_seconds: float = ANSWER_SECONDS,
+        connect_seconds: float = CONNECT_SECONDS,
+        guard: AddressPolicy | None = None,
+    ) -> None:
+        """`answer_seconds` bounds the wait for the next byte of an answer; all of it may take SPARE_SECONDS longer.
+
+        `guard` judges every address before it is called; calls through a proxy are the proxy's to judge.
+        """
+        self.name = name
+        self.whole_seconds = answer_seconds + SPARE_SECONDS
+        self.guard = guard
+        # Waits here to be written down by whoever keeps a log of calls; the oldest are forgotten.
+        self.recent: deque[CallLogEntry] = deque(maxlen=RECENT_CALLS)
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(answer_seconds, connect=connect_seconds),
+            limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+            follow_redirects=False,
+            trust_env=True,
+            headers={"User-Agent": USER_AGENT},
+        )
+        self._client._cookies = _NoCookies()  # httpx has no switch for this.
+        if guard is not None and isinstance(self._client._transport, httpx.AsyncHTTPTransport):
+            pool = self._client._transport._pool  # httpx has no switch for this either.
+            pool._network_backend = PolicyCheckedNetwork(pool._network_backend, guard)
+
+    async def check(self, origin: str) -> None:
+        """Raises the Unreachable that a call to this origin would end with before it is made, as far as names tell."""
+        if self.guard is not None and not self.goes_through_proxy(origin):
+            await self.guard.check(origin)
+
+    def goes_through_proxy(self, url: str) -> bool:
+        """Whether HTTPS_PROXY and its kind take calls to this address; the proxy looks up the name then."""
+        return self._client._transport_for_url(httpx.URL(url)) is not self._client._transport
+
+    async def send(self, request: Request) -> RemoteResponse:
+        """The answer, whatever its status. Raises Unreachable, Ambiguous or Garbled (too large)."""
+        started, at = time.monotonic(), clock.now()
+        try:
+            answer = await self._exchange(request)
+        except RemoteError as error:
+            self._note(request, at, started, outcome=type(error).__name__)
+            raise
+        self._note(request, at, started, answer)
+        return answer
+
+    def _note(
+        self,
+        request: Request,
+        at: datetime,
+        started: float,
+        answer: RemoteResponse | None = None,
+        *,
+        outcome: str = "answered",
+    ) -> None:
+        parts = urlsplit(request.url)
+        note = CallLogEntry(
+            at=at,
+            method=request.method,
+            host=parts.netloc,
+            path=parts.path,
+            status=answer.status if answer else 0,
+            outcome=outcome,
+            milliseconds=round((time.monotonic() - started) * 1000),
+            transaction_id=answer.header("x-transaction-id")[:64] if answer else "",
+            correlation_id=current_correlation_id(),
+        )
+        self.recent.append(note)
+        facts = {"to": self.name, "method": note.method, "host": note.host, "path": note.path, "ms": note.milliseconds}
+        if answer is None:
+            log.warning("call failed", **facts, outcome=outcome)
+        else:
+            log.info("call answered", **facts, status=note.status, transaction=note.transaction_id)
+
+    async def _exchange(self, request: Request) -> RemoteResponse:
+        try:
+            async with (
+                asyncio.timeout(None) as limit,
+                self._client.stream(
+                    request.method,
+                    request.url,
+                    params=dict(request.query) or None,
+                    headers=dict(request.headers),
+                    data=dict(request.form) if request.form is not None else None,
+                    json=request.body,
+                    extensions={"trace": _when_sending(limit, self.whole_seconds)},
+                ) as response,
+            ):
+                body = await _bounded(response)
+        except NOTHING_SENT as error:
+            raise _unreachable(request.url, error) from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise Ambiguous from error
+        return RemoteResponse(
+            status=response.status_code,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            body=body,
+        )
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()
+
+
+def _when_sending(limit: asyncio.Timeout, seconds: float) -> Callable[[str, Any], Awaitable[None]]:
+    """Starts the clock of a whole call as it leaves us: waiting in line before it, and connecting, are bounded already."""
+
+    async def trace(event: str, _details: Any) -> None:  # noqa: ANN401 - the library's own.
+        if event.endswith("send_request_headers.started"):
+            limit.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    return trace
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > LARGEST_ANSWER_BYTES:
+            raise InvalidResponse(T("The answer is larger than we accept."))
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _unreachable(url: str, error: BaseException) -> Unreachable:
+    """The error for a call that never left, with its cause told apart."""
+    why = _why(error)
+    host = urlsplit(url).hostname or url
+    failure = Unreachable(Message(SENTENCES[why].message, {"host": host}))
+    failure.why = why
+    return failure
+
+
+def _why(error: BaseException) -> str:
+    """Walks back along what caused an error; the library's own error says no more than "could not connect"."""
+    if isinstance(error, httpx.ProxyError):
+        return "proxy"
+    cause: BaseException | None = error
+    while cause is not None:
+        for kinds, why in CAUSES:
+            if isinstance(cause, kinds):
+                return why
+        cause = cause.__cause__ or cause.__context__
+    return "other"

@@ -1,0 +1,112 @@
+"""Calls one instance's Table API with one access token. Knows nothing of our tickets, and repeats nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.integrations.http.errors import Ambiguous, Forbidden, InvalidResponse, RecordNotFound
+from app.integrations.http.http_types import RemoteResponse, Request
+from app.integrations.http.transport import Transport
+from app.integrations.servicenow import parse_response, protocol
+from app.integrations.servicenow.parse_response import Purpose
+from app.integrations.servicenow.protocol import Changed
+from app.integrations.servicenow.schemas import FieldChoice, Listed, Release, RemoteTicket, RemoteUser, Table
+
+
+class ServiceNowClient:
+    """Every method raises a RemoteError when the answer is not what was asked for."""
+
+    def __init__(self, transport: Transport, origin: str, access_token: str) -> None:
+        self._transport = transport
+        self._authorization = {"Authorization": f"Bearer {access_token}"}
+        self.origin = origin
+        self.hourly_limit: int | None = None  # As the instance last named it, on instances that have such a rule.
+
+    async def create(self, table: Table, fields: Mapping[str, str]) -> RemoteTicket:
+        """Insert a record. Ambiguous, Broken and Refused may all mean that it was made: look before repeating."""
+        request = protocol.create_request(self.origin, table, fields)
+        try:
+            return parse_response.ticket_of(await self._result(request, purpose="write"))
+        except InvalidResponse as error:
+            # Whatever we cannot read after a write may hide a record that was made.
+            unclear = Ambiguous(error.message)
+            unclear.is_final = True
+            raise unclear from error
+
+    async def find_by_correlation(
+        self, table: Table, correlation_id: str, also: Sequence[str] = ()
+    ) -> list[RemoteTicket]:
+        """Records that carry this id, oldest first, with the fields `also`.
+
+        Raises NotWhatWasAsked when the answer cannot be trusted to be all there is: strangers' records, rows without
+        the id, or a count of more rows than are shown. Raises ValueError for anything but an id of our own making: an
+        empty one would match every stranger's ticket.
+        """
+        answer = await self.answer(protocol.find_by_correlation_request(self.origin, table, correlation_id, also))
+        return parse_response.found_by(answer, correlation_id)
+
+    async def shows_correlation_ids(self, table: Table) -> bool:
+        """Whether the instance shows any record of this table to our account, and the correlation id with it."""
+        rows = parse_response.rows_of(await self._result(protocol.sight_request(self.origin, table)))
+        return any("correlation_id" in row for row in rows)
+
+    async def fetch_changed(self, table: Table, asked: Changed) -> Listed:
+        """One page of our records that changed; a short or empty page may have successors, as rows may be hidden.
+
+        Rows are as the instance gave them: one that ignores the condition gives strangers, so check each.
+        """
+        return await self._listed(protocol.changed_request(self.origin, table, asked))
+
+    async def fetch_many(self, table: Table, sys_ids: Sequence[str]) -> Listed:
+        """These records, at most IDS_PER_CALL; those deleted or hidden are simply not among the rows.
+
+        Rows are as the instance gave them: check that each was asked for.
+        """
+        return await self._listed(protocol.fetch_many_request(self.origin, table, sys_ids))
+
+    async def add_note(self, table: Table, sys_id: str, text: str) -> None:
+        """Append a work note. Ambiguous, Broken and Refused may all mean that it was done: look before repeating."""
+        await self._result(protocol.note_request(self.origin, table, sys_id, text), purpose="write")
+
+    async def journal(self, table: Table, sys_id: str) -> dict[str, str]:
+        """What the record shows of its `work_notes` and `comments`, newest first. Raises Missing, with its count."""
+        answer = await self.answer(protocol.journal_request(self.origin, table, sys_id))
+        rows = parse_response.rows_of(parse_response.result_of(answer))
+        try:
+            return parse_response.journal_of(rows, sys_id)
+        except RecordNotFound as error:
+            error.counted = parse_response.counted(answer)
+            raise
+
+    async def choices(self, table: Table, element: str) -> list[FieldChoice]:
+        """The field's choices; needs the role `personalize_choices` on many instances (Refused without)."""
+        result = await self._result(protocol.choices_request(self.origin, table, element))
+        return parse_response.choices_of(result, table, element)
+
+    async def release(self) -> Release | None:
+        """Which release answers, or None: the properties are often refused to accounts that are no administrators."""
+        try:
+            return parse_response.release_of(await self._result(protocol.release_request(self.origin)))
+        except Forbidden:
+            return None
+
+    async def whoami(self) -> RemoteUser | None:
+        """The user of the token, or None when the instance would not say."""
+        return parse_response.user_of(await self._result(protocol.whoami_request(self.origin)))
+
+    async def answer(self, request: Request) -> RemoteResponse:
+        """The answer to a request of the caller's own making, whatever its status, asked with the token."""
+        signed = {**request.headers, **self._authorization}
+        answer = await self._transport.send(replace(request, headers=signed))
+        self.hourly_limit = parse_response.named_limit(answer) or self.hourly_limit
+        return answer
+
+    async def _listed(self, request: Request) -> Listed:
+        answer = await self.answer(request)
+        rows = parse_response.tickets_of(parse_response.result_of(answer))
+        return Listed(rows, parse_response.counted(answer), parse_response.answered_at(answer))
+
+    async def _result(self, request: Request, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - straight from JSON.
+        return parse_response.result_of(await self.answer(request), purpose=purpose)

@@ -1,0 +1,189 @@
+"""Speaks OAuth 2.0 with an instance: authorize, exchange, refresh, revoke. Keeps no token and repeats nothing."""
+
+from __future__ import annotations
+
+from authlib.common.security import generate_token
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
+from app.core.errors import Retry
+from app.core.messages import Message, T
+from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Unauthorized
+from app.integrations.http.http_types import RemoteResponse, Request, named_retry, throttled
+from app.integrations.http.transport import Transport
+from app.integrations.servicenow.schemas import Tokens
+
+# ServiceNow's own default for a client record, in seconds; used where an answer names no lifetime.
+USUAL_ACCESS_SECONDS = 1800
+# 100 days, the default of a client record; a refresh does not extend it (docs: r_OAuthAPIRequestParameters).
+USUAL_REFRESH_SECONDS = 8_640_000
+# Longer than any lifetime a client record can hold; an answer that names more has lost its senses.
+LONGEST_ACCESS_SECONDS = 31_536_000
+
+
+# ServiceNow says `server_error` and `access_denied` for nearly every cause (facts 1.5); these are the ones it may be.
+NO_TOKENS = T(
+    "ServiceNow did not give us tokens. It says the same for every cause, so check them in turn: the client secret, the "
+    "redirect URL of the client record, whether the client record is active and allows authorization codes, whether the "
+    "integration user may write (the role snc_read_only forbids it), and whether more than a minute passed between Allow "
+    "and now."
+)
+NOT_RENEWED = T(
+    "ServiceNow no longer renews our access. It says the same for every cause: the consent may have expired (after 100 "
+    "days by default) or have been revoked, the integration user may be inactive, or the client record or its secret may "
+    "have been changed. Authorize the connection again."
+)
+# The names of RFC 6749 5.2, which some instances do use: then the cause is certain.
+NAMED_CAUSES = {
+    "invalid_client": T(
+        "ServiceNow does not accept the client: the client ID or the client secret is wrong, or the client record is not "
+        "active. Copy both again from the record, and authorize again."
+    ),
+    "unsupported_grant_type": T(
+        "ServiceNow has switched off the kind of grant we need (authorization code, with refresh tokens) for this client. "
+        "Ask its administrator to allow it, and authorize again."
+    ),
+    "unauthorized_client": T(
+        "ServiceNow does not allow this client the kind of grant we need (authorization code, with refresh tokens). Ask "
+        "its administrator to allow it, and authorize again."
+    ),
+    "invalid_grant": T(
+        "ServiceNow says that this consent is over: it has expired, was revoked, or was given in another way. Authorize "
+        "again."
+    ),
+}
+
+
+def new_state() -> str:
+    """An unguessable value of letters and digits only: the instance refuses special characters in `state`."""
+    return str(generate_token(48))
+
+
+def new_verifier() -> str:
+    """A PKCE verifier (RFC 7636 4.1)."""
+    return str(generate_token(64))
+
+
+def challenge_of(verifier: str) -> str:
+    """The S256 challenge of a verifier (RFC 7636 4.2)."""
+    return str(create_s256_code_challenge(verifier))
+
+
+class ServiceNowOAuth:
+    """One OAuth client at one instance. Credentials go in the body: the only documented way."""
+
+    def __init__(
+        self, transport: Transport, origin: str, *, client_id: str, client_secret: str, redirect_uri: str
+    ) -> None:
+        self._transport = transport
+        self._origin = origin
+        self._credentials = {"client_id": client_id, "client_secret": client_secret}
+        self._redirect_uri = redirect_uri
+
+    def authorize_url(self, *, state: str, code_challenge: str) -> str:
+        """Where the browser goes for consent. No scope is sent: the client record decides it.
+
+        An empty challenge sends none: PKCE from a client that has a secret, too, is not documented for every release.
+        """
+        challenge = {"code_challenge": code_challenge, "code_challenge_method": "S256"} if code_challenge else {}
+        return str(
+            prepare_grant_uri(
+                f"{self._origin}/oauth_auth.do",
+                client_id=self._credentials["client_id"],
+                response_type="code",
+                redirect_uri=self._redirect_uri,
+                state=state,
+                **challenge,
+            )
+        )
+
+    async def exchange(self, *, code: str, code_verifier: str) -> Tokens:
+        """Tokens for a code, which lives 60 seconds and works once. Raises SignedOut when it is refused."""
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._redirect_uri}
+        answer = await self._grant(form | ({"code_verifier": code_verifier} if code_verifier else {}))
+        return _tokens(answer, NO_TOKENS)
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """A new access token; the refresh token usually stays, and may be left out of the answer."""
+        answer = await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        return _tokens(answer, NOT_RENEWED)
+
+    async def revoke(self, token: str) -> None:
+        """End one token's life at ServiceNow. Raises a RemoteError when that is not certain."""
+        # Documented with the parameter in the address only (docs: t_RevokeOAuthToken); our logs keep no queries.
+        answer = await self._transport.send(
+            Request("GET", f"{self._origin}/oauth_revoke_token.do", query={"token": token})
+        )
+        if answer.status >= 400:
+            raise ServerError(T("ServiceNow did not confirm that the token was revoked."))
+
+    async def _grant(self, form: dict[str, str]) -> RemoteResponse:
+        return await self._transport.send(
+            Request(
+                "POST",
+                f"{self._origin}/oauth_token.do",
+                headers={"Accept": "application/json"},
+                form={**form, **self._credentials},
+            )
+        )
+
+
+def _tokens(answer: RemoteResponse, refused: Message) -> Tokens:
+    """The tokens of a good answer. Only a 400 or 401 in JSON, or an `error` in a 200, says that a grant is refused."""
+    if answer.status == 429:
+        raise throttled(answer)
+    if answer.status >= 500:
+        sentence = T("ServiceNow’s token service answered with an error (status %(status)s).", status=answer.status)
+        raise ServerError(sentence, retry=named_retry(answer))
+    if not answer.is_json():
+        raise _web_page(answer)
+    try:
+        content = answer.json_object()
+    except InvalidResponse as error:
+        raise InvalidResponse(error.message, retry=Retry.LATER) from error
+    if answer.status in (400, 401) or (answer.status < 300 and "error" in content):
+        cause = str(content.get("error"))
+        raise Unauthorized(NAMED_CAUSES.get(cause, refused))
+    if answer.status >= 300:
+        raise InvalidResponse(
+            T("ServiceNow’s token service answered with status %(status)s.", status=answer.status), retry=Retry.LATER
+        )
+    access_token, refresh_token = content.get("access_token"), content.get("refresh_token")
+    if not isinstance(access_token, str) or not access_token:
+        raise InvalidResponse(T("ServiceNow’s answer holds no access token."), retry=Retry.LATER)
+    return Tokens(
+        access_token=access_token,
+        refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
+        expires_in=_seconds(content.get("expires_in")),
+        scope=str(content.get("scope") or ""),
+    )
+
+
+def _web_page(answer: RemoteResponse) -> RemoteError:
+    """Something else than the token service answered; none of it says anything about our tokens."""
+    if answer.status in (401, 403):
+        return Forbidden(
+            T(
+                "Something in front of ServiceNow’s token service refused us (status %(status)s, without details). An "
+                "IP address rule or an access policy of the instance may be in the way: ask its administrator to allow "
+                "this server’s address.",
+                status=answer.status,
+            ),
+            retry=Retry.LATER,
+        )
+    return InvalidResponse(
+        T(
+            "A web page answered in place of ServiceNow’s token service. The instance may be hibernating or under "
+            "maintenance: open it in a browser, wait until it is awake, and try again."
+        ),
+        retry=Retry.LATER,
+    )
+
+
+def _seconds(value: object) -> int:
+    """The lifetime an answer names; the usual one where it names none that makes sense."""
+    try:
+        seconds = int(str(value))
+    except ValueError:
+        return USUAL_ACCESS_SECONDS
+    return min(seconds, LONGEST_ACCESS_SECONDS) if seconds > 0 else USUAL_ACCESS_SECONDS

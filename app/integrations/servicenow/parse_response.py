@@ -1,0 +1,356 @@
+"""Deciphers ServiceNow's answers: what they say when they are good, and which error they mean when not. Does no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from app.core import clock
+from app.core.messages import Message, T
+from app.integrations.http.errors import (
+    Ambiguous,
+    Forbidden,
+    InvalidResponse,
+    QueryIgnored,
+    RecordNotFound,
+    RemoteError,
+    ServerError,
+    Throttled,
+    Unauthorized,
+)
+from app.integrations.http.http_types import LONGEST_NAMED_WAIT_SECONDS, RemoteResponse, named_retry, named_wait
+from app.integrations.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
+from app.integrations.servicenow.schemas import FieldChoice, Release, RemoteTicket, RemoteUser, Table
+
+Purpose = Literal["read", "write"]
+NO_RECORD = T("ServiceNow has no such record, or its access rules hide it from the integration user.")
+NO_JOURNAL = T("ServiceNow does not show the integration user the work notes of this record.")
+Failed = TypeVar("Failed", bound=RemoteError)
+
+
+def parse_time(text: str) -> datetime | None:
+    """A moment the Table API wrote, which is UTC; None when it is empty or unreadable."""
+    try:
+        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def canonical_state(value: object) -> str:
+    """A state as the Table API writes it: the Change API gives -5.0 where the Table API gives "-5" (facts 3.5)."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = "" if value is None else str(value).strip()
+    if re.fullmatch(r"-?[0-9]{1,9}(\.0+)?", text):
+        return str(int(float(text)))
+    return text
+
+
+def result_of(answer: RemoteResponse, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - an object or a list, as asked.
+    """The `result` of a good answer. Raises the RemoteError that a bad one means.
+
+    Classified by status and by JSON-or-not, never by English prose, which differs between releases.
+    """
+    _raise_for_status(answer, purpose)
+    if not answer.is_json():
+        raise _web_page(answer, purpose)
+    try:
+        content = answer.json_object()
+    except InvalidResponse as error:
+        raise _unreadable(purpose) from error
+    if "error" in content or "result" not in content:
+        # A cancelled transaction appends `error` to a partial `result`, with status 200 (KB0778443).
+        raise _unreadable(purpose)
+    return content["result"]
+
+
+def named_limit(answer: RemoteResponse) -> int | None:
+    """Requests per hour that the instance's rule allows us; None where no rule applies, which is usual."""
+    limit = answer.header("x-ratelimit-limit").strip()
+    return int(limit) if limit.isascii() and limit.isdigit() and 0 < len(limit) < 9 else None
+
+
+def counted(answer: RemoteResponse) -> int | None:
+    """How many records fit the question, among them those we may not read (facts 2.5); None when it does not say."""
+    total = answer.header("x-total-count").strip()
+    return int(total) if total.isascii() and total.isdigit() and len(total) < 10 else None
+
+
+def answered_at(answer: RemoteResponse) -> datetime | None:
+    """What the clock over there showed, to the second; None when it does not say."""
+    try:
+        moment = parsedate_to_datetime(answer.header("date"))
+    except (TypeError, ValueError):
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None
+
+
+def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON.
+    """One record asked for with `sysparm_display_value=all`. Raises Garbled without a sys_id we could ask for again."""
+    if not isinstance(record, Mapping):
+        raise InvalidResponse
+    sys_id = _value(record, "sys_id").lower()
+    if not ODD_SYS_ID.fullmatch(sys_id):
+        raise InvalidResponse(T("ServiceNow’s answer names no record."))
+    return RemoteTicket(
+        sys_id=sys_id,
+        number=_value(record, "number"),
+        table=_value(record, "sys_class_name"),
+        state=canonical_state(_raw(record, "state")),
+        state_label=_label(record, "state"),
+        priority=canonical_state(_raw(record, "priority")),
+        assigned_to=_label(record, "assigned_to") or _label(record, "assignment_group"),
+        correlation_id=_value(record, "correlation_id"),
+        correlation_display=_value(record, "correlation_display"),
+        created_at=parse_time(_value(record, "sys_created_on")),
+        updated_at=parse_time(_value(record, "sys_updated_on")),
+        values={str(name): _value(record, str(name)) for name in record},
+    )
+
+
+def tickets_of(result: Any) -> list[RemoteTicket]:  # noqa: ANN401 - straight from JSON.
+    """A list of records."""
+    return [ticket_of(record) for record in rows_of(result)]
+
+
+def found_by(answer: RemoteResponse, correlation_id: str) -> list[RemoteTicket]:
+    """The records of a look by this id. Raises NotWhatWasAsked unless they can be trusted to be all there are."""
+    found = tickets_of(result_of(answer))
+    for ticket in found:
+        if "correlation_id" not in ticket.values:
+            raise QueryIgnored(
+                T(
+                    "ServiceNow does not show the integration user the field correlation_id, by which we find a ticket "
+                    "again."
+                )
+            )
+        if ticket.correlation_id != correlation_id:
+            raise QueryIgnored(T("ServiceNow ignored what we looked for and listed other records."))
+    if not found and counted(answer):
+        raise QueryIgnored(
+            T("ServiceNow counts a record with this ticket’s correlation id, and hides it from the integration user.")
+        )
+    return found
+
+
+def rows_of(result: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - straight from JSON.
+    """A list of plain rows. Raises Garbled when it is none."""
+    if not isinstance(result, list) or not all(isinstance(row, dict) for row in result):
+        raise InvalidResponse(T("ServiceNow answered with something else than a list."))
+    return result
+
+
+def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]:
+    """The shown text of the journals of this record; one that may not be read is left out, as by the instance.
+
+    Raises Missing when the record is not among the rows, and Refused when neither journal may be read.
+    """
+    for row in rows:
+        if _value(row, "sys_id").lower() == sys_id:
+            shown = {name: _label(row, name) for name in ("work_notes", "comments") if name in row}
+            if not shown:
+                raise Forbidden(NO_JOURNAL)
+            return shown
+    raise RecordNotFound(NO_RECORD)
+
+
+def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  # noqa: ANN401 - straight from JSON.
+    """The choices in the instance's order; rows of the table itself take the place of its parent's.
+
+    Inactive ones are among them, since tickets may still be in such a state. Of several languages, English is taken,
+    and another one only where there is no English.
+    """
+    rows = [
+        row
+        for row in rows_of(result)
+        # Checked again here: an instance drops a condition it does not understand, and then everything matches.
+        if row.get("element") == element and row.get("name") in (table, "task")
+    ]
+    own = [row for row in rows if row.get("name") == table] or rows
+    labels: dict[str, str] = {}
+    for language in ("en", ""):
+        for row in own:
+            if not language or row.get("language", "en") == language:
+                labels.setdefault(canonical_state(row.get("value", "")), str(row.get("label", "")))
+    return [FieldChoice(value, label) for value, label in labels.items()]
+
+
+def release_of(result: Any) -> Release | None:  # noqa: ANN401 - straight from JSON.
+    """The release named by the properties; None when they say nothing."""
+    values = {str(row.get("name")): str(row.get("value", "")) for row in rows_of(result)}
+    tag = values.get("glide.buildtag", "")
+    # glide-australia-02-11-2026__patch1-… : the family is the word after `glide-`.
+    found = re.match(r"glide-([a-z]+)", tag.lower())
+    family = found.group(1) if found else values.get("glide.buildname", "").strip().lower()
+    return Release(build=tag, family=family) if tag or family else None
+
+
+def user_of(result: Any) -> RemoteUser | None:  # noqa: ANN401 - straight from JSON.
+    """The token's user when exactly one row came back; anything else tells us nothing."""
+    rows = rows_of(result)
+    if len(rows) != 1:
+        return None
+    row = rows[0]
+    return RemoteUser(*(str(row.get(name, "")) for name in ("sys_id", "user_name", "name", "email")))
+
+
+def _raw(record: Mapping[str, Any], name: str) -> object:
+    found = record.get(name, "")
+    return found.get("value", "") if isinstance(found, Mapping) else found
+
+
+def _value(record: Mapping[str, Any], name: str) -> str:
+    """The raw value in any of the shapes of facts 2.4; a field without read right is left out, and reads as empty."""
+    found = _raw(record, name)
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    return "" if found is None else str(found)
+
+
+def _label(record: Mapping[str, Any], name: str) -> str:
+    found = record.get(name, "")
+    if isinstance(found, Mapping):
+        found = found.get("display_value", "")
+    return "" if found is None else str(found)
+
+
+def _raise_for_status(answer: RemoteResponse, purpose: Purpose) -> None:
+    match answer.status:
+        case 200 | 201 | 204:
+            return
+        case 202:
+            # A session queue that overflowed drops the call and answers 202 (KB0564204).
+            raise _over(Ambiguous(T("ServiceNow put the call aside without doing it. We will look and try again.")))
+        case 401:
+            raise Unauthorized(T("ServiceNow does not accept our access token."))
+        case 403:
+            raise Forbidden(_refusal(answer)) if answer.is_json() else _everywhere(Forbidden(_refusal(answer)))
+        case 404 if is_servicenows(answer):
+            raise RecordNotFound(NO_RECORD)
+        case 429:
+            raise _slow_down(answer)
+        case status if 300 <= status < 400:
+            raise _web_page(answer, purpose)
+        case status if status >= 500:
+            raise _broken(answer)
+    # Another program answered, in the instance's place or in front of it: a retired address, a gateway's own refusal.
+    raise Forbidden(_malformed(answer)) if is_servicenows(answer) else _stranger(answer, purpose)
+
+
+def is_servicenows(answer: RemoteResponse) -> bool:
+    """Whether it is in the envelope that ServiceNow puts its errors in (facts 2.6), and not a gateway's own."""
+    try:
+        content = answer.json_object()
+    except InvalidResponse:
+        return False
+    return bool(content.get("error")) and content.get("status") == "failure"
+
+
+def _broken(answer: RemoteResponse) -> ServerError:
+    """A 5xx. Only by a 500 of its own does ServiceNow say that it is done with the call.
+
+    Whatever else answers, page or JSON, stands before the instance, which may still be at work behind it.
+    """
+    error = ServerError(_breakdown(answer), retry=named_retry(answer))
+    if not is_servicenows(answer):
+        return _everywhere(error)
+    return _over(error) if answer.status == 500 else error
+
+
+def _refusal(answer: RemoteResponse) -> Message:
+    if not answer.is_json():
+        return T(
+            "ServiceNow refused the call before looking at it (403 without details). An IP address rule of the "
+            "instance may be in the way: ask its administrator to allow this server’s address."
+        )
+    said = _error_texts(answer)
+    if said:
+        return T("ServiceNow refused: %(reason)s", reason=said)
+    return T("ServiceNow refused without saying why. Check the roles of the integration user.")
+
+
+def _malformed(answer: RemoteResponse) -> Message:
+    said = _error_texts(answer) or answer.header("content-type") or "–"
+    return T(
+        "ServiceNow would not take the request (status %(status)s: %(reason)s).", status=answer.status, reason=said
+    )
+
+
+def _breakdown(answer: RemoteResponse) -> Message:
+    if not answer.is_json():
+        return T(
+            "ServiceNow answered with an error page (status %(status)s). The instance may be starting, hibernating or "
+            "under maintenance. We will try again.",
+            status=answer.status,
+        )
+    return T("ServiceNow reported an internal error (status %(status)s). We will try again.", status=answer.status)
+
+
+def _error_texts(answer: RemoteResponse) -> str:
+    """The instance's own words, shortened; they name the rule or field that stands in the way."""
+    try:
+        error = answer.json_object().get("error")
+    except InvalidResponse:
+        return ""
+    if isinstance(error, str):
+        return error.strip()[:500]
+    if not isinstance(error, Mapping):
+        return ""
+    parts = [str(error.get(name) or "").strip() for name in ("message", "detail")]
+    return " – ".join(part for part in parts if part)[:500]
+
+
+def _web_page(answer: RemoteResponse, purpose: Purpose) -> InvalidResponse | Ambiguous:
+    """A page where data should be: the instance sleeps, or single sign-on stands in front of the API."""
+    location = urlsplit(answer.header("location")).netloc
+    sentence = T(
+        "A web page answered in place of ServiceNow’s API%(where)s. The instance may be hibernating, or single sign-on "
+        "may stand in front of it. Wake the instance up, or exempt the API, and try again.",
+        where=f" ({location})" if location else "",
+    )
+    return _not_done(sentence, purpose)
+
+
+def _stranger(answer: RemoteResponse, purpose: Purpose) -> InvalidResponse | Ambiguous:
+    sentence = T(
+        "Something other than ServiceNow answered at its address (status %(status)s). The instance may have been moved or "
+        "retired, or a gateway in front of it does not let us through. Nothing is lost; we try again.",
+        status=answer.status,
+    )
+    return _not_done(sentence, purpose)
+
+
+def _not_done(sentence: Message, purpose: Purpose) -> InvalidResponse | Ambiguous:
+    return _everywhere(_over(Ambiguous(sentence)) if purpose == "write" else InvalidResponse(sentence))
+
+
+def _unreadable(purpose: Purpose) -> InvalidResponse | Ambiguous:
+    sentence = T("ServiceNow’s answer broke off or is not in the agreed shape.")
+    # A write with an unreadable answer may have been done: look before repeating.
+    return _over(Ambiguous(sentence)) if purpose == "write" else InvalidResponse(sentence)
+
+
+def _over(error: Failed) -> Failed:
+    """It answered, so it is done with the call."""
+    error.is_final = True
+    return error
+
+
+def _everywhere(error: Failed) -> Failed:
+    """It was not the application that answered, so no other call would fare better."""
+    error.is_instance_wide = True
+    return error
+
+
+def _slow_down(answer: RemoteResponse) -> Throttled:
+    """A 429 with the time it names: Retry-After, or the moment in X-RateLimit-Reset (facts 5); often neither."""
+    seconds = named_wait(answer)
+    reset = answer.header("x-ratelimit-reset").strip()
+    if seconds is None and reset.isascii() and reset.isdigit():
+        left = int(reset[:12]) - clock.now().timestamp()
+        seconds = min(max(left, 0.0), LONGEST_NAMED_WAIT_SECONDS)
+    return Throttled(T("ServiceNow asks us to slow down. We go on later."), seconds=seconds)

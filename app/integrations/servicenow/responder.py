@@ -1,0 +1,98 @@
+"""Tells from an answer who gave it: the instance, its hibernation page, a sign-on page, or something in front of it.
+
+Does no I/O. Prose differs between releases and languages, so it decides by status, by JSON or not, and by a few words
+that are names rather than prose.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from email.utils import parsedate_to_datetime
+from typing import Literal
+from urllib.parse import urljoin, urlsplit
+
+from app.integrations.http.errors import InvalidResponse
+from app.integrations.http.http_types import RemoteResponse
+from app.integrations.servicenow.parse_response import is_servicenows
+
+Presence = Literal["awake", "asleep", "sign_on", "blocked", "gateway", "limited", "strange"]
+ConsentPage = Literal["login", "consent", "sign_on", "wrong_redirect", "unknown_client", "unreadable"]
+
+LOOKED_AT = 20_000
+SIGN_ON_WORDS = re.compile(r"saml|single sign-on|sso|login|log in|sign in|password")
+LOGIN_PATHS = re.compile(r"/(oauth_)?login(_locate_sso|_with_sso)?\.do|/side_door\.do|/validate_multifactor")
+ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]+)(?![\w:])", re.IGNORECASE)
+
+
+def presence_of(answer: RemoteResponse) -> Presence:
+    """Who answered a call to the API."""
+    if answer.is_json() and answer.status != 429 and _is_the_apis(answer):
+        return "awake"
+    text = _text(answer)
+    if "hibernat" in text:
+        return "asleep"
+    if answer.status == 429:
+        return "limited"
+    if answer.status in (401, 403):
+        return "blocked"
+    if answer.status >= 500:
+        return "gateway"
+    if 300 <= answer.status < 400 or (answer.status == 200 and SIGN_ON_WORDS.search(text)):
+        return "sign_on"
+    return "strange"
+
+
+def consent_page_of(answer: RemoteResponse, address: str) -> ConsentPage | str:
+    """What the consent page says to a browser that is not signed in; an address is where it sends the browser next.
+
+    The two refusals are what instances have been seen to answer; there is no redirect to us then.
+    """
+    if 300 <= answer.status < 400:
+        try:
+            onward = urljoin(address, answer.header("location"))
+            here, there = urlsplit(address), urlsplit(onward)
+        except ValueError:  # No address at all: a browser would not get on from here either.
+            return "unreadable"
+        return onward if there.netloc == here.netloc and there.path != here.path else "sign_on"
+    text = _text(answer)
+    if "invalid redirect_uri" in text:
+        return "wrong_redirect"
+    if "invalid client" in text:
+        return "unknown_client"
+    if answer.status != 200 or "hibernat" in text:
+        return "unreadable"
+    if LOGIN_PATHS.search(urlsplit(address).path):
+        return "login"
+    return "consent" if "oauth_auth_check_action" in text else "sign_on"
+
+
+def seen_address(answer: RemoteResponse) -> str:
+    """The address that a refusal names as ours, if it names one."""
+    for found in ADDRESS.findall(_text(answer)):
+        try:
+            return str(ipaddress.ip_address(found))
+        except ValueError:
+            continue
+    return ""
+
+
+def clock_ahead(answer: RemoteResponse, sent_at: float, received_at: float) -> float | None:
+    """How many seconds the other clock is ahead of ours, to the second; times are of ours, in seconds since 1970."""
+    try:
+        theirs = parsedate_to_datetime(answer.header("date")).timestamp()
+    except (TypeError, ValueError):
+        return None
+    return theirs - (sent_at + received_at) / 2
+
+
+def _is_the_apis(answer: RemoteResponse) -> bool:
+    """A result, or an error in ServiceNow's envelope; a gateway and a captive portal speak JSON, too."""
+    try:
+        return "result" in answer.json_object() or is_servicenows(answer)
+    except InvalidResponse:
+        return False
+
+
+def _text(answer: RemoteResponse) -> str:
+    return answer.body[:LOOKED_AT].decode(errors="replace").lower()

@@ -1,0 +1,218 @@
+"""The way to a connection: checklist and form, off to ServiceNow for consent, and back. Everything here is for managers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import AfterValidator, BaseModel, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from app.core.database import Session
+from app.core.errors import AppError, InvalidInput
+from app.core.messages import Message
+from app.features.connection.authorization_attempts import AuthorizationOver, Begun, begun_with, last_begun
+from app.features.connection.authorize import (
+    AuthorizationStart,
+    SetUp,
+    begin_again,
+    begin_connect,
+    check_instance,
+    confirm_account,
+    finish_connect,
+)
+from app.features.connection.connection_view import ConnectionView, connection_view
+from app.features.connection.tokens import redirect_uri
+from app.features.provisioning.checklist import ChecklistLine, as_text, list_checklist
+from app.features.provisioning.jobs import start_checks
+from app.resources import Resources
+from app.web.dependencies import Db, Manager, Res
+from app.web.forms import parse, read_form
+from app.web.templating import render
+
+router = APIRouter(prefix="/servicenow")
+ATTEMPT_COOKIE = "servicenow-attempt"
+ATTEMPT_SECONDS = 3600
+# What copying from a web page leaves at the ends of a value, besides the blanks that every form field loses.
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00a0"
+
+
+def _without_blanks(value: str) -> str:
+    value = value.strip(INVISIBLE + " \t\n")
+    if not value:
+        raise PydanticCustomError("missing", "missing")
+    if any(letter.isspace() or not letter.isprintable() for letter in value):
+        raise PydanticCustomError("blank_inside", "blank inside")
+    return value
+
+
+Credential = Annotated[str, StringConstraints(max_length=512), AfterValidator(_without_blanks)]
+
+
+class SetUpForm(BaseModel):
+    """The set-up form; what an instance name may be is decided further down."""
+
+    instance: Annotated[str, StringConstraints(max_length=400)]
+    client_id: Credential
+    client_secret: Credential
+    expected_user_name: Annotated[str, StringConstraints(max_length=100)] = ""
+    pkce: Literal["yes", "no"] = "yes"
+
+    def as_set_up(self) -> SetUp:
+        """For the room."""
+        return SetUp(
+            self.instance, self.client_id, self.client_secret, self.expected_user_name, uses_pkce=self.pkce == "yes"
+        )
+
+
+@dataclass(frozen=True)
+class SetUpPage:
+    """The checklist, and the form with what was typed, except the secret.
+
+    `connection` is the one that would be replaced. `removed` is "revoked" or "unconfirmed" right after a removal, and
+    `problem` why the last authorization came to nothing.
+    """
+
+    redirect_url: str
+    checklist: Sequence[ChecklistLine]
+    checklist_text: str
+    connection: ConnectionView | None
+    typed: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, Message] = field(default_factory=dict)
+    problem: Message | None = None
+    removed: str = ""
+
+
+@router.get("/connect")
+async def set_up(request: Request, viewer: Manager, resources: Res, session: Db, removed: str = "") -> Response:
+    """Checklist and form, filled in with what is known."""
+    connection = await connection_view(session)
+    typed = _known(connection) or _typed(await last_begun(session, viewer))
+    return await _set_up(request, resources, session, 200, typed=typed, removed=removed)
+
+
+@router.post("/connect")
+async def begin(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
+    """Off to ServiceNow."""
+    typed = await read_form(request)
+    form = parse(typed, SetUpForm)
+    errors = dict(form.errors)
+    if form.values:
+        try:
+            secret = request.cookies.get(ATTEMPT_COOKIE)
+            return _off(resources, await begin_connect(resources, viewer, form.values.as_set_up(), secret))
+        except InvalidInput as error:
+            errors = dict(error.fields)
+    elif typed.get("instance") and "instance" not in errors:
+        try:  # All that is wrong is said at once.
+            await check_instance(resources, typed["instance"])
+        except InvalidInput as error:
+            errors |= error.fields
+    shown = {name: value for name, value in typed.items() if name != "client_secret"}
+    return await _set_up(request, resources, session, 422, typed=shown, errors=errors)
+
+
+@router.post("/authorize")
+async def authorize_again(request: Request, viewer: Manager, resources: Res) -> Response:
+    """Off to ServiceNow once more, with the client that is stored."""
+    try:
+        return _off(resources, await begin_again(resources, viewer, request.cookies.get(ATTEMPT_COOKIE)))
+    except AppError:
+        return RedirectResponse("/servicenow/connect", 303)
+
+
+@router.get("/callback")
+async def callback(
+    request: Request, viewer: Manager, resources: Res, code: str = "", state: str = "", error: str = ""
+) -> Response:
+    """Back from ServiceNow."""
+    try:
+        secret = request.cookies.get(ATTEMPT_COOKIE)
+        await finish_connect(
+            resources, viewer, code=code, state=state, error=error, browser_secret=secret,
+            then=partial(start_checks, resources),
+        )  # fmt: skip
+    except AppError as problem:
+        async with resources.database.transaction() as session:
+            begun = await begun_with(session, viewer, state)
+            typed = _typed(begun) or _known(await connection_view(session))
+            status = problem.status if isinstance(problem, AuthorizationOver) else 409
+            return await _set_up(request, resources, session, status, typed=typed, problem=problem.message)
+    response = RedirectResponse("/ticketProvisioning", 303)
+    response.delete_cookie(ATTEMPT_COOKIE, path="/servicenow")
+    return response
+
+
+@router.post("/confirm")
+async def confirm(request: Request, viewer: Manager, resources: Res) -> Response:
+    """The account that consented is the right one, whatever it looks like; another than was shown is shown first."""
+    shown = (await read_form(request)).get("account", "-")
+    await confirm_account(resources, viewer, partial(start_checks, resources), shown=shown)
+    return RedirectResponse("/ticketProvisioning", 303)
+
+
+async def _set_up(
+    request: Request,
+    resources: Resources,
+    session: Session,
+    status: int,
+    *,
+    typed: dict[str, str],
+    errors: dict[str, Message] | None = None,
+    problem: Message | None = None,
+    removed: str = "",
+) -> Response:
+    redirect_url = redirect_uri(resources)
+    checklist = await list_checklist(session, redirect_url)
+    page = SetUpPage(
+        redirect_url,
+        checklist,
+        as_text([line.step for line in checklist]),
+        await connection_view(session),
+        typed,
+        errors or {},
+        problem,
+        removed,
+    )
+    return render(request, "servicenow/set_up.html", page, status=status)
+
+
+def _off(resources: Resources, start: AuthorizationStart) -> Response:
+    response = RedirectResponse(start.address, 303)
+    response.set_cookie(
+        ATTEMPT_COOKIE,
+        start.browser_secret,
+        max_age=ATTEMPT_SECONDS,
+        path="/servicenow",
+        httponly=True,
+        # Lax, because the browser comes back from another site.
+        samesite="lax",
+        secure=resources.config.public_url.startswith("https://"),
+    )
+    return response
+
+
+def _known(connection: ConnectionView | None) -> dict[str, str]:
+    if connection is None:
+        return {}
+    return {
+        "instance": connection.instance_name,
+        "client_id": connection.client_id,
+        "expected_user_name": connection.expected_user_name,
+        "pkce": "yes" if connection.uses_pkce else "no",
+    }
+
+
+def _typed(begun: Begun | None) -> dict[str, str]:
+    if begun is None:
+        return {}
+    return {
+        "instance": begun.instance,
+        "client_id": begun.client_id,
+        "expected_user_name": begun.expected_user_name,
+        "pkce": "yes" if begun.uses_pkce else "no",
+    }

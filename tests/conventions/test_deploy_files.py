@@ -1,0 +1,139 @@
+"""The compose file and the Dockerfile say what they mean to: they cannot run here, so what can be read is checked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.__main__ import parser
+from app.settings import Settings
+from sandbox.compose import settings_file
+from tests.conventions.files import ROOT, files_with, named
+
+KNOWN_KEYS = {
+    "build", "cap_drop", "command", "depends_on", "env_file", "environment", "healthcheck", "image", "networks",
+    "ports", "profiles", "read_only", "restart", "security_opt", "stop_grace_period", "tmpfs", "volumes",
+}  # fmt: skip
+CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def dockerfile() -> str:
+    return (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_services_are_those_of_the_product_and_demo_adds_the_sandbox(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert {name for name, service in services.items() if not service.get("profiles")} == {
+        "db",
+        "migrate",
+        "web",
+        "worker",
+    }
+    assert {name for name, service in services.items() if service.get("profiles") == ["demo"]} == {"sandbox"}
+
+
+def test_every_key_is_one_that_compose_knows(compose: dict[str, Any]) -> None:
+    assert set(compose) <= {"name", "services", "volumes", "x-product"}
+    for name, service in compose["services"].items():
+        assert set(service) <= KNOWN_KEYS, name
+        assert "image" in service, name
+
+
+def test_what_services_refer_to_is_there(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        for other, how in service.get("depends_on", {}).items():
+            assert other in compose["services"], f"{name} waits for {other}"
+            assert how["condition"] in CONDITIONS
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in compose["services"][other]
+        volumes = {volume.split(":")[0] for volume in service.get("volumes", [])}
+        assert volumes <= set(compose["volumes"])
+
+
+def test_commands_are_commands_of_the_product(compose: dict[str, Any]) -> None:
+    for name in ("migrate", "web", "worker"):
+        assert parser().parse_args(compose["services"][name]["command"]).command == name
+
+
+def test_nothing_is_published_beyond_this_machine(compose: dict[str, Any]) -> None:
+    published = [port for service in compose["services"].values() for port in service.get("ports", [])]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert "ports" not in compose["services"]["db"]
+
+
+def test_every_variable_is_explained_in_the_example(compose: dict[str, Any]) -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    asked = set(re.findall(r"\$\{([A-Z_]+)", text))
+    assert asked
+    assert all(re.search(rf"^#?{name}=", example, re.MULTILINE) for name in asked)
+
+
+def test_a_password_of_any_letters_reaches_the_database(compose: dict[str, Any]) -> None:
+    """It stands beside the address, where nothing has to be encoded; libpq reads it from there."""
+    for name in ("migrate", "web", "worker"):
+        environment = compose["services"][name]["environment"]
+        assert "PASSWORD" not in environment["DATABASE_URL"]
+        assert environment["PGPASSWORD"] == compose["services"]["db"]["environment"]["POSTGRES_PASSWORD"]
+
+
+def test_base_images_name_their_debian_release(compose: dict[str, Any], dockerfile: str) -> None:
+    bases = [*re.findall(r"^FROM (\S+:\S+)", dockerfile, re.MULTILINE), compose["services"]["db"]["image"]]
+    assert len(bases) == 3
+    assert all(re.fullmatch(r"[a-z]+:\d+(\.\d+)*-.*(bookworm|trixie).*", base) for base in bases)
+
+
+def test_demo_settings_fit_the_compose_file(compose: dict[str, Any]) -> None:
+    """`python -m sandbox env` names the alias and the ports that compose gives the sandbox."""
+    given = dict(line.split("=", 1) for line in settings_file().splitlines())
+    alias = compose["services"]["sandbox"]["networks"]["default"]["aliases"][0]
+    ports = [port.rsplit(":", 1)[1] for port in compose["services"]["sandbox"]["ports"]]
+    assert given["SERVICENOW_ALLOWED_ORIGINS"] == f"http://{alias}:{ports[0]}"
+    assert given["ENTRA_AUTHORITY"] == given["GRAPH_URL"] == f"http://{alias}:{ports[1]}"
+    settings = Settings(_env_file=None, **{name.lower(): value for name, value in given.items()})  # type: ignore[arg-type]
+    assert settings.public_url == "http://localhost:8000"
+    assert settings_file() != settings_file(), "secrets are made anew each time"
+
+
+def test_everything_the_image_copies_is_there(dockerfile: str) -> None:
+    sources = [
+        source
+        for line in re.findall(r"^COPY (?!--from)(.+)$", dockerfile, re.MULTILINE)
+        for source in line.split()[:-1]
+    ]
+    assert sources
+    tracked = {named(path) for path in files_with("")}
+    for source in sources:
+        name = source.removeprefix("./")
+        assert name in tracked or any(path.startswith(f"{name}/") for path in tracked), f"{name} is not in git"
+
+
+def test_the_image_runs_without_root_and_from_the_lock(dockerfile: str) -> None:
+    stages = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[1:]
+    product = next(stage for stage in stages if " AS product" in stage.splitlines()[0])
+    assert "USER product" in product
+    assert "--require-hashes -r requirements.lock" in product
+    assert all(re.search(r":\S+", stage.splitlines()[0]) or "product" in stage.splitlines()[0] for stage in stages)
+
+
+def test_the_image_leaves_local_files_out() -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert {".env", ".git", ".venv", "var", "node_modules"} <= set(ignored)
+
+
+def test_ci_file_can_be_run() -> None:
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    assert Path(script).read_text(encoding="utf-8").startswith("#!")

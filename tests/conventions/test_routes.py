@@ -1,0 +1,157 @@
+"""Every route refuses who may not use it: fakes, people without a role, readers who write, and other sites."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from app.main import PAGES
+from tests.factories.system import PUBLIC_URL, System
+
+# Whom these are for is not a matter of roles; each says why.
+PUBLIC = {
+    "GET /health/live": "load balancers",
+    "GET /health/ready": "load balancers",
+    "GET /sign-in": "the way in",
+    "POST /sign-in": "the way in",
+    "GET /sign-in/callback": "Entra ID sends the browser here; the one-use state is what counts",
+    "GET /signed-out": "the way out",
+    "GET /sign-out/elsewhere": "Entra ID calls it from a hidden frame, without cookies; the session's name is what counts",
+    "GET /api/connector/status": "programs; a signed token that can be revoked is what counts",
+    "POST /sign-out": "ends a session if there is one",
+}
+# Whoever may look may do these: they change what the same person sees, and nothing for anybody else.
+OWN_PAGE = {f"POST /home-cards/{deed}" for deed in ("add", "move", "order", "remove", "reset")}
+SOME_ID = "0b7c1c8e-0000-4a6e-9c3e-5d1f0a00ffff"
+
+
+@dataclass(frozen=True)
+class Door:
+    """One method of one route, with an address that fits it."""
+
+    method: str
+    path: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change something."""
+        return self.method not in {"GET", "HEAD"}
+
+
+def _doors() -> list[Door]:
+    found = []
+    for page in PAGES:
+        for route in page.router.routes:
+            assert isinstance(route, APIRoute), f"{route} is no plain route: teach this test to walk it"
+            address = re.sub(r"\{\w+(:\w+)?\}", SOME_ID, route.path)
+            found += [Door(method, route.path, address) for method in sorted((route.methods or set()) - {"HEAD"})]
+    return found
+
+
+DOORS = _doors()
+GUARDED = [door for door in DOORS if str(door) not in PUBLIC]
+WRITING = [door for door in DOORS if door.writes]
+
+
+async def _knock(browser: httpx.AsyncClient, door: Door, **headers: str) -> httpx.Response:
+    return await browser.request(door.method, door.address, headers=headers, data={} if door.writes else None)
+
+
+@pytest.fixture
+async def anybody(system: System) -> AsyncIterator[httpx.AsyncClient]:
+    async with system.client() as browser:
+        yield browser
+
+
+def test_no_route_is_outside_the_pages(system: System) -> None:
+    """Every router of the application is one that these tests walk, and the rest is static files."""
+    others = [route for route in system.app.routes if getattr(route, "original_router", None) is None]
+    assert [getattr(route, "path", "") for route in others] == ["/static"]
+    routers = [getattr(route, "original_router", None) for route in system.app.routes if route not in others]
+    assert routers == [page.router for page in PAGES]
+
+
+def test_public_routes_are_still_there() -> None:
+    assert set(PUBLIC) <= {str(door) for door in DOORS}
+
+
+async def test_nobody_gets_in_without_signing_in(anybody: httpx.AsyncClient) -> None:
+    open_doors = []
+    for door in GUARDED:
+        answer = await _knock(anybody, door)
+        if answer.status_code != 303 or not answer.headers["location"].startswith("/sign-in?"):
+            open_doors.append(f"{door}: {answer.status_code}")
+    assert not open_doors
+
+
+async def test_a_fragment_sends_its_whole_page_to_sign_in(anybody: httpx.AsyncClient) -> None:
+    open_doors = []
+    for door in GUARDED:
+        answer = await _knock(anybody, door, **{"HX-Request": "true"})
+        if answer.status_code != 401 or not answer.headers["hx-redirect"].startswith("/sign-in?"):
+            open_doors.append(f"{door}: {answer.status_code}")
+    assert not open_doors
+
+
+async def test_an_account_without_a_role_is_refused_everywhere(system: System) -> None:
+    async with await system.signed_in("stranger") as browser:
+        answers = {str(door): (await _knock(browser, door)).status_code for door in GUARDED}
+    assert not {door: status for door, status in answers.items() if status != 403}
+
+
+async def test_a_reader_may_not_write_anything(system: System) -> None:
+    """Whatever changes something for others asks for the right to share or to manage."""
+    doors = [door for door in GUARDED if door.writes and str(door) not in OWN_PAGE]
+    assert len(doors) == len([door for door in GUARDED if door.writes]) - len(OWN_PAGE)
+    async with await system.signed_in("viewer") as browser:
+        answers = {str(door): (await _knock(browser, door)).status_code for door in doors}
+    assert not {door: status for door, status in answers.items() if status != 403}
+
+
+async def test_an_operator_may_not_manage_the_connection(system: System) -> None:
+    async with await system.signed_in("sharer") as browser:
+        managing = [door for door in GUARDED if door.writes and door.path.startswith("/servicenow")]
+        assert managing
+        answers = {str(door): (await _knock(browser, door)).status_code for door in managing}
+    assert not {door: status for door, status in answers.items() if status != 403}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"Sec-Fetch-Site": "cross-site"}, id="cross-site"),
+        pytest.param({"Sec-Fetch-Site": "same-site", "Origin": PUBLIC_URL}, id="sibling-site"),
+        pytest.param({"Origin": "https://elsewhere.example"}, id="foreign-origin"),
+        pytest.param({"Origin": "null"}, id="no-origin"),
+    ],
+)
+async def test_no_other_site_can_make_a_browser_write(system: System, headers: dict[str, str]) -> None:
+    async with await system.signed_in("manager") as browser:
+        for door in WRITING:
+            answer = await _knock(browser, door, **headers)
+            assert answer.status_code == 403, door
+            assert "from another site" in answer.text, door
+
+
+async def test_every_answer_carries_the_security_headers(system: System) -> None:
+    async with await system.signed_in("manager") as browser:
+        for door in DOORS:
+            if door.writes:
+                continue
+            answer = await _knock(browser, door)
+            # The tests' tables were laid without migrations, and /health/ready says so.
+            assert answer.status_code < 500 or door.path == "/health/ready", f"{door}: {answer.text[:500]}"
+            policy = answer.headers["content-security-policy"]
+            assert "default-src 'none'" in policy, door
+            assert "unsafe" not in policy, door
+            assert answer.headers["x-content-type-options"] == "nosniff", door
+            assert answer.headers["x-correlation-id"], door

@@ -1,0 +1,66 @@
+"""Whose word an answer is: ServiceNow's own envelope is believed, whatever else answers in its place is waited out."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.integrations.http.errors import Ambiguous, Forbidden, InvalidResponse, RecordNotFound, RemoteError, ServerError
+from app.integrations.http.http_types import RemoteResponse
+from tests.factories.tickets import Scripted, client_over, replied
+
+GATEWAY = '{"message":"The upstream server is timing out"}'
+PAGE = "<html>No such host here</html>"
+OWN = '{"error":{"message":"Transaction cancelled","detail":null},"status":"failure"}'
+
+
+def a_page(status: int) -> RemoteResponse:
+    return replied(status=status, body=PAGE, content_type="text/html")
+
+
+async def create(answer: RemoteResponse) -> RemoteError:
+    """What a create that is answered so ends with."""
+    with pytest.raises(RemoteError) as caught:
+        await client_over(Scripted(answer)).create("incident", {"short_description": "x"})
+    return caught.value
+
+
+@pytest.mark.parametrize("body", [GATEWAY, PAGE, '{"error":"Bad Gateway"}', '{"status":"failure"}', "[]", ""])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_a_gateway_that_gives_up_does_not_say_that_servicenow_is_done(status: int, body: str) -> None:
+    error = await create(replied(status=status, body=body))
+    assert isinstance(error, ServerError)
+    assert (error.is_final, error.is_instance_wide) == (False, True)
+
+
+@pytest.mark.parametrize(("status", "is_final"), [(500, True), (502, False), (503, False), (504, False)])
+async def test_only_by_a_500_of_its_own_servicenow_says_that_it_is_done(status: int, *, is_final: bool) -> None:
+    error = await create(replied(status=status, body=OWN))
+    assert isinstance(error, ServerError)
+    assert (error.is_final, error.is_instance_wide) == (is_final, False)
+
+
+@pytest.mark.parametrize("answer", [a_page(400), a_page(404), a_page(405), replied(status=404, body=GATEWAY)])
+async def test_what_answers_in_servicenows_place_refuses_nothing(answer: RemoteResponse) -> None:
+    """A retired or moved instance, a gateway without a route: every ticket waits, and none is held for it."""
+    error = await create(answer)
+    assert isinstance(error, Ambiguous)
+    assert error.is_instance_wide
+    assert "Something other than ServiceNow answered" in str(error)
+    with pytest.raises(InvalidResponse) as caught:
+        await client_over(Scripted(answer)).find_by_correlation("incident", "a" * 32)
+    assert caught.value.is_instance_wide
+
+
+async def test_servicenows_own_word_is_believed() -> None:
+    missing = await create(replied(status=404, body='{"error":{"message":"No Record found"},"status":"failure"}'))
+    assert isinstance(missing, RecordNotFound)
+    refused = await create(replied(status=400, body='{"error":{"message":"Invalid table x"},"status":"failure"}'))
+    assert isinstance(refused, Forbidden)
+    assert "Invalid table x" in str(refused)
+    assert not missing.is_instance_wide
+    assert not refused.is_instance_wide
+
+
+async def test_a_time_named_with_a_503_is_kept() -> None:
+    assert (await create(replied(status=503, body=PAGE, retry_after="600"))).retry.seconds == 600.0
+    assert (await create(replied(status=503, body=PAGE))).retry.seconds is None

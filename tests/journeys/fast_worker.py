@@ -1,0 +1,64 @@
+"""The product's own worker process with its waits shortened, for runs under faults: `python -m tests.journeys.fast_worker`.
+
+Nothing but waits is changed. Each stays in the order it has to the others: an attempt is taken for dead after the client
+has given up, and a lost create counts as landed only after the slowest one can have landed.
+"""
+
+from __future__ import annotations
+
+import httpx
+
+from app.bootstrap import open_resources, run_async
+from app.core import jobs
+from app.core.logging import configure_logs
+from app.features.tickets import throttle
+from app.features.tickets.delivery import circuit_breaker, deliver
+from app.features.tickets.notes import deliver_note
+from app.settings import Settings
+
+ANSWER_SECONDS = 3.0
+SLOWEST_LANDING_SECONDS = 5.0
+
+
+def hurry() -> None:
+    """Shorten the waits of the modules that use them."""
+    jobs.FIRST_WAIT_SECONDS, jobs.LONGEST_WAIT_SECONDS = 0.3, 4.0
+    jobs.LOOK_FOR_DUE_JOBS_SECONDS = 0.3
+    jobs.DEAD_AFTER_SECONDS, jobs.PAUSE_AFTER_FAILURE_SECONDS = 4, 0.5
+    landing, attempt = ANSWER_SECONDS + SLOWEST_LANDING_SECONDS, 3 * ANSWER_SECONDS
+    for module, name, value in (
+        (deliver, "UNCERTAIN_SECONDS", landing),
+        (deliver_note, "UNCERTAIN_SECONDS", landing),
+        (deliver, "LOOKUP_INTERVAL_SECONDS", 1.0),
+        (deliver_note, "LOOKUP_INTERVAL_SECONDS", 1.0),
+        (deliver, "ATTEMPT_SECONDS", attempt),
+        (throttle, "ATTEMPT_SECONDS", attempt),
+        (circuit_breaker, "ATTEMPT_SECONDS", attempt),
+        (circuit_breaker, "PROBE_SECONDS", 1.0),
+        (deliver, "PROBE_SECONDS", 1.0),
+    ):
+        setattr(module, name, value)
+    throttle.LONGEST_PAUSE_SECONDS, throttle.PROBE_SECONDS = 2.0, 2 * ANSWER_SECONDS
+
+
+async def work(settings: Settings, database_url: str) -> None:
+    """Run jobs until SIGTERM."""
+    async with open_resources(settings, database_url) as resources:
+        resources.servicenow._client.timeout = httpx.Timeout(ANSWER_SECONDS, connect=2.0)
+        resources.servicenow.whole_seconds = ANSWER_SECONDS + 0.5
+        await resources.queue.work(resources)
+
+
+def main() -> None:
+    """Everything comes from the environment, as for the real one."""
+    settings = Settings(_env_file=None)
+    if settings.database_url is None:
+        raise SystemExit("DATABASE_URL is needed")
+    configure_logs(level=settings.log_level)
+    hurry()
+    address = settings.database_url.get_secret_value()
+    run_async(lambda: work(settings, address))
+
+
+if __name__ == "__main__":
+    main()
