@@ -37,6 +37,7 @@ OLD_FORMS = (
 ANCHOR = re.compile(r"<a id=\"([^\"]+)\">\s*</a>")
 SECTION = re.compile(r"(\d+(?:-\d+)*)-(?=[a-z])")
 ENTRY = re.compile(rf"(?:{'|'.join(LISTS)})-\d+")
+ANY_ENTRY = re.compile(r"[a-z]+-\d+")
 CITATION = re.compile(r"docs/facts/([\w.-]+\.md)(?:#([\w-]*))?")
 LINK = re.compile(r"\]\(([^)\s]*\.md|)#([\w-]+)\)|\]\(([^)\s]+\.md)\)")
 
@@ -74,20 +75,22 @@ def read_anchors(sources: Sources) -> dict[str, tuple[str, ...]]:
 
 def facts_of(anchors: Iterable[str]) -> list[str]:
     """The anchors that are facts. A section is only a heading when it consists of sections or of list entries."""
-    numbered = [anchor for anchor in anchors if SECTION.match(anchor) or re.fullmatch(r"[a-z]+-\d+", anchor)]
+    every = list(anchors)
     return [
         anchor
-        for anchor, following in zip(numbered, [*numbered[1:], ""], strict=True)
-        if ENTRY.fullmatch(anchor) or (SECTION.match(anchor) and not _is_within(following, anchor))
+        for anchor, following in zip(every, [*every[1:], ""], strict=True)
+        if ENTRY.fullmatch(anchor) or (section_number(anchor) and not _is_within(following, anchor))
     ]
 
 
 def _is_within(following: str, section: str) -> bool:
-    """Whether the next anchor in the text lies inside the section: a section of it, or an entry of a list."""
-    if not following:
-        return False
+    """Whether the next anchor in the text is a section of this one, or the first entry of its list."""
     number = section_number(following)
-    return number is None or number.startswith(f"{section_number(section)}.")
+    return (
+        ANY_ENTRY.fullmatch(following) is not None
+        if number is None
+        else number.startswith(f"{section_number(section)}.")
+    )
 
 
 def section_number(anchor: str) -> str | None:
@@ -208,7 +211,8 @@ def report(sources: Sources) -> str:
 
 def project_sources(root: Path = ROOT) -> dict[str, str]:
     """Every file that may cite a fact, and the documents themselves."""
-    return read_sources(root, CITING_FOLDERS, CITING_ENDINGS)
+    at_the_top = {path.name: path.read_text(encoding="utf-8") for path in sorted(root.glob("*.md"))}
+    return at_the_top | read_sources(root, CITING_FOLDERS, CITING_ENDINGS)
 
 
 if __name__ == "__main__":
