@@ -34,7 +34,7 @@ OLD_FORMS = (
     re.compile(r"\bfact sheet", re.IGNORECASE),
 )
 
-ANCHOR = re.compile(r"<a id=\"([^\"]+)\">\s*</a>")
+ANCHOR = re.compile(r"<a id=\"([a-z0-9-]+)\">\s*</a>")
 SECTION = re.compile(r"(\d+(?:-\d+)*)-(?=[a-z])")
 ENTRY = re.compile(rf"(?:{'|'.join(LISTS)})-\d+")
 ANY_ENTRY = re.compile(r"[a-z]+-\d+")

@@ -77,7 +77,7 @@ def test_a_marker_names_an_anchor_by_number_or_in_full() -> None:
     assert anchor_of("servicenow 2.6", anchors) == ("servicenow", "2-6-error-envelope")
     assert anchor_of("servicenow 2", anchors) == ("servicenow", "2-table-api")
     assert anchor_of("servicenow sandbox-12", anchors) == ("servicenow", "sandbox-12")
-    for wrong in ("servicenow 2.", "servicenow 2.61", "servicenow sandbox-2", "servicenow", "peers 5", ""):
+    for wrong in ("servicenow 2.", "servicenow 2.61", "servicenow sandbox-2", "servicenow", "others 5", ""):
         assert anchor_of(wrong, anchors) is None
 
 
