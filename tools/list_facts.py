@@ -1,0 +1,219 @@
+"""List the facts of docs/facts that no test covers (`make facts`). Never judges whether a test covers its fact well.
+
+A fact is an anchor in one of the documents: a numbered section, or an entry of a numbered list (`sandbox-7`, `trap-3`,
+`edge-12`, `bug-24`). A test names the facts it covers: `@pytest.mark.fact("servicenow 2.6", "servicenow trap-12")`.
+Code and documents cite a fact as a link to its anchor.
+"""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.code_sources import Sources, only, parse, read_sources
+
+ROOT = Path(__file__).resolve().parents[1]
+FACTS_FOLDER = "docs/facts"
+# The numbered lists whose entries are facts. Other anchors may be cited, but no test is expected for them.
+LISTS = ("sandbox", "trap", "edge", "bug")
+# Where citations stand, and in which files.
+CITING_FOLDERS = ("app", "sandbox", "tests", "migrations", "docs")
+CITING_ENDINGS = (".py", ".md", ".html", ".css", ".js")
+# How facts were cited while the documents lay outside the repository.
+OLD_FORMS = (
+    re.compile(r"\bfacts/[a-z-]+ \d"),
+    re.compile(r"(?<![\w/])facts? \d+(?:\.\d+)?\b"),
+    re.compile(r"\bpeers \d"),
+    re.compile(r"\bfact sheet", re.IGNORECASE),
+)
+
+ANCHOR = re.compile(r"<a id=\"([a-z0-9-]+)\">\s*</a>")
+SECTION = re.compile(r"(\d+(?:-\d+)*)-(?=[a-z])")
+ENTRY = re.compile(rf"(?:{'|'.join(LISTS)})-\d+")
+ANY_ENTRY = re.compile(r"[a-z]+-\d+")
+CITATION = re.compile(r"docs/facts/([\w.-]+\.md)(?:#([\w-]*))?")
+LINK = re.compile(r"\]\(([^)\s]*\.md|)#([\w-]+)\)|\]\(([^)\s]+\.md)\)")
+
+# The anchors of each document in the order of the text; a document's name has no ending: `servicenow`.
+Anchors = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, order=True)
+class Citation:
+    """A link to a document of facts. `anchor` is None where only the file is named."""
+
+    path: str
+    line: int
+    document: str
+    anchor: str | None
+
+
+@dataclass(frozen=True, order=True)
+class Marker:
+    """One argument of a `fact` marker in a test; `id` is None where it is not a plain text."""
+
+    path: str
+    line: int
+    id: str | None
+
+
+def read_anchors(sources: Sources) -> dict[str, tuple[str, ...]]:
+    """The anchors of every document below docs/facts."""
+    return {
+        PurePosixPath(path).stem: tuple(ANCHOR.findall(text))
+        for path, text in sorted(sources.items())
+        if posixpath.dirname(path) == FACTS_FOLDER and path.endswith(".md")
+    }
+
+
+def facts_of(anchors: Iterable[str]) -> list[str]:
+    """The anchors that are facts. A section is only a heading when it consists of sections or of list entries."""
+    every = list(anchors)
+    return [
+        anchor
+        for anchor, following in zip(every, [*every[1:], ""], strict=True)
+        if ENTRY.fullmatch(anchor) or (section_number(anchor) and not _is_within(following, anchor))
+    ]
+
+
+def _is_within(following: str, section: str) -> bool:
+    """Whether the next anchor in the text is a section of this one, or the first entry of its list."""
+    number = section_number(following)
+    return (
+        ANY_ENTRY.fullmatch(following) is not None
+        if number is None
+        else number.startswith(f"{section_number(section)}.")
+    )
+
+
+def section_number(anchor: str) -> str | None:
+    """`2-6-error-envelope` is section 2.6; an anchor that is no numbered section has no number."""
+    found = SECTION.match(anchor)
+    return found[1].replace("-", ".") if found else None
+
+
+def anchor_of(marker_id: str, anchors: Anchors) -> tuple[str, str] | None:
+    """Document and anchor that `servicenow 2.6` or `servicenow trap-12` names; None when there is no such fact."""
+    document, _, fact = marker_id.partition(" ")
+    for anchor in anchors.get(document, ()):
+        if fact and fact in (anchor, section_number(anchor)):
+            return document, anchor
+    return None
+
+
+def markers(sources: Sources) -> list[Marker]:
+    """Every argument of every `pytest.mark.fact(…)` in the tests, wherever it stands."""
+    return sorted(
+        (
+            Marker(path, argument.lineno, _text(argument))
+            for path, text in only(sources, "tests").items()
+            for call in ast.walk(parse(text))
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in ("pytest.mark.fact", "mark.fact")
+            for argument in call.args
+        ),
+        key=lambda marker: (marker.path, marker.line, marker.id or ""),
+    )
+
+
+def _text(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def citations(sources: Sources) -> list[Citation]:
+    """Every citation of a fact: `docs/facts/…` in any text, and links in Markdown that lead there.
+
+    A path alone between quotation marks is a file that code reads, and no citation.
+    """
+    return sorted(
+        (citation for path, text in sources.items() for citation in _citations(path, text)),
+        key=lambda citation: (citation.path, citation.line),
+    )
+
+
+def _citations(path: str, text: str) -> Iterator[Citation]:
+    for number, line in enumerate(text.splitlines(), 1):
+        for found in CITATION.finditer(line):
+            quoted = line[: found.start()].endswith(('"', "'")) and line[found.end() :].startswith(('"', "'"))
+            if not (quoted and found[2] is None):
+                yield Citation(path, number, found[1].removesuffix(".md"), found[2])
+        if path.endswith(".md"):
+            yield from _links(path, number, line)
+
+
+def _links(path: str, number: int, line: str) -> Iterator[Citation]:
+    """Links relative to the document they stand in; one without a file leads into the same document."""
+    for found in LINK.finditer(line):
+        name = found[1] or found[3] or posixpath.basename(path)
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+        if posixpath.dirname(target) == FACTS_FOLDER and not name.startswith(FACTS_FOLDER):
+            yield Citation(path, number, PurePosixPath(target).stem, found[2])
+
+
+def without_target(sources: Sources) -> list[str]:
+    """Citations whose document or anchor does not exist; in Python files, also those that name no anchor."""
+    anchors = read_anchors(sources)
+    return [
+        f"{each.path}:{each.line}: {FACTS_FOLDER}/{each.document}.md#{each.anchor or ''}"
+        for each in citations(sources)
+        if each.document not in anchors
+        or (each.anchor not in anchors[each.document] if each.anchor is not None else each.path.endswith(".py"))
+    ]
+
+
+def unknown_markers(sources: Sources) -> list[str]:
+    """Markers whose fact does not exist, or whose argument is not a plain text and so cannot be looked up."""
+    anchors = read_anchors(sources)
+    return [
+        f"{each.path}:{each.line}: {each.id or 'not a plain text'}"
+        for each in markers(sources)
+        if each.id is None or anchor_of(each.id, anchors) is None
+    ]
+
+
+def old_citations(sources: Sources) -> list[str]:
+    """Citations in a form that leads nowhere, such as a bare section number."""
+    return [
+        f"{path}:{number}: {found.group()}"
+        for path, text in sorted(sources.items())
+        for number, line in enumerate(text.splitlines(), 1)
+        for form in OLD_FORMS
+        for found in form.finditer(line)
+    ]
+
+
+def report(sources: Sources) -> str:
+    """The facts without a test, by document, each with the files that cite it; above them, a table of counts."""
+    anchors = read_anchors(sources)
+    tested = {anchor_of(each.id, anchors) for each in markers(sources) if each.id}
+    cited: dict[tuple[str, str | None], set[str]] = {}
+    for each in citations(only(sources, "app", "sandbox", "tests")):
+        cited.setdefault((each.document, each.anchor), set()).add(each.path)
+    table = ["| document | facts | with a test | cited in code |", "|---|---:|---:|---:|"]
+    lists: list[str] = []
+    for document in anchors:
+        facts = facts_of(anchors[document])
+        missing = [fact for fact in facts if (document, fact) not in tested]
+        in_code = sum((document, fact) in cited for fact in facts)
+        table.append(f"| {document} | {len(facts)} | {len(facts) - len(missing)} | {in_code} |")
+        lists += ["", f"{document}: {len(missing)} facts without a test"]
+        for fact in missing:
+            files = ", ".join(sorted(cited.get((document, fact), ())))
+            lists.append(f"  {fact}" + (f"  (cited in {files})" if files else ""))
+    return "\n".join(table + lists)
+
+
+def project_sources(root: Path = ROOT) -> dict[str, str]:
+    """Every file that may cite a fact, and the documents themselves."""
+    at_the_top = {path.name: path.read_text(encoding="utf-8") for path in sorted(root.glob("*.md"))}
+    return at_the_top | read_sources(root, CITING_FOLDERS, CITING_ENDINGS)
+
+
+if __name__ == "__main__":
+    print(report(project_sources()))
