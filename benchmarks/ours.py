@@ -14,10 +14,11 @@ from sqlalchemy import delete, func, insert, select
 
 from app.core import clock
 from app.core.database import Database, make_engine
+from app.core.errors import RetryLater
 from app.core.keyed_locks import KeyedLocks
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.tokens import CLIENT_SECRET, store_tokens, with_client
-from app.features.tickets.delivery.deliver import RetryLater, deliver
+from app.features.tickets.delivery.deliver import deliver
 from app.features.tickets.models import InstanceThrottle, PollCursor, Ticket, TicketEvent
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.sharing.record import Requester, TicketRequest

@@ -89,3 +89,14 @@ class NeedsAttention(AppError):
 
     status = 409
     default = T("Somebody needs to act before this can go on.")
+
+
+class RetryLater(AppError):
+    """Not delivered yet; the queue tries again after the named seconds. Not an accident."""
+
+    status = 503
+    default = T("Not delivered yet.")
+
+    def __init__(self, seconds: float, message: Message | None = None) -> None:
+        super().__init__(message, retry=Retry.after(seconds))
+        self.seconds = seconds

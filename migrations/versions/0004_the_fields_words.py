@@ -47,10 +47,12 @@ def upgrade() -> None:
     for table, columns in COLUMNS.items():
         for old, new in columns.items():
             op.alter_column(table, old, new_column_name=new)
+    op.execute("ALTER INDEX ix_diagnosis_walk_started_at RENAME TO ix_diagnosis_run_started_at")
     _rename_tasks(TASKS)
 
 
 def downgrade() -> None:
+    op.execute("ALTER INDEX ix_diagnosis_run_started_at RENAME TO ix_diagnosis_walk_started_at")
     _rename_tasks({new: old for old, new in TASKS.items()})
     for table, columns in COLUMNS.items():
         for old, new in columns.items():

@@ -316,7 +316,7 @@ async def test_an_import_that_is_missing_or_stale_is_found(system: System, still
 def _keys() -> set[str]:
     """Every name that a finding may have, read from the room's own source."""
     found: set[str] = set()
-    for path in (ROOT / "app/features/provisioning").glob("*.py"):
+    for path in (ROOT / "app/features/provisioning").rglob("*.py"):
         source = path.read_text(encoding="utf-8")
         found |= set(re.findall(r'"([a-z_.]+)", State\.', source))
         found |= set(re.findall(r'Finding\(\s*f?"([a-z_.]+)', source))
@@ -353,7 +353,7 @@ OURS = {
 def test_each_finding_says_what_to_do_and_where_and_what_to_send_to_its_administrator() -> None:
     """Read from the source: whoever adds a finding decides who can mend it."""
     lacking = []
-    for path in (ROOT / "app/features/provisioning").glob("*.py"):
+    for path in (ROOT / "app/features/provisioning").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(call, ast.Call) or ast.unparse(call.func) != "Finding" or len(call.args) < 2:
                 continue

@@ -10,8 +10,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from app.core.errors import RetryLater
 from app.features.tickets.delivery.circuit_breaker import ENOUGH_REFUSALS
-from app.features.tickets.delivery.deliver import BELIEVED_REFUSALS, RetryLater, deliver
+from app.features.tickets.delivery.deliver import BELIEVED_REFUSALS, deliver
 from app.features.tickets.models import Ticket
 from app.features.tickets.throttle import CALLS_AT_ONCE
 from app.features.tickets.types import TicketKind

@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.core import clock
+from app.core.errors import RetryLater
 from app.features.connection.preferences import USUAL_DUE_DAYS, Preferences, keep_preferences
 from app.features.secure_score.actions.action import Action
-from app.features.tickets.delivery.deliver import RetryLater, deliver
+from app.features.tickets.delivery.deliver import deliver
 from app.features.tickets.models import InstanceThrottle, Ticket
 from app.features.tickets.notes.deliver_note import deliver_note
 from app.features.tickets.notes.fetch_notes import read_notes
@@ -272,7 +273,7 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
     tickets = [await share_one(system) for _ in range(6)]
     line = Line(RecordNotFound())
     line.stand_in_for(monkeypatch, "create", "add_note", "journal")
-    for module in ("asking", "deliver"):
+    for module in ("gateway", "delivery.deliver"):
         monkeypatch.setattr(f"app.features.tickets.{module}.TURN_SECONDS", 0.01)
         monkeypatch.setattr(f"app.features.tickets.{module}.TURNS_WAITED_FOR", 2000)
     done = await asyncio.gather(
@@ -302,7 +303,7 @@ async def test_a_place_that_a_killed_process_took_is_free_after_a_while(system: 
     old = (clock.now() - timedelta(seconds=ATTEMPT_SECONDS + 1)).isoformat()
     async with system.resources.database.transaction() as session:
         await session.execute(
-            update(InstanceThrottle).values(in_progress={str(number): old for number in range(CALLS_AT_ONCE)})
+            update(InstanceThrottle).values(calls_in_flight={str(number): old for number in range(CALLS_AT_ONCE)})
         )
     await refresh_now(system)
     async with system.resources.database.transaction() as session:

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import text, update
 
 from app.core import clock
+from app.core.errors import RetryLater
 from app.features.connection.models import Connection
 from app.features.secure_score.actions.action import Action
-from app.features.tickets.delivery.deliver import RetryLater, deliver
+from app.features.tickets.delivery.deliver import deliver
 from app.features.tickets.jobs import sweep
 from app.features.tickets.models import Ticket
 from app.features.tickets.sharing.share import AlreadyShared

@@ -114,7 +114,7 @@ async def test_somebody_who_looks_again_has_it_refreshed_at_once(system: System)
     await told(system, "/cards/incident")
     await told(system, "/cards/incident")
     async with system.resources.database.transaction() as session:
-        query = text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'tickets.refresh'")
+        query = text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'tickets.poll'")
         assert (await session.execute(query)).scalar_one() == 1
     await system.work()
     assert "In Progress" in await told(system, "/cards/incident")

@@ -15,7 +15,7 @@ from sqlalchemy import or_, select
 
 from app.core import clock
 from app.core.database import Session
-from app.core.errors import AppError, NotFound, Retry
+from app.core.errors import NotFound, RetryLater
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.features.connection.models import Connection
@@ -63,17 +63,6 @@ STILL_UNCERTAIN = T(
 )
 # A job is there as soon as its ticket is; one whose time passed so long ago without a job has lost it.
 JOB_LOST_AFTER = timedelta(minutes=1)
-
-
-class RetryLater(AppError):
-    """Not delivered yet; the queue tries again after the named seconds. Not an accident."""
-
-    status = 503
-    default = T("Not delivered yet.")
-
-    def __init__(self, seconds: float, message: Message | None = None) -> None:
-        super().__init__(message, retry=Retry.after(seconds))
-        self.seconds = seconds
 
 
 @dataclass

@@ -5,10 +5,11 @@ from __future__ import annotations
 from uuid import UUID
 
 from app.core import clock
+from app.core.errors import RetryLater
 from app.core.logging import get_logger
 from app.core.messages import T
 from app.features.connection.tokens import NotConnected
-from app.features.tickets.delivery.deliver import LOOKUP_INTERVAL_SECONDS, RetryLater
+from app.features.tickets.delivery.deliver import LOOKUP_INTERVAL_SECONDS
 from app.features.tickets.delivery.visibility import assert_visible, is_in_doubt, known_records
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.gateway import InstancePaused, call

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from app.core import clock
 from app.core.database import Session
+from app.core.errors import RetryLater
 from app.core.messages import Message, T
 from app.features.connection.models import Connection
 from app.features.connection.tokens import NotConnected, with_client
@@ -19,7 +20,6 @@ from app.features.tickets.delivery.deliver import (
     JOB_LOST_AFTER,
     LOOKUP_INTERVAL_SECONDS,
     UNCERTAIN_SECONDS,
-    RetryLater,
 )
 from app.features.tickets.gateway import InstancePaused, slot
 from app.features.tickets.models import Ticket, TicketNote
