@@ -48,6 +48,11 @@ class AppError(Exception):
             self.retry = retry
         super().__init__(self.message)
 
+    @property
+    def code(self) -> str | None:
+        """The stable code of the message, for logic and logs; None where nothing depends on it."""
+        return self.message.code
+
     def __str__(self) -> str:
         return str(self.message)
 

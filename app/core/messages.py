@@ -21,13 +21,16 @@ class Message:
     """One message with its values, not yet in any language; ``str()`` gives it in the language of the moment.
 
     The source string is the gettext message id. Values are inserted with ``%(name)s``, after translation.
+    `code` is a stable name for logic ("oauth.refresh_answer_lost"): sentences are edited and translated, codes are not,
+    so code compares codes and never sentences (docs/decisions/0005-codes-not-sentences.md).
     """
 
-    __slots__ = ("message", "values")
+    __slots__ = ("code", "message", "values")
 
-    def __init__(self, message: str, values: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, message: str, values: Mapping[str, Any] | None = None, code: str | None = None) -> None:
         self.message = message
         self.values = dict(values or {})
+        self.code = code
 
     def __str__(self) -> str:
         translated = catalog().gettext(self.message) if self.message else ""
@@ -36,7 +39,7 @@ class Message:
         return translated % {name: str(value) for name, value in self.values.items()}
 
     def __repr__(self) -> str:
-        return f"Text({self.message!r}, {self.values!r})"
+        return f"Message({self.message!r}, {self.values!r})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Message) and (self.message, self.values) == (other.message, other.values)
@@ -45,8 +48,9 @@ class Message:
         return hash((self.message, tuple(sorted((name, str(value)) for name, value in self.values.items()))))
 
     def to_json(self) -> dict[str, Any]:
-        """As the database keeps it: ``{"message": source string, "values": {name: string}}``."""
-        return {
+        """As the database keeps it: ``{"message": source string, "values": {name: string}}``, and "code" if it has one."""
+        code = {} if self.code is None else {"code": self.code}
+        return code | {
             "message": self.message,
             "values": {
                 name: value.to_json() if isinstance(value, Message) else str(value)
@@ -61,12 +65,12 @@ class Message:
             name: cls.from_json(value) if isinstance(value, Mapping) else value
             for name, value in stored.get("values", {}).items()
         }
-        return cls(stored["message"], values)
+        return cls(stored["message"], values, stored.get("code"))
 
 
-def T(message: str, /, **values: Any) -> Message:  # noqa: ANN401, N802 - any value with a str(); the short name is what Babel looks for.
+def T(message: str, /, *, code: str | None = None, **values: Any) -> Message:  # noqa: ANN401, N802 - Babel looks for T.
     """A message to be translated when it is shown: ``T("Sent to %(instance)s.", instance=name)``."""
-    return Message(message, values)
+    return Message(message, values, code)
 
 
 def load_catalog(locale: str) -> NullTranslations:
