@@ -21,7 +21,7 @@ CALLS_AT_ONCE = 4
 # A tenant has three pages of profiles and 90 of scores at the very worst; more is a loop.
 MOST_PAGES = 200
 ATTEMPTS = 4
-LONGEST_WAIT_SECONDS = 120.0
+LONGEST_BACKOFF_SECONDS = 120.0
 RENEW_BEFORE = timedelta(minutes=2)
 PROFILES_PER_PAGE = 999
 
@@ -124,7 +124,7 @@ class GraphClient:
                 break
             pause = named_wait(answer)
             pause = 2.0**attempt if pause is None else pause
-            if waited + pause > LONGEST_WAIT_SECONDS:
+            if waited + pause > LONGEST_BACKOFF_SECONDS:
                 break
             waited += pause
             await clock.sleep(pause)
