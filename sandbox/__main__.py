@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sandbox.ports import Trouble
+from sandbox.ports import StartupError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = described.parse_args(arguments)
     try:
         return _run(options)
-    except Trouble as trouble:
+    except StartupError as trouble:
         print(trouble, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -28,9 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.command == "serve":
-        from sandbox.serve import WHICH, serve
+        from sandbox.serve import SERVERS, serve
 
-        serve((options.only,) if options.only else WHICH)
+        serve((options.only,) if options.only else SERVERS)
         return 0
     if options.command == "env":
         from sandbox.compose import settings_file
@@ -38,7 +38,9 @@ def _run(options: argparse.Namespace) -> int:
         print(settings_file())
         return 0
     if sys.platform == "win32":
-        raise Trouble("The demo needs Linux or macOS. On Windows, use the Linux subsystem or docker compose (README).")
+        raise StartupError(
+            "The demo needs Linux or macOS. On Windows, use the Linux subsystem or docker compose (README)."
+        )
     from sandbox.demo import demo
 
     return demo()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from sandbox.keys import make_keys
+from sandbox.demo_secrets import generate_secrets
 from sandbox.ports import DEFAULT_PORTS
 
 # One name for the stand-ins that works on both sides: inside, compose gives it to the sandbox; outside, browsers take
@@ -18,7 +18,7 @@ def settings_file() -> str:
     settings = {
         "POSTGRES_PASSWORD": secrets.token_urlsafe(18),
         "PUBLIC_URL": f"http://localhost:{DEFAULT_PORTS['PORT']}",
-        **make_keys(),
+        **generate_secrets(),
         "ENTRA_AUTHORITY": microsoft,
         "GRAPH_URL": microsoft,
         "SERVICENOW_ALLOWED_ORIGINS": f"http://{NAME}:{DEFAULT_PORTS['SANDBOX_SERVICENOW_PORT']}",

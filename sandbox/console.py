@@ -10,16 +10,16 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from sandbox.control import AGENT, change_user, control
+from sandbox.control_api import AGENT, change_user, control
 from sandbox.faults import FAULTS, Fault
-from sandbox.pages import page
-from sandbox.servicenow import rules
-from sandbox.servicenow.browsers import instance_of
-from sandbox.servicenow.instance import Instance
-from sandbox.servicenow.schema import FAMILIES, JOURNALS, TICKETS, fields_of
+from sandbox.page_rendering import render_page
+from sandbox.servicenow import business_rules
+from sandbox.servicenow.browser_session import instance_of
+from sandbox.servicenow.instance import SandboxInstance
+from sandbox.servicenow.record_shapes import labels_of
 from sandbox.servicenow.seeds import set_family
-from sandbox.servicenow.shapes import labels_of
 from sandbox.servicenow.store import Record
+from sandbox.servicenow.table_schema import FAMILIES, JOURNALS, TICKETS, fields_of
 
 SHOWN = 200
 
@@ -29,8 +29,8 @@ async def home(request: Request) -> Response:
     instance, wanted = instance_of(request), request.query_params.get("q", "").strip().lower()
     rows = [(table, row) for table in TICKETS for row in instance.store.rows(table) if _fits(row, wanted)]
     rows.sort(key=lambda pair: pair[1]["sys_created_on"] + pair[1]["number"], reverse=True)
-    return page(
-        request, "console.html", tickets=[_line(instance, table, row) for table, row in rows[:SHOWN]], total=len(rows),
+    return render_page(
+        request, "tickets.html", tickets=[_line(instance, table, row) for table, row in rows[:SHOWN]], total=len(rows),
         settings=instance.settings, q=wanted, changed=instance.switches.changed(),
     )  # fmt: skip
 
@@ -46,12 +46,12 @@ async def record(request: Request) -> Response:
     return _record_page(request, instance, table, row)
 
 
-def _record_page(request: Request, instance: Instance, table: str, row: Record, refusal: str = "") -> Response:
+def _record_page(request: Request, instance: SandboxInstance, table: str, row: Record, refusal: str = "") -> Response:
     notes = [
         entry | {"label": JOURNALS[entry["element"]]}
         for entry in instance.store.find_all("sys_journal_field", element_id=row["sys_id"])
     ]
-    return page(
+    return render_page(
         request, "record.html", 403 if refusal else 200, line=_line(instance, table, row, refusal),
         fields=fields_of(instance.store, table), notes=notes[::-1],
     )  # fmt: skip
@@ -75,8 +75,8 @@ async def move(request: Request) -> Response:
     sent = {name: form[name] for name in names if form.get(name)}
     agent = instance.store.find("sys_user", user_name=AGENT) or {"user_name": AGENT}
     try:
-        rules.update(instance.store, instance.switches, table, row, sent, agent)
-    except rules.Refusal as refusal:
+        business_rules.update(instance.store, instance.switches, table, row, sent, agent)
+    except business_rules.WriteRefused as refusal:
         return _record_page(request, instance, table, row, str(refusal))
     return RedirectResponse(form.get("back") or "/_sandbox/", 303)
 
@@ -104,8 +104,8 @@ async def people(request: Request) -> Response:
             wrong = str(error)
         else:
             return RedirectResponse("/_sandbox/people", 303)
-    return page(
-        request, "people.html", 400 if wrong else 200, people=list(instance.store.rows("sys_user")),
+    return render_page(
+        request, "users.html", 400 if wrong else 200, people=list(instance.store.rows("sys_user")),
         roles=list(instance.store.rows("sys_user_role")), wrong=wrong,
     )  # fmt: skip
 
@@ -118,7 +118,9 @@ async def journal(request: Request) -> Response:
     asked = request.query_params
     wanted, faults = {name: asked.get(name, "") for name in ("text", "method", "status")}, bool(asked.get("faults"))
     entries = [entry for entry in instance_of(request).journal.newest_first() if entry.fits(**wanted, faults=faults)]
-    return page(request, "journal.html", entries=entries[:SHOWN], total=len(entries), wanted=wanted, faults=faults)
+    return render_page(
+        request, "request_journal.html", entries=entries[:SHOWN], total=len(entries), wanted=wanted, faults=faults
+    )
 
 
 async def trouble(request: Request) -> Response:
@@ -133,14 +135,14 @@ async def trouble(request: Request) -> Response:
             wrong = str(error)
         else:
             return RedirectResponse(f"/_sandbox/trouble{form.get('anchor', '')}", 303)
-    return page(
-        request, "trouble.html", 400 if wrong else 200, groups=instance.switches.describe(), faults=FAULTS,
+    return render_page(
+        request, "faults.html", 400 if wrong else 200, groups=instance.switches.describe(), faults=FAULTS,
         waiting=instance.orders.waiting, struck=instance.orders.struck, families=FAMILIES,
         family=_family(instance), tables=TICKETS, wrong=wrong,
     )  # fmt: skip
 
 
-def _trouble(instance: Instance, form: dict[str, str]) -> None:
+def _trouble(instance: SandboxInstance, form: dict[str, str]) -> None:
     if form.get("fault"):
         instance.orders.order(
             Fault(
@@ -178,7 +180,7 @@ async def tokens(request: Request) -> Response:
             instance.store.remove("oauth_credential", str(form.get("sys_id", "")))
         return RedirectResponse("/_sandbox/tokens", 303)
     names = {row["sys_id"]: row["user_name"] for row in instance.store.rows("sys_user")}
-    return page(
+    return render_page(
         request,
         "tokens.html",
         clients=list(instance.store.rows("oauth_entity")),
@@ -188,21 +190,21 @@ async def tokens(request: Request) -> Response:
     )
 
 
-def _family(instance: Instance) -> str:
+def _family(instance: SandboxInstance) -> str:
     found = instance.store.find("sys_properties", name="glide.buildname")
     return found["value"].lower() if found else ""
 
 
-def _find(instance: Instance, table: str, sys_id: str) -> tuple[str, Record]:
+def _find(instance: SandboxInstance, table: str, sys_id: str) -> tuple[str, Record]:
     row = instance.store.get(table, sys_id) if table in TICKETS else None
     if row is None:
         raise HTTPException(404, "There is no such record in this instance.")
     return table, row
 
 
-def _line(instance: Instance, table: str, row: Record, refusal: str = "") -> dict[str, Any]:
+def _line(instance: SandboxInstance, table: str, row: Record, refusal: str = "") -> dict[str, Any]:
     states = labels_of(instance, table, "state")
-    allowed = rules.next_states(row) if table == "change_request" else [s for s in states if s != row["state"]]
+    allowed = business_rules.next_states(row) if table == "change_request" else [s for s in states if s != row["state"]]
     opener = instance.store.get("sys_user", row["opened_by"]) or {}
     return {
         "table": table,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sandbox.keys import kept_keys
-from sandbox.ports import DEFAULT_PORTS, Trouble, read_port, take
-from sandbox.processes import Child, ChildEnded, Processes
+from sandbox.demo_secrets import load_or_create_secrets
+from sandbox.ports import DEFAULT_PORTS, StartupError, read_port, take
+from sandbox.processes import ChildEnded, ChildProcess, Processes
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
@@ -26,26 +26,26 @@ DATABASE, STRANGERS, PRODUCT = 0, 1, 2
 START_SECONDS = 120.0
 PAUSE_SECONDS = 0.05
 ECHO_SECONDS = 1.0
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 # Talks to ourselves must not take the way round a proxy.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
-class Plan:
+class DemoPlan:
     """Where everything will be."""
 
     folder: Path
     ports: Mapping[str, int]
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Plan:
+    def read(cls, environment: Mapping[str, str]) -> DemoPlan:
         """From the environment. Raises Trouble when a port makes no sense or is wanted twice."""
         ports = {name: read_port(environment, name) for name in DEFAULT_PORTS}
         for name, port in ports.items():
             double = next((other for other in ports if other != name and ports[other] == port), None)
             if double:
-                raise Trouble(f"{name} and {double} are both {port}. Each needs a port of its own.")
+                raise StartupError(f"{name} and {double} are both {port}. Each needs a port of its own.")
         return cls(Path(environment.get("VAR_DIR") or ROOT / "var").resolve(), ports)
 
     def address(self, name: str) -> str:
@@ -66,7 +66,7 @@ class Plan:
         """What every child gets: the caller's environment, with the demo's settings on top."""
         return {
             **outside,
-            **kept_keys(self.keys_file),
+            **load_or_create_secrets(self.keys_file),
             **{name: str(port) for name, port in self.ports.items()},
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
@@ -86,7 +86,7 @@ class Plan:
 
 def demo() -> int:
     """Run until Ctrl-C, SIGTERM or a child's end. Raises Trouble when it cannot start."""
-    plan = Plan.read(os.environ)
+    plan = DemoPlan.read(os.environ)
     with only_one(plan):
         for name, port in plan.ports.items():
             take(HOST, port, name).close()
@@ -94,14 +94,14 @@ def demo() -> int:
 
 
 @contextmanager
-def only_one(plan: Plan) -> Iterator[None]:
+def only_one(plan: DemoPlan) -> Iterator[None]:
     """Hold the folder for this run; the system lets go of it for us, whatever happens."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     with (plan.folder / "demo.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise Trouble(
+            raise StartupError(
                 f"A demo is running with the data in {plan.folder} already. Stop it with Ctrl-C where it was started, "
                 "or give this one a folder with VAR_DIR and ports with PORT, SANDBOX_SERVICENOW_PORT and "
                 "SANDBOX_MICROSOFT_PORT."
@@ -109,7 +109,7 @@ def only_one(plan: Plan) -> Iterator[None]:
         yield
 
 
-async def _live(plan: Plan) -> int:
+async def _live(plan: DemoPlan) -> int:
     processes = Processes(plan.folder / "logs", plan.folder, plan.environment(os.environ))
     asked = _asked_to_stop(processes)
     life = asyncio.create_task(_run(plan, processes))
@@ -119,7 +119,7 @@ async def _live(plan: Plan) -> int:
             life.result()  # It ends only by failing.
         _say("\nStopping …")
         return 0
-    except (ChildEnded, Trouble) as error:
+    except (ChildEnded, StartupError) as error:
         _say(f"\n{error}\n\nStopping the rest.")
         return 1
     finally:
@@ -129,7 +129,7 @@ async def _live(plan: Plan) -> int:
         _say("Stopped. Everything is kept; `make run` goes on where this ended.")
 
 
-async def _run(plan: Plan, processes: Processes) -> None:
+async def _run(plan: DemoPlan, processes: Processes) -> None:
     first = not plan.first_import.exists()
     _say("Starting PostgreSQL, the stand-ins for Microsoft and ServiceNow, the web pages and the worker …")
     postgres = await processes.start("postgres", "app", "postgres", floor=DATABASE, answers=True)
@@ -152,7 +152,9 @@ async def _run(plan: Plan, processes: Processes) -> None:
     await processes.watch(*running)
 
 
-async def _unless_one_ends(processes: Processes, running: Sequence[Child], work: Coroutine[Any, Any, Answer]) -> Answer:
+async def _unless_one_ends(
+    processes: Processes, running: Sequence[ChildProcess], work: Coroutine[Any, Any, Result]
+) -> Result:
     """The work's result, unless a process that it needs ends first. Raises ChildEnded."""
     task, watch = asyncio.create_task(work), asyncio.create_task(processes.watch(*running))
     try:
@@ -166,7 +168,7 @@ async def _unless_one_ends(processes: Processes, running: Sequence[Child], work:
         await asyncio.gather(task, watch, return_exceptions=True)
 
 
-async def _until_ready(plan: Plan) -> None:
+async def _until_ready(plan: DemoPlan) -> None:
     """Wait for both stand-ins and for the web process to say that it can do its work."""
     for name, path in (
         ("SANDBOX_SERVICENOW_PORT", "/_sandbox/"),
@@ -179,7 +181,7 @@ async def _until_ready(plan: Plan) -> None:
                 break
             await asyncio.sleep(PAUSE_SECONDS)
         else:
-            raise Trouble(
+            raise StartupError(
                 f"{address} did not get ready within {START_SECONDS:.0f} seconds. See {plan.folder / 'logs'}."
             )
 
@@ -215,7 +217,7 @@ def _asked_to_stop(processes: Processes) -> asyncio.Future[None]:
     return asked
 
 
-def welcome(plan: Plan) -> str:
+def welcome(plan: DemoPlan) -> str:
     """What a newcomer needs to know."""
     servicenow = plan.address("SANDBOX_SERVICENOW_PORT")
     return f"""
@@ -230,7 +232,7 @@ Sign in with any account that the sign-in page offers; none is real:
 ServiceNow's stand-in, where tickets arrive and can be moved: {servicenow}/_sandbox/
 To connect it, as Security Administrator, open {plan.address("PORT")}/servicenow and type:
   Instance name   {servicenow.removeprefix("http://")}
-  Client ID       {kept_keys(plan.keys_file)["SANDBOX_SERVICENOW_CLIENT_ID"]}
+  Client ID       {load_or_create_secrets(plan.keys_file)["SANDBOX_SERVICENOW_CLIENT_ID"]}
   Client secret   it is shown in the stand-in (address above), and kept in {_short(plan.keys_file)}
 Authorize, log in as m365.integration (the login page shows the password), and Allow.
 

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from sandbox.pages import page
+from sandbox.page_rendering import render_page
 
 # Role template ids, the same in every tenant.
 EVERYONE = "b79fbf4d-3ef9-4689-8143-76b194e85509"
@@ -30,7 +30,7 @@ TOKEN_SECONDS = 3599
 
 
 @dataclass(frozen=True)
-class Person:
+class EntraAccount:
     """An account one can pick; `can` is what the picker says of it."""
 
     oid: str
@@ -41,18 +41,18 @@ class Person:
 
 
 PEOPLE = (
-    Person(
+    EntraAccount(
         "0b7c1c8e-1111-4a6e-9c3e-5d1f0a000001",
         "Alex Wilber",
         "alex@contoso.example",
         "Security Administrator",
         (ADMINISTRATOR,),
     ),
-    Person(
+    EntraAccount(
         "0b7c1c8e-2222-4a6e-9c3e-5d1f0a000002", "Megan Bowen", "megan@contoso.example", "Security Operator", (OPERATOR,)
     ),
-    Person("0b7c1c8e-3333-4a6e-9c3e-5d1f0a000003", "Lee Gu", "lee@contoso.example", "Security Reader", (READER,)),
-    Person("0b7c1c8e-4444-4a6e-9c3e-5d1f0a000004", "Nestor Wilke", "nestor@contoso.example", "No role", ()),
+    EntraAccount("0b7c1c8e-3333-4a6e-9c3e-5d1f0a000003", "Lee Gu", "lee@contoso.example", "Security Reader", (READER,)),
+    EntraAccount("0b7c1c8e-4444-4a6e-9c3e-5d1f0a000004", "Nestor Wilke", "nestor@contoso.example", "No role", ()),
 )
 
 
@@ -68,7 +68,7 @@ class EntraSandbox:
 
 
 @dataclass
-class Directory:
+class EntraTenant:
     """The running tenant: its key and the codes given out."""
 
     settings: EntraSandbox
@@ -76,7 +76,7 @@ class Directory:
     codes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, settings: EntraSandbox) -> Directory:
+    def start(cls, settings: EntraSandbox) -> EntraTenant:
         """Load the signing key, or make one and keep it for the owner's eyes only."""
         file = settings.key_file
         if file is not None and file.exists():
@@ -115,9 +115,9 @@ class Directory:
         return claims if claims.get("exp", 0) > time.time() and claims.get("idtyp") == "app" else None
 
 
-def directory_of(request: Request) -> Directory:
+def directory_of(request: Request) -> EntraTenant:
     """The tenant this request is for."""
-    found: Directory = request.app.state.directory
+    found: EntraTenant = request.app.state.directory
     return found
 
 
@@ -184,7 +184,7 @@ async def authorize(request: Request) -> Response:
         return _wrong(request, "AADSTS70011: The request is not one for a code with the scope openid.")
     if asked.get("code_challenge_method") != "S256" or not asked.get("code_challenge"):
         return _wrong(request, "AADSTS9002325: Proof Key for Code Exchange is required.")
-    return page(request, "pick.html", people=PEOPLE, asked=asked)
+    return render_page(request, "pick_account.html", people=PEOPLE, asked=asked)
 
 
 async def pick(request: Request) -> Response:
@@ -198,7 +198,7 @@ async def pick(request: Request) -> Response:
     directory.codes[code] = {"person": person, "asked": form, "expires": time.time() + CODE_SECONDS}
     answer = {"code": code, "state": form.get("state", ""), "session_state": secrets.token_hex(16)}
     if form.get("response_mode") == "form_post":
-        return page(request, "form_post.html", target=form["redirect_uri"], values=answer)
+        return render_page(request, "form_post.html", target=form["redirect_uri"], values=answer)
     return RedirectResponse(f"{form['redirect_uri']}?{urlencode(answer)}", 303)
 
 
@@ -218,7 +218,7 @@ async def token(request: Request) -> Response:
     return failure(70003, "unsupported_grant_type", "The app requested an unsupported grant type.")
 
 
-def _app_token(request: Request, directory: Directory, form: dict[str, str]) -> Response:
+def _app_token(request: Request, directory: EntraTenant, form: dict[str, str]) -> Response:
     resource = form.get("scope", "").removesuffix("/.default")
     if not form.get("scope", "").endswith("/.default"):
         return failure(1002012, "invalid_scope", "The scope must end in /.default.")
@@ -226,13 +226,13 @@ def _app_token(request: Request, directory: Directory, form: dict[str, str]) -> 
         "iss": _issuer(request, directory), "aud": resource, "appid": directory.settings.client_id, "idtyp": "app",
         "sub": directory.settings.client_id,
     }  # fmt: skip
-    granted = sorted(request.app.state.tenant.quirks.lists("granted"))
+    granted = sorted(request.app.state.tenant.edge_cases.listed("granted"))
     if granted:  # Without consent the claim is absent (facts 2.1).
         claims["roles"] = granted
     return JSONResponse({"token_type": "Bearer", "expires_in": TOKEN_SECONDS, "access_token": directory.signed(claims)})
 
 
-def _user_tokens(request: Request, directory: Directory, form: dict[str, str]) -> Response:
+def _user_tokens(request: Request, directory: EntraTenant, form: dict[str, str]) -> Response:
     given = directory.codes.pop(form.get("code", ""), None)
     if given is None:
         return failure(54005, "invalid_grant", "The code was already redeemed, or never given.")
@@ -244,7 +244,7 @@ def _user_tokens(request: Request, directory: Directory, form: dict[str, str]) -
     digest = urlsafe_b64encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest()).rstrip(b"=").decode()
     if not secrets.compare_digest(digest, asked.get("code_challenge", "")):
         return failure(501481, "invalid_grant", "The Code_Verifier does not match the code_challenge.")
-    person: Person = given["person"]
+    person: EntraAccount = given["person"]
     claims: dict[str, Any] = {
         "iss": _issuer(request, directory), "aud": directory.settings.client_id, "oid": person.oid,
         "sub": hashlib.sha256(person.oid.encode()).hexdigest()[:43], "name": person.name,
@@ -270,7 +270,7 @@ async def logout(request: Request) -> Response:
     allowed = {"/".join(uri.split("/")[:3]) for uri in directory_of(request).settings.redirect_uris}
     if "/".join(back.split("/")[:3]) in allowed:
         return RedirectResponse(back, 303)
-    return page(request, "message.html", title="Signed out", text="You signed out of your account.")
+    return render_page(request, "message.html", title="Signed out", text="You signed out of your account.")
 
 
 def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
@@ -281,12 +281,12 @@ def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
     return form.get("client_id", ""), form.get("client_secret", "")
 
 
-def _issuer(request: Request, directory: Directory) -> str:
+def _issuer(request: Request, directory: EntraTenant) -> str:
     return f"{origin(request)}/{directory.settings.tenant_id}/v2.0"
 
 
 def _wrong(request: Request, text: str) -> Response:
-    return page(request, "message.html", 400, title="Sorry, but we’re having trouble signing you in.", text=text)
+    return render_page(request, "message.html", 400, title="Sorry, but we’re having trouble signing you in.", text=text)
 
 
 ROUTES = [

@@ -16,7 +16,7 @@ EITHER = (BEFORE, AFTER)
 
 
 @dataclass(frozen=True)
-class Kind:
+class FaultKind:
     """One kind of trouble: its number in the fact sheet, what the console says, and where it can strike.
 
     The first place is the natural one; READS_AFTER means after for what changes nothing, and before for what does.
@@ -27,37 +27,37 @@ class Kind:
     places: tuple[str, ...] = EITHER
 
 
-FAULTS: dict[str, Kind] = {
-    "rate_limited": Kind("42", "429 with X-RateLimit headers and Retry-After"),
-    "semaphore_full": Kind("42", "429 without any header"),
-    "cancelled_after_commit": Kind(
+FAULTS: dict[str, FaultKind] = {
+    "rate_limited": FaultKind("42", "429 with X-RateLimit headers and Retry-After"),
+    "semaphore_full": FaultKind("42", "429 without any header"),
+    "cancelled_after_commit": FaultKind(
         "43", "500 maximum execution time exceeded; the insert was committed", (AFTER, BEFORE)
     ),
-    "partial_result": Kind("44", "200 with a partial result and an error"),
-    "broken_json": Kind("44", "200 with broken JSON"),
-    "refused_after_commit": Kind("45", "403 although the insert was committed", (AFTER, BEFORE)),
-    "hibernating": Kind("46", "Hibernation page with status 200"),
-    "hibernating_503": Kind("46", "Hibernation page with status 503"),
-    "sso_page": Kind("46", "Single sign-on page with status 200"),
-    "sso_redirect": Kind("46", "Redirect to the sign-in page"),
-    "bad_gateway": Kind("46", "502 as a web page"),
-    "unavailable": Kind("46", "503 as a web page"),
-    "strange_page": Kind("46", "404 as a web page: something else answers in the instance's place"),
-    "ip_blocked": Kind("47", "403 without JSON"),
-    "dropped": Kind("48", "Connection dropped, before, after or in the middle", (AFTER, BEFORE, MIDWAY)),
-    "dropped_after_commit": Kind("48", "Connection dropped after the work was done", (AFTER, MIDWAY)),
-    "dropped_before": Kind("48", "Connection dropped before any work was done", (BEFORE,)),
-    "slow": Kind("48", "The answer comes later than a client waits", (AFTER, BEFORE, MIDWAY)),
-    "acl_hiccup": Kind("49", "403 Failed API level ACL Validation"),
-    "record_deleted": Kind("50", "A ticket of the table is deleted"),
-    "record_hidden": Kind("50", "A ticket of the table is hidden from everybody"),
-    "session_overflow": Kind("38", "202 without doing anything", (BEFORE, AFTER)),
-    "signed_out": Kind("17", "401 although the token is good"),
-    "missing": Kind("27", "404 although the record is there"),
-    "not_created": Kind("19", "200 in place of 201; the insert was committed", (AFTER,)),
+    "partial_result": FaultKind("44", "200 with a partial result and an error"),
+    "broken_json": FaultKind("44", "200 with broken JSON"),
+    "refused_after_commit": FaultKind("45", "403 although the insert was committed", (AFTER, BEFORE)),
+    "hibernating": FaultKind("46", "Hibernation page with status 200"),
+    "hibernating_503": FaultKind("46", "Hibernation page with status 503"),
+    "sso_page": FaultKind("46", "Single sign-on page with status 200"),
+    "sso_redirect": FaultKind("46", "Redirect to the sign-in page"),
+    "bad_gateway": FaultKind("46", "502 as a web page"),
+    "unavailable": FaultKind("46", "503 as a web page"),
+    "strange_page": FaultKind("46", "404 as a web page: something else answers in the instance's place"),
+    "ip_blocked": FaultKind("47", "403 without JSON"),
+    "dropped": FaultKind("48", "Connection dropped, before, after or in the middle", (AFTER, BEFORE, MIDWAY)),
+    "dropped_after_commit": FaultKind("48", "Connection dropped after the work was done", (AFTER, MIDWAY)),
+    "dropped_before": FaultKind("48", "Connection dropped before any work was done", (BEFORE,)),
+    "slow": FaultKind("48", "The answer comes later than a client waits", (AFTER, BEFORE, MIDWAY)),
+    "acl_hiccup": FaultKind("49", "403 Failed API level ACL Validation"),
+    "record_deleted": FaultKind("50", "A ticket of the table is deleted"),
+    "record_hidden": FaultKind("50", "A ticket of the table is hidden from everybody"),
+    "session_overflow": FaultKind("38", "202 without doing anything", (BEFORE, AFTER)),
+    "signed_out": FaultKind("17", "401 although the token is good"),
+    "missing": FaultKind("27", "404 although the record is there"),
+    "not_created": FaultKind("19", "200 in place of 201; the insert was committed", (AFTER,)),
 }
 # Those that a run "under every fault" draws from: behaviours 42 to 49.
-STORM = (
+MIXED_FAULTS = (
     "rate_limited", "semaphore_full", "cancelled_after_commit", "partial_result", "broken_json",
     "refused_after_commit", "hibernating", "hibernating_503", "sso_page", "bad_gateway", "dropped", "acl_hiccup",
 )  # fmt: skip
@@ -91,7 +91,7 @@ class Fault:
     draw: random.Random = field(default_factory=random.Random, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self.among = tuple(self.among) or (STORM if self.name == "any" else ())
+        self.among = tuple(self.among) or (MIXED_FAULTS if self.name == "any" else ())
         self.draw = random.Random(self.seed)  # noqa: S311 - repeatable on purpose.
         for name in self.among or (self.name,):
             if name not in FAULTS:
@@ -137,7 +137,7 @@ class Fault:
         return {name: value for name, value in vars(self).items() if name != "draw"}
 
 
-class Orders:
+class FaultOrders:
     """The faults ordered and not yet used up, oldest first; and what struck so far."""
 
     def __init__(self) -> None:

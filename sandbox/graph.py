@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.entra import Directory, directory_of, origin
-from sandbox.tenant.state import GraphFault, Tenant
+from sandbox.entra import EntraTenant, directory_of, origin
+from sandbox.graph_faults import GraphFault
+from sandbox.tenant.tenant_data import Tenant
 
 LISTS = ("secureScores", "secureScoreControlProfiles")
 FILTER = re.compile(r"(\w+) eq '([^']*)'")
@@ -25,7 +26,7 @@ READ, WRITE = "SecurityEvents.Read.All", "SecurityEvents.ReadWrite.All"
 DOCUMENTED = (
     '{\n  "value": [\n    {\n      "id": "String (identifier)",\n      "maxScore": "Double",\n      ...\n    },\n  ]\n}'
 )
-SPOILED: dict[str, Callable[[GraphFault], Response]] = {
+CANNED: dict[str, Callable[[GraphFault], Response]] = {
     "throttled": lambda fault: failure(
         429, "TooManyRequests", "Too many requests.", {"Retry-After": str(fault.seconds)}
     ),
@@ -66,7 +67,7 @@ def failure(status: int, code: str, message: str, headers: dict[str, str] | None
     return JSONResponse({"error": {"code": code, "message": message, "innerError": inner}}, status, headers)
 
 
-def refused(request: Request, directory: Directory, what: str, page: int) -> Response | None:
+def refused(request: Request, directory: EntraTenant, what: str, page: int) -> Response | None:
     """401 without a good token, 403 without the right application permission."""
     tenant = tenant_of(request)
     _, _, token = request.headers.get("authorization", "").partition(" ")
@@ -82,9 +83,9 @@ def refused(request: Request, directory: Directory, what: str, page: int) -> Res
     return None
 
 
-def troubled(tenant: Tenant, what: str, page: int, method: str) -> Response | None:
+def canned_fault(tenant: Tenant, what: str, page: int, method: str) -> Response | None:
     """An ordered fault in place of the answer."""
-    for name, spoil in SPOILED.items():
+    for name, spoil in CANNED.items():
         fault = tenant.strikes(name, what, page, method)
         if fault is not None:
             return spoil(fault)
@@ -96,10 +97,10 @@ async def _at_once(tenant: Tenant, answer: Callable[[], Awaitable[Response]]) ->
     tenant.running += 1
     tenant.peak = max(tenant.peak, tenant.running)
     try:
-        if 0 < tenant.quirks.most_at_once < tenant.running:
+        if 0 < tenant.edge_cases.most_at_once < tenant.running:
             return failure(429, "TooManyRequests", "Too many concurrent requests.", {"Retry-After": "1"})
-        if tenant.quirks.latency_ms > 0:
-            await asyncio.sleep(tenant.quirks.latency_ms / 1000)
+        if tenant.edge_cases.latency_ms > 0:
+            await asyncio.sleep(tenant.edge_cases.latency_ms / 1000)
         return await answer()
     finally:
         tenant.running -= 1
@@ -117,7 +118,9 @@ async def listing(request: Request) -> Response:
         except (ValueError, KeyError):
             return failure(400, "BadRequest", "Invalid paging parameter.")
         page = start // size + 1
-        trouble = refused(request, directory_of(request), what, page) or troubled(tenant, what, page, request.method)
+        trouble = refused(request, directory_of(request), what, page) or canned_fault(
+            tenant, what, page, request.method
+        )
         return trouble or _page(request, tenant, what, start, size)
 
     return await _at_once(tenant, answer)
@@ -172,7 +175,7 @@ async def single(request: Request) -> Response:
     tenant, what = tenant_of(request), request.path_params["what"]
 
     async def answer() -> Response:
-        trouble = refused(request, directory_of(request), what, 1) or troubled(tenant, what, 1, request.method)
+        trouble = refused(request, directory_of(request), what, 1) or canned_fault(tenant, what, 1, request.method)
         if trouble is not None:
             return trouble
         rows = tenant.scores if what == "secureScores" else tenant.profiles if what in LISTS else []
@@ -193,7 +196,7 @@ async def _patch(request: Request, tenant: Tenant, what: str, control_id: str) -
         return refusal
     if what == "secureScores" or not vendor.get("provider") or not vendor.get("vendor"):
         return refusal
-    if control_id.startswith("scid_") or tenant.quirks.writes_refused:
+    if control_id.startswith("scid_") or tenant.edge_cases.writes_refused:
         return refusal
     tenant.write(
         control_id,

@@ -11,8 +11,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from sandbox.graph import LISTS, tenant_of
-from sandbox.pages import page
-from sandbox.tenant.state import FAULTS, GraphFault, Tenant
+from sandbox.graph_faults import GRAPH_FAULTS, GraphFault
+from sandbox.page_rendering import render_page
+from sandbox.tenant.tenant_data import Tenant
 
 SHOWN = 100
 
@@ -40,7 +41,7 @@ def _tell(tenant: Tenant, what: str, *, explain: bool) -> Any:  # noqa: ANN401 -
         case "counts":
             return {**tenant.journal.counts, "peak": tenant.peak}
         case "quirks":
-            return tenant.quirks.describe() if explain else vars(tenant.quirks)
+            return tenant.edge_cases.describe() if explain else vars(tenant.edge_cases)
         case "faults":
             return {"any": tenant.faults, "waiting": [vars(fault) for fault in tenant.orders]}
         case _:
@@ -69,7 +70,7 @@ def _points(tenant: Tenant, content: dict[str, Any]) -> None:
 
 ORDERS: dict[str, Callable[[Tenant, dict[str, Any]], None]] = {
     "reset": lambda tenant, _: tenant.reset(),
-    "quirks": lambda tenant, content: tenant.quirks.change(content),
+    "quirks": lambda tenant, content: tenant.edge_cases.change(content),
     "faults": _faults,
     "day": _day,
     "points": _points,
@@ -89,8 +90,8 @@ async def console(request: Request) -> Response:
         else:
             return RedirectResponse(f"/_sandbox/{form.get('anchor', '')}", 303)
     newest = tenant.scores[0] if tenant.scores else {}
-    return page(
-        request, "graph.html", 400 if wrong else 200, groups=tenant.quirks.describe(), faults=FAULTS, lists=LISTS,
+    return render_page(
+        request, "graph.html", 400 if wrong else 200, groups=tenant.edge_cases.describe(), faults=GRAPH_FAULTS, lists=LISTS,
         waiting=tenant.orders, entries=tenant.journal.newest_first()[:SHOWN], newest=tenant.newest, wrong=wrong,
         scored=newest.get("controlScores", []), current=newest.get("currentScore", "no"), most=newest.get("maxScore", "no"),
     )  # fmt: skip
@@ -101,7 +102,7 @@ def _order(tenant: Tenant, form: dict[str, str]) -> None:
         times, number = int(form.get("times") or 1), int(form.get("page") or 0)
         tenant.orders.append(GraphFault(form["fault"], times, form.get("what", ""), number))
     elif form.get("switch"):
-        tenant.quirks.read(form["switch"], form.get("value"))
+        tenant.edge_cases.read(form["switch"], form.get("value"))
     elif form.get("control"):
         tenant.set_points(form["control"], float(form.get("points") or 0))
     elif form.get("days"):

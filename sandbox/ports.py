@@ -9,7 +9,7 @@ from collections.abc import Mapping
 DEFAULT_PORTS = {"PORT": 8000, "SANDBOX_SERVICENOW_PORT": 8100, "SANDBOX_MICROSOFT_PORT": 8200}
 
 
-class Trouble(Exception):
+class StartupError(Exception):
     """Something a person must change before this can start; the text says what."""
 
 
@@ -17,7 +17,9 @@ def read_port(environment: Mapping[str, str], name: str) -> int:
     """The port that the variable names, or its default. Raises Trouble when it is no port."""
     value = environment.get(name) or str(DEFAULT_PORTS[name])
     if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
-        raise Trouble(f"{name}={value} is not a port. Use a number from 1 to 65535, such as {DEFAULT_PORTS[name]}.")
+        raise StartupError(
+            f"{name}={value} is not a port. Use a number from 1 to 65535, such as {DEFAULT_PORTS[name]}."
+        )
     return int(value)
 
 
@@ -30,7 +32,7 @@ def take(host: str, port: int, name: str) -> socket.socket:
         bound.listen(2048)
     except OSError as error:
         bound.close()
-        raise Trouble(_sentence(error, host, port, name)) from error
+        raise StartupError(_sentence(error, host, port, name)) from error
     return bound
 
 

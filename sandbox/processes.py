@@ -22,14 +22,14 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 class ChildEnded(Exception):
     """A child ended that should not have, or with a failure; the text says which, and shows its last words."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: ChildProcess) -> None:
         status = child.process.returncode or 0
         how = f"was ended by signal {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         super().__init__(f"{child.name} {how}. The last lines of {child.log}:\n{child.last_lines()}")
 
 
 @dataclass
-class Child:
+class ChildProcess:
     """One process; `floor` says when it is stopped: the highest first."""
 
     name: str
@@ -70,9 +70,9 @@ class Processes:
     logs: Path
     folder: Path
     environment: Mapping[str, str]
-    children: list[Child] = field(default_factory=list)
+    children: list[ChildProcess] = field(default_factory=list)
 
-    async def start(self, name: str, *arguments: str, floor: int, answers: bool = False) -> Child:
+    async def start(self, name: str, *arguments: str, floor: int, answers: bool = False) -> ChildProcess:
         """Start ``python -m`` with these arguments; its standard output is ours to read if it `answers`."""
         log, file = self._fresh_log(name)
         with file:
@@ -84,7 +84,7 @@ class Processes:
                 # Of its own session, so that Ctrl-C reaches only us and things stop in order.
                 start_new_session=True, preexec_fn=_end_with_parent if _libc else None,
             )  # fmt: skip
-        child = Child(name, floor, log, process)
+        child = ChildProcess(name, floor, log, process)
         self.children.append(child)
         return child
 
@@ -96,7 +96,7 @@ class Processes:
             log.replace(log.with_suffix(".log.old"))
         return log, log.open("wb")
 
-    async def answer(self, child: Child) -> str:
+    async def answer(self, child: ChildProcess) -> str:
         """The first line that a child prints. Raises ChildEnded when it ends without one."""
         if child.process.stdout is None:
             raise ValueError(f"{child.name} was not started to answer")
@@ -114,7 +114,7 @@ class Processes:
             raise ChildEnded(child)
         self.children.remove(child)
 
-    async def watch(self, *children: Child) -> None:
+    async def watch(self, *children: ChildProcess) -> None:
         """Wait until one of these ends, which none should. Raises ChildEnded."""
         waits = [asyncio.create_task(child.process.wait()) for child in children]
         try:

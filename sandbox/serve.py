@@ -14,18 +14,18 @@ from typing import Any
 
 import uvicorn
 
+from sandbox.demo_secrets import GENERATORS, load_or_create_secrets
 from sandbox.entra import EntraSandbox
-from sandbox.keys import MADE_BY, kept_keys
 from sandbox.microsoft import create_app as create_microsoft
 from sandbox.ports import read_port, take
-from sandbox.servicenow.app import create_app as create_servicenow
-from sandbox.servicenow.schema import ServiceNowSandbox
+from sandbox.servicenow.application import create_app as create_servicenow
+from sandbox.servicenow.instance_settings import ServiceNowSandbox
 
-WHICH = ("servicenow", "microsoft")
+SERVERS = ("servicenow", "microsoft")
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServeSettings:
     """What to serve where; `keys` carries client ids, secrets and the password everyone there has."""
 
     folder: Path
@@ -36,13 +36,13 @@ class Serving:
     show_hints: bool
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Serving:
+    def read(cls, environment: Mapping[str, str]) -> ServeSettings:
         """From the environment; secrets that it does not name are kept in the folder, and made there the first time."""
         folder = Path(environment.get("SANDBOX_DIR") or "var/sandbox")
         return cls(
             folder=folder,
             host=environment.get("SANDBOX_HOST") or "127.0.0.1",
-            ports={name: read_port(environment, f"SANDBOX_{name.upper()}_PORT") for name in WHICH},
+            ports={name: read_port(environment, f"SANDBOX_{name.upper()}_PORT") for name in SERVERS},
             public_url=(environment.get("PUBLIC_URL") or "http://127.0.0.1:8000").rstrip("/"),
             keys=_keys(environment, folder),
             show_hints=(environment.get("SANDBOX_SHOW_HINTS") or "true").lower() in ("true", "1", "yes"),
@@ -74,8 +74,8 @@ class Serving:
 
 def _keys(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    given = {name: environment[name] for name in MADE_BY if environment.get(name)}
-    return given if len(given) == len(MADE_BY) else kept_keys(folder / "keys.json") | given
+    given = {name: environment[name] for name in GENERATORS if environment.get(name)}
+    return given if len(given) == len(GENERATORS) else load_or_create_secrets(folder / "keys.json") | given
 
 
 class _Server(uvicorn.Server):
@@ -86,9 +86,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(names: tuple[str, ...] = WHICH) -> None:
+def serve(names: tuple[str, ...] = SERVERS) -> None:
     """Serve these stand-ins until SIGTERM or SIGINT. Raises Trouble when a port cannot be had."""
-    serving = Serving.read(os.environ)
+    serving = ServeSettings.read(os.environ)
     sockets = {name: take(serving.host, serving.ports[name], f"SANDBOX_{name.upper()}_PORT") for name in names}
     asyncio.run(_serve_all([(serving.application(name), sockets[name]) for name in names]))
 

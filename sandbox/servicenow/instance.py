@@ -7,13 +7,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sandbox.faults import Orders
-from sandbox.journal import Journal
-from sandbox.servicenow.schema import ServiceNowSandbox, stamp
+from sandbox.faults import FaultOrders
+from sandbox.request_journal import RequestJournal
+from sandbox.servicenow.api_sessions import ApiSessions
+from sandbox.servicenow.instance_settings import ServiceNowSandbox
 from sandbox.servicenow.seeds import seed
-from sandbox.servicenow.sessions import Sessions
 from sandbox.servicenow.store import TIME_FORMAT, Record, Store, new_sys_id
 from sandbox.servicenow.switches import Switches
+from sandbox.servicenow.table_schema import stamp
 
 # Defaults of a client record (facts 1.4), in seconds.
 ACCESS_SECONDS = 1800
@@ -25,15 +26,15 @@ KEPT_AFTER_EXPIRY = timedelta(days=1)
 
 
 @dataclass
-class Instance:
+class SandboxInstance:
     """Everything the request handlers share."""
 
     settings: ServiceNowSandbox
     store: Store
     switches: Switches = field(default_factory=Switches)
-    orders: Orders = field(default_factory=Orders)
-    journal: Journal = field(default_factory=Journal)
-    sessions: Sessions = field(default_factory=Sessions)
+    orders: FaultOrders = field(default_factory=FaultOrders)
+    journal: RequestJournal = field(default_factory=RequestJournal)
+    sessions: ApiSessions = field(default_factory=ApiSessions)
     spent: Counter[tuple[str, str]] = field(default_factory=Counter)
     # Labels of choices, remembered until a choice changes.
     labels: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict)
@@ -45,7 +46,7 @@ class Instance:
         self.store.skew = lambda: timedelta(seconds=self.switches.clock_off_seconds)
 
     @classmethod
-    def start(cls, settings: ServiceNowSandbox) -> Instance:
+    def start(cls, settings: ServiceNowSandbox) -> SandboxInstance:
         """Open the store, filling it if it is new, and register the OAuth client the settings name."""
         instance = cls(settings, Store(settings.file))
         if not instance.store.is_empty and instance.store.find("sys_user_role", name="itil") is None:
@@ -58,7 +59,7 @@ class Instance:
     def reset(self) -> None:
         """As new: records, tokens, switches, faults and journal."""
         self.store.clear()
-        self.switches, self.orders, self.sessions = Switches(), Orders(), Sessions()
+        self.switches, self.orders, self.sessions = Switches(), FaultOrders(), ApiSessions()
         self.spent.clear()
         self.journal.clear()
         seed(self.store, self.settings)

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from sandbox.pages import page
-from sandbox.servicenow.browsers import browser_user, inside, instance_of, sign_in, sign_out
+from sandbox.page_rendering import render_page
+from sandbox.servicenow.browser_session import instance_of, local_path, sign_in, sign_out, signed_in_user
 from sandbox.servicenow.store import Record
 
 # Who the company's own sign-in page signs in: the person at the desk, not the integration user.
@@ -19,7 +19,7 @@ SSO_PERSON = "alex.wilber"
 
 async def start(request: Request) -> Response:
     """Where a signed-out browser is sent (1): the local form, or the company's sign-in page where that is on."""
-    goto = inside(request.query_params.get("goto", "/"))
+    goto = local_path(request.query_params.get("goto", "/"))
     if instance_of(request).switches.sso:
         return RedirectResponse(f"/sso/sign_in?{urlencode({'goto': goto})}", 302)
     return form(request, goto)
@@ -27,7 +27,7 @@ async def start(request: Request) -> Response:
 
 async def local(request: Request) -> Response:
     """`/login.do` stays a local login under single sign-on, unless that is disabled."""
-    goto = inside(request.query_params.get("goto", "/"))
+    goto = local_path(request.query_params.get("goto", "/"))
     switches = instance_of(request).switches
     if switches.sso and switches.local_login_disabled:
         return RedirectResponse(f"/sso/sign_in?{urlencode({'goto': goto})}", 302)
@@ -36,41 +36,43 @@ async def local(request: Request) -> Response:
 
 async def side_door(request: Request) -> Response:
     """`/side_door.do` is a local login for those who are not signed in, and is not there for those who are."""
-    if browser_user(request) is not None:
-        return page(
+    if signed_in_user(request) is not None:
+        return render_page(
             request, "message.html", 404, title="Page not found", text="The page you are looking for is not here."
         )
-    return form(request, inside(request.query_params.get("goto", "/")))
+    return form(request, local_path(request.query_params.get("goto", "/")))
 
 
 async def locate(request: Request) -> Response:
     """`/login_locate_sso.do` asks only for a user name, and forwards to that user's sign-in page."""
-    goto = inside(request.query_params.get("goto", "/"))
+    goto = local_path(request.query_params.get("goto", "/"))
     name = request.query_params.get("user_name", "")
     if name:
         return RedirectResponse(f"/sso/sign_in?{urlencode({'goto': goto, 'user_name': name})}", 302)
-    return page(request, "locate.html", goto=goto)
+    return render_page(request, "locate_sso.html", goto=goto)
 
 
 async def company(request: Request) -> Response:
     """The company's sign-in page: it knows the person at the desk and asks for nothing else."""
     instance = instance_of(request)
-    goto = inside(request.query_params.get("goto", "/"))
+    goto = local_path(request.query_params.get("goto", "/"))
     wanted = request.query_params.get("user_name") or SSO_PERSON
     person = instance.person(wanted) or instance.person(SSO_PERSON)
     if request.method == "GET":
-        return page(request, "sso.html", goto=goto, person=person)
+        return render_page(request, "sso_sign_in.html", goto=goto, person=person)
     chosen = instance.person(str((await request.form()).get("user_name", "")))
     if chosen is None or chosen["web_service_access_only"] == "true" or chosen["active"] != "true":
-        return page(request, "message.html", 403, title="No account", text="This account has no login on the instance.")
-    return sign_in(request, chosen, inside(str((await request.form()).get("goto", "/"))))
+        return render_page(
+            request, "message.html", 403, title="No account", text="This account has no login on the instance."
+        )
+    return sign_in(request, chosen, local_path(str((await request.form()).get("goto", "/"))))
 
 
 async def log_in(request: Request) -> Response:
     """1, 6: a user marked web-service-access-only does not get through."""
     instance = instance_of(request)
     sent = {name: str(value) for name, value in (await request.form()).items()}
-    goto = inside(sent.get("goto", "/"))
+    goto = local_path(sent.get("goto", "/"))
     user = instance.person(sent.get("user_name", ""))
     if user is None or not _fits(user, sent.get("user_password", "")):
         return form(request, goto, wrong=True)
@@ -85,7 +87,7 @@ async def verify(request: Request) -> Response:
     """The second factor's code."""
     instance = instance_of(request)
     sent = {name: str(value) for name, value in (await request.form()).items()}
-    goto = inside(sent.get("goto", "/"))
+    goto = local_path(sent.get("goto", "/"))
     begun = instance.store.find("_second_factor", token=sent.get("ticket", "-"))
     user = instance.store.get("sys_user", begun["user"]) if begun else None
     if begun is None or user is None:
@@ -112,7 +114,7 @@ def form(request: Request, goto: str, *, wrong: bool = False) -> Response:
     instance = instance_of(request)
     shows = instance.settings.show_hints
     people = [instance.person(row["user_name"]) for row in instance.store.rows("sys_user")] if shows else []
-    return page(
+    return render_page(
         request, "login.html", 401 if wrong else 200, goto=goto, people=people, wrong=wrong,
         password=instance.settings.password if shows else "",
     )  # fmt: skip
@@ -121,7 +123,9 @@ def form(request: Request, goto: str, *, wrong: bool = False) -> Response:
 def _second_factor(request: Request, ticket: str, goto: str, *, wrong: bool = False) -> Response:
     instance = instance_of(request)
     hint = instance.mfa_code if instance.settings.show_hints else ""
-    return page(request, "mfa.html", 401 if wrong else 200, ticket=ticket, goto=goto, wrong=wrong, hint=hint)
+    return render_page(
+        request, "second_factor.html", 401 if wrong else 200, ticket=ticket, goto=goto, wrong=wrong, hint=hint
+    )
 
 
 def _fits(user: Record, password: str) -> bool:

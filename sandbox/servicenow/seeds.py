@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from sandbox.servicenow.choices import CHOICES, GERMAN
-from sandbox.servicenow.schema import (
+from sandbox.servicenow.choice_lists import CHOICES, GERMAN
+from sandbox.servicenow.instance_settings import ServiceNowSandbox
+from sandbox.servicenow.store import Record, Store
+from sandbox.servicenow.table_schema import (
     CHANGE,
     DEFAULTS,
     INCIDENT,
@@ -11,11 +13,9 @@ from sandbox.servicenow.schema import (
     PREFIXES,
     REFERENCES,
     TASK,
-    ServiceNowSandbox,
     stamp,
     type_of,
 )
-from sandbox.servicenow.store import Record, Store
 
 # user name, name, web-service-access-only, roles, time zone
 PEOPLE = (

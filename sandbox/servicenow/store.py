@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import RLock
 
-from sandbox.servicenow.index import ByValue, InOrder
+from sandbox.servicenow.field_index import OrderedIndex, ValueIndex
 
 Record = dict[str, str]
 
@@ -44,8 +44,8 @@ class Store:
         self.ahead = timedelta()
         self.skew: Callable[[], timedelta] = timedelta
         self.versions: Counter[str] = Counter()
-        self._by_value: dict[tuple[str, str], ByValue] = {}
-        self._in_order: dict[tuple[str, str], InOrder] = {}
+        self._by_value: dict[tuple[str, str], ValueIndex] = {}
+        self._in_order: dict[tuple[str, str], OrderedIndex] = {}
         self._lock = RLock()
         self._disk: sqlite3.Connection | None = None
         if file is not None:
@@ -97,22 +97,22 @@ class Store:
         known = self.tables.get(table, {})
         return [known[sys_id] for sys_id in sys_ids if sys_id in known]
 
-    def by_value(self, table: str, name: str) -> ByValue:
+    def by_value(self, table: str, name: str) -> ValueIndex:
         """The index of this field, made when first asked for."""
         with self._lock:
             index = self._by_value.get((table, name))
             if index is None:
-                index = self._by_value[table, name] = ByValue()
+                index = self._by_value[table, name] = ValueIndex()
                 for sys_id, record in self.tables.get(table, {}).items():
                     index.put(sys_id, record.get(name, ""))
             return index
 
-    def in_order(self, table: str, name: str) -> InOrder:
+    def in_order(self, table: str, name: str) -> OrderedIndex:
         """The same for ranges."""
         with self._lock:
             index = self._in_order.get((table, name))
             if index is None:
-                index = self._in_order[table, name] = InOrder()
+                index = self._in_order[table, name] = OrderedIndex()
                 for sys_id, record in self.tables.get(table, {}).items():
                     index.put(sys_id, record.get(name, ""))
             return index
@@ -179,8 +179,10 @@ class Store:
             self._disk.close()
             self._disk = None
 
-    def _indexes(self, table: str) -> list[tuple[str, ByValue | InOrder]]:
-        found: list[tuple[str, ByValue | InOrder]] = [(n, i) for (of, n), i in self._by_value.items() if of == table]
+    def _indexes(self, table: str) -> list[tuple[str, ValueIndex | OrderedIndex]]:
+        found: list[tuple[str, ValueIndex | OrderedIndex]] = [
+            (n, i) for (of, n), i in self._by_value.items() if of == table
+        ]
         found += [(n, i) for (of, n), i in self._in_order.items() if of == table]
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sandbox.switchboard import Switchboard, switch
+from sandbox.toggles import Toggles, switch
 
 OAUTH, SIGN_ON, TABLES, RULES, ACCESS, EDGE = (
     "OAuth",
@@ -17,7 +17,7 @@ OAUTH, SIGN_ON, TABLES, RULES, ACCESS, EDGE = (
 
 
 @dataclass
-class Switches(Switchboard):
+class Switches(Toggles):
     """Lasting behaviour. Numbers are behaviours of the fact sheet; a number after a letter is a section of it."""
 
     state_required: bool = switch(OAUTH, "2", "An authorization request needs a state", default=True)

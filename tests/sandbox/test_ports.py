@@ -6,12 +6,12 @@ import socket
 
 import pytest
 
-from sandbox.ports import Trouble, read_port, take
+from sandbox.ports import StartupError, read_port, take
 
 
 @pytest.mark.parametrize("value", ["0", "65536", "-1", "eight", "80 80", "٨٠", "8000.0"])
 def test_what_is_no_port_is_refused_by_name(value: str) -> None:
-    with pytest.raises(Trouble, match=r"PORT=.* is not a port"):
+    with pytest.raises(StartupError, match=r"PORT=.* is not a port"):
         read_port({"PORT": value}, "PORT")
 
 
@@ -28,7 +28,7 @@ def test_taken_port_names_port_and_variable() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(Trouble) as caught:
+        with pytest.raises(StartupError) as caught:
             take("127.0.0.1", port, "SANDBOX_MICROSOFT_PORT")
     assert f"Port {port} is taken" in str(caught.value)
     assert "SANDBOX_MICROSOFT_PORT=" in str(caught.value)

@@ -13,8 +13,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from sandbox.entra import EVERYONE
-from tests.factories.microsoft import MANAGER, STRANGER, Microsoft, Person, running_microsoft
+from sandbox.entra import EVERYONE, EntraAccount
+from tests.factories.microsoft import MANAGER, STRANGER, Microsoft, running_microsoft
 
 VERIFIER = "v" * 50
 CHALLENGE = urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -40,7 +40,7 @@ def asked(entra: Microsoft, **changes: str) -> dict[str, str]:
     } | changes  # fmt: skip
 
 
-def pick(entra: Microsoft, person: Person, **changes: str) -> httpx.Response:
+def pick(entra: Microsoft, person: EntraAccount, **changes: str) -> httpx.Response:
     url = document(entra)["authorization_endpoint"].replace("authorize", "pick")
     return httpx.post(url, data=asked(entra, **changes) | {"oid": person.oid})
 
@@ -53,7 +53,7 @@ def redeem(entra: Microsoft, code: str, **changes: str) -> httpx.Response:
     return httpx.post(document(entra)["token_endpoint"], data=form)
 
 
-def code_for(entra: Microsoft, person: Person) -> str:
+def code_for(entra: Microsoft, person: EntraAccount) -> str:
     return parse_qs(urlsplit(pick(entra, person).headers["location"]).query)["code"][0]
 
 
@@ -80,7 +80,7 @@ def test_a_mistake_in_the_request_is_a_page_and_no_redirect(
 
 
 @pytest.mark.parametrize("person", [MANAGER, STRANGER])
-def test_the_id_token_verifies_and_says_who_and_what(entra: Microsoft, person: Person) -> None:
+def test_the_id_token_verifies_and_says_who_and_what(entra: Microsoft, person: EntraAccount) -> None:
     answer = pick(entra, person)
     sent = parse_qs(urlsplit(answer.headers["location"]).query)
     assert sent["state"] == ["s-1"]

@@ -13,10 +13,11 @@ import httpx
 import pytest
 
 from sandbox.entra import EntraSandbox
+from sandbox.graph_faults import GRAPH_FAULTS
 from sandbox.microsoft import create_app
-from sandbox.tenant.odd import ODD_IDS, OTHER_TENANT
-from sandbox.tenant.quirks import Quirks
-from sandbox.tenant.state import FAULTS, Tenant, yesterday
+from sandbox.tenant.edge_cases import EdgeCases
+from sandbox.tenant.malformed import ODD_IDS, OTHER_TENANT
+from sandbox.tenant.tenant_data import Tenant, yesterday
 from tests.factories.microsoft import CONTEXT, NEWEST, Microsoft
 
 SCORES, PROFILES = "/secureScores", "/secureScoreControlProfiles"
@@ -323,14 +324,14 @@ def test_a_tenant_of_the_demo_follows_the_calendar() -> None:
     assert not create_app(settings, NEWEST).state.tenant.follows_calendar
 
 
-NAMES = [item.name for item in fields(Quirks)]
+NAMES = [item.name for item in fields(EdgeCases)]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_quirk_is_set_by_the_control_api_and_from_the_page_and_never_breaks_an_answer(
     graph: Microsoft, client: httpx.Client, name: str
 ) -> None:
-    item = next(item for item in fields(Quirks) if item.name == name)
+    item = next(item for item in fields(EdgeCases) if item.name == name)
     choices = item.metadata["choices"]
     new = choices[-1] if choices else True if item.default is False else 3 if isinstance(item.default, int) else "a"
     quirk(graph, **{name: new})
@@ -338,12 +339,12 @@ def test_each_quirk_is_set_by_the_control_api_and_from_the_page_and_never_breaks
     assert client.get(SCORES).status_code == 200
     assert client.get(PROFILES).status_code == 200
     httpx.post(f"{graph.url}/_sandbox/", data={"switch": name, "value": str(item.default).replace("False", "off")})
-    assert getattr(graph.tenant.quirks, name) == item.default
+    assert getattr(graph.tenant.edge_cases, name) == item.default
 
 
 def test_the_page_offers_everything(graph: Microsoft) -> None:
     page = httpx.get(f"{graph.url}/_sandbox/").text
-    assert all(name in page for name in (*NAMES, *FAULTS))
+    assert all(name in page for name in (*NAMES, *GRAPH_FAULTS))
     httpx.post(f"{graph.url}/_sandbox/", data={"fault": "throttled", "what": "secureScores", "times": "2", "page": "0"})
     assert [(fault.name, fault.times) for fault in graph.tenant.orders] == [("throttled", 2)]
     httpx.post(f"{graph.url}/_sandbox/", data={"forget": "faults"})

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.servicenow.schema import FAMILIES
+from sandbox.servicenow.table_schema import FAMILIES
 from tests.factories.servicenow import INTEGRATION_USER, Snow, make, rows
 
 

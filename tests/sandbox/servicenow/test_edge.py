@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from sandbox.servicenow.sessions import WAITERS
-from sandbox.servicenow.wire import Caught, Wire
+from sandbox.servicenow.api_sessions import WAITERS
+from sandbox.servicenow.send import CapturedResponse, ResponseSender
 from tests.factories.servicenow import Snow, make
 
 
@@ -133,9 +133,9 @@ class Transport:
 async def test_an_answer_is_one_write() -> None:
     transport = Transport()
     cycle = Cycle(transport)
-    caught = Caught()
+    caught = CapturedResponse()
     caught.status, caught.body = 200, b" and body"
-    await Wire(cycle.send).whole(caught)
+    await ResponseSender(cycle.send).whole(caught)
     assert transport.done == ["head and body", "closed"]
     assert cycle.transport is transport
     assert cycle.default_headers == []

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.faults import FAULTS, STORM, Fault, Orders
-from sandbox.servicenow.answers import SPOILED
+from sandbox.faults import FAULTS, MIXED_FAULTS, Fault, FaultOrders
+from sandbox.servicenow.canned_responses import CANNED
 from tests.factories.servicenow import Snow, make, rows
 
 
@@ -256,7 +256,7 @@ def test_every_tenth_call_may_be_struck(snow: Snow, api: httpx.Client) -> None:
 
 def test_a_probability_is_kept_and_a_seed_repeats_the_run() -> None:
     def run(seed: int) -> list[str]:
-        orders = Orders()
+        orders = FaultOrders()
         orders.order(Fault("any", times=100_000, probability=0.2, seed=seed, place="any"))
         struck = [orders.take("POST", "/api/now/table/incident", "incident") for _ in range(2000)]
         return [f"{fault.name} {fault.place}" if fault else "" for fault in struck]
@@ -266,7 +266,7 @@ def test_a_probability_is_kept_and_a_seed_repeats_the_run() -> None:
     assert first != run(8)
     hit = [name for name in first if name]
     assert 320 <= len(hit) <= 480, "a fifth of 2,000, give or take five deviations"
-    assert {name.split()[0] for name in hit} == set(STORM), "every kind comes up"
+    assert {name.split()[0] for name in hit} == set(MIXED_FAULTS), "every kind comes up"
     assert {"dropped before", "dropped after", "dropped midway"} <= set(hit)
 
 
@@ -293,7 +293,7 @@ def test_an_order_that_makes_no_sense_is_refused_with_a_reason(snow: Snow, order
 
 def test_every_kind_of_fault_can_be_carried_out_wherever_it_says_it_can(snow: Snow, api: httpx.Client) -> None:
     made_here = {"dropped", "dropped_after_commit", "dropped_before", "slow", "not_created"}
-    assert set(FAULTS) - made_here - {"record_deleted", "record_hidden"} == set(SPOILED)
+    assert set(FAULTS) - made_here - {"record_deleted", "record_hidden"} == set(CANNED)
     for name, kind in FAULTS.items():
         for place in kind.places:
             snow.fault(name, place=place, seconds=0.01)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.servicenow.index import ByValue, InOrder
-from sandbox.servicenow.query import parse_query
-from sandbox.servicenow.schema import stamp
-from sandbox.servicenow.scripts import Caller
+from sandbox.servicenow.encoded_query import parse_query
+from sandbox.servicenow.field_index import OrderedIndex, ValueIndex
+from sandbox.servicenow.query_scripts import ScriptUser
 from sandbox.servicenow.store import Store
+from sandbox.servicenow.table_schema import stamp
 from tests.factories.servicenow import Snow, make
 
 MANY = 20_000
@@ -94,7 +94,7 @@ def test_queries_on_indexed_fields_do_not_walk_the_table(
     full: Store, query: str, found: int, milliseconds: float
 ) -> None:
     """Usually well below the milliseconds named; the bounds leave much room for a busy machine."""
-    caller = Caller("", "UTC", full.now())
+    caller = ScriptUser("", "UTC", full.now())
 
     def run() -> int:
         return len(parse_query(query, full, "incident", caller).run(enough=200))
@@ -120,7 +120,7 @@ words = st.text("ab1", max_size=2)
 @given(st.lists(st.tuples(st.sampled_from("xyz"), st.one_of(st.none(), words)), max_size=30), words)
 def test_an_index_says_what_a_walk_would_say(changes: list[tuple[str, str | None]], value: str) -> None:
     truth: dict[str, str] = {}
-    by_value, in_order = ByValue(), InOrder()
+    by_value, in_order = ValueIndex(), OrderedIndex()
     for sys_id, new in changes:
         if new is None:
             truth.pop(sys_id, None)

@@ -11,7 +11,7 @@ import pytest
 from app.features.secure_score.import_scores import import_from_graph
 from app.features.secure_score.jobs import keep_up
 from app.features.secure_score.no_score import why_no_score
-from sandbox.tenant.state import GraphFault
+from sandbox.graph_faults import GraphFault
 from tests.factories.house import House
 
 REGRESSED = "/secure-score/actions/BlockLegacyAuthentication"

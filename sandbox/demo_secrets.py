@@ -1,0 +1,42 @@
+"""Makes the demo's secrets at first run and keeps them for the owner's eyes only. Knows none in advance."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from uuid import uuid4
+
+# Each by the name of the environment variable that carries it: the product's own names where the product needs it too.
+GENERATORS: dict[str, Callable[[], str]] = {
+    "VAULT_KEYS": lambda: urlsafe_b64encode(os.urandom(32)).decode(),
+    "ENTRA_TENANT_ID": lambda: str(uuid4()),
+    "ENTRA_CLIENT_ID": lambda: str(uuid4()),
+    "ENTRA_CLIENT_SECRET": lambda: secrets.token_urlsafe(24),
+    "SANDBOX_SERVICENOW_CLIENT_ID": lambda: secrets.token_hex(16),
+    "SANDBOX_SERVICENOW_CLIENT_SECRET": lambda: secrets.token_urlsafe(24),
+    "SANDBOX_SERVICENOW_PASSWORD": lambda: secrets.token_urlsafe(9),
+}
+
+
+def generate_secrets(given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A full set: what is given is kept, what is missing is made."""
+    known = given or {}
+    return {name: known.get(name) or make() for name, make in GENERATORS.items()}
+
+
+def load_or_create_secrets(file: Path) -> dict[str, str]:
+    """The set kept in `file`, made and written with mode 0600 the first time."""
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    keys = generate_secrets(stored)
+    if keys != stored:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps(keys, indent=2) + "\n", encoding="utf-8")
+        fresh.replace(file)
+    return keys

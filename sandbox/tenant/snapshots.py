@@ -1,0 +1,161 @@
+"""Makes up ninety days of Secure Score that hang together: gains, a regression, a licence change, a missing day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sandbox.tenant.control_catalog import VENDOR, Control, controls, draw
+
+DAYS = 90
+# Days before the newest snapshot.
+MISSING_DAY = 33
+LICENCE_DAY = 45
+REGRESSION_DAY = 12
+REGRESSED = "BlockLegacyAuthentication"
+LICENSED_LATER = ("MDATP", "Intune")
+# Scored, although the catalogue does not list them: they happen (facts 1.6).
+WITHOUT_PROFILE = {
+    "aad_legacy_consent_v0": "Identity",
+    "mdo_retired_policy": "Apps",
+    "scid_9001": "Device",
+    "spo_legacy_link": "Data",
+}
+SERVICES_BEFORE = ["HasAADP1", "HasEOP", "HasEXOP2", "HasSPOP2", "HasMDOP2", "HasOCAS", "HasAATP", "HasAIPP1"]
+SERVICES_AFTER = ["HasAADP2", *SERVICES_BEFORE[1:], "HasMDEP2", "HasM365E5"]
+FIXED = {
+    "AdminMFAV2": 0.4, "OneAdmin": 1.0, "mdo_safeattachments": 0.0, "mdo_autoforwardingmode": 0.0,
+    "PWAgePolicyNew": 1.0, "SigninRiskPolicy": 0.0, "scid_2021": 0.3,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ControlTrend:
+    """How one control fares: its share of the points before and after the day it improved."""
+
+    control: Control
+    before: float
+    after: float
+    improved: int  # Days before the newest snapshot.
+
+    def share(self, days_ago: int) -> float:
+        """Share of the maximum, 0 to 1."""
+        if self.control.id == REGRESSED:
+            return 0.0 if days_ago <= REGRESSION_DAY else 1.0
+        return self.after if days_ago <= self.improved else self.before
+
+
+def is_scored(control: Control) -> bool:
+    """About two thirds of the catalogue apply to this tenant."""
+    return control.id in FIXED or control.id == REGRESSED or draw(f"scored {control.id}") < 0.66
+
+
+def courses() -> list[ControlTrend]:
+    """Every scored control's story."""
+    found = []
+    for control in controls():
+        if not is_scored(control):
+            continue
+        luck = draw(f"course {control.id}")
+        after = FIXED.get(control.id, 1.0 if luck < 0.45 else round(luck * 0.9, 2) if luck < 0.65 else 0.0)
+        early = draw(f"early {control.id}") < 0.6 or control.id in FIXED
+        improved = DAYS + 1 if early else int(draw(f"day {control.id}") * DAYS)
+        found.append(ControlTrend(control, 0.0, after, improved))
+    return found
+
+
+def snapshots(tenant_id: str, newest: date) -> list[dict[str, Any]]:
+    """Newest first, as `/security/secureScores` gives them."""
+    stories = courses()
+    return [
+        snapshot(tenant_id, newest - timedelta(days=ago), ago, stories) for ago in range(DAYS + 1) if ago != MISSING_DAY
+    ]
+
+
+def snapshot(tenant_id: str, day: date, ago: int, stories: list[ControlTrend]) -> dict[str, Any]:
+    """One day; the controls' points add up to the current score exactly."""
+    licensed = [s for s in stories if ago <= LICENCE_DAY or s.control.service not in LICENSED_LATER]
+    scores = [control_score(story, ago, day) for story in licensed]
+    scores += [stray(name, category, day) for name, category in WITHOUT_PROFILE.items()]
+    current = round(sum(float(score["score"]) for score in scores), 2)
+    maximum = round(sum(story.control.max_score for story in licensed) + 2 * len(WITHOUT_PROFILE), 2)
+    return {
+        "id": f"{tenant_id}_{day.isoformat()}",
+        "azureTenantId": tenant_id,
+        "activeUserCount": 17,
+        "createdDateTime": datetime.combine(day, time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "currentScore": current,
+        "enabledServices": SERVICES_AFTER if ago <= LICENCE_DAY else SERVICES_BEFORE,
+        "licensedUserCount": 0,
+        "maxScore": maximum,
+        "averageComparativeScores": comparisons(),
+        "controlScores": scores,
+        "vendorInformation": VENDOR,
+    }
+
+
+def control_score(story: ControlTrend, ago: int, day: date) -> dict[str, Any]:
+    """One control's points on one day, with members that differ from control to control."""
+    control, share = story.control, story.share(ago)
+    points = round(control.max_score * share, 2)
+    total = 40 + int(draw(f"total {control.id}") * 200)
+    done = round(total * share)
+    entry: dict[str, Any] = {
+        "controlCategory": control.category,
+        "controlName": control.id,
+        "description": "" if control.id == "mdo_autoforwardingmode" else f"<p>{control.why}</p>\r\n\t",
+        "score": points,
+        "scoreInPercentage": round(share * 100, 2),
+        "implementationStatus": status_text(control, done, total, share),
+        "lastSynced": (datetime.combine(day, time(), UTC) - timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    luck = draw(f"members {control.id}")
+    if luck < 0.25:
+        entry["on"] = "true" if share == 1 else "false"
+    elif luck < 0.9:
+        entry["count"] = str(total - done)
+        if luck < 0.85:
+            entry["total"] = str(total)
+    return entry
+
+
+def status_text(control: Control, done: int, total: int, share: float) -> str:
+    """Free text, as varied as Graph's; never to be parsed."""
+    if control.service == "MDATP":
+        return f"{total - done}/{total} exposed devices"
+    if share == 1:
+        return "" if draw(f"silent {control.id}") < 0.3 else "<p>This is set up as recommended.&nbsp;</p>"
+    return f"<p>{done} of {total} accounts or objects are covered.&nbsp;</p>"
+
+
+def stray(name: str, category: str, day: date) -> dict[str, Any]:
+    """A scored control the catalogue does not know."""
+    return {
+        "controlCategory": category,
+        "controlName": name,
+        "description": "",
+        "score": 1.0,
+        "scoreInPercentage": 50.0,
+        "implementationStatus": "",
+        "lastSynced": datetime.combine(day, time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def comparisons() -> list[dict[str, Any]]:
+    """Averages of others: percentages, with their ranges in PascalCase (facts 1.2)."""
+    categories = {"apps": 44.1, "data": 38.7, "device": 51.9, "identity": 56.2, "infrastructure": 0}
+    members: dict[str, Any] = {}
+    for name, average in categories.items():
+        members[f"{name}Score"] = average
+        members[f"{name}ScoreMax"] = 100
+    return [
+        {"basis": "AllTenants", "averageScore": 46.43, **members},
+        {
+            "basis": "TotalSeats",
+            "averageScore": 49.8,
+            "SeatSizeRangeLowerValue": "0",
+            "SeatSizeRangeUpperValue": "49",
+            **members,
+        },
+    ]
