@@ -1,4 +1,4 @@
-"""The stand-ins' command line: `serve` them alone, or run the whole `demo`."""
+"""Command line: `serve` the sandboxes alone, run the whole `demo`, or print an `env` file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sandbox.ports import StartupError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the answer is the process's exit status."""
+    """Run one command and return the process's exit status."""
     described = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     commands = described.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="serve the stand-ins for Microsoft and ServiceNow, and nothing else")

@@ -1,4 +1,4 @@
-"""A page to look at records, move a ticket's state as an agent would, order faults, and read the journal."""
+"""Console pages of the ServiceNow sandbox: tickets, users, tokens, faults, switches, journal. Never called by the product."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ from sandbox.servicenow.table_schema import FAMILIES, JOURNALS, TICKETS, fields_
 SHOWN = 200
 
 
-async def home(request: Request) -> Response:
-    """Every ticket, newest first, with a form to move it."""
+async def ticket_list(request: Request) -> Response:
     instance, wanted = instance_of(request), request.query_params.get("q", "").strip().lower()
-    rows = [(table, row) for table in TICKETS for row in instance.store.rows(table) if _fits(row, wanted)]
+    rows = [(table, row) for table in TICKETS for row in instance.store.rows(table) if _matches_search(row, wanted)]
     rows.sort(key=lambda pair: pair[1]["sys_created_on"] + pair[1]["number"], reverse=True)
     return render_page(
         request, "tickets.html", tickets=[_line(instance, table, row) for table, row in rows[:SHOWN]], total=len(rows),
@@ -35,12 +34,13 @@ async def home(request: Request) -> Response:
     )  # fmt: skip
 
 
-def _fits(row: Record, wanted: str) -> bool:
+def _matches_search(row: Record, wanted: str) -> bool:
     return not wanted or any(wanted in row[name].lower() for name in ("number", "short_description", "correlation_id"))
 
 
 async def record(request: Request) -> Response:
-    """One record, whole: where links to a record lead."""
+    """Show one record with all its fields; deep links written by the product lead here."""
+    # See docs/facts/servicenow.md#4-5-links-to-a-record
     instance = instance_of(request)
     table, row = _find(instance, request.path_params.get("table", ""), request.query_params.get("sys_id", ""))
     return _record_page(request, instance, table, row)
@@ -58,7 +58,8 @@ def _record_page(request: Request, instance: SandboxInstance, table: str, row: R
 
 
 async def navigate(request: Request) -> Response:
-    """`/nav_to.do?uri=incident.do?sys_id=…`: the classic link to a record."""
+    """Redirect `/nav_to.do?uri=incident.do?sys_id=…`, the classic link to a record."""
+    # See docs/facts/servicenow.md#4-5-links-to-a-record
     uri = request.query_params.get("uri", "")
     table, _, query = uri.partition(".do?")
     if table not in TICKETS:
@@ -66,8 +67,8 @@ async def navigate(request: Request) -> Response:
     return RedirectResponse(f"/{table}.do?{query}", 302)
 
 
-async def move(request: Request) -> Response:
-    """Set fields as the agent `fred.luddy` would; a rule that stops it is shown, not hidden."""
+async def move_ticket(request: Request) -> Response:
+    """Update a ticket as the agent `fred.luddy`; a business rule's refusal is shown on the record's page."""
     instance = instance_of(request)
     form = {name: str(value) for name, value in (await request.form()).items()}
     table, row = _find(instance, form.get("table", ""), form.get("sys_id", ""))
@@ -81,8 +82,9 @@ async def move(request: Request) -> Response:
     return RedirectResponse(form.get("back") or "/_sandbox/", 303)
 
 
-async def vanish(request: Request) -> Response:
-    """50: hide a record, show it again, or delete it, as something else than an API call would."""
+async def hide_or_delete(request: Request) -> Response:
+    """Hide a record, show it again, or delete it, bypassing the API."""
+    # See docs/facts/servicenow.md#sandbox-50: a deleted and a hidden record look the same to an API caller.
     instance = instance_of(request)
     form = {name: str(value) for name, value in (await request.form()).items()}
     table, row = _find(instance, form.get("table", ""), form.get("sys_id", ""))
@@ -93,7 +95,7 @@ async def vanish(request: Request) -> Response:
     return RedirectResponse(f"/{table}.do?sys_id={row['sys_id']}", 303)
 
 
-async def people(request: Request) -> Response:
+async def users(request: Request) -> Response:
     """Users with their roles and flags, each with a form to change them."""
     instance, wrong = instance_of(request), ""
     if request.method == "POST":
@@ -111,26 +113,25 @@ async def people(request: Request) -> Response:
 
 
 async def journal(request: Request) -> Response:
-    """The requests received, newest first; filtered by text, method, status, and faults only."""
+    """List received requests, newest first, filtered by text, method, status and faults."""
     if request.method == "POST":
         instance_of(request).journal.clear()
         return RedirectResponse("/_sandbox/journal.html", 303)
     asked = request.query_params
     wanted, faults = {name: asked.get(name, "") for name in ("text", "method", "status")}, bool(asked.get("faults"))
-    entries = [entry for entry in instance_of(request).journal.newest_first() if entry.fits(**wanted, faults=faults)]
+    entries = [entry for entry in instance_of(request).journal.newest_first() if entry.matches(**wanted, faults=faults)]
     return render_page(
         request, "request_journal.html", entries=entries[:SHOWN], total=len(entries), wanted=wanted, faults=faults
     )
 
 
-async def trouble(request: Request) -> Response:
-    """Switches and faults as forms."""
+async def faults_and_switches(request: Request) -> Response:
     instance = instance_of(request)
     wrong = ""
     if request.method == "POST":
         form = {name: str(value) for name, value in (await request.form()).items()}
         try:
-            _trouble(instance, form)
+            _apply_form(instance, form)
         except (ValueError, TypeError) as error:
             wrong = str(error)
         else:
@@ -142,7 +143,7 @@ async def trouble(request: Request) -> Response:
     )  # fmt: skip
 
 
-def _trouble(instance: SandboxInstance, form: dict[str, str]) -> None:
+def _apply_form(instance: SandboxInstance, form: dict[str, str]) -> None:
     if form.get("fault"):
         instance.orders.order(
             Fault(
@@ -170,12 +171,13 @@ def _trouble(instance: SandboxInstance, form: dict[str, str]) -> None:
 
 
 async def tokens(request: Request) -> Response:
-    """15: clients and tokens, with Revoke Access."""
+    """List OAuth clients and tokens, revoke a token, or move the clock forward."""
+    # See docs/facts/servicenow.md#sandbox-15
     instance = instance_of(request)
     if request.method == "POST":
         form = await request.form()
         if form.get("hours"):
-            instance.store.ahead += timedelta(hours=int(str(form["hours"])))
+            instance.store.clock_offset += timedelta(hours=int(str(form["hours"])))
         else:
             instance.store.remove("oauth_credential", str(form.get("sys_id", "")))
         return RedirectResponse("/_sandbox/tokens", 303)
@@ -220,12 +222,12 @@ def _line(instance: SandboxInstance, table: str, row: Record, refusal: str = "")
 
 
 ROUTES = [
-    Route("/_sandbox/", home),
-    Route("/_sandbox/move", move, methods=["POST"]),
-    Route("/_sandbox/vanish", vanish, methods=["POST"]),
-    Route("/_sandbox/people", people, methods=["GET", "POST"]),
+    Route("/_sandbox/", ticket_list),
+    Route("/_sandbox/move", move_ticket, methods=["POST"]),
+    Route("/_sandbox/vanish", hide_or_delete, methods=["POST"]),
+    Route("/_sandbox/people", users, methods=["GET", "POST"]),
     Route("/_sandbox/journal.html", journal, methods=["GET", "POST"]),
-    Route("/_sandbox/trouble", trouble, methods=["GET", "POST"]),
+    Route("/_sandbox/trouble", faults_and_switches, methods=["GET", "POST"]),
     Route("/_sandbox/tokens", tokens, methods=["GET", "POST"]),
     Route("/_sandbox/{what}", control, methods=["GET", "POST"]),
     Route("/nav_to.do", navigate),

@@ -1,4 +1,4 @@
-"""The stand-in's control API for tests, as JSON: everything the console offers, and more. Answers no ServiceNow call."""
+"""Control API of the ServiceNow sandbox (JSON, for tests). Everything the console can do, and more. Serves no ServiceNow API."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from sandbox.servicenow.store import Record
 from sandbox.servicenow.table_schema import FAMILIES, JOURNALS, PREFIXES, TICKETS, stamp
 
 AGENT = "fred.luddy"
-MOST_FILLED = 50_000
+MAX_FILLED = 50_000
 
 
 async def control(request: Request) -> Response:
-    """`GET` or `POST /_sandbox/{what}`; a wrong order is 400 and says why."""
+    """Handle `GET` or `POST /_sandbox/{what}`. An invalid command is answered 400 with `{"error": reason}`."""
     instance = instance_of(request)
     what = request.path_params["what"]
     if request.method == "GET":
-        return JSONResponse(_tell(instance, what, dict(request.query_params)))
+        return JSONResponse(_read(instance, what, dict(request.query_params)))
     content: dict[str, Any] = await request.json() if await request.body() else {}
-    orders = ORDERS.get(what)
+    orders = COMMANDS.get(what)
     if orders is None:
         return JSONResponse({"error": f"nothing is called {what}"}, 400)
     try:
@@ -40,11 +40,11 @@ async def control(request: Request) -> Response:
     return JSONResponse({"ok": True} | (answer or {}))
 
 
-def _tell(instance: SandboxInstance, what: str, asked: dict[str, str]) -> Any:  # noqa: ANN401 - JSON.
+def _read(instance: SandboxInstance, what: str, asked: dict[str, str]) -> Any:  # noqa: ANN401 - JSON.
     match what:
         case "journal":
             wanted = {name: asked[name] for name in ("text", "method", "status") if name in asked}
-            return [entry.as_json() for entry in instance.journal if entry.fits(**wanted, faults="faults" in asked)]
+            return [entry.as_json() for entry in instance.journal if entry.matches(**wanted, faults="faults" in asked)]
         case "counts":
             return instance.journal.counts
         case "switches":
@@ -64,7 +64,7 @@ def _tell(instance: SandboxInstance, what: str, asked: dict[str, str]) -> Any:  
 
 
 def _rows(instance: SandboxInstance, table: str, fields: str) -> list[Record]:
-    """What is really stored; `fields` is a comma list of those wanted."""
+    """Return the rows as stored, without ACLs; `fields` is a comma list of wanted columns, empty for all."""
     wanted = [name for name in fields.split(",") if name]
     rows = instance.store.rows(table)
     return [{name: row.get(name, "") for name in wanted} for row in rows] if wanted else list(rows)
@@ -79,7 +79,7 @@ def _switches(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def _faults(instance: SandboxInstance, content: dict[str, Any]) -> None:
-    """One fault, or `{"clear": true}`."""
+    """Body: the members of one `Fault`, or `{"clear": true}`."""
     if content.get("clear"):
         instance.orders.cancel()
     else:
@@ -87,8 +87,8 @@ def _faults(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def _clock(instance: SandboxInstance, content: dict[str, Any]) -> None:
-    """`{"seconds"}`: the instance's time moves on, with all that expires by it."""
-    instance.store.ahead += timedelta(seconds=float(content["seconds"]))
+    """Body: `{"seconds"}`. Moves the instance's time forward, which also expires tokens."""
+    instance.store.clock_offset += timedelta(seconds=float(content["seconds"]))
 
 
 def _journal(instance: SandboxInstance, _content: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ def _family(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def _records(instance: SandboxInstance, content: dict[str, Any]) -> None:
-    """`{"number", "fields", "silent"?, "by"?}`: as an agent, with all rules, or as a script, with none.
+    """Body: `{"number", "fields", "silent"?, "by"?}`: update as an agent with all rules, or `silent` as a script with none.
 
     `{"number", "hidden"}` hides or shows a record, `{"number", "delete": true}` deletes it.
     """
@@ -120,7 +120,7 @@ def _records(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def _notes(instance: SandboxInstance, content: dict[str, Any]) -> None:
-    """`{"number", "text", "element"?, "by"?}`: somebody else writes a work note or a comment."""
+    """Body: `{"number", "text", "element"?, "by"?}`: another user writes a work note or a comment."""
     table, row = find_number(instance, str(content["number"]))
     element = str(content.get("element", "work_notes"))
     if element not in JOURNALS:
@@ -129,7 +129,7 @@ def _notes(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def change_user(instance: SandboxInstance, content: dict[str, Any]) -> None:
-    """`{"user_name", …}`: changes fields of a user, who is made if new; `roles` is a comma list."""
+    """Body: `{"user_name", …}`: update or create a user; `roles` is a comma list."""
     name = str(content["user_name"])
     try:
         ZoneInfo(str(content.get("time_zone") or "UTC"))
@@ -149,7 +149,7 @@ def change_user(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def _client(instance: SandboxInstance, content: dict[str, Any]) -> None:
-    """Changes fields of the connector's client record: redirect_url, client_secret, active, lifespans."""
+    """Update fields of the connector's client record: redirect_url, client_secret, active, lifespans."""
     found = instance.store.find("oauth_entity", client_id=instance.settings.client_id)
     if found is None:
         raise ValueError("there is no client record")
@@ -160,7 +160,7 @@ def _client(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def _choices(instance: SandboxInstance, content: dict[str, Any]) -> None:
-    """`{"table", "element", "value", "label", "language"?, "inactive"?}`: a choice of the site's own, or a renamed one."""
+    """Body: `{"table", "element", "value", "label", "language"?, "inactive"?}`: add a custom choice or relabel one."""
     table, element, value = str(content["table"]), str(content["element"]), str(content["value"])
     language = str(content.get("language", "en"))
     found = instance.store.find("sys_choice", name=table, element=element, value=value, language=language)
@@ -173,7 +173,7 @@ def _choices(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def _columns(instance: SandboxInstance, content: dict[str, Any]) -> None:
-    """`{"table", "name", "label"?, "kind"?, "length"?}`: a column of the site's own."""
+    """Body: `{"table", "name", "label"?, "kind"?, "length"?}`: add a custom column."""
     table, name = str(content["table"]), str(content["name"])
     if table not in TICKETS or not name.startswith("u_") or not name.isidentifier():
         raise ValueError(f"a column of the site's own is of {' or '.join(TICKETS)} and begins with u_")
@@ -182,22 +182,22 @@ def _columns(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def _groups(instance: SandboxInstance, content: dict[str, Any]) -> None:
-    """`{"name", "description"?, "active"?}`: a group, or a change of one."""
+    """Body: `{"name", "description"?, "active"?}`: add a group or update one."""
     found = instance.store.find("sys_user_group", name=str(content["name"])) or {"active": "true"}
     stamp(instance.store, "sys_user_group", found | {key: str(value) for key, value in content.items()}, by="admin")
 
 
 def _fill(instance: SandboxInstance, content: dict[str, Any]) -> dict[str, Any]:
-    """`{"table", "count", "fields"?, "changed_hours_ago"?}`: so many tickets at once, for measuring; `{n}` counts."""
+    """Body: `{"table", "count", "fields"?, "changed_hours_ago"?}`: insert many tickets for measurements; `{n}` is the index."""
     table, count = str(content["table"]), int(content["count"])
-    if table not in TICKETS or not 1 <= count <= MOST_FILLED:
-        raise ValueError(f"up to {MOST_FILLED} records of {' or '.join(TICKETS)}")
+    if table not in TICKETS or not 1 <= count <= MAX_FILLED:
+        raise ValueError(f"up to {MAX_FILLED} records of {' or '.join(TICKETS)}")
     fields = {"short_description": "Filled in {n}"} | {str(k): str(v) for k, v in content.get("fields", {}).items()}
     store, user = instance.store, _user(instance, content)
-    before = store.ahead
-    store.ahead = before - timedelta(hours=float(content.get("changed_hours_ago", 0)))
+    before = store.clock_offset
+    store.clock_offset = before - timedelta(hours=float(content.get("changed_hours_ago", 0)))
     try:
-        with store.together():
+        with store.one_transaction():
             made = [
                 business_rules.insert(
                     store, instance.switches, table, {k: v.replace("{n}", str(n)) for k, v in fields.items()}, user
@@ -205,12 +205,12 @@ def _fill(instance: SandboxInstance, content: dict[str, Any]) -> dict[str, Any]:
                 for n in range(count)
             ]
     finally:
-        store.ahead = before
+        store.clock_offset = before
     return {"sys_ids": made}
 
 
 def find_number(instance: SandboxInstance, number: str) -> tuple[str, Record]:
-    """The ticket with this number. Raises ValueError."""
+    """Return (table, record) of a ticket number. Raises ValueError when no table has it."""
     for table in PREFIXES:
         row = instance.store.find(table, number=number)
         if row is not None:
@@ -234,7 +234,7 @@ def _update(
         raise ValueError(str(refusal)) from refusal
 
 
-ORDERS: dict[str, Callable[[SandboxInstance, dict[str, Any]], dict[str, Any] | None]] = {
+COMMANDS: dict[str, Callable[[SandboxInstance, dict[str, Any]], dict[str, Any] | None]] = {
     "reset": _reset,
     "switches": _switches,
     "faults": _faults,

@@ -1,4 +1,4 @@
-"""Runs the whole product for trying out: PostgreSQL, the stand-ins, web and worker, each a process of its own."""
+"""Run the whole product as a demo: PostgreSQL, both sandboxes, web and worker as child processes. Holds no product logic."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sandbox.demo_secrets import load_or_create_secrets
-from sandbox.ports import DEFAULT_PORTS, StartupError, read_port, take
+from sandbox.ports import DEFAULT_PORTS, StartupError, bind, read_port
 from sandbox.processes import ChildEnded, ChildProcess, Processes
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
-# The floors by which things stop: product first, then whom it talks to, the database last.
-DATABASE, STRANGERS, PRODUCT = 0, 1, 2
+# Shutdown tiers, highest first: the product before the services it calls, the database last.
+DATABASE, SANDBOXES, PRODUCT = 0, 1, 2
 START_SECONDS = 120.0
 PAUSE_SECONDS = 0.05
-ECHO_SECONDS = 1.0
+REPEATED_SIGNAL_SECONDS = 1.0
 Result = TypeVar("Result")
-# Talks to ourselves must not take the way round a proxy.
+# Health checks go to this machine: a proxy configured in the environment must not see them.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """Where everything will be."""
+    """The demo's data folder and port numbers."""
 
     folder: Path
     ports: Mapping[str, int]
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> DemoPlan:
-        """From the environment. Raises Trouble when a port makes no sense or is wanted twice."""
+        """Read the plan from the environment. Raises StartupError for an invalid or repeated port."""
         ports = {name: read_port(environment, name) for name in DEFAULT_PORTS}
         for name, port in ports.items():
             double = next((other for other in ports if other != name and ports[other] == port), None)
@@ -49,21 +49,20 @@ class DemoPlan:
         return cls(Path(environment.get("VAR_DIR") or ROOT / "var").resolve(), ports)
 
     def address(self, name: str) -> str:
-        """Where the server of this port answers."""
+        """Return the base URL of the server that listens on the port of this variable."""
         return f"http://{HOST}:{self.ports[name]}"
 
     @property
     def first_import(self) -> Path:
-        """Exists once the made-up tenant's Secure Score was imported."""
+        """Marker file: exists once the demo tenant's Secure Score has been imported."""
         return self.folder / "first-import.done"
 
     @property
     def keys_file(self) -> Path:
-        """Where the demo's secrets are kept."""
         return self.folder / "keys.json"
 
     def environment(self, outside: Mapping[str, str]) -> dict[str, str]:
-        """What every child gets: the caller's environment, with the demo's settings on top."""
+        """Return the environment of every child: the caller's, overridden by the demo's settings."""
         return {
             **outside,
             **load_or_create_secrets(self.keys_file),
@@ -85,17 +84,18 @@ class DemoPlan:
 
 
 def demo() -> int:
-    """Run until Ctrl-C, SIGTERM or a child's end. Raises Trouble when it cannot start."""
+    """Run until Ctrl-C, SIGTERM or the end of a child. Raises StartupError when it cannot start."""
     plan = DemoPlan.read(os.environ)
-    with only_one(plan):
+    with exclusive_folder(plan):
         for name, port in plan.ports.items():
-            take(HOST, port, name).close()
-        return asyncio.run(_live(plan))
+            bind(HOST, port, name).close()
+        return asyncio.run(_supervise(plan))
 
 
 @contextmanager
-def only_one(plan: DemoPlan) -> Iterator[None]:
-    """Hold the folder for this run; the system lets go of it for us, whatever happens."""
+def exclusive_folder(plan: DemoPlan) -> Iterator[None]:
+    """Hold a lock on the data folder. Raises StartupError when another demo holds it."""
+    # flock, not a PID file: the kernel releases it even when this process is killed.
     plan.folder.mkdir(parents=True, exist_ok=True)
     with (plan.folder / "demo.lock").open("w") as file:
         try:
@@ -109,53 +109,53 @@ def only_one(plan: DemoPlan) -> Iterator[None]:
         yield
 
 
-async def _live(plan: DemoPlan) -> int:
+async def _supervise(plan: DemoPlan) -> int:
     processes = Processes(plan.folder / "logs", plan.folder, plan.environment(os.environ))
-    asked = _asked_to_stop(processes)
+    asked = _stop_requested(processes)
     life = asyncio.create_task(_run(plan, processes))
     try:
         await asyncio.wait({life, asked}, return_when=asyncio.FIRST_COMPLETED)
         if life.done():
-            life.result()  # It ends only by failing.
-        _say("\nStopping …")
+            life.result()  # Raises: the task ends only by an exception.
+        _print("\nStopping …")
         return 0
     except (ChildEnded, StartupError) as error:
-        _say(f"\n{error}\n\nStopping the rest.")
+        _print(f"\n{error}\n\nStopping the rest.")
         return 1
     finally:
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
         await processes.stop()
-        _say("Stopped. Everything is kept; `make run` goes on where this ended.")
+        _print("Stopped. Everything is kept; `make run` goes on where this ended.")
 
 
 async def _run(plan: DemoPlan, processes: Processes) -> None:
     first = not plan.first_import.exists()
-    _say("Starting PostgreSQL, the stand-ins for Microsoft and ServiceNow, the web pages and the worker …")
-    postgres = await processes.start("postgres", "app", "postgres", floor=DATABASE, answers=True)
-    strangers = [
-        await processes.start(name, "sandbox", "serve", name, floor=STRANGERS) for name in ("servicenow", "microsoft")
+    _print("Starting PostgreSQL, the stand-ins for Microsoft and ServiceNow, the web pages and the worker …")
+    postgres = await processes.start("postgres", "app", "postgres", tier=DATABASE, pipe_stdout=True)
+    sandboxes = [
+        await processes.start(name, "sandbox", "serve", name, tier=SANDBOXES) for name in ("servicenow", "microsoft")
     ]
-    address = await _unless_one_ends(processes, [postgres, *strangers], processes.answer(postgres))
+    address = await _fail_if_any_ends(processes, [postgres, *sandboxes], processes.first_line(postgres))
     processes.environment = {**processes.environment, "DATABASE_URL": address}
-    web = await processes.start("web", "app", "web", floor=PRODUCT)
-    running = [postgres, *strangers, web]
-    await _unless_one_ends(processes, running, processes.run("migrate", "app", "migrate", floor=PRODUCT))
+    web = await processes.start("web", "app", "web", tier=PRODUCT)
+    running = [postgres, *sandboxes, web]
+    await _fail_if_any_ends(processes, running, processes.run("migrate", "app", "migrate", tier=PRODUCT))
     if first:
-        _say("First start: importing the made-up tenant's Secure Score …")
-        await _unless_one_ends(processes, running, processes.run("sync", "app", "sync", floor=PRODUCT))
+        _print("First start: importing the made-up tenant's Secure Score …")
+        await _fail_if_any_ends(processes, running, processes.run("sync", "app", "sync", tier=PRODUCT))
         plan.first_import.touch()
-    # Last, because its first deed would be the same import.
-    running.append(await processes.start("worker", "app", "worker", floor=PRODUCT))
-    await _unless_one_ends(processes, running, _until_ready(plan))
-    _say(welcome(plan))
+    # The worker starts last: its first job would be the same import, which would then run twice.
+    running.append(await processes.start("worker", "app", "worker", tier=PRODUCT))
+    await _fail_if_any_ends(processes, running, _until_ready(plan))
+    _print(welcome(plan))
     await processes.watch(*running)
 
 
-async def _unless_one_ends(
+async def _fail_if_any_ends(
     processes: Processes, running: Sequence[ChildProcess], work: Coroutine[Any, Any, Result]
 ) -> Result:
-    """The work's result, unless a process that it needs ends first. Raises ChildEnded."""
+    """Return the result of `work`. Raises ChildEnded as soon as one of the `running` processes ends."""
     task, watch = asyncio.create_task(work), asyncio.create_task(processes.watch(*running))
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -169,7 +169,7 @@ async def _unless_one_ends(
 
 
 async def _until_ready(plan: DemoPlan) -> None:
-    """Wait for both stand-ins and for the web process to say that it can do its work."""
+    """Wait until both sandboxes and the web process report that they are ready."""
     for name, path in (
         ("SANDBOX_SERVICENOW_PORT", "/_sandbox/"),
         ("SANDBOX_MICROSOFT_PORT", "/"),
@@ -177,7 +177,7 @@ async def _until_ready(plan: DemoPlan) -> None:
     ):
         address = plan.address(name) + path
         for _ in range(round(START_SECONDS / PAUSE_SECONDS)):
-            if await asyncio.to_thread(_answers, address):
+            if await asyncio.to_thread(_responds, address):
                 break
             await asyncio.sleep(PAUSE_SECONDS)
         else:
@@ -186,8 +186,8 @@ async def _until_ready(plan: DemoPlan) -> None:
             )
 
 
-def _answers(address: str) -> bool:
-    """Whether there is an answer that is no complaint of the server about itself."""
+def _responds(address: str) -> bool:
+    """Return whether the server answers with a status below 500."""
     try:
         with _opener.open(address, timeout=5):
             return True
@@ -198,8 +198,10 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _asked_to_stop(processes: Processes) -> asyncio.Future[None]:
-    """Done at the first Ctrl-C or SIGTERM. A later one hurries; one that comes at once is the first one's echo."""
+def _stop_requested(processes: Processes) -> asyncio.Future[None]:
+    """Return a future that is done at the first SIGINT or SIGTERM. A later signal kills the product's processes."""
+    # A terminal and a parent such as `make` may both deliver the same Ctrl-C: a signal within
+    # REPEATED_SIGNAL_SECONDS of the first is not a second request.
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[None] = loop.create_future()
     first = 0.0
@@ -209,8 +211,8 @@ def _asked_to_stop(processes: Processes) -> asyncio.Future[None]:
         if not asked.done():
             first = loop.time()
             asked.set_result(None)
-        elif loop.time() - first > ECHO_SECONDS:
-            processes.hurry()
+        elif loop.time() - first > REPEATED_SIGNAL_SECONDS:
+            processes.kill_upper_tiers()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, hear)
@@ -218,7 +220,7 @@ def _asked_to_stop(processes: Processes) -> asyncio.Future[None]:
 
 
 def welcome(plan: DemoPlan) -> str:
-    """What a newcomer needs to know."""
+    """Return the text printed once everything is ready."""
     servicenow = plan.address("SANDBOX_SERVICENOW_PORT")
     return f"""
 Ready: {plan.address("PORT")}
@@ -243,6 +245,6 @@ def _short(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Makes the demo's secrets at first run and keeps them for the owner's eyes only. Knows none in advance."""
+"""Generate the demo's secrets at the first start and store them readable by the owner only. Contains no secret itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import uuid4
 
-# Each by the name of the environment variable that carries it: the product's own names where the product needs it too.
+# Keyed by environment variable. Variables that the product reads too carry the product's own names.
 GENERATORS: dict[str, Callable[[], str]] = {
     "VAULT_KEYS": lambda: urlsafe_b64encode(os.urandom(32)).decode(),
     "ENTRA_TENANT_ID": lambda: str(uuid4()),
@@ -23,13 +23,13 @@ GENERATORS: dict[str, Callable[[], str]] = {
 
 
 def generate_secrets(given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A full set: what is given is kept, what is missing is made."""
+    """Return a complete set: values in `given` are kept, missing ones are generated."""
     known = given or {}
     return {name: known.get(name) or make() for name, make in GENERATORS.items()}
 
 
 def load_or_create_secrets(file: Path) -> dict[str, str]:
-    """The set kept in `file`, made and written with mode 0600 the first time."""
+    """Return the set stored in `file`; create or complete the file (mode 0600) when values are missing."""
     stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     keys = generate_secrets(stored)
     if keys != stored:

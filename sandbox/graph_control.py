@@ -1,4 +1,4 @@
-"""Graph's stand-in by hand: quirks, faults, the calendar, points and the journal, as JSON for tests and as a page."""
+"""Control API (JSON, for tests) and console page of the Graph sandbox. Serves no Graph API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 100
 
 
 async def control(request: Request) -> Response:
-    """`GET` or `POST /_sandbox/graph/{what}`; a wrong order is 400 and says why."""
+    """Handle `GET` or `POST /_sandbox/graph/{what}`. An invalid command is answered 400 with `{"error": reason}`."""
     tenant, what = tenant_of(request), request.path_params["what"]
     if request.method == "GET":
         return JSONResponse(_tell(tenant, what, explain="explain" in request.query_params))
@@ -49,7 +49,7 @@ def _tell(tenant: Tenant, what: str, *, explain: bool) -> Any:  # noqa: ANN401 -
 
 
 def _faults(tenant: Tenant, content: dict[str, Any]) -> None:
-    """`{"name", "times"?, "what"?, "page"?, "method"?, "seconds"?}`, or `{"clear": true}`."""
+    """Body: `{"name", "times"?, "what"?, "page"?, "method"?, "seconds"?}`, or `{"clear": true}`."""
     if content.get("clear"):
         tenant.faults.clear()
         tenant.orders.clear()
@@ -58,13 +58,13 @@ def _faults(tenant: Tenant, content: dict[str, Any]) -> None:
 
 
 def _day(tenant: Tenant, content: dict[str, Any]) -> None:
-    """`{"days"?}`: so many days pass; nothing changes on them."""
+    """Body: `{"days"?}`: append that many days on which nothing changes, at most 365."""
     for _ in range(min(int(content.get("days", 1)), 365)):
         tenant.next_day()
 
 
 def _points(tenant: Tenant, content: dict[str, Any]) -> None:
-    """`{"control", "points"}`: the newest day's points of one control."""
+    """Body: `{"control", "points"}`: set one control's points on the newest day."""
     tenant.set_points(str(content["control"]), float(content["points"]))
 
 
@@ -79,7 +79,6 @@ ORDERS: dict[str, Callable[[Tenant, dict[str, Any]], None]] = {
 
 
 async def console(request: Request) -> Response:
-    """The same as a page."""
     tenant, wrong = tenant_of(request), ""
     if request.method == "POST":
         form = {name: str(value) for name, value in (await request.form()).items()}

@@ -1,4 +1,4 @@
-"""Puts Entra ID and Graph together as one web application on one port."""
+"""Assemble the Entra ID and Graph sandboxes into one ASGI application on one port."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ async def _not_found(request: Request, _error: Exception) -> Response:
 
 
 class JournalMiddleware:
-    """Writes each request into the journal, except the console's own."""
+    """Record every request in the journal, except those of the console."""
 
     def __init__(self, app: ASGIApp, journal: RequestJournal) -> None:
         self._app = app
         self._journal = journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
         if scope["type"] != "http" or scope["path"].startswith("/_sandbox"):
             await self._app(scope, receive, send)
             return
         started = time.monotonic()
 
         async def noting(message: Message) -> None:
-            if message["type"] == "http.response.start":  # Before it is sent: who has the answer finds it noted.
+            if (
+                message["type"] == "http.response.start"
+            ):  # Recorded before sending, so that a client can read its own entry.
                 took = round((time.monotonic() - started) * 1000)
                 query = redacted(scope["query_string"].decode("latin-1"))
                 entry = JournalEntry(scope["method"], scope["path"], query, message["status"], "", milliseconds=took)
@@ -52,7 +53,7 @@ class JournalMiddleware:
 
 
 def create_app(settings: EntraSandbox, newest: date | None = None) -> Starlette:
-    """The stand-in; `newest` is the day of the newest snapshot, by default yesterday, whatever day it is."""
+    """Create the application; `newest` is the day of the newest snapshot, by default always yesterday."""
     tenant = Tenant(settings.tenant_id, newest or yesterday(), follows_calendar=newest is None)
     app = Starlette(
         routes=[*GRAPH, *CONTROL, *ENTRA],

@@ -1,4 +1,4 @@
-"""Renders the stand-ins' own web pages. Their looks are ours; only names of fields and buttons follow the originals."""
+"""Render the sandbox's own web pages. Only form field and button names follow the originals; the design does not."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ _environment = Environment(
 
 
 def render_page(request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
-    """A page; `path` is always in scope."""
+    """Return a rendered template; `path`, the request's path, is always in scope."""
     return HTMLResponse(_environment.get_template(template).render(path=request.url.path, **values), status)

@@ -1,4 +1,4 @@
-"""Every request received, for tests and for the console; secrets are cut out before anything is kept."""
+"""Record every received request for tests and for the console. Values of secret fields are removed before storing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEPT = 5_000
 
 
 def redacted(pairs: str) -> str:
-    """A query or form with the values of secret fields cut out; a query inside a value is looked through as well."""
+    """Return a query or form with secret values replaced, also inside a nested query."""
     return urlencode([(name, _shown(name, value)) for name, value in parse_qsl(pairs, keep_blank_values=True)])
 
 
@@ -44,7 +44,7 @@ def _shown(name: str, value: str) -> str:
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One request and what came of it; `status` is 0 when the connection was dropped."""
+    """One request and its outcome; `status` is 0 when the connection was dropped."""
 
     method: str
     path: str
@@ -60,15 +60,14 @@ class JournalEntry:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def as_json(self) -> dict[str, Any]:
-        """For tests that ask over HTTP."""
         return {**asdict(self), "at": self.at.isoformat()}
 
     def readable_query(self) -> str:
-        """For people: without the percent signs."""
+        """Return the query without percent encoding."""
         return unquote_plus(self.query)
 
-    def fits(self, *, text: str = "", method: str = "", status: str = "", faults: bool = False) -> bool:
-        """Whether the console's filter shows it; `status` may be a whole class such as ``4``."""
+    def matches(self, *, text: str = "", method: str = "", status: str = "", faults: bool = False) -> bool:
+        """Return whether the entry passes the filter; `status` is a prefix, ``4`` for all 4xx."""
         return (
             (not text or text.lower() in f"{self.path}?{self.query} {self.body} {self.user} {self.transaction}".lower())
             and (not method or self.method == method)
@@ -78,21 +77,19 @@ class JournalEntry:
 
 
 class RequestJournal:
-    """The newest requests, and how many there were of each kind; old requests are forgotten, counts are not."""
+    """The newest entries, and counters per kind. Old entries are dropped; counters are kept."""
 
     def __init__(self) -> None:
         self._entries: deque[JournalEntry] = deque(maxlen=KEPT)
         self.counts: Counter[str] = Counter()
 
     def write(self, entry: JournalEntry) -> None:
-        """Add one."""
         self._entries.append(entry)
         self.counts["total"] += 1
         self.counts[f"{entry.method} {entry.table or entry.path}"] += 1
         self.counts[f"status {entry.status or 'dropped'}"] += 1
 
     def clear(self) -> None:
-        """Forget all."""
         self._entries.clear()
         self.counts.clear()
 
@@ -103,5 +100,4 @@ class RequestJournal:
         return len(self._entries)
 
     def newest_first(self) -> list[JournalEntry]:
-        """For the console."""
         return list(reversed(self._entries))

@@ -1,4 +1,4 @@
-"""Runs the stand-ins over real HTTP until asked to stop. Reads its settings from the environment."""
+"""Serve the sandboxes over HTTP until a signal. Settings come from environment variables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import uvicorn
 from sandbox.demo_secrets import GENERATORS, load_or_create_secrets
 from sandbox.entra import EntraSandbox
 from sandbox.microsoft import create_app as create_microsoft
-from sandbox.ports import read_port, take
+from sandbox.ports import bind, read_port
 from sandbox.servicenow.application import create_app as create_servicenow
 from sandbox.servicenow.instance_settings import ServiceNowSandbox
 
@@ -26,7 +26,7 @@ SERVERS = ("servicenow", "microsoft")
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """What to serve where; `keys` carries client ids, secrets and the password everyone there has."""
+    """What to serve where; `keys` holds client IDs, client secrets and the one password of all sandbox users."""
 
     folder: Path
     host: str
@@ -37,7 +37,7 @@ class ServeSettings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> ServeSettings:
-        """From the environment; secrets that it does not name are kept in the folder, and made there the first time."""
+        """Read settings from the environment; secrets it does not set are generated and kept in the folder."""
         folder = Path(environment.get("SANDBOX_DIR") or "var/sandbox")
         return cls(
             folder=folder,
@@ -49,7 +49,6 @@ class ServeSettings:
         )
 
     def application(self, name: str) -> Any:  # noqa: ANN401 - one of two kinds of ASGI application.
-        """The stand-in of this name."""
         if name == "microsoft":
             return create_microsoft(
                 EntraSandbox(
@@ -79,7 +78,7 @@ def _keys(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us: there are two servers in one process, and both must hear."""
+    """A uvicorn server without signal handlers: two servers share this process, and one handler must stop both."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -87,9 +86,9 @@ class _Server(uvicorn.Server):
 
 
 def serve(names: tuple[str, ...] = SERVERS) -> None:
-    """Serve these stand-ins until SIGTERM or SIGINT. Raises Trouble when a port cannot be had."""
+    """Serve until SIGTERM or SIGINT. Raises StartupError when a port cannot be bound."""
     serving = ServeSettings.read(os.environ)
-    sockets = {name: take(serving.host, serving.ports[name], f"SANDBOX_{name.upper()}_PORT") for name in names}
+    sockets = {name: bind(serving.host, serving.ports[name], f"SANDBOX_{name.upper()}_PORT") for name in names}
     asyncio.run(_serve_all([(serving.application(name), sockets[name]) for name in names]))
 
 
@@ -99,9 +98,9 @@ async def _serve_all(pairs: list[tuple[Any, socket.socket]]) -> None:
             _Server(
                 uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
             ),
-            bound,
+            listening,
         )
-        for app, bound in pairs
+        for app, listening in pairs
     ]
 
     def stop(*_: object) -> None:
@@ -110,4 +109,4 @@ async def _serve_all(pairs: list[tuple[Any, socket.socket]]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    await asyncio.gather(*(server.serve(sockets=[bound]) for server, bound in servers))
+    await asyncio.gather(*(server.serve(sockets=[listening]) for server, listening in servers))

@@ -1,4 +1,4 @@
-"""What every set of switches can do: be set by name, be read from a form, be explained. Knows no switch itself."""
+"""Base class for sets of switches: set by name, read from a form, described. Defines no switch."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 
-def switch(group: str, number: str, text: str, *, default: bool | int | str, choices: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a dataclass field, whatever its type.
-    """A switch with what the console says of it; `number` is where the fact sheet speaks of it."""
+def toggle(group: str, number: str, text: str, *, default: bool | int | str, choices: tuple[str, ...] = ()) -> Any:  # noqa: ANN401 - a dataclass field, whatever its type.
+    """Return a dataclass field for one switch; `number` is the ID of the fact it reproduces, as in `@pytest.mark.fact`."""
     return field(default=default, metadata={"group": group, "number": number, "text": text, "choices": choices})
 
 
 @dataclass
 class Toggles:
-    """A dataclass whose fields are all made by `switch`."""
+    """A dataclass whose fields are all made by `toggle`."""
 
     def change(self, wanted: dict[str, Any]) -> None:
-        """Set some; unknown names, wrong types and unknown choices are refused with ValueError, and then none is set."""
+        """Set several switches, all or none. Raises ValueError for an unknown name, type or choice."""
         known = {item.name: item for item in fields(self)}
         for name, value in wanted.items():
             if name not in known:
@@ -30,7 +30,7 @@ class Toggles:
             setattr(self, name, value)
 
     def read(self, name: str, text: str | None) -> None:
-        """Set one from a form's text; a switch that is on or off takes `on` and `off`, and turns without a text."""
+        """Set one from a form's text. Booleans take `on` and `off`, and are inverted when `text` is None."""
         before = getattr(self, name, None)
         if isinstance(before, bool):
             self.change({name: not before if text is None else text == "on"})
@@ -40,20 +40,20 @@ class Toggles:
             self.change({name: (text or "").strip()})
 
     def reset(self) -> None:
-        """All as in a new instance."""
+        """Restore all defaults."""
         for item in fields(self):
             setattr(self, item.name, item.default)
 
     def listed(self, name: str) -> frozenset[str]:
-        """A comma list as a set."""
+        """Return the items of a comma-separated switch."""
         return frozenset(part.strip() for part in str(getattr(self, name)).split(",") if part.strip())
 
     def changed(self) -> list[str]:
-        """The names of those that are not as they are at first."""
+        """Return the names of switches that differ from their default."""
         return [item.name for item in fields(self) if getattr(self, item.name) != item.default]
 
     def describe(self) -> dict[str, list[dict[str, Any]]]:
-        """Every switch by its group, for the console and for `GET /_sandbox/switches?explain`."""
+        """Return all switches by group, for the console and for `GET /_sandbox/switches?explain`."""
         groups: dict[str, list[dict[str, Any]]] = {}
         changed = set(self.changed())
         for item in fields(self):

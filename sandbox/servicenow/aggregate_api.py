@@ -1,4 +1,5 @@
-"""The aggregate API (facts 3.2): counts of records, grouped or not, as strings."""
+"""Aggregate API: record counts, optionally grouped, as strings. Offers no sum, minimum or average."""
+# See docs/facts/servicenow.md#3-2-aggregate
 
 from __future__ import annotations
 
@@ -7,14 +8,14 @@ from collections import Counter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.servicenow.record_acl import READERS, RowAcl, roles_of
+from sandbox.servicenow.record_acl import READ_ROLES, RowAcl, roles_of
 from sandbox.servicenow.record_shapes import is_known, labels_of
 from sandbox.servicenow.request_context import ApiError, RequestContext, respond
 from sandbox.servicenow.table_api import check_table, matching_rows
 
 
 async def handle(request: Request) -> Response:
-    """GET /api/now/[v1|v2/]stats/{table}"""
+    """Handle `GET /api/now/[v1|v2/]stats/{table}`."""
     return await respond(request, "Aggregate API", _count)
 
 
@@ -23,7 +24,7 @@ async def _count(context: RequestContext) -> Response:
     if context.method not in ("GET", "HEAD"):
         raise ApiError(405, "Method not supported")
     check_table(context, table)
-    if table in READERS and READERS[table] not in roles_of(context.instance, context.user):
+    if table in READ_ROLES and READ_ROLES[table] not in roles_of(context.instance, context.user):
         raise ApiError(403, "User Not Authorized", "ACL restricts the record retrieval")
     reader = RowAcl(context.instance, context.user, table)
     rows = [row for row in matching_rows(context, table) if reader.may_read(row)]
@@ -50,5 +51,5 @@ async def _count(context: RequestContext) -> Response:
 
 
 def _stats(context: RequestContext, count: int) -> dict[str, str]:
-    """40: a count is a string, and only there when it was asked for."""
+    # See docs/facts/servicenow.md#sandbox-40: a count is a string, present only when asked for.
     return {"count": str(count)} if context.option("sysparm_count") == "true" else {}

@@ -1,4 +1,5 @@
-"""Sessions by cookie: calls that share one wait for one another, and past ten waiters they are dropped (facts 2.8)."""
+"""API sessions by cookie. Calls of one session run one at a time; past ten waiting calls, further ones are dropped."""
+# See docs/facts/servicenow.md#2-8-cookies-and-concurrency, #sandbox-38 and #trap-2 (KB0564204)
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ KEPT = 5_000
 
 @dataclass
 class ApiSession:
-    """One session: whose it is, and who is waiting in it."""
+    """One session: its user, and how many calls wait for it."""
 
     user_id: str = ""
     waiting: int = 0
@@ -25,17 +26,17 @@ class ApiSession:
 
 
 class SessionQueueFull(Exception):
-    """Ten calls wait already: this one is dropped, and answered 202."""
+    """WAITERS calls wait already: this one is dropped and answered 202 with nothing done."""
 
 
 class ApiSessions:
-    """The sessions of one instance; the oldest are forgotten."""
+    """The sessions of one instance; above KEPT, the oldest is dropped."""
 
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, ApiSession] = OrderedDict()
 
     def of(self, cookies: str) -> ApiSession | None:
-        """The session that a Cookie header names, if we gave it out."""
+        """Return the session of a Cookie header, or None when this instance did not issue it."""
         try:
             named = SimpleCookie(cookies).get(COOKIE)
         except CookieError:
@@ -43,7 +44,7 @@ class ApiSessions:
         return self._sessions.get(named.value) if named else None
 
     def begin(self, user_id: str) -> str:
-        """A new session; gives its cookie's value."""
+        """Start a session and return the value of its cookie."""
         name = secrets.token_hex(16).upper()
         self._sessions[name] = ApiSession(user_id)
         while len(self._sessions) > KEPT:
@@ -53,7 +54,7 @@ class ApiSessions:
 
 @asynccontextmanager
 async def session_turn(session: ApiSession | None) -> AsyncIterator[None]:
-    """Wait for the session's turn. Raises Overflow."""
+    """Hold the session for the block, waiting for earlier calls. Raises SessionQueueFull."""
     if session is None:
         yield
         return

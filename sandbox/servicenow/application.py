@@ -1,4 +1,4 @@
-"""Puts the ServiceNow stand-in together as one web application."""
+"""Assemble the ServiceNow sandbox into one ASGI application."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _no_such_api(request: Request) -> Response:
-    """27: an unknown path of the API, for a caller who is known."""
+    # See docs/facts/servicenow.md#sandbox-27: authentication is checked before the path.
 
     async def refuse(_call: RequestContext) -> Response:
         raise ApiError(400, "Requested URI does not represent any resource")
@@ -38,7 +38,7 @@ async def _no_such_api(request: Request) -> Response:
 
 
 def _api() -> list[Route]:
-    """The REST APIs, with and without a version in the path."""
+    # See docs/facts/servicenow.md#2-1-url-and-methods: every API answers with and without a version in the path.
     found = []
     for prefix in ("/api/now", "/api/now/{version}"):
         found += [
@@ -52,16 +52,16 @@ def _api() -> list[Route]:
 
 
 def create_app(settings: ServiceNowSandbox) -> FaultMiddleware:
-    """The stand-in; its `instance` holds the records. Trouble is outermost, so that it can cut the connection itself.
+    """Create the application; its `instance` holds all state.
 
-    Each call makes an instance of its own: several may run side by side, on ports and with files of their own.
+    Every call creates an independent instance; several can run side by side on their own ports and files.
     """
     instance = SandboxInstance.start(settings)
     app = Starlette(
         routes=[
             Route("/", _front_door),
             Route("/oauth_auth.do", oauth_server.authorize),
-            Route("/oauth_auth.do", oauth_server.decide, methods=["POST"]),
+            Route("/oauth_auth.do", oauth_server.submit_consent, methods=["POST"]),
             Route("/oauth_token.do", oauth_server.token, methods=["POST"]),
             Route("/oauth_revoke_token.do", oauth_server.revoke, methods=["GET", "POST"]),
             *LOGIN,

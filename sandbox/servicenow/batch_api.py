@@ -1,4 +1,5 @@
-"""The batch API (facts 3.1): several calls in one, done in turn, each answered under its own access rules."""
+"""Batch API: several requests in one call, executed in order, each under its own access rules. Batches cannot nest."""
+# See docs/facts/servicenow.md#3-1-batch and #sandbox-39
 
 from __future__ import annotations
 
@@ -16,13 +17,13 @@ from starlette.types import Message, Scope
 
 from sandbox.servicenow.request_context import ApiError, RequestContext, respond
 
-# facts 3.1: what does not fit into this time is left over.
+# Requests not started within this time are returned in `unserviced_requests`: docs/facts/servicenow.md#3-1-batch
 SECONDS = 30.0
 LARGEST_ITEM = 5 * 1024 * 1024
 
 
 async def handle(request: Request) -> Response:
-    """POST /api/now/[v1/]batch"""
+    """Handle `POST /api/now/[v1/]batch`."""
     return await respond(request, "REST Batch API", _batch)
 
 
@@ -51,7 +52,7 @@ async def _batch(context: RequestContext) -> Response:
 
 
 async def _do(context: RequestContext, item: dict[str, Any]) -> dict[str, Any]:
-    """One item's answer. A batch that went well as a whole may hold items that did not."""
+    # The batch is answered 200 whatever its items' statuses are: a client has to check each `status_code`.
     started = time.monotonic()
     try:
         body = b64decode(str(item.get("body") or ""), validate=True)
@@ -83,7 +84,7 @@ def _failed(item: dict[str, Any], why: str) -> dict[str, Any]:
 
 
 class _ItemResponse:
-    """Catches what the application would have sent."""
+    """Captures an item's response in place of sending it."""
 
     def __init__(self) -> None:
         self.status = 500
@@ -101,7 +102,7 @@ class _ItemResponse:
 async def _answer(
     context: RequestContext, method: str, path: str, query: str, item: dict[str, Any], body: bytes
 ) -> _ItemResponse:
-    """Asked of the same application, in the name of the same user."""
+    """Run the item through the same application, with the batch's own token."""
     named = item.get("headers") if isinstance(item.get("headers"), list) else []
     headers = {"accept": "application/json", "content-type": "application/json"}
     headers |= {str(one.get("name", "")).lower(): str(one.get("value", "")) for one in named or []}

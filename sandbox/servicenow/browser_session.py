@@ -1,4 +1,4 @@
-"""Which person a browser is signed in as. Renders no page."""
+"""Browser sessions: which user a browser is signed in as. Renders no page."""
 
 from __future__ import annotations
 
@@ -12,35 +12,34 @@ from sandbox.servicenow.store import Record
 
 
 def instance_of(request: Request) -> SandboxInstance:
-    """The stand-in this request is for."""
     found: SandboxInstance = request.app.state.instance
     return found
 
 
 def cookie_name(request: Request) -> str:
-    """Browsers share cookies between ports of one host, so that each stand-in on it needs a name of its own."""
+    # Cookies are shared by all ports of a host (https://www.rfc-editor.org/rfc/rfc6265#section-8.5): the port in the name
+    # keeps two sandbox instances apart.
     return f"glide_user_session_{request.url.port or 80}"
 
 
 def session_of(request: Request) -> Record | None:
-    """The browser's session."""
     return instance_of(request).store.find("_browser_session", token=request.cookies.get(cookie_name(request), "-"))
 
 
 def signed_in_user(request: Request) -> Record | None:
-    """Who is signed in in this browser."""
     session = session_of(request)
     return instance_of(request).store.get("sys_user", session["user"]) if session else None
 
 
 def form_secret(request: Request) -> str:
-    """What the consent form must send back (4); unguessable without a session."""
+    """Return the CSRF token that the consent form must send back, or an unguessable value without a session."""
+    # See docs/facts/servicenow.md#sandbox-4
     session = session_of(request)
     return session["ck"] if session else secrets.token_hex(32)
 
 
 def sign_in(request: Request, user: Record, goto: str) -> Response:
-    """Begin a session and go on."""
+    """Start a session for the user and redirect to `goto`."""
     token = secrets.token_urlsafe(32)
     instance_of(request).store.put(
         "_browser_session", {"token": token, "user": user["sys_id"], "ck": secrets.token_hex(32)}
@@ -51,7 +50,7 @@ def sign_in(request: Request, user: Record, goto: str) -> Response:
 
 
 def sign_out(request: Request, goto: str) -> Response:
-    """End the session and go on."""
+    """End the session and redirect to `goto`."""
     session = session_of(request)
     if session:
         instance_of(request).store.remove("_browser_session", session["sys_id"])
@@ -61,5 +60,5 @@ def sign_out(request: Request, goto: str) -> Response:
 
 
 def local_path(address: str) -> str:
-    """An address to go on to, if it is one of this instance; else its front door."""
+    """Return the address if it is a path of this instance, else "/": no open redirect."""
     return address if address.startswith("/") and not address.startswith(("//", "/\\")) else "/"

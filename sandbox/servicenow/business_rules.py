@@ -1,4 +1,4 @@
-"""What the instance's own rules do to a write: defaults, priority lookup, data policies, allowed transitions, journals."""
+"""Business rules of a write: defaults, priority lookup, data policies, state transitions, journal entries. Checks no ACL."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from sandbox.servicenow.store import TIME_FORMAT, Record, Store, new_sys_id
 from sandbox.servicenow.switches import Switches
 from sandbox.servicenow.table_schema import DEFAULTS, JOURNALS, MAX_LENGTHS, PREFIXES, fields_of, stamp
 
-# facts 4.1: data lookup on impact x urgency
+# Priority data lookup on (impact, urgency): docs/facts/servicenow.md#4-1-incident
 PRIORITY = {
     ("1", "1"): "1", ("1", "2"): "2", ("1", "3"): "3",
     ("2", "1"): "2", ("2", "2"): "3", ("2", "3"): "4",
     ("3", "1"): "3", ("3", "2"): "4", ("3", "3"): "5",
 }  # fmt: skip
-# facts 4.2: normal walks all states, standard skips Assess and Authorize, emergency skips Assess;
-# Review and Closed cannot be canceled.
+# See docs/facts/servicenow.md#4-2-change-request: a normal change passes all states, a standard one skips Assess and
+# Authorize, an emergency one skips Assess. Review and Closed cannot be canceled.
 NEXT_STATES = {
     "normal": {
         "-5": ("-4", "4"), "-4": ("-3", "-5", "4"), "-3": ("-2", "-4", "4"), "-2": ("-1", "4"),
@@ -24,7 +24,7 @@ NEXT_STATES = {
         "-5": ("-3", "4"), "-3": ("-2", "4"), "-2": ("-1", "4"), "-1": ("0", "4"), "0": ("3", "-1"), "3": (), "4": (),
     },
 }  # fmt: skip
-# The tables' own states that need a resolution, and what the fields are called on the form.
+# States that need a resolution, and the labels that the refusal names: docs/facts/servicenow.md#sandbox-32
 CLOSING = {"incident": ("6", "7"), "change_request": ("3",)}
 CLOSE_LABELS = {
     "incident": (("close_notes", "Resolution notes"), ("close_code", "Resolution code")),
@@ -33,11 +33,12 @@ CLOSE_LABELS = {
 
 
 class WriteRefused(Exception):
-    """A rule stops the write: 403 with this detail."""
+    """A business rule or data policy aborts the write; answered 403 with this text as `detail`."""
 
 
 def insert(store: Store, switches: Switches, table: str, sent: Record, user: Record) -> Record:
-    """Make a record as a plain API insert would. Raises Refusal."""
+    """Insert a record as the Table API does. Raises WriteRefused."""
+    # See docs/facts/servicenow.md#sandbox-30 (incident priority), #sandbox-31 (change defaults), #sandbox-34 (number, opened_by)
     record = dict(DEFAULTS.get(table, {})) | _known(store, table, sent, switches)
     now = store.now_text()
     record |= {"sys_class_name": table, "opened_by": user["sys_id"], "opened_at": now, "sys_id": new_sys_id()}
@@ -55,7 +56,8 @@ def insert(store: Store, switches: Switches, table: str, sent: Record, user: Rec
 def update(
     store: Store, switches: Switches, table: str, record: Record, sent: Record, user: Record, *, silent: bool = False
 ) -> Record:
-    """Change the fields sent. `silent` is what scripts can do: no rules, and `sys_updated_on` stays (34)."""
+    """Update the given fields. `silent` does what scripts can: no rules run and `sys_updated_on` stays. Raises WriteRefused."""
+    # See docs/facts/servicenow.md#sandbox-34
     changed = dict(record) | _known(store, table, sent, switches)
     if silent:
         return store.put(table, changed)
@@ -74,12 +76,12 @@ def update(
 
 
 def next_states(record: Record) -> tuple[str, ...]:
-    """Where a change may go from here."""
+    """Return the states that a change may move to from its current one."""
     return NEXT_STATES.get(record.get("type", "normal"), NEXT_STATES["normal"]).get(record["state"], ())
 
 
 def _known(store: Store, table: str, sent: Record, switches: Switches) -> Record:
-    """Fields the table has; others are dropped without a word (20). Journal fields are not read back."""
+    # Unknown fields are dropped silently: docs/facts/servicenow.md#sandbox-20. Journal inputs are stored elsewhere.
     fields = fields_of(store, table)
     kept = {}
     for name, value in sent.items():
@@ -95,7 +97,7 @@ def _cut(name: str, value: str, switches: Switches) -> str:
 
 
 def _keep_journals(store: Store, table: str, sys_id: str, sent: Record, user: Record) -> None:
-    """Each write of a journal input is an entry of its own, never replaced."""
+    # Every write of a journal field adds an entry and replaces none: docs/facts/servicenow.md#4-3-shared-task-fields
     for name in JOURNALS:
         if sent.get(name):
             entry = {"name": table, "element": name, "element_id": sys_id, "value": sent[name]}

@@ -1,4 +1,4 @@
-"""What an instance in trouble answers in place of the truth, and the headers every answer has. Sends nothing."""
+"""Fixed responses of a faulty instance, and the headers of every response. Sends nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAINTENANCE = "<html><head><title>Service Unavailable</title></head><body>Back i
 STRANGE = "<html><head><title>Not here</title></head><body>There is nothing at this address.</body></html>"
 JSON = "application/json;charset=UTF-8"
 HTML = "text/html;charset=UTF-8"
-# Cookies besides the session's own (facts 2.7).
+# Cookies besides the session cookie: docs/facts/servicenow.md#2-7-response-headers-on-a-real-call
 COOKIES = (
     b"glide_user=; Max-Age=0; Path=/; HttpOnly",
     b"glide_session_store=0; Max-Age=1800; Path=/; HttpOnly",
@@ -24,7 +24,7 @@ COOKIES = (
 
 @dataclass(frozen=True)
 class CannedResponse:
-    """A whole answer."""
+    """A complete response; `kind` is its content type."""
 
     status: int
     body: bytes
@@ -32,7 +32,7 @@ class CannedResponse:
     headers: dict[str, str] = field(default_factory=dict)
 
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """As ASGI wants them."""
+        """Return the headers as ASGI expects them."""
         named = {"content-type": self.kind, "content-length": str(len(self.body)), **self.headers}
         return [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
 
@@ -43,7 +43,7 @@ def _failure(message: str, detail: str) -> str:
 
 CANCELLED = "Transaction cancelled: maximum execution time exceeded"
 CANCELLED_BODY = _failure(CANCELLED, f"{CANCELLED} Check logs for error trace or enable glide.rest.debug property")
-# name of the fault or switch: status, body, kind.
+# Fault name: (status, body, content type). Wording and shape: docs/facts/servicenow.md#5-limits-failures-sleeping-instances
 CANNED: dict[str, tuple[int, str, str]] = {
     "rate_limited": (
         429, _failure("Rate limit exceeded", "Rate limit of 100 requests per hour for Table API exceeded"), JSON,
@@ -73,7 +73,7 @@ CANNED: dict[str, tuple[int, str, str]] = {
 
 
 def canned_response(name: str, now: datetime, retry_after: str = "7") -> CannedResponse:
-    """The answer that this trouble puts in place of the truth."""
+    """Return the fixed response of a fault; `retry_after` is the header of a 429, "" for none."""
     status, body, kind = CANNED[name]
     headers: dict[str, str] = {}
     if name == "rate_limited":
@@ -88,7 +88,8 @@ def canned_response(name: str, now: datetime, retry_after: str = "7") -> CannedR
 
 
 def partial(body: bytes) -> bytes:
-    """44: half of the rows, and then the error, in one object as a cancelled list has it."""
+    """Return a list response with half its rows and an error beside them, as a canceled transaction sends it."""
+    # See docs/facts/servicenow.md#sandbox-44
     try:
         content = json.loads(body)
     except ValueError:
@@ -99,7 +100,7 @@ def partial(body: bytes) -> bytes:
 
 
 def standard_headers(now: datetime, transaction: str, *, signed_in: bool) -> list[tuple[bytes, bytes]]:
-    """Headers of a real call (facts 2.7)."""
+    # See docs/facts/servicenow.md#2-7-response-headers-on-a-real-call
     named = {
         "date": format_datetime(now, usegmt=True),
         "server": "snow_adc",
@@ -117,5 +118,5 @@ def standard_headers(now: datetime, transaction: str, *, signed_in: bool) -> lis
 
 
 def new_transaction() -> str:
-    """12 hexadecimal digits."""
+    """Return a transaction ID: 12 hexadecimal digits."""
     return secrets.token_hex(6)

@@ -1,4 +1,6 @@
-"""The Change Management API (facts 3.5): typed values, labels beside them, ignored fields named, and next states."""
+"""Change Management API: typed values with labels, ignored fields, next states. Tasks, approvals and conflicts are empty."""
+# See docs/facts/servicenow.md#3-5-change-management and #sandbox-41
+# https://www.servicenow.com/docs/csh?topicname=change-management-api.html
 
 from __future__ import annotations
 
@@ -9,21 +11,21 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.servicenow import business_rules
 from sandbox.servicenow.record_acl import RowAcl, may_write, roles_of
-from sandbox.servicenow.record_shapes import labels_of, local_time
+from sandbox.servicenow.record_shapes import display_time, labels_of
 from sandbox.servicenow.request_context import ApiError, RequestContext, as_text, respond
 from sandbox.servicenow.store import Record
 from sandbox.servicenow.table_api import matching_rows
 from sandbox.servicenow.table_schema import FLAGS, JOURNALS, NUMBERS, REFERENCES, TIMES, fields_of
 
 TABLE = "change_request"
-# facts 3.5: the granular write role is not enough here, although it is for the Table API.
+# sn_change_write suffices for the Table API, but not here: docs/facts/servicenow.md#3-5-change-management and #trap-34
 READ_ROLES = {"change_manager", "itil", "sn_change_read", "admin"}
 WRITE_ROLES = {"change_manager", "itil", "admin"}
 TYPES = ("normal", "emergency", "standard")
 
 
 async def handle(request: Request) -> Response:
-    """Any call to /api/sn_chg_rest/[v1/]change…"""
+    """Handle every call to `/api/sn_chg_rest/[v1/]change…`."""
     return await respond(request, "Change Management API", _change_call)
 
 
@@ -50,7 +52,7 @@ async def _change_call(context: RequestContext) -> Response:
 
 
 async def _create(context: RequestContext, kind: str) -> Response:
-    """200, not 201. The kinds' own paths answer with a list, the plain one with an object."""
+    # See docs/facts/servicenow.md#sandbox-41: 200, not 201. A path with a type answers a list, the plain path an object.
     if not may_write(context.instance, context.user, TABLE, "create"):
         raise ApiError(403, "Change Request record could not be created", "Insert failed due to security constraints")
     sent, ignored = await _sent(context)
@@ -101,7 +103,7 @@ def _one(context: RequestContext, sys_id: str) -> Record:
 
 
 async def _sent(context: RequestContext) -> tuple[Record, list[str]]:
-    """The fields the table has, and the names of those it has not."""
+    """Return the known fields of the body, and the names of the others, which `__meta.ignoredFields` reports."""
     content = await context.content()
     known = fields_of(context.instance.store, TABLE)
     return (
@@ -117,7 +119,7 @@ def _about(context: RequestContext, record: Record, what: str) -> Response:
         case "nextstates":
             return JSONResponse({"result": _next_states(context, record)})
         case "conflict":
-            # The vendor's answer says Conflict even when there is none (facts 3.5).
+            # The documented example has status Conflict with an empty list: docs/facts/servicenow.md#3-5-change-management
             return JSONResponse({"result": {"status": "Conflict", "conflicts": []}})
         case "task" | "approvals" | "schedule":
             return JSONResponse({"result": []})
@@ -126,7 +128,6 @@ def _about(context: RequestContext, record: Record, what: str) -> Response:
 
 
 def _next_states(context: RequestContext, record: Record) -> dict[str, Any]:
-    """Where the change may go, and the labels of those states."""
     labels, state = labels_of(context.instance, TABLE, "state"), record["state"]
     there = business_rules.next_states(record)
     transitions = [
@@ -149,7 +150,7 @@ def _next_states(context: RequestContext, record: Record) -> dict[str, Any]:
 
 
 def _shaped(context: RequestContext, record: Record) -> dict[str, Any]:
-    """41: values are numbers and booleans where the Table API has strings."""
+    # See docs/facts/servicenow.md#sandbox-41 and #trap-17: numbers and booleans where the Table API sends strings.
     answer: dict[str, Any] = {}
     hidden = context.instance.switches.listed("unreadable_fields")
     for name in fields_of(context.instance.store, TABLE):
@@ -159,8 +160,8 @@ def _shaped(context: RequestContext, record: Record) -> dict[str, Any]:
         labels = labels_of(context.instance, TABLE, name) if name in NUMBERS or name == "type" else {}
         answer[name] = {"display_value": labels.get(value, value), "value": _typed(name, value)}
         if name in TIMES:
-            internal = local_time(value, {"time_zone": context.user["time_zone"]})
-            answer[name] |= {"display_value": local_time(value, context.user), "display_value_internal": internal}
+            internal = display_time(value, {"time_zone": context.user["time_zone"]})
+            answer[name] |= {"display_value": display_time(value, context.user), "display_value_internal": internal}
         elif name in REFERENCES:
             linked = context.instance.store.get(REFERENCES[name], value) or {}
             answer[name]["display_value"] = linked.get("name", "")

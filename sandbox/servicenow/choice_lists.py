@@ -1,4 +1,5 @@
-"""The choices of a new instance's fields, in English, and the states in German. Facts only."""
+"""Choice values of a new instance in English, and the states in German. Data only."""
+# See docs/facts/servicenow.md#4-4-choices, #4-1-incident and #4-2-change-request
 
 from __future__ import annotations
 

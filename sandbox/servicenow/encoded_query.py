@@ -1,4 +1,5 @@
-"""Reads encoded queries and says which records match, by an index where one helps."""
+"""Parse encoded queries and run them against the store, by an index where possible. Checks no ACL, evaluates no script."""
+# See docs/facts/servicenow.md#2-3-encoded-query and #sandbox-22
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from sandbox.servicenow.query_scripts import ScriptUser, literal
 from sandbox.servicenow.store import INDEXED, ORDERED, Record, Store
 from sandbox.servicenow.table_schema import NUMBERS, REFERENCES, fields_of
 
-# Longest first, so that `<=` is not read as `<`, and `NOT IN` not as `IN`.
+# Longest first: the regular expression must not match `<` in `<=`, nor `IN` in `NOT IN`.
 OPERATORS = (
     "EMPTYSTRING", "ISNOTEMPTY", "STARTSWITH", "ENDSWITH", "ANYTHING", "NOT LIKE", "ISEMPTY", "BETWEEN", "NOT IN",
     "LIKE", "IN", "!=", "<=", ">=", "=", "<", ">",
@@ -22,15 +23,15 @@ CONDITION = re.compile(
 )
 
 Predicate = Callable[[str], bool]
-# How many records an index would give, and their ids when they are wanted.
+# (number of candidate records in an index, function that returns their IDs).
 IndexPlan = tuple[int, Callable[[], list[str]]]
-# Below this, sorting what an index gives is quicker than walking an ordered one.
+# Up to this many candidates, sorting them is faster than walking an ordered index.
 WORTH_SORTING = 1_000
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One comparison; `test` takes the record's own value."""
+    """One comparison; `test` takes the record's stored value."""
 
     name: str
     operator: str
@@ -40,7 +41,7 @@ class Condition:
 
 @dataclass
 class EncodedQuery:
-    """Groups joined by NQ; in each, all of; in each of those, any of. `order` is (field, descending)."""
+    """Groups joined by ^NQ (or), each a list of clauses (and), each a list of conditions (^OR). `order`: (field, descending)."""
 
     store: Store
     table: str
@@ -51,11 +52,12 @@ class EncodedQuery:
 
     @property
     def has_ranges(self) -> bool:
-        """Whether a range is asked for, which other access rules decide about than about equality (facts 2.3)."""
+        """Return whether a range operator occurs; its ACL differs from that of equality."""
+        # See docs/facts/servicenow.md#2-3-encoded-query (query_range)
         return any(c.operator in RANGES for group in self.groups for either in group for c in either)
 
     def run(self, enough: int | None = None) -> list[Record]:
-        """Every matching record, in the order asked for; or, where no count is wanted, at least the first `enough`."""
+        """Return the matching records in order; with `enough`, possibly only the first that many."""
         if len(self.groups) == 1:
             group = self.groups[0]
             if enough is not None and len(self.order) == 1 and self.order[0][0] in ORDERED and not self.order[0][1]:
@@ -67,11 +69,11 @@ class EncodedQuery:
         return self._sorted(found.values())
 
     def _first(self, group: list[list[Condition]], name: str, enough: int) -> list[Record]:
-        """By walking an index that is in the order asked for, unless another index leaves few records anyway."""
+        """Return the first `enough` matches by walking the index of the sort field, or by sorting few candidates."""
         best = self._best_plan(group)
         if best is not None and best[0] <= WORTH_SORTING:
-            return self._sorted(self._matching(group, self.store.pick(self.table, best[1]())))
-        ordered = self.store.in_order(self.table, name)
+            return self._sorted(self._matching(group, self.store.get_many(self.table, best[1]())))
+        ordered = self.store.ordered_index(self.table, name)
         start, end = 0, len(self.store.tables.get(self.table, ()))
         for either in group:
             if len(either) == 1 and either[0].name == name and either[0].operator in ("<", ">", "<=", ">="):
@@ -97,29 +99,28 @@ class EncodedQuery:
                 yield record
 
     def _candidates(self, group: list[list[Condition]]) -> list[Record]:
-        """The shortest list some index gives, or every record of the table."""
+        """Return the shortest candidate list of any index, or every record of the table."""
         best = self._best_plan(group)
-        return list(self.store.rows(self.table)) if best is None else self.store.pick(self.table, best[1]())
+        return list(self.store.rows(self.table)) if best is None else self.store.get_many(self.table, best[1]())
 
     def _best_plan(self, group: list[list[Condition]]) -> IndexPlan | None:
         plans = [self._plan(either[0]) for either in group if len(either) == 1]
         return min((plan for plan in plans if plan is not None), key=lambda plan: plan[0], default=None)
 
     def _plan(self, condition: Condition) -> IndexPlan | None:
-        """How many records the index would give, and how to get them."""
         name, operator, value = condition.name, condition.operator, condition.value
         if operator in ("=", "IN") and name in INDEXED:
-            equal = self.store.by_value(self.table, name)
+            equal = self.store.value_index(self.table, name)
             wanted = list(dict.fromkeys(value.split(","))) if operator == "IN" else [value]
             return sum(map(equal.count, wanted)), lambda: [i for one in wanted for i in equal.ids(one)]
         if operator in ("<", ">", "<=", ">=") and name in ORDERED:
-            ordered = self.store.in_order(self.table, name)
+            ordered = self.store.ordered_index(self.table, name)
             start, end = ordered.bounds(operator, value)
             return end - start, lambda: ordered.ids(start, end)
         return None
 
     def _value(self, record: Record, name: str) -> str:
-        """A field's value, followed through references where the name is dot-walked."""
+        """Return a field's value; a dot-walked name is followed through references."""
         if "." not in name:
             return record.get(name, "")
         head, _, rest = name.partition(".")
@@ -141,7 +142,8 @@ class EncodedQuery:
 def parse_query(
     text: str, store: Store, table: str, caller: ScriptUser, closed: frozenset[str] = frozenset()
 ) -> EncodedQuery:
-    """The query; conditions on fields the table does not have, or that are closed, are dropped and named in `unknown`."""
+    """Parse a query. Conditions on unknown or closed fields are dropped and listed in `unknown`."""
+    # See docs/facts/servicenow.md#sandbox-21
     query = EncodedQuery(store, table, closed=closed)
     for part in text.split("^"):
         if part.startswith("ORDERBYDESC"):
@@ -186,7 +188,7 @@ def _add(query: EncodedQuery, text: str, caller: ScriptUser, *, either: bool) ->
 
 
 def _test(name: str, operator: str, value: str) -> Predicate:
-    """Made once for a query, not once for a record. Text is compared as text, and numbers as numbers."""
+    """Return the predicate of a condition; it is built once per query, not per record."""
     if operator in RANGES:
         return _range(_number if name in NUMBERS else _text, operator, value)
     low, several = value.lower(), frozenset(value.split(","))
@@ -212,7 +214,7 @@ def _range(key: Callable[[str], float | str], operator: str, value: str) -> Pred
         low, _, high = value.partition("@")
         at_least, at_most = _range(key, ">=", low), _range(key, "<=", high)
         return lambda have: at_least(have) and at_most(have)
-    # A key gives one kind only, numbers or texts, so that both sides always compare.
+    # `key` returns either only numbers or only strings, so both sides are comparable; mypy cannot know it.
     edge: float | str = key(value)
     tests: dict[str, Predicate] = {
         "<": lambda have: key(have) < edge,  # type: ignore[operator]

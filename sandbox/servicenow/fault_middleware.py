@@ -1,4 +1,4 @@
-"""The outermost layer of the stand-in: carries out faults and the edge's switches, and writes the journal."""
+"""Outermost middleware of the ServiceNow sandbox: injects faults, applies network switches, writes the request journal."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from sandbox.servicenow.send import CapturedResponse, ResponseSender
 from sandbox.servicenow.table_schema import TICKETS
 
 TABLE = re.compile(r"^/api/now/(?:v\d/)?(?:table|stats)/([^/]+)")
-CONSOLE = ("/_sandbox", "/favicon.ico")
-# What a program calls; browsers come from other addresses and know other pages.
-MACHINE = ("/api/", "/oauth_token.do", "/oauth_revoke_token.do")
+UNJOURNALED = ("/_sandbox", "/favicon.ico")
+# Paths that programs call. An IP rule blocks these, while browsers, on other networks, still reach the login pages.
+API_PATHS = ("/api/", "/oauth_token.do", "/oauth_revoke_token.do")
 SHOWN_BODIES = ("json", "urlencoded")
 KEPT_BODY = 4000
 
 
 @dataclass
 class Exchange:
-    """One request on its way through."""
+    """One request while it is being handled."""
 
     scope: Scope
     body: bytes
@@ -50,34 +50,33 @@ class Exchange:
         self.path: str = self.scope["path"]
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.scope["headers"]}
         self.is_api = self.path.startswith("/api/")
-        self.is_machine = self.path.startswith(MACHINE)
+        self.is_machine = self.path.startswith(API_PATHS)
         found = TABLE.match(self.path)
         self.table = found[1] if found else "change_request" if self.path.startswith("/api/sn_chg_rest/") else ""
 
 
 class FaultMiddleware:
-    """Wraps the stand-in's own application; the console is never troubled nor written down."""
+    """Wraps the application. Console requests are neither disturbed nor journaled."""
 
     def __init__(self, app: ASGIApp, instance: SandboxInstance) -> None:
         self._app = app
         self.instance = instance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         exchange = Exchange(scope, await _read_all(receive), ResponseSender(send))
-        if exchange.path.startswith(CONSOLE):
-            await exchange.sender.whole(await self._work(exchange))
+        if exchange.path.startswith(UNJOURNALED):
+            await exchange.sender.send_whole(await self._call_app(exchange))
             return
         exchange.fault = self.instance.orders.take(exchange.method, exchange.path, exchange.table)
         try:
-            await self._serve(exchange)
+            await self._serve_in_session(exchange)
         finally:
-            self._write_down(exchange, 0)  # Unless it is written down already.
+            self._journal(exchange, 0)  # Has no effect when the request was journaled already.
 
-    async def _serve(self, exchange: Exchange) -> None:
+    async def _serve_in_session(self, exchange: Exchange) -> None:
         session = self.instance.sessions.of(exchange.headers.get("cookie", "")) if exchange.is_api else None
         if not self.instance.switches.session_sync:
             session = None
@@ -85,70 +84,71 @@ class FaultMiddleware:
             async with session_turn(session):
                 if self.instance.switches.latency_ms > 0:
                     await asyncio.sleep(self.instance.switches.latency_ms / 1000)
-                await self._carry_out(exchange)
+                await self._respond(exchange)
         except SessionQueueFull:
-            await self._finish(exchange, self._spoiled("session_overflow"))
+            await self._finish(exchange, self._canned("session_overflow"))
 
-    async def _carry_out(self, exchange: Exchange) -> None:
-        """The fault ordered, then trouble that lasts, then the truth."""
+    async def _respond(self, exchange: Exchange) -> None:
+        # Order of precedence: an ordered fault, a lasting switch, the application's own response.
         fault = exchange.fault
         if fault is None:
-            standing = self._standing_trouble(exchange)
-            await self._finish(exchange, CapturedResponse.answer(standing) if standing else await self._work(exchange))
+            standing = self._edge_response(exchange)
+            await self._finish(
+                exchange, CapturedResponse.from_canned(standing) if standing else await self._call_app(exchange)
+            )
             return
-        place = fault.place or _natural_place(fault, exchange)
+        place = fault.place or _default_place(fault, exchange)
         if fault.name.startswith("record_"):
-            await self._take_away(exchange, fault, place)
+            await self._remove_ticket(exchange, fault, place)
         elif fault.name == "slow":
-            await self._slowly(exchange, fault, place)
+            await self._delay(exchange, fault, place)
         elif fault.name.startswith("dropped"):
             await self._drop(exchange, place)
         else:
-            captured = await self._work(exchange) if place == AFTER else CapturedResponse()
-            await self._finish(exchange, self._spoil(fault, captured))
+            captured = await self._call_app(exchange) if place == AFTER else CapturedResponse()
+            await self._finish(exchange, self._alter(fault, captured))
 
-    async def _work(self, exchange: Exchange) -> CapturedResponse:
-        """What the instance really answers."""
+    async def _call_app(self, exchange: Exchange) -> CapturedResponse:
         captured = CapturedResponse()
         await self._app(exchange.scope, _replay(exchange.body), captured)
         return captured
 
     async def _finish(self, exchange: Exchange, captured: CapturedResponse) -> None:
-        self._dress(exchange, captured)
-        self._write_down(exchange, captured.status)
-        await exchange.sender.whole(captured)
+        self._add_headers(exchange, captured)
+        self._journal(exchange, captured.status)
+        await exchange.sender.send_whole(captured)
 
-    async def _slowly(self, exchange: Exchange, fault: Fault, place: str) -> None:
-        if place == BEFORE:  # The work itself comes late, even if nobody waits for it any more.
+    async def _delay(self, exchange: Exchange, fault: Fault, place: str) -> None:
+        if place == BEFORE:  # The work is done late, even when the client has given up by then.
             await asyncio.sleep(fault.seconds)
-            await self._finish(exchange, await self._work(exchange))
+            await self._finish(exchange, await self._call_app(exchange))
             return
-        captured = await self._work(exchange)
+        captured = await self._call_app(exchange)
         if place == MIDWAY:
-            self._dress(exchange, captured)
-            self._write_down(exchange, captured.status)
-            await exchange.sender.partly(captured, then_wait=fault.seconds)
+            self._add_headers(exchange, captured)
+            self._journal(exchange, captured.status)
+            await exchange.sender.send_partly(captured, then_wait=fault.seconds)
             return
         await asyncio.sleep(fault.seconds)
         await self._finish(exchange, captured)
 
     async def _drop(self, exchange: Exchange, place: str) -> None:
-        captured = CapturedResponse() if place == BEFORE else await self._work(exchange)
-        self._write_down(exchange, 0)
+        captured = CapturedResponse() if place == BEFORE else await self._call_app(exchange)
+        self._journal(exchange, 0)
         if place == MIDWAY:
-            self._dress(exchange, captured)
-            await exchange.sender.partly(captured, then_wait=None)
+            self._add_headers(exchange, captured)
+            await exchange.sender.send_partly(captured, then_wait=None)
         else:
-            exchange.sender.cut()
+            exchange.sender.abort()
 
-    async def _take_away(self, exchange: Exchange, fault: Fault, place: str) -> None:
-        """50: a record goes, before this call looks or after it has looked."""
-        captured = await self._work(exchange) if place == AFTER else None
+    async def _remove_ticket(self, exchange: Exchange, fault: Fault, place: str) -> None:
+        # See docs/facts/servicenow.md#sandbox-50: the record disappears before or after this call reads it.
+        captured = await self._call_app(exchange) if place == AFTER else None
         remove_ticket(self.instance, fault, exchange.table)
-        await self._finish(exchange, captured or await self._work(exchange))
+        await self._finish(exchange, captured or await self._call_app(exchange))
 
-    def _spoil(self, fault: Fault, captured: CapturedResponse) -> CapturedResponse:
-        """What comes in place of the truth; of some faults the truth is a part."""
+    def _alter(self, fault: Fault, captured: CapturedResponse) -> CapturedResponse:
+        """Return the faulty response; some faults alter the real one."""
         if fault.name == "not_created":
             captured.status = 200 if captured.status == 201 else captured.status
         elif fault.name == "partial_result" and captured.status == 200:
@@ -156,14 +156,15 @@ class FaultMiddleware:
         elif fault.name == "broken_json" and len(captured.body) > 1:
             captured.replace_body(captured.body[: len(captured.body) * 2 // 3])
         else:
-            return self._spoiled(fault.name, fault.retry_after)
+            return self._canned(fault.name, fault.retry_after)
         return captured
 
-    def _spoiled(self, name: str, retry_after: str = "7") -> CapturedResponse:
-        return CapturedResponse.answer(canned_response(name, self.instance.store.now(), retry_after))
+    def _canned(self, name: str, retry_after: str = "7") -> CapturedResponse:
+        return CapturedResponse.from_canned(canned_response(name, self.instance.store.now(), retry_after))
 
-    def _standing_trouble(self, exchange: Exchange) -> CannedResponse | None:
-        """Switches at the instance's edge; they strike before anything is looked at."""
+    def _edge_response(self, exchange: Exchange) -> CannedResponse | None:
+        """Return the response of a lasting network switch, or None. Applies before anything is read or written."""
+        # See docs/facts/servicenow.md#sandbox-46 (hibernation, single sign-on) and #sandbox-47 (IP rules)
         switches, name = self.instance.switches, ""
         if switches.ip_blocked and exchange.is_machine:
             name = "ip_blocked"
@@ -173,8 +174,8 @@ class FaultMiddleware:
             name = f"sso_{switches.api_sso}"
         return canned_response(name, self.instance.store.now()) if name else None
 
-    def _dress(self, exchange: Exchange, captured: CapturedResponse) -> None:
-        """The headers every answer has, cookies, compression."""
+    def _add_headers(self, exchange: Exchange, captured: CapturedResponse) -> None:
+        # See docs/facts/servicenow.md#2-7-response-headers-on-a-real-call and #sandbox-38
         switches = self.instance.switches
         user_id = exchange.scope.get("state", {}).get("user_id", "")
         captured.headers += standard_headers(self.instance.store.now(), exchange.transaction, signed_in=bool(user_id))
@@ -186,8 +187,8 @@ class FaultMiddleware:
         if exchange.is_api and switches.compress and "gzip" in exchange.headers.get("accept-encoding", ""):
             captured.compress()
 
-    def _write_down(self, exchange: Exchange, status: int) -> None:
-        """Once, and before the answer leaves: who has the answer finds it in the journal. 0 is a dropped connection."""
+    def _journal(self, exchange: Exchange, status: int) -> None:
+        """Write the journal entry once, before the response is sent, so that a client can read its own entry."""
         if exchange.is_journaled:
             return
         exchange.is_journaled = True
@@ -211,7 +212,7 @@ class FaultMiddleware:
 
 
 def remove_ticket(instance: SandboxInstance, fault: Fault, table: str) -> None:
-    """Delete or hide one ticket: the one named, or any that somebody gave a correlation id."""
+    """Delete or hide one ticket: the one the fault names, or a random visible one with a correlation ID."""
     tables = (table,) if table in TICKETS else TICKETS
     found = [
         (name, row)
@@ -228,8 +229,8 @@ def remove_ticket(instance: SandboxInstance, fault: Fault, table: str) -> None:
         instance.store.put(name, row | {"_hidden": "true"})
 
 
-def _natural_place(fault: Fault, exchange: Exchange) -> str:
-    """Where a fault strikes that names no place. A read is done first, so that its spoiled answer holds real rows."""
+def _default_place(fault: Fault, exchange: Exchange) -> str:
+    # A read runs first, so that the altered response contains real rows.
     if fault.name in ("partial_result", "broken_json"):
         return AFTER if exchange.method == "GET" else BEFORE
     return FAULTS[fault.name].places[0]

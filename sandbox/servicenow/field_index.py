@@ -1,4 +1,4 @@
-"""Finds records by one field without looking at all of them: by equal value, or by range. Holds ids only."""
+"""Indexes over one field of a table: by equal value, and ordered for ranges. Hold IDs only, no records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 class ValueIndex:
-    """Ids by the exact value of one field, in the order they got that value."""
+    """IDs by the exact value of one field, in insertion order."""
 
     def __init__(self) -> None:
         self._ids: dict[str, dict[str, None]] = {}
@@ -32,16 +32,14 @@ class ValueIndex:
             del self._ids[value]
 
     def count(self, value: str) -> int:
-        """How many have this value."""
         return len(self._ids.get(value, ()))
 
     def ids(self, value: str) -> list[str]:
-        """Those that have it."""
         return list(self._ids.get(value, ()))
 
 
 class OrderedIndex:
-    """Ids in the order of one text field, so that a range is a slice."""
+    """IDs sorted by one text field, so that a range is a slice."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[str, str]] = []
@@ -62,9 +60,9 @@ class OrderedIndex:
             del self._entries[bisect_left(self._entries, (value, sys_id))]
 
     def bounds(self, operator: str, value: str) -> tuple[int, int]:
-        """Where the slice of `field operator value` begins and ends."""
+        """Return (start, end) of the slice for `field operator value`."""
         end = len(self._entries)
-        # No id sorts after this, and none before the empty text.
+        # Entries are (value, ID) pairs: "" sorts before every ID, U+10FFFF after every ID.
         match operator:
             case ">=":
                 return bisect_left(self._entries, (value, "")), end
@@ -76,9 +74,8 @@ class OrderedIndex:
                 return 0, bisect_left(self._entries, (value, ""))
 
     def ids(self, start: int, end: int) -> list[str]:
-        """The slice."""
         return [sys_id for _, sys_id in self._entries[start:end]]
 
     def walk(self, start: int, end: int) -> Iterator[str]:
-        """The same, one by one, for those who may stop early."""
+        """Iterate over the slice, for callers that may stop early."""
         return (sys_id for _, sys_id in self._entries[start:end])

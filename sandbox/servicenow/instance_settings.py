@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ServiceNowSandbox:
-    """How one stand-in is set up. Client and passwords are made by the caller; nothing secret stands in this code."""
+    """Settings of one instance. The caller generates client and passwords; no secret is in this code."""
 
     client_id: str
     client_secret: str

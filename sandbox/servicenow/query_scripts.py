@@ -1,4 +1,5 @@
-"""The few `javascript:gs.…` helpers an encoded query may hold. Evaluates nothing else, ever."""
+"""The allowed `javascript:gs.…` helpers of an encoded query. Evaluates no other script."""
+# See docs/facts/servicenow.md#sandbox-22
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ SCRIPT = re.compile(r"javascript:\s*gs\.(\w+)\((.*)\)\s*;?$", re.S)
 
 @dataclass(frozen=True)
 class ScriptUser:
-    """Who asks: helpers depend on the user and on the user's time zone."""
+    """The calling user, on whose ID and time zone the helpers depend."""
 
     user_id: str
     time_zone: str
@@ -23,7 +24,7 @@ class ScriptUser:
 
 
 def literal(text: str, caller: ScriptUser) -> str:
-    """A condition's value; a script that is no known helper is empty."""
+    """Return a condition's value; a script that is not an allowed helper becomes the empty string."""
     if not text.startswith("javascript:"):
         return text
     found = SCRIPT.match(text)
@@ -46,7 +47,8 @@ def _midnight(caller: ScriptUser) -> datetime:
 
 
 def _generate(caller: ScriptUser, arguments: list[str]) -> str:
-    """`gs.dateGenerate` reads its time in the calling user's zone (facts 2.3); pysnow gives it one argument."""
+    # See docs/facts/servicenow.md#2-3-encoded-query and #trap-11: gs.dateGenerate reads the time in the caller's zone. pysnow
+    # sends date and time as one argument, the documentation as two.
     local = datetime.strptime(" ".join(arguments[:2]), TIME_FORMAT).replace(tzinfo=ZoneInfo(caller.time_zone))
     return _utc(local)
 

@@ -1,4 +1,4 @@
-"""Who may read and write what: roles, what they contain, and record access rules. Answers no requests."""
+"""Access rules of records: roles, contained roles, table and row ACLs. Evaluates, but answers no request."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from sandbox.servicenow.instance import INTEGRATION_USER, SandboxInstance
 from sandbox.servicenow.store import Record
 from sandbox.servicenow.table_schema import TICKETS
 
-# facts 3.6: `itil` holds the granular roles; `admin` holds everything.
-CONTAINS: dict[str, tuple[str, ...]] = {
+# See docs/facts/servicenow.md#3-6-roles-for-the-integration-user: `itil` contains the granular roles.
+CONTAINED_ROLES: dict[str, tuple[str, ...]] = {
     "admin": (
         "itil", "change_manager", "personalize_choices", "oauth_admin", "mi_admin", "snc_platform_rest_api_access",
     ),
@@ -16,13 +16,13 @@ CONTAINS: dict[str, tuple[str, ...]] = {
     "sn_incident_write": ("sn_incident_read",),
     "sn_change_write": ("sn_change_read",),
 }  # fmt: skip
-READERS = {"incident": "sn_incident_read", "change_request": "sn_change_read"}
-WRITERS = {"incident": "sn_incident_write", "change_request": "sn_change_write"}
+READ_ROLES = {"incident": "sn_incident_read", "change_request": "sn_change_read"}
+WRITE_ROLES = {"incident": "sn_incident_write", "change_request": "sn_change_write"}
 OAUTH_ROLES = {"admin", "oauth_admin", "mi_admin"}
 
 
 def roles_of(instance: SandboxInstance, user: Record) -> frozenset[str]:
-    """The user's roles, with those that they contain."""
+    """Return the user's roles, including contained ones."""
     found: set[str] = set()
     waiting = [name for name in user.get("_roles", "").split(",") if name]
     if instance.switches.user_read_only and user["user_name"] == INTEGRATION_USER:
@@ -31,20 +31,20 @@ def roles_of(instance: SandboxInstance, user: Record) -> frozenset[str]:
         role = waiting.pop()
         if role not in found:
             found.add(role)
-            waiting.extend(CONTAINS.get(role, ()))
+            waiting.extend(CONTAINED_ROLES.get(role, ()))
     return frozenset(found)
 
 
 def may_write(instance: SandboxInstance, user: Record, table: str, action: str) -> bool:
-    """Whether the user may `create`, `write` or `delete` in this table."""
+    """Return whether the user may `create`, `write` or `delete` in this table."""
     roles = roles_of(instance, user)
     if f"{table}.{action}" in instance.switches.listed("acl_refuses") or "snc_read_only" in roles:
         return False
-    return table in WRITERS and WRITERS[table] in roles
+    return table in WRITE_ROLES and WRITE_ROLES[table] in roles
 
 
 class RowAcl:
-    """One user's right to read one table's rows, worked out once for all of them."""
+    """A user's read right on one table's rows; the part common to all rows is computed once."""
 
     def __init__(self, instance: SandboxInstance, user: Record, table: str) -> None:
         self._user_id = user["sys_id"]
@@ -53,12 +53,12 @@ class RowAcl:
         self._sees_all = self._may_see_all(instance)
 
     def may_read(self, row: Record) -> bool:
-        """24, 50: hidden rows, and rows that others own, are not there for this user."""
+        # See docs/facts/servicenow.md#sandbox-24 and #sandbox-50: an unreadable row is left out without an error.
         if row.get("_hidden") == "true":
             return False
         if self._sees_all:
             return True
-        # A user with no role sees the incidents it opened or is the caller of, and no changes.
+        # Without a role, a user reads incidents that it opened or is the caller of, and no changes.
         own = self._table == "incident" and self._user_id in (row.get("opened_by"), row.get("caller_id"))
         return own and self._sees_own
 
@@ -68,11 +68,11 @@ class RowAcl:
         if not self._sees_own:
             return False
         if self._table in TICKETS:
-            return READERS[self._table] in roles
+            return READ_ROLES[self._table] in roles
         rules = {
             "sys_choice": not switches.choices_need_role or bool(roles & {"personalize_choices", "admin"}),
             "sys_properties": not switches.properties_missing or "admin" in roles,
-            "sys_journal_field": "itil" in roles or bool(roles & set(READERS.values())),
+            "sys_journal_field": "itil" in roles or bool(roles & set(READ_ROLES.values())),
             "sys_user_has_role": switches.roles_readable or "admin" in roles,
             "oauth_entity": switches.oauth_entity_readable or bool(roles & OAUTH_ROLES),
         }
@@ -80,7 +80,8 @@ class RowAcl:
 
 
 def table_is_closed(instance: SandboxInstance, user: Record, table: str) -> str:
-    """Why the whole table answers 403; empty when it does not."""
+    """Return why the whole table answers 403, or "" when it does not."""
+    # See docs/facts/servicenow.md#sandbox-37 and #9-microsoft-s-own-connector-what-we-mirror (cross-scope text)
     switches = instance.switches
     if "admin" in roles_of(instance, user):
         return ""

@@ -1,4 +1,5 @@
-"""How a record looks in an answer (18): values, labels, references with and without links, times in two zones."""
+"""JSON shapes of a record in Table API responses: values, labels, references, times. Checks no row ACL."""
+# See docs/facts/servicenow.md#2-4-json-shapes and #sandbox-18
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from sandbox.servicenow.instance import SandboxInstance
 from sandbox.servicenow.store import TIME_FORMAT, Record
 from sandbox.servicenow.table_schema import JOURNALS, REFERENCES, SECRET, TIMES, fields_of
 
-# The formats a user may choose for display values, in the instance's own notation (facts 2.4).
+# Date formats of a user record, in the instance's notation: docs/facts/servicenow.md#2-4-json-shapes
 DATE_FORMATS = {"dd/MM/yyyy": "%d/%m/%Y", "MM-dd-yyyy": "%m-%d-%Y", "dd.MM.yyyy": "%d.%m.%Y", "yyyy-MM-dd": "%Y-%m-%d"}
 TIME_FORMATS = {"hh:mm:ss a": "%I:%M:%S %p", "HH:mm:ss": "%H:%M:%S"}
 
@@ -21,7 +22,7 @@ Shape = Callable[[Record], Any]
 
 
 class RecordShaper:
-    """Shapes the records of one answer; everything that is the same for all of them is worked out once."""
+    """Shapes all records of one response; what is common to them is computed once."""
 
     def __init__(
         self,
@@ -40,11 +41,13 @@ class RecordShaper:
         wanted = fields_of(instance.store, table) if fields is None else fields
         self._parts: list[tuple[str, Shape]] = []
         for name in wanted:
-            if name not in unreadable and is_known(instance, table, name):  # 20, 28
+            if name not in unreadable and is_known(
+                instance, table, name
+            ):  # docs/facts/servicenow.md#sandbox-20, #sandbox-28
                 self._parts.append((name, self._shape(table, name)))
 
     def __call__(self, record: Record) -> dict[str, Any]:
-        """The record as it is sent."""
+        """Return the record as JSON members."""
         return {name: shape(record) for name, shape in self._parts}
 
     def _shape(self, table: str, name: str) -> Shape:
@@ -59,7 +62,7 @@ class RecordShaper:
         if name in SECRET:
             return lambda record: _ciphertext(record.get(name, ""))
         if name in TIMES:
-            return self._scalar(name, lambda record: local_time(record.get(name, ""), self._user))
+            return self._scalar(name, lambda record: display_time(record.get(name, ""), self._user))
         labels = labels_of(self._instance, table, name)
         if not labels:
             return self._scalar(name, lambda record: record.get(name, ""))
@@ -90,7 +93,7 @@ class RecordShaper:
         return shape
 
     def _journal(self, table: str, name: str, record: Record) -> str:
-        """The entries as blocks of text, newest first: all that a record shows of them (facts 4.3)."""
+        # See docs/facts/servicenow.md#4-3-shared-task-fields: the display value is one text of all entries, newest first.
         store = self._instance.store
         entries = [
             entry
@@ -100,13 +103,13 @@ class RecordShaper:
         blocks = []
         for entry in reversed(entries):
             author = store.find("sys_user", user_name=entry["sys_created_by"]) or {}
-            who, when = author.get("name", entry["sys_created_by"]), local_time(entry["sys_created_on"], self._user)
+            who, when = author.get("name", entry["sys_created_by"]), display_time(entry["sys_created_on"], self._user)
             blocks.append(f"{when} - {who} ({JOURNALS[name]})\n{entry['value']}\n\n")
         return "".join(blocks)
 
 
 def is_known(instance: SandboxInstance, table: str, name: str) -> bool:
-    """Whether the table has this field; a dot-walked name is followed."""
+    """Return whether the table has this field; a dot-walked name is followed through references."""
     head, _, rest = name.partition(".")
     if head not in fields_of(instance.store, table):
         return False
@@ -114,7 +117,8 @@ def is_known(instance: SandboxInstance, table: str, name: str) -> bool:
 
 
 def labels_of(instance: SandboxInstance, table: str, name: str) -> dict[str, str]:
-    """The labels of a field's values: the table's own choices before its parent's, in the instance's language."""
+    """Return labels by value: the table's own choices override those of `task`, in the instance's language."""
+    # See docs/facts/servicenow.md#4-4-choices
     store, language = instance.store, instance.switches.language
     if instance.labels_version != store.versions["sys_choice"]:
         instance.labels.clear()
@@ -129,8 +133,9 @@ def labels_of(instance: SandboxInstance, table: str, name: str) -> dict[str, str
     return found
 
 
-def local_time(value: str, user: Record) -> str:
-    """A stored time as this user sees it: in the user's own zone and format."""
+def display_time(value: str, user: Record) -> str:
+    """Return a stored UTC time in the user's zone and format."""
+    # See docs/facts/servicenow.md#trap-12
     if not value:
         return ""
     try:
@@ -143,7 +148,8 @@ def local_time(value: str, user: Record) -> str:
 
 
 def from_display(table: str, name: str, value: str, user: Record) -> str:
-    """A display value as it is stored: labels to values, times of the user's zone to UTC."""
+    """Convert a display value to the stored one: label to value, time in the user's zone to UTC."""
+    # See docs/facts/servicenow.md#sandbox-23 (sysparm_input_display_value)
     if name in TIMES and value:
         try:
             local = datetime.strptime(value, TIME_FORMAT).replace(tzinfo=ZoneInfo(user.get("time_zone") or "UTC"))
@@ -158,5 +164,5 @@ def from_display(table: str, name: str, value: str, user: Record) -> str:
 
 
 def _ciphertext(value: str) -> str:
-    """What a password2 field reads as: nothing that could be used, but not blank either."""
+    # A password2 field reads as ciphertext, never blank: docs/facts/servicenow.md#trap-35
     return hashlib.sha256(value.encode()).hexdigest()[:48] + "==" if value else ""

@@ -1,4 +1,4 @@
-"""One API call: who makes it, whether it may, and errors in the instance's envelope. Knows no table and no path."""
+"""Context of one API call: authentication, content negotiation, rate limit, error envelope. Knows no table and no path."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ TABLE_API = "Table API"
 
 
 class ApiError(Exception):
-    """An error answer in the instance's envelope."""
+    """An error to be answered in the instance's envelope."""
+
+    # See docs/facts/servicenow.md#2-6-error-envelope
 
     def __init__(
         self, status: int, message: str, detail: str | None = None, headers: dict[str, str] | None = None
@@ -33,7 +35,7 @@ class ApiError(Exception):
         self.status, self.message, self.detail, self.headers = status, message, detail, headers or {}
 
     def response(self) -> Response:
-        """The envelope; a 401 names the scheme as real instances do (17)."""
+        # See docs/facts/servicenow.md#sandbox-17: a 401 names the scheme BASIC even to callers with a bearer token.
         headers = {"WWW-Authenticate": 'BASIC realm="Service-now"'} if self.status == 401 else {}
         body = {"error": {"message": self.message, "detail": self.detail}, "status": "failure"}
         return JSONResponse(body, self.status, headers | self.headers)
@@ -41,7 +43,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class RequestContext:
-    """One call with everything its handler needs."""
+    """An authenticated call, as API handlers get it."""
 
     request: Request
     instance: SandboxInstance
@@ -49,11 +51,9 @@ class RequestContext:
     method: str
 
     def option(self, name: str, default: str = "") -> str:
-        """A sysparm."""
         return self.request.query_params.get(name, default)
 
     def caller(self) -> ScriptUser:
-        """For the date helpers."""
         return ScriptUser(self.user["sys_id"], self.user["time_zone"] or "UTC", self.instance.store.now())
 
     @property
@@ -62,7 +62,8 @@ class RequestContext:
         return f"{self.request.url.scheme}://{self.request.url.netloc}"
 
     async def content(self) -> dict[str, Any]:
-        """29: 415 for anything but JSON, 400 for what is no JSON object. Of several records only the first is taken."""
+        """Return the JSON object of the body; of a list, its first item. Raises ApiError (400 or 415)."""
+        # See docs/facts/servicenow.md#sandbox-29
         if not self.request.headers.get("content-type"):
             raise ApiError(400, "Missing header", "Content-Type must be application/json")
         if "json" not in self.request.headers.get("content-type", ""):
@@ -83,7 +84,7 @@ class RequestContext:
 
 
 def as_text(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds.
-    """A JSON value as the instance stores it."""
+    """Return a JSON value as the instance stores it: always a string."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
@@ -92,7 +93,7 @@ def as_text(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds.
 async def respond(
     request: Request, api: str, handler: Callable[[RequestContext], Awaitable[Response]], *, limited: bool = True
 ) -> Response:
-    """What `handler` answers to a caller who may call; `api` is the name that rate limits go by."""
+    """Authenticate, check and limit the call, then run `handler`; `api` is the name the rate limit counts by."""
     instance: SandboxInstance = request.app.state.instance
     try:
         user = _authenticate(request, instance)
@@ -112,7 +113,7 @@ async def respond(
 
 
 def _authenticate(request: Request, instance: SandboxInstance) -> Record:
-    """The token's user. Raises the 401 of 17, in either wording."""
+    # See docs/facts/servicenow.md#sandbox-17: the wording differs between builds.
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     user = instance.user_of(value.strip()) if scheme.lower() == "bearer" else None
     if user is None and instance.switches.cookie_outlives_token and COOKIE in request.cookies:
@@ -127,7 +128,7 @@ def _authenticate(request: Request, instance: SandboxInstance) -> Record:
 
 
 def _check_accept(request: Request) -> None:
-    """29: a kind we do not have is 406, saying nothing is 400 (facts 2.1)."""
+    # See docs/facts/servicenow.md#sandbox-29 and #2-1-url-and-methods: 406 for other types, 400 for no header.
     accept = request.headers.get("accept", "")
     if not accept:
         raise ApiError(400, "Missing header", "Accept must allow application/json")
@@ -136,13 +137,14 @@ def _check_accept(request: Request) -> None:
 
 
 def _check_api_access(instance: SandboxInstance, user: Record) -> None:
-    """The APIs' own ACLs ship inactive (facts 3.6)."""
+    # The REST API ACLs ship inactive: docs/facts/servicenow.md#3-6-roles-for-the-integration-user
     if instance.switches.api_acl_active and "snc_platform_rest_api_access" not in roles_of(instance, user):
         raise ApiError(403, "User Not Authorized", "Failed API level ACL Validation")
 
 
 def _rate_limit(instance: SandboxInstance, user: Record, api: str) -> dict[str, str]:
-    """42: so many calls per user and clock hour; the headers come with good answers too. Raises the 429."""
+    """Count the call; return the rate-limit headers, which successful responses carry too. Raises ApiError (429)."""
+    # See docs/facts/servicenow.md#sandbox-42: limits are per user and clock hour.
     limit = instance.switches.rate_limit_per_hour
     if limit <= 0 or api != TABLE_API:
         return {}

@@ -1,4 +1,4 @@
-"""Puts an answer on the wire: the usual headers, compression, everything in one write; or cut, or cut off."""
+"""Send captured responses: compressed, in one write; partly; or not at all, by aborting the connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_BODY = (204, 304)
 
 
 class CapturedResponse:
-    """Catches what the application answers, so that it can be sent whole."""
+    """Captures the application's response, so that it can be altered and sent as a whole."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -31,21 +31,22 @@ class CapturedResponse:
             self.body += bytes(message.get("body", b""))
 
     @classmethod
-    def answer(cls, answer: CannedResponse) -> CapturedResponse:
-        """One of our own making."""
+    def from_canned(cls, answer: CannedResponse) -> CapturedResponse:
+        """Return a fixed response as if the application had sent it."""
         captured = cls()
         captured.status, captured.headers, captured.body = answer.status, answer.raw_headers(), answer.body
         return captured
 
     def replace_body(self, body: bytes) -> None:
-        """Another body, with its length."""
+        """Replace the body and its Content-Length."""
         self.body = body
         self.headers = [(name, value) for name, value in self.headers if name.lower() != b"content-length"]
         if self.status not in NO_BODY:
             self.headers.append((b"content-length", str(len(body)).encode()))
 
     def compress(self) -> None:
-        """As real instances do for callers who accept it."""
+        """Compress a body of at least WORTH_COMPRESSING bytes with gzip."""
+        # See docs/facts/servicenow.md#2-7-response-headers-on-a-real-call. Level 1: speed matters more here than size.
         if len(self.body) < WORTH_COMPRESSING:
             return
         squeeze = zlib.compressobj(1, zlib.DEFLATED, 31)
@@ -55,56 +56,58 @@ class CapturedResponse:
 
 @dataclass
 class ResponseSender:
-    """The way back to one caller."""
+    """Sends to one client, reaching through uvicorn's `send` to the connection's transport."""
 
     send: Send
 
-    async def whole(self, captured: CapturedResponse) -> None:
-        """The whole answer in one write: two writes would flatter clients that open a connection for each call.
+    async def send_whole(self, captured: CapturedResponse) -> None:
+        """Send head and body in one write.
 
-        uvicorn writes head and body apart; for the time of these two messages its cycle writes into our hands. (Nagle's
-        algorithm is off already: asyncio and uvloop set TCP_NODELAY on every connection.)
+        uvicorn writes them separately, which favors clients that open a connection per call in measurements. While these
+        two messages are sent, the cycle therefore writes to a corked transport. (Nagle's algorithm is not involved:
+        asyncio and uvloop set TCP_NODELAY on every connection.)
         """
         cycle: Any = getattr(self.send, "__self__", None)
         transport = getattr(cycle, "transport", None)
         if transport is None:
-            await self._messages(captured, captured.body, more=False)
+            await self._send_messages(captured, captured.body, more=False)
             return
         cork = _CorkedTransport(transport)
-        cycle.default_headers = []  # The usual headers name server and date themselves.
+        cycle.default_headers = []  # `standard_headers` sets Server and Date itself.
         cycle.transport = cork
         try:
-            await self._messages(captured, captured.body, more=False)
+            await self._send_messages(captured, captured.body, more=False)
         finally:
             cycle.transport = transport
             cork.release()
 
-    async def partly(self, captured: CapturedResponse, *, then_wait: float | None) -> None:
-        """The first half; then nothing for so long and the rest, or, with None, the connection is cut."""
+    async def send_partly(self, captured: CapturedResponse, *, then_wait: float | None) -> None:
+        """Send half of the body; then wait that many seconds and send the rest, or, for None, abort the connection."""
         half = len(captured.body) // 2
         cycle: Any = getattr(self.send, "__self__", None)
         cycle.default_headers = []
-        await self._messages(captured, captured.body[:half], more=True)
+        await self._send_messages(captured, captured.body[:half], more=True)
         if then_wait is None:
-            await asyncio.sleep(0.02)  # Let the first bytes reach the caller.
-            self.cut()
+            await asyncio.sleep(0.02)  # An abort discards unsent data: let the first bytes reach the client.
+            self.abort()
             return
         await asyncio.sleep(then_wait)
         await self.send({"type": "http.response.body", "body": captured.body[half:], "more_body": False})
 
-    def cut(self) -> None:
-        """End the connection here; uvicorn's `send` is a method of the cycle that owns the transport."""
+    def abort(self) -> None:
+        """Abort the connection without a further byte."""
+        # uvicorn has no API for it; its `send` is a bound method of the cycle that owns the transport.
         cycle: Any = getattr(self.send, "__self__", None)
         cycle.transport.abort()
-        cycle.disconnected = True  # So that uvicorn does not wonder where the rest of the answer is.
+        cycle.disconnected = True  # Keeps uvicorn from logging an incomplete response.
 
-    async def _messages(self, captured: CapturedResponse, body: bytes, *, more: bool) -> None:
+    async def _send_messages(self, captured: CapturedResponse, body: bytes, *, more: bool) -> None:
         await self.send({"type": "http.response.start", "status": captured.status, "headers": captured.headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": more})
 
 
 class _CorkedTransport:
-    """Stands in for a transport: collects what is written, and passes everything else on."""
+    """A transport that collects writes until released, and passes every other call on."""
 
     def __init__(self, transport: Any) -> None:  # noqa: ANN401 - asyncio's or uvloop's.
         self._transport = transport
@@ -112,15 +115,13 @@ class _CorkedTransport:
         self._closing = False
 
     def write(self, data: bytes) -> None:
-        """Later."""
         self._written.append(data)
 
     def close(self) -> None:
-        """Later, after what was written."""
         self._closing = True
 
     def release(self) -> None:
-        """One write, and the end if one was asked for."""
+        """Write everything collected at once, then close if that was requested."""
         if self._written:
             self._transport.write(b"".join(self._written))
         if self._closing:

@@ -1,4 +1,6 @@
-"""The Table API, as facts 2 describes it: queries, shapes, headers and errors. Numbers are the fact sheet's."""
+"""Table API: queries, paging, writes and errors of `/api/now/table`. Business rules and record shapes are elsewhere."""
+# See docs/facts/servicenow.md#2-table-api
+# https://www.servicenow.com/docs/csh?topicname=c_TableAPI.html
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ FOREIGN_ORIGIN = "http://127.0.0.1:9"
 
 @dataclass(frozen=True)
 class TableTarget:
-    """The table, the record if one is named, and the version of the API."""
+    """What a URL names: table, record ("" for none), API version."""
 
     table: str
     sys_id: str
@@ -31,7 +33,7 @@ class TableTarget:
 
 
 async def handle(request: Request) -> Response:
-    """Any call to /api/now/[v1|v2/]table/…"""
+    """Handle every call to `/api/now/[v1|v2/]table/…`."""
     return await respond(request, TABLE_API, _table_call)
 
 
@@ -48,7 +50,8 @@ async def _table_call(context: RequestContext) -> Response:
 
 
 def check_table(context: RequestContext, table: str) -> None:
-    """Raises 400 for a table there is not (27), 403 for one that is closed as a whole (37)."""
+    """Raise ApiError: 400 for an unknown table, 403 for one that is closed as a whole."""
+    # See docs/facts/servicenow.md#sandbox-27 and #sandbox-37
     if table not in FIELDS:
         raise ApiError(400, f"Invalid table {table}", f"Table {table} does not exist")
     closed = table_is_closed(context.instance, context.user, table)
@@ -70,19 +73,21 @@ async def _write(context: RequestContext, target: TableTarget) -> Response:
         record = business_rules.insert(store, switches, table, sent, context.user)
         location = f"{context.origin}/api/now/{target.version}/table/{table}/{record['sys_id']}"
         return JSONResponse({"result": _shaper(context, table)(record)}, 201, {"Location": location})
-    if context.method in ("PATCH", "PUT") and target.sys_id:  # 19: PUT changes only what is sent
+    if (
+        context.method in ("PATCH", "PUT") and target.sys_id
+    ):  # PUT changes only what is sent: docs/facts/servicenow.md#sandbox-19
         record = business_rules.update(store, switches, table, _one(context, target), sent, context.user)
         return JSONResponse({"result": _shaper(context, table)(record)})
     raise ApiError(405, "Method not supported")
 
 
 async def _sent(context: RequestContext, table: str) -> Record:
-    """The fields sent, as they are stored."""
+    """Return the fields of the body as stored values."""
     sent = {str(name): as_text(value) for name, value in (await context.content()).items()}
     refused = context.instance.switches.listed("acl_refuses")
     if any(sent.get(name) and f"{table}.{name}" in refused for name in JOURNALS):
         raise ApiError(403, "Operation Failed", "ACL Exception Update Failed due to security constraints")
-    if context.option("sysparm_input_display_value") == "true":  # 23
+    if context.option("sysparm_input_display_value") == "true":  # docs/facts/servicenow.md#sandbox-23
         sent = {name: from_display(table, name, value, context.user) for name, value in sent.items()}
     return sent
 
@@ -95,9 +100,9 @@ def _list(context: RequestContext, target: TableTarget) -> Response:
     matching = matching_rows(context, target.table, None if is_counted else offset + limit)
     cut = matching[offset : offset + limit]
     reader = RowAcl(context.instance, context.user, target.table)
-    visible = [row for row in cut if reader.may_read(row)]  # 24: cut first, then hidden rows fall out
+    visible = [row for row in cut if reader.may_read(row)]  # After the limit: docs/facts/servicenow.md#sandbox-24
     headers = _paging_headers(context, len(matching), len(visible), limit, offset)
-    if not visible and target.version == "v1":  # 26
+    if not visible and target.version == "v1":  # docs/facts/servicenow.md#sandbox-26
         detail = "Records matching query not found. Check query parameter or offset parameter"
         raise ApiError(404, "No Record found", detail)
     shaper = _shaper(context, target.table)
@@ -105,7 +110,8 @@ def _list(context: RequestContext, target: TableTarget) -> Response:
 
 
 def matching_rows(context: RequestContext, table: str, enough: int | None = None) -> list[Record]:
-    """Every row that the query fits, whoever may read it. Raises what query rules refuse (21 and facts 2.3)."""
+    """Return the rows that match the query, before row ACLs. Raises ApiError for a refused query."""
+    # See docs/facts/servicenow.md#sandbox-21 and #2-3-encoded-query
     query = _query(context, table)
     found = query.run(enough)
     if not query.order and context.instance.switches.shuffle_unordered:
@@ -114,7 +120,7 @@ def matching_rows(context: RequestContext, table: str, enough: int | None = None
 
 
 def _query(context: RequestContext, table: str) -> EncodedQuery:
-    """21: unknown fields are ignored and everything matches, or 403 where query ACLs are strict."""
+    # See docs/facts/servicenow.md#sandbox-21: an unknown field is ignored, or 403 where query ACLs are strict.
     switches = context.instance.switches
     text = context.option("sysparm_query")
     if not text:
@@ -138,7 +144,7 @@ def _read(context: RequestContext, target: TableTarget) -> Response:
 
 
 def _one(context: RequestContext, target: TableTarget) -> Record:
-    """27: a missing record and a hidden one look the same."""
+    # See docs/facts/servicenow.md#sandbox-27: a missing and an unreadable record get the same 404.
     record = context.instance.store.get(target.table, target.sys_id)
     if record is None or not RowAcl(context.instance, context.user, target.table).may_read(record):
         raise ApiError(404, "No Record found", "Record doesn't exist or ACL restricts the record retrieval")
@@ -155,7 +161,7 @@ def _number(context: RequestContext, name: str, default: int) -> int:
 
 
 def _paging_headers(context: RequestContext, total: int, returned: int, limit: int, offset: int) -> dict[str, str]:
-    """25: `prev` is there on page one too, with offset -1 for a page of one (offset minus limit)."""
+    # See docs/facts/servicenow.md#sandbox-25: `prev` is present on the first page too, with a negative offset.
     counted = context.option("sysparm_no_count") != "true"
     headers = {"X-Total-Count": str(total if counted else returned)}
     if context.option("sysparm_suppress_pagination_header") == "true" or not counted:

@@ -1,4 +1,4 @@
-"""The tables the stand-in knows: their fields, references, types and choices. Facts only; decides nothing."""
+"""Tables of the instance: fields, references, types, lengths, defaults. Data only; checks nothing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ REFERENCES = {
 TIMES = frozenset(
     {"sys_created_on", "sys_updated_on", "opened_at", "closed_at", "resolved_at", "due_date", "start_date", "end_date"}
 )
-# Compared and sorted as numbers; everything else, a sys_id of digits included, is text.
+# Compared and sorted as numbers. Every other field is text, even a sys_id of digits only.
 NUMBERS = frozenset(
     {
         "state", "incident_state", "priority", "impact", "urgency", "severity", "risk", "scope", "hold_reason",
@@ -62,9 +62,9 @@ NUMBERS = frozenset(
     }
 )  # fmt: skip
 FLAGS = frozenset({"active", "on_hold", "mandatory", "read_only", "inactive", "inherited", "locked_out"})
-# Journal inputs are written to and read back empty; what was written stands in sys_journal_field.
+# Journal fields read back empty; their entries are rows of sys_journal_field: docs/facts/servicenow.md#4-3-shared-task-fields
 JOURNALS = {"work_notes": "Work notes", "comments": "Additional comments"}
-# Come back as ciphertext, never as what was stored (facts 2.4).
+# Read back as ciphertext, never as stored: docs/facts/servicenow.md#2-4-json-shapes and #trap-35
 SECRET = frozenset({"user_password", "client_secret"})
 MAX_LENGTHS = {
     "short_description": 160, "description": 4000, "close_notes": 4000, "correlation_id": 100,
@@ -73,7 +73,7 @@ MAX_LENGTHS = {
 }  # fmt: skip
 PREFIXES = {"incident": ("INC", 10001), "change_request": ("CHG", 30001)}
 
-# What a plain insert gives a record (facts 4.1, 4.2).
+# Defaults of an insert: docs/facts/servicenow.md#4-1-incident and #4-2-change-request
 DEFAULTS: dict[str, Record] = {
     "incident": {
         "state": "1", "incident_state": "1", "impact": "3", "urgency": "3", "severity": "3",
@@ -85,7 +85,7 @@ DEFAULTS: dict[str, Record] = {
         "active": "true",
     },
 }  # fmt: skip
-# Every family from Kingston on, oldest first: never to be sorted by letter.
+# Release families, oldest first. Not alphabetical, since names restarted at A: docs/facts/servicenow.md#trap-32
 FAMILIES = (
     "kingston", "london", "madrid", "newyork", "orlando", "paris", "quebec", "rome", "sandiego", "tokyo", "utah",
     "vancouver", "washingtondc", "xanadu", "yokohama", "zurich", "australia", "brazil",
@@ -93,13 +93,13 @@ FAMILIES = (
 
 
 def fields_of(store: Store, table: str) -> tuple[str, ...]:
-    """The table's fields: the usual ones, and the columns an administrator of this instance has added."""
+    """Return the table's fields, including custom columns added to this instance."""
     own = [row["name"] for row in store.rows("_column") if row["table"] == table]
     return (*FIELDS.get(table, COMMON), *own) if own else FIELDS.get(table, COMMON)
 
 
 def type_of(name: str) -> str:
-    """A field's internal type, as sys_dictionary names it."""
+    """Return a field's internal type as sys_dictionary names it."""
     if name in TIMES:
         return "glide_date_time"
     if name in REFERENCES:
@@ -116,7 +116,7 @@ def type_of(name: str) -> str:
 
 
 def stamp(store: Store, table: str, record: Record, by: str = "system") -> Record:
-    """Store with every field of the table present and the bookkeeping fields set."""
+    """Store a record with every field present and the sys_* fields updated."""
     now = store.now_text()
     full = dict.fromkeys(fields_of(store, table), "") | record
     full["sys_created_on"] = full["sys_created_on"] or now

@@ -1,4 +1,4 @@
-"""Reads the tenant's controls and gives them Graph's own shape, quirks included. Deterministic; holds no texts itself."""
+"""Read the tenant's controls and return them as Graph control profiles. Deterministic; the texts are in `controls/*.psv`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "controls"
 CATEGORIES = {"identity": "Identity", "data": "Data", "apps": "Apps", "devices": "Device"}
-# Graph mixes the case of these texts; so do we (facts 1.4).
+# Graph spells the same threat in different cases: docs/facts/microsoft-graph.md#1-4-securescorecontrolprofile
 THREATS = {
     "breach": ("Account breach", "Account Breach"),
     "cracking": ("Password Cracking", "Password cracking"),
@@ -36,14 +36,14 @@ DEFAULT_PAGE = "https://security.microsoft.com/cloudapps/settings"
 VENDOR = {"provider": "SecureScore", "providerVersion": None, "subProvider": None, "vendor": "Microsoft"}
 
 
-def draw(text: str) -> float:
-    """A number between 0 and 1 that is always the same for the same text."""
+def stable_random(text: str) -> float:
+    """Return a number from 0 to 1 derived from the text: random-looking, but the same in every run."""
     return int(sha256(text.encode()).hexdigest()[:12], 16) / 16**12
 
 
 @dataclass(frozen=True)
 class Control:
-    """One line of the tenant's catalogue."""
+    """One line of a `.psv` file."""
 
     id: str
     title: str
@@ -59,7 +59,6 @@ class Control:
 
 @cache
 def controls() -> tuple[Control, ...]:
-    """Every control, in the order of the files."""
     found = []
     for name, category in CATEGORIES.items():
         for line in (FOLDER / f"{name}.psv").read_text(encoding="utf-8").splitlines():
@@ -79,12 +78,14 @@ def controls() -> tuple[Control, ...]:
 
 
 def profile(control: Control, tenant_id: str, rank: int, updates: list[dict[str, Any]]) -> dict[str, Any]:
-    """The control as `/security/secureScoreControlProfiles` gives it."""
-    luck = draw(control.id)
-    impact = {0: None, 1: "Unknown", 2: control.impact.lower()}.get(int(luck * 10), control.impact)
+    """Return the control as a `secureScoreControlProfile` resource."""
+    # Case, spelling and gaps vary as in real tenants: docs/facts/microsoft-graph.md#edge-36, #edge-38, #edge-39, #edge-40
+    # https://learn.microsoft.com/graph/api/resources/securescorecontrolprofile
+    chance = stable_random(control.id)
+    impact = {0: None, 1: "Unknown", 2: control.impact.lower()}.get(int(chance * 10), control.impact)
     steps = "".join(f"<li>{escape(step, quote=False)}.</li>" for step in control.steps)
     page = ADMIN_PAGES.get(control.service, DEFAULT_PAGE)
-    quote = "'" if luck > 0.5 else '"'
+    quote = "'" if chance > 0.5 else '"'
     remediation = f"<p>Work through these steps:</p><ol>{steps}</ol>"
     remediation += f"<p>Start at the <a href={quote}{page}{quote} target=_blank>admin page</a>.</p>"
     return {
@@ -93,9 +94,9 @@ def profile(control: Control, tenant_id: str, rank: int, updates: list[dict[str,
         "actionType": "Config",
         "actionUrl": page,
         "controlCategory": control.category,
-        "title": control.title + (" " if luck > 0.95 else ""),
+        "title": control.title + (" " if chance > 0.95 else ""),
         "deprecated": False,
-        "implementationCost": {"Moderate": "Medium"}.get(control.cost, control.cost) if luck < 0.6 else "Unknown",
+        "implementationCost": {"Moderate": "Medium"}.get(control.cost, control.cost) if chance < 0.6 else "Unknown",
         "lastModifiedDateTime": None,
         "maxScore": control.max_score,
         "rank": rank if rank < 40 else 10,
@@ -104,8 +105,8 @@ def profile(control: Control, tenant_id: str, rank: int, updates: list[dict[str,
         if control.impact == "Low"
         else f"<p>People may notice: {escape(control.why, quote=False)}</p>",
         "service": control.service,
-        "threats": [] if luck > 0.8 else [THREATS[threat][int(luck * 100) % 7 == 0] for threat in control.threats],
-        "tier": ("Core", "Defense In Depth", "Advanced")[int(luck * 3)],
+        "threats": [] if chance > 0.8 else [THREATS[threat][int(chance * 100) % 7 == 0] for threat in control.threats],
+        "tier": ("Core", "Defense In Depth", "Advanced")[int(chance * 3)],
         "userImpact": impact,
         "complianceInformation": [],
         "controlStateUpdates": updates,

@@ -1,4 +1,4 @@
-"""Applies the quirks to snapshots and controls. Changes copies only; holds the odd texts and ids themselves."""
+"""Apply the edge-case switches to snapshots and control profiles. Works on copies; the originals stay as they are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Item = dict[str, Any]
 
 OTHER_TENANT = str(UUID(int=0xD1FF))
 NEW_CONTROL = "brand_new_control_v1"
-ODD_IDS = (
+UNUSUAL_IDS = (
     "Odd.With.Dots", "odd with blanks", "odd/with/slashes", "OddCase", "oddcase", "odd?with#signs&100%", "odd_ünïcode",
 )  # fmt: skip
 HOSTILE = "hostile_texts_v1"
@@ -27,22 +27,22 @@ MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def malformed_scores(snapshots: list[Item], edge_cases: EdgeCases) -> list[Item]:
-    """The snapshots as the switches have them, newest first."""
+    """Return the snapshots as the switches shape them, newest first."""
     if edge_cases.no_score_yet or not snapshots:
         return []
-    found = [_odd_snapshot(deepcopy(one), edge_cases, is_newest=rank == 0) for rank, one in enumerate(snapshots)]
+    found = [_malformed_snapshot(deepcopy(one), edge_cases, is_newest=rank == 0) for rank, one in enumerate(snapshots)]
     if edge_cases.double_day:
         found.insert(1, {**deepcopy(found[0]), "id": f"{found[0]['id']}_2"})
     return found
 
 
-def _odd_snapshot(snapshot: Item, edge_cases: EdgeCases, *, is_newest: bool) -> Item:
+def _malformed_snapshot(snapshot: Item, edge_cases: EdgeCases, *, is_newest: bool) -> Item:
     entries: list[Item] = snapshot["controlScores"]
     if is_newest:
         entries[:] = [entry for entry in entries if entry["controlName"] not in edge_cases.listed("vanished")]
         if edge_cases.appeared:
             entries.append(_entry(NEW_CONTROL, "Apps", snapshot, 0.0))
-    entries += [_entry(name, "Identity", snapshot, 1.0) for name in ODD_IDS if edge_cases.odd_ids]
+    entries += [_entry(name, "Identity", snapshot, 1.0) for name in UNUSUAL_IDS if edge_cases.odd_ids]
     entries += [_entry(_padded(n), "Device", snapshot, float(n % 6)) for n in range(edge_cases.padding)]
     if edge_cases.hostile_texts:
         entries.append(_entry(HOSTILE, "Account", snapshot, 1.0) | {"implementationStatus": HOSTILE_HTML})
@@ -50,12 +50,12 @@ def _odd_snapshot(snapshot: Item, edge_cases: EdgeCases, *, is_newest: bool) -> 
         entries[0]["score"] = 99.0
     snapshot["currentScore"] = round(sum(float(entry["score"]) for entry in entries), 2)
     for rank, entry in enumerate(entries):
-        _odd_entry(entry, edge_cases, rank, snapshot["createdDateTime"])
-    _odd_head(snapshot, edge_cases)
+        _malformed_entry(entry, edge_cases, rank, snapshot["createdDateTime"])
+    _malformed_totals(snapshot, edge_cases)
     return snapshot
 
 
-def _odd_entry(entry: Item, edge_cases: EdgeCases, rank: int, created: str) -> None:
+def _malformed_entry(entry: Item, edge_cases: EdgeCases, rank: int, created: str) -> None:
     if edge_cases.extra_members:
         entry |= {"IsApplicable": True, "expiry": None, "aMemberOfTomorrow": {"deep": ["er"]}}
     if edge_cases.zero_totals and "total" in entry:
@@ -74,7 +74,7 @@ def _odd_entry(entry: Item, edge_cases: EdgeCases, rank: int, created: str) -> N
         entry["score"] = None if edge_cases.unknown_scores == "null" else "n/a"
 
 
-def _odd_head(snapshot: Item, edge_cases: EdgeCases) -> None:
+def _malformed_totals(snapshot: Item, edge_cases: EdgeCases) -> None:
     if edge_cases.max_zero:
         snapshot["maxScore"] = 0
     if edge_cases.sum_differs:
@@ -91,47 +91,48 @@ def _odd_head(snapshot: Item, edge_cases: EdgeCases) -> None:
         snapshot["vendorInformation"] = snapshot["vendorInformation"] | {"aMemberOfTomorrow": 1}
     if edge_cases.no_control_scores:
         del snapshot["controlScores"]
-    compared = _compared(snapshot["averageComparativeScores"], edge_cases.comparisons)
+    compared = _malformed_comparisons(snapshot["averageComparativeScores"], edge_cases.comparisons)
     if compared is None:
         del snapshot["averageComparativeScores"]
     else:
         snapshot["averageComparativeScores"] = compared
 
 
-def _compared(usual: list[Item], shape: str) -> list[Item] | None:
-    """The comparison in one of its shapes (facts 1.2)."""
+def _malformed_comparisons(wellformed: list[Item], shape: str) -> list[Item] | None:
+    """Return `averageComparativeScores` in one of its real shapes; None when the member is absent."""
+    # See docs/facts/microsoft-graph.md#edge-18 and #1-2-securescore
     match shape:
         case "minus_one" | "minus_one_text":
             nothing: Any = -1 if shape == "minus_one" else "-1"
             kept = ("basis", "SeatSizeRangeLowerValue", "SeatSizeRangeUpperValue")
-            return [{name: value if name in kept else nothing for name, value in one.items()} for one in usual]
+            return [{name: value if name in kept else nothing for name, value in one.items()} for one in wellformed]
         case "old":
             old = [
                 {
                     "basis": one["basis"], "averageScore": 37.0, "deviceScore": "12.5", "dataScore": "3.2",
                     "identityScore": "17.1", "appsScore": "4.2",
                 } | ({"seatSizeRangeLowerValue": "0", "seatSizeRangeUpperValue": "49"} if len(one) > 12 else {})
-                for one in usual
+                for one in wellformed
             ]  # fmt: skip
             return [*old, {"basis": "IndustryTypes", "averageScore": 41.0, "categoryValue": "Manufacturing"}]
         case "reversed":
-            return usual[::-1]
+            return wellformed[::-1]
         case "bare":
-            return [{"basis": one["basis"], "averageScore": one["averageScore"]} for one in usual]
+            return [{"basis": one["basis"], "averageScore": one["averageScore"]} for one in wellformed]
         case "none":
             return []
         case "missing":
             return None
         case _:
-            return usual
+            return wellformed
 
 
 def malformed_profiles(profiles: list[Item], edge_cases: EdgeCases) -> list[Item]:
-    """The catalogue as the switches have it."""
+    """Return the control profiles as the switches shape them."""
     found = [deepcopy(one) for one in profiles if one["id"] not in edge_cases.listed("vanished")]
     pattern = profiles[0]
     if edge_cases.odd_ids:
-        found += [_profile(pattern, name, f"Control called {name}") for name in ODD_IDS]
+        found += [_profile(pattern, name, f"Control called {name}") for name in UNUSUAL_IDS]
     if edge_cases.appeared:
         found.append(_profile(pattern, NEW_CONTROL, "A control of today"))
     found += [_profile(pattern, _padded(n), f"Padding {n}") for n in range(edge_cases.padding)]
@@ -144,11 +145,11 @@ def malformed_profiles(profiles: list[Item], edge_cases: EdgeCases) -> list[Item
             | {"controlCategory": "Account", "userImpact": "Unheard of", "tier": "=1+1", "threats": [HOSTILE_HTML[:40]]}
         )
     for rank, one in enumerate(found):
-        _odd_profile(one, edge_cases, rank)
+        _malformed_profile(one, edge_cases, rank)
     return found
 
 
-def _odd_profile(profile: Item, edge_cases: EdgeCases, rank: int) -> None:
+def _malformed_profile(profile: Item, edge_cases: EdgeCases, rank: int) -> None:
     profile["deprecated"] = profile["deprecated"] or profile["id"] in edge_cases.listed("deprecated")
     if edge_cases.extra_members:
         profile |= {"aMemberOfTomorrow": {"a": 1}, "complianceInformation": [{"certificationName": "ISO", "new": 1}]}
@@ -159,10 +160,10 @@ def _odd_profile(profile: Item, edge_cases: EdgeCases, rank: int) -> None:
     if edge_cases.other_tenant:
         profile["azureTenantId"] = OTHER_TENANT
     if edge_cases.odd_states:
-        profile["controlStateUpdates"] = _odd_states()[rank % 6]
+        profile["controlStateUpdates"] = _unusual_state_updates()[rank % 6]
 
 
-def _odd_states() -> list[list[Item] | None]:
+def _unusual_state_updates() -> list[list[Item] | None]:
     def update(state: str | None, moment: str | None) -> Item:
         return {
             "assignedTo": "",

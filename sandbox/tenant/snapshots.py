@@ -1,4 +1,4 @@
-"""Makes up ninety days of Secure Score that hang together: gains, a regression, a licence change, a missing day."""
+"""Generate ninety consistent days of Secure Score: gains, one regression, one license change, one missing day."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sandbox.tenant.control_catalog import VENDOR, Control, controls, draw
+from sandbox.tenant.control_catalog import VENDOR, Control, controls, stable_random
 
 DAYS = 90
 # Days before the newest snapshot.
@@ -15,7 +15,7 @@ LICENCE_DAY = 45
 REGRESSION_DAY = 12
 REGRESSED = "BlockLegacyAuthentication"
 LICENSED_LATER = ("MDATP", "Intune")
-# Scored, although the catalogue does not list them: they happen (facts 1.6).
+# Scored, but not in the catalog, as in real tenants: docs/facts/microsoft-graph.md#edge-24
 WITHOUT_PROFILE = {
     "aad_legacy_consent_v0": "Identity",
     "mdo_retired_policy": "Apps",
@@ -32,7 +32,7 @@ FIXED = {
 
 @dataclass(frozen=True)
 class ControlTrend:
-    """How one control fares: its share of the points before and after the day it improved."""
+    """A control's share of its points (0 to 1) before and after the day it improved."""
 
     control: Control
     before: float
@@ -40,46 +40,46 @@ class ControlTrend:
     improved: int  # Days before the newest snapshot.
 
     def share(self, days_ago: int) -> float:
-        """Share of the maximum, 0 to 1."""
+        """Return the share of the maximum, 0 to 1."""
         if self.control.id == REGRESSED:
             return 0.0 if days_ago <= REGRESSION_DAY else 1.0
         return self.after if days_ago <= self.improved else self.before
 
 
 def is_scored(control: Control) -> bool:
-    """About two thirds of the catalogue apply to this tenant."""
-    return control.id in FIXED or control.id == REGRESSED or draw(f"scored {control.id}") < 0.66
+    """Return whether the control applies to this tenant; about two thirds do (docs/facts/microsoft-graph.md#edge-25)."""
+    return control.id in FIXED or control.id == REGRESSED or stable_random(f"scored {control.id}") < 0.66
 
 
-def courses() -> list[ControlTrend]:
-    """Every scored control's story."""
+def control_trends() -> list[ControlTrend]:
     found = []
     for control in controls():
         if not is_scored(control):
             continue
-        luck = draw(f"course {control.id}")
-        after = FIXED.get(control.id, 1.0 if luck < 0.45 else round(luck * 0.9, 2) if luck < 0.65 else 0.0)
-        early = draw(f"early {control.id}") < 0.6 or control.id in FIXED
-        improved = DAYS + 1 if early else int(draw(f"day {control.id}") * DAYS)
+        chance = stable_random(f"course {control.id}")
+        after = FIXED.get(control.id, 1.0 if chance < 0.45 else round(chance * 0.9, 2) if chance < 0.65 else 0.0)
+        early = stable_random(f"early {control.id}") < 0.6 or control.id in FIXED
+        improved = DAYS + 1 if early else int(stable_random(f"day {control.id}") * DAYS)
         found.append(ControlTrend(control, 0.0, after, improved))
     return found
 
 
 def snapshots(tenant_id: str, newest: date) -> list[dict[str, Any]]:
-    """Newest first, as `/security/secureScores` gives them."""
-    stories = courses()
+    """Return the days as `secureScore` resources, newest first."""
+    trends = control_trends()
     return [
-        snapshot(tenant_id, newest - timedelta(days=ago), ago, stories) for ago in range(DAYS + 1) if ago != MISSING_DAY
+        snapshot(tenant_id, newest - timedelta(days=ago), ago, trends) for ago in range(DAYS + 1) if ago != MISSING_DAY
     ]
 
 
-def snapshot(tenant_id: str, day: date, ago: int, stories: list[ControlTrend]) -> dict[str, Any]:
-    """One day; the controls' points add up to the current score exactly."""
-    licensed = [s for s in stories if ago <= LICENCE_DAY or s.control.service not in LICENSED_LATER]
-    scores = [control_score(story, ago, day) for story in licensed]
-    scores += [stray(name, category, day) for name, category in WITHOUT_PROFILE.items()]
+def snapshot(tenant_id: str, day: date, ago: int, trends: list[ControlTrend]) -> dict[str, Any]:
+    """Return one day; the controls' points add up to `currentScore` exactly."""
+    # https://learn.microsoft.com/graph/api/resources/securescore
+    licensed = [s for s in trends if ago <= LICENCE_DAY or s.control.service not in LICENSED_LATER]
+    scores = [control_score(trend, ago, day) for trend in licensed]
+    scores += [score_without_profile(name, category, day) for name, category in WITHOUT_PROFILE.items()]
     current = round(sum(float(score["score"]) for score in scores), 2)
-    maximum = round(sum(story.control.max_score for story in licensed) + 2 * len(WITHOUT_PROFILE), 2)
+    maximum = round(sum(trend.control.max_score for trend in licensed) + 2 * len(WITHOUT_PROFILE), 2)
     return {
         "id": f"{tenant_id}_{day.isoformat()}",
         "azureTenantId": tenant_id,
@@ -95,11 +95,12 @@ def snapshot(tenant_id: str, day: date, ago: int, stories: list[ControlTrend]) -
     }
 
 
-def control_score(story: ControlTrend, ago: int, day: date) -> dict[str, Any]:
-    """One control's points on one day, with members that differ from control to control."""
-    control, share = story.control, story.share(ago)
+def control_score(trend: ControlTrend, ago: int, day: date) -> dict[str, Any]:
+    """Return one entry of `controlScores`; as in real data, optional members differ from control to control."""
+    # See docs/facts/microsoft-graph.md#1-3-controlscores
+    control, share = trend.control, trend.share(ago)
     points = round(control.max_score * share, 2)
-    total = 40 + int(draw(f"total {control.id}") * 200)
+    total = 40 + int(stable_random(f"total {control.id}") * 200)
     done = round(total * share)
     entry: dict[str, Any] = {
         "controlCategory": control.category,
@@ -110,27 +111,28 @@ def control_score(story: ControlTrend, ago: int, day: date) -> dict[str, Any]:
         "implementationStatus": status_text(control, done, total, share),
         "lastSynced": (datetime.combine(day, time(), UTC) - timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    luck = draw(f"members {control.id}")
-    if luck < 0.25:
+    chance = stable_random(f"members {control.id}")
+    if chance < 0.25:
         entry["on"] = "true" if share == 1 else "false"
-    elif luck < 0.9:
+    elif chance < 0.9:
         entry["count"] = str(total - done)
-        if luck < 0.85:
+        if chance < 0.85:
             entry["total"] = str(total)
     return entry
 
 
 def status_text(control: Control, done: int, total: int, share: float) -> str:
-    """Free text, as varied as Graph's; never to be parsed."""
+    """Return an `implementationStatus`: free text in several forms, which a client must not parse."""
+    # See docs/facts/microsoft-graph.md#edge-35
     if control.service == "MDATP":
         return f"{total - done}/{total} exposed devices"
     if share == 1:
-        return "" if draw(f"silent {control.id}") < 0.3 else "<p>This is set up as recommended.&nbsp;</p>"
+        return "" if stable_random(f"silent {control.id}") < 0.3 else "<p>This is set up as recommended.&nbsp;</p>"
     return f"<p>{done} of {total} accounts or objects are covered.&nbsp;</p>"
 
 
-def stray(name: str, category: str, day: date) -> dict[str, Any]:
-    """A scored control the catalogue does not know."""
+def score_without_profile(name: str, category: str, day: date) -> dict[str, Any]:
+    """Return a `controlScores` entry whose control is not in the catalog."""
     return {
         "controlCategory": category,
         "controlName": name,
@@ -143,7 +145,8 @@ def stray(name: str, category: str, day: date) -> dict[str, Any]:
 
 
 def comparisons() -> list[dict[str, Any]]:
-    """Averages of others: percentages, with their ranges in PascalCase (facts 1.2)."""
+    """Return `averageComparativeScores`: percentages, seat ranges in PascalCase, no IndustryTypes entry."""
+    # See docs/facts/microsoft-graph.md#1-2-securescore
     categories = {"apps": 44.1, "data": 38.7, "device": 51.9, "identity": 56.2, "infrastructure": 0}
     members: dict[str, Any] = {}
     for name, average in categories.items():

@@ -1,4 +1,4 @@
-"""The running tenant: its score day by day, what people wrote, quirks, trouble ordered, and who called. Answers no request."""
+"""State of the running Graph tenant: snapshots, state updates, edge cases, faults and request journal. Sends nothing itself."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sandbox.tenant.edge_cases import EdgeCases
 from sandbox.tenant.malformed import malformed_profiles, malformed_scores
 from sandbox.tenant.snapshots import DAYS, snapshots
 
-NOTHING_DONE = {"assignedTo": None, "comment": None, "state": "Default", "updatedBy": None, "updatedDateTime": None}
-# What the made-up tenant's people have decided so far.
-DECIDED = {
+DEFAULT_UPDATE = {"assignedTo": None, "comment": None, "state": "Default", "updatedBy": None, "updatedDateTime": None}
+# State updates that exist from the start. One is in lower case: docs/facts/microsoft-graph.md#edge-42
+INITIAL_STATES = {
     "IntegratedApps": "Ignored",
     "exo_dkim": "ThirdParty",
     "mdo_safedocuments": "Reviewed",
@@ -26,14 +26,14 @@ DECIDED = {
 
 
 @cache
-def usual_days(tenant_id: str, newest: date) -> list[dict[str, Any]]:
-    """The snapshots as they are made up once; nobody may change them."""
+def cached_snapshots(tenant_id: str, newest: date) -> list[dict[str, Any]]:
+    """Return the generated snapshots. The result is cached and shared: callers must not change it."""
     return snapshots(tenant_id, newest)
 
 
 @dataclass
 class Tenant:
-    """The data served, and the trouble ordered: `faults` for any call, by name and count; `orders` for certain ones."""
+    """The data served and the faults ordered: `faults` counts by name for any call, `orders` holds those for certain calls."""
 
     tenant_id: str
     newest: date
@@ -43,48 +43,46 @@ class Tenant:
     edge_cases: EdgeCases = field(default_factory=EdgeCases)
     journal: RequestJournal = field(default_factory=RequestJournal)
     updates: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    unseen: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    hidden_updates: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     pages: dict[str, int] = field(default_factory=dict)
     running: int = 0
     peak: int = 0
 
     def __post_init__(self) -> None:
         self._first_day = self.newest
-        # What is shown is worked out once for the same quirks and the same days.
+        # The served snapshots are computed once for the same edge cases and the same data.
         self._version = 0
         self._shown: list[dict[str, Any]] | None = None
         self._shown_as: tuple[EdgeCases, int] | None = None
         self._build()
 
     def _build(self) -> None:
-        newest, *older = usual_days(self.tenant_id, self.newest)
-        # Only the newest day is ever changed; the others need no copies.
+        newest, *older = cached_snapshots(self.tenant_id, self.newest)
+        # Only the newest day is ever changed, so only it is copied.
         self._scores = [deepcopy(newest), *older]
         self._version += 1
         self.updates.clear()
-        for control_id, state in DECIDED.items():
-            decided = {
+        for control_id, state in INITIAL_STATES.items():
+            initial = {
                 "state": state,
                 "updatedBy": "alex@contoso.example",
                 "updatedDateTime": "2026-10-01T08:30:00.1234567Z",
             }
-            self.updates[control_id] = [{**NOTHING_DONE, **decided}]
+            self.updates[control_id] = [{**DEFAULT_UPDATE, **initial}]
 
     def reset(self) -> None:
-        """As new."""
         self.newest = self._first_day
         self.faults.clear()
         self.orders.clear()
         self.edge_cases.reset()
         self.journal.clear()
-        self.unseen.clear()
+        self.hidden_updates.clear()
         self.pages.clear()
         self.peak = 0
         self._build()
 
     @property
     def page_size(self) -> int:
-        """Items on a page."""
         return self.edge_cases.page_size
 
     @page_size.setter
@@ -93,7 +91,7 @@ class Tenant:
 
     @property
     def scores(self) -> list[dict[str, Any]]:
-        """The snapshots, newest first. A tenant that follows the calendar has yesterday's."""
+        """The snapshots, newest first. A tenant that follows the calendar always has yesterday's."""
         while self.follows_calendar and self.newest < yesterday():
             self.next_day()
         now = (self.edge_cases, self._version)
@@ -104,25 +102,25 @@ class Tenant:
 
     @scores.setter
     def scores(self, snapshots: list[dict[str, Any]]) -> None:
-        """Other snapshots in their place."""
         self._scores = snapshots
         self._version += 1
 
     @property
     def profiles(self) -> list[dict[str, Any]]:
-        """The whole catalogue."""
+        """Every control profile, with its state updates."""
         if not self.edge_cases.writes_hidden:
-            for control_id, written in self.unseen.items():
+            for control_id, written in self.hidden_updates.items():
                 self.updates.setdefault(control_id, []).extend(written)
-            self.unseen.clear()
-        usual = [
-            profile(control, self.tenant_id, rank, self.updates.get(control.id, [NOTHING_DONE]))
+            self.hidden_updates.clear()
+        wellformed = [
+            profile(control, self.tenant_id, rank, self.updates.get(control.id, [DEFAULT_UPDATE]))
             for rank, control in enumerate(controls(), 1)
         ]
-        return malformed_profiles(usual, self.edge_cases)
+        return malformed_profiles(wellformed, self.edge_cases)
 
     def next_day(self) -> None:
-        """One more day, on which nothing changed; the oldest is forgotten, as Graph does after ninety."""
+        """Append a day without changes. Like Graph, keep only the newest ninety days."""
+        # See docs/facts/microsoft-graph.md#1-8-freshness-change-history-outlook
         self.newest += timedelta(days=1)
         today = deepcopy(self._scores[0])
         today["id"] = f"{self.tenant_id}_{self.newest.isoformat()}"
@@ -131,7 +129,7 @@ class Tenant:
         self._version += 1
 
     def set_points(self, control_id: str, points: float) -> None:
-        """The newest day's points of one control. Raises ValueError for one that is not scored."""
+        """Set one control's points on the newest day. Raises ValueError when it is not scored."""
         newest = self._scores[0]
         entry = next((one for one in newest["controlScores"] if one["controlName"] == control_id), None)
         if entry is None:
@@ -143,20 +141,21 @@ class Tenant:
         newest["currentScore"] = round(sum(float(one["score"]) for one in newest["controlScores"]), 2)
 
     def write(self, control_id: str, update: dict[str, Any]) -> None:
-        """A state change; shown at once, or once writes are no longer hidden."""
+        """Store a state update; with `writes_hidden` it is served only after the switch is off."""
+        # See docs/facts/microsoft-graph.md#edge-46
         if self.edge_cases.reviewed_lost and update["state"] == "Reviewed":
             update = {**update, "state": "Default"}
-        kept = self.unseen if self.edge_cases.writes_hidden else self.updates
+        kept = self.hidden_updates if self.edge_cases.writes_hidden else self.updates
         kept.setdefault(control_id, []).append(update)
 
-    def strikes(self, name: str, what: str = "", page: int = 1, method: str = "GET") -> GraphFault | None:
-        """The fault of this name that is due for this call, counted down."""
+    def take_fault(self, name: str, what: str = "", page: int = 1, method: str = "GET") -> GraphFault | None:
+        """Return the fault of this name that applies to this call, counted down, or None."""
         left = self.faults.get(name, 0)
         if left > 0:
             self.faults[name] = left - 1
             return GraphFault(name)
         for fault in self.orders:
-            if fault.fits(name, what, page, method):
+            if fault.matches(name, what, page, method):
                 fault.times -= 1
                 if fault.times <= 0:
                     self.orders.remove(fault)
@@ -165,5 +164,5 @@ class Tenant:
 
 
 def yesterday() -> date:
-    """The newest day Graph has: snapshots are made after midnight."""
+    """Return the newest day Graph can have: a snapshot is made after its day has ended."""
     return datetime.now(UTC).date() - timedelta(days=1)

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from sandbox.ports import StartupError, read_port, take
+from sandbox.ports import StartupError, bind, read_port
 
 
 @pytest.mark.parametrize("value", ["0", "65536", "-1", "eight", "80 80", "٨٠", "8000.0"])
@@ -29,11 +29,14 @@ def test_taken_port_names_port_and_variable() -> None:
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(StartupError) as caught:
-            take("127.0.0.1", port, "SANDBOX_MICROSOFT_PORT")
+            bind("127.0.0.1", port, "SANDBOX_MICROSOFT_PORT")
     assert f"Port {port} is taken" in str(caught.value)
     assert "SANDBOX_MICROSOFT_PORT=" in str(caught.value)
 
 
 def test_free_port_is_taken_for_us() -> None:
-    with take("127.0.0.1", 0, "PORT") as bound, socket.create_connection(bound.getsockname(), timeout=5) as caller:
-        assert caller.getpeername() == bound.getsockname()
+    with (
+        bind("127.0.0.1", 0, "PORT") as listening,
+        socket.create_connection(listening.getsockname(), timeout=5) as caller,
+    ):
+        assert caller.getpeername() == listening.getsockname()

@@ -40,7 +40,7 @@ def asked(entra: Microsoft, **changes: str) -> dict[str, str]:
     } | changes  # fmt: skip
 
 
-def pick(entra: Microsoft, person: EntraAccount, **changes: str) -> httpx.Response:
+def get_many(entra: Microsoft, person: EntraAccount, **changes: str) -> httpx.Response:
     url = document(entra)["authorization_endpoint"].replace("authorize", "pick")
     return httpx.post(url, data=asked(entra, **changes) | {"oid": person.oid})
 
@@ -54,7 +54,7 @@ def redeem(entra: Microsoft, code: str, **changes: str) -> httpx.Response:
 
 
 def code_for(entra: Microsoft, person: EntraAccount) -> str:
-    return parse_qs(urlsplit(pick(entra, person).headers["location"]).query)["code"][0]
+    return parse_qs(urlsplit(get_many(entra, person).headers["location"]).query)["code"][0]
 
 
 def test_the_picker_names_each_account_by_what_it_may_do(entra: Microsoft) -> None:
@@ -81,7 +81,7 @@ def test_a_mistake_in_the_request_is_a_page_and_no_redirect(
 
 @pytest.mark.parametrize("person", [MANAGER, STRANGER])
 def test_the_id_token_verifies_and_says_who_and_what(entra: Microsoft, person: EntraAccount) -> None:
-    answer = pick(entra, person)
+    answer = get_many(entra, person)
     sent = parse_qs(urlsplit(answer.headers["location"]).query)
     assert sent["state"] == ["s-1"]
     tokens = redeem(entra, sent["code"][0]).raise_for_status().json()
@@ -94,7 +94,7 @@ def test_the_id_token_verifies_and_says_who_and_what(entra: Microsoft, person: E
 
 
 def test_form_post_brings_the_code_in_a_form(entra: Microsoft) -> None:
-    answer = pick(entra, MANAGER, response_mode="form_post")
+    answer = get_many(entra, MANAGER, response_mode="form_post")
     assert 'name="code"' in answer.text
 
 

@@ -16,7 +16,7 @@ from sandbox.entra import EntraSandbox
 from sandbox.graph_faults import GRAPH_FAULTS
 from sandbox.microsoft import create_app
 from sandbox.tenant.edge_cases import EdgeCases
-from sandbox.tenant.malformed import ODD_IDS, OTHER_TENANT
+from sandbox.tenant.malformed import OTHER_TENANT, UNUSUAL_IDS
 from sandbox.tenant.tenant_data import Tenant, yesterday
 from tests.factories.microsoft import CONTEXT, NEWEST, Microsoft
 
@@ -240,8 +240,8 @@ def test_26_27_odd_ids_are_found_one_by_one(graph: Microsoft, client: httpx.Clie
     quirk(graph, odd_ids=True, page_size=1000)
     known = {one["id"] for one in values(client, PROFILES)}
     scored = {entry["controlName"] for entry in newest(client)["controlScores"]}
-    assert set(ODD_IDS) <= known & scored
-    for control_id in (*ODD_IDS, "11770.MDA_Google_EnableTwoFactorAuth"):
+    assert set(UNUSUAL_IDS) <= known & scored
+    for control_id in (*UNUSUAL_IDS, "11770.MDA_Google_EnableTwoFactorAuth"):
         path = f"{PROFILES}/{quote(control_id, safe='')}"
         assert client.get(path).json()["id"] == control_id
 

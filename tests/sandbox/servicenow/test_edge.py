@@ -135,7 +135,7 @@ async def test_an_answer_is_one_write() -> None:
     cycle = Cycle(transport)
     caught = CapturedResponse()
     caught.status, caught.body = 200, b" and body"
-    await ResponseSender(cycle.send).whole(caught)
+    await ResponseSender(cycle.send).send_whole(caught)
     assert transport.done == ["head and body", "closed"]
     assert cycle.transport is transport
     assert cycle.default_headers == []
