@@ -1,22 +1,24 @@
-"""What stands between an administrator and consent: facts 1.5, 1.8 and 1.9, each on a switch."""
+"""Login pages: local login, second factor, single sign-on."""
 
 from __future__ import annotations
+
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.factories.servicenow import CALLBACK, INTEGRATION_USER, Snow, field, log_in
-
-DENIED = {"error_description": "access_denied", "error": "server_error"}
+from tests.factories.servicenow import INTEGRATION_USER, Snow, consent, field, log_in
 
 
-def test_6_the_integration_user_itself_may_be_marked_web_service_only(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-6")
+def test_the_integration_user_itself_may_be_marked_web_service_only(snow: Snow) -> None:
     snow.control("switches", web_only=True)
     with snow.browser() as browser:
         assert log_in(browser, snow.authorize_path(), INTEGRATION_USER, snow.settings.password).status_code == 401
 
 
-def test_1_8_a_second_factor_is_asked_for_and_checked(snow: Snow) -> None:
+@pytest.mark.fact("servicenow 1.8", "servicenow trap-24")
+def test_a_second_factor_is_asked_for_and_checked(snow: Snow) -> None:
     snow.control("switches", mfa=True)
     with snow.browser() as browser:
         page = log_in(browser, snow.authorize_path(), INTEGRATION_USER, snow.settings.password)
@@ -31,7 +33,8 @@ def test_1_8_a_second_factor_is_asked_for_and_checked(snow: Snow) -> None:
         assert browser.post(url, data=form | {"mfa_code": snow.instance.mfa_code}).status_code == 401, "once"
 
 
-def test_1_9_single_sign_on_signs_in_the_person_at_the_desk(snow: Snow) -> None:
+@pytest.mark.fact("servicenow 1.9")
+def test_single_sign_on_signs_in_the_administrator_and_not_the_integration_user(snow: Snow) -> None:
     snow.control("switches", sso=True)
     with snow.browser() as browser:
         page = browser.get(snow.authorize_path())
@@ -44,8 +47,9 @@ def test_1_9_single_sign_on_signs_in_the_person_at_the_desk(snow: Snow) -> None:
         assert page.url.path == "/sso/sign_in", "Not You? leads to the same person again"
 
 
+@pytest.mark.fact("servicenow 1.9")
 @pytest.mark.parametrize("door", ["/login.do", "/side_door.do"])
-def test_1_9_a_local_login_first_is_the_way_round(snow: Snow, door: str) -> None:
+def test_a_local_login_first_avoids_single_sign_on(snow: Snow, door: str) -> None:
     snow.control("switches", sso=True)
     with snow.browser() as browser:
         log_in(browser, door, INTEGRATION_USER, snow.settings.password)
@@ -54,7 +58,8 @@ def test_1_9_a_local_login_first_is_the_way_round(snow: Snow, door: str) -> None
         assert "M365 Integration" in page.text
 
 
-def test_1_9_local_logins_may_be_disabled_and_the_side_door_is_for_the_signed_out(snow: Snow) -> None:
+@pytest.mark.fact("servicenow 1.9")
+def test_local_logins_may_be_disabled_and_the_side_door_is_for_the_signed_out(snow: Snow) -> None:
     snow.control("switches", sso=True, local_login_disabled=True)
     with snow.browser() as browser:
         assert browser.get("/login.do").url.path == "/sso/sign_in"
@@ -63,7 +68,8 @@ def test_1_9_local_logins_may_be_disabled_and_the_side_door_is_for_the_signed_ou
         assert (answer.status_code, "Page not found" in answer.text) == (404, True)
 
 
-def test_1_9_the_sign_in_page_can_be_located_by_user_name(snow: Snow) -> None:
+@pytest.mark.fact("servicenow 1.9")
+def test_the_sign_in_page_can_be_located_by_user_name(snow: Snow) -> None:
     with snow.browser() as browser:
         assert "User name" in browser.get("/login_locate_sso.do").text
         page = browser.get("/login_locate_sso.do", params={"user_name": INTEGRATION_USER})
@@ -79,48 +85,18 @@ def test_a_login_leads_nowhere_else(snow: Snow) -> None:
         assert answer.headers["location"] == "/"
 
 
-def test_3_the_client_record_may_hold_another_redirect_url(snow: Snow) -> None:
-    snow.control("switches", redirect_mismatch=True)
+@pytest.mark.fact("servicenow sandbox-5")
+def test_not_you_ends_the_session_and_keeps_the_request(snow: Snow) -> None:
     with snow.browser() as browser:
-        assert "Invalid redirect_uri" in browser.get(snow.authorize_path()).text
+        consent(browser, snow.authorize_path(), "fred.luddy", snow.settings.password)
+        page = browser.get("/oauth_not_you.do", params={"query": urlsplit(snow.authorize_path()).query})
+        assert page.url.path == "/oauth_login.do"
+        assert snow.settings.client_id in field(page.text, "goto")
+        assert browser.get(snow.authorize_path()).url.path == "/oauth_login.do"
 
 
-@pytest.mark.parametrize(
-    "switch",
-    [
-        {"wrong_secret": True},
-        {"client_inactive": True},
-        {"grants_off": "authorization_code"},
-        {"user_read_only": True},
-        {"redirect_mismatch": True},
-    ],
-)
-def test_1_5_every_mistake_gets_the_same_answer_from_the_token_service(snow: Snow, switch: dict[str, bool]) -> None:
-    code = snow.code()
-    snow.control("switches", **switch)
-    answer = snow.grant(grant_type="authorization_code", code=code, redirect_uri=CALLBACK)
-    if "redirect_mismatch" in switch:
-        assert answer.status_code == 200, "the code was given for this redirect; the mistake shows at consent"
-        return
-    assert (answer.status_code, answer.json()) == (401, DENIED)
-
-
-def test_1_5_a_grant_may_be_off_while_another_works(snow: Snow) -> None:
-    refresh = snow.tokens()["refresh_token"]
-    snow.control("switches", grants_off="refresh_token")
-    assert snow.grant(grant_type="refresh_token", refresh_token=refresh).json() == DENIED
-    assert snow.tokens()["access_token"]
-
-
-def test_1_5_errors_may_have_the_names_of_the_rfc(snow: Snow) -> None:
-    snow.control("switches", rfc_token_errors=True)
-    answer = snow.grant(grant_type="refresh_token", refresh_token="gone")
-    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_grant"})
-    answer = snow.grant(grant_type="refresh_token", client_secret="wrong")
-    assert (answer.status_code, answer.json()) == (401, {"error": "invalid_client"})
-
-
-def test_an_inactive_client_gets_a_page_at_consent(snow: Snow) -> None:
-    snow.control("client", active="false")
+@pytest.mark.fact("servicenow sandbox-6")
+def test_a_web_service_only_user_does_not_get_through_login(snow: Snow) -> None:
     with snow.browser() as browser:
-        assert "Invalid client_id" in browser.get(snow.authorize_path()).text
+        form = {"goto": "/", "user_name": "m365.robot", "user_password": snow.settings.password}
+        assert browser.post("/login.do", data=form).status_code == 401

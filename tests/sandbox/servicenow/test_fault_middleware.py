@@ -1,18 +1,27 @@
-"""Faults: behaviours 42 to 50 of the fact sheet, by count, probability, seed and place; each test named by its number."""
+"""Injected faults, lasting network switches, and the headers of every response."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+import time
 
 import httpx
 import pytest
 
-from sandbox.faults import FAULTS, MIXED_FAULTS, Fault, FaultOrders
-from sandbox.servicenow.canned_responses import CANNED
+from sandbox.faults import FAULTS
 from tests.factories.servicenow import Snow, make, rows
 
 
-def test_42_a_rule_limits_calls_and_says_so(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-16")
+def test_a_hibernating_instance_answers_the_token_endpoint_with_a_web_page(snow: Snow) -> None:
+    httpx.post(f"{snow.url}/_sandbox/faults", json={"name": "hibernating"}).raise_for_status()
+    answer = snow.grant(grant_type="refresh_token", refresh_token="any")
+    assert answer.status_code == 200
+    assert "Instance Hibernating page" in answer.text
+
+
+@pytest.mark.fact("servicenow sandbox-42")
+def test_a_rule_limits_calls_and_says_so(snow: Snow, api: httpx.Client) -> None:
     snow.fault("rate_limited")
     answer = api.get("/incident")
     assert answer.status_code == 429
@@ -22,44 +31,32 @@ def test_42_a_rule_limits_calls_and_says_so(snow: Snow, api: httpx.Client) -> No
     assert answer.json()["status"] == "failure"
 
 
+@pytest.mark.fact("servicenow sandbox-42")
 @pytest.mark.parametrize("said", ["0", "3600", "Fri, 20 Nov 2026 09:00:10 GMT", "soon"])
-def test_42_retry_after_may_be_anything(snow: Snow, api: httpx.Client, said: str) -> None:
+def test_retry_after_may_be_anything(snow: Snow, api: httpx.Client, said: str) -> None:
     snow.fault("rate_limited", retry_after=said)
     assert api.get("/incident").headers["retry-after"] == said
     snow.fault("rate_limited", retry_after="")
     assert "retry-after" not in api.get("/incident").headers
 
 
-def test_42_a_full_semaphore_queue_says_nothing(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-42")
+def test_a_full_semaphore_queue_says_nothing(snow: Snow, api: httpx.Client) -> None:
     snow.fault("semaphore_full")
     answer = api.get("/incident")
     assert answer.status_code == 429
     assert not [name for name in answer.headers if "retry" in name or "ratelimit" in name]
 
 
-def test_42_a_limit_per_hour_counts_down_and_is_over_with_the_hour(snow: Snow, api: httpx.Client) -> None:
-    snow.control("switches", rate_limit_per_hour=2)
-    answers = [api.get("/incident", params={"sysparm_limit": "1"}) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert answers[0].headers["x-ratelimit-limit"] == "2", "good answers carry the headers too"
-    assert "retry-after" not in answers[0].headers
-    left = int(answers[2].headers["retry-after"])
-    assert 0 < left <= 3600
-    with snow.api("fred.luddy") as other:
-        assert other.get("/incident").status_code == 200, "each user has an hour of its own"
-    snow.control("clock", seconds=left + 1)
-    with snow.api() as fresh:
-        assert fresh.get("/incident").status_code == 200
-
-
+@pytest.mark.fact("servicenow sandbox-43", "servicenow sandbox-45")
 @pytest.mark.parametrize(
     ("name", "status", "number"), [("cancelled_after_commit", 500, 43), ("refused_after_commit", 403, 45)]
 )
 @pytest.mark.parametrize(("place", "made"), [("", 1), ("after", 1), ("before", 0)])
-def test_43_45_the_insert_is_committed_behind_an_error_unless_it_strikes_before(
+def test_the_insert_is_committed_behind_an_error_unless_the_fault_comes_before(
     snow: Snow, api: httpx.Client, name: str, status: int, number: int, place: str, made: int
 ) -> None:
-    assert FAULTS[name].number == str(number)
+    assert FAULTS[name].number == f"sandbox-{number}"
     before = len(snow.records())
     snow.fault(name, place=place)
     answer = api.post("/incident", json={"short_description": "x"})
@@ -68,7 +65,8 @@ def test_43_45_the_insert_is_committed_behind_an_error_unless_it_strikes_before(
     assert len(snow.records()) == before + made
 
 
-def test_44_a_cancelled_list_holds_some_rows_and_then_the_error(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-44")
+def test_a_cancelled_list_holds_some_rows_and_then_the_error(snow: Snow, api: httpx.Client) -> None:
     for _ in range(4):
         make(api)
     whole = len(rows(api))
@@ -81,8 +79,9 @@ def test_44_a_cancelled_list_holds_some_rows_and_then_the_error(snow: Snow, api:
     assert content["error"]["message"] == "Transaction cancelled: maximum execution time exceeded"
 
 
+@pytest.mark.fact("servicenow sandbox-44")
 @pytest.mark.parametrize(("place", "made"), [("before", 0), ("after", 1)])
-def test_44_broken_json_comes_with_200(snow: Snow, api: httpx.Client, place: str, made: int) -> None:
+def test_broken_json_comes_with_200(snow: Snow, api: httpx.Client, place: str, made: int) -> None:
     before = len(snow.records())
     snow.fault("broken_json", place=place)
     answer = api.post("/incident", json={"short_description": "x"})
@@ -92,6 +91,13 @@ def test_44_broken_json_comes_with_200(snow: Snow, api: httpx.Client, place: str
     assert len(snow.records()) == before + made
 
 
+@pytest.mark.fact(
+    "servicenow sandbox-42",
+    "servicenow sandbox-44",
+    "servicenow sandbox-46",
+    "servicenow sandbox-47",
+    "servicenow sandbox-49",
+)
 @pytest.mark.parametrize(
     ("name", "status", "has_json"),
     [
@@ -112,7 +118,7 @@ def test_44_broken_json_comes_with_200(snow: Snow, api: httpx.Client, place: str
         ("missing", 404, True),
     ],
 )
-def test_42_44_46_47_49_faults_look_as_they_do_in_the_field(
+def test_faults_have_the_status_and_body_of_real_instances(
     snow: Snow, api: httpx.Client, name: str, status: int, has_json: bool
 ) -> None:
     snow.fault(name)
@@ -126,7 +132,8 @@ def test_42_44_46_47_49_faults_look_as_they_do_in_the_field(
     assert api.get("/incident").status_code == 200
 
 
-def test_46_a_sleeping_instance_sleeps_everywhere_until_it_wakes(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-46")
+def test_a_hibernating_instance_answers_everything_with_its_page(snow: Snow, api: httpx.Client) -> None:
     snow.control("switches", api_asleep=True)
     for answer in (
         api.get("/incident"),
@@ -141,7 +148,8 @@ def test_46_a_sleeping_instance_sleeps_everywhere_until_it_wakes(snow: Snow, api
     assert api.get("/incident").status_code == 200
 
 
-def test_46_single_sign_on_may_stand_in_front_of_the_api(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-46")
+def test_single_sign_on_may_stand_in_front_of_the_api(snow: Snow, api: httpx.Client) -> None:
     snow.control("switches", api_sso="page")
     answer = api.get("/incident")
     assert answer.status_code == 200
@@ -150,7 +158,8 @@ def test_46_single_sign_on_may_stand_in_front_of_the_api(snow: Snow, api: httpx.
     assert api.get("/incident", follow_redirects=False).headers["location"].startswith("/sso/sign_in")
 
 
-def test_47_an_ip_rule_keeps_programs_out_but_no_browser(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-47")
+def test_an_ip_rule_keeps_programs_out_but_no_browser(snow: Snow, api: httpx.Client) -> None:
     snow.control("switches", ip_blocked=True)
     for answer in (api.get("/incident"), snow.grant(grant_type="refresh_token")):
         assert answer.status_code == 403
@@ -159,8 +168,9 @@ def test_47_an_ip_rule_keeps_programs_out_but_no_browser(snow: Snow, api: httpx.
         assert browser.get(snow.authorize_path()).status_code == 200
 
 
+@pytest.mark.fact("servicenow sandbox-48")
 @pytest.mark.parametrize(("place", "made"), [("before", 0), ("after", 1), ("midway", 1)])
-def test_48_the_connection_drops_before_or_after_the_commit_or_in_the_middle(
+def test_the_connection_drops_before_or_after_the_commit_or_in_the_middle(
     snow: Snow, api: httpx.Client, place: str, made: int
 ) -> None:
     before = len(snow.records())
@@ -174,7 +184,8 @@ def test_48_the_connection_drops_before_or_after_the_commit_or_in_the_middle(
     assert make(api)["number"], "one fault, once"
 
 
-def test_48_the_older_names_still_mean_before_and_after(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-48")
+def test_the_older_names_still_mean_before_and_after(snow: Snow, api: httpx.Client) -> None:
     before = len(snow.records())
     for name in ("dropped_after_commit", "dropped_before"):
         snow.fault(name, method="POST")
@@ -183,8 +194,9 @@ def test_48_the_older_names_still_mean_before_and_after(snow: Snow, api: httpx.C
     assert len(snow.records()) == before + 1
 
 
+@pytest.mark.fact("servicenow sandbox-48")
 @pytest.mark.parametrize(("place", "made_at_once"), [("before", 0), ("after", 1), ("midway", 1)])
-def test_48_an_answer_may_come_later_than_a_client_waits(
+def test_an_answer_can_come_later_than_a_client_waits(
     snow: Snow, api: httpx.Client, place: str, made_at_once: int
 ) -> None:
     before = len(snow.records())
@@ -197,7 +209,8 @@ def test_48_an_answer_may_come_later_than_a_client_waits(
     assert len(snow.records()) == before + 2, "a slow first insert lands later, even when nobody waits for it"
 
 
-def test_49_the_api_acl_hiccup_is_gone_the_next_time(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-49")
+def test_the_api_acl_hiccup_is_gone_the_next_time(snow: Snow, api: httpx.Client) -> None:
     snow.fault("acl_hiccup")
     assert api.get("/incident").json()["error"] == {
         "message": "User Not Authorized",
@@ -206,7 +219,8 @@ def test_49_the_api_acl_hiccup_is_gone_the_next_time(snow: Snow, api: httpx.Clie
     assert api.get("/incident").status_code == 200
 
 
-def test_50_a_record_can_vanish_between_two_looks(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-50")
+def test_a_record_can_vanish_between_two_reads(snow: Snow, api: httpx.Client) -> None:
     made = make(api)
     snow.control("records", number=made["number"], hidden=True)
     assert api.get(f"/incident/{made['sys_id']}").status_code == 404
@@ -216,8 +230,9 @@ def test_50_a_record_can_vanish_between_two_looks(snow: Snow, api: httpx.Client)
     assert api.get(f"/incident/{made['sys_id']}").status_code == 404
 
 
+@pytest.mark.fact("servicenow sandbox-50")
 @pytest.mark.parametrize("name", ["record_deleted", "record_hidden"])
-def test_50_a_fault_takes_a_ticket_away_before_or_after_a_look(snow: Snow, api: httpx.Client, name: str) -> None:
+def test_a_fault_removes_a_ticket_before_or_after_a_read(snow: Snow, api: httpx.Client, name: str) -> None:
     made = [make(api, correlation_id=f"t50-{n}") for n in range(3)]
     query = {"sysparm_query": "correlation_idSTARTSWITHt50"}
     snow.fault(name, table="incident", number=made[1]["number"], place="after")
@@ -229,83 +244,43 @@ def test_50_a_fault_takes_a_ticket_away_before_or_after_a_look(snow: Snow, api: 
     assert len(rows(api)) == len(snow.records()) - (2 if name == "record_hidden" else 0)
 
 
-def test_faults_strike_the_calls_they_are_ordered_for(snow: Snow, api: httpx.Client) -> None:
-    snow.fault("ip_blocked", method="POST", table="change_request")
-    assert api.post("/incident", json={}).status_code == 201
-    assert api.get("/change_request").status_code == 200
-    assert api.post("/change_request", json={}).status_code == 403
-    snow.fault("bad_gateway", path="oauth_token")
-    assert api.get("/incident").status_code == 200
-    assert snow.grant(grant_type="refresh_token").status_code == 502
-
-
-def test_faults_are_counted_and_can_be_called_off(snow: Snow, api: httpx.Client) -> None:
-    snow.fault("ip_blocked", times=3)
-    assert [api.get("/incident").status_code for _ in range(2)] == [403, 403]
-    told = httpx.get(f"{snow.url}/_sandbox/faults").json()
-    assert (told["waiting"][0]["times"], told["struck"]) == (1, {"ip_blocked": 2})
-    snow.control("faults", clear=True)
-    assert api.get("/incident").status_code == 200
-
-
-def test_every_tenth_call_may_be_struck(snow: Snow, api: httpx.Client) -> None:
-    snow.fault("semaphore_full", every=10, times=1000)
-    answers = [api.get("/incident", params={"sysparm_limit": "1"}).status_code for _ in range(30)]
-    assert [place for place, status in enumerate(answers, 1) if status == 429] == [10, 20, 30]
-
-
-def test_a_probability_is_kept_and_a_seed_repeats_the_run() -> None:
-    def run(seed: int) -> list[str]:
-        orders = FaultOrders()
-        orders.order(Fault("any", times=100_000, probability=0.2, seed=seed, place="any"))
-        struck = [orders.take("POST", "/api/now/table/incident", "incident") for _ in range(2000)]
-        return [f"{fault.name} {fault.place}" if fault else "" for fault in struck]
-
-    first = run(7)
-    assert first == run(7)
-    assert first != run(8)
-    hit = [name for name in first if name]
-    assert 320 <= len(hit) <= 480, "a fifth of 2,000, give or take five deviations"
-    assert {name.split()[0] for name in hit} == set(MIXED_FAULTS), "every kind comes up"
-    assert {"dropped before", "dropped after", "dropped midway"} <= set(hit)
-
-
-@pytest.mark.parametrize(
-    "order",
-    [
-        {"name": "no_such_fault"},
-        {"name": "slow", "times": 0},
-        {"name": "slow", "probability": 0.0},
-        {"name": "slow", "probability": 1.1},
-        {"name": "slow", "every": 0},
-        {"name": "rate_limited", "place": "midway"},
-        {"name": "slow", "place": "sideways"},
-        {"name": "any", "among": ["slow", "nonsense"]},
-        {"name": "slow", "path": "("},
-        {"name": "slow", "unknown": 1},
-    ],
-)
-def test_an_order_that_makes_no_sense_is_refused_with_a_reason(snow: Snow, order: dict[str, Any]) -> None:
-    answer = httpx.post(f"{snow.url}/_sandbox/faults", json=order)
-    assert answer.status_code == 400
-    assert answer.json()["error"]
-
-
-def test_every_kind_of_fault_can_be_carried_out_wherever_it_says_it_can(snow: Snow, api: httpx.Client) -> None:
-    made_here = {"dropped", "dropped_after_commit", "dropped_before", "slow", "not_created"}
-    assert set(FAULTS) - made_here - {"record_deleted", "record_hidden"} == set(CANNED)
-    for name, kind in FAULTS.items():
-        for place in kind.places:
-            snow.fault(name, place=place, seconds=0.01)
-            try:
-                api.post("/incident", json={"correlation_id": "x"})
-            except httpx.RemoteProtocolError:
-                assert name.startswith("dropped")
-            assert not snow.instance.orders.waiting
-
-
-def test_19_a_create_may_be_answered_with_200(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-19")
+def test_a_create_may_be_answered_with_200(snow: Snow, api: httpx.Client) -> None:
     snow.fault("not_created")
     answer = api.post("/incident", json={"short_description": "x"})
     assert answer.status_code == 200
     assert answer.json()["result"]["number"] in {row["number"] for row in snow.records()}
+
+
+@pytest.mark.fact("servicenow sandbox-38")
+def test_answers_carry_the_usual_headers_and_cookies(snow: Snow, api: httpx.Client) -> None:
+    answer = api.get("/incident")
+    assert answer.headers["server"] == "snow_adc"
+    assert re.fullmatch(r"[0-9a-f]{12}", answer.headers["x-transaction-id"])
+    assert answer.headers["x-transaction-id"] in answer.headers["server-timing"]
+    assert (answer.headers["x-is-logged-in"], answer.headers["x-is-visitor"]) == ("true", "false")
+    assert answer.headers["cache-control"] == "no-cache,no-store,must-revalidate,max-age=-1"
+    assert answer.headers["strict-transport-security"].startswith("max-age=63072000")
+    assert not [name for name in answer.headers if "ratelimit" in name], "no rate-limit headers by default"
+    assert len(answer.headers.get_list("date")) == 1
+    cookies = answer.headers.get_list("set-cookie")
+    assert any(cookie.startswith("JSESSIONID=") and "HttpOnly" in cookie for cookie in cookies)
+    assert any(cookie.startswith("glide_session_store=") for cookie in cookies)
+    snow.instance.switches.session_cookies = False
+    assert "set-cookie" not in api.get("/incident").headers
+
+
+@pytest.mark.fact("servicenow sandbox-38")
+def test_large_answers_are_compressed_for_those_who_accept_it(snow: Snow, api: httpx.Client) -> None:
+    assert api.get("/incident").headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in api.get("/incident", headers={"Accept-Encoding": "identity"}).headers
+    snow.instance.switches.compress = False
+    assert "content-encoding" not in api.get("/incident").headers
+
+
+def test_latency_is_added_to_every_answer(snow: Snow, api: httpx.Client) -> None:
+    snow.control("switches", latency_ms=120)
+    started = time.monotonic()
+    api.get("/incident")
+    snow.grant(grant_type="refresh_token")
+    assert time.monotonic() - started >= 0.24

@@ -1,4 +1,4 @@
-"""What becomes of records in the Table API: behaviours 30 to 37 of the fact sheet, each test named by its number."""
+"""Business rules of inserts and updates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from tests.factories.servicenow import Snow, make, rows
 
 
+@pytest.mark.fact("servicenow sandbox-30", "servicenow trap-7")
 @pytest.mark.parametrize(
     ("impact", "urgency", "priority"),
     [
@@ -20,13 +21,14 @@ from tests.factories.servicenow import Snow, make, rows
         ("3", "1", "3"),
     ],
 )
-def test_30_incident_priority_is_looked_up_and_a_sent_one_overwritten(
+def test_incident_priority_is_looked_up_and_a_sent_one_overwritten(
     api: httpx.Client, impact: str, urgency: str, priority: str
 ) -> None:
     assert make(api, impact=impact, urgency=urgency, priority="1")["priority"] == priority
 
 
-def test_31_change_defaults_and_its_priority_is_kept(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-31")
+def test_change_defaults_and_its_priority_is_kept(snow: Snow, api: httpx.Client) -> None:
     made = make(api, "change_request")
     expected = {
         "state": "-5",
@@ -42,7 +44,8 @@ def test_31_change_defaults_and_its_priority_is_kept(snow: Snow, api: httpx.Clie
     assert make(api, "change_request", priority="2")["priority"] == "4"
 
 
-def test_32_a_data_policy_may_want_fields_in_every_new_ticket(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-32")
+def test_a_data_policy_may_want_fields_in_every_new_ticket(snow: Snow, api: httpx.Client) -> None:
     snow.instance.switches.mandatory_on_create = "assignment_group"
     answer = api.post("/incident", json={"short_description": "x"})
     assert answer.status_code == 403
@@ -51,7 +54,8 @@ def test_32_a_data_policy_may_want_fields_in_every_new_ticket(snow: Snow, api: h
     assert make(api, assignment_group="0" * 32)["number"]
 
 
-def test_32_resolving_needs_a_code_and_notes(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-32")
+def test_resolving_needs_a_code_and_notes(snow: Snow, api: httpx.Client) -> None:
     url = f"/incident/{make(api)['sys_id']}"
     answer = api.patch(url, json={"state": "6"})
     assert answer.status_code == 403
@@ -62,7 +66,8 @@ def test_32_resolving_needs_a_code_and_notes(snow: Snow, api: httpx.Client) -> N
     assert api.patch(f"/incident/{make(api)['sys_id']}", json={"state": "6"}).status_code == 200
 
 
-def test_33_an_illegal_change_transition_is_aborted_by_a_rule(api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-33")
+def test_an_illegal_change_transition_is_aborted_by_a_rule(api: httpx.Client) -> None:
     url = f"/change_request/{make(api, 'change_request')['sys_id']}"
     answer = api.patch(url, json={"state": "3"})
     assert answer.status_code == 403
@@ -70,10 +75,11 @@ def test_33_an_illegal_change_transition_is_aborted_by_a_rule(api: httpx.Client)
     assert api.patch(url, json={"state": "-4"}).json()["result"]["state"] == "-4"
 
 
+@pytest.mark.fact("servicenow sandbox-33")
 @pytest.mark.parametrize(
     ("kind", "path"), [("standard", "-5 -2 -1 0 3"), ("emergency", "-5 -3 -2 -1 0 3"), ("normal", "-5 -4 -3 -2 -1 0 3")]
 )
-def test_33_each_type_of_change_walks_its_own_states(snow: Snow, api: httpx.Client, kind: str, path: str) -> None:
+def test_each_type_of_change_walks_its_own_states(snow: Snow, api: httpx.Client, kind: str, path: str) -> None:
     url = f"/change_request/{make(api, 'change_request', type=kind)['sys_id']}"
     for state in path.split()[1:-1]:
         assert api.patch(url, json={"state": state}).status_code == 200
@@ -86,7 +92,8 @@ def test_33_each_type_of_change_walks_its_own_states(snow: Snow, api: httpx.Clie
     assert closed["closed_at"]
 
 
-def test_33_rules_can_be_off_or_swallow_a_state(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-33")
+def test_transition_rules_can_be_off_or_a_state_write_ignored(snow: Snow, api: httpx.Client) -> None:
     url = f"/change_request/{make(api, 'change_request')['sys_id']}"
     snow.instance.switches.ignore_state_writes = True
     answer = api.patch(url, json={"state": "-4"})
@@ -96,7 +103,8 @@ def test_33_rules_can_be_off_or_swallow_a_state(snow: Snow, api: httpx.Client) -
     assert api.patch(url, json={"state": "3"}).status_code == 200
 
 
-def test_34_numbers_rise_and_updates_are_counted_unless_silent(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-34")
+def test_numbers_rise_and_updates_are_counted_unless_silent(snow: Snow, api: httpx.Client) -> None:
     first, second = make(api), make(api)
     assert first["number"] < second["number"]
     assert first["number"].startswith("INC")
@@ -112,7 +120,8 @@ def test_34_numbers_rise_and_updates_are_counted_unless_silent(snow: Snow, api: 
     assert (after["sys_updated_on"], after["sys_mod_count"]) == (changed["sys_updated_on"], changed["sys_mod_count"])
 
 
-def test_35_long_texts_are_cut_or_stored(snow: Snow, api: httpx.Client) -> None:
+@pytest.mark.fact("servicenow sandbox-35")
+def test_long_texts_are_cut_or_stored(snow: Snow, api: httpx.Client) -> None:
     long = {"short_description": "x" * 200, "correlation_id": "y" * 120}
     made = make(api, **long)
     assert (len(made["short_description"]), len(made["correlation_id"])) == (160, 100)
@@ -120,39 +129,12 @@ def test_35_long_texts_are_cut_or_stored(snow: Snow, api: httpx.Client) -> None:
     assert len(make(api, **long)["short_description"]) == 200
 
 
-def test_36_choices_need_a_role(snow: Snow, api: httpx.Client) -> None:
-    params = {"sysparm_query": "name=incident^element=state^language=en^ORDERBYsequence"}
-    found = rows(api, "sys_choice", **params)
-    assert [row["label"] for row in found] == ["New", "In Progress", "On Hold", "Resolved", "Closed", "Canceled"]
-    told = ("name", "element", "value", "label", "language", "inactive", "dependent_value")
-    assert {name: found[2][name] for name in told} == {
-        "name": "incident", "element": "state", "value": "3", "label": "On Hold", "language": "en", "inactive": "false",
-        "dependent_value": "",
-    }  # fmt: skip
-    with snow.api("fred.luddy") as other:
-        answer = other.get("/sys_choice", params=params)
-        assert (answer.status_code, answer.json()) == (200, {"result": []}), "no rows, and not a refusal"
-        assert answer.headers["x-total-count"] == "6", "they are counted all the same (24)"
-        assert other.get(f"/sys_choice/{found[0]['sys_id']}").status_code == 404
-        snow.instance.switches.choices_need_role = False
-        assert len(rows(other, "sys_choice", **params)) == 6
-
-
-@pytest.mark.parametrize("family", ["zurich", "australia", "brazil"])
-def test_37_properties_name_the_family_or_are_refused(snow: Snow, api: httpx.Client, family: str) -> None:
-    httpx.post(f"{snow.url}/_sandbox/family", json={"family": family}).raise_for_status()
-    params = {"sysparm_query": "nameINglide.buildname,glide.buildtag", "sysparm_fields": "name,value"}
-    found = {row["name"]: row["value"] for row in rows(api, "sys_properties", **params)}
-    assert found["glide.buildname"] == family.capitalize()
-    assert found["glide.buildtag"].startswith(f"glide-{family}-")
-    snow.instance.switches.properties_readable = False
-    assert api.get("/sys_properties", params=params).status_code == 403
-
-
-def test_a_user_without_roles_sees_only_own_incidents_and_makes_none(snow: Snow, api: httpx.Client) -> None:
-    make(api)
-    with snow.api("no.roles") as other:
-        assert rows(other) == []
-        answer = other.post("/incident", json={"short_description": "x"})
-    assert answer.status_code == 403
-    assert answer.json()["error"]["detail"] == "ACL Exception Insert Failed due to security constraints"
+@pytest.mark.fact("servicenow 4.3")
+def test_a_work_note_touches_its_record_and_is_never_replaced(snow: Snow, api: httpx.Client) -> None:
+    made = make(api)
+    url, note = f"/incident/{made['sys_id']}", {"work_notes": "same words"}
+    api.patch(url, json=note)
+    changed = api.patch(url, json=note).json()["result"]
+    assert int(changed["sys_mod_count"]) == int(made["sys_mod_count"]) + 2
+    found = rows(api, "sys_journal_field", sysparm_query=f"element_id={made['sys_id']}^element=work_notes")
+    assert len(found) == 2, "sent twice, it stands there twice"

@@ -1,4 +1,4 @@
-"""Secrets are made once, kept for the owner's eyes, and never known in advance."""
+"""Demo secrets are generated once and readable by the owner only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OAuth on the instance: behaviours 1 to 16 of the fact sheet, each test named by its number."""
+"""OAuth authorization server: consent page, token endpoint, revocation, error responses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,71 @@ from tests.factories.servicenow import CALLBACK, INTEGRATION_USER, Snow, consent
 DENIED = {"error_description": "access_denied", "error": "server_error"}
 
 
-def test_1_login_comes_first_then_consent_with_everything_on_it(snow: Snow) -> None:
+def exchange(snow: Snow, code: str, **changes: str) -> httpx.Response:
+    return snow.grant(**{"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK} | changes)
+
+
+@pytest.mark.fact("servicenow 1.5")
+def test_a_password_that_must_be_reset_gets_no_token(snow: Snow) -> None:
+    refresh = snow.tokens()["refresh_token"]
+    snow.control("users", user_name="m365.integration", password_needs_reset="true")
+    assert snow.grant(grant_type="refresh_token", refresh_token=refresh).status_code == 401
+
+
+@pytest.mark.fact("servicenow sandbox-3")
+def test_the_client_record_may_hold_another_redirect_url(snow: Snow) -> None:
+    snow.control("switches", redirect_mismatch=True)
+    with snow.browser() as browser:
+        assert "Invalid redirect_uri" in browser.get(snow.authorize_path()).text
+
+
+@pytest.mark.fact("servicenow 1.5")
+@pytest.mark.parametrize(
+    "switch",
+    [
+        {"wrong_secret": True},
+        {"client_inactive": True},
+        {"grants_off": "authorization_code"},
+        {"user_read_only": True},
+        {"redirect_mismatch": True},
+    ],
+)
+def test_every_mistake_gets_the_same_answer_from_the_token_service(snow: Snow, switch: dict[str, bool]) -> None:
+    code = snow.code()
+    snow.control("switches", **switch)
+    answer = snow.grant(grant_type="authorization_code", code=code, redirect_uri=CALLBACK)
+    if "redirect_mismatch" in switch:
+        assert answer.status_code == 200, "the code was given for this redirect; the mistake shows at consent"
+        return
+    assert (answer.status_code, answer.json()) == (401, DENIED)
+
+
+@pytest.mark.fact("servicenow 1.5")
+def test_a_grant_may_be_off_while_another_works(snow: Snow) -> None:
+    refresh = snow.tokens()["refresh_token"]
+    snow.control("switches", grants_off="refresh_token")
+    assert snow.grant(grant_type="refresh_token", refresh_token=refresh).json() == DENIED
+    assert snow.tokens()["access_token"]
+
+
+@pytest.mark.fact("servicenow 1.5")
+def test_errors_may_have_the_names_of_the_rfc(snow: Snow) -> None:
+    snow.control("switches", rfc_token_errors=True)
+    answer = snow.grant(grant_type="refresh_token", refresh_token="gone")
+    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_grant"})
+    answer = snow.grant(grant_type="refresh_token", client_secret="wrong")
+    assert (answer.status_code, answer.json()) == (401, {"error": "invalid_client"})
+
+
+@pytest.mark.fact("servicenow 1.5")
+def test_an_inactive_client_gets_a_page_at_consent(snow: Snow) -> None:
+    snow.control("client", active="false")
+    with snow.browser() as browser:
+        assert "Invalid client_id" in browser.get(snow.authorize_path()).text
+
+
+@pytest.mark.fact("servicenow sandbox-1")
+def test_login_comes_first_then_consent_with_everything_on_it(snow: Snow) -> None:
     with snow.browser() as browser:
         page = browser.get(snow.authorize_path())
         assert page.url.path == "/oauth_login.do"
@@ -30,7 +94,8 @@ def test_1_login_comes_first_then_consent_with_everything_on_it(snow: Snow) -> N
     assert page.text.index(">Deny<") < page.text.index(">Allow<"), "Allow is the second button"
 
 
-def test_2_a_missing_state_gets_a_page_and_no_code_unless_switched_off(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-2")
+def test_a_missing_state_gets_a_page_and_no_code_unless_switched_off(snow: Snow) -> None:
     with snow.browser() as browser:
         page = browser.get(snow.authorize_path(state=""))
         assert "Missing State parameter in request." in page.text
@@ -38,14 +103,16 @@ def test_2_a_missing_state_gets_a_page_and_no_code_unless_switched_off(snow: Sno
         assert browser.get(snow.authorize_path(state="")).url.path == "/oauth_login.do"
 
 
+@pytest.mark.fact("servicenow sandbox-3")
 @pytest.mark.parametrize("uri", ["http://evil.example/callback", CALLBACK + "/", ""])
-def test_3_an_unregistered_redirect_gets_a_page_and_no_redirect(snow: Snow, uri: str) -> None:
+def test_an_unregistered_redirect_gets_a_page_and_no_redirect(snow: Snow, uri: str) -> None:
     answer = httpx.get(snow.url + snow.authorize_path(redirect_uri=uri), follow_redirects=False)
     assert answer.status_code == 200
     assert "Invalid redirect_uri" in answer.text
 
 
-def test_4_allow_sends_a_code_and_the_unchanged_state(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-4")
+def test_allow_sends_a_code_and_the_unchanged_state(snow: Snow) -> None:
     with snow.browser() as browser:
         answer = consent(browser, snow.authorize_path(state="x-Y_9"), INTEGRATION_USER, snow.settings.password)
     sent = parse_qs(urlsplit(answer.headers["location"]).query)
@@ -54,7 +121,8 @@ def test_4_allow_sends_a_code_and_the_unchanged_state(snow: Snow) -> None:
     assert len(sent["code"][0]) == 86
 
 
-def test_4_the_consent_form_needs_its_own_secret(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-4")
+def test_the_consent_form_needs_its_own_secret(snow: Snow) -> None:
     with snow.browser() as browser:
         consent(browser, snow.authorize_path(), INTEGRATION_USER, snow.settings.password)
         form = {
@@ -66,55 +134,41 @@ def test_4_the_consent_form_needs_its_own_secret(snow: Snow) -> None:
     assert answer.status_code == 403
 
 
-def test_4_deny_sends_no_code(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-4")
+def test_deny_sends_no_code(snow: Snow) -> None:
     with snow.browser() as browser:
         answer = consent(browser, snow.authorize_path(), INTEGRATION_USER, snow.settings.password, "deny")
     assert "code=" not in answer.headers["location"]
     assert "state=abc123" in answer.headers["location"]
 
 
-def test_5_not_you_ends_the_session_and_keeps_the_request(snow: Snow) -> None:
-    with snow.browser() as browser:
-        consent(browser, snow.authorize_path(), "fred.luddy", snow.settings.password)
-        page = browser.get("/oauth_not_you.do", params={"query": urlsplit(snow.authorize_path()).query})
-        assert page.url.path == "/oauth_login.do"
-        assert snow.settings.client_id in field(page.text, "goto")
-        assert browser.get(snow.authorize_path()).url.path == "/oauth_login.do"
-
-
-def test_6_a_web_service_only_user_does_not_get_through_login(snow: Snow) -> None:
-    with snow.browser() as browser:
-        form = {"goto": "/", "user_name": "m365.robot", "user_password": snow.settings.password}
-        assert browser.post("/login.do", data=form).status_code == 401
-
-
-def exchange(snow: Snow, code: str, **changes: str) -> httpx.Response:
-    return snow.grant(**{"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK} | changes)
-
-
-def test_7_a_code_works_once(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-7")
+def test_a_code_works_once(snow: Snow) -> None:
     code = snow.code()
     assert exchange(snow, code).status_code == 200
     again = exchange(snow, code)
     assert (again.status_code, again.json()) == (401, DENIED)
 
 
-def test_7_a_code_lives_sixty_seconds(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-7")
+def test_a_code_lives_sixty_seconds(snow: Snow) -> None:
     code = snow.code()
     httpx.post(f"{snow.url}/_sandbox/clock", json={"seconds": 61}).raise_for_status()
     assert exchange(snow, code).json() == DENIED
 
 
+@pytest.mark.fact("servicenow sandbox-7")
 @pytest.mark.parametrize(
     "changes",
     [{"redirect_uri": "http://127.0.0.1:1/other"}, {"client_secret": "wrong"}, {"client_id": "0" * 32}],
 )
-def test_7_a_code_needs_the_same_redirect_and_client(snow: Snow, changes: dict[str, str]) -> None:
+def test_a_code_needs_the_same_redirect_and_client(snow: Snow, changes: dict[str, str]) -> None:
     answer = exchange(snow, snow.code(), **changes)
     assert (answer.status_code, answer.json()) == (401, DENIED)
 
 
-def test_8_with_a_challenge_the_verifier_must_fit(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-8")
+def test_with_a_challenge_the_verifier_must_fit(snow: Snow) -> None:
     challenge = urlsafe_b64encode(hashlib.sha256(b"v" * 43).digest()).rstrip(b"=").decode()
     pkce = {"code_challenge": challenge, "code_challenge_method": "S256"}
     assert exchange(snow, snow.code(**pkce)).json() == DENIED
@@ -122,7 +176,8 @@ def test_8_with_a_challenge_the_verifier_must_fit(snow: Snow) -> None:
     assert exchange(snow, snow.code(**pkce), code_verifier="v" * 43).status_code == 200
 
 
-def test_8_a_client_may_insist_on_a_challenge(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-8")
+def test_a_client_may_insist_on_a_challenge(snow: Snow) -> None:
     snow.instance.switches.pkce_required = True
     with snow.browser() as browser:
         assert "Missing code_challenge" in browser.get(snow.authorize_path()).text
@@ -130,7 +185,8 @@ def test_8_a_client_may_insist_on_a_challenge(snow: Snow) -> None:
         assert browser.get(asked).url.path == "/oauth_login.do"
 
 
-def test_9_parameters_in_the_address_and_json_bodies_are_refused(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-9")
+def test_parameters_in_the_address_and_json_bodies_are_refused(snow: Snow) -> None:
     refresh = snow.tokens()["refresh_token"]
     form = {"grant_type": "refresh_token", "refresh_token": refresh, "client_id": snow.settings.client_id}
     form["client_secret"] = snow.settings.client_secret
@@ -140,7 +196,8 @@ def test_9_parameters_in_the_address_and_json_bodies_are_refused(snow: Snow) -> 
     assert httpx.post(f"{snow.url}/oauth_token.do", params=form).status_code == 200
 
 
-def test_10_the_answer_has_exactly_these_members(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-10")
+def test_the_answer_has_exactly_these_members(snow: Snow) -> None:
     tokens = snow.tokens()
     assert set(tokens) == {"access_token", "refresh_token", "scope", "token_type", "expires_in"}
     assert tokens["expires_in"] in (1799, 1800)
@@ -149,7 +206,8 @@ def test_10_the_answer_has_exactly_these_members(snow: Snow) -> None:
     assert snow.tokens()["scope"] == ""
 
 
-def test_11_a_refresh_gives_a_new_access_token_and_keeps_the_refresh_token(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-11")
+def test_a_refresh_gives_a_new_access_token_and_keeps_the_refresh_token(snow: Snow) -> None:
     first = snow.tokens()
     httpx.post(f"{snow.url}/_sandbox/clock", json={"seconds": 1801}).raise_for_status()
     again = snow.grant(grant_type="refresh_token", refresh_token=first["refresh_token"]).json()
@@ -157,7 +215,8 @@ def test_11_a_refresh_gives_a_new_access_token_and_keeps_the_refresh_token(snow:
     assert again["refresh_token"] == first["refresh_token"]
 
 
-def test_11_variants_that_omit_or_rotate_the_refresh_token(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-11")
+def test_variants_that_omit_or_rotate_the_refresh_token(snow: Snow) -> None:
     first = snow.tokens()["refresh_token"]
     snow.instance.switches.refresh_omits_token = True
     assert "refresh_token" not in snow.grant(grant_type="refresh_token", refresh_token=first).json()
@@ -168,13 +227,15 @@ def test_11_variants_that_omit_or_rotate_the_refresh_token(snow: Snow) -> None:
     assert snow.grant(grant_type="refresh_token", refresh_token=first).json() == DENIED
 
 
-def test_12_a_second_grant_returns_the_same_live_token(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-12")
+def test_a_second_grant_returns_the_same_live_token(snow: Snow) -> None:
     assert snow.tokens()["access_token"] == snow.tokens()["access_token"]
     snow.instance.switches.same_token_while_valid = False
     assert snow.tokens()["access_token"] != snow.tokens()["access_token"]
 
 
-def test_12_a_refresh_while_the_token_lives_gives_the_same_one_with_the_time_it_has_left(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-12")
+def test_a_refresh_while_the_token_lives_gives_the_same_one_with_the_time_it_has_left(snow: Snow) -> None:
     first = snow.tokens()
     snow.control("clock", seconds=1000)
     again = snow.grant(grant_type="refresh_token", refresh_token=first["refresh_token"]).json()
@@ -183,7 +244,8 @@ def test_12_a_refresh_while_the_token_lives_gives_the_same_one_with_the_time_it_
     assert snow.tokens()["expires_in"] in (1799, 1800), "a new grant does (KB0791140)"
 
 
-def test_13_a_new_grant_makes_the_refresh_token_live_longer_and_a_refresh_does_not(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-13")
+def test_a_new_grant_makes_the_refresh_token_live_longer_and_a_refresh_does_not(snow: Snow) -> None:
     refresh = snow.tokens()["refresh_token"]
     snow.control("clock", seconds=8_000_000)
     assert snow.grant(grant_type="refresh_token", refresh_token=refresh).status_code == 200
@@ -194,7 +256,8 @@ def test_13_a_new_grant_makes_the_refresh_token_live_longer_and_a_refresh_does_n
     assert snow.grant(grant_type="refresh_token", refresh_token=refresh).json() == DENIED
 
 
-def test_13_lifetimes_are_fields_of_the_client_record(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-13")
+def test_lifetimes_are_fields_of_the_client_record(snow: Snow) -> None:
     snow.control("client", access_token_lifespan=600, refresh_token_lifespan=1000)
     tokens = snow.tokens()
     assert tokens["expires_in"] in (599, 600)
@@ -202,56 +265,26 @@ def test_13_lifetimes_are_fields_of_the_client_record(snow: Snow) -> None:
     assert snow.grant(grant_type="refresh_token", refresh_token=tokens["refresh_token"]).json() == DENIED
 
 
-def test_13_every_refresh_token_may_count_as_expired(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-13")
+def test_every_refresh_token_may_count_as_expired(snow: Snow) -> None:
     refresh = snow.tokens()["refresh_token"]
     snow.control("switches", refresh_tokens_expired=True)
     assert snow.grant(grant_type="refresh_token", refresh_token=refresh).json() == DENIED
 
 
-def test_13_a_refresh_token_lives_a_hundred_days(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-13")
+def test_a_refresh_token_lives_a_hundred_days(snow: Snow) -> None:
     refresh = snow.tokens()["refresh_token"]
     httpx.post(f"{snow.url}/_sandbox/clock", json={"seconds": 8_640_001}).raise_for_status()
     answer = snow.grant(grant_type="refresh_token", refresh_token=refresh)
     assert (answer.status_code, answer.json()) == (401, DENIED)
 
 
-def test_14_revoking_needs_no_sign_in_and_the_next_call_is_401(snow: Snow) -> None:
+@pytest.mark.fact("servicenow sandbox-14")
+def test_revoking_needs_no_sign_in_and_the_next_call_is_401(snow: Snow) -> None:
     token = snow.tokens()["access_token"]
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     url = f"{snow.url}/api/now/v2/table/incident"
     assert httpx.get(url, headers=headers).status_code == 200
     assert httpx.get(f"{snow.url}/oauth_revoke_token.do", params={"token": token}).status_code == 200
     assert httpx.get(url, headers=headers).status_code == 401
-
-
-def test_15_the_admin_page_revokes_access(snow: Snow) -> None:
-    tokens = snow.tokens()
-    page = httpx.get(f"{snow.url}/_sandbox/tokens").text
-    assert snow.settings.client_id in page
-    assert tokens["access_token"] not in page
-    assert page.count(">Revoke Access<") == 2, "the access and the refresh token"
-    for row in list(snow.instance.store.rows("oauth_credential")):
-        httpx.post(f"{snow.url}/_sandbox/tokens", data={"sys_id": row["sys_id"]})
-    assert snow.grant(grant_type="refresh_token", refresh_token=tokens["refresh_token"]).json() == DENIED
-    headers = {"Authorization": f"Bearer {tokens['access_token']}", "Accept": "application/json"}
-    assert httpx.get(f"{snow.url}/api/now/v2/table/incident", headers=headers).status_code == 401
-
-
-def test_16_a_sleeping_instance_answers_the_token_service_with_a_web_page(snow: Snow) -> None:
-    httpx.post(f"{snow.url}/_sandbox/faults", json={"name": "hibernating"}).raise_for_status()
-    answer = snow.grant(grant_type="refresh_token", refresh_token="any")
-    assert answer.status_code == 200
-    assert "Instance Hibernating page" in answer.text
-
-
-def test_the_journal_keeps_no_secret(snow: Snow) -> None:
-    tokens = snow.tokens()
-    journal = httpx.get(f"{snow.url}/_sandbox/journal").text
-    assert "oauth_token.do" in journal
-    for secret in (
-        snow.settings.client_secret,
-        tokens["access_token"],
-        tokens["refresh_token"],
-        snow.settings.password,
-    ):
-        assert secret not in journal

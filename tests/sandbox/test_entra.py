@@ -1,4 +1,4 @@
-"""Entra ID's stand-in: tokens that verify, PKCE that bites, mistakes that do not redirect."""
+"""Entra ID sandbox: verifiable tokens, PKCE, errors without redirects."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from sandbox.entra import EVERYONE, EntraAccount
 from tests.factories.microsoft import MANAGER, STRANGER, Microsoft, running_microsoft
 
 VERIFIER = "v" * 50
+
+
 CHALLENGE = urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
 
@@ -40,7 +42,7 @@ def asked(entra: Microsoft, **changes: str) -> dict[str, str]:
     } | changes  # fmt: skip
 
 
-def get_many(entra: Microsoft, person: EntraAccount, **changes: str) -> httpx.Response:
+def pick(entra: Microsoft, person: EntraAccount, **changes: str) -> httpx.Response:
     url = document(entra)["authorization_endpoint"].replace("authorize", "pick")
     return httpx.post(url, data=asked(entra, **changes) | {"oid": person.oid})
 
@@ -54,7 +56,7 @@ def redeem(entra: Microsoft, code: str, **changes: str) -> httpx.Response:
 
 
 def code_for(entra: Microsoft, person: EntraAccount) -> str:
-    return parse_qs(urlsplit(get_many(entra, person).headers["location"]).query)["code"][0]
+    return parse_qs(urlsplit(pick(entra, person).headers["location"]).query)["code"][0]
 
 
 def test_the_picker_names_each_account_by_what_it_may_do(entra: Microsoft) -> None:
@@ -81,7 +83,7 @@ def test_a_mistake_in_the_request_is_a_page_and_no_redirect(
 
 @pytest.mark.parametrize("person", [MANAGER, STRANGER])
 def test_the_id_token_verifies_and_says_who_and_what(entra: Microsoft, person: EntraAccount) -> None:
-    answer = get_many(entra, person)
+    answer = pick(entra, person)
     sent = parse_qs(urlsplit(answer.headers["location"]).query)
     assert sent["state"] == ["s-1"]
     tokens = redeem(entra, sent["code"][0]).raise_for_status().json()
@@ -94,7 +96,7 @@ def test_the_id_token_verifies_and_says_who_and_what(entra: Microsoft, person: E
 
 
 def test_form_post_brings_the_code_in_a_form(entra: Microsoft) -> None:
-    answer = get_many(entra, MANAGER, response_mode="form_post")
+    answer = pick(entra, MANAGER, response_mode="form_post")
     assert 'name="code"' in answer.text
 
 
@@ -117,6 +119,7 @@ def test_a_wrong_client_secret_is_invalid_client(entra: Microsoft) -> None:
     )
 
 
+@pytest.mark.fact("microsoft-graph 2.1")
 def test_client_credentials_give_an_application_token(entra: Microsoft) -> None:
     form = {"grant_type": "client_credentials", "scope": f"{entra.url}/.default"}
     credentials = (entra.settings.client_id, entra.settings.client_secret)

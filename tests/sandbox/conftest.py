@@ -1,4 +1,4 @@
-"""A Microsoft stand-in, as new for each test, and a client with the application's own token."""
+"""Fixtures of a ServiceNow and a Microsoft sandbox, reset before each test, and clients with valid tokens."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ import httpx
 import pytest
 
 from tests.factories.microsoft import CONTEXT, Microsoft, running_microsoft
+from tests.factories.servicenow import Snow, running_snow
+
+
+@pytest.fixture(scope="module")
+def one_snow() -> Iterator[Snow]:
+    with running_snow() as snow:
+        yield snow
+
+
+@pytest.fixture
+def snow(one_snow: Snow) -> Snow:
+    one_snow.instance.reset()
+    return one_snow
+
+
+@pytest.fixture
+def api(snow: Snow) -> Iterator[httpx.Client]:
+    """The integration user's client."""
+    with snow.api() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
