@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
 # Shutdown tiers, highest first: the product before the services it calls, the database last.
 DATABASE, SANDBOXES, PRODUCT = 0, 1, 2
+# The first start initializes PostgreSQL and imports ninety days of scores; slow machines need time for it.
 START_SECONDS = 120.0
 PAUSE_SECONDS = 0.05
 REPEATED_SIGNAL_SECONDS = 1.0

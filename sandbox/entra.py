@@ -26,6 +26,8 @@ EVERYONE = "b79fbf4d-3ef9-4689-8143-76b194e85509"
 ADMINISTRATOR = "194ae4cb-b126-40b2-bd5b-6091b380977d"
 OPERATOR = "5f2222b1-57c3-48ba-8ad5-d4759f1fde6f"
 READER = "5d6b6bb7-de71-4623-b4af-96380a352509"
+# Entra documents about ten minutes for a code (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow)
+# and an hour for a token, of which examples show 3599 s: docs/facts/microsoft-graph.md#2-1-app-only-tokens-for-graph
 CODE_SECONDS = 600
 TOKEN_SECONDS = 3599
 
@@ -180,6 +182,7 @@ async def authorize(request: Request) -> Response:
         )
     if asked.get("response_type") != "code" or "openid" not in asked.get("scope", "").split():
         return _sign_in_error(request, "AADSTS70011: The request is not one for a code with the scope openid.")
+    # Entra makes PKCE optional for web apps; the sandbox requires it, so that a client that forgets it is noticed.
     if asked.get("code_challenge_method") != "S256" or not asked.get("code_challenge"):
         return _sign_in_error(request, "AADSTS9002325: Proof Key for Code Exchange is required.")
     return render_page(request, "pick_account.html", people=PEOPLE, asked=asked)
@@ -226,14 +229,14 @@ def _app_token(request: Request, directory: EntraTenant, form: dict[str, str]) -
         "sub": directory.settings.client_id,
     }  # fmt: skip
     granted = sorted(request.app.state.tenant.edge_cases.listed("granted"))
-    if (
-        granted
-    ):  # Without admin consent the claim is absent: docs/facts/microsoft-graph.md#2-1-app-only-tokens-for-graph
+    # Without admin consent the claim is absent: docs/facts/microsoft-graph.md#2-1-app-only-tokens-for-graph
+    if granted:
         claims["roles"] = granted
     return JSONResponse({"token_type": "Bearer", "expires_in": TOKEN_SECONDS, "access_token": directory.signed(claims)})
 
 
 def _user_tokens(request: Request, directory: EntraTenant, form: dict[str, str]) -> Response:
+    # Single use: the code is removed even when the exchange is refused below.
     given = directory.codes.pop(form.get("code", ""), None)
     if given is None:
         return entra_error(54005, "invalid_grant", "The code was already redeemed, or never given.")
@@ -276,6 +279,7 @@ async def logout(request: Request) -> Response:
 
 def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    # Both parts are form-encoded before Base64: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
     if scheme.lower() == "basic":
         name, _, secret = b64decode(value).decode().partition(":")
         return unquote(name), unquote(secret)

@@ -65,10 +65,11 @@ MAX_TIMES = 1_000_000
 class Fault:
     """An order to inject a fault: which calls, how many times, with which probability, at which place.
 
-    `among` draws one of several kinds for each injection (`name` is then "any", and without a list it is MIXED_FAULTS); `place`
-    "any" draws one of the kind's places. Every draw comes from `seed`, so that a run can be repeated. `every` 10
-    strikes each tenth fitting call. `seconds` is how long a slow answer takes, `retry_after` what a 429 says (any text,
-    also a date; "" says nothing), and `number` names the record that 50 takes away.
+    `among`: draw one of these kinds per injection. The name "any" without a list draws from MIXED_FAULTS.
+    `place`: before, after or midway; "any" draws one of the kind's places; "" is the kind's default.
+    `every`: apply to each n-th matching call. `probability`: 0 to 1. All draws come from `seed`, so a run is repeatable.
+    `seconds`: delay of a slow response. `retry_after`: header of a 429, any text; "" omits it.
+    `number`: ticket that record_deleted and record_hidden remove; "" is a random one.
     """
 
     name: str

@@ -78,6 +78,7 @@ def authorization_error(request: Request, directory: EntraTenant, what: str, pag
         return graph_error(
             401, "InvalidAuthenticationToken", "Access token is empty, expired or not for this resource."
         )
+    # https://learn.microsoft.com/graph/permissions-reference#securityeventsreadall
     enough = {WRITE} if request.method == "PATCH" else {READ, WRITE}
     if not enough & set(claims.get("roles", [])) or tenant.take_fault("forbidden", what, page, request.method):
         return graph_error(
@@ -143,16 +144,20 @@ def _page(request: Request, tenant: Tenant, what: str, start: int, size: int) ->
     body["value"] = rows[start : start + size]
     if start + size < len(rows):
         body["@odata.nextLink"] = _next_link(request, tenant, what, start, size)
+    # Partial provider failures are reported by status 206 and a Warning header: docs/facts/microsoft-graph.md#edge-5
     if tenant.take_fault("partial", what, number):
         return JSONResponse(body, 206, {"Warning": '199 - "SecureScore/Provider/503/1000"'})
     return JSONResponse(body)
 
 
+# See docs/facts/microsoft-graph.md#1-6-paging-size-throttling: scores carry a nextLink even for `$top=1`.
+# https://learn.microsoft.com/graph/paging
 def _next_link(request: Request, tenant: Tenant, what: str, start: int, size: int) -> str:
     number = start // size + 1
     if tenant.take_fault("itself", what, number):
         return str(request.url)
     elsewhere = tenant.take_fault("elsewhere", what, number)
+    # Port 9 (discard) is closed: a client that follows the foreign link fails at once (docs/facts/microsoft-graph.md#edge-3).
     base = "http://127.0.0.1:9/elsewhere" if elsewhere else f"{origin(request)}{request.url.path}"
     token = secrets.token_hex(16)
     tenant.pages[token] = start + size
@@ -201,8 +206,10 @@ async def _patch(request: Request, tenant: Tenant, what: str, control_id: str) -
         vendor = content.get("vendorInformation") or {}
     except (ValueError, AttributeError):
         return refusal
+    # https://learn.microsoft.com/graph/api/securescorecontrolprofile-update: vendorInformation is mandatory.
     if what == "secureScores" or not vendor.get("provider") or not vendor.get("vendor"):
         return refusal
+    # Device controls cannot be written: docs/facts/microsoft-graph.md#1-5-state-updates-reading-and-writing and #edge-45
     if control_id.startswith("scid_") or tenant.edge_cases.writes_refused:
         return refusal
     tenant.write(
@@ -215,6 +222,7 @@ async def _patch(request: Request, tenant: Tenant, what: str, control_id: str) -
             "updatedDateTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         },
     )
+    # 200 with the profile when preferred, otherwise 204 without a body: docs/facts/microsoft-graph.md#edge-45
     if "return=representation" in request.headers.get("prefer", ""):
         return JSONResponse(next(row for row in tenant.profiles if row["id"] == control_id))
     return Response(status_code=204)

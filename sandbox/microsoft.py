@@ -40,9 +40,8 @@ class JournalMiddleware:
         started = time.monotonic()
 
         async def noting(message: Message) -> None:
-            if (
-                message["type"] == "http.response.start"
-            ):  # Recorded before sending, so that a client can read its own entry.
+            # Recorded before the response is sent, so that a client can read its own entry.
+            if message["type"] == "http.response.start":
                 took = round((time.monotonic() - started) * 1000)
                 query = redacted(scope["query_string"].decode("latin-1"))
                 entry = JournalEntry(scope["method"], scope["path"], query, message["status"], "", milliseconds=took)

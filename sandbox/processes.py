@@ -98,7 +98,7 @@ class Processes:
     async def first_line(self, child: ChildProcess) -> str:
         """Return the first line the child prints. Raises ChildEnded when it ends without one."""
         if child.process.stdout is None:
-            raise ValueError(f"{child.name} was not started to answer")
+            raise ValueError(f"{child.name} was started without pipe_stdout")
         line = (await child.process.stdout.readline()).decode().strip()
         if not line:
             await child.process.wait()

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 
 COOKIE = "JSESSIONID"
+# KB0564204 names ten waiting transactions per session: docs/facts/servicenow.md#2-8-cookies-and-concurrency
 WAITERS = 10
+# Clients without a cookie jar start a session per call; without a bound, long runs would exhaust memory.
 KEPT = 5_000
 
 

@@ -19,6 +19,7 @@ from sandbox.servicenow.request_context import ApiError, RequestContext, respond
 
 # Requests not started within this time are returned in `unserviced_requests`: docs/facts/servicenow.md#3-1-batch
 SECONDS = 30.0
+# 5 MB per request item, by default: docs/facts/servicenow.md#3-1-batch
 LARGEST_ITEM = 5 * 1024 * 1024
 
 

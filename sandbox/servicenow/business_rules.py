@@ -61,6 +61,7 @@ def update(
     changed = dict(record) | _known(store, table, sent, switches)
     if silent:
         return store.put(table, changed)
+    # Some sites drop a state written through the API without an error: docs/facts/servicenow.md#sandbox-33
     if switches.ignore_state_writes:
         changed["state"] = record["state"]
     if table == "change_request":
@@ -87,6 +88,7 @@ def _known(store: Store, table: str, sent: Record, switches: Switches) -> Record
     for name, value in sent.items():
         if name not in fields or name in JOURNALS or name.startswith("sys_"):
             continue
+        # Overlong text is cut at the column's length or stored whole: docs/facts/servicenow.md#sandbox-35
         kept[name] = _cut(name, value, switches)
     return kept
 

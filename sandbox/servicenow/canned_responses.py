@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 
+# The title is what clients recognize: docs/facts/servicenow.md#5-limits-failures-sleeping-instances
 HIBERNATING = "<html><head><title>Instance Hibernating page</title></head><body>This instance is asleep.</body></html>"
 SIGN_ON = "<html><head><title>Sign in</title></head><body>Continue to your organisation's sign-in page.</body></html>"
 GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"

@@ -78,6 +78,7 @@ class FaultMiddleware:
 
     async def _serve_in_session(self, exchange: Exchange) -> None:
         session = self.instance.sessions.of(exchange.headers.get("cookie", "")) if exchange.is_api else None
+        # Without session synchronization, calls of one session run in parallel: docs/facts/servicenow.md#sandbox-38
         if not self.instance.switches.session_sync:
             session = None
         try:

@@ -90,6 +90,7 @@ class SandboxInstance:
         found = self.store.find("oauth_entity", client_id=client_id) if client_id else None
         if found is None or found["active"] != "true" or self.switches.client_inactive:
             return None
+        # A mismatch of one slash occurs in practice: docs/facts/servicenow.md#trap-21
         if self.switches.redirect_mismatch:
             found = found | {"redirect_url": ",".join(f"{url}/" for url in found["redirect_url"].split(","))}
         if self.switches.wrong_secret:
@@ -134,6 +135,8 @@ class SandboxInstance:
         if credential is None or not self.is_live(credential):
             return None
         user = self.store.get("sys_user", credential["user"])
+        # See docs/facts/servicenow.md#1-8-the-integration-user-the-central-contradiction. Whether a lock ends existing tokens
+        # is not documented, hence the switch.
         works = user and user["active"] == "true" and user["locked_out"] != "true"
         return user if works or self.switches.locked_keeps_tokens else None
 

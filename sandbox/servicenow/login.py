@@ -93,6 +93,7 @@ async def verify_second_factor(request: Request) -> Response:
     user = instance.store.get("sys_user", begun["user"]) if begun else None
     if begun is None or user is None:
         return login_form(request, goto, wrong=True)
+    # MFA is enforced for local logins from Yokohama: docs/facts/servicenow.md#1-8-the-integration-user-the-central-contradiction
     if not secrets.compare_digest(sent.get("mfa_code", "").strip().encode(), instance.mfa_code.encode()):
         return _second_factor(request, begun["token"], goto, wrong=True)
     instance.store.remove("_second_factor", begun["sys_id"])

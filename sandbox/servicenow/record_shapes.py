@@ -41,9 +41,8 @@ class RecordShaper:
         wanted = fields_of(instance.store, table) if fields is None else fields
         self._parts: list[tuple[str, Shape]] = []
         for name in wanted:
-            if name not in unreadable and is_known(
-                instance, table, name
-            ):  # docs/facts/servicenow.md#sandbox-20, #sandbox-28
+            # Unknown and unreadable fields are left out silently: docs/facts/servicenow.md#sandbox-20 and #sandbox-28
+            if name not in unreadable and is_known(instance, table, name):
                 self._parts.append((name, self._shape(table, name)))
 
     def __call__(self, record: Record) -> dict[str, Any]:
@@ -127,6 +126,7 @@ def labels_of(instance: SandboxInstance, table: str, name: str) -> dict[str, str
     if found is not None:
         return found
     found = instance.labels[table, name, language] = {}
+    # Later entries override earlier ones: English labels fill the gaps of a partly translated choice list.
     for owner, spoken in (("task", "en"), (table, "en"), (table, language)):
         for row in instance.store.find_all("sys_choice", name=owner, element=name, language=spoken):
             found[row["value"]] = row["label"]

@@ -19,6 +19,7 @@ from sandbox.servicenow.query_scripts import ScriptUser
 from sandbox.servicenow.record_acl import roles_of
 from sandbox.servicenow.store import Record
 
+# glide.rest.max_content_length, 10 MB by default: docs/facts/servicenow.md#2-9-sizes
 LARGEST_BODY = 10 * 1024 * 1024
 TABLE_API = "Table API"
 
@@ -148,6 +149,8 @@ def _rate_limit(instance: SandboxInstance, user: Record, api: str) -> dict[str, 
     limit = instance.switches.rate_limit_per_hour
     if limit <= 0 or api != TABLE_API:
         return {}
+    # See docs/facts/servicenow.md#5-limits-failures-sleeping-instances: the limit is counted per clock hour, not per
+    # sliding window. Rules ship with none, so the headers are absent by default.
     now = instance.store.time()
     over = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     key = (user["user_name"], over.isoformat())

@@ -20,7 +20,9 @@ from sandbox.servicenow.table_schema import (
 # (user name, name, web-service-access-only, roles, time zone)
 USERS = (
     ("m365.integration", "M365 Integration", "false", "itil,personalize_choices", "Europe/Berlin"),
+    # Web service access only: cannot log in, hence cannot consent (docs/facts/servicenow.md#trap-22).
     ("m365.robot", "M365 Robot", "true", "itil", "UTC"),
+    # An agent in another time zone, without personalize_choices (docs/facts/servicenow.md#trap-36).
     ("fred.luddy", "Fred Luddy", "false", "itil", "America/Los_Angeles"),
     ("no.roles", "Nora Roles", "false", "", "UTC"),
     ("alex.wilber", "Alex Wilber", "false", "itil", "Europe/Berlin"),

@@ -20,6 +20,7 @@ from sandbox.servicenow.store import Record
 from sandbox.servicenow.table_schema import FIELDS, JOURNALS
 
 VERBS = {"POST": ("create", "Insert"), "DELETE": ("delete", "Delete")}
+# Where Link headers point with `foreign_links`: port 9 (discard) is closed, so following one fails at once.
 FOREIGN_ORIGIN = "http://127.0.0.1:9"
 
 
@@ -73,9 +74,8 @@ async def _write(context: RequestContext, target: TableTarget) -> Response:
         record = business_rules.insert(store, switches, table, sent, context.user)
         location = f"{context.origin}/api/now/{target.version}/table/{table}/{record['sys_id']}"
         return JSONResponse({"result": _shaper(context, table)(record)}, 201, {"Location": location})
-    if (
-        context.method in ("PATCH", "PUT") and target.sys_id
-    ):  # PUT changes only what is sent: docs/facts/servicenow.md#sandbox-19
+    # PUT changes only the fields sent: docs/facts/servicenow.md#sandbox-19
+    if context.method in ("PATCH", "PUT") and target.sys_id:
         record = business_rules.update(store, switches, table, _one(context, target), sent, context.user)
         return JSONResponse({"result": _shaper(context, table)(record)})
     raise ApiError(405, "Method not supported")
@@ -93,6 +93,7 @@ async def _sent(context: RequestContext, table: str) -> Record:
 
 
 def _list(context: RequestContext, target: TableTarget) -> Response:
+    # Defaults: docs/facts/servicenow.md#2-2-query-parameters
     limit, offset = _number(context, "sysparm_limit", 10_000), _number(context, "sysparm_offset", 0)
     if context.instance.switches.offset_ignored:
         offset = 0
@@ -127,10 +128,12 @@ def _query(context: RequestContext, table: str) -> EncodedQuery:
         pairs = [(k, v) for k, v in context.request.query_params.items() if not k.startswith("sysparm_")]
         text = "^".join(f"{name}={value}" for name, value in pairs)
     suppressed = context.option("sysparm_suppress_pagination_header") == "true"
+    # The Link header repeats the query: docs/facts/servicenow.md#2-5-pagination-headers
     if 0 < switches.long_query_limit < len(text) and not suppressed:
         detail = "The query is too long to build the response pagination header URLs"
         raise ApiError(400, "Pagination not supported", detail)
     query = parse_query(text, context.instance.store, table, context.caller(), switches.listed("closed_fields"))
+    # The same 403 for an unknown and for a closed field: docs/facts/servicenow.md#sandbox-21
     if query.unknown and switches.strict_queries:
         raise ApiError(403, "Insufficient rights to query records", None)
     if query.has_ranges and switches.range_refused:

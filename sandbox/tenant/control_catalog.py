@@ -94,11 +94,13 @@ def profile(control: Control, tenant_id: str, rank: int, updates: list[dict[str,
         "actionType": "Config",
         "actionUrl": page,
         "controlCategory": control.category,
+        # A few real titles end in a space: docs/facts/microsoft-graph.md#edge-40
         "title": control.title + (" " if chance > 0.95 else ""),
         "deprecated": False,
         "implementationCost": {"Moderate": "Medium"}.get(control.cost, control.cost) if chance < 0.6 else "Unknown",
         "lastModifiedDateTime": None,
         "maxScore": control.max_score,
+        # Most controls of a real tenant share one rank: docs/facts/microsoft-graph.md#edge-39
         "rank": rank if rank < 40 else 10,
         "remediation": "" if control.id == "meeting_labels_v1" else remediation,
         "remediationImpact": "None."

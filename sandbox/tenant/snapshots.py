@@ -8,10 +8,13 @@ from typing import Any
 
 from sandbox.tenant.control_catalog import VENDOR, Control, controls, stable_random
 
+# Graph keeps 90 days: docs/facts/microsoft-graph.md#1-8-freshness-change-history-outlook
 DAYS = 90
 # Days before the newest snapshot.
+# A day without a snapshot, a day on which licenses were added, and a day on which one control lost its points:
+# docs/facts/microsoft-graph.md#edge-47 and #edge-48
 MISSING_DAY = 33
-LICENCE_DAY = 45
+LICENSE_DAY = 45
 REGRESSION_DAY = 12
 REGRESSED = "BlockLegacyAuthentication"
 LICENSED_LATER = ("MDATP", "Intune")
@@ -75,7 +78,7 @@ def snapshots(tenant_id: str, newest: date) -> list[dict[str, Any]]:
 def snapshot(tenant_id: str, day: date, ago: int, trends: list[ControlTrend]) -> dict[str, Any]:
     """Return one day; the controls' points add up to `currentScore` exactly."""
     # https://learn.microsoft.com/graph/api/resources/securescore
-    licensed = [s for s in trends if ago <= LICENCE_DAY or s.control.service not in LICENSED_LATER]
+    licensed = [s for s in trends if ago <= LICENSE_DAY or s.control.service not in LICENSED_LATER]
     scores = [control_score(trend, ago, day) for trend in licensed]
     scores += [score_without_profile(name, category, day) for name, category in WITHOUT_PROFILE.items()]
     current = round(sum(float(score["score"]) for score in scores), 2)
@@ -86,7 +89,7 @@ def snapshot(tenant_id: str, day: date, ago: int, trends: list[ControlTrend]) ->
         "activeUserCount": 17,
         "createdDateTime": datetime.combine(day, time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "currentScore": current,
-        "enabledServices": SERVICES_AFTER if ago <= LICENCE_DAY else SERVICES_BEFORE,
+        "enabledServices": SERVICES_AFTER if ago <= LICENSE_DAY else SERVICES_BEFORE,
         "licensedUserCount": 0,
         "maxScore": maximum,
         "averageComparativeScores": comparisons(),

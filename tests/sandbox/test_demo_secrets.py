@@ -8,7 +8,7 @@ from pathlib import Path
 from sandbox.demo_secrets import GENERATORS, generate_secrets, load_or_create_secrets
 
 
-def test_keys_are_kept_for_the_owner_alone(tmp_path: Path) -> None:
+def test_secrets_are_readable_by_the_owner_only(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "keys.json"
     first = load_or_create_secrets(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -17,7 +17,7 @@ def test_keys_are_kept_for_the_owner_alone(tmp_path: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_kept_set_from_before_is_completed_and_not_changed(tmp_path: Path) -> None:
+def test_an_incomplete_set_is_completed_and_not_changed(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     file.write_text('{"ENTRA_CLIENT_SECRET": "known"}')
     keys = load_or_create_secrets(file)
@@ -26,6 +26,6 @@ def test_a_kept_set_from_before_is_completed_and_not_changed(tmp_path: Path) -> 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_every_set_is_another() -> None:
+def test_every_set_is_different() -> None:
     one, other = generate_secrets(), generate_secrets()
     assert not [name for name in one if one[name] == other[name]]

@@ -21,10 +21,6 @@ def values(client: httpx.Client, path: str) -> list[dict[str, Any]]:
     return found
 
 
-def newest(client: httpx.Client) -> dict[str, Any]:
-    return values(client, SCORES)[0]
-
-
 def switch(graph: Microsoft, **wanted: Any) -> None:
     graph.control("quirks", **wanted)
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.factories.microsoft import Microsoft
 
-SCORES, PROFILES = "/secureScores", "/secureScoreControlProfiles"
+SCORES = "/secureScores"
 
 
 @pytest.mark.fact("microsoft-graph edge-2")

@@ -1,4 +1,4 @@
-"""A port that cannot be had is explained with its number and the variable that moves it."""
+"""A port that cannot be bound is reported with its number and variable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.ports import StartupError, bind, read_port
 
 
 @pytest.mark.parametrize("value", ["0", "65536", "-1", "eight", "80 80", "٨٠", "8000.0"])
-def test_what_is_no_port_is_refused_by_name(value: str) -> None:
+def test_an_invalid_port_is_refused_by_its_variable(value: str) -> None:
     with pytest.raises(StartupError, match=r"PORT=.* is not a port"):
         read_port({"PORT": value}, "PORT")
 
@@ -23,7 +23,7 @@ def test_port_has_a_default(environment: dict[str, str], expected: int) -> None:
     assert read_port(environment, "SANDBOX_SERVICENOW_PORT") == expected
 
 
-def test_taken_port_names_port_and_variable() -> None:
+def test_port_in_use_names_port_and_variable() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -34,7 +34,7 @@ def test_taken_port_names_port_and_variable() -> None:
     assert "SANDBOX_MICROSOFT_PORT=" in str(caught.value)
 
 
-def test_free_port_is_taken_for_us() -> None:
+def test_free_port_is_bound() -> None:
     with (
         bind("127.0.0.1", 0, "PORT") as listening,
         socket.create_connection(listening.getsockname(), timeout=5) as caller,

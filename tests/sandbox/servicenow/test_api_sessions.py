@@ -28,7 +28,7 @@ async def test_a_shared_session_drops_calls_past_ten_waiters_with_202(snow: Snow
     cookie = snow.instance.sessions.begin("")
     snow.control("switches", latency_ms=40)
     before = len(snow.records())
-    # The first is slow, so that all others are there while it is answered, however busy the machine is.
+    # The first call is slow, so that all others are waiting while it is answered, even on a busy machine.
     snow.control("faults", name="slow", place="before", seconds=2, times=1)
     started = time.monotonic()
     statuses = await burst(snow, cookie, 30, token)

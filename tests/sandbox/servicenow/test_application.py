@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any
-
 import httpx
 
-from sandbox.servicenow.switches import Switches
 from tests.factories.servicenow import Snow, make, rows, running_snow
-
-
-def other(name: str) -> Any:
-    """A value that the switch does not have in a new instance."""
-    item = next(item for item in fields(Switches) if item.name == name)
-    if item.metadata["choices"]:
-        return item.metadata["choices"][-1]
-    before = item.default
-    return not before if isinstance(before, bool) else before + 1 if isinstance(before, int) else "a.b"
 
 
 def test_two_instances_run_side_by_side_and_share_nothing(snow: Snow, api: httpx.Client) -> None:

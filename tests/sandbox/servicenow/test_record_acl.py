@@ -40,7 +40,7 @@ def test_each_table_and_action_can_be_refused_alone(snow: Snow, api: httpx.Clien
     listed = len(rows(api, table)) > 0
     assert (can_create, can_write, listed) == (
         action != "create",
-        action == "create",  # What cannot be read cannot be found for a change either.
+        action == "create",  # An unreadable record cannot be updated either: it is answered 404.
         action != "read",
     )
     assert api.get(url).status_code == (404 if action == "read" else 200)

@@ -11,7 +11,7 @@ from tests.factories.servicenow import Snow
 
 
 class Cycle:
-    """As uvicorn has it: `send` is its method, and it writes head and body apart."""
+    """Like uvicorn's: `send` is its method, and it writes head and body separately."""
 
     def __init__(self, transport: Any) -> None:
         self.transport = transport

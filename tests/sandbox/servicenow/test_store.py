@@ -27,7 +27,7 @@ def full() -> Store:
 
 
 def took(work: Callable[[], object]) -> float:
-    """Of this thread's own time, so that it says the same on a busy machine."""
+    """Return the best of five runs in milliseconds of thread time, which a busy machine does not change."""
     work()
     times = []
     for _ in range(5):
@@ -90,7 +90,7 @@ def test_concurrent_threads_lose_no_write_and_share_no_number() -> None:
 def test_queries_on_indexed_fields_do_not_walk_the_table(
     full: Store, query: str, found: int, milliseconds: float
 ) -> None:
-    """Usually well below the milliseconds named; the bounds leave much room for a busy machine."""
+    # Usually well below `milliseconds`; the factor leaves room for a busy machine.
     caller = ScriptUser("", "UTC", full.now())
 
     def run() -> int:

@@ -15,7 +15,7 @@ NAMES = [item.name for item in fields(Switches)]
 
 
 def other(name: str) -> Any:
-    """A value that the switch does not have in a new instance."""
+    """Return a value that differs from the switch's default."""
     item = next(item for item in fields(Switches) if item.name == name)
     if item.metadata["choices"]:
         return item.metadata["choices"][-1]
