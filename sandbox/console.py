@@ -117,8 +117,8 @@ async def journal(request: Request) -> Response:
     if request.method == "POST":
         instance_of(request).journal.clear()
         return RedirectResponse("/_sandbox/journal.html", 303)
-    asked = request.query_params
-    wanted, faults = {name: asked.get(name, "") for name in ("text", "method", "status")}, bool(asked.get("faults"))
+    params = request.query_params
+    wanted, faults = {name: params.get(name, "") for name in ("text", "method", "status")}, bool(params.get("faults"))
     entries = [entry for entry in instance_of(request).journal.newest_first() if entry.matches(**wanted, faults=faults)]
     return render_page(
         request, "request_journal.html", entries=entries[:SHOWN], total=len(entries), wanted=wanted, faults=faults

@@ -30,25 +30,25 @@ async def control(request: Request) -> Response:
     if request.method == "GET":
         return JSONResponse(_read(instance, what, dict(request.query_params)))
     content: dict[str, Any] = await request.json() if await request.body() else {}
-    orders = COMMANDS.get(what)
-    if orders is None:
+    command = COMMANDS.get(what)
+    if command is None:
         return JSONResponse({"error": f"nothing is called {what}"}, 400)
     try:
-        answer = orders(instance, content)
+        answer = command(instance, content)
     except (ValueError, TypeError, KeyError) as error:
         return JSONResponse({"error": str(error)}, 400)
     return JSONResponse({"ok": True} | (answer or {}))
 
 
-def _read(instance: SandboxInstance, what: str, asked: dict[str, str]) -> Any:  # noqa: ANN401 - JSON.
+def _read(instance: SandboxInstance, what: str, params: dict[str, str]) -> Any:  # noqa: ANN401 - JSON.
     match what:
         case "journal":
-            wanted = {name: asked[name] for name in ("text", "method", "status") if name in asked}
-            return [entry.as_json() for entry in instance.journal if entry.matches(**wanted, faults="faults" in asked)]
+            wanted = {name: params[name] for name in ("text", "method", "status") if name in params}
+            return [entry.as_json() for entry in instance.journal if entry.matches(**wanted, faults="faults" in params)]
         case "counts":
             return instance.journal.counts
         case "switches":
-            return instance.switches.describe() if "explain" in asked else vars(instance.switches)
+            return instance.switches.describe() if "explain" in params else vars(instance.switches)
         case "faults":
             waiting = [fault.as_json() for fault in instance.orders.waiting]
             return {"waiting": waiting, "struck": instance.orders.struck}
@@ -56,7 +56,7 @@ def _read(instance: SandboxInstance, what: str, asked: dict[str, str]) -> Any:  
             found = instance.store.find("oauth_entity", client_id=instance.settings.client_id) or {}
             return {name: value for name, value in found.items() if name != "client_secret"}
         case "records":
-            return {table: _rows(instance, table, asked.get("fields", "")) for table in TICKETS}
+            return {table: _rows(instance, table, params.get("fields", "")) for table in TICKETS}
         case "notes":
             return list(instance.store.rows("sys_journal_field"))
         case _:
@@ -115,7 +115,7 @@ def _records(instance: SandboxInstance, content: dict[str, Any]) -> None:
         instance.store.put(table, row | {"_hidden": "true" if content["hidden"] else ""})
         return
     sent = {str(name): str(value) for name, value in content["fields"].items()}
-    user = _user(instance, content)
+    user = _acting_user(instance, content)
     _update(instance, table, row, sent, user, silent=bool(content.get("silent")))
 
 
@@ -125,7 +125,7 @@ def _notes(instance: SandboxInstance, content: dict[str, Any]) -> None:
     element = str(content.get("element", "work_notes"))
     if element not in JOURNALS:
         raise ValueError(f"an element is {' or '.join(JOURNALS)}")
-    _update(instance, table, row, {element: str(content["text"])}, _user(instance, content))
+    _update(instance, table, row, {element: str(content["text"])}, _acting_user(instance, content))
 
 
 def change_user(instance: SandboxInstance, content: dict[str, Any]) -> None:
@@ -193,7 +193,7 @@ def _fill(instance: SandboxInstance, content: dict[str, Any]) -> dict[str, Any]:
     if table not in TICKETS or not 1 <= count <= MAX_FILLED:
         raise ValueError(f"up to {MAX_FILLED} records of {' or '.join(TICKETS)}")
     fields = {"short_description": "Filled in {n}"} | {str(k): str(v) for k, v in content.get("fields", {}).items()}
-    store, user = instance.store, _user(instance, content)
+    store, user = instance.store, _acting_user(instance, content)
     before = store.clock_offset
     store.clock_offset = before - timedelta(hours=float(content.get("changed_hours_ago", 0)))
     try:
@@ -218,7 +218,7 @@ def find_number(instance: SandboxInstance, number: str) -> tuple[str, Record]:
     raise ValueError("there is no record with this number")
 
 
-def _user(instance: SandboxInstance, content: dict[str, Any]) -> Record:
+def _acting_user(instance: SandboxInstance, content: dict[str, Any]) -> Record:
     user = instance.store.find("sys_user", user_name=str(content.get("by", AGENT)))
     if user is None:
         raise ValueError("there is no such user")

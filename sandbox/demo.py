@@ -112,20 +112,20 @@ def exclusive_folder(plan: DemoPlan) -> Iterator[None]:
 
 async def _supervise(plan: DemoPlan) -> int:
     processes = Processes(plan.folder / "logs", plan.folder, plan.environment(os.environ))
-    asked = _stop_requested(processes)
-    life = asyncio.create_task(_run(plan, processes))
+    requested = _stop_requested(processes)
+    supervised = asyncio.create_task(_run(plan, processes))
     try:
-        await asyncio.wait({life, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if life.done():
-            life.result()  # Raises: the task ends only by an exception.
+        await asyncio.wait({supervised, requested}, return_when=asyncio.FIRST_COMPLETED)
+        if supervised.done():
+            supervised.result()  # Raises: the task ends only by an exception.
         _print("\nStopping …")
         return 0
     except (ChildEnded, StartupError) as error:
         _print(f"\n{error}\n\nStopping the rest.")
         return 1
     finally:
-        life.cancel()
-        await asyncio.gather(life, return_exceptions=True)
+        supervised.cancel()
+        await asyncio.gather(supervised, return_exceptions=True)
         await processes.stop()
         _print("Stopped. Everything is kept; `make run` goes on where this ended.")
 
@@ -204,20 +204,20 @@ def _stop_requested(processes: Processes) -> asyncio.Future[None]:
     # A terminal and a parent such as `make` may both deliver the same Ctrl-C: a signal within
     # REPEATED_SIGNAL_SECONDS of the first is not a second request.
     loop = asyncio.get_running_loop()
-    asked: asyncio.Future[None] = loop.create_future()
+    requested: asyncio.Future[None] = loop.create_future()
     first = 0.0
 
-    def hear() -> None:
+    def on_signal() -> None:
         nonlocal first
-        if not asked.done():
+        if not requested.done():
             first = loop.time()
-            asked.set_result(None)
+            requested.set_result(None)
         elif loop.time() - first > REPEATED_SIGNAL_SECONDS:
             processes.kill_upper_tiers()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, hear)
-    return asked
+        loop.add_signal_handler(number, on_signal)
+    return requested
 
 
 def welcome(plan: DemoPlan) -> str:

@@ -22,19 +22,19 @@ async def control(request: Request) -> Response:
     """Handle `GET` or `POST /_sandbox/graph/{what}`. An invalid command is answered 400 with `{"error": reason}`."""
     tenant, what = tenant_of(request), request.path_params["what"]
     if request.method == "GET":
-        return JSONResponse(_tell(tenant, what, explain="explain" in request.query_params))
+        return JSONResponse(_read(tenant, what, explain="explain" in request.query_params))
     content: dict[str, Any] = await request.json() if await request.body() else {}
-    order = ORDERS.get(what)
-    if order is None:
+    command = COMMANDS.get(what)
+    if command is None:
         return JSONResponse({"error": f"nothing is called {what}"}, 400)
     try:
-        order(tenant, content)
+        command(tenant, content)
     except (ValueError, TypeError, KeyError) as error:
         return JSONResponse({"error": str(error)}, 400)
     return JSONResponse({"ok": True})
 
 
-def _tell(tenant: Tenant, what: str, *, explain: bool) -> Any:  # noqa: ANN401 - JSON.
+def _read(tenant: Tenant, what: str, *, explain: bool) -> Any:  # noqa: ANN401 - JSON.
     match what:
         case "journal":
             return [entry.as_json() for entry in tenant.journal]
@@ -68,7 +68,7 @@ def _points(tenant: Tenant, content: dict[str, Any]) -> None:
     tenant.set_points(str(content["control"]), float(content["points"]))
 
 
-ORDERS: dict[str, Callable[[Tenant, dict[str, Any]], None]] = {
+COMMANDS: dict[str, Callable[[Tenant, dict[str, Any]], None]] = {
     "reset": lambda tenant, _: tenant.reset(),
     "quirks": lambda tenant, content: tenant.edge_cases.change(content),
     "faults": _faults,
@@ -83,7 +83,7 @@ async def console(request: Request) -> Response:
     if request.method == "POST":
         form = {name: str(value) for name, value in (await request.form()).items()}
         try:
-            _order(tenant, form)
+            _apply_form(tenant, form)
         except ValueError as error:
             wrong = str(error)
         else:
@@ -96,7 +96,7 @@ async def console(request: Request) -> Response:
     )  # fmt: skip
 
 
-def _order(tenant: Tenant, form: dict[str, str]) -> None:
+def _apply_form(tenant: Tenant, form: dict[str, str]) -> None:
     if form.get("fault"):
         times, number = int(form.get("times") or 1), int(form.get("page") or 0)
         tenant.orders.append(GraphFault(form["fault"], times, form.get("what", ""), number))

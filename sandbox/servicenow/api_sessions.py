@@ -37,7 +37,7 @@ class ApiSessions:
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, ApiSession] = OrderedDict()
 
-    def of(self, cookies: str) -> ApiSession | None:
+    def from_cookies(self, cookies: str) -> ApiSession | None:
         """Return the session of a Cookie header, or None when this instance did not issue it."""
         try:
             named = SimpleCookie(cookies).get(COOKIE)
@@ -45,7 +45,7 @@ class ApiSessions:
             return None
         return self._sessions.get(named.value) if named else None
 
-    def begin(self, user_id: str) -> str:
+    def start(self, user_id: str) -> str:
         """Start a session and return the value of its cookie."""
         name = secrets.token_hex(16).upper()
         self._sessions[name] = ApiSession(user_id)

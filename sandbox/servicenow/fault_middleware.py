@@ -28,7 +28,7 @@ from sandbox.servicenow.table_schema import TICKETS
 TABLE = re.compile(r"^/api/now/(?:v\d/)?(?:table|stats)/([^/]+)")
 UNJOURNALED = ("/_sandbox", "/favicon.ico")
 # Paths that programs call. An IP rule blocks these, while browsers, on other networks, still reach the login pages.
-API_PATHS = ("/api/", "/oauth_token.do", "/oauth_revoke_token.do")
+PROGRAM_PATHS = ("/api/", "/oauth_token.do", "/oauth_revoke_token.do")
 SHOWN_BODIES = ("json", "urlencoded")
 KEPT_BODY = 4000
 
@@ -50,7 +50,7 @@ class Exchange:
         self.path: str = self.scope["path"]
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.scope["headers"]}
         self.is_api = self.path.startswith("/api/")
-        self.is_machine = self.path.startswith(API_PATHS)
+        self.is_program_path = self.path.startswith(PROGRAM_PATHS)
         found = TABLE.match(self.path)
         self.table = found[1] if found else "change_request" if self.path.startswith("/api/sn_chg_rest/") else ""
 
@@ -77,7 +77,7 @@ class FaultMiddleware:
             self._journal(exchange, 0)  # Has no effect when the request was journaled already.
 
     async def _serve_in_session(self, exchange: Exchange) -> None:
-        session = self.instance.sessions.of(exchange.headers.get("cookie", "")) if exchange.is_api else None
+        session = self.instance.sessions.from_cookies(exchange.headers.get("cookie", "")) if exchange.is_api else None
         # Without session synchronization, calls of one session run in parallel: docs/facts/servicenow.md#sandbox-38
         if not self.instance.switches.session_sync:
             session = None
@@ -167,7 +167,7 @@ class FaultMiddleware:
         """Return the response of a lasting network switch, or None. Applies before anything is read or written."""
         # See docs/facts/servicenow.md#sandbox-46 (hibernation, single sign-on) and #sandbox-47 (IP rules)
         switches, name = self.instance.switches, ""
-        if switches.ip_blocked and exchange.is_machine:
+        if switches.ip_blocked and exchange.is_program_path:
             name = "ip_blocked"
         elif switches.api_asleep:
             name = "hibernating_503" if switches.asleep_with_503 else "hibernating"
@@ -181,8 +181,8 @@ class FaultMiddleware:
         user_id = exchange.scope.get("state", {}).get("user_id", "")
         captured.headers += standard_headers(self.instance.store.now(), exchange.transaction, signed_in=bool(user_id))
         if exchange.is_api and switches.session_cookies:
-            if self.instance.sessions.of(exchange.headers.get("cookie", "")) is None:
-                cookie = f"{COOKIE}={self.instance.sessions.begin(user_id)}; Path=/; HttpOnly"
+            if self.instance.sessions.from_cookies(exchange.headers.get("cookie", "")) is None:
+                cookie = f"{COOKIE}={self.instance.sessions.start(user_id)}; Path=/; HttpOnly"
                 captured.headers.append((b"set-cookie", cookie.encode()))
             captured.headers += [(b"set-cookie", one) for one in COOKIES]
         if exchange.is_api and switches.compress and "gzip" in exchange.headers.get("accept-encoding", ""):

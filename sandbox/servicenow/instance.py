@@ -140,7 +140,7 @@ class SandboxInstance:
         works = user and user["active"] == "true" and user["locked_out"] != "true"
         return user if works or self.switches.locked_keeps_tokens else None
 
-    def person(self, user_name: str) -> Record | None:
+    def user_by_name(self, user_name: str) -> Record | None:
         """Return a user by name, altered by the switches, or None."""
         found = self.store.find("sys_user", user_name=user_name) if user_name else None
         if found is not None and user_name == INTEGRATION_USER and self.switches.web_only:

@@ -59,10 +59,10 @@ async def company_sign_in(request: Request) -> Response:
     instance = instance_of(request)
     goto = local_path(request.query_params.get("goto", "/"))
     wanted = request.query_params.get("user_name") or SSO_PERSON
-    person = instance.person(wanted) or instance.person(SSO_PERSON)
+    person = instance.user_by_name(wanted) or instance.user_by_name(SSO_PERSON)
     if request.method == "GET":
         return render_page(request, "sso_sign_in.html", goto=goto, person=person)
-    chosen = instance.person(str((await request.form()).get("user_name", "")))
+    chosen = instance.user_by_name(str((await request.form()).get("user_name", "")))
     if chosen is None or chosen["web_service_access_only"] == "true" or chosen["active"] != "true":
         return render_page(
             request, "message.html", 403, title="No account", text="This account has no login on the instance."
@@ -75,7 +75,7 @@ async def submit_login(request: Request) -> Response:
     instance = instance_of(request)
     sent = {name: str(value) for name, value in (await request.form()).items()}
     goto = local_path(sent.get("goto", "/"))
-    user = instance.person(sent.get("user_name", ""))
+    user = instance.user_by_name(sent.get("user_name", ""))
     if user is None or not _may_log_in(user, sent.get("user_password", "")):
         return login_form(request, goto, wrong=True)
     if not instance.switches.mfa:
@@ -113,7 +113,7 @@ async def log_out(request: Request) -> Response:
 def login_form(request: Request, goto: str, *, wrong: bool = False) -> Response:
     instance = instance_of(request)
     shows = instance.settings.show_hints
-    people = [instance.person(row["user_name"]) for row in instance.store.rows("sys_user")] if shows else []
+    people = [instance.user_by_name(row["user_name"]) for row in instance.store.rows("sys_user")] if shows else []
     return render_page(
         request, "login.html", 401 if wrong else 200, goto=goto, people=people, wrong=wrong,
         password=instance.settings.password if shows else "",

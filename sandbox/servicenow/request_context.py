@@ -118,7 +118,7 @@ def _authenticate(request: Request, instance: SandboxInstance) -> Record:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     user = instance.user_of(value.strip()) if scheme.lower() == "bearer" else None
     if user is None and instance.switches.cookie_outlives_token and COOKIE in request.cookies:
-        session = instance.sessions.of(request.headers.get("cookie", ""))
+        session = instance.sessions.from_cookies(request.headers.get("cookie", ""))
         user = instance.store.get("sys_user", session.user_id) if session else None
     if user is None:
         wording = "User Not Authenticated" if instance.switches.old_401_wording else "User is not authenticated"

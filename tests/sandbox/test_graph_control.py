@@ -16,11 +16,6 @@ from tests.factories.microsoft import NEWEST, Microsoft
 SCORES, PROFILES = "/secureScores", "/secureScoreControlProfiles"
 
 
-def values(client: httpx.Client, path: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.get(path).raise_for_status().json()["value"]
-    return found
-
-
 def switch(graph: Microsoft, **wanted: Any) -> None:
     graph.control("quirks", **wanted)
 

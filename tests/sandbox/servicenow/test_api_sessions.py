@@ -25,7 +25,7 @@ async def burst(snow: Snow, cookie: str, count: int, token: str) -> list[int]:
 @pytest.mark.fact("servicenow sandbox-38", "servicenow trap-2")
 async def test_a_shared_session_drops_calls_past_ten_waiters_with_202(snow: Snow) -> None:
     token = snow.tokens()["access_token"]
-    cookie = snow.instance.sessions.begin("")
+    cookie = snow.instance.sessions.start("")
     snow.control("switches", latency_ms=40)
     before = len(snow.records())
     # The first call is slow, so that all others are waiting while it is answered, even on a busy machine.

@@ -206,7 +206,7 @@ def test_an_answer_can_come_later_than_a_client_waits(
     assert len(snow.records()) == before + made_at_once
     snow.fault("slow", seconds=0.5, place=place)
     make(api)
-    assert len(snow.records()) == before + 2, "a slow first insert lands later, even when nobody waits for it"
+    assert len(snow.records()) == before + 2, "a slow first insert lands later, even after the client gave up"
 
 
 @pytest.mark.fact("servicenow sandbox-49")
