@@ -19,8 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = described.parse_args(arguments)
     try:
         return _run(options)
-    except StartupError as trouble:
-        print(trouble, file=sys.stderr)
+    except StartupError as error:
+        print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

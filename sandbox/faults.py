@@ -122,7 +122,7 @@ class Fault:
             and (not self.table or self.table == table)
         )
 
-    def draw_strike(self) -> Fault:
+    def draw_injection(self) -> Fault:
         """Return this injection: one kind and one place, drawn from `among` and the kind's places where asked for."""
         name = self.draw.choice(self.among) if self.among else self.name
         places = FAULTS[name].places
@@ -159,7 +159,7 @@ class FaultOrders:
                 fault.times -= 1
                 if fault.times <= 0:
                     self.waiting.remove(fault)
-                strike = fault.draw_strike()
-                self.struck[strike.name] += 1
-                return strike
+                injection = fault.draw_injection()
+                self.struck[injection.name] += 1
+                return injection
         return None
