@@ -51,10 +51,10 @@ async def test_edge_45_a_decision_reaches_graph_and_counts_once_graph_took_it(wr
     sent = writing.microsoft.tenant.updates[CONTROL][-1]
     assert sent["state"] == "Ignored"
     after = await detail(writing.resources, CONTROL)
-    assert (after.line.status, after.line.standing.pending) == (Status.RISK_ACCEPTED, True)
+    assert (after.line.status, after.line.resolved.pending) == (Status.RISK_ACCEPTED, True)
     await import_from_graph(writing.resources)
     shown = await detail(writing.resources, CONTROL)
-    assert (shown.line.status, shown.line.standing.pending, shown.state) == (Status.RISK_ACCEPTED, False, "Ignored")
+    assert (shown.line.status, shown.line.resolved.pending, shown.state) == (Status.RISK_ACCEPTED, False, "Ignored")
 
 
 async def test_edge_45_nothing_is_written_without_a_real_change(writing: System) -> None:
@@ -110,7 +110,7 @@ async def test_edge_45_it_is_off_by_default(system: System) -> None:
     await system.work()
     assert CONTROL not in system.microsoft.tenant.updates
     found = await detail(system.resources, CONTROL)
-    assert (found.line.status, found.line.standing.pending) == (Status.RISK_ACCEPTED, False)
+    assert (found.line.status, found.line.resolved.pending) == (Status.RISK_ACCEPTED, False)
 
 
 async def test_edge_45_device_controls_are_never_written(writing: System) -> None:
@@ -150,10 +150,10 @@ async def test_edge_46_what_microsoft_dropped_again_is_told_after_a_week(
     still_clock.move(60)
     await writing.work()
     await import_from_graph(writing.resources)
-    assert (await detail(writing.resources, CONTROL)).line.standing.pending
+    assert (await detail(writing.resources, CONTROL)).line.resolved.pending
     still_clock.move(timedelta(days=8).total_seconds())
     await import_from_graph(writing.resources)
-    found = (await detail(writing.resources, CONTROL)).line.standing
+    found = (await detail(writing.resources, CONTROL)).line.resolved
     assert (found.status, found.pending, found.overdue) == (Status.TO_ADDRESS, False, True)
     async with await writing.signed_in("viewer") as browser:
         page = (await browser.get(f"/secure-score/actions/{CONTROL}")).text
@@ -167,13 +167,13 @@ async def test_edge_46_until_microsoft_shows_it_nothing_flaps(writing: System, s
     for day in range(1, 7):
         still_clock.move(timedelta(days=1).total_seconds())
         await import_from_graph(writing.resources)
-        found = (await detail(writing.resources, CONTROL)).line.standing
+        found = (await detail(writing.resources, CONTROL)).line.resolved
         assert (found.status, found.pending, found.overdue) == (Status.RISK_ACCEPTED, True, False), day
     still_clock.move(timedelta(days=2).total_seconds())
-    assert (await detail(writing.resources, CONTROL)).line.standing.overdue
+    assert (await detail(writing.resources, CONTROL)).line.resolved.overdue
     writing.microsoft.tenant.quirks.writes_hidden = False
     await import_from_graph(writing.resources)
-    found = (await detail(writing.resources, CONTROL)).line.standing
+    found = (await detail(writing.resources, CONTROL)).line.resolved
     assert (found.status, found.pending) == (Status.RISK_ACCEPTED, False)
 
 

@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 
 from app.features.secure_score.actions.action import Category
 from app.features.secure_score.actions.action_list import (
-    COLUMNS,
     FACET_NAMES,
-    FIRST_COLUMNS,
     GROUPS,
     PAGE_SIZE,
-    SORTABLE,
     View,
     facet_options,
     list_actions,
@@ -25,6 +22,7 @@ from app.features.secure_score.actions.action_list import (
 )
 from app.features.secure_score.actions.action_rows import ActionLine
 from app.features.secure_score.actions.action_status import NAMES, ActionStatus, Status
+from app.features.secure_score.actions.columns import FIRST_COLUMN_KEYS, LIST_COLUMNS, SORTABLE_KEYS
 
 NO_TICKETS: frozenset[str] = frozenset()
 
@@ -34,7 +32,7 @@ def line(control_id: str = "A", **changes: Any) -> ActionLine:
         "control_id": control_id, "title": f"Title {control_id}", "product": "Exchange Online", "category": Category.APPS,
         "category_raw": "Apps", "points": 1.0, "max_points": 10.0, "percent": 10.0, "score_impact": 9.0, "rank": 1,
         "tier": "Core",
-        "user_impact": "low", "implementation_cost": "low", "threats": ("Malware",), "standing": standing(Status.TO_ADDRESS),
+        "user_impact": "low", "implementation_cost": "low", "threats": ("Malware",), "resolved": resolved(Status.TO_ADDRESS),
         "planned_for": None, "scored": True, "has_profile": True, "deprecated": False, "regressed_on": None,
         "regressed_from": None, "last_synced_at": None, "updated_at": None, "added_on": None, "last_scored_on": None, "tags": (),
         "notes": 0, "is_new": False, "is_updated": False,
@@ -42,7 +40,7 @@ def line(control_id: str = "A", **changes: Any) -> ActionLine:
     return ActionLine(**made | changes)
 
 
-def standing(status: Status) -> ActionStatus:
+def resolved(status: Status) -> ActionStatus:
     return ActionStatus(status, NAMES[status])
 
 
@@ -59,7 +57,7 @@ LINES = st.lists(
         category=st.none() | st.sampled_from(Category),
         category_raw=NAMES_OF,
         scored=st.booleans(),
-        standing=st.sampled_from(Status).map(standing),
+        resolved=st.sampled_from(Status).map(resolved),
         tags=st.lists(NAMES_OF.filter(bool), unique=True).map(tuple),
         threats=st.lists(NAMES_OF.filter(bool), unique=True).map(tuple),
         last_synced_at=st.none() | st.just(datetime(2026, 11, 1, tzinfo=UTC)),
@@ -74,11 +72,11 @@ VIEWS = st.builds(
     View,
     search=st.sampled_from(["", "title", "a b", "ü"]),
     chosen=st.dictionaries(st.sampled_from(FACET_NAMES), CHOSEN, max_size=2),
-    sort=st.sampled_from(SORTABLE),
+    sort=st.sampled_from(SORTABLE_KEYS),
     descending=st.booleans(),
     group=st.sampled_from(["", *GROUPS]),
-    columns=st.lists(st.sampled_from(COLUMNS), min_size=1, unique=True).map(
-        lambda some: tuple(column.name for column in COLUMNS if column in some or column.name == "action")
+    columns=st.lists(st.sampled_from(LIST_COLUMNS), min_size=1, unique=True).map(
+        lambda some: tuple(column.key for column in LIST_COLUMNS if column in some or column.is_permanent)
     ),
     page=st.integers(1, 5),
 )  # fmt: skip
@@ -101,7 +99,7 @@ def test_the_usual_view_has_the_shortest_address() -> None:
     assert View.from_query([]) == View()
     assert View.from_query([("page", "999999999999999999")]).page == 1
     assert View.from_query([("page", "²")]).page == 1
-    assert View.from_query([("col", "nonsense")]).columns == FIRST_COLUMNS
+    assert View.from_query([("col", "nonsense")]).columns == FIRST_COLUMN_KEYS
 
 
 @given(LINES, VIEWS)
@@ -120,7 +118,7 @@ def test_pages_together_hold_every_fitting_action_once(lines: list[ActionLine], 
     assert list_actions(lines, view.on_page(999), NO_TICKETS).page == first.pages
 
 
-@given(LINES, st.sampled_from(SORTABLE), st.booleans(), st.randoms())
+@given(LINES, st.sampled_from(SORTABLE_KEYS), st.booleans(), st.randoms())
 def test_the_order_does_not_depend_on_how_the_rows_came(
     lines: list[ActionLine], sort: str, descending: bool, random: Any
 ) -> None:

@@ -25,15 +25,15 @@ from app.features.secure_score.reports.trends import (
 from app.features.secure_score.sync.score_changes import Change, ChangeKind, marks_by_day
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
 from tests.features.secure_score.test_edge_state import update
-from tests.features.secure_score.test_list_view import line, standing
+from tests.features.secure_score.test_list_view import line, resolved
 
 LINES = [
     line("Open", points=2.0, max_points=10.0),
-    line("Planned", points=0.0, max_points=5.0, standing=standing(Status.PLANNED)),
-    line("Accepted", points=1.0, max_points=4.0, standing=standing(Status.RISK_ACCEPTED)),
-    line("Done", points=7.0, max_points=7.0, standing=standing(Status.COMPLETED)),
+    line("Planned", points=0.0, max_points=5.0, resolved=resolved(Status.PLANNED)),
+    line("Accepted", points=1.0, max_points=4.0, resolved=resolved(Status.RISK_ACCEPTED)),
+    line("Done", points=7.0, max_points=7.0, resolved=resolved(Status.COMPLETED)),
     line("Stray", points=3.0, max_points=None, has_profile=False),
-    line("Unscored", points=None, max_points=9.0, scored=False, standing=standing(Status.NOT_APPLICABLE)),
+    line("Unscored", points=None, max_points=9.0, scored=False, resolved=resolved(Status.NOT_APPLICABLE)),
 ]
 
 

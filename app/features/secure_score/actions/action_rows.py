@@ -51,7 +51,7 @@ class ActionLine:
     user_impact: str
     implementation_cost: str
     threats: tuple[str, ...]
-    standing: ActionStatus
+    resolved: ActionStatus
     planned_for: date | None
     scored: bool
     has_profile: bool
@@ -70,7 +70,7 @@ class ActionLine:
     @property
     def status(self) -> Status:
         """How it stands."""
-        return self.standing.status
+        return self.resolved.status
 
     @property
     def is_regressed(self) -> bool:
@@ -187,7 +187,7 @@ def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of t
         user_impact=row.user_impact,
         implementation_cost=row.implementation_cost,
         threats=tuple(row.threats or ()),
-        standing=_standing(row, now),
+        resolved=_resolve(row, now),
         planned_for=row.planned_for if row.decided == Status.PLANNED else None,
         scored=row.scored,
         has_profile=row.has_profile,
@@ -205,7 +205,7 @@ def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of t
     )
 
 
-def _standing(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row of the statement above.
+def _resolve(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row of the statement above.
     decision = None
     if row.decided is not None:
         in_force = not row.to_send or row.sent_at is not None
