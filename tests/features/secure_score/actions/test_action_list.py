@@ -1,4 +1,4 @@
-"""The list's view: to an address and back, filters, facets, order, groups, pages."""
+"""The view of the list: to an address and back, filters, facets, order, groups, pages."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.database import Database
 from app.features.secure_score.actions.action import Category
 from app.features.secure_score.actions.action_list import (
     FACET_NAMES,
@@ -20,34 +22,21 @@ from app.features.secure_score.actions.action_list import (
     order_lines,
     select_lines,
 )
-from app.features.secure_score.actions.action_rows import ActionLine
-from app.features.secure_score.actions.action_status import NAMES, ActionStatus, Status
+from app.features.secure_score.actions.action_rows import ActionLine, load_lines
+from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.actions.columns import FIRST_COLUMN_KEYS, LIST_COLUMNS, SORTABLE_KEYS
+from tests.factories.graph_payloads import TENANT, keep, profile, score, snapshot
+from tests.factories.secure_score import action_line, lines_of, resolved
 
 NO_TICKETS: frozenset[str] = frozenset()
 
 
-def line(control_id: str = "A", **changes: Any) -> ActionLine:
-    made: dict[str, Any] = {
-        "control_id": control_id, "title": f"Title {control_id}", "product": "Exchange Online", "category": Category.APPS,
-        "category_raw": "Apps", "points": 1.0, "max_points": 10.0, "percent": 10.0, "score_impact": 9.0, "rank": 1,
-        "tier": "Core",
-        "user_impact": "low", "implementation_cost": "low", "threats": ("Malware",), "resolved": resolved(Status.TO_ADDRESS),
-        "planned_for": None, "scored": True, "has_profile": True, "deprecated": False, "regressed_on": None,
-        "regressed_from": None, "last_synced_at": None, "updated_at": None, "added_on": None, "last_scored_on": None, "tags": (),
-        "notes": 0, "is_new": False, "is_updated": False,
-    }  # fmt: skip
-    return ActionLine(**made | changes)
-
-
-def resolved(status: Status) -> ActionStatus:
-    return ActionStatus(status, NAMES[status])
-
-
 NAMES_OF = st.sampled_from(["A", "b", "B", "", "Ü"])
+
+
 LINES = st.lists(
     st.builds(
-        line,
+        action_line,
         st.uuids().map(str),
         rank=st.none() | st.integers(1, 3),
         score_impact=st.none() | st.sampled_from([0.0, 1.5, 9.0]),
@@ -65,9 +54,17 @@ LINES = st.lists(
     ),
     max_size=120,
 )
+
+
 PARAMETERS = [*FACET_NAMES, "q", "sort", "dir", "group", "col", "page", "odd"]
+
+
 PAIRS = st.lists(st.tuples(st.sampled_from(PARAMETERS), st.text(max_size=8)))
+
+
 CHOSEN = st.lists(NAMES_OF, min_size=1, max_size=2, unique=True).map(tuple)
+
+
 VIEWS = st.builds(
     View,
     search=st.sampled_from(["", "title", "a b", "ü"]),
@@ -91,7 +88,7 @@ def test_a_view_comes_back_from_its_own_address(view: View) -> None:
 def test_any_address_is_a_view(pairs: list[tuple[str, str]]) -> None:
     view = View.from_query(pairs)
     assert View.from_query(parse_qsl(view.query(), keep_blank_values=True)) == view
-    list_actions([line()], view, NO_TICKETS)
+    list_actions([action_line()], view, NO_TICKETS)
 
 
 def test_the_usual_view_has_the_shortest_address() -> None:
@@ -137,7 +134,11 @@ def test_a_facets_count_is_what_choosing_it_alone_shows(lines: list[ActionLine],
 
 
 def test_unknown_comes_last_both_ways() -> None:
-    lines = [line("none", score_impact=None), line("low", score_impact=1.0), line("high", score_impact=5.0)]
+    lines = [
+        action_line("none", score_impact=None),
+        action_line("low", score_impact=1.0),
+        action_line("high", score_impact=5.0),
+    ]
     assert [one.control_id for one in order_lines(lines, View(sort="impact", descending=True))] == [
         "high",
         "low",
@@ -152,8 +153,8 @@ def test_unknown_comes_last_both_ways() -> None:
 
 def test_a_search_needs_every_word_somewhere() -> None:
     lines = [
-        line("A", title="Turn on MFA", threats=("Account breach",)),
-        line("B", title="Turn off POP", tags=("Quick win",)),
+        action_line("A", title="Turn on MFA", threats=("Account breach",)),
+        action_line("B", title="Turn off POP", tags=("Quick win",)),
     ]
     for search, found in {
         "mfa": "A",
@@ -167,13 +168,17 @@ def test_a_search_needs_every_word_somewhere() -> None:
 
 
 def test_filters_join_values_by_or_and_facets_by_and() -> None:
-    lines = [line("A", tags=("x",)), line("B", tags=("x",), product="Teams"), line("C", product="Teams")]
+    lines = [
+        action_line("A", tags=("x",)),
+        action_line("B", tags=("x",), product="Teams"),
+        action_line("C", product="Teams"),
+    ]
     view = View(chosen={"tag": ("x",), "product": ("Teams", "Zoom")})
     assert [one.control_id for one in select_lines(lines, view, NO_TICKETS)] == ["B"]
 
 
 def test_actions_with_a_ticket_can_be_told_from_those_without() -> None:
-    lines = [line("A"), line("B")]
+    lines = [action_line("A"), action_line("B")]
     with_ticket = View(chosen={"ticket": ("yes",)})
     assert [one.control_id for one in select_lines(lines, with_ticket, frozenset({"B"}))] == ["B"]
 
@@ -183,3 +188,49 @@ def test_sorting_by_the_same_column_turns_it_round() -> None:
     assert (view.sort, view.descending, view.page) == ("points", True, 1)
     assert view.sorted_by("points").descending is False
     assert view.sorted_by("rank").descending is False
+
+
+@pytest.mark.fact("microsoft-graph edge-38")
+async def test_spellings_are_one_facet(database: Database) -> None:
+    profiles = [
+        profile("A", threats=["Account breach"]),
+        profile("B", threats=["Account Breach"], tier="Advanced"),
+        profile("C", threats=[]),
+    ]
+    await keep(database, snapshots=[snapshot(controls=[score(key) for key in "ABC"])], profiles=profiles)
+    async with database.transaction() as session:
+        lines = await load_lines(session, TENANT)
+    threats = next(facet for facet in facet_options(lines, View(), frozenset()) if facet.name == "threat")
+    assert [(option.value, option.count) for option in threats.options] == [("Account breach", 2), ("", 1)]
+
+
+@pytest.mark.fact("microsoft-graph edge-39")
+async def test_ties_keep_their_order_on_every_reload(database: Database) -> None:
+    keys = [f"C{number:03}" for number in range(120)]
+    scores = [snapshot(controls=[score(key, 1, 10) for key in keys])]
+    await keep(database, snapshots=scores, profiles=[profile(key, rank=10, title="Same") for key in reversed(keys)])
+    async with database.transaction() as session:
+        lines = await load_lines(session, TENANT)
+        again = list(reversed(await load_lines(session, TENANT)))
+    for sort in ("rank", "impact", "points", "status", "category", "product", "synced", "action"):
+        for descending in (False, True):
+            view = View(sort=sort, descending=descending)
+            assert [line.control_id for line in order_lines(lines, view)] == [
+                line.control_id for line in order_lines(again, view)
+            ]
+    pages = [list_actions(lines, View(page=number), frozenset()).lines for number in (1, 2, 3)]
+    assert [line.control_id for page in pages for line in page] == keys
+
+
+@pytest.mark.fact("microsoft-graph edge-25")
+async def test_a_profile_without_score_is_hidden_and_unknown(database: Database) -> None:
+    await keep(database, snapshots=[snapshot(controls=[score("A")])], profiles=[profile("A"), profile("B")])
+    lines = await lines_of(database)
+    assert lines["B"].points is None
+    assert lines["B"].status is Status.NOT_APPLICABLE
+    every = list(lines.values())
+    assert [line.control_id for line in list_actions(every, View(), frozenset()).lines] == ["A"]
+    unlicensed = View(chosen={"licence": ("no",)})
+    assert [line.control_id for line in list_actions(every, unlicensed, frozenset()).lines] == ["B"]
+    licence = next(facet for facet in facet_options(every, View(), frozenset()) if facet.name == "licence")
+    assert {option.value: option.count for option in licence.options} == {"yes": 1, "no": 1}
