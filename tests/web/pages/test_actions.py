@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -200,3 +201,18 @@ async def test_an_action_says_when_microsoft_changed_it_and_when_it_regressed(sc
         assert fact in glance, fact
     assert "Learn more" in implementation
     assert "https://learn.microsoft.com/search/?terms=Block%20sign-ins" in implementation
+
+
+async def test_the_list_shows_the_opportunity_and_orders_by_it(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
+    controls = [score("Done", 10, 100), score("Begun", 3.5, 35), score("Stray", 1, 10)]
+    await keep(
+        system.resources.database,
+        snapshots=[snapshot(controls=controls, azureTenantId=tenant_id)],
+        profiles=[profile("Done", azureTenantId=tenant_id), profile("Begun", azureTenantId=tenant_id)],
+        tenant_id=tenant_id,
+    )
+    async with await system.signed_in("viewer") as browser:
+        page = (await browser.get("/secure-score/actions?sort=opportunity")).text
+    assert re.findall(r'<td class="number" data-label="Opportunity">([^<]*)</td>', page) == ["6.5", "0", "–"]
+    assert 'aria-sort="descending"' in page

@@ -38,6 +38,7 @@ async def test_the_file_is_utf_8_with_a_mark_and_keeps_commas_quotes_and_lines(s
     assert one["Recommended action"] == '\'@Titel, "größer" zwei'
     assert one["Id"] == "'=cmd"
     assert (two["Recommended action"], two["Points achieved"], two["Points possible"]) == ("名前", "5", "10")
+    assert (one["Opportunity"], two["Opportunity"]) == ("9", "5")
     assert two["Next steps"] == "1. One\n2. Two"
     assert two["Score impact (%)"] == "5"
 

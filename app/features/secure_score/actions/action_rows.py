@@ -105,11 +105,20 @@ class ActionLine:
         return self.scored and not self.deprecated
 
     @property
-    def to_gain(self) -> float:
-        """Points that are left to gain, as far as known."""
+    def opportunity(self) -> float | None:
+        """Points still to gain, which the portal calls the opportunity; None when points or maximum are unknown."""
         if self.max_points is None or self.points is None:
-            return 0.0
-        return max(self.max_points - self.points, 0.0)
+            return None
+        # An accepted risk keeps its opportunity: it gives no points and can be reverted. Only the achievable score of the
+        # overview leaves it out, as in the portal: docs/facts/microsoft-graph.md#3-1-pages-and-tabs
+        # Rounding must leave nothing of a completed action, and points above the maximum are no negative opportunity.
+        # docs/facts/microsoft-graph.md#edge-17
+        return 0.0 if self.is_full else max(self.max_points - self.points, 0.0)
+
+    @property
+    def to_gain(self) -> float:
+        """The opportunity for sums, which leave out what is unknown."""
+        return self.opportunity or 0.0
 
     @property
     def is_full(self) -> bool:

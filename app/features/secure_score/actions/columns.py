@@ -141,6 +141,15 @@ COLUMNS = (
     # The portal writes "0/10" into one cell, which a spreadsheet takes for a date.
     Column("max_points", T("Points possible"), export=lambda row: number_text(row.line.max_points)),
     Column(
+        "opportunity",
+        T("Opportunity"),
+        Cell.NUMBER,
+        value=lambda line: line.opportunity,
+        sort_key=lambda line: line.opportunity,
+        largest_first=True,
+        export=lambda row: number_text(row.line.opportunity),
+    ),
+    Column(
         "status",
         T("Status"),
         Cell.STATUS,

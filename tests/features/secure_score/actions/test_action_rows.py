@@ -9,10 +9,11 @@ import pytest
 
 from app.core.database import Database
 from app.features.secure_score.actions.action_rows import percent_of
+from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.reports.score_summary import DayScore
 from app.features.secure_score.sync.json_values import number
 from tests.factories.graph_payloads import keep, profile, score, snapshot
-from tests.factories.secure_score import lines_of
+from tests.factories.secure_score import action_line, lines_of, resolved
 
 
 def snapshot_day() -> Any:
@@ -59,3 +60,31 @@ async def test_a_scored_control_without_profile_keeps_its_name_and_gets_no_maxim
     await keep(database, profiles=[profile("spo_legacy_link", title="Now known", maxScore=2, controlCategory="Data")])
     line = (await lines_of(database))["spo_legacy_link"]
     assert (line.title, line.max_points) == ("Now known", 2)
+
+
+@pytest.mark.fact("microsoft-graph edge-17", "microsoft-graph edge-24", "microsoft-graph edge-25")
+@pytest.mark.parametrize(
+    ("points", "max_points", "opportunity"),
+    [
+        pytest.param(3.0, 10.0, 7.0, id="partly done"),
+        pytest.param(0.0, 10.0, 10.0, id="nothing done"),
+        pytest.param(10.0, 10.0, 0.0, id="complete"),
+        pytest.param(9.996, 10.0, 0.0, id="complete but for rounding"),
+        pytest.param(15.0, 10.0, 0.0, id="above the maximum"),
+        pytest.param(0.0, 0.0, 0.0, id="nothing to gain"),
+        pytest.param(None, 10.0, None, id="points unknown"),
+        pytest.param(3.0, None, None, id="maximum unknown"),
+        pytest.param(None, None, None, id="both unknown"),
+    ],
+)
+def test_the_opportunity_is_what_is_left_to_gain(
+    points: float | None, max_points: float | None, opportunity: float | None
+) -> None:
+    line = action_line(points=points, max_points=max_points, percent=None)
+    assert line.opportunity == opportunity
+    assert line.to_gain == (opportunity or 0.0)
+
+
+@pytest.mark.fact("microsoft-graph edge-43")
+def test_an_accepted_risk_keeps_its_opportunity() -> None:
+    assert action_line(points=0.0, resolved=resolved(Status.RISK_ACCEPTED)).opportunity == 10

@@ -32,22 +32,38 @@ def test_keys_are_unique_and_every_column_is_in_the_list_or_in_the_export() -> N
 
 
 def test_the_list_begins_with_these_columns_and_offers_more() -> None:
-    assert FIRST_COLUMN_KEYS == ("rank", "action", "impact", "points", "status", "category", "product", "ticket")
+    assert FIRST_COLUMN_KEYS == (
+        "rank",
+        "action",
+        "impact",
+        "points",
+        "opportunity",
+        "status",
+        "category",
+        "product",
+        "ticket",
+    )
     assert [column.key for column in LIST_COLUMNS] == [
-        "rank", "action", "impact", "points", "status", "regressed", "licence", "category", "product", "synced",
-        "updated", "notes", "tags", "ticket",
+        "rank", "action", "impact", "points", "opportunity", "status", "regressed", "licence", "category", "product",
+        "synced", "updated", "notes", "tags", "ticket",
     ]  # fmt: skip
     assert [column.key for column in LIST_COLUMNS if column.is_permanent] == ["action"]
-    assert [column.key for column in LIST_COLUMNS if column.is_numeric] == ["rank", "impact", "points", "notes"]
+    assert [column.key for column in LIST_COLUMNS if column.is_numeric] == [
+        "rank",
+        "impact",
+        "points",
+        "opportunity",
+        "notes",
+    ]
     assert {column.key for column in LIST_COLUMNS} - set(SORTABLE_KEYS) == {"tags", "ticket"}
 
 
 def test_the_export_has_these_headings_in_this_order() -> None:
     [header] = csv.reader(io.StringIO(as_csv([], {}, {}).removeprefix("\ufeff")))
     assert header == [
-        "Rank", "Recommended action", "Score impact (%)", "Points achieved", "Points possible", "Status", "Planned for",
-        "Regressed", "Have licence", "Category", "Product", "Last synced", "Microsoft update", "Notes", "Tags", "Tickets",
-        "Threats", "User impact", "Implementation cost", "Description", "Next steps", "Id",
+        "Rank", "Recommended action", "Score impact (%)", "Points achieved", "Points possible", "Opportunity", "Status",
+        "Planned for", "Regressed", "Have licence", "Category", "Product", "Last synced", "Microsoft update", "Notes", "Tags",
+        "Tickets", "Threats", "User impact", "Implementation cost", "Description", "Next steps", "Id",
     ]  # fmt: skip
 
 
@@ -60,11 +76,11 @@ def test_a_row_of_the_export_says_what_is_known_and_nothing_else() -> None:
     content = as_csv([known, unknown], {"A1": ["INC1", "CHG2"]}, {"A1": ("<p>Why</p>", "<ol><li>How</li></ol>")})
     _, first, second = csv.reader(io.StringIO(content))
     assert first == [
-        "1", "Title A1", "3.24", "1", "10", "To address", "2026-12-01", "2026-11-02", "Yes", "Apps", "Exchange Online",
+        "1", "Title A1", "3.24", "1", "10", "9", "To address", "2026-12-01", "2026-11-02", "Yes", "Apps", "Exchange Online",
         "2026-11-03", "2026-11-04", "2", "mail, spring", "INC1, CHG2", "Malware", "Low", "Low", "Why", "1. How", "A1",
     ]  # fmt: skip
     assert second == [
-        "", "Title B2", "", "", "", "To address", "", "", "No", "Apps", "Exchange Online", "", "", "", "", "", "", "Low",
+        "", "Title B2", "", "", "", "", "To address", "", "", "No", "Apps", "Exchange Online", "", "", "", "", "", "", "Low",
         "Low", "", "", "B2",
     ]  # fmt: skip
 
@@ -119,3 +135,8 @@ def test_days_are_ordered_and_unknown_ones_are_not() -> None:
 
 def test_the_columns_of_the_export_have_something_to_write() -> None:
     assert all(column.export is not None for column in EXPORT_COLUMNS)
+
+
+def test_the_largest_opportunity_comes_first_and_an_unknown_one_last() -> None:
+    lines = [action_line("A", points=9.0), action_line("B", max_points=None), action_line("C", points=0.0)]
+    assert [line.control_id for line in order_lines(lines, View().sorted_by("opportunity"))] == ["C", "A", "B"]
