@@ -1,10 +1,9 @@
-"""Secure Score's pages, as each role sees them."""
+"""The pages of Secure Score, as each role sees them."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from urllib.parse import quote
 
 import pytest
 
@@ -14,7 +13,20 @@ from app.features.secure_score.sync.import_scores import import_from_graph
 from sandbox.graph_faults import GraphFault
 from tests.factories.system import System
 
+QUERIES = (
+    "",
+    "?days=30",
+    "?days=365&category=Identity",
+    "?since=2026-10-01&until=2026-10-31",
+    "?since=x&days=y&category=z",
+    "?since=2027-01-01&until=2020-01-01",
+    "?until=0001-01-01",
+)
+
+
 REGRESSED = "/secure-score/actions/BlockLegacyAuthentication"
+
+
 PAGES = (
     "/secure-score",
     "/secure-score/actions",
@@ -23,6 +35,7 @@ PAGES = (
     f"{REGRESSED}?tab=history",
 )
 
+
 WITHOUT_A_SCORE = ("/", "/secure-score", "/secure-score/actions", "/secure-score/history", "/secure-score/trends")
 
 
@@ -30,6 +43,50 @@ WITHOUT_A_SCORE = ("/", "/secure-score", "/secure-score/actions", "/secure-score
 async def scored(system: System) -> System:
     await scheduled_sync.function(system.resources)
     return system
+
+
+@pytest.mark.fact("microsoft-graph edge-48")
+async def test_missing_days_are_gaps_in_the_plot(system: System) -> None:
+    await import_from_graph(system.resources)
+    async with await system.signed_in("viewer") as browser:
+        page = (await browser.get("/secure-score")).text
+    assert ", null, " in page
+
+
+async def test_zones_are_the_organisations_own(scored: System) -> None:
+    async with await scored.signed_in("manager") as browser:
+        assert "okay" in (await browser.get("/secure-score")).text
+        for okay, good in (("60", "50"), ("0", "50"), ("a", "")):
+            form = {"okay_from": okay, "good_from": good}
+            refused = await browser.post("/secure-score/zones", data=form)
+            assert refused.status_code == 422
+            assert f'value="{form["okay_from"]}"' in refused.text
+        assert (
+            await browser.post("/secure-score/zones", data={"okay_from": "10", "good_from": "20.5"})
+        ).status_code == 303
+        page = (await browser.get("/secure-score/trends")).text
+        assert 'value="20.5"' in page
+        assert "Set by Alex Wilber" in page
+        assert ">good</text>" in (await browser.get("/secure-score")).text
+
+
+async def test_history_and_trends_take_times_and_categories(system: System) -> None:
+    system.microsoft.tenant.reset()
+    await scheduled_sync.function(system.resources)
+    async with await system.signed_in("viewer") as browser:
+        for query in QUERIES:
+            for path in ("history", "trends"):
+                assert (await browser.get(f"/secure-score/{path}{query}")).status_code == 200, (path, query)
+        october = (await browser.get("/secure-score/history?since=2026-10-06&until=2026-10-31&category=Identity")).text
+        assert "5 Oct 2026" not in october
+        assert "Microsoft Defender for Endpoint" not in october
+        assert "The plot shows the whole score" in october
+        last_day_alone = (await browser.get("/secure-score/history?days=30&since=&until=2026-10-31")).text
+        assert 'name="since" value="2026-10-02"' in last_day_alone
+        assert 'name="until" value="2026-10-31"' in last_day_alone
+        assert "The plot shows the whole score" not in last_day_alone
+        beyond = (await browser.get("/secure-score/history?page=99")).text
+        assert "46 changes" in beyond
 
 
 async def test_pages_open_for_whoever_may_look(scored: System) -> None:
@@ -56,7 +113,8 @@ async def test_the_empty_house_says_what_to_wait_for(system: System) -> None:
         assert (await browser.get("/secure-score/actions/Nothing")).status_code == 404
 
 
-async def test_edge_04_each_page_says_why_there_is_no_score_and_what_to_do(system: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-4")
+async def test_each_page_says_why_there_is_no_score_and_what_to_do(system: System) -> None:
     system.microsoft.tenant.faults["forbidden"] = 2
     await scheduled_sync.function(system.resources)
     async with await system.signed_in("manager") as manager, await system.signed_in("viewer") as viewer:
@@ -107,35 +165,6 @@ async def test_only_a_manager_syncs(scored: System) -> None:
         assert "data-refresh" not in fragment
 
 
-async def test_sharing_with_servicenow_is_offered_to_sharers_only(scored: System) -> None:
-    async with await scored.signed_in("sharer") as browser:
-        page = (await browser.get(REGRESSED)).text
-    assert "/tickets/new?action=BlockLegacyAuthentication" in page
-    async with await scored.signed_in("viewer") as browser:
-        page = (await browser.get(REGRESSED)).text
-    assert "/tickets/new" not in page
-    assert "https://teams.microsoft.com/share?href=http" in page
-    assert "mailto:?subject=Block%20sign-ins" in page
-    assert f'data-copy="http://security-center.test{REGRESSED}"' in page
-
-
-async def test_the_list_filters_sorts_and_pages(scored: System) -> None:
-    async with await scored.signed_in("viewer") as browser:
-        page = (await browser.get("/secure-score/actions?category=Identity&status=to_address&sort=impact&q=sign")).text
-        assert "Block sign-ins that use legacy authentication" in page
-        assert "Turn on Safe Attachments" not in page
-        second = (await browser.get("/secure-score/actions?page=2")).text
-        assert "Page 2 of 3" in second
-        assert "No action fits" in (await browser.get("/secure-score/actions?q=zzzz")).text
-
-
-async def test_ids_with_anything_in_them_have_a_page(scored: System) -> None:
-    async with await scored.signed_in("viewer") as browser:
-        for control_id in ("scid_2021", "mdo_safeattachments"):
-            answer = await browser.get(f"/secure-score/actions/{quote(control_id, safe='')}")
-            assert answer.status_code == 200
-
-
 async def test_the_overview_shows_the_latest_changes_users_and_where_to_read_on(scored: System) -> None:
     async with await scored.signed_in("viewer") as browser:
         page = (await browser.get("/secure-score")).text
@@ -146,13 +175,3 @@ async def test_the_overview_shows_the_latest_changes_users_and_where_to_read_on(
     assert shown == re.findall(r'actions/([^"?]+)\?tab=history', history)[:6]
     assert "Users as Microsoft counts them:" in page
     assert "https://learn.microsoft.com/" in page
-
-
-async def test_an_action_says_when_microsoft_changed_it_and_when_it_regressed(scored: System) -> None:
-    async with await scored.signed_in("viewer") as browser:
-        glance = (await browser.get(REGRESSED)).text.partition("At a glance")[2]
-        implementation = (await browser.get(f"{REGRESSED}?tab=implementation")).text
-    for fact in ("Microsoft update", "First scored", "Last synced", "<dt>Regressed</dt>"):
-        assert fact in glance, fact
-    assert "Learn more" in implementation
-    assert "https://learn.microsoft.com/search/?terms=Block%20sign-ins" in implementation

@@ -48,7 +48,8 @@ async def regressed(system: System) -> System:
     return system
 
 
-async def test_edge_51_a_regression_after_a_closed_ticket_is_said_and_a_linked_one_is_offered(
+@pytest.mark.fact("microsoft-graph edge-51")
+async def test_a_regression_after_a_closed_ticket_is_said_and_a_linked_one_is_offered(
     regressed: System,
 ) -> None:
     async with await regressed.signed_in("sharer") as browser:
@@ -65,7 +66,8 @@ async def test_edge_51_a_regression_after_a_closed_ticket_is_said_and_a_linked_o
     assert "Reopen with a new linked ticket" not in lost
 
 
-async def test_edge_51_a_ticket_closed_after_the_fall_is_not_called_closed_but_regressed(system: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-51")
+async def test_a_ticket_closed_after_the_fall_is_not_called_closed_but_regressed(system: System) -> None:
     tenant_id = system.resources.config.tenant_id
     days = [
         snapshot(days_before(ago), [score("Lost", lost, lost * 10)], azureTenantId=tenant_id)

@@ -25,6 +25,8 @@ QUIRKS: list[dict[str, Any]] = [
     {"odd_ids": True, "hostile_texts": True, "odd_states": True},
     {"padding": 300, "page_size": 70},
 ]
+
+
 PAGES = (
     "",
     "/actions",
@@ -64,7 +66,8 @@ async def test_every_oddity_is_imported_and_shown(system: System, quirks: dict[s
             assert (await browser.get(f"{link}?tab={tab}")).status_code == 200, link
 
 
-async def test_edge_18_the_overview_opens_on_every_shape_of_comparison(system: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-18")
+async def test_the_overview_opens_on_every_shape_of_comparison(system: System) -> None:
     tenant = system.microsoft.tenant
     tenant.reset()
     keep_days(tenant, 2)
@@ -78,14 +81,16 @@ async def test_edge_18_the_overview_opens_on_every_shape_of_comparison(system: S
             assert (await browser.get("/secure-score/trends")).status_code == 200, shape
 
 
-async def test_edge_22_another_tenants_answer_is_rejected_whole(system: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-22")
+async def test_another_tenants_answer_is_rejected_whole(system: System) -> None:
     system.microsoft.tenant.reset()
     system.microsoft.tenant.edge_cases.change({"other_tenant": True})
     with pytest.raises(CannotImport, match="This is the data of tenant"):
         await import_from_graph(system.resources)
 
 
-async def test_edge_28_what_vanished_stays_with_its_row(system: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-28")
+async def test_what_vanished_stays_with_its_row(system: System) -> None:
     tenant, tenant_id = system.microsoft.tenant, system.resources.config.tenant_id
     tenant.reset()
     keep_days(tenant, 4)
@@ -99,7 +104,8 @@ async def test_edge_28_what_vanished_stays_with_its_row(system: System) -> None:
         assert "has not scored this action since" in (await browser.get("/secure-score/actions/OneAdmin")).text
 
 
-async def test_edge_16_the_parts_are_not_compared_with_the_total_of_another_day(system: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-16")
+async def test_the_parts_are_not_compared_with_the_total_of_another_day(system: System) -> None:
     tenant_id = system.resources.config.tenant_id
     before = snapshot(days_before(1), [score("A", 4, 40)], azureTenantId=tenant_id, currentScore=4)
     newest = snapshot(DAY, [score("A", 9, 90)], azureTenantId=tenant_id, currentScore="n/a")

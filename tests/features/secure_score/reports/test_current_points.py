@@ -1,16 +1,10 @@
-"""What tickets are compared with: points now, points since, regressions, delays."""
+"""What tickets are compared with: points now, regressions, delays."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime, timedelta
 
 from app.core.database import Database
 from app.features.secure_score.reports.current_points import current_points, regressions
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
-
-
-def noon(days: int) -> datetime:
-    return datetime.combine(days_before(days), datetime.min.time(), UTC) + timedelta(hours=12)
 
 
 async def laid(database: Database) -> None:

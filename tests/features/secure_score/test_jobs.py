@@ -1,4 +1,4 @@
-"""Imports from Graph by the clock and on request, in the system with its stand-in."""
+"""Imports from Graph by the clock and on request."""
 
 from __future__ import annotations
 
@@ -92,21 +92,6 @@ async def test_graph_is_left_alone_while_the_pages_show_another_tenants_files(sy
     async with system.resources.database.transaction() as session:
         with pytest.raises(Conflict, match="SECURE_SCORE_TENANT_ID"):
             await ask_to_sync(session, resources, asked_by="Alex")
-
-
-async def test_a_run_that_died_says_so(system: System, still_clock: SetClock) -> None:
-    system.microsoft.tenant.faults["forbidden"] = 2
-    await scheduled_sync.function(system.resources)
-    async with system.resources.database.transaction() as session:
-        from app.features.secure_score.sync.runs import ImportSource, open_run  # noqa: PLC0415
-
-        run = await open_run(session, system.resources.config.tenant_id, ImportSource.GRAPH)
-        run.status, run.started_at, run.heard_at = RunStatus.RUNNING, still_clock.now(), still_clock.now()
-    still_clock.move(16 * 60)
-    died = next(run for run in await runs(system) if "interrupted" in str(run.problem))
-    assert died.status == RunStatus.FAILED
-    await scheduled_sync.function(system.resources)
-    assert (await runs(system))[0].status == RunStatus.DONE
 
 
 async def test_a_catalogue_that_fails_does_not_make_ninety_days_be_read_again(

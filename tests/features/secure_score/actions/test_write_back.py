@@ -1,4 +1,4 @@
-"""Decisions on their way to Graph. Numbers are the fact sheet's edge cases."""
+"""Decisions on their way to Graph."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import pytest
 from app.core.clock import SetClock
 from app.core.errors import Conflict
 from app.features.secure_score.actions.action_details import ActionDetail, load_action, load_events
-from app.features.secure_score.actions.action_status import Decision, Status
+from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.actions.plan import PlanChange
 from app.features.secure_score.jobs import decide_and_send, send_state
 from app.features.secure_score.sync.import_scores import import_from_graph
 from app.resources import Resources
 from tests.factories.graph_payloads import keep_days
 from tests.factories.system import System
-from tests.features.secure_score.test_edge_state import NOW, standing
 
 
 @pytest.fixture
@@ -42,7 +41,8 @@ async def detail(resources: Resources, control_id: str) -> ActionDetail:
 CONTROL = "BlockLegacyAuthentication"
 
 
-async def test_edge_45_a_decision_reaches_graph_and_counts_once_graph_took_it(writing: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_a_decision_reaches_graph_and_counts_once_graph_took_it(writing: System) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     before = await detail(writing.resources, CONTROL)
     assert before.line.status is Status.TO_ADDRESS
@@ -51,13 +51,14 @@ async def test_edge_45_a_decision_reaches_graph_and_counts_once_graph_took_it(wr
     sent = writing.microsoft.tenant.updates[CONTROL][-1]
     assert sent["state"] == "Ignored"
     after = await detail(writing.resources, CONTROL)
-    assert (after.line.status, after.line.standing.pending) == (Status.RISK_ACCEPTED, True)
+    assert (after.line.status, after.line.resolved.pending) == (Status.RISK_ACCEPTED, True)
     await import_from_graph(writing.resources)
     shown = await detail(writing.resources, CONTROL)
-    assert (shown.line.status, shown.line.standing.pending, shown.state) == (Status.RISK_ACCEPTED, False, "Ignored")
+    assert (shown.line.status, shown.line.resolved.pending, shown.state) == (Status.RISK_ACCEPTED, False, "Ignored")
 
 
-async def test_edge_45_nothing_is_written_without_a_real_change(writing: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_nothing_is_written_without_a_real_change(writing: System) -> None:
     await choose(writing, "mdo_safedocuments", Status.ALTERNATE_MITIGATION)
     await choose(writing, CONTROL, Status.TO_ADDRESS)
     await send_state.function(writing.resources, control_id=CONTROL)
@@ -66,7 +67,8 @@ async def test_edge_45_nothing_is_written_without_a_real_change(writing: System)
     assert len(writing.microsoft.tenant.updates["mdo_safedocuments"]) == 1
 
 
-async def test_edge_45_taking_back_what_graph_took_and_does_not_show_yet_reaches_graph(writing: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_taking_back_what_graph_took_and_does_not_show_yet_reaches_graph(writing: System) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await writing.work()
     await choose(writing, CONTROL, Status.THIRD_PARTY)
@@ -75,7 +77,8 @@ async def test_edge_45_taking_back_what_graph_took_and_does_not_show_yet_reaches
     assert [sent["state"] for sent in writing.microsoft.tenant.updates[CONTROL]] == ["Ignored", "Default"]
 
 
-async def test_edge_45_a_decision_taken_back_before_it_was_sent_is_not_sent(writing: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_a_decision_taken_back_before_it_was_sent_is_not_sent(writing: System) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await choose(writing, CONTROL, Status.TO_ADDRESS)
     await writing.work()
@@ -87,7 +90,8 @@ async def test_edge_45_a_decision_taken_back_before_it_was_sent_is_not_sent(writ
     assert told == [("Risk accepted", "To address"), ("To address", "Risk accepted")]
 
 
-async def test_edge_45_a_refused_decision_can_be_taken_back(writing: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_a_refused_decision_can_be_taken_back(writing: System) -> None:
     writing.microsoft.tenant.edge_cases.writes_refused = True
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await writing.work()
@@ -96,7 +100,8 @@ async def test_edge_45_a_refused_decision_can_be_taken_back(writing: System) -> 
     assert (found.wanted, found.problem) == (None, None)
 
 
-async def test_edge_45_the_reason_reaches_graph_as_the_comment(writing: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_the_reason_reaches_graph_as_the_comment(writing: System) -> None:
     async with writing.resources.database.transaction() as session:
         wish = PlanChange(Status.RISK_ACCEPTED, None, "Legacy printers until 2027")
         await decide_and_send(session, writing.resources, CONTROL, wish, who="Alex")
@@ -104,23 +109,26 @@ async def test_edge_45_the_reason_reaches_graph_as_the_comment(writing: System) 
     assert writing.microsoft.tenant.updates[CONTROL][-1]["comment"] == "Legacy printers until 2027"
 
 
-async def test_edge_45_it_is_off_by_default(system: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_it_is_off_by_default(system: System) -> None:
     await import_from_graph(system.resources)
     await choose(system, CONTROL, Status.RISK_ACCEPTED)
     await system.work()
     assert CONTROL not in system.microsoft.tenant.updates
     found = await detail(system.resources, CONTROL)
-    assert (found.line.status, found.line.standing.pending) == (Status.RISK_ACCEPTED, False)
+    assert (found.line.status, found.line.resolved.pending) == (Status.RISK_ACCEPTED, False)
 
 
-async def test_edge_45_device_controls_are_never_written(writing: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_device_controls_are_never_written(writing: System) -> None:
     with pytest.raises(Conflict, match="Vulnerability Management"):
         await choose(writing, "scid_2021", Status.RISK_ACCEPTED)
     await send_state.function(writing.resources, control_id="scid_2021")
     assert "scid_2021" not in writing.microsoft.tenant.updates
 
 
-async def test_edge_45_a_refusal_is_shown_and_changes_nothing(writing: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_a_refusal_is_shown_and_changes_nothing(writing: System) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     writing.microsoft.tenant.faults["forbidden"] = 1
     await writing.work()
@@ -131,7 +139,8 @@ async def test_edge_45_a_refusal_is_shown_and_changes_nothing(writing: System) -
         assert "SecurityEvents.ReadWrite.All" in (await browser.get(f"/secure-score/actions/{CONTROL}")).text
 
 
-async def test_edge_45_a_plain_400_is_shown_and_changes_nothing(writing: System) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_a_plain_400_is_shown_and_changes_nothing(writing: System) -> None:
     writing.microsoft.tenant.edge_cases.writes_refused = True
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await writing.work()
@@ -140,9 +149,8 @@ async def test_edge_45_a_plain_400_is_shown_and_changes_nothing(writing: System)
     assert "Microsoft refused this status (status 400)" in str(found.problem)
 
 
-async def test_edge_46_what_microsoft_dropped_again_is_told_after_a_week(
-    writing: System, still_clock: SetClock
-) -> None:
+@pytest.mark.fact("microsoft-graph edge-46")
+async def test_what_microsoft_dropped_again_is_told_after_a_week(writing: System, still_clock: SetClock) -> None:
     """Reviewed falls back to Default, as some saw: until then it might only be late."""
     writing.microsoft.tenant.edge_cases.reviewed_lost = True
     still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # The stand-in has a clock of its own.
@@ -150,44 +158,29 @@ async def test_edge_46_what_microsoft_dropped_again_is_told_after_a_week(
     still_clock.move(60)
     await writing.work()
     await import_from_graph(writing.resources)
-    assert (await detail(writing.resources, CONTROL)).line.standing.pending
+    assert (await detail(writing.resources, CONTROL)).line.resolved.pending
     still_clock.move(timedelta(days=8).total_seconds())
     await import_from_graph(writing.resources)
-    found = (await detail(writing.resources, CONTROL)).line.standing
+    found = (await detail(writing.resources, CONTROL)).line.resolved
     assert (found.status, found.pending, found.overdue) == (Status.TO_ADDRESS, False, True)
     async with await writing.signed_in("viewer") as browser:
         page = (await browser.get(f"/secure-score/actions/{CONTROL}")).text
     assert "Microsoft has not shown it within seven days." in page
 
 
-async def test_edge_46_until_microsoft_shows_it_nothing_flaps(writing: System, still_clock: SetClock) -> None:
+@pytest.mark.fact("microsoft-graph edge-46")
+async def test_until_microsoft_shows_it_nothing_flaps(writing: System, still_clock: SetClock) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     writing.microsoft.tenant.edge_cases.writes_hidden = True
     await writing.work()
     for day in range(1, 7):
         still_clock.move(timedelta(days=1).total_seconds())
         await import_from_graph(writing.resources)
-        found = (await detail(writing.resources, CONTROL)).line.standing
+        found = (await detail(writing.resources, CONTROL)).line.resolved
         assert (found.status, found.pending, found.overdue) == (Status.RISK_ACCEPTED, True, False), day
     still_clock.move(timedelta(days=2).total_seconds())
-    assert (await detail(writing.resources, CONTROL)).line.standing.overdue
+    assert (await detail(writing.resources, CONTROL)).line.resolved.overdue
     writing.microsoft.tenant.edge_cases.writes_hidden = False
     await import_from_graph(writing.resources)
-    found = (await detail(writing.resources, CONTROL)).line.standing
+    found = (await detail(writing.resources, CONTROL)).line.resolved
     assert (found.status, found.pending) == (Status.RISK_ACCEPTED, False)
-
-
-def test_edge_46_a_newer_word_from_microsoft_counts_once_the_time_is_over() -> None:
-    sent = NOW - timedelta(days=8)
-    decision = Decision(Status.RISK_ACCEPTED, sent, sent_at=sent)
-    late = standing(state="ThirdParty", state_at=NOW - timedelta(days=1), decision=decision)
-    assert late.status is Status.THIRD_PARTY
-    early = standing(state="ThirdParty", state_at=NOW, decision=replace(decision, sent_at=NOW - timedelta(days=2)))
-    assert early.status is Status.RISK_ACCEPTED
-
-
-def test_edge_46_a_decision_that_graph_dropped_does_not_count_for_ever() -> None:
-    sent = NOW - timedelta(days=8)
-    decision = Decision(Status.ALTERNATE_MITIGATION, sent, sent_at=sent)
-    found = standing(state="", state_at=None, decision=decision)
-    assert (found.status, found.pending, found.overdue) == (Status.TO_ADDRESS, False, True)

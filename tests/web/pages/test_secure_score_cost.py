@@ -9,6 +9,8 @@ from tests.factories.statements import counted
 from tests.factories.system import System
 
 MOST = 6
+
+
 PAGES = (
     "/secure-score",
     "/secure-score/actions",
