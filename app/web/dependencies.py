@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
@@ -15,6 +15,7 @@ from app.core.messages import T
 from app.features.accounts import permissions
 from app.features.accounts.sessions import find_viewer
 from app.resources import Resources
+from app.web.routing import url_for
 
 
 class SignInNeeded(Exception):
@@ -22,7 +23,7 @@ class SignInNeeded(Exception):
 
     def __init__(self, return_to: str, *, unsent: bool = False) -> None:
         super().__init__(return_to)
-        self.address = f"/sign-in?{urlencode({'return_to': return_to} | ({'unsent': '1'} if unsent else {}))}"
+        self.address = url_for("sign_in.page", return_to=return_to, unsent=1 if unsent else None)
 
 
 class NoRole(NotAllowed):

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 
 from app.core import clock
 from app.core.messages import catalog, current_locale
+from app.web.routing import url_for
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static"
@@ -125,7 +126,7 @@ def _environment() -> Environment:
         newstyle=True,
     )
     environment.policies["ext.i18n.trimmed"] = True
-    environment.globals["asset"] = asset
+    environment.globals.update(asset=asset, url_for=url_for)
     environment.filters.update(
         number=format_number,
         percent=format_percent,

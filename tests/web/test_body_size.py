@@ -11,7 +11,7 @@ from tests.factories.connecting import said
 from tests.factories.system import System
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-ADDRESSES = ("/tickets/bulk", "/tickets/selection", "/tickets/new", "/secure-score/action/tags?action=AdminMFAV2")
+ADDRESSES = ("/tickets/bulk", "/tickets/selection", "/tickets/new", "/secure-score/actions/tags?action=AdminMFAV2")
 
 
 class Pieces:

@@ -46,7 +46,7 @@ async def test_edge_53_read_only_roles_see_scores_and_cards_and_write_nothing(sy
                      f"/tickets/{ticket_id}", "/cards/incident"):  # fmt: skip
             page = await browser.get(path)
             assert page.status_code == 200, path
-            for offer in ("/tickets/new", 'action="/secure-score/action/', f'action="/tickets/{ticket_id}'):
+            for offer in ("/tickets/new", 'action="/secure-score/actions/', f'action="/tickets/{ticket_id}'):
                 assert offer not in page.text, (path, offer)
         for path in (f"/tickets/new?action={ACTION}", "/tickets/new", "/secure-score/imports", "/servicenow/settings"):
             assert (await browser.get(path)).status_code == 403, path
@@ -56,9 +56,9 @@ async def test_edge_53_read_only_roles_see_scores_and_cards_and_write_nothing(sy
             f"/tickets/{ticket_id}/notes": {"note": "x"},
             f"/tickets/{ticket_id}/retry": {},
             f"/tickets/{ticket_id}/give-up": {},
-            f"/secure-score/action/status?action={ACTION}": {"status": "risk_accepted"},
-            f"/secure-score/action/notes?action={ACTION}": {"note": "x"},
-            f"/secure-score/action/tags?action={ACTION}": {"tags": "x"},
+            f"/secure-score/actions/status?action={ACTION}": {"status": "risk_accepted"},
+            f"/secure-score/actions/notes?action={ACTION}": {"note": "x"},
+            f"/secure-score/actions/tags?action={ACTION}": {"tags": "x"},
             "/secure-score/zones": {"okay_from": "1", "good_from": "2"},
             "/secure-score/sync": {},
             "/servicenow/settings/defaults": {},

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from app.core.database import is_ready
 from app.features.connection.key_rotation import opens_what_is_stored
 from app.web.dependencies import Res
+from app.web.routing import PageRouter
 
-router = APIRouter(prefix="/health")
+router = PageRouter(prefix="/health")
 # For operators, in the words of the log.
 WRONG_KEYS = (
     "VAULT_KEYS of this process do not open the stored tokens: add the key that sealed them and restart; "
@@ -17,13 +17,13 @@ WRONG_KEYS = (
 )
 
 
-@router.get("/live")
+@router.get("/live", name="health.live")
 async def live() -> Response:
     """The process answers."""
     return PlainTextResponse("live")
 
 
-@router.get("/ready")
+@router.get("/ready", name="health.ready")
 async def ready(resources: Res) -> Response:
     """The database answers, its tables are of this version, and our keys open what is in it; 503 when not."""
     problem = await is_ready(resources.database, resources.expected_revision)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 
 from app.core.errors import NotFound
 from app.core.messages import Message
@@ -26,9 +26,10 @@ from app.features.tickets.views.ticket_cards import TicketCard, ticket_cards
 from app.web.dependencies import Db, Res, Viewer
 from app.web.forms import read_form
 from app.web.home_cards import BY_NAME, HomeCard, in_order, left_to_add, moved, wanted_cards
+from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render, render_text
 
-router = APIRouter()
+router = PageRouter()
 
 RESULTS_SHOWN = 6
 OF_ACTIONS = frozenset({"review", "top", "categories"})
@@ -90,7 +91,7 @@ class HomePage:
     may_share: bool
 
 
-@router.get("/")
+@router.get("/", name="home.page")
 async def home(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """Where everybody arrives. Only what is shown is read."""
     connection, missing = await connection_and_missing(session)
@@ -122,7 +123,7 @@ async def home(request: Request, viewer: Viewer, session: Db, resources: Res) ->
 
 
 # Who may look at the page may arrange it: these write nobody's page but the writer's own.
-@router.post("/home-cards/add")
+@router.post("/home-cards/add", name="home.add_card")
 async def add(request: Request, viewer: Viewer, session: Db) -> Response:
     """One more card, at the end."""
     standing = await _standing_now(session, viewer)
@@ -132,7 +133,7 @@ async def add(request: Request, viewer: Viewer, session: Db) -> Response:
     return _home(name)
 
 
-@router.post("/home-cards/move")
+@router.post("/home-cards/move", name="home.move_card")
 async def move(request: Request, viewer: Viewer, session: Db) -> Response:
     """A card changes places with the one before or after it."""
     standing, typed = await _standing_now(session, viewer), await read_form(request)
@@ -141,7 +142,7 @@ async def move(request: Request, viewer: Viewer, session: Db) -> Response:
     return _home(name)
 
 
-@router.post("/home-cards/remove")
+@router.post("/home-cards/remove", name="home.remove_card")
 async def remove(request: Request, viewer: Viewer, session: Db) -> Response:
     """A card goes; it can be added again."""
     standing = await _standing_now(session, viewer)
@@ -150,7 +151,7 @@ async def remove(request: Request, viewer: Viewer, session: Db) -> Response:
     return _home()
 
 
-@router.post("/home-cards/order")
+@router.post("/home-cards/order", name="home.order_cards")
 async def order(request: Request, viewer: Viewer, session: Db) -> Response:
     """Cards were dragged: all that are shown, in their new order."""
     standing = await _standing_now(session, viewer)
@@ -159,14 +160,14 @@ async def order(request: Request, viewer: Viewer, session: Db) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/home-cards/reset")
+@router.post("/home-cards/reset", name="home.reset_cards")
 async def reset(viewer: Viewer, session: Db) -> Response:
     """The usual cards again."""
     await forget_cards(session, viewer.person_id)
     return _home()
 
 
-@router.get("/tickets-and-results")
+@router.get("/tickets-and-results", name="home.results")
 async def all_results(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """The card's whole list."""
     connection = await active_connection(session)
@@ -174,7 +175,7 @@ async def all_results(request: Request, viewer: Viewer, session: Db, resources: 
     return render(request, "home/results.html", ResultsPart(results, len(results.lines), viewer.may_share))
 
 
-@router.get("/cards/{kind}")
+@router.get("/cards/{kind}", name="home.card")
 async def card(request: Request, viewer: Viewer, session: Db, resources: Res, kind: str) -> Response:
     """One card again; 304 when nothing on it has changed."""
     if kind not in {known.value for known in TicketKind}:
@@ -200,7 +201,7 @@ def _part(card: TicketCard, viewer: permissions.Viewer) -> CardPart:
 
 def _home(name: str = "") -> Response:
     """Back to the page, at this card."""
-    return RedirectResponse(f"/#home-card-{name}" if name in BY_NAME else "/", 303)
+    return redirect_to("home.page", anchor=f"home-card-{name}" if name in BY_NAME else "")
 
 
 async def _standing_now(session: Db, viewer: permissions.Viewer) -> CardState:

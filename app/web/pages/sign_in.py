@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.core.errors import AppError
@@ -14,9 +14,10 @@ from app.features.accounts.audit import log_action
 from app.features.accounts.sessions import end_session, end_sessions_named
 from app.features.accounts.sign_in import begin_sign_in, finish_sign_in, local_path
 from app.web.dependencies import Db, OptionalViewer, Res, address_of, session_cookie_name
+from app.web.routing import PageRouter, url_for
 from app.web.templating import render
 
-router = APIRouter()
+router = PageRouter()
 log = get_logger(__name__)
 ATTEMPT_COOKIE = "sign-in-attempt"
 ATTEMPT_SECONDS = 600
@@ -40,7 +41,7 @@ class SignInPage:
     unsent: bool = False
 
 
-@router.get("/sign-in")
+@router.get("/sign-in", name="sign_in.page")
 async def sign_in_page(request: Request, somebody: OptionalViewer, return_to: str = "/", unsent: str = "") -> Response:
     """The way in."""
     if somebody is not None:
@@ -48,7 +49,7 @@ async def sign_in_page(request: Request, somebody: OptionalViewer, return_to: st
     return render(request, "sign_in/page.html", SignInPage(local_path(return_to), None, bool(unsent)))
 
 
-@router.post("/sign-in")
+@router.post("/sign-in", name="sign_in.begin")
 async def start(request: Request, resources: Res, return_to: str = "/") -> Response:
     """Off to Entra ID."""
     try:
@@ -61,7 +62,7 @@ async def start(request: Request, resources: Res, return_to: str = "/") -> Respo
         ATTEMPT_COOKIE,
         begun.browser_secret,
         max_age=ATTEMPT_SECONDS,
-        path="/sign-in",
+        path=url_for("sign_in.page"),
         httponly=True,
         samesite="lax",
         secure=resources.config.public_url.startswith("https://"),
@@ -69,7 +70,7 @@ async def start(request: Request, resources: Res, return_to: str = "/") -> Respo
     return response
 
 
-@router.get("/sign-in/callback")
+@router.get("/sign-in/callback", name="sign_in.callback")
 async def callback(request: Request, resources: Res, code: str = "", state: str = "", error: str = "") -> Response:
     """Back from Entra ID."""
     if error or not code:
@@ -95,26 +96,30 @@ async def callback(request: Request, resources: Res, code: str = "", state: str 
         samesite="lax",
         secure=resources.config.public_url.startswith("https://"),
     )
-    response.delete_cookie(ATTEMPT_COOKIE, path="/sign-in")
+    response.delete_cookie(ATTEMPT_COOKIE, path=url_for("sign_in.page"))
     return response
 
 
-@router.post("/sign-out")
+@router.post("/sign-out", name="sign_out.begin")
 async def sign_out(request: Request, somebody: OptionalViewer, resources: Res, session: Db) -> Response:
     """Out here, and then out at Microsoft; here in any case."""
     if somebody is not None:
         await log_action(session, somebody, T("Signed out"))
     await end_session(session, request.cookies.get(session_cookie_name(resources)))
     try:
-        address = await resources.entra.logout_url(post_logout_redirect_uri=f"{resources.config.public_url}/signed-out")
+        back_here = resources.config.public_url + url_for("sign_out.page")
+        address = await resources.entra.logout_url(post_logout_redirect_uri=back_here)
     except AppError:
-        address = "/signed-out"
+        address = url_for("sign_out.page")
     response = RedirectResponse(address, 303)
     response.delete_cookie(session_cookie_name(resources), path="/")
     return response
 
 
-@router.get("/sign-out/elsewhere")
+# The earlier address stays in app registrations until an administrator changes it there. It answers by itself, because a
+# hidden frame without cookies should not depend on a redirect.
+@router.get("/sign-out/elsewhere", name="sign_out.front_channel_earlier")
+@router.get("/sign-out/front-channel", name="sign_out.front_channel")
 async def signed_out_elsewhere(resources: Res, session: Db, sid: str = "", iss: str = "") -> Response:
     """Front-channel logout: the session at Entra ID has ended. It comes from a hidden frame, without our cookies.
 
@@ -125,7 +130,7 @@ async def signed_out_elsewhere(resources: Res, session: Db, sid: str = "", iss: 
     return Response(status_code=200)
 
 
-@router.get("/signed-out")
+@router.get("/signed-out", name="sign_out.page")
 async def signed_out(request: Request) -> Response:
     """Goodbye."""
     return render(request, "sign_in/signed_out.html", None)

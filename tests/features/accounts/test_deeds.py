@@ -61,16 +61,16 @@ async def held(system: System) -> str:
 
 async def _secure_score(log: Log, manager: httpx.AsyncClient) -> None:
     of = f"?action={ACTIONS[0]}"
-    _, facts = await log.did(manager, "/secure-score/action/status", f"/secure-score/action/status{of}", "Status set",
+    _, facts = await log.did(manager, "/secure-score/actions/status", f"/secure-score/actions/status{of}", "Status set",
                              status="planned", planned_for=LATER.isoformat(), reason="Roll-out")  # fmt: skip
     assert facts == {"action": ACTIONS[0], "status": "Planned", "planned_for": LATER.isoformat()}
-    await log.did(manager, "/secure-score/action/notes", f"/secure-score/action/notes{of}", "Note written", note="Seen")
+    await log.did(manager, "/secure-score/actions/notes", f"/secure-score/actions/notes{of}", "Note written", note="Seen")
     page = (await manager.get(f"/secure-score/actions/{ACTIONS[0]}")).text
-    note = page.split("/secure-score/action/notes/remove?", 1)[1].split("note=", 1)[1][:36]
-    await log.did(manager, "/secure-score/action/notes/remove",
-                  f"/secure-score/action/notes/remove{of}&note={note}", "Note removed")  # fmt: skip
+    note = page.split("/secure-score/actions/notes/remove?", 1)[1].split("note=", 1)[1][:36]
+    await log.did(manager, "/secure-score/actions/notes/remove",
+                  f"/secure-score/actions/notes/remove{of}&note={note}", "Note removed")  # fmt: skip
     _, facts = await log.did(
-        manager, "/secure-score/action/tags", f"/secure-score/action/tags{of}", "Tags set", tags="mail, old"
+        manager, "/secure-score/actions/tags", f"/secure-score/actions/tags{of}", "Tags set", tags="mail, old"
     )
     assert facts == {"action": ACTIONS[0], "tags": "mail, old"}
     await log.did(manager, "/secure-score/zones", "/secure-score/zones", "Zones set", okay_from="30", good_from="60")
@@ -152,7 +152,7 @@ async def _set_up(log: Log, system: System, manager: httpx.AsyncClient) -> None:
     await log.did(manager, here + "/check/{step}", f"{here}/check/clock", "Step checked again")
     here = "/servicenow/checklist"
     await log.did(manager, here + "/{step}", f"{here}/client", "Checklist step marked as done", done="yes")
-    await log.did(manager, "/servicenow/check", "/servicenow/check", "Connection checked")
+    await log.did(manager, "/servicenow/diagnosis", "/servicenow/diagnosis", "Connection checked")
     here = "/servicenow/settings"
     label = {"label:2": "Being worked on", "group:2": "waiting"}
     await log.did(manager, here + "/states/{kind}", f"{here}/states/incident", "State name changed", **label)

@@ -132,9 +132,9 @@ async def test_edge_55_front_channel_logout_ends_the_right_session_without_cooki
     issuer = f"{system.microsoft.url}/{system.resources.config.tenant_id}/v2.0"
     async with system.client() as frame:
         for query in ("", "?sid=", "?sid=unknown", "?sid=session-0&iss=https://evil.example"):
-            assert (await frame.get(f"/sign-out/elsewhere{query}")).status_code == 200
+            assert (await frame.get(f"/sign-out/front-channel{query}")).status_code == 200
         assert [(await browser.get("/secure-score")).status_code for browser in (one, other)] == [200, 200]
-        gone = await frame.get("/sign-out/elsewhere", params={"sid": "session-0", "iss": issuer})
+        gone = await frame.get("/sign-out/front-channel", params={"sid": "session-0", "iss": issuer})
         assert (gone.status_code, gone.content) == (200, b"")
     statuses = sorted([(await browser.get("/secure-score")).status_code for browser in (one, other)])
     assert statuses == [200, 303]
