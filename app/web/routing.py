@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -34,6 +34,11 @@ class PageRouter(APIRouter):
         if name in _routes or not isinstance(route, APIRoute):
             raise ValueError(f"The route name {name} is taken")
         _routes[name] = route
+
+
+def named_routes() -> Mapping[str, APIRoute]:
+    """Every route of the pages that are imported, by name."""
+    return _routes
 
 
 def url_for(name: str, /, *, anchor: str = "", **values: object) -> str:
