@@ -8,8 +8,8 @@ from datetime import date
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 from markupsafe import Markup
 from pydantic import BaseModel, Field
 
@@ -48,9 +48,10 @@ from app.features.secure_score.reports.no_score import NoScore, why_no_score
 from app.features.tickets.views.ticket_list import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
-router = APIRouter(prefix="/secure-score")
+router = PageRouter(prefix="/secure-score")
 TABS = ("general", "implementation", "history")
 LONGEST_MAIL = 1500
 
@@ -107,7 +108,7 @@ class ActionListPage:
     @property
     def csv_address(self) -> str:
         """The same list as a file."""
-        return "/secure-score/actions.csv?" + self.view.on_page(1).query()
+        return url_for("actions.export") + "?" + self.view.on_page(1).query()
 
 
 @dataclass(frozen=True)
@@ -185,15 +186,10 @@ class ActionPage:
 def list_address(view: View) -> str:
     """Where a view of the list is."""
     query = view.query()
-    return "/secure-score/actions" + (f"?{query}" if query else "")
+    return url_for("actions.list") + (f"?{query}" if query else "")
 
 
-def action_path(control_id: str) -> str:
-    """Where an action's page is; ids may hold dots, slashes and blanks."""
-    return f"/secure-score/actions/{quote(control_id, safe='')}"
-
-
-@router.get("/actions")
+@router.get("/actions", name="actions.list")
 async def list_page(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """The list; its whole state is in the address."""
     view = View.from_query(request.query_params.multi_items())
@@ -217,7 +213,7 @@ def _shows_nothing(lines: Sequence[ActionLine], view: View) -> bool:
     return not any(line.scored for line in lines) and not (lines and "licence" in view.chosen)
 
 
-@router.get("/actions.csv")
+@router.get("/actions.csv", name="actions.export")
 async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Res) -> Response:
     """The whole list that the address asks for, all pages of it, as a file."""
     view = View.from_query(request.query_params.multi_items())
@@ -232,7 +228,7 @@ async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Re
     return Response(content.encode(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-@router.get("/actions/{control_id:path}")
+@router.get("/actions/{control_id:path}", name="actions.detail")
 async def action_page(
     request: Request, viewer: Viewer, session: Db, resources: Res, control_id: str, tab: str = "general"
 ) -> Response:
@@ -241,7 +237,7 @@ async def action_page(
 
 
 # An id may end in anything, so what is done to an action has addresses of its own.
-@router.post("/action/status")
+@router.post("/actions/status", name="actions.set_status")
 async def set_status(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
     """Status and action plan."""
     parsed = parse(await read_form(request), StatusForm)
@@ -254,7 +250,7 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
             await decide_and_send(session, resources, action, wish, who=manager.display_name)
             planned = {"planned_for": planned_for} if planned_for else {}
             await log_action(session, manager, T("Status set"), action=action, status=NAMES[form.status], **planned)
-            return RedirectResponse(action_path(action), 303)
+            return redirect_to("actions.detail", control_id=action)
         except InvalidInput as error:
             errors = error.fields
         except Conflict as error:
@@ -265,7 +261,7 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
     )  # fmt: skip
 
 
-@router.post("/action/notes")
+@router.post("/actions/notes", name="actions.add_note")
 async def write_note(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
     """One more note."""
     typed = await read_form(request)
@@ -278,19 +274,19 @@ async def write_note(request: Request, manager: Manager, session: Db, resources:
         await log_action(session, manager, T("Note written"), action=action)
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
-    return RedirectResponse(action_path(action) + "#notes", 303)
+    return redirect_to("actions.detail", control_id=action, anchor="notes")
 
 
-@router.post("/action/notes/remove")
+@router.post("/actions/notes/remove", name="actions.remove_note")
 async def take_note_back(manager: Manager, session: Db, resources: Res, action: str, note: UUID) -> Response:
     """Remove one's own note."""
     tenant_id = resources.config.shown_tenant_id
     await remove_note(session, tenant_id, action, note, author_id=manager.person_id)
     await log_action(session, manager, T("Note removed"), action=action, note=note)
-    return RedirectResponse(action_path(action) + "#notes", 303)
+    return redirect_to("actions.detail", control_id=action, anchor="notes")
 
 
-@router.post("/action/tags")
+@router.post("/actions/tags", name="actions.set_tags")
 async def write_tags(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
     """The action's tags, all anew."""
     typed = await read_form(request)
@@ -300,7 +296,7 @@ async def write_tags(request: Request, manager: Manager, session: Db, resources:
         await log_action(session, manager, T("Tags set"), action=action, tags=tags or "none")
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
-    return RedirectResponse(action_path(action), 303)
+    return redirect_to("actions.detail", control_id=action)
 
 
 async def _show(
@@ -325,7 +321,7 @@ async def _show(
         notes=await load_notes(session, tenant_id, control_id) if tab == "general" else [],
         events=await load_events(session, tenant_id, control_id) if in_history else [],
         course=await load_course(session, tenant_id, control_id) if in_history else ([], []),
-        link=resources.config.public_url + action_path(control_id),
+        link=resources.config.public_url + url_for("actions.detail", control_id=control_id),
         today=clock.earliest_day(clock.now()),
         viewer_id=viewer.person_id,
         may_share=viewer.may_share,

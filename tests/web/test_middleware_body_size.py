@@ -1,4 +1,4 @@
-"""Forms have an end: a body that is too large is refused, whether or not it says how large it is."""
+"""A request body over the limit is refused with 413, with or without a true Content-Length."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from tests.factories.connecting import said
 from tests.factories.system import System
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-ADDRESSES = ("/tickets/bulk", "/tickets/selection", "/tickets/new", "/secure-score/action/tags?action=AdminMFAV2")
+ADDRESSES = ("/tickets/bulk", "/tickets/selection", "/tickets/new", "/secure-score/actions/tags?action=AdminMFAV2")
 
 
 class Pieces:
-    """A body that comes in pieces, without a length before it; counts what was taken of it."""
+    """A chunked body without a Content-Length; counts the bytes that were read of it."""
 
     def __init__(self, size: int, piece: bytes) -> None:
         self.size, self.piece, self.taken = size, piece, 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Piece by piece."""
         while self.taken < self.size:
             self.taken += len(self.piece)
             yield self.piece

@@ -1,4 +1,4 @@
-"""Whoever was signed out meanwhile is told what did not arrive, and comes back to the page that they left."""
+"""A person whose session ended meanwhile is told what did not arrive, and comes back to the page they left."""
 
 from __future__ import annotations
 

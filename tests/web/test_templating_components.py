@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.features.accounts.permissions import Role, Viewer
 from app.web.templating import Frame, environment
 
-
-@dataclass
-class Person:
-    display_name: str = "Adele <b>Vance</b>"
-    email: str = "adele@contoso.example"
-    may_share: bool = True
-    may_manage: bool = True
-    may_view: bool = True
+ADELE = Viewer(uuid4(), "", "", "Adele <b>Vance</b>", "adele@contoso.example", Role.MANAGER)
 
 
 def module(name: str) -> Any:
     return environment.get_template(f"components/{name}.html").module
 
 
-def page(source: str, path: str = "/", viewer: Person | None = None) -> str:
-    frame = Frame(viewer=viewer or Person(), path=path, nonce="n", locale="en")
+def page(source: str, path: str = "/", viewer: Viewer = ADELE) -> str:
+    frame = Frame(viewer=viewer, path=path, nonce="n", locale="en")
     return environment.from_string(source).render(frame=frame, page=None)
 
 

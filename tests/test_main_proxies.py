@@ -1,4 +1,4 @@
-"""Where people call from, behind proxies: believed of proxies that are named, and of nobody by default."""
+"""The browser's IP address behind proxies: X-Forwarded-For counts from proxies that are named, and from no other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def settings(proxies: str) -> Settings:
 
 
 async def address_in_the_log(system: System, caller: str, forwarded: list[str], proxies: str) -> str:
-    """What the audit log says of somebody whose connection comes from `caller`."""
+    """The address in the audit log for a connection that comes from `caller`."""
     manager = await system.signed_in("manager")
     config = server_config(settings(proxies), system.app)
     config.load()

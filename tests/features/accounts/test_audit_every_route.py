@@ -1,4 +1,4 @@
-"""Whatever a person can do here is in the audit log, once, with who and from where; a system rule for new routes as well."""
+"""Everything a person can do is in the audit log once, with who and from where; a new route fails this until it is."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tests.factories.signing_in import sign_in
 from tests.factories.system import System
 from tests.factories.tickets import LATER, form_fields, run_due_and_waiting, share_one
 
-# Beginning to sign in is not a deed yet: nobody knows whose it would be. How somebody's own home page looks concerns
-# nobody else, and would bury what does. What is ticked in a list only fills a form.
-NO_DEED = {"POST /sign-in", "POST /tickets/selection"} | {
+# Beginning to sign in has no known person yet. The arrangement of a person's own home page concerns nobody else, and would
+# bury the entries that matter. The selection in a list only fills a form.
+NOT_AUDITED = {"POST /sign-in", "POST /tickets/selection"} | {
     f"POST /home-cards/{what}" for what in ("add", "move", "order", "remove", "reset")
 }
 ACTIONS = ("BlockLegacyAuthentication", "AdminMFAV2")
 
 
 class Log:
-    """What is new in the audit log since the last look, and which routes were used."""
+    """What is new in the audit log since the last read, and which routes were used."""
 
     def __init__(self, system: System) -> None:
         self.system, self.seen, self.used = system, 0, set[str]()
@@ -38,14 +38,14 @@ class Log:
         return found
 
     async def did(
-        self, browser: httpx.AsyncClient, route: str, address: str, deed: str, /, **form: str
+        self, browser: httpx.AsyncClient, route: str, address: str, action: str, /, **form: str
     ) -> tuple[httpx.Response, dict[str, str]]:
         """Post this; exactly one entry says so, with who and from where. Gives the answer and the entry's facts."""
         answer = await browser.post(address, data=form)
         assert answer.status_code in (200, 303), (route, answer.status_code, answer.text[-1500:])
         self.used.add(f"POST {route}")
         mine = [line for line in await self.new() if line["who"]]
-        assert [line["what"] for line in mine] == [deed], route
+        assert [line["what"] for line in mine] == [action], route
         assert (mine[0]["who"], mine[0]["from"]) == ("Alex Wilber", "127.0.0.1")
         return answer, mine[0]["facts"]
 
@@ -61,16 +61,18 @@ async def held(system: System) -> str:
 
 async def _secure_score(log: Log, manager: httpx.AsyncClient) -> None:
     of = f"?action={ACTIONS[0]}"
-    _, facts = await log.did(manager, "/secure-score/action/status", f"/secure-score/action/status{of}", "Status set",
+    _, facts = await log.did(manager, "/secure-score/actions/status", f"/secure-score/actions/status{of}", "Status set",
                              status="planned", planned_for=LATER.isoformat(), reason="Roll-out")  # fmt: skip
     assert facts == {"action": ACTIONS[0], "status": "Planned", "planned_for": LATER.isoformat()}
-    await log.did(manager, "/secure-score/action/notes", f"/secure-score/action/notes{of}", "Note written", note="Seen")
+    await log.did(
+        manager, "/secure-score/actions/notes", f"/secure-score/actions/notes{of}", "Note written", note="Seen"
+    )
     page = (await manager.get(f"/secure-score/actions/{ACTIONS[0]}")).text
-    note = page.split("/secure-score/action/notes/remove?", 1)[1].split("note=", 1)[1][:36]
-    await log.did(manager, "/secure-score/action/notes/remove",
-                  f"/secure-score/action/notes/remove{of}&note={note}", "Note removed")  # fmt: skip
+    note = page.split("/secure-score/actions/notes/remove?", 1)[1].split("note=", 1)[1][:36]
+    await log.did(manager, "/secure-score/actions/notes/remove",
+                  f"/secure-score/actions/notes/remove{of}&note={note}", "Note removed")  # fmt: skip
     _, facts = await log.did(
-        manager, "/secure-score/action/tags", f"/secure-score/action/tags{of}", "Tags set", tags="mail, old"
+        manager, "/secure-score/actions/tags", f"/secure-score/actions/tags{of}", "Tags set", tags="mail, old"
     )
     assert facts == {"action": ACTIONS[0], "tags": "mail, old"}
     await log.did(manager, "/secure-score/zones", "/secure-score/zones", "Zones set", okay_from="30", good_from="60")
@@ -110,7 +112,7 @@ async def _sharing(log: Log, system: System, manager: httpx.AsyncClient) -> None
     assert sorted(line["facts"]["actions"] for line in made) == sorted(ACTIONS)
 
 
-async def _mending(log: Log, system: System, manager: httpx.AsyncClient) -> None:
+async def _held_tickets(log: Log, system: System, manager: httpx.AsyncClient) -> None:
     first = await held(system)
     await log.did(manager, "/tickets/{ticket_id}/retry", f"/tickets/{first}/retry", "Ticket sent again")
     await run_due_and_waiting(system)
@@ -152,7 +154,7 @@ async def _set_up(log: Log, system: System, manager: httpx.AsyncClient) -> None:
     await log.did(manager, here + "/check/{step}", f"{here}/check/clock", "Step checked again")
     here = "/servicenow/checklist"
     await log.did(manager, here + "/{step}", f"{here}/client", "Checklist step marked as done", done="yes")
-    await log.did(manager, "/servicenow/check", "/servicenow/check", "Connection checked")
+    await log.did(manager, "/servicenow/diagnosis", "/servicenow/diagnosis", "Connection checked")
     here = "/servicenow/settings"
     label = {"label:2": "Being worked on", "group:2": "waiting"}
     await log.did(manager, here + "/states/{kind}", f"{here}/states/incident", "State name changed", **label)
@@ -174,14 +176,14 @@ async def test_everything_that_can_be_done_is_in_the_audit_log(scored: System) -
     await _set_up(log, scored, manager)
     await _secure_score(log, manager)
     await _sharing(log, scored, manager)
-    await _mending(log, scored, manager)
+    await _held_tickets(log, scored, manager)
     answer = await remove(manager)
     assert answer.status_code == 303
     what = [line["what"] for line in await log.new()]
     assert what == ["Connection removed", "Tokens revoked at ServiceNow"]
     await log.did(manager, "/sign-out", "/sign-out", "Signed out")
     log.used.add("POST /servicenow/remove")
-    assert log.used == {str(door) for door in WRITING} - NO_DEED, "what a new route does has to be in the audit log"
+    assert log.used == {str(door) for door in WRITING} - NOT_AUDITED, "what a new route does has to be in the audit log"
 
 
 @pytest.mark.parametrize(("person", "may"), [(MANAGER, "manage"), (STRANGER, "nothing")])

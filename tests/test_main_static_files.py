@@ -1,4 +1,4 @@
-"""Static files travel compressed and are asked for once; pages are never compressed and never kept."""
+"""Static files are sent compressed and cached forever; pages are never compressed and never cached."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_static_files_are_compressed_and_kept_and_pages_are_neither(system
     assert total < FIRST_VISIT_BYTES, total
 
 
-async def test_whatever_a_page_loads_is_ours_and_carries_its_content_in_its_name(system: System) -> None:
+async def test_everything_a_page_loads_is_ours_and_carries_its_content_in_its_name(system: System) -> None:
     async with await system.signed_in("viewer") as browser:
         page = await browser.get("/")
     loaded = re.findall(r'<(?:script|link|img|use)\b[^>]*\b(?:src|href)="([^"]+)"', page.text)
