@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from app.core.notifications import Notifications
+
 # A value that PostgreSQL does not take, whatever column it was meant for.
 UnusableValue = DataError
 # Predictable names for every constraint, so that a migration can name what it drops.
@@ -91,6 +93,8 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+        address = engine.url.set(drivername="postgresql")
+        self.notifications = Notifications(address.render_as_string(hide_password=False))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -100,6 +104,7 @@ class Database:
 
     async def close(self) -> None:
         """Give back every connection."""
+        await self.notifications.close()
         await self.engine.dispose()
 
 

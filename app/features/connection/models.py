@@ -155,5 +155,18 @@ class InstanceThrottle(Base):
     hourly_limit: Mapped[int | None]
     clock_ahead_seconds: Mapped[float] = mapped_column(default=0.0)
     last_viewed_at: Mapped[datetime | None]
-    # Since when each call waits for its answer, besides those of deliveries, which their tickets tell.
-    calls_in_flight: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+
+
+class CallLease(Base):
+    """A slot that a call holds while it waits for its answer, until `expires_at` at the latest.
+
+    A lease past its end belongs to a process that died: the slot is free again.
+    """
+
+    __tablename__ = "call_lease"
+
+    id: Mapped[Id]
+    # Not of `connection`: the foreign key would lock that row, and wait for a token renewal in another process.
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("instance_throttle.connection_id", ondelete="CASCADE"))
+    pool: Mapped[str]
+    expires_at: Mapped[datetime]
