@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.core import clock
 from app.core.database import Session
 from app.core.errors import AppError
-from app.core.jobs import wait_before
+from app.core.jobs import backoff_seconds
 from app.core.messages import Message, T
 from app.features.connection.models import InstanceThrottle
 from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError
@@ -127,7 +127,7 @@ def backoff_after(error: AppError, failures: int, *, longest: float | None = Non
     A time that was named is never undercut, whoever named it: ServiceNow, its token service or a gateway. One that is
     named again and again and does not help (0 is a known trap) is not obeyed to the letter: waits grow all the same.
     """
-    usual = wait_before(failures - 1)
+    usual = backoff_seconds(failures - 1)
     if longest is not None:
         usual = min(usual, longest)
     named = error.retry.seconds
