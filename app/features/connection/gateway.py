@@ -35,7 +35,7 @@ from app.features.connection.throttle import (
     record_success,
     throttle_of,
 )
-from app.features.connection.tokens import TOKEN_REFUSED, LiveToken, live_token, mark_attention
+from app.features.connection.tokens import TOKEN_REFUSED, LiveToken, live_token, mark_attention, still_good
 from app.integrations.http.errors import RemoteError, Throttled, Unauthorized
 from app.integrations.servicenow.client import ServiceNowClient
 from app.resources import Resources
@@ -118,23 +118,24 @@ async def call(
         async with resources.database.transaction() as session:
             connection_id = (await usable_connection(session)).id
     current = _Call(uuid4(), connection_id, lane)
-    keeper: asyncio.Task[None] | None = None
     try:
         await _wait_for_slot(resources, current)
-        keeper = asyncio.create_task(extend_lease(resources, current.lease_id))
+    except asyncio.CancelledError:
+        # Perhaps in the middle of the commit that took the slot. Giving back what was not taken does no harm.
+        await asyncio.shield(_finish(resources, current))
+        raise
+    lease = asyncio.create_task(extend_lease(resources, current.lease_id))
+    try:
         answer = await _answer(resources, current, work)
         current.answered = True
-        return answer
-    except InstancePaused:
-        raise
     except RemoteError as error:
         current.trouble = error
         raise
     finally:
-        if keeper is not None:
-            keeper.cancel()
-        # A cancelled caller gives its slot back, too.
+        lease.cancel()
+        # Shielded: a caller that is cancelled gives its slot back, too.
         await asyncio.shield(_finish(resources, current))
+    return answer
 
 
 async def call_with_token(resources: Resources, work: Work[Returned], *, origin: str, access_token: str) -> Returned:
@@ -194,7 +195,8 @@ async def _try_to_start(resources: Resources, current: _Call) -> float | None:
     Whatever is raised here takes the lease back with the transaction.
     """
     async with resources.database.transaction() as session:
-        await usable_connection(session, current.connection_id)
+        connection = await usable_connection(session, current.connection_id)
+        current.live = still_good(resources, connection)
         throttle = await throttle_of(session, current.connection_id)
         expires_in = await acquire_slot(session, current.connection_id, current.pool, current.lease_id)
         if current.lane is not Lane.INTERACTIVE:
@@ -209,7 +211,8 @@ async def _try_to_start(resources: Resources, current: _Call) -> float | None:
 
 
 async def _answer(resources: Resources, current: _Call, work: Work[Returned]) -> Returned:
-    current.live = live = await live_token(resources, current.connection_id, stale_version=None)
+    # Usually read together with the slot; otherwise it is renewed now, while the slot is held.
+    current.live = live = current.live or await live_token(resources, current.connection_id, stale_version=None)
     try:
         return await _ask(resources, current, work, live)
     except Unauthorized:
@@ -217,7 +220,8 @@ async def _answer(resources: Resources, current: _Call, work: Work[Returned]) ->
     try:
         return await _ask(resources, current, work, live)
     except Unauthorized as error:
-        # A fresh token is refused: the account, or a policy in front of the API (docs/facts/servicenow.md#1-9-sso-and-ip-filtering).
+        # A fresh token is refused: by the account's state or by an access policy, which answers 401 as well.
+        # docs/facts/servicenow.md#1-9-sso-and-ip-filtering
         await mark_attention(resources, live.connection_id, TOKEN_REFUSED, token_version=live.version)
         raise NotConnected(TOKEN_REFUSED) from error
 

@@ -59,7 +59,9 @@ async def acquire_slot(session: Session, connection_id: UUID, pool: Pool, lease_
     if len(live) < len(ends):
         expired = CallLease.connection_id == connection_id, CallLease.pool == pool, CallLease.expires_at <= now
         await session.execute(delete(CallLease).where(*expired))
-        log.warning("gateway.slots.expired", connection=str(connection_id), pool=pool.value, slots=len(ends) - len(live))
+        log.warning(
+            "gateway.slots.expired", connection=str(connection_id), pool=pool.value, slots=len(ends) - len(live)
+        )
     end = now + timedelta(seconds=LEASE_SECONDS)
     session.add(CallLease(id=lease_id, connection_id=connection_id, pool=pool, expires_at=end))
     return None
