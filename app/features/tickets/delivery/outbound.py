@@ -161,9 +161,9 @@ class Lookup(Generic[Row, Found]):
             row = await self.adapter.load(session)
             if row is None or row.delivery == Delivery.SHARED:
                 return
+            await self.adapter.delivered(session, row, found, just_sent=just_sent)
             row.delivery, row.shared_at = Delivery.SHARED, clock.now()
             row.in_flight_since = row.next_try_at = row.uncertain_until = row.problem = None
-            await self.adapter.delivered(session, row, found, just_sent=just_sent)
 
     async def current(self, session: Session) -> Row:
         """The row, locked, while this attempt is the newest. Raises Superseded: late losers write nothing."""
