@@ -50,7 +50,7 @@ ALLOWED_CLASS_NAMES: Mapping[str, str] = {
 UTILITIES = ("app/core/", "app/foundation/", "app/settings.py", "app/resources.py", "/models.py")
 # Each journey starts at `module:function` or `module:Class.method`.
 JOURNEYS: Mapping[str, str] = {
-    "deliver": "app.features.tickets.deliver:deliver",
+    "deliver": "app.features.tickets.delivery.deliver:deliver",
     "poll": "app.features.tickets.refresh:refresh_states",
     "finish-connect": "app.features.connection.connect:finish_connect",
 }

@@ -25,9 +25,9 @@ from app.features.tickets.notes.write_note import add_note
 from app.features.tickets.sharing.bulk import MOST_AT_ONCE, proposal_for_all
 from app.features.tickets.sharing.form_defaults import draft_for
 from app.integrations.http.errors import RecordNotFound
+from tests.factories.connecting import viewer_of
 from tests.factories.system import System
 from tests.factories.tickets import (
-    SENDER,
     an_action,
     calls,
     form_fields,
@@ -253,7 +253,7 @@ async def test_at_most_four_wait_for_an_answer_however_many_workers(
     tickets = [await share_one(system) for _ in range(12)]
     line = Line(LookupError())
     line.stand_in_for(monkeypatch, "create")
-    monkeypatch.setattr("app.features.tickets.delivery.deliver.TURN_SECONDS", 0.01)
+    monkeypatch.setattr("app.features.connection.gateway.TURN_SECONDS", 0.01)
 
     async def one(ticket_id: UUID) -> None:
         with pytest.raises(LookupError):
@@ -274,9 +274,8 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
     tickets = [await share_one(system) for _ in range(6)]
     line = Line(RecordNotFound())
     line.stand_in_for(monkeypatch, "create", "add_note", "journal")
-    for module in ("connection.gateway", "tickets.delivery.deliver"):
-        monkeypatch.setattr(f"app.features.{module}.TURN_SECONDS", 0.01)
-        monkeypatch.setattr(f"app.features.{module}.TURNS_WAITED_FOR", 2000)
+    monkeypatch.setattr("app.features.connection.gateway.TURN_SECONDS", 0.01)
+    monkeypatch.setattr("app.features.connection.gateway.TURNS_WAITED_FOR", 2000)
     done = await asyncio.gather(
         *(deliver_note(system.resources, note_id) for note_id in notes),
         *(deliver(system.resources, other) for other in tickets),
@@ -291,10 +290,11 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
 
 
 async def a_note(system: System, ticket_id: UUID) -> UUID:
+    viewer = await viewer_of(system, await system.signed_in("sharer"))
     async with system.resources.database.transaction() as session:
         note_id = uuid4()
         queue = system.resources.queue
-        await add_note(session, queue, ticket_id, note_id=note_id, text="Hello", sender=SENDER)
+        await add_note(session, queue, ticket_id, note_id=note_id, text="Hello", viewer=viewer)
     return note_id
 
 

@@ -1,36 +1,29 @@
-"""Delivery: attempts are noted first, waiting loses nothing, and a person's help is asked for when it is needed."""
+"""One attempt at a ticket: noted before it is sent, waiting loses nothing, and a newer attempt silences an older one."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import timedelta
-from uuid import UUID
+from typing import Any
 
 import pytest
 from sqlalchemy import text, update
 
 from app.core import clock
 from app.core.errors import RetryLater
-from app.features.connection.models import Connection
-from app.features.secure_score.actions.action import Action
+from app.features.connection import gateway
 from app.features.tickets.delivery.deliver import deliver
 from app.features.tickets.jobs import sweep
 from app.features.tickets.models import Ticket
-from app.features.tickets.sharing.share import AlreadyShared
 from app.features.tickets.types import TicketKind
+from app.integrations.http.errors import Unauthorized
+from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.schemas import RemoteTicket
 from sandbox.faults import Fault
+from tests.factories.delivering import run_sweep, set_status
 from tests.factories.system import System
-from tests.factories.tickets import an_action, calls, read_ticket, records, run_due_and_waiting, share_one, told
-
-
-async def run_sweep(system: System) -> None:
-    async with system.resources.database.transaction() as session:
-        await system.resources.queue.defer(session, "tickets.sweep")
-    await system.work()
-
-
-async def set_status(system: System, status: str) -> None:
-    async with system.resources.database.transaction() as session:
-        await session.execute(update(Connection).values(status=status))
+from tests.factories.tickets import calls, read_ticket, records, run_due_and_waiting, share_one, shared_ticket, told
 
 
 async def test_the_first_attempt_is_one_request(system: System) -> None:
@@ -40,6 +33,7 @@ async def test_the_first_attempt_is_one_request(system: System) -> None:
     assert [entry.method for entry in calls(system)] == ["POST"]
 
 
+@pytest.mark.fact("other-connectors bug-65")
 async def test_the_attempt_is_committed_before_anything_is_sent(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +92,7 @@ async def test_a_dead_token_holds_nothing_back_for_ever(system: System) -> None:
     assert records(system, "change_request") == []
 
 
+@pytest.mark.fact("servicenow sandbox-49")
 async def test_a_refusal_is_believed_the_second_time_and_then_held_with_the_reason(system: System) -> None:
     await system.connect()
     system.servicenow.instance.switches.acl_refuses = "incident.create"
@@ -111,108 +106,7 @@ async def test_a_refusal_is_believed_the_second_time_and_then_held_with_the_reas
     assert [entry.method for entry in calls(system)] == ["POST", "GET", "GET", "POST"]
 
 
-async def test_retry_after_the_cause_is_gone_shares_the_ticket(system: System) -> None:
-    await system.connect("no.roles")
-    ticket_id = await share_one(system, TicketKind.INCIDENT)
-    await run_due_and_waiting(system, 2)
-    user = system.servicenow.instance.store.find("sys_user", user_name="no.roles")
-    assert user is not None
-    user["_roles"] = "itil"
-    async with await system.signed_in("sharer", follow_redirects=True) as browser:
-        page = await browser.get(f"/tickets/{ticket_id}")
-        assert "ACL Exception Insert Failed" in page.text
-        assert "Retry" in page.text
-        await browser.post(f"/tickets/{ticket_id}/retry")
-        await system.work()
-        assert (await read_ticket(system, ticket_id)).delivery == "shared"
-        twice = await browser.post(f"/tickets/{ticket_id}/retry")
-        assert twice.status_code == 409
-    assert len(records(system, "incident")) == 1
-
-
-async def give_up(system: System, ticket_id: UUID) -> str:
-    """By the button of its page; gives the page that follows."""
-    async with await system.signed_in("sharer", follow_redirects=True) as browser:
-        assert f"/tickets/{ticket_id}/give-up" in (await browser.get(f"/tickets/{ticket_id}")).text
-        page = await browser.post(f"/tickets/{ticket_id}/give-up")
-        assert page.status_code == 200
-    return page.text
-
-
-async def test_a_ticket_given_up_is_kept_and_nothing_more_of_it_is_sent(system: System) -> None:
-    await system.connect()
-    system.servicenow.instance.switches.acl_refuses = "incident.create"
-    ticket_id = await share_one(system, TicketKind.INCIDENT)
-    await run_due_and_waiting(system, 2)
-    before = len(calls(system, "POST"))
-    assert "Given up. It stays here, and nothing more is sent." in await give_up(system, ticket_id)
-    system.servicenow.instance.switches.acl_refuses = ""
-    await run_sweep(system)
-    await run_due_and_waiting(system)
-    assert len(calls(system, "POST")) == before
-    ticket = await read_ticket(system, ticket_id)
-    assert (ticket.delivery, ticket.uncertain_until) == ("given_up", None)
-    assert "it did not arrive" in await told(system, f"/tickets/{ticket_id}")
-
-
-async def held_though_it_arrived(system: System, action: Action | None = None) -> UUID:
-    """Refused although it was done, and not found by a look that was refused."""
-    await system.connect()
-    system.servicenow.fault("refused_after_commit", method="POST", path="/table/")
-    system.servicenow.fault("acl_hiccup", method="GET", path="/table/")
-    ticket_id = await share_one(system, TicketKind.INCIDENT, action=action)
-    await run_due_and_waiting(system, 2)
-    assert (await read_ticket(system, ticket_id)).delivery == "held"
-    return ticket_id
-
-
-async def test_a_ticket_given_up_that_had_arrived_is_found_and_followed(system: System) -> None:
-    ticket_id = await held_though_it_arrived(system)
-    page = await give_up(system, ticket_id)
-    (record,) = records(system, "incident")
-    assert "It may have reached ServiceNow before that." in page
-    assert record["correlation_id"] in page
-    await run_due_and_waiting(system, 2)
-    ticket = await read_ticket(system, ticket_id)
-    assert (ticket.delivery, ticket.number) == ("shared", record["number"])
-    assert len(records(system, "incident")) == 1
-
-
-@pytest.mark.parametrize("trouble", ["acl_refuses", "api_asleep"])
-async def test_while_nobody_knows_whether_it_arrived_the_page_says_so_and_sharing_again_asks(
-    system: System, trouble: str
-) -> None:
-    action = an_action()
-    ticket_id = await held_though_it_arrived(system, action)
-    switches = system.servicenow.instance.switches
-    setattr(switches, trouble, "incident.read" if trouble == "acl_refuses" else True)
-    await give_up(system, ticket_id)
-    await run_due_and_waiting(system, 2)
-    assert (await read_ticket(system, ticket_id)).delivery == "given_up"
-    assert "It may have reached ServiceNow before that." in await told(system, f"/tickets/{ticket_id}")
-    with pytest.raises(AlreadyShared):
-        await share_one(system, TicketKind.INCIDENT, action=action)
-
-
-async def test_a_ticket_for_an_instance_that_is_gone_can_be_given_up_and_no_other_that_is_queued(
-    system: System,
-) -> None:
-    await system.connect()
-    await set_status(system, "needs_attention")
-    waiting = await share_one(system, TicketKind.INCIDENT)
-    await system.work()
-    async with await system.signed_in("sharer") as browser:
-        assert "give-up" not in (await browser.get(f"/tickets/{waiting}")).text
-        assert (await browser.post(f"/tickets/{waiting}/give-up")).status_code == 409
-    await set_status(system, "removed")
-    assert "which is not connected any more" in await told(system, f"/tickets/{waiting}")
-    assert "Given up." in await give_up(system, waiting)
-    await set_status(system, "connected")
-    await run_sweep(system)
-    assert records(system, "incident") == []
-    assert (await read_ticket(system, waiting)).delivery == "given_up"
-
-
+@pytest.mark.fact("servicenow sandbox-17")
 async def test_a_401_in_the_middle_renews_the_token_and_sends_once(system: System) -> None:
     await system.connect()
     for row in list(system.servicenow.instance.store.rows("oauth_credential")):
@@ -224,6 +118,7 @@ async def test_a_401_in_the_middle_renews_the_token_and_sends_once(system: Syste
     assert [entry.status for entry in calls(system)] == [401, 201]
 
 
+@pytest.mark.fact("servicenow sandbox-42")
 async def test_a_slow_down_with_a_named_time_is_obeyed(system: System) -> None:
     await system.connect()
     system.servicenow.instance.orders.order(Fault("rate_limited", 1, "POST", "/table/"))
@@ -261,3 +156,119 @@ async def test_a_ticket_whose_job_was_lost_is_queued_again_once(system: System) 
         assert (await session.execute(jobs)).scalar_one() == 1
     await system.work()
     assert (await read_ticket(system, ticket_id)).delivery == "shared"
+
+
+@pytest.mark.fact("other-connectors bug-66")
+async def test_two_workers_at_the_same_ticket_make_one_record(system: System) -> None:
+    await system.connect()
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    outcomes = await asyncio.gather(*(deliver(system.resources, ticket_id) for _ in range(4)), return_exceptions=True)
+    assert all(outcome is None or isinstance(outcome, RetryLater) for outcome in outcomes)
+    assert len(records(system, "incident")) == 1
+
+
+@pytest.mark.fact("other-connectors bug-66")
+async def test_a_stalled_attempt_that_wakes_up_sends_nothing(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its token took so long that another attempt began and delivered: the number of the attempt stops it."""
+    await system.connect()
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+    real = ServiceNowClient.create
+
+    async def stalls(client: ServiceNowClient, table: Any, fields: Any) -> RemoteTicket:
+        if not waiting.is_set():
+            waiting.set()
+            await go_on.wait()
+            raise Unauthorized  # Not done, so the token is renewed and the call made again from its beginning.
+        return await real(client, table, fields)
+
+    monkeypatch.setattr(ServiceNowClient, "create", stalls)
+    stalled = asyncio.create_task(deliver(system.resources, ticket_id))
+    await waiting.wait()
+    async with system.resources.database.transaction() as session:
+        old = text("UPDATE ticket SET in_flight_since = now() - interval '76 seconds', uncertain_until = NULL")
+        await session.execute(old)
+    await deliver(system.resources, ticket_id)
+    go_on.set()
+    await stalled
+    assert len(records(system, "incident")) == 1
+    assert (await read_ticket(system, ticket_id)).attempts == 2
+
+
+async def test_an_attempt_that_another_one_overtook_before_it_got_its_slot_sends_nothing(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had seen a ticket that was never sent; by the time it may call, the other one has sent it."""
+    await system.connect()
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+    real = gateway.call
+
+    async def stalls(*arguments: Any, **named: Any) -> Any:
+        if not waiting.is_set():
+            waiting.set()
+            await go_on.wait()
+        return await real(*arguments, **named)
+
+    monkeypatch.setattr("app.features.tickets.delivery.outbound.call", stalls)
+    stalled = asyncio.create_task(deliver(system.resources, ticket_id))
+    await waiting.wait()
+    system.servicenow.fault("bad_gateway", method="POST", path="/table/")
+    with pytest.raises(RetryLater):
+        await deliver(system.resources, ticket_id)
+    go_on.set()
+    await stalled
+    assert [entry.method for entry in calls(system)] == ["POST"]
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.delivery, ticket.attempts, ticket.in_flight_since) == ("queued", 1, None)
+
+
+async def test_a_pause_leaves_no_attempt_behind(system: System) -> None:
+    await system.connect()
+    await share_one(system)
+    system.servicenow.fault("rate_limited", method="POST", path="/table/")
+    await system.work()
+    ticket_id = await share_one(system)
+    await system.work()
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.delivery, ticket.attempts, ticket.sent_at, ticket.in_flight_since) == ("queued", 0, None, None)
+    assert ticket.problem is not None
+    assert ticket.next_try_at is not None
+
+
+@pytest.mark.fact("other-connectors bug-68")
+async def test_a_create_carries_no_filter_of_the_question_before(system: System) -> None:
+    await system.connect()
+    system.servicenow.fault("acl_hiccup", method="POST", path="/table/")
+    await share_one(system, TicketKind.INCIDENT)
+    await run_due_and_waiting(system, 2)
+    assert [call.method for call in calls(system)] == ["POST", "GET", "GET", "POST"]
+    for call in calls(system, "POST"):
+        assert "sysparm_query" not in call.query
+        assert "sysparm_limit" not in call.query
+
+
+async def test_what_servicenow_cut_or_dropped_is_told(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    await system.connect()
+    real = ServiceNowClient.create
+
+    async def loses(self: ServiceNowClient, table: Any, fields: dict[str, str]) -> RemoteTicket:
+        kept = {**fields, "description": fields["description"][:100], "due_date": "", "u_unknown": "x"}
+        return await real(self, table, kept)
+
+    monkeypatch.setattr("app.integrations.servicenow.client.ServiceNowClient.create", loses)
+    ticket_id, _ = await shared_ticket(system)
+    page = await told(system, f"/tickets/{ticket_id}")
+    assert "Description: ServiceNow cut it after 100 characters." in page
+    assert "Due date: ServiceNow did not keep it." in page
+
+
+async def test_what_is_sent_is_what_the_page_shows(system: System) -> None:
+    await system.connect()
+    ticket_id, _ = await shared_ticket(system)
+    body = json.loads(calls(system, "POST")[0].body)
+    ticket: Ticket = await read_ticket(system, ticket_id)
+    assert body == ticket.record
+    page = await told(system, f"/tickets/{ticket_id}")
+    for name in body:
+        assert f"<code>{name}</code>" in page

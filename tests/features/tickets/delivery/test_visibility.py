@@ -1,27 +1,20 @@
-"""No second record, whatever ServiceNow hides from us: a create is repeated only when a look could have found the first."""
+"""No second record, whatever ServiceNow hides from us: a create is repeated only when a lookup could have found the first."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from app.features.tickets.types import TicketKind
 from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.servicenow import protocol
+from tests.factories.delivering import let_time_pass
 from tests.factories.system import System
 from tests.factories.tickets import calls, read_ticket, records, run_due_and_waiting, share_one, shared_ticket, told
-
-
-async def let_time_pass(system: System) -> None:
-    """Nothing that was sent can still arrive."""
-    async with system.resources.database.transaction() as session:
-        await session.execute(text("UPDATE ticket SET uncertain_until = now() - interval '1 second'"))
 
 
 def hide_the_field(system: System) -> None:
@@ -40,6 +33,7 @@ def refuse_what_was_done(system: System) -> None:
     system.servicenow.fault("refused_after_commit", times=2, method="POST", path="/table/")
 
 
+@pytest.mark.fact("servicenow trap-15", "servicenow trap-4")
 @pytest.mark.parametrize("hide", [hide_the_field, hide_the_rows])
 @pytest.mark.parametrize("trouble", [lose_the_answer, refuse_what_was_done])
 async def test_a_record_that_is_hidden_from_us_is_not_made_again(
@@ -68,7 +62,7 @@ async def test_a_record_that_is_hidden_and_not_even_counted_is_not_made_again(
     lose_the_answer(system)
     ticket_id = await share_one(system, TicketKind.INCIDENT)
     await system.work()
-    send_to_nobody(system, monkeypatch)
+    show_no_incidents(system, monkeypatch)
     await let_time_pass(system)
     await run_due_and_waiting(system, 4)
     assert len(records(system, "incident")) == 2
@@ -77,7 +71,7 @@ async def test_a_record_that_is_hidden_and_not_even_counted_is_not_made_again(
     assert "not finding one proves nothing" in str(ticket.problem)
 
 
-def send_to_nobody(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+def show_no_incidents(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every look at incidents comes back empty, and says so in its count."""
     transport = system.resources.servicenow
     real = transport.send
@@ -90,6 +84,7 @@ def send_to_nobody(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "send", send)
 
 
+@pytest.mark.fact("servicenow sandbox-21")
 async def test_a_look_whose_condition_is_ignored_makes_no_second_record(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,29 +127,3 @@ async def test_once_it_may_be_read_retry_finds_the_record_and_follows_it(
     (record,) = records(system, "incident")
     ticket = await read_ticket(system, ticket_id)
     assert (ticket.delivery, ticket.number, ticket.uncertain_until) == ("shared", record["number"], None)
-
-
-async def test_a_create_that_a_gateway_gave_up_on_is_not_repeated_while_it_goes_on(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The gateway says 504, in JSON, while the insert runs on behind it."""
-    await system.connect()
-    transport = system.resources.servicenow
-    real, behind = transport.send, list[Request]()
-
-    async def send(request: Request) -> RemoteResponse:
-        if request.method == "POST" and "/table/" in request.url and not behind:
-            behind.append(request)
-            return RemoteResponse(
-                504, {"content-type": "application/json"}, b'{"message":"The upstream server is timing out"}'
-            )
-        return await real(request)
-
-    monkeypatch.setattr(transport, "send", send)
-    ticket_id = await share_one(system, TicketKind.INCIDENT)
-    await run_due_and_waiting(system, 3)
-    assert records(system, "incident") == []
-    await asyncio.wait_for(real(behind[0]), 20)
-    await run_due_and_waiting(system)
-    assert len(records(system, "incident")) == 1
-    assert (await read_ticket(system, ticket_id)).delivery == "shared"
