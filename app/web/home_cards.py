@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.core.messages import Message, T
 from app.features.accounts.permissions import Viewer
+from app.features.tickets.types import KINDS
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,7 @@ class HomeCard:
 CARDS = (
     HomeCard("score", T("Microsoft Secure Score")),
     HomeCard("connect", T("Do you use ServiceNow?")),
-    HomeCard("change", T("ServiceNow change management")),
-    HomeCard("incident", T("ServiceNow incident management")),
+    *(HomeCard(kind.value, spec.card_title) for kind, spec in KINDS.items()),
     HomeCard("results", T("Tickets and results")),
     HomeCard("review", T("Actions to review"), is_usual=False),
     HomeCard("top", T("Top improvement actions"), is_usual=False),

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 
 from app.core import clock
 from app.core.messages import catalog, current_locale
+from app.features.tickets.ticket_fields import exchanged_items
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static"
@@ -126,6 +127,7 @@ def _environment() -> Environment:
     )
     environment.policies["ext.i18n.trimmed"] = True
     environment.globals["asset"] = asset
+    environment.globals["exchanged_items"] = exchanged_items
     environment.filters.update(
         number=format_number,
         percent=format_percent,

@@ -21,7 +21,8 @@ from app.features.tickets.notes.write_note import add_note, ask_for_notes, retry
 from app.features.tickets.polling.poll_status import Freshness, poll_status
 from app.features.tickets.sharing import held_tickets
 from app.features.tickets.ticket_audit import audit_ticket_event
-from app.features.tickets.types import DELIVERY_NAMES, GROUP_NAMES, KIND_NAMES, Delivery, TicketKind, TicketSource
+from app.features.tickets.ticket_fields import form_values
+from app.features.tickets.types import DELIVERY_NAMES, GROUP_NAMES, KIND_NAMES, Delivery, TicketKind
 from app.features.tickets.views.outcomes import TicketOutcome, results_of_ticket
 from app.features.tickets.views.ticket_details import TicketDetails, ticket_details
 from app.features.tickets.views.ticket_list import Filters, TicketList, list_tickets
@@ -173,16 +174,8 @@ async def edit_form(request: Request, _viewer: Sharer, session: Db, ticket_id: U
     """The form of a held ticket, as it stands."""
     await held_tickets.held_ticket(session, ticket_id)
     ticket = await ticket_details(session, ticket_id)
-    typed = {
-        "kind": ticket.line.kind,
-        "name": ticket.line.name,
-        "description": ticket.description,
-        "priority": str(ticket.priority_value),
-        "due_date": ticket.due_date.isoformat(),
-        "category": ticket.category,
-        "form_key": str(ticket_id),
-    }
-    return render(request, "tickets/edit.html", EditPage(fields_of(typed), None, ticket))
+    typed = form_values(ticket.request) | {"form_key": str(ticket_id)}
+    return render(request, "tickets/edit.html", EditPage(fields_of(typed, offers_empty=False), None, ticket))
 
 
 @router.post("/tickets/{ticket_id}/edit")
@@ -198,7 +191,7 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
                 session,
                 resources.queue,
                 ticket_id,
-                parsed.values.asked(TicketSource(ticket.source)),
+                parsed.values.request(ticket.request.source),
                 editor=requester_of(viewer),
                 public_url=resources.config.public_url,
             )
@@ -206,7 +199,7 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
             return RedirectResponse(f"/tickets/{ticket_id}", 303)
         except InvalidInput as error:
             errors = error.fields
-    page = EditPage(fields_of(typed, errors), InvalidInput.default, ticket)
+    page = EditPage(fields_of(typed, errors, offers_empty=False), InvalidInput.default, ticket)
     return render(request, "tickets/edit.html", page, status=422)
 
 

@@ -14,9 +14,10 @@ from app.core.database import Session
 from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.jobs import Queue
 from app.core.messages import Message, T
+from app.core.text_limits import clean
 from app.features.tickets.models import Ticket, TicketNote
 from app.features.tickets.notes.journal_field import Entry
-from app.features.tickets.sharing.record import Requester, clean
+from app.features.tickets.ticket_fields import Requester
 from app.features.tickets.types import Delivery
 
 LONGEST_TEXT = 3500

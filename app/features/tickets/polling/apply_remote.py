@@ -13,19 +13,11 @@ from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketEvent
 from app.features.tickets.polling.state_names import Names, load_names
 from app.features.tickets.throttle import throttle_of
-from app.features.tickets.types import CLOSED_GROUPS, TABLES, Delivery, TicketKind, priority_name
+from app.features.tickets.ticket_fields import column_labels
+from app.features.tickets.types import CLOSED_GROUPS, KINDS, TABLES, Delivery, TicketKind, priority_name
 from app.integrations.servicenow.schemas import Listed, RemoteTicket
 
-FIELD_NAMES: dict[str, Message] = {
-    "short_description": T("Name"),
-    "description": T("Description"),
-    "due_date": T("Due date"),
-    "impact": T("Impact"),
-    "urgency": T("Urgency"),
-    "priority": T("Priority"),
-    "correlation_display": T("Marker"),
-}
-
+FIELD_NAMES = column_labels()
 
 # What is said of a record that was asked for by its id and did not come. Which of them, the instance's count tells.
 HIDDEN = T(
@@ -175,7 +167,8 @@ def differences(ticket: Ticket, remote: RemoteTicket) -> list[Message]:
             found.append(T("%(field)s: not readable, so we cannot tell what ServiceNow stored.", field=label))
         elif _plain(remote.values[name]) != _plain(sent):
             found.append(_difference(name, label, sent, remote.values[name]))
-    if ticket.kind == TicketKind.INCIDENT and remote.priority and remote.priority != str(ticket.priority):
+    derived = KINDS[TicketKind(ticket.kind)].priority_is_derived
+    if derived and remote.priority and remote.priority != str(ticket.priority):
         found.append(
             T(
                 "Priority: asked for %(sent)s, ServiceNow made it %(stored)s (its lookup of impact and urgency decides).",

@@ -14,53 +14,15 @@ from app.core.errors import InvalidInput
 from app.core.messages import Message, T
 from app.features.connection.tokens import NotConnected, active_connection
 from app.features.tickets.models import StateChoice, StateName, Ticket
-from app.features.tickets.types import CLOSED_GROUPS, GROUP_NAMES, StateCategory, TicketKind
+from app.features.tickets.types import CLOSED_GROUPS, GROUP_NAMES, KINDS, StateCategory, TicketKind
 
 LONGEST_LABEL = 40
 
-# facts/servicenow 4.1 and 4.2, with the codes changes had before the state model. 0 is Review, a real and open state.
 DEFAULT_GROUPS: dict[TicketKind, dict[str, StateCategory]] = {
-    TicketKind.INCIDENT: {
-        "1": StateCategory.NEW,
-        "2": StateCategory.PROGRESS,
-        "3": StateCategory.WAITING,
-        "6": StateCategory.DONE,
-        "7": StateCategory.DONE,
-        "8": StateCategory.CANCELED,
-    },
-    TicketKind.CHANGE: {
-        "-5": StateCategory.NEW,
-        "-4": StateCategory.PROGRESS,
-        "-3": StateCategory.WAITING,
-        "-2": StateCategory.WAITING,
-        "-1": StateCategory.PROGRESS,
-        "0": StateCategory.PROGRESS,
-        "1": StateCategory.NEW,
-        "2": StateCategory.PROGRESS,
-        "3": StateCategory.DONE,
-        "4": StateCategory.CANCELED,
-        "7": StateCategory.CANCELED,
-    },
+    kind: {value: state.category for value, state in spec.states.items()} for kind, spec in KINDS.items()
 }
 DEFAULT_LABELS: dict[TicketKind, dict[str, Message]] = {
-    TicketKind.INCIDENT: {
-        "1": T("New"),
-        "2": T("In Progress"),
-        "3": T("On Hold"),
-        "6": T("Resolved"),
-        "7": T("Closed"),
-        "8": T("Canceled"),
-    },
-    TicketKind.CHANGE: {
-        "-5": T("New"),
-        "-4": T("Assess"),
-        "-3": T("Authorize"),
-        "-2": T("Scheduled"),
-        "-1": T("Implement"),
-        "0": T("Review"),
-        "3": T("Closed"),
-        "4": T("Canceled"),
-    },
+    kind: {value: state.label for value, state in spec.states.items() if state.label} for kind, spec in KINDS.items()
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from functools import partial
 from urllib.parse import quote
 from uuid import UUID
 
@@ -23,7 +24,8 @@ from app.features.tickets.notes.write_note import NoteLine, journal_lines, notes
 from app.features.tickets.polling.apply_remote import why_not_visible
 from app.features.tickets.polling.poll_status import Freshness, poll_status
 from app.features.tickets.polling.state_names import load_names
-from app.features.tickets.types import TABLES, Delivery, TicketKind, priority_name
+from app.features.tickets.ticket_fields import ShownField, TicketRequest, request_from, shown_fields
+from app.features.tickets.types import KINDS, TABLES, Delivery, TicketKind, TicketSource
 from app.features.tickets.views.ticket_list import TicketLine, line_of
 
 
@@ -35,12 +37,8 @@ class TicketDetails:
     """
 
     line: TicketLine
-    description: str
-    source: str
-    category: str
-    asked_priority: str
-    priority_value: int
-    due_date: date
+    request: TicketRequest
+    asked: list[ShownField]
     requested_by_oid: str
     sent: list[tuple[str, str]]
     correlation_id: str
@@ -81,6 +79,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
     if row is None:
         raise NotFound
     ticket, connection = row
+    request = request_from(partial(getattr, ticket), TicketKind(ticket.kind), TicketSource(ticket.source))
     names = await load_names(session)
     actions = list(await session.execute(_actions_of(ticket)))
     linked = select(Ticket).where((Ticket.id == ticket.predecessor_id) | (Ticket.predecessor_id == ticket_id))
@@ -88,12 +87,8 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
     seen = await poll_status(session, connection)
     return TicketDetails(
         line=line_of(ticket, names),
-        description=ticket.description,
-        source=ticket.source,
-        category=ticket.category,
-        asked_priority=str(priority_name(str(ticket.priority))),
-        priority_value=ticket.priority,
-        due_date=ticket.due_date,
+        request=request,
+        asked=shown_fields(request),
         requested_by_oid=ticket.requested_by_oid,
         sent=sorted(ticket.record.items()),
         correlation_id=ticket.correlation_id,
@@ -157,11 +152,12 @@ def _advice(ticket: Ticket) -> Message | None:
             "shown to us, give this ticket up and share again.",
             id=ticket.correlation_id,
         )
+    spec = KINDS[TicketKind(ticket.kind)]
     return T(
         "In ServiceNow, check that the integration user may create %(kind)s (role %(role)s, or itil) and that no rule or "
         "mandatory field named above stands in the way. Then retry, or change the ticket first.",
-        kind=T("incidents") if ticket.kind == TicketKind.INCIDENT else T("change requests"),
-        role="sn_incident_write" if ticket.kind == TicketKind.INCIDENT else "sn_change_write",
+        kind=spec.plural,
+        role=spec.least_role,
     )
 
 

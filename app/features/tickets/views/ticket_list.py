@@ -10,9 +10,18 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
 
 from app.core.database import Session
+from app.core.messages import Message
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.polling.state_names import Names, load_names
-from app.features.tickets.types import CLOSED_GROUPS, DELIVERY_NAMES, Delivery, StateCategory, TicketKind, priority_name
+from app.features.tickets.types import (
+    CLOSED_GROUPS,
+    DELIVERY_NAMES,
+    KINDS,
+    Delivery,
+    StateCategory,
+    TicketKind,
+    priority_name,
+)
 
 PAGE_SIZE = 50
 
@@ -37,6 +46,11 @@ class TicketLine:
     requested_by_name: str
     verified_at: datetime | None
     state_since: datetime | None = None
+
+    @property
+    def kind_name(self) -> Message:
+        """What kind of ticket, in words."""
+        return KINDS[TicketKind(self.kind)].title
 
     @property
     def badge(self) -> str:
