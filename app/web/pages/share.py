@@ -6,20 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
-from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 
 from app.core import clock
 from app.core.errors import InvalidInput
 from app.core.messages import Message, T
+from app.features.connection.active_connection import NotConnected
 from app.features.connection.connection_view import connection_view
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
-from app.features.connection.tokens import NotConnected
 from app.features.secure_score.actions.action import Action, Category
 from app.features.secure_score.actions.browse_actions import find_action, find_actions
 from app.features.tickets.sharing.bulk import MOST_AT_ONCE, BulkChoice, commands_for_each
@@ -31,10 +30,11 @@ from app.features.tickets.views.bulk_share import Batch, Preview, batch_of, prev
 from app.features.tickets.views.ticket_list import TicketLine, lines_of, tickets_by_action
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.task_form import Fields, TaskForm, fields_of, requester_of
 from app.web.templating import render
 
-router = APIRouter(prefix="/tickets")
+router = PageRouter(prefix="/tickets")
 
 # The record's text has room for the lines of about ten actions, and counts the others (LONGEST_DESCRIPTION).
 MOST_IN_ONE = 100
@@ -85,7 +85,7 @@ class SharePage:
     @property
     def address(self) -> str:
         """Where the form goes. A single action is part of the address; several would make it longer than proxies take."""
-        return f"/tickets/new?{urlencode({'action': self.actions[0].control_id})}" if self.is_of_one else "/tickets/new"
+        return url_for("share.send", action=self.actions[0].control_id if self.is_of_one else None)
 
     @property
     def is_of_one(self) -> bool:
@@ -129,7 +129,7 @@ Actions = Annotated[list[str], Query(alias="action", default_factory=list, max_l
 As = Annotated[str, Query(alias="as")]
 
 
-@router.get("/new")
+@router.get("/new", name="share.form")
 async def share_form(
     request: Request, _viewer: Sharer, session: Db, resources: Res, wanted: Actions, as_what: As = "", kind: str = ""
 ) -> Response:
@@ -137,7 +137,7 @@ async def share_form(
     return await _empty_form(request, session, resources, wanted, as_what, kind)
 
 
-@router.post("/selection")
+@router.post("/selection", name="share.selection")
 async def share_selection(request: Request, _viewer: Sharer, session: Db, resources: Res) -> Response:
     """The same form for the actions ticked in a list. Posted: proxies limit an address to some 8,000 characters."""
     form = await _many_fields(request)
@@ -149,7 +149,7 @@ async def share_selection(request: Request, _viewer: Sharer, session: Db, resour
     return await _empty_form(request, session, resources, wanted, _one_of(form, "as"), _one_of(form, "kind"))
 
 
-@router.post("/new")
+@router.post("/new", name="share.send")
 async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wanted: Actions) -> Response:
     """Share as one ticket, and redirect to it."""
     several = _all_of(await _many_fields(request), "action")
@@ -164,7 +164,7 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
         queue, public_url = resources.queue, resources.config.public_url
         try:
             shared = await share(session, queue, command, requester_of(viewer), public_url=public_url)
-            return RedirectResponse(f"/tickets/{shared.ticket_id}", 303)
+            return redirect_to("tickets.detail", ticket_id=shared.ticket_id)
         except InvalidInput as error:
             errors = error.fields
         except AlreadyShared as error:
@@ -175,7 +175,7 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
     return render(request, "tickets/new.html", page, status=409 if in_the_way else 422)
 
 
-@router.post("/bulk")
+@router.post("/bulk", name="share.send_bulk")
 async def send_many(request: Request, viewer: Sharer, session: Db, resources: Res) -> Response:
     """One ticket for each, and redirect to their progress. "One for all" shows the form for one ticket instead."""
     form = await _many_fields(request)
@@ -194,7 +194,7 @@ async def send_many(request: Request, viewer: Sharer, session: Db, resources: Re
     elif parsed.values is not None:
         try:
             batch_id = await _share_each(session, resources, viewer, chosen, parsed.values)
-            return RedirectResponse(f"/tickets/batches/{batch_id}", 303)
+            return redirect_to("share.batch", batch_id=batch_id)
         except InvalidInput as error:
             errors = error.fields
         except NotConnected as error:
@@ -203,7 +203,7 @@ async def send_many(request: Request, viewer: Sharer, session: Db, resources: Re
     return render(request, "tickets/bulk.html", page, status=422)
 
 
-@router.get("/batches/{batch_id}")
+@router.get("/batches/{batch_id}", name="share.batch")
 async def batch_progress(request: Request, viewer: Viewer, session: Db, batch_id: UUID) -> Response:
     """The progress page; htmx asks for the fragment every few seconds while tickets are queued."""
     page = BatchPage(await batch_of(session, batch_id), batch_id, viewer.may_share)

@@ -14,7 +14,7 @@ from app.core.database import Database, make_engine
 from app.core.jobs import Queue
 from app.core.logging import configure_logs
 from app.core.vault import Vault
-from app.features.connection.tokens import with_client
+from app.features.connection.gateway import with_client
 from app.integrations.http.ssrf import AddressPolicy
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient
@@ -27,9 +27,7 @@ def open_resources(database_url: str, key: str, origin: str) -> Resources:
     microsoft = Transport("microsoft")
     registration = {"authority": "", "tenant_id": "", "client_id": "", "client_secret": ""}
     return Resources(
-        config=ProductConfig(
-            "http://security-center.test", "", "", (origin,), frozenset(), frozenset(), frozenset(), 12
-        ),
+        config=ProductConfig("http://security-center.test", "", "", (origin,), {}, 12),
         database=Database(make_engine(database_url)),
         vault=Vault([key]),
         queue=Queue(database_url, TASK_GROUPS),

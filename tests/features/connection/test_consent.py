@@ -8,9 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from app.features.accounts.permissions import Viewer
+from app.features.accounts.permissions import Role, Viewer
+from app.features.connection.active_connection import NotConnected
 from app.features.connection.consent_check import doubt_about
-from app.features.connection.tokens import NotConnected, with_client
+from app.features.connection.gateway import with_client
 from app.integrations.servicenow.schemas import RemoteUser
 from tests.factories.connecting import (
     confirm,
@@ -24,7 +25,7 @@ from tests.factories.connecting import (
 )
 from tests.factories.system import System
 
-ALEX = Viewer(uuid4(), "o", "t", "Alex Wilber", "Alex@contoso.example", True, True, True)
+ALEX = Viewer(uuid4(), "o", "t", "Alex Wilber", "Alex@contoso.example", Role.MANAGER)
 ROBOT = RemoteUser("1" * 32, "m365.integration", "M365 Integration", "m365.integration@example.com")
 
 

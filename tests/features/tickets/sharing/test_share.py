@@ -12,8 +12,8 @@ from sqlalchemy import func, select, text
 
 from app.core.errors import InvalidInput
 from app.features.accounts.models import AuditEntry
+from app.features.connection.active_connection import NotConnected
 from app.features.connection.preferences import REOPEN, Preferences, keep_preferences
-from app.features.connection.tokens import NotConnected
 from app.features.tickets.models import Ticket, TicketAction, TicketEvent
 from app.features.tickets.sharing.share import (
     AlreadyShared,

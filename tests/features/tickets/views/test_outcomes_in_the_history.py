@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.core import clock
-from app.features.connection.tokens import active_connection
+from app.features.connection.active_connection import active_connection
 from app.features.secure_score.models import ImprovementAction
 from app.features.tickets.views.outcomes import Outcome, ticket_results
 from tests.factories.system import System
