@@ -49,7 +49,7 @@ MARKERS = {
     TicketKind.INCIDENT: "Microsoft 365 Security and Configuration Incident",
 }
 KIND_NAMES: dict[TicketKind, Message] = {TicketKind.CHANGE: T("Change request"), TicketKind.INCIDENT: T("Incident")}
-GROUP_NAMES: dict[StateCategory, Message] = {
+STATE_CATEGORY_NAMES: dict[StateCategory, Message] = {
     StateCategory.NEW: T("New"),
     StateCategory.PROGRESS: T("In progress"),
     StateCategory.WAITING: T("Waiting"),
@@ -63,7 +63,7 @@ DELIVERY_NAMES: dict[Delivery, Message] = {
     Delivery.HELD: T("Held"),
     Delivery.GIVEN_UP: T("Given up"),
 }
-CLOSED_GROUPS = frozenset({StateCategory.DONE, StateCategory.CANCELED})
+CLOSED_CATEGORIES = frozenset({StateCategory.DONE, StateCategory.CANCELED})
 
 # ServiceNow's own priorities. A change request has no fifth (facts/servicenow 4.2).
 PRIORITY_NAMES: dict[int, Message] = {

@@ -20,12 +20,12 @@ from app.features.connection.tokens import NotConnected, active_connection
 from app.features.secure_score.actions.action import Action
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
-from app.features.tickets.polling.state_names import Names, load_names
+from app.features.tickets.polling.state_names import StateNames, load_names
 from app.features.tickets.sharing.custom_columns import with_own_columns
 from app.features.tickets.sharing.record import Links, Requester, TicketRequest, clean, compose_record
 from app.features.tickets.types import (
     BULK_PRIORITY,
-    CLOSED_GROUPS,
+    CLOSED_CATEGORIES,
     LOWEST_CHANGE_PRIORITY,
     PRIORITY_NAMES,
     Delivery,
@@ -118,7 +118,7 @@ async def _share(
     wish: ShareCommand,
     sender: Requester,
     connection_id: UUID,
-    names: Names,
+    names: StateNames,
     public_url: str,
     *,
     reopens: bool,
@@ -169,7 +169,7 @@ async def _one_at_a_time(session: Session, names: Sequence[str]) -> None:
 
 
 async def _earlier_ticket(
-    session: Session, connection_id: UUID, names: Names, wish: ShareCommand, *, reopens: bool
+    session: Session, connection_id: UUID, names: StateNames, wish: ShareCommand, *, reopens: bool
 ) -> Ticket | None:
     """The newest closed ticket of these actions, which the new one follows.
 
@@ -187,8 +187,8 @@ async def _earlier_ticket(
         .order_by(Ticket.created_at.desc(), Ticket.id)
     )
     found = list((await session.execute(query)).scalars())
-    groups = {ticket.id: names.group(ticket.connection_id, ticket.kind, ticket.state) for ticket in found}
-    still_open = [ticket for ticket in found if groups[ticket.id] not in CLOSED_GROUPS]
+    groups = {ticket.id: names.category(ticket.connection_id, ticket.kind, ticket.state) for ticket in found}
+    still_open = [ticket for ticket in found if groups[ticket.id] not in CLOSED_CATEGORIES]
     if still_open and not wish.again:
         raise AlreadyShared([ticket.id for ticket in still_open])
     done = [ticket.id for ticket in found if groups[ticket.id] is StateCategory.DONE]
