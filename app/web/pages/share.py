@@ -17,9 +17,9 @@ from starlette.datastructures import FormData
 from app.core import clock
 from app.core.errors import InvalidInput
 from app.core.messages import Message, T
+from app.features.connection.active_connection import NotConnected
 from app.features.connection.connection_view import connection_view
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
-from app.features.connection.tokens import NotConnected
 from app.features.secure_score.actions.action import Action, Category
 from app.features.secure_score.actions.browse_actions import find_action, find_actions
 from app.features.tickets.sharing.bulk import (
@@ -300,7 +300,7 @@ async def _share_page(
 ) -> SharePage:
     made = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
     tickets = list({line.id: line for lines in made.values() for line in lines}.values())
-    done = any(ticket.state_group == "done" for ticket in tickets)
+    done = any(ticket.state_category == "done" for ticket in tickets)
     reopens = done and (await _preferences(session)).after_done == REOPEN
     return SharePage(
         form=fields_of(typed, errors),

@@ -11,12 +11,11 @@ from datetime import datetime, timedelta
 
 from app.core import clock
 from app.core.messages import T
-from app.features.tickets.gateway import call
+from app.features.connection.gateway import ServiceNowClient, call
 from app.features.tickets.polling.apply_remote import apply_page
 from app.features.tickets.polling.poll_plan import PollPlan
 from app.features.tickets.types import MARKERS, TABLES
 from app.integrations.http.errors import Forbidden, InvalidResponse, QueryIgnored
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.protocol import Changed
 from app.integrations.servicenow.schemas import Listed, RemoteTicket
 from app.resources import Resources
@@ -89,7 +88,7 @@ async def _fetch_page(resources: Resources, plan: PollPlan, *, after: str, offse
     async def fetch(client: ServiceNowClient) -> Listed:
         return await client.fetch_changed(TABLES[plan.kind], query)
 
-    page = await call(resources, plan.connection_id, fetch)
+    page = await call(resources, fetch, connection_id=plan.connection_id)
     if not fits(page.rows, query):
         raise QueryIgnored(OTHER_RECORDS)
     return page

@@ -11,13 +11,13 @@ from app.core import clock
 from app.core.database import Session
 from app.core.logging import get_logger
 from app.core.messages import Message
-from app.features.connection.tokens import NotConnected
-from app.features.tickets.gateway import InstancePaused
+from app.features.connection.active_connection import NotConnected
+from app.features.connection.gateway import InstancePaused
+from app.features.connection.throttle import throttle_of
 from app.features.tickets.models import Ticket
 from app.features.tickets.polling.changes import Changes, poll_changes
 from app.features.tickets.polling.poll_plan import PollPlan, cursor_of, open_tickets, plan_poll
 from app.features.tickets.polling.rolling_scan import scan
-from app.features.tickets.throttle import throttle_of
 from app.integrations.http.errors import RemoteError
 from app.resources import Resources
 

@@ -14,12 +14,12 @@ from sqlalchemy import ColumnElement, func, select
 
 from app.core import clock
 from app.core.database import Session
-from app.features.connection.models import ConnectionStatus
-from app.features.connection.tokens import active_connection
-from app.features.tickets.models import InstanceThrottle, PollCursor, Ticket
+from app.features.connection.active_connection import active_connection
+from app.features.connection.models import ConnectionStatus, InstanceThrottle
+from app.features.connection.throttle import throttle_of
+from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling import schedule
 from app.features.tickets.polling.state_names import StateNames, load_names
-from app.features.tickets.throttle import throttle_of
 from app.features.tickets.types import TicketKind
 from app.integrations.servicenow.protocol import IDS_PER_CALL, USER_NAME
 from app.resources import Resources

@@ -12,10 +12,10 @@ from app.core import clock
 from app.core.database import Session
 from app.core.jobs import Queue
 from app.core.messages import Message, T
-from app.features.connection.models import Connection, ConnectionStatus
-from app.features.tickets.models import InstanceThrottle, PollCursor
+from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
+from app.features.connection.throttle import Usage, no_usage, usage
+from app.features.tickets.models import PollCursor
 from app.features.tickets.polling.schedule import POLL_ON_VIEW_AFTER, STALE_AFTER, VIEW_RECORDED_EVERY
-from app.features.tickets.throttle import Usage, no_usage, usage
 from app.features.tickets.types import TicketKind
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.core.messages import T
-from app.features.tickets.gateway import call
+from app.features.connection.gateway import ServiceNowClient, call
 from app.features.tickets.polling.apply_remote import apply_page
 from app.features.tickets.polling.changes import OTHER_RECORDS
 from app.features.tickets.polling.poll_plan import PollPlan
 from app.features.tickets.types import TABLES
 from app.integrations.http.errors import InvalidResponse, QueryIgnored
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.protocol import IDS_PER_CALL
 from app.integrations.servicenow.schemas import Listed
 from app.resources import Resources
@@ -45,7 +44,7 @@ async def scan(resources: Resources, plan: PollPlan) -> bool:
         async def fetch(client: ServiceNowClient, requested: Sequence[str] = requested) -> Listed:
             return await client.fetch_many(TABLES[plan.kind], requested)
 
-        page = await call(resources, plan.connection_id, fetch)
+        page = await call(resources, fetch, connection_id=plan.connection_id)
         # A condition that was dropped lists other records (docs/facts/servicenow.md#trap-6): then absence proves nothing.
         if not {row.sys_id for row in page.rows} <= set(requested):
             raise QueryIgnored(OTHER_RECORDS)

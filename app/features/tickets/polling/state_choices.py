@@ -10,14 +10,13 @@ from sqlalchemy import delete, insert
 
 from app.core import clock
 from app.core.logging import get_logger
+from app.features.connection.active_connection import NotConnected, active_connection
+from app.features.connection.gateway import InstancePaused, ServiceNowClient, call
 from app.features.connection.models import ConnectionStatus
-from app.features.connection.tokens import NotConnected, active_connection
-from app.features.tickets.gateway import InstancePaused, call
 from app.features.tickets.models import StateChoice
 from app.features.tickets.polling.poll_plan import cursor_of
 from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.http.errors import RemoteError
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import FieldChoice
 from app.resources import Resources
 
@@ -43,7 +42,7 @@ async def read_choices(resources: Resources, *, even_if_fresh: bool = False) -> 
             return await client.choices(TABLES[kind], "state")
 
         try:
-            choices = await call(resources, connection.id, fetch)
+            choices = await call(resources, fetch, connection_id=connection.id)
         except (NotConnected, InstancePaused, RemoteError) as error:
             log.info("ticket.state_choices.not_read", kind=kind, error=type(error).__name__, reason=str(error.message))
             continue
