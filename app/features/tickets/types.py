@@ -107,8 +107,9 @@ KINDS: dict[TicketKind, KindSpec] = {
         # docs/facts/servicenow.md#4-2-change-request
         priority_columns={priority: {"priority": str(priority)} for priority in (1, 2, 3, 4)},
         priority_problem=T("A change request has no priority Planning. Choose Low, or make it an incident."),
-        # 0 is Review, a real and open state. 1, 2 and 7 are codes from before the state model, and so are "Closed
-        # Complete" (3) and "Closed Incomplete" (4). docs/facts/servicenow.md#4-2-change-request
+        # 0 is Review, a real and open state that a truthiness test loses (docs/facts/servicenow.md#trap-10). 1, 2 and 7
+        # are codes from before the state model; 3 was "Closed Complete" and 4 "Closed Incomplete" then.
+        # docs/facts/servicenow.md#4-2-change-request
         states={
             "-5": DefaultState(StateCategory.NEW, T("New")),
             "-4": DefaultState(StateCategory.PROGRESS, T("Assess")),
@@ -151,6 +152,7 @@ KINDS: dict[TicketKind, KindSpec] = {
             "1": DefaultState(StateCategory.NEW, T("New")),
             "2": DefaultState(StateCategory.PROGRESS, T("In Progress")),
             "3": DefaultState(StateCategory.WAITING, T("On Hold")),
+            # Resolved ends the work, although the caller may still reopen it before it closes by itself.
             "6": DefaultState(StateCategory.DONE, T("Resolved")),
             "7": DefaultState(StateCategory.DONE, T("Closed")),
             "8": DefaultState(StateCategory.CANCELED, T("Canceled")),
@@ -168,7 +170,7 @@ TABLES: dict[TicketKind, Table] = {kind: spec.table for kind, spec in KINDS.item
 MARKERS: dict[TicketKind, str] = {kind: spec.marker for kind, spec in KINDS.items()}
 KIND_NAMES: dict[TicketKind, Message] = {kind: spec.title for kind, spec in KINDS.items()}
 
-GROUP_NAMES: dict[StateCategory, Message] = {
+STATE_CATEGORY_NAMES: dict[StateCategory, Message] = {
     StateCategory.NEW: T("New"),
     StateCategory.PROGRESS: T("In progress"),
     StateCategory.WAITING: T("Waiting"),
@@ -182,7 +184,7 @@ DELIVERY_NAMES: dict[Delivery, Message] = {
     Delivery.HELD: T("Held"),
     Delivery.GIVEN_UP: T("Given up"),
 }
-CLOSED_GROUPS = frozenset({StateCategory.DONE, StateCategory.CANCELED})
+CLOSED_CATEGORIES = frozenset({StateCategory.DONE, StateCategory.CANCELED})
 
 # ServiceNow's own five names. docs/facts/servicenow.md#4-1-incident
 PRIORITY_NAMES: dict[int, Message] = {

@@ -19,7 +19,7 @@ from app.features.provisioning.configure import Proposals, current, find_groups,
 from app.features.secure_score.actions.action import Category
 from app.features.tickets.polling.state_names import (
     StateNameLine,
-    group_choices,
+    category_choices,
     list_state_names,
     reset_state_names,
     set_state_name,
@@ -115,9 +115,9 @@ async def name_states(request: Request, viewer: Manager, resources: Res, kind: T
         async with resources.database.transaction() as session:
             for line in await list_state_names(session, kind):
                 label = typed.get(f"label:{line.value}", line.own_label)
-                group = typed.get(f"group:{line.value}", line.group)
-                if (label, group) != (line.own_label, line.group):
-                    await set_state_name(session, kind, line.value, own_label=label, group=group)
+                group = typed.get(f"group:{line.value}", line.category)
+                if (label, group) != (line.own_label, line.category):
+                    await set_state_name(session, kind, line.value, own_label=label, category=group)
                     await log_action(
                         session,
                         viewer,
@@ -198,7 +198,7 @@ async def _show(
         connection=connection,
         preferences=preferences,
         states=states,
-        groups=group_choices(),
+        groups=category_choices(),
         priorities=list(PRIORITY_NAMES.items()),
         items={name: field.sent_as for name, field in copied_fields().items()},
         categories=CATEGORIES,

@@ -278,7 +278,7 @@ async def _share_page(
 ) -> SharePage:
     made = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
     tickets = list({line.id: line for lines in made.values() for line in lines}.values())
-    done = any(ticket.state_group == StateCategory.DONE for ticket in tickets)
+    done = any(ticket.state_category == StateCategory.DONE for ticket in tickets)
     reopens = done and (await _preferences(session)).after_done == REOPEN
     return SharePage(
         form=fields_of(typed, errors, fixed=_common_category(actions)),

@@ -28,7 +28,7 @@ from app.features.tickets.polling.state_names import load_names
 from app.features.tickets.sharing.record import Links, compose_record
 from app.features.tickets.ticket_audit import audit_share
 from app.features.tickets.ticket_fields import Requester, TicketRequest, problems_of, stored_values
-from app.features.tickets.types import BULK_PRIORITY, CLOSED_GROUPS, Delivery, StateCategory
+from app.features.tickets.types import BULK_PRIORITY, CLOSED_CATEGORIES, Delivery, StateCategory
 
 # Advisory locks in the order of the array, and the array is sorted, so that two transactions never deadlock.
 # https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
@@ -164,7 +164,7 @@ async def _earlier_tickets(
     )
     found: dict[str, list[_EarlierTicket]] = {}
     for row in await session.execute(query) if control_ids else ():
-        category = names.group(connection_id, row.kind, row.state)
+        category = names.category(connection_id, row.kind, row.state)
         found.setdefault(row.control_id, []).append(_EarlierTicket(row.id, row.number, row.created_at, category))
     return found
 
@@ -210,13 +210,13 @@ def _predecessor(command: ShareCommand, sharing: _Sharing) -> _EarlierTicket | N
     found = {one.id: one for action in command.actions for one in sharing.earlier.get(action.control_id, [])}
     # By id where several were made at the same moment, so that the choice does not depend on the query's order.
     newest_first = sorted(found.values(), key=lambda one: (-one.created_at.timestamp(), one.id))
-    still_open = [one.id for one in newest_first if one.category not in CLOSED_GROUPS]
+    still_open = [one.id for one in newest_first if one.category not in CLOSED_CATEGORIES]
     if still_open and not command.again:
         raise AlreadyShared(still_open)
     done = [one.id for one in newest_first if one.category is StateCategory.DONE]
     if done and sharing.preferences.after_done == REOPEN and not command.again:
         raise DoneBefore(done[:1])
-    return next((one for one in newest_first if one.category in CLOSED_GROUPS), None)
+    return next((one for one in newest_first if one.category in CLOSED_CATEGORIES), None)
 
 
 async def _store(

@@ -45,7 +45,7 @@ class Preview:
     @property
     def is_done(self) -> bool:
         """Whether a ticket of it was done, which might be reopened."""
-        return any(ticket.state_group == StateCategory.DONE for ticket in self.tickets)
+        return any(ticket.state_category == StateCategory.DONE for ticket in self.tickets)
 
 
 @dataclass(frozen=True)
