@@ -100,7 +100,7 @@ def test_a_field_that_is_added_to_the_list_is_in_form_record_page_exchange_page_
 
     # The data-exchange page names it.
     monkeypatch.setitem(environment.globals, "exchanged_items", partial(exchanged_items, WITH_REASON))
-    assert "<li>Business reason</li>" in environment.get_template("servicenow/_exchanged.html").render()
+    assert "<li>Business reason</li>" in environment.get_template("servicenow/_data_exchange.html").render()
 
 
 @pytest.mark.fact("microsoft-graph edge-50", "servicenow 9")
