@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core import clock
@@ -134,11 +133,9 @@ def backoff_after(error: AppError, failures: int, *, longest: float | None = Non
 
 
 async def calls_in_flight(session: Session, connection_id: UUID) -> int:
-    """How many calls wait for an answer just now, in all processes: deliveries, and those that took a place."""
-    since = "SELECT count(*) FROM ticket WHERE connection_id = :connection AND in_flight_since > :since"
-    deliveries = await session.scalar(text(since), {"connection": connection_id, "since": _unexpired()})
+    """How many calls wait for an answer just now, in all processes."""
     throttle = await session.get(InstanceThrottle, connection_id)
-    return int(deliveries or 0) + (len(_slots(throttle)) if throttle else 0)
+    return len(_slots(throttle)) if throttle else 0
 
 
 async def acquire_slot(session: Session, throttle: InstanceThrottle) -> str | None:
