@@ -19,7 +19,8 @@ from app.core.vault import Vault
 from app.features.accounts.models import Person
 from app.features.accounts.sessions import start_session
 from app.features.connection.models import Connection, ConnectionStatus
-from app.features.connection.tokens import CLIENT_SECRET, store_tokens
+from app.features.connection.oauth_client import CLIENT_SECRET
+from app.features.connection.tokens import store_tokens
 from app.integrations.http.ssrf import AddressPolicy
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient

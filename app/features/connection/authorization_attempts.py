@@ -16,7 +16,6 @@ from app.core.random_tokens import hash_token
 from app.features.accounts.permissions import Viewer
 from app.features.connection.models import AuthorizationAttempt
 
-VERIFIER = "servicenow verifier"
 # Long enough to log in, meet a second factor and read the consent page.
 ATTEMPT_MINUTES = 15
 KEPT_HOURS = 24

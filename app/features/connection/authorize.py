@@ -18,9 +18,9 @@ from app.core.random_tokens import hash_token, new_token
 from app.core.vault import CannotOpen
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
+from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.authorization_attempts import (
     ATTEMPT_MINUTES,
-    VERIFIER,
     AuthorizationDenied,
     AuthorizationOver,
     AuthorizationUsed,
@@ -32,11 +32,12 @@ from app.features.connection.call_log import keep_calls
 from app.features.connection.consent_check import doubt_about
 from app.features.connection.disconnect import EndedSecrets, end_tokens, forget, forget_attempts
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
-from app.features.connection.tokens import CLIENT_SECRET, NotConnected, active_connection, redirect_uri, store_tokens
+from app.features.connection.oauth_client import CLIENT_SECRET, CODE_VERIFIER, oauth_client
+from app.features.connection.tokens import store_tokens
 from app.integrations.http.errors import Forbidden, RemoteError, Unauthorized, Unreachable
 from app.integrations.servicenow.address import Instance, InvalidAddress, parse_instance
 from app.integrations.servicenow.client import ServiceNowClient
-from app.integrations.servicenow.oauth import ServiceNowOAuth, challenge_of, new_state, new_verifier
+from app.integrations.servicenow.oauth import challenge_of, new_state, new_verifier
 from app.integrations.servicenow.schemas import Release, RemoteUser, Tokens
 from app.resources import Resources
 
@@ -148,7 +149,7 @@ async def _begin(
                 state_hash=hash_token(state),
                 browser_hash=hash_token(browser_secret),
                 person_id=viewer.person_id,
-                verifier=vault.seal(VERIFIER, verifier),
+                verifier=vault.seal(CODE_VERIFIER, verifier),
                 replaces=active.id if active else None,
                 instance_name=instance.name,
                 origin=instance.origin,
@@ -161,16 +162,9 @@ async def _begin(
             )
         )
         await log_action(session, viewer, T("Authorization begun"), instance=instance.name, client_id=typed.client_id)
-    oauth = _oauth(resources, instance.origin, typed.client_id, typed.client_secret)
+    oauth = oauth_client(resources, instance.origin, typed.client_id, typed.client_secret)
     challenge = challenge_of(verifier) if verifier else ""
     return AuthorizationStart(oauth.authorize_url(state=state, code_challenge=challenge), browser_secret)
-
-
-def _oauth(resources: Resources, origin: str, client_id: str, client_secret: str) -> ServiceNowOAuth:
-    return ServiceNowOAuth(
-        resources.servicenow, origin, client_id=client_id, client_secret=client_secret,
-        redirect_uri=redirect_uri(resources),
-    )  # fmt: skip
 
 
 async def finish_connect(
@@ -212,11 +206,11 @@ async def _finish(
     if attempt.verifier is None or attempt.client_secret is None:
         raise AuthorizationUsed
     try:
-        verifier = resources.vault.open(VERIFIER, attempt.verifier)
+        verifier = resources.vault.open(CODE_VERIFIER, attempt.verifier)
         client_secret = resources.vault.open(CLIENT_SECRET, attempt.client_secret)
     except CannotOpen as problem:
         raise AuthorizationOver from problem
-    oauth = _oauth(resources, attempt.origin, attempt.client_id, client_secret)
+    oauth = oauth_client(resources, attempt.origin, attempt.client_id, client_secret)
     try:
         tokens = await oauth.exchange(code=code, code_verifier=verifier)
         seen = await _read_back(resources, attempt.origin, tokens)

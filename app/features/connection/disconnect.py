@@ -14,16 +14,10 @@ from app.core.messages import T
 from app.core.vault import CannotOpen, Sealed
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
+from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.call_log import keep_calls
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
-from app.features.connection.tokens import (
-    ACCESS_TOKEN,
-    CLIENT_SECRET,
-    REFRESH_TOKEN,
-    NotConnected,
-    active_connection,
-    redirect_uri,
-)
+from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN, oauth_client
 from app.integrations.http.errors import RemoteError, Unauthorized
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED, ServiceNowOAuth
@@ -99,10 +93,7 @@ def forget(resources: Resources, connection: Connection) -> EndedSecrets:
 
 async def end_tokens(resources: Resources, ended: EndedSecrets) -> bool:
     """Revoke both tokens and look whether that helped; an instance that does not answer is only written down."""
-    oauth = ServiceNowOAuth(
-        resources.servicenow, ended.origin, client_id=ended.client_id, client_secret=ended.client_secret,
-        redirect_uri=redirect_uri(resources),
-    )  # fmt: skip
+    oauth = oauth_client(resources, ended.origin, ended.client_id, ended.client_secret)
     try:
         for token in (ended.refresh_token, ended.access_token):
             if token:

@@ -12,8 +12,10 @@ from app.core.messages import T
 from app.core.vault import CannotOpen, Sealed, SealedText
 from app.features.accounts import models as accounts
 from app.features.connection import models as connection
+from app.features.connection.active_connection import active_connection
 from app.features.connection.models import Connection, ConnectionStatus
-from app.features.connection.tokens import CLIENT_SECRET, REFRESH_TOKEN, active_connection, needs_attention
+from app.features.connection.oauth_client import CLIENT_SECRET, REFRESH_TOKEN
+from app.features.connection.tokens import needs_attention
 from app.resources import Resources
 
 log = get_logger(__name__)

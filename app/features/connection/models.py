@@ -133,3 +133,27 @@ class TicketPreferences(Base):
     columns: Mapped[dict[str, Any]] = mapped_column(default=dict)
     group_id: Mapped[str] = mapped_column(default="")
     group_name: Mapped[str] = mapped_column(default="")
+
+
+class InstanceThrottle(Base):
+    """How gently one instance is treated by all processes together.
+
+    No call begins before `paused_until`. `requests` counts those of the clock hour that began at `hour`, `hourly_limit`
+    is the instance's own, when it named one. `last_viewed_at` is when somebody last looked at the cards.
+    `clock_ahead_seconds` is how far the instance's clock is ahead of ours, at least: as it stamped the last record that
+    it made for us, or less, if its answers have shown less since.
+    """
+
+    __tablename__ = "instance_throttle"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    paused_until: Mapped[datetime | None]
+    reason: Mapped[dict[str, Any] | None]
+    failures: Mapped[int] = mapped_column(default=0)
+    hour: Mapped[datetime | None]
+    requests: Mapped[int] = mapped_column(default=0)
+    hourly_limit: Mapped[int | None]
+    clock_ahead_seconds: Mapped[float] = mapped_column(default=0.0)
+    last_viewed_at: Mapped[datetime | None]
+    # Since when each call waits for its answer, besides those of deliveries, which their tickets tell.
+    calls_in_flight: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))

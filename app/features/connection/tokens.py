@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.core import clock
 from app.core.database import Session
-from app.core.errors import AppError, NeedsAttention
+from app.core.errors import AppError
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.core.vault import CannotOpen
 from app.features.accounts.audit import log_action
+from app.features.connection.active_connection import NotConnected, usable_connection
 from app.features.connection.call_log import keep_calls
 from app.features.connection.models import Connection, ConnectionStatus
+from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN, oauth_client
 from app.integrations.http.errors import RemoteError, Throttled, Unauthorized, Unreachable
-from app.integrations.servicenow.client import ServiceNowClient
-from app.integrations.servicenow.oauth import NOT_RENEWED, USUAL_REFRESH_SECONDS, ServiceNowOAuth
+from app.integrations.servicenow.oauth import NOT_RENEWED, USUAL_REFRESH_SECONDS
 from app.integrations.servicenow.schemas import Tokens
 from app.resources import Resources
 
 log = get_logger(__name__)
 
-ACCESS_TOKEN = "servicenow access token"  # noqa: S105 - a purpose, not a secret.
-REFRESH_TOKEN = "servicenow refresh token"  # noqa: S105 - a purpose, not a secret.
-CLIENT_SECRET = "servicenow client secret"  # noqa: S105 - a purpose, not a secret.
 # Tokens live 1,800 s by default; one that is about to end is not used for a call that may take 30 s.
 RENEW_BEFORE = timedelta(seconds=120)
 # An instance that is asked early hands out the same token with what is left of its time (facts 1.4). Of a short life
@@ -41,17 +37,8 @@ RENEW_BEFORE_PART = 4
 RENEWAL_SECONDS = 75
 LOCK_WAIT = text("SET LOCAL lock_timeout = '90s'")
 LOCK_NOT_AVAILABLE = "55P03"
-# How often a success is written down: often enough for a person, seldom enough to cost nothing.
-NOTE_SUCCESS_EVERY = timedelta(seconds=60)
 
-Returned = TypeVar("Returned")
-_renewals_under_way: set[asyncio.Task[_Live]] = set()
-
-
-class NotConnected(NeedsAttention):
-    """There is no connection, or it waits for a person."""
-
-    default = T("ServiceNow is not connected. An administrator connects it on the ServiceNow page.")
+_renewals_under_way: set[asyncio.Task[LiveToken]] = set()
 
 
 class NoToken(Unreachable):
@@ -88,7 +75,7 @@ LOST_AND_REFUSED = T(
 
 
 @dataclass(frozen=True)
-class _Live:
+class LiveToken:
     connection_id: UUID
     origin: str
     access_token: str
@@ -97,55 +84,11 @@ class _Live:
     was_throttled: bool
 
 
-async def active_connection(session: Session) -> Connection | None:
-    """The one connection that is not removed, whatever its health."""
-    found = await session.execute(select(Connection).where(Connection.status != ConnectionStatus.REMOVED))
-    return found.scalar_one_or_none()
-
-
-def redirect_uri(resources: Resources) -> str:
-    """The address registered at ServiceNow for answers."""
-    return f"{resources.config.public_url}/servicenow/callback"
-
-
-async def with_client(
-    resources: Resources, work: Callable[[ServiceNowClient], Awaitable[Returned]], *, connection_id: UUID | None = None
-) -> Returned:
-    """The answer of `work`, called with a client whose token is live; `connection_id` insists on that connection.
-
-    A 401 is believed once: the token is renewed and `work` called a second time from its beginning, so let it be one
-    call, or repeatable; a call that was refused with 401 was not done. Raises NotConnected (also when renewing is
-    refused: the connection then needs attention), NoToken when renewing failed for a passing reason and nothing was
-    sent, and whatever `work` raises.
-    """
-    try:
-        return await _answer(resources, work, connection_id)
-    finally:
-        await keep_calls(resources)
-
-
-async def _answer(
-    resources: Resources, work: Callable[[ServiceNowClient], Awaitable[Returned]], connection_id: UUID | None
-) -> Returned:
-    live = await _live_token(resources, connection_id, stale_version=None)
-    try:
-        answer = await _tried(resources, live, work)
-    except Unauthorized:
-        live = await _live_token(resources, live.connection_id, stale_version=live.version)
-        try:
-            answer = await _tried(resources, live, work)
-        except Unauthorized as error:
-            await mark_attention(resources, live.connection_id, TOKEN_REFUSED, token_version=live.version)
-            raise NotConnected(TOKEN_REFUSED) from error
-    await _note_success(resources, live)
-    return answer
-
-
 async def renew_now(resources: Resources) -> None:
     """Renew the access token although it may live: the only way to know that this works. Raises as `with_client` does."""
     try:
-        live = await _live_token(resources, None, stale_version=None)
-        await _live_token(resources, live.connection_id, stale_version=live.version)
+        live = await live_token(resources, None, stale_version=None)
+        await live_token(resources, live.connection_id, stale_version=live.version)
     finally:
         await keep_calls(resources)
 
@@ -186,21 +129,10 @@ async def needs_attention(session: Session, connection: Connection, sentence: Me
     log.warning("connection needs attention", connection=str(connection.id), why=str(sentence))
 
 
-async def _tried(
-    resources: Resources, live: _Live, work: Callable[[ServiceNowClient], Awaitable[Returned]]
-) -> Returned:
-    try:
-        return await work(ServiceNowClient(resources.servicenow, live.origin, live.access_token))
-    except Throttled as error:
-        if error.seconds:
-            await _note_throttled(resources, live.connection_id, error.seconds)
-        raise
-
-
-async def _live_token(resources: Resources, connection_id: UUID | None, *, stale_version: int | None) -> _Live:
+async def live_token(resources: Resources, connection_id: UUID | None, *, stale_version: int | None) -> LiveToken:
     """A token that will live a while; one that is stale, or of the version ServiceNow just refused, is renewed."""
     async with resources.database.transaction() as session:
-        connection = await _find(session, connection_id, lock=False)
+        connection = await usable_connection(session, connection_id, lock=False)
         live = _still_good(resources, connection, stale_version)
     if live is not None:
         return live
@@ -213,7 +145,7 @@ async def _live_token(resources: Resources, connection_id: UUID | None, *, stale
         return await asyncio.shield(task)
 
 
-async def _renewed(resources: Resources, connection_id: UUID, stale_version: int | None) -> _Live:
+async def _renewed(resources: Resources, connection_id: UUID, stale_version: int | None) -> LiveToken:
     """Renew under the row's lock: whoever comes second finds the token that the first one got.
 
     This is the one place that holds a transaction across a remote call: the lock is what makes refreshes single, and a
@@ -222,7 +154,7 @@ async def _renewed(resources: Resources, connection_id: UUID, stale_version: int
     try:
         async with resources.database.transaction() as session:
             await session.execute(LOCK_WAIT)
-            connection = await _find(session, connection_id, lock=True)
+            connection = await usable_connection(session, connection_id, lock=True)
             live = _still_good(resources, connection, stale_version)
             if live is not None:
                 return live
@@ -280,17 +212,12 @@ async def _refresh(resources: Resources, connection: Connection) -> Tokens:
     if connection.refresh_token is None or connection.client_secret is None:
         raise Unauthorized(T("There is no refresh token for this connection. Authorize it again."))
     try:
-        oauth = ServiceNowOAuth(
-            resources.servicenow,
-            connection.origin,
-            client_id=connection.client_id,
-            client_secret=resources.vault.open(CLIENT_SECRET, connection.client_secret),
-            redirect_uri=redirect_uri(resources),
-        )
+        client_secret = resources.vault.open(CLIENT_SECRET, connection.client_secret)
         refresh_token = resources.vault.open(REFRESH_TOKEN, connection.refresh_token)
     except CannotOpen as error:
         log.error("stored tokens fit none of this process's VAULT_KEYS", connection=str(connection.id))
         raise WrongKeys from error
+    oauth = oauth_client(resources, connection.origin, connection.client_id, client_secret)
     try:
         return await oauth.refresh(refresh_token)
     except Unauthorized:
@@ -323,7 +250,7 @@ def _opened_refresh_token(resources: Resources, connection: Connection) -> str |
         return None
 
 
-def _still_good(resources: Resources, connection: Connection, stale_version: int | None) -> _Live | None:
+def _still_good(resources: Resources, connection: Connection, stale_version: int | None) -> LiveToken | None:
     granted, expires = connection.access_granted_at, connection.access_expires_at
     if connection.access_token is None or granted is None or expires is None:
         return None
@@ -337,8 +264,8 @@ def _still_good(resources: Resources, connection: Connection, stale_version: int
     return _live(connection, token)
 
 
-def _live(connection: Connection, access_token: str) -> _Live:
-    return _Live(
+def _live(connection: Connection, access_token: str) -> LiveToken:
+    return LiveToken(
         connection_id=connection.id,
         origin=connection.origin,
         access_token=access_token,
@@ -346,42 +273,3 @@ def _live(connection: Connection, access_token: str) -> _Live:
         last_success_at=connection.last_success_at,
         was_throttled=connection.throttled_until is not None,
     )
-
-
-async def _find(session: Session, connection_id: UUID | None, *, lock: bool) -> Connection:
-    query = select(Connection).where(Connection.status != ConnectionStatus.REMOVED)
-    if connection_id is not None:
-        query = query.where(Connection.id == connection_id)
-    if lock:
-        query = query.with_for_update()
-    connection = (await session.execute(query)).scalar_one_or_none()
-    if connection is None:
-        raise NotConnected
-    if connection.status != ConnectionStatus.CONNECTED:
-        raise NotConnected(Message.from_json(connection.attention) if connection.attention else None)
-    return connection
-
-
-async def _note_success(resources: Resources, live: _Live) -> None:
-    """Write down, once a minute at most, that ServiceNow answers; a row that is being renewed is not waited for."""
-    now = clock.now()
-    is_recent = live.last_success_at is not None and now - live.last_success_at < NOTE_SUCCESS_EVERY
-    if is_recent and not live.was_throttled:
-        return
-    await _update_unless_locked(resources, live.connection_id, last_success_at=now, throttled_until=None)
-
-
-async def _note_throttled(resources: Resources, connection_id: UUID, seconds: float) -> None:
-    until = clock.now() + timedelta(seconds=seconds)
-    await _update_unless_locked(resources, connection_id, throttled_until=until)
-
-
-async def _update_unless_locked(resources: Resources, connection_id: UUID, **values: datetime | None) -> None:
-    free = select(Connection.id).where(Connection.id == connection_id).with_for_update(skip_locked=True)
-    async with resources.database.transaction() as session:
-        await session.execute(
-            update(Connection)
-            .where(Connection.id.in_(free))
-            .values(**values)
-            .execution_options(synchronize_session=False)
-        )

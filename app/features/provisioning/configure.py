@@ -10,8 +10,10 @@ from app.core.errors import InvalidInput
 from app.core.messages import Message, T
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
+from app.features.connection.active_connection import NotConnected
 from app.features.connection.authorize import ONE_AT_A_TIME
 from app.features.connection.connection_view import ConnectionView, connection_view
+from app.features.connection.gateway import with_client
 from app.features.connection.preferences import (
     AFTER_DONE,
     IMPACTS,
@@ -21,7 +23,6 @@ from app.features.connection.preferences import (
     keep_preferences,
     load_preferences,
 )
-from app.features.connection.tokens import NotConnected, with_client
 from app.features.secure_score.actions.action import Category
 from app.features.tickets.sharing.record import LONGEST_DESCRIPTION, LONGEST_NAME
 from app.features.tickets.types import TABLES, TicketKind, TicketSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
-from app.features.connection.tokens import redirect_uri
+from app.features.connection.oauth_client import redirect_uri
 from app.features.provisioning.checklist import as_text, checklist, mark_step
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import read_form

@@ -26,7 +26,7 @@ from app.features.connection.authorize import (
     finish_connect,
 )
 from app.features.connection.connection_view import ConnectionView, connection_view
-from app.features.connection.tokens import redirect_uri
+from app.features.connection.oauth_client import redirect_uri
 from app.features.provisioning.checklist import ChecklistLine, as_text, list_checklist
 from app.features.provisioning.jobs import start_checks
 from app.resources import Resources

@@ -13,7 +13,7 @@ from app.core.errors import NotFound
 from app.core.messages import Message
 from app.features.accounts import permissions
 from app.features.accounts.home_layout import forget_cards, keep_cards, kept_cards
-from app.features.connection.tokens import active_connection
+from app.features.connection.active_connection import active_connection
 from app.features.provisioning.readiness import connection_and_missing
 from app.features.secure_score.reports.no_score import NoScore, why_no_score
 from app.features.secure_score.reports.overview import ActionSummary, summary_of_actions

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from app.core.messages import Message
+from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.connection.disconnect import remove_connection
-from app.features.connection.tokens import NotConnected, active_connection, redirect_uri
+from app.features.connection.oauth_client import redirect_uri
 from app.features.tickets.polling.poll_status import poll_status
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import read_form

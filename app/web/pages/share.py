@@ -17,9 +17,9 @@ from starlette.datastructures import FormData
 from app.core import clock
 from app.core.errors import InvalidInput
 from app.core.messages import Message, T
+from app.features.connection.active_connection import NotConnected
 from app.features.connection.connection_view import connection_view
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
-from app.features.connection.tokens import NotConnected
 from app.features.secure_score.actions.action import Action, Category
 from app.features.secure_score.actions.browse_actions import find_action, find_actions
 from app.features.tickets.sharing.bulk import (

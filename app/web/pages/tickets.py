@@ -16,7 +16,7 @@ from app.core.errors import InvalidInput
 from app.core.messages import Message, T
 from app.features.accounts import permissions
 from app.features.accounts.audit import log_action
-from app.features.connection.tokens import active_connection
+from app.features.connection.active_connection import active_connection
 from app.features.tickets.notes.write_note import add_note, ask_for_notes, retry_note
 from app.features.tickets.polling.poll_status import Freshness, poll_status
 from app.features.tickets.sharing import held_tickets

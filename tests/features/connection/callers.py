@@ -14,7 +14,7 @@ from app.core.database import Database, make_engine
 from app.core.jobs import Queue
 from app.core.logging import configure_logs
 from app.core.vault import Vault
-from app.features.connection.tokens import with_client
+from app.features.connection.gateway import with_client
 from app.integrations.http.ssrf import AddressPolicy
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient

@@ -17,8 +17,10 @@ from app.core.errors import Retry
 from app.core.keyed_locks import KeyedLocks
 from app.core.messages import T
 from app.core.vault import Vault
+from app.features.connection.active_connection import NotConnected
+from app.features.connection.gateway import with_client
 from app.features.connection.models import Connection
-from app.features.connection.tokens import NotConnected, NoToken, RefreshAnswerLost, mark_attention, with_client
+from app.features.connection.tokens import NoToken, RefreshAnswerLost, mark_attention
 from app.integrations.http.errors import ServerError, Throttled
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import RemoteUser

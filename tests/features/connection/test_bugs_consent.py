@@ -14,8 +14,10 @@ from sqlalchemy import select
 from app.core.clock import SetClock
 from app.core.messages import T
 from app.core.vault import Vault
+from app.features.connection.gateway import with_client
 from app.features.connection.models import Connection
-from app.features.connection.tokens import ACCESS_TOKEN, REFRESH_TOKEN, mark_attention, with_client
+from app.features.connection.oauth_client import ACCESS_TOKEN, REFRESH_TOKEN
+from app.features.connection.tokens import mark_attention
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.oauth import ServiceNowOAuth

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.clock import SetClock
-from app.features.connection.tokens import REFRESH_TOKEN, NotConnected, with_client
+from app.features.connection.active_connection import NotConnected
+from app.features.connection.gateway import with_client
+from app.features.connection.oauth_client import REFRESH_TOKEN
 from app.integrations.http.errors import RecordNotFound, RemoteError, Throttled, Unauthorized
 from app.integrations.http.http_types import RemoteResponse
 from app.integrations.servicenow.client import ServiceNowClient

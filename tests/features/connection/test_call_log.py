@@ -11,9 +11,9 @@ from sqlalchemy import func, select, text, update
 from app.core.clock import SetClock
 from app.features.connection import call_log
 from app.features.connection.call_log import newest_calls
+from app.features.connection.gateway import with_client
 from app.features.connection.jobs import sweep
 from app.features.connection.models import AuthorizationAttempt, CallRecord
-from app.features.connection.tokens import with_client
 from app.integrations.http.errors import RemoteError
 from app.integrations.http.http_types import CallLogEntry
 from tests.factories.connecting import begin, connect_by_pages, remove, trouble

@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 
 from app.features.accounts.permissions import Viewer
+from app.features.connection.active_connection import NotConnected
 from app.features.connection.consent_check import doubt_about
-from app.features.connection.tokens import NotConnected, with_client
+from app.features.connection.gateway import with_client
 from app.integrations.servicenow.schemas import RemoteUser
 from tests.factories.connecting import (
     confirm,

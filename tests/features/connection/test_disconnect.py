@@ -7,9 +7,10 @@ import re
 import pytest
 from sqlalchemy import select
 
+from app.features.connection.active_connection import NotConnected
 from app.features.connection.disconnect import remove_connection
+from app.features.connection.gateway import with_client
 from app.features.connection.models import AuthorizationAttempt
-from app.features.connection.tokens import NotConnected, with_client
 from tests.factories.connecting import (
     allow,
     begin,

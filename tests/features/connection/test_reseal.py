@@ -9,9 +9,10 @@ from sqlalchemy import select, text
 from app.core.database import Base
 from app.core.vault import SealedText, Vault
 from app.features.accounts.models import SignInAttempt
+from app.features.connection.gateway import with_client
 from app.features.connection.key_rotation import forget_what_no_key_opens, reseal_everything
 from app.features.connection.models import AuthorizationAttempt
-from app.features.connection.tokens import CLIENT_SECRET, REFRESH_TOKEN, with_client
+from app.features.connection.oauth_client import CLIENT_SECRET, REFRESH_TOKEN
 from tests.factories.connecting import begin, connect_by_pages, connections, said
 from tests.factories.system import System
 

@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 from app.core import clock
 from app.core.database import Session
 from app.core.messages import Message, T
+from app.features.connection.throttle import ATTEMPT_SECONDS
 from app.features.tickets.delivery.visibility import cause_of
 from app.features.tickets.models import Ticket
-from app.features.tickets.throttle import ATTEMPT_SECONDS
 from app.features.tickets.types import Delivery
 
 # So many tickets held for one reason within that time spare ServiceNow the question about the next ones.

@@ -18,14 +18,10 @@ from app.core.database import Session
 from app.core.errors import NotFound, RetryLater
 from app.core.logging import get_logger
 from app.core.messages import Message, T
+from app.features.connection.active_connection import NotConnected
+from app.features.connection.gateway import ServiceNowClient, with_client
 from app.features.connection.models import Connection
-from app.features.connection.tokens import NotConnected, with_client
-from app.features.tickets.delivery.circuit_breaker import PROBE_SECONDS, open_circuit
-from app.features.tickets.delivery.visibility import assert_visible, in_doubt_message, known_records
-from app.features.tickets.events import EventType, record_event
-from app.features.tickets.models import Ticket
-from app.features.tickets.polling.apply_remote import link_record
-from app.features.tickets.throttle import (
+from app.features.connection.throttle import (
     ATTEMPT_SECONDS,
     CALLS_AT_ONCE,
     Deferral,
@@ -37,9 +33,13 @@ from app.features.tickets.throttle import (
     record_success,
     throttle_of,
 )
+from app.features.tickets.delivery.circuit_breaker import PROBE_SECONDS, open_circuit
+from app.features.tickets.delivery.visibility import assert_visible, in_doubt_message, known_records
+from app.features.tickets.events import EventType, record_event
+from app.features.tickets.models import Ticket
+from app.features.tickets.polling.apply_remote import link_record
 from app.features.tickets.types import TABLES, Delivery, TicketKind
 from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import RemoteTicket
 from app.resources import Resources
 

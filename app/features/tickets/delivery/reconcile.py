@@ -8,16 +8,15 @@ from app.core import clock
 from app.core.errors import RetryLater
 from app.core.logging import get_logger
 from app.core.messages import T
-from app.features.connection.tokens import NotConnected
+from app.features.connection.active_connection import NotConnected
+from app.features.connection.gateway import InstancePaused, ServiceNowClient, call
 from app.features.tickets.delivery.deliver import LOOKUP_INTERVAL_SECONDS
 from app.features.tickets.delivery.visibility import assert_visible, is_in_doubt, known_records
 from app.features.tickets.events import EventType, record_event
-from app.features.tickets.gateway import InstancePaused, call
 from app.features.tickets.models import Ticket
 from app.features.tickets.polling.apply_remote import link_record
 from app.features.tickets.types import TABLES, Delivery, TicketKind
 from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import RemoteTicket
 from app.resources import Resources
 
@@ -46,7 +45,7 @@ async def reconcile(resources: Resources, ticket_id: UUID) -> None:
         return found
 
     try:
-        found = await call(resources, ticket.connection_id, question)
+        found = await call(resources, question, connection_id=ticket.connection_id)
     except InstancePaused as error:
         raise RetryLater(error.seconds) from error
     except NotConnected:

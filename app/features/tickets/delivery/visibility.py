@@ -12,10 +12,10 @@ from sqlalchemy import select
 
 from app.core.database import Session
 from app.core.messages import Message, T
+from app.features.connection.gateway import ServiceNowClient
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import Delivery
 from app.integrations.http.errors import QueryIgnored
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import Table
 
 # So many of the newest records that are surely there are asked for by the same question; one of them has to be shown.

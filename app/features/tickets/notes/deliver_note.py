@@ -13,18 +13,10 @@ from app.core import clock
 from app.core.database import Session
 from app.core.errors import RetryLater
 from app.core.messages import Message, T
+from app.features.connection.active_connection import NotConnected
+from app.features.connection.gateway import InstancePaused, ServiceNowClient, slot, with_client
 from app.features.connection.models import Connection
-from app.features.connection.tokens import NotConnected, with_client
-from app.features.tickets.delivery.deliver import (
-    BELIEVED_REFUSALS,
-    JOB_LOST_AFTER,
-    LOOKUP_INTERVAL_SECONDS,
-    UNCERTAIN_SECONDS,
-)
-from app.features.tickets.gateway import InstancePaused, slot
-from app.features.tickets.models import Ticket, TicketNote
-from app.features.tickets.notes.journal_field import compose_note, reference_of
-from app.features.tickets.throttle import (
+from app.features.connection.throttle import (
     backoff_after,
     check_allowed,
     count_request,
@@ -32,9 +24,16 @@ from app.features.tickets.throttle import (
     record_success,
     throttle_of,
 )
+from app.features.tickets.delivery.deliver import (
+    BELIEVED_REFUSALS,
+    JOB_LOST_AFTER,
+    LOOKUP_INTERVAL_SECONDS,
+    UNCERTAIN_SECONDS,
+)
+from app.features.tickets.models import Ticket, TicketNote
+from app.features.tickets.notes.journal_field import compose_note, reference_of
 from app.features.tickets.types import TABLES, Delivery, TicketKind
 from app.integrations.http.errors import Forbidden, RecordNotFound, RemoteError
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.parse_response import NO_JOURNAL
 from app.integrations.servicenow.schemas import Table
 from app.resources import Resources

@@ -9,10 +9,10 @@ from sqlalchemy import select
 from app.core import clock
 from app.core.database import Session
 from app.core.messages import Message, T
+from app.features.connection.throttle import throttle_of
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketEvent
 from app.features.tickets.polling.state_names import Names, load_names
-from app.features.tickets.throttle import throttle_of
 from app.features.tickets.types import CLOSED_GROUPS, TABLES, Delivery, TicketKind, priority_name
 from app.integrations.servicenow.schemas import Listed, RemoteTicket
 

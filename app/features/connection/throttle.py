@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core import clock
@@ -18,7 +18,7 @@ from app.core.database import Session
 from app.core.errors import AppError
 from app.core.jobs import backoff_seconds
 from app.core.messages import Message, T
-from app.features.tickets.models import InstanceThrottle, Ticket
+from app.features.connection.models import InstanceThrottle
 from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError
 
 # More calls at once than this only queue inside ServiceNow (facts/servicenow 2.8), however many processes we run.
@@ -135,10 +135,10 @@ def backoff_after(error: AppError, failures: int, *, longest: float | None = Non
 
 async def calls_in_flight(session: Session, connection_id: UUID) -> int:
     """How many calls wait for an answer just now, in all processes: deliveries, and those that took a place."""
-    query = select(func.count()).where(Ticket.connection_id == connection_id, Ticket.in_flight_since > _unexpired())
-    deliveries = (await session.execute(query)).scalar_one()
+    since = "SELECT count(*) FROM ticket WHERE connection_id = :connection AND in_flight_since > :since"
+    deliveries = await session.scalar(text(since), {"connection": connection_id, "since": _unexpired()})
     throttle = await session.get(InstanceThrottle, connection_id)
-    return deliveries + (len(_slots(throttle)) if throttle else 0)
+    return int(deliveries or 0) + (len(_slots(throttle)) if throttle else 0)
 
 
 async def acquire_slot(session: Session, throttle: InstanceThrottle) -> str | None:
