@@ -66,7 +66,8 @@ class WrongKeys(NoToken):
 
 TOKEN_REFUSED = T(
     "ServiceNow refuses even a fresh access token. The integration user may be locked or inactive, or an access policy of "
-    "the instance may refuse this server. Check both, then authorize the connection again."
+    "the instance may refuse this server. Check both, then authorize the connection again.",
+    code="connection.token_refused",
 )
 LOST_AND_REFUSED = T(
     "The answer with the new token was lost on its way, and ServiceNow does not accept the token before it any more: it "

@@ -28,20 +28,20 @@ UNKNOWN_TITLE = T("Finding")
 def make_finding(
     code: str, *, key: str = "", state: State | None = None, meaning: Message | None = None, **facts: object
 ) -> Finding:
-    """The finding of this code with its facts filled in; `checked` is filled in by whoever runs the check.
+    """The finding of this code with its facts filled in; `run_check` adds what was examined.
 
     `key` replaces the code's own where it names a table or a right ("role_missing.incident.read"). `meaning` is an error's
     own message, for codes whose text leaves it out. Raises KeyError for an unknown code or a missing fact.
     """
     text = FINDINGS[code]
-    said = text.meaning or meaning
-    if said is None:
+    own_meaning = text.meaning or meaning
+    if own_meaning is None:
         raise KeyError(f"{code} needs a meaning")
     return Finding(
         key=key or key_of(code),
         state=state or text.state,
         checked=Message(""),
-        meaning=fill(said, facts),
+        meaning=fill(own_meaning, facts),
         advice=fill(text.advice, facts) if text.advice else None,
         screen=fill(text.screen, facts) if text.screen else None,
         message=fill(text.message, facts) if text.message else None,

@@ -31,25 +31,30 @@ NO_TOKENS = T(
 NOT_RENEWED = T(
     "ServiceNow no longer renews our access. It says the same for every cause: the consent may have expired (after 100 "
     "days by default) or have been revoked, the integration user may be inactive, or the client record or its secret may "
-    "have been changed. Authorize the connection again."
+    "have been changed. Authorize the connection again.",
+    code="oauth.not_renewed",
 )
 # The names of RFC 6749 5.2, which some instances do use: then the cause is certain.
 NAMED_CAUSES = {
     "invalid_client": T(
         "ServiceNow does not accept the client: the client ID or the client secret is wrong, or the client record is not "
-        "active. Copy both again from the record, and authorize again."
+        "active. Copy both again from the record, and authorize again.",
+        code="oauth.invalid_client",
     ),
     "unsupported_grant_type": T(
         "ServiceNow has switched off the kind of grant we need (authorization code, with refresh tokens) for this client. "
-        "Ask its administrator to allow it, and authorize again."
+        "Ask its administrator to allow it, and authorize again.",
+        code="oauth.unsupported_grant_type",
     ),
     "unauthorized_client": T(
         "ServiceNow does not allow this client the kind of grant we need (authorization code, with refresh tokens). Ask "
-        "its administrator to allow it, and authorize again."
+        "its administrator to allow it, and authorize again.",
+        code="oauth.unauthorized_client",
     ),
     "invalid_grant": T(
         "ServiceNow says that this consent is over: it has expired, was revoked, or was given in another way. Authorize "
-        "again."
+        "again.",
+        code="oauth.invalid_grant",
     ),
 }
 

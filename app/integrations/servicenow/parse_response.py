@@ -228,7 +228,7 @@ def _raise_for_status(answer: RemoteResponse, purpose: Purpose) -> None:
         case 401:
             raise Unauthorized(T("ServiceNow does not accept our access token."))
         case 403:
-            raise Forbidden(_refusal(answer)) if answer.is_json() else _everywhere(Forbidden(_refusal(answer)))
+            raise _forbidden(answer)
         case 404 if is_servicenows(answer):
             raise RecordNotFound(NO_RECORD)
         case 429:
@@ -259,6 +259,12 @@ def _broken(answer: RemoteResponse) -> ServerError:
     if not is_servicenows(answer):
         return _everywhere(error)
     return _over(error) if answer.status == 500 else error
+
+
+def _forbidden(answer: RemoteResponse) -> Forbidden:
+    error = Forbidden(_refusal(answer))
+    error.remote_text = _error_texts(answer)
+    return error if answer.is_json() else _everywhere(error)
 
 
 def _refusal(answer: RemoteResponse) -> Message:

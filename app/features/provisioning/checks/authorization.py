@@ -32,24 +32,29 @@ USUAL_ANSWER = "access_denied"
 REFUSED_ANSWERS = {message.code: cause for cause, message in NAMED_CAUSES.items()} | {NOT_RENEWED.code: USUAL_ANSWER}
 
 
-async def check_last_attempt(context: CheckContext) -> Finding | None:
-    """An authorization after which nothing was connected: it failed, or no browser came back from ServiceNow."""
+def has_unfinished_attempt(context: CheckContext) -> bool:
+    """Whether an authorization was begun after which nothing was connected."""
     attempt = context.attempt
     if attempt is None or (context.has_connection and context.connection.connected_at >= attempt.begun_at):
-        return None
+        return False
+    return not attempt.succeeded
+
+
+async def check_last_attempt(context: CheckContext) -> Finding:
+    """Why the last authorization connected nothing: it failed, or no browser came back from ServiceNow."""
+    attempt = context.attempt
+    if attempt is None:
+        raise ValueError("there is no attempt to examine")
     problem = attempt.problem
-    if context.has_connection and context.connection.is_connected and problem is not None:
-        if problem.code == DENIED.code:
-            return context.finding("authorization_denied")
+    is_in_use = context.has_connection and context.connection.is_connected
+    if is_in_use and problem is not None and problem.code == DENIED.code:
+        return context.finding("authorization_denied")
     # The client and the user of the attempt, which may differ from those of the connection that is in use.
-    facts: dict[str, object] = {"client": attempt.client_id}
-    facts["user"] = attempt.expected_user_name or NAMELESS_USER
+    client, user = attempt.client_id, attempt.expected_user_name or NAMELESS_USER
     if problem is not None:
-        return context.finding("authorization_failed", meaning=problem, why=problem, **facts)
-    if attempt.came_back:
-        return None
+        return context.finding("authorization_failed", meaning=problem, why=problem, client=client, user=user)
     state = State.NOTE if context.has_connection else State.PROBLEM
-    return context.finding("authorization_unfinished", state=state, **facts)
+    return context.finding("authorization_unfinished", state=state, client=client, user=user)
 
 
 async def check_token(context: CheckContext) -> Finding:

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from app.core import clock
 from app.core.database import Session
+from app.core.messages import T
 from app.core.queue_health import queue_health
 from app.features.provisioning.finding import Finding
 from app.features.provisioning.findings import make_finding
@@ -22,6 +23,7 @@ STUCK_AFTER = timedelta(minutes=5)
 # The import runs every six hours, and Microsoft computes a score once a day
 # (docs/facts/microsoft-graph.md#1-8-freshness-change-history-outlook): a day, and two missed imports.
 STALE_AFTER = timedelta(hours=36)
+QUEUE_EXAMINED = T("Workers that have reported within a minute, and jobs that are due.")
 
 
 async def check_queue(resources: Resources) -> Finding:

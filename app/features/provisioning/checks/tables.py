@@ -92,7 +92,9 @@ async def _check_creating(context: CheckContext, kind: TicketKind, reading: Tabl
     return judge_roles(context, kind, reading, roles)
 
 
-def judge_roles(context: CheckContext, kind: TicketKind, reading: TableReading, roles: frozenset[str] | None) -> Finding:
+def judge_roles(
+    context: CheckContext, kind: TicketKind, reading: TableReading, roles: frozenset[str] | None
+) -> Finding:
     """What reading and roles say of a table in which no ticket has been created yet; `roles` None: may not be read."""
     if roles is not None and not roles & WRITERS[kind]:
         return right_missing(context, kind, "create", fill(NO_CREATING_ROLE, {"table": TABLES[kind]}))

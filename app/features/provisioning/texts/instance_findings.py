@@ -84,7 +84,8 @@ INSTANCE_FINDINGS = {
     ),
     "ip_filter": FindingText(
         State.PROBLEM, T("Network: IP filter"),
-        T("The instance refuses this server before looking at the call (403 without details): an IP address rule. %(address_note)s"),
+        T("The instance refuses this server before looking at the call (403 without details): an IP address rule. "
+          "%(address_note)s"),
         advice=T("Allow this server’s public address in the instance."), screen=IP_RULES, message=IP_MESSAGE,
     ),
     "gateway": FindingText(
