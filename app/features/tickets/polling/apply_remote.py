@@ -15,7 +15,7 @@ from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketEvent
 from app.features.tickets.polling.differences import differences
 from app.features.tickets.polling.state_names import StateNames, load_names
-from app.features.tickets.types import TABLES, Delivery, TicketKind, priority_name
+from app.features.tickets.types import TABLES, TicketKind, priority_name
 from app.integrations.servicenow.schemas import Listed, RemoteTicket
 
 # Why a record that was requested by its id is not in the answer. ServiceNow's 404 and an empty list say the same of a
@@ -39,17 +39,13 @@ DUPLICATE_RECORDS = "ticket.duplicate_records"
 
 
 async def link_record(session: Session, ticket: Ticket, found: Sequence[RemoteTicket], *, just_made: bool) -> None:
-    """Mark a ticket as shared, with the oldest of the records `found`, and compare that with what was sent.
+    """Follow the oldest of the records `found` from now on, and compare it with what was sent.
 
-    `just_made`: the record is the answer to a create, not the result of a lookup.
+    The caller marks the ticket as shared (delivery/outbound.py). `just_made`: the record is the answer to a create, not
+    the result of a lookup.
     """
     remote, now = found[0], clock.now()
-    # Two attempts may both find the record. The second one has nothing to add.
-    if ticket.delivery == Delivery.SHARED:
-        return
-    ticket.delivery = Delivery.SHARED
-    ticket.in_flight_since = ticket.next_try_at = ticket.uncertain_until = ticket.problem = None
-    ticket.sys_id, ticket.shared_at = remote.sys_id, now
+    ticket.sys_id = remote.sys_id
     # ServiceNow does not make correlation_id unique, so a create that was committed behind an error can leave two
     # records (docs/facts/servicenow.md#6-idempotency, docs/facts/other-connectors.md#bug-24).
     if len(found) > 1:

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from app.core import clock
 from app.features.connection.models import Connection
-from app.features.tickets.polling.changes import fits
+from app.features.tickets.polling.changed_records import fits
 from app.features.tickets.types import MARKERS, TicketKind
 from app.integrations.servicenow.parse_response import parse_time, ticket_of
 from app.integrations.servicenow.protocol import Changed

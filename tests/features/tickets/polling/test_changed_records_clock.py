@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.core import clock
 from app.core.clock import SetClock
 from app.features.connection.models import InstanceThrottle
-from app.features.tickets.polling.changes import clock_ahead
+from app.features.tickets.polling.changed_records import clock_ahead
 from app.features.tickets.types import TicketKind
 from app.integrations.servicenow.schemas import Listed
 from tests.factories.system import System

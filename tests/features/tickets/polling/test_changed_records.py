@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.features.tickets.polling import changes as polled_changes
-from app.features.tickets.polling import poll_plan
-from app.features.tickets.polling.changes import PAGE_SIZE, is_last, next_page
+from app.features.tickets.polling import changed_records, poll_plan
+from app.features.tickets.polling.changed_records import PAGE_SIZE, is_last, next_page
 from app.integrations.http.errors import InvalidResponse
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.parse_response import ticket_of
@@ -34,7 +33,7 @@ async def several_that_move(system: System, monkeypatch: pytest.MonkeyPatch, cou
 
     Gives their numbers by sys_id, in the order of a list; pages hold so many.
     """
-    monkeypatch.setattr(polled_changes, "PAGE_SIZE", page)
+    monkeypatch.setattr(changed_records, "PAGE_SIZE", page)
     await system.connect()
     ids = sorted(await several(system, count))
     await refresh_now(system)  # The first one reads each by its id as well.
@@ -152,7 +151,7 @@ async def test_no_link_is_followed_least_of_all_a_foreign_one(system: System) ->
 
 @pytest.mark.fact("other-connectors bug-56")
 async def test_an_error_in_the_middle_is_no_success(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polled_changes, "PAGE_SIZE", 2)
+    monkeypatch.setattr(changed_records, "PAGE_SIZE", 2)
     await system.connect()
     await several(system, 5)
     await refresh_now(system)
