@@ -15,8 +15,8 @@ from app.features.connection.models import Connection
 from app.features.connection.tokens import mark_attention
 from app.features.provisioning.diagnosis import run_diagnosis
 from app.features.provisioning.jobs import recheck
-from app.features.provisioning.queue_checks import queue_check, queue_checks
 from app.features.provisioning.models import ProvisioningStep
+from app.features.provisioning.queue_checks import queue_check, queue_checks
 from app.features.provisioning.readiness import readiness
 from sandbox.servicenow.seeds import set_roles
 from tests.factories.connecting import connect_by_pages, connections, decide, requests, said

@@ -20,9 +20,9 @@ from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.finding_for_error import finding_for_error
 from app.features.provisioning.diagnosis import run_diagnosis
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.queue_checks import queue_check
-from app.features.provisioning.models import DiagnosisRun
 from app.features.provisioning.list_steps import list_steps
+from app.features.provisioning.models import DiagnosisRun
+from app.features.provisioning.queue_checks import queue_check
 from app.features.secure_score.jobs import scheduled_sync
 from app.features.tickets.types import TicketKind
 from app.integrations.http.errors import Forbidden
@@ -334,7 +334,7 @@ async def test_every_finding_has_a_name_on_the_page(system: System) -> None:
         session.add(
             DiagnosisRun(asked_by="Somebody", started_at=now, finished_at=now + timedelta(seconds=1), findings=findings)
         )
-    page = await (await system.signed_in("manager")).get("/servicenow/check/findings")
+    page = await (await system.signed_in("manager")).get("/servicenow/diagnosis/findings")
     names = re.findall(r'data-finding="([^"]+)">\s*<h2 class="step-title">\s*([^<]+?)\s*<', page.text)
     assert [key for key, _ in names] == keys
     nameless = [key for key, name in names if name == "Finding"]

@@ -232,16 +232,17 @@ class Stalls:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
         self.left, self.stalled, self.go_on = calls, asyncio.Event(), asyncio.Event()
-        self._real = ServiceNowClient.add_note
-        monkeypatch.setattr(ServiceNowClient, "add_note", self._add_note)
+        real = ServiceNowClient.add_note
 
-    async def _add_note(self, *arguments: Any) -> None:
-        if not self.left:
-            return await self._real(*arguments)
-        self.left -= 1
-        self.stalled.set()
-        await self.go_on.wait()
-        raise Forbidden
+        async def add_note(client: ServiceNowClient, *arguments: Any) -> None:
+            if not self.left:
+                return await real(client, *arguments)
+            self.left -= 1
+            self.stalled.set()
+            await self.go_on.wait()
+            raise Forbidden
+
+        monkeypatch.setattr(ServiceNowClient, "add_note", add_note)
 
 
 async def note_row(system: System) -> TicketNote:
@@ -250,9 +251,10 @@ async def note_row(system: System) -> TicketNote:
 
 
 async def forget_attempts_under_way(system: System) -> None:
-    """Nothing that was sent can still arrive."""
+    """Nothing that was sent can still arrive, and no attempt is taken for alive."""
     async with system.resources.database.transaction() as session:
-        await session.execute(text("UPDATE ticket_note SET uncertain_until = now() - interval '1 second'"))
+        old = "uncertain_until = now() - interval '1 second', in_flight_since = now() - interval '76 seconds'"
+        await session.execute(text(f"UPDATE ticket_note SET {old}"))  # noqa: S608 - our own text.
 
 
 @pytest.mark.parametrize("late_refusals", [1, 2])
