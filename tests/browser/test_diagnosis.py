@@ -136,7 +136,7 @@ TOGETHER = (
     ),
 )  # fmt: skip
 
-# Only renewing shows these, which the walk does not do, so that it changes nothing; the provisioning page does.
+# Only renewing shows these, which the diagnosis does not do, so that it changes nothing; the provisioning page does.
 # Where ServiceNow names no cause, neither do we.
 UNNAMED = "no longer renews our access. It says the same for every cause"
 TOKEN = (
@@ -197,7 +197,7 @@ def test_a_healthy_connection_has_nothing_to_mend_and_the_page_fills_in_by_itsel
     page, _ = desk
     page.goto("/servicenow/diagnosis")
     page.get_by_role("button", name="Check now").click()
-    expect(page.locator("#walk-result")).to_have_text("Nothing stands in the way.")
+    expect(page.locator("#diagnosis-result")).to_have_text("Nothing stands in the way.")
     expect(page.locator('#findings li[data-finding="token"]')).to_contain_text("In order")
     assert page.get_by_text("Needs somebody").count() == 0
 
@@ -307,7 +307,7 @@ def test_a_consent_that_ends_soon_or_has_ended_is_found(desk: tuple[Page, Demo])
     check_connection(page)
     assert page.locator("#findings").get_by_text("Consent expired").count()  # From before the lifespan was read again.
     check_connection(page)
-    expect(page.locator("#walk-result")).to_have_text("Nothing stands in the way.")
+    expect(page.locator("#diagnosis-result")).to_have_text("Nothing stands in the way.")
 
 
 @pytest.mark.thorough

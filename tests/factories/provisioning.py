@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.features.provisioning.jobs import start_checks
-from app.features.provisioning.run_steps import StepLine, list_steps
+from app.features.provisioning.list_steps import StepLine, list_steps
+from app.features.provisioning.queue_checks import queue_checks
 from tests.factories.system import System
 
 
@@ -20,6 +20,6 @@ async def provisioned(system: System, **switches: Any) -> dict[str, StepLine]:
     connection = await system.connect()
     system.servicenow.instance.switches.change(switches)
     async with system.resources.database.transaction() as session:
-        await start_checks(system.resources, session, connection.id)
+        await queue_checks(session, system.resources.queue, connection.id)
     await system.work()
     return await steps(system)

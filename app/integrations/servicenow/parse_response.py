@@ -233,7 +233,7 @@ def _raise_for_status(answer: RemoteResponse, purpose: Purpose) -> None:
             raise Unauthorized(T("ServiceNow does not accept our access token."))
         case 403:
             # A 403 without JSON is an address rule in front of the instance: docs/facts/servicenow.md#sandbox-47
-            raise Forbidden(_refusal(answer)) if answer.is_json() else _instance_wide(Forbidden(_refusal(answer)))
+            raise _forbidden(answer)
         case 404 if is_servicenows(answer):
             raise RecordNotFound(NO_RECORD)
         case 429:
@@ -263,6 +263,12 @@ def _server_error(answer: RemoteResponse) -> ServerError:
     if not is_servicenows(answer):
         return _instance_wide(error)
     return _final(error) if answer.status == 500 else error
+
+
+def _forbidden(answer: RemoteResponse) -> Forbidden:
+    error = Forbidden(_refusal(answer))
+    error.remote_text = _error_texts(answer)
+    return error if answer.is_json() else _instance_wide(error)
 
 
 def _refusal(answer: RemoteResponse) -> Message:

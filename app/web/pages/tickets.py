@@ -130,7 +130,6 @@ async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: R
 
 @router.post("/tickets/{ticket_id}/notes", name="tickets.add_note")
 async def write_note(request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
-    """Add a work note."""
     typed = await read_form(request)
     parsed = parse(typed, NoteForm)
     errors = parsed.errors
@@ -141,6 +140,7 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
             return redirect_to("tickets.detail", ticket_id=ticket_id, anchor="notes")
         except InvalidInput as error:
             errors = error.fields
+    # What was typed stays in the form.
     page = await _ticket_page(session, resources, viewer, ticket_id)
     page = replace(page, note=typed.get("note", ""), note_error=errors.get("note", InvalidInput.default))
     return render(request, "tickets/ticket.html", page, status=422)
@@ -148,21 +148,19 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
 
 @router.post("/tickets/{ticket_id}/notes/{note_id}/retry", name="tickets.retry_note")
 async def send_note_again(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, note_id: UUID) -> Response:
-    """Send a held note again."""
     await retry_note(session, resources.queue, ticket_id, note_id, viewer=viewer)
     return redirect_to("tickets.detail", ticket_id=ticket_id, anchor="notes")
 
 
 @router.post("/tickets/retry-held", name="tickets.retry_held")
 async def retry_held(viewer: Sharer, session: Db, resources: Res) -> Response:
-    """Send every held ticket again."""
     await held_tickets.retry_all(session, resources.queue, viewer=viewer)
     return redirect_to("tickets.list", delivery="queued")
 
 
 @router.get("/tickets/{ticket_id}/edit", name="tickets.edit")
 async def edit_form(request: Request, _viewer: Sharer, session: Db, ticket_id: UUID) -> Response:
-    """The form of a held ticket, as it stands."""
+    # Raises when the ticket is not held: what was sent cannot be changed any more.
     await held_tickets.held_ticket(session, ticket_id)
     ticket = await ticket_details(session, ticket_id)
     typed = form_values(ticket.request) | {"form_key": str(ticket_id)}
@@ -171,7 +169,6 @@ async def edit_form(request: Request, _viewer: Sharer, session: Db, ticket_id: U
 
 @router.post("/tickets/{ticket_id}/edit", name="tickets.save")
 async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
-    """Change a held ticket and send it again."""
     typed = await read_form(request)
     parsed = parse(typed, TaskForm)
     errors = parsed.errors
@@ -195,14 +192,12 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
 
 @router.post("/tickets/{ticket_id}/retry", name="tickets.retry")
 async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
-    """Send a held ticket again."""
     await held_tickets.retry(session, resources.queue, ticket_id, viewer=viewer)
     return redirect_to("tickets.detail", ticket_id=ticket_id)
 
 
 @router.post("/tickets/{ticket_id}/give-up", name="tickets.give_up")
 async def give_up(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
-    """Keep a held ticket, and send nothing more of it."""
     await held_tickets.give_up(session, resources.queue, ticket_id, viewer=viewer)
     return redirect_to("tickets.detail", ticket_id=ticket_id)
 

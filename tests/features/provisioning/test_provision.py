@@ -14,8 +14,9 @@ from app.core.messages import T
 from app.features.connection.models import Connection
 from app.features.connection.tokens import mark_attention
 from app.features.provisioning.diagnosis import run_diagnosis
-from app.features.provisioning.jobs import recheck, start_check, start_checks
+from app.features.provisioning.jobs import recheck
 from app.features.provisioning.models import ProvisioningStep
+from app.features.provisioning.queue_checks import queue_check, queue_checks
 from app.features.provisioning.readiness import readiness
 from sandbox.servicenow.seeds import set_roles
 from tests.factories.connecting import connect_by_pages, connections, decide, requests, said
@@ -123,7 +124,7 @@ async def test_the_account_is_judged(system: System, change: dict[str, str], key
         store.put("sys_user", robot | change)
     async with system.resources.database.transaction() as session:
         await session.execute(update(Connection).values(user_sys_id=robot["sys_id"]))
-        await start_check(system.resources, session, connection.id, "account")
+        await queue_check(session, system.resources.queue, connection.id, "account")
     await system.work()
     line = (await steps(system))["account"]
     assert line.finding is not None
@@ -230,7 +231,7 @@ async def test_a_rotated_refresh_token_lives_from_its_rotation_and_not_from_the_
     async with system.resources.database.transaction() as session:
         long_ago = clock.now() - timedelta(days=120)
         await session.execute(update(Connection).values(connected_at=long_ago))
-        await start_checks(system.resources, session, connection.id)  # Renews: the refresh token is new.
+        await queue_checks(session, system.resources.queue, connection.id)  # Renews: the refresh token is new.
     await system.work()
     for _ in range(2):
         findings = [finding async for finding in run_diagnosis(system.resources)]
@@ -264,7 +265,7 @@ async def test_a_step_whose_worker_died_may_be_checked_again(system: System, sti
 async def test_a_step_whose_worker_died_is_taken_up_again_by_the_clock(system: System, still_clock: SetClock) -> None:
     connection = await system.connect()
     async with system.resources.database.transaction() as session:
-        await start_checks(system.resources, session, connection.id)
+        await queue_checks(session, system.resources.queue, connection.id)
         dying = update(ProvisioningStep).where(ProvisioningStep.step == "account")
         await session.execute(dying.values(state="running", changed_at=still_clock.now()))
     still_clock.move(30)  # Another worker takes over the dead one's job.

@@ -17,12 +17,12 @@ from app.core.vault import Vault
 from app.features.connection.connection_view import connection_view
 from app.features.connection.models import Connection
 from app.features.provisioning.checks.check_context import CheckContext
-from app.features.provisioning.checks.check_context import finding_for_error as look_trouble
+from app.features.provisioning.checks.finding_for_error import finding_for_error
 from app.features.provisioning.diagnosis import run_diagnosis
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.jobs import start_check
+from app.features.provisioning.list_steps import list_steps
 from app.features.provisioning.models import DiagnosisRun
-from app.features.provisioning.run_steps import list_steps
+from app.features.provisioning.queue_checks import queue_check
 from app.features.secure_score.jobs import scheduled_sync
 from app.features.tickets.types import TicketKind
 from app.integrations.http.errors import Forbidden
@@ -108,7 +108,7 @@ async def test_a_refusal_without_a_known_cause_names_the_access_rules(system: Sy
         connection = await connection_view(session)
     assert connection is not None
     refusal = Forbidden(T("ServiceNow refused: %(reason)s", reason="User Not Authorized"))
-    finding = look_trouble(CheckContext(system.resources, connection), T("Looked."), refusal)
+    finding = finding_for_error(CheckContext(system.resources, connection), refusal)
     assert (finding.key, finding.is_problem) == ("refused", True)
     assert "System Security > Access Control" in str(finding.screen)
 
@@ -161,7 +161,7 @@ async def test_a_token_service_that_does_not_answer_is_no_refusal(system: System
     connection = await system.connect()
     trouble(system, "hibernating", path="/oauth_token.do", times=3)
     async with system.resources.database.transaction() as session:
-        await start_check(system.resources, session, connection.id, "token")
+        await queue_check(session, system.resources.queue, connection.id, "token")
     await system.work()
     async with system.resources.database.transaction() as session:
         [line] = [line for line in await list_steps(session) if line.key == "token"]

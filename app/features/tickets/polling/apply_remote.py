@@ -39,9 +39,10 @@ DUPLICATE_RECORDS = "ticket.duplicate_records"
 
 
 async def link_record(session: Session, ticket: Ticket, found: Sequence[RemoteTicket], *, just_made: bool) -> None:
-    """Mark a ticket as shared, with the oldest of the records `found`, and compare that with what was sent.
+    """Follow the oldest of the records `found` from now on, and compare it with what was sent.
 
-    `just_made`: the record is the answer to a create, not the result of a lookup.
+    The caller marks the ticket as shared (delivery/outbound.py). `just_made`: the record is the answer to a create, not
+    the result of a lookup.
     """
     remote, now = found[0], clock.now()
     ticket.sys_id = remote.sys_id

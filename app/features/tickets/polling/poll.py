@@ -15,7 +15,7 @@ from app.features.connection.active_connection import NotConnected
 from app.features.connection.gateway import InstancePaused
 from app.features.connection.throttle import throttle_of
 from app.features.tickets.models import Ticket
-from app.features.tickets.polling.changes import Changes, poll_changes
+from app.features.tickets.polling.changed_records import Changes, poll_changes
 from app.features.tickets.polling.poll_plan import PollPlan, cursor_of, open_tickets, plan_poll
 from app.features.tickets.polling.rolling_scan import scan
 from app.integrations.http.errors import RemoteError
@@ -80,6 +80,6 @@ async def _record_result(session: Session, plan: PollPlan, result: _Result) -> N
 
 async def _oldest_read(session: Session, plan: PollPlan) -> datetime:
     """How old the data is where changes are not listed: as old as the open ticket that was read longest ago."""
-    query = select(func.min(Ticket.verified_at)).where(*open_tickets(plan.names, plan.connection_id, plan.kind))
+    query = select(func.min(Ticket.verified_at)).where(*open_tickets(plan.connection_id, plan.kind, plan.closed_values))
     oldest: datetime | None = (await session.execute(query)).scalar_one()
     return oldest or clock.now()

@@ -5,7 +5,7 @@ Reads and writes rows only; never calls ServiceNow.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,7 +19,7 @@ from app.features.connection.models import ConnectionStatus, InstanceThrottle
 from app.features.connection.throttle import throttle_of
 from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling import schedule
-from app.features.tickets.polling.state_names import StateNames, load_names
+from app.features.tickets.polling.state_names import StateNames, load_names_and_closed_values
 from app.features.tickets.types import TicketKind
 from app.integrations.servicenow.protocol import IDS_PER_CALL, USER_NAME
 from app.resources import Resources
@@ -46,12 +46,14 @@ class PollPlan:
     """What one poll asks of one table.
 
     `since` and `asked_at` are on our clock. The instance's clock is ahead of ours by `clock_ahead`, or by more.
-    `created_by` is the user name of our account, empty when it cannot stand in a query. `scan` holds sys_ids.
+    `created_by` is the user name of our account, empty when it cannot stand in a query. `scan` holds sys_ids,
+    `closed_values` the raw values of the states that end the work.
     """
 
     connection_id: UUID
     kind: TicketKind
     names: StateNames
+    closed_values: list[str]
     ask_for_changes: bool
     created_by: str
     since: datetime
@@ -104,7 +106,7 @@ async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind, u
         return None
     # The throttle's row is locked before tickets are, here as everywhere, so that no two transactions wait for each other.
     throttle = await throttle_of(session, connection_id)
-    names = await load_names(session)
+    names, closed_values = await load_names_and_closed_values(session, connection_id, kind)
     cursor = await cursor_of(session, connection_id, kind)
     cursor.tried_at = now
     refused = cursor.changes_refused >= BELIEVED_REFUSALS and cursor.changes_refused_at is not None
@@ -112,19 +114,22 @@ async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind, u
         connection_id=connection_id,
         kind=kind,
         names=names,
+        closed_values=closed_values,
         ask_for_changes=not refused or now - (cursor.changes_refused_at or now) >= BELIEVED_FOR,
         # Escaping in a query is undocumented (docs/facts/servicenow.md#2-3-encoded-query), so other names stay out of it.
         created_by=user_name if USER_NAME.fullmatch(user_name) else "",
         since=cursor.watermark - OVERLAP if cursor.watermark else first - FIRST_OVERLAP,
         clock_ahead=timedelta(seconds=throttle.clock_ahead_seconds),
         asked_at=now,
-        scan=await _due_for_scan(session, cursor, names, SCAN_INTERVAL_ALONE if refused else SCAN_INTERVAL),
+        scan=await _due_for_scan(session, cursor, closed_values, SCAN_INTERVAL_ALONE if refused else SCAN_INTERVAL),
     )
 
 
-async def _due_for_scan(session: Session, cursor: PollCursor, names: StateNames, interval: timedelta) -> list[str]:
+async def _due_for_scan(
+    session: Session, cursor: PollCursor, closed_values: Sequence[str], interval: timedelta
+) -> list[str]:
     """The sys_ids of the open tickets read longest ago, as many as are due now to read each once in `interval`."""
-    is_open = open_tickets(names, cursor.connection_id, TicketKind(cursor.kind))
+    is_open = open_tickets(cursor.connection_id, cursor.kind, closed_values)
     count = (await session.execute(select(func.count()).select_from(Ticket).where(*is_open))).scalar_one()
     calls, cursor.last_scan_at = calls_due(clock.now(), count, interval, cursor.last_scan_at)
     if not calls:
@@ -154,13 +159,13 @@ def calls_due(
     return calls, since + calls * pause if calls else last_scan_at
 
 
-def open_tickets(names: StateNames, connection_id: UUID, kind: TicketKind) -> tuple[ColumnElement[bool], ...]:
+def open_tickets(connection_id: UUID, kind: str, closed_values: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
     """The conditions for tickets that ServiceNow still works on."""
     return (
         Ticket.connection_id == connection_id,
         Ticket.kind == kind,
         Ticket.sys_id.is_not(None),
-        Ticket.state.not_in(names.closed_values(connection_id, kind)),
+        Ticket.state.not_in(closed_values),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from app.core.messages import T
 from app.features.connection.gateway import ServiceNowClient, call
 from app.features.tickets.polling.apply_remote import apply_page
-from app.features.tickets.polling.changes import OTHER_RECORDS
+from app.features.tickets.polling.changed_records import OTHER_RECORDS
 from app.features.tickets.polling.poll_plan import PollPlan
 from app.features.tickets.types import TABLES
 from app.integrations.http.errors import InvalidResponse, QueryIgnored

@@ -99,6 +99,14 @@ async def load_names(session: Session) -> StateNames:
     )
 
 
+async def load_names_and_closed_values(
+    session: Session, connection_id: UUID, kind: str
+) -> tuple[StateNames, list[str]]:
+    """The names, and the raw values of one table's states that end the work."""
+    names = await load_names(session)
+    return names, names.closed_values(connection_id, kind)
+
+
 async def list_state_names(session: Session, kind: str) -> list[StateNameLine]:
     """Every state that the instance lists (else the default ones), that was named here, or that a ticket is in."""
     wanted = _kind(kind)

@@ -222,7 +222,6 @@ def _conditions(filters: Filters, states: Sequence[_State]) -> list[ColumnElemen
 
 
 def _uuid(text: str) -> UUID | None:
-    # Anything else in the address means a bulk share that does not exist, not a list without this filter.
     try:
         return UUID(text)
     except ValueError:

@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from app.core import clock
+from app.core.messages import T
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
 from app.features.tickets.models import Ticket
+from app.features.tickets.polling.apply_remote import DUPLICATE_RECORDS, known_duplicates
 from app.features.tickets.types import TicketKind
 from app.integrations.servicenow.protocol import format_time
 from tests.factories.system import System
@@ -157,3 +159,15 @@ async def test_a_lost_answer_teaches_no_wrong_clock(system: System) -> None:
     async with system.resources.database.transaction() as session:
         throttle = (await session.execute(select(InstanceThrottle))).scalar_one()
     assert throttle.clock_ahead_seconds == 0
+
+
+@pytest.mark.fact("other-connectors bug-24")
+def test_known_duplicates_are_read_from_the_values_of_warnings_by_their_code() -> None:
+    warnings = [
+        T("Cut."),
+        T("One: %(other)s", code=DUPLICATE_RECORDS, other="INC3"),
+        T("Some: %(others)s", code=DUPLICATE_RECORDS, others="INC1, INC2"),
+        T("Not a duplicate: %(other)s", other="INC9"),
+    ]
+    assert known_duplicates(warnings) == {"INC1", "INC2", "INC3"}
+    assert known_duplicates([]) == set()

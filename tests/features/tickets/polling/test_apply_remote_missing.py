@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from app.core.messages import Message
+from app.features.tickets.polling.apply_remote import DELETED, HIDDEN, NOT_SHOWN, why_missing
+from app.integrations.servicenow.parse_response import ticket_of
+from app.integrations.servicenow.schemas import Listed
 from tests.factories.system import System
 from tests.factories.tickets import (
+    a_row,
     read_ticket,
     refresh_now,
     shared_ticket,
@@ -86,3 +91,24 @@ async def test_a_hidden_record_that_comes_back_is_followed_again(system: System)
     await refresh_now(system, later=3600)
     ticket = await read_ticket(system, ticket_id)
     assert (ticket.visible, ticket.state) == (True, "2")
+
+
+@pytest.mark.fact("servicenow 2.5", "servicenow trap-38")
+@pytest.mark.parametrize(
+    ("rows", "total", "requested", "reason"),
+    [
+        (0, 0, 1, DELETED),
+        (0, 1, 1, HIDDEN),
+        (1, 1, 3, DELETED),
+        (1, 3, 3, HIDDEN),
+        (1, 2, 3, NOT_SHOWN),
+        (0, None, 1, NOT_SHOWN),
+    ],
+)
+def test_the_count_tells_deleted_from_hidden(rows: int, total: int | None, requested: int, reason: Message) -> None:
+    page = Listed([ticket_of(a_row(sys_id=f"{number:032x}")) for number in range(rows)], total, None)
+    assert why_missing(page, [f"{number:032x}" for number in range(requested)]) is reason
+
+
+def test_each_reason_has_a_code_of_its_own() -> None:
+    assert len({DELETED.code, HIDDEN.code, NOT_SHOWN.code, None}) == 4

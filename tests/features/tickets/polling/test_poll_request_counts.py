@@ -13,7 +13,7 @@ from sqlalchemy import insert, text
 from app.core import clock
 from app.core.clock import SetClock
 from app.features.tickets.models import Ticket
-from app.features.tickets.polling import changes as polled_changes
+from app.features.tickets.polling import changed_records
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.types import MARKERS, TABLES, TicketKind
 from tests.factories.system import System
@@ -120,7 +120,7 @@ async def test_a_change_is_not_listed_forever(
     system: System, ticking: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages are small here, so that asking for all there is would cost several requests each minute."""
-    monkeypatch.setattr(polled_changes, "PAGE_SIZE", 20)
+    monkeypatch.setattr(changed_records, "PAGE_SIZE", 20)
     await known_tickets(system, 200)
     store = system.servicenow.instance.store
     for kind in TicketKind:

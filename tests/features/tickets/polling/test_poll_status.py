@@ -7,10 +7,11 @@ from datetime import timedelta
 from sqlalchemy import text, update
 
 from app.core import clock
-from app.core.messages import T
-from app.features.connection.models import Connection, InstanceThrottle
+from app.core.messages import Message, T
+from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
 from app.features.tickets.models import PollCursor
 from app.features.tickets.polling.poll_status import PollStatus
+from app.features.tickets.polling.schedule import STALE_AFTER
 from tests.factories.system import System
 from tests.factories.tickets import (
     refresh_now,
@@ -65,3 +66,68 @@ def test_without_a_connection_nothing_is_fresh() -> None:
     fresh = PollStatus(None, None, {}).fresh("change")
     assert fresh.as_of is None
     assert "not connected" in str(fresh.problem)
+
+
+def status_of(
+    *,
+    connection: ConnectionStatus = ConnectionStatus.CONNECTED,
+    attention: Message | None = None,
+    paused_for: float = 0,
+    polled: timedelta | None = timedelta(0),
+    problem: Message | None = None,
+    refused: int = 0,
+) -> PollStatus:
+    now = clock.now()
+    return PollStatus(
+        Connection(status=connection, attention=attention.to_json() if attention else None),
+        InstanceThrottle(
+            requests=0,
+            paused_until=now + timedelta(seconds=paused_for),
+            reason=T("Slow down.").to_json() if paused_for else None,
+        ),
+        {
+            "incident": PollCursor(
+                kind="incident",
+                succeeded_at=None if polled is None else now - polled,
+                problem=problem.to_json() if problem else None,
+                changes_refused=refused,
+            )
+        },
+    )
+
+
+def problem_of(status: PollStatus) -> str | None:
+    problem = status.fresh("incident").problem
+    return None if problem is None else str(problem)
+
+
+def test_fresh_data_needs_no_explanation() -> None:
+    assert problem_of(status_of()) is None
+    assert problem_of(status_of(polled=STALE_AFTER - timedelta(seconds=5))) is None
+    assert problem_of(status_of(polled=None)) is None
+    assert status_of().fresh("change").problem is None, "there is nothing to poll yet"
+
+
+def test_each_cause_of_old_data_is_named() -> None:
+    old = STALE_AFTER + timedelta(seconds=5)
+    assert "background worker" in (problem_of(status_of(polled=old)) or "")
+    assert "one after the other" in (problem_of(status_of(polled=old, refused=2)) or "")
+    assert problem_of(status_of(problem=T("It sleeps."))) == "It sleeps."
+    assert (problem_of(status_of(paused_for=60)) or "").startswith("Slow down. We ask again at ")
+    attention = status_of(connection=ConnectionStatus.NEEDS_ATTENTION, attention=T("Expired."))
+    assert problem_of(attention) == "Expired."
+    assert "authorize the connection" in (problem_of(status_of(connection=ConnectionStatus.NEEDS_ATTENTION)) or "")
+    assert "not connected" in (problem_of(status_of(connection=ConnectionStatus.REMOVED)) or "")
+
+
+def test_the_cause_of_the_other_causes_is_named_first() -> None:
+    everything = status_of(
+        connection=ConnectionStatus.NEEDS_ATTENTION,
+        attention=T("Expired."),
+        paused_for=60,
+        problem=T("It sleeps."),
+        polled=STALE_AFTER * 2,
+    )
+    assert problem_of(everything) == "Expired."
+    assert (problem_of(status_of(paused_for=60, problem=T("It sleeps."))) or "").startswith("Slow down.")
+    assert problem_of(status_of(problem=T("It sleeps."), polled=STALE_AFTER * 2)) == "It sleeps."

@@ -10,6 +10,7 @@ from app.core.errors import InvalidInput
 from app.features.tickets.models import Ticket
 from app.features.tickets.polling.state_names import (
     StateNames,
+    category_choices,
     list_state_names,
     load_names,
     reset_state_names,
@@ -164,3 +165,29 @@ async def test_what_is_no_name_is_refused(
         with pytest.raises(InvalidInput) as refused:
             await set_state_name(session, kind, value, own_label=label, category=category)
     assert field in refused.value.fields
+
+
+@pytest.mark.fact("other-connectors bug-37")
+@pytest.mark.parametrize(
+    ("before", "after", "reopened"),
+    [("7", "2", True), ("6", "1", True), ("2", "7", False), ("6", "7", False), ("1", "2", False), ("8", "18", True)],
+)
+def test_a_change_from_a_closed_category_to_an_open_one_is_a_reopening(before: str, after: str, reopened: bool) -> None:
+    change = StateNames({}).change(NOBODY, "incident", before=(before, "x"), after=(after, "y"))
+    assert (change.before, change.after, change.reopened) == ("x", "y", reopened)
+
+
+def test_closed_values_follow_what_an_administrator_set() -> None:
+    assert StateNames({}).closed_values(NOBODY, "incident") == ["6", "7", "8"]
+    assert StateNames({}).closed_values(NOBODY, "change") == ["3", "4", "7"]
+    given = {
+        (NOBODY, "incident", "6"): ("", StateCategory.WAITING),
+        (NOBODY, "incident", "22"): ("", StateCategory.DONE),
+        (NOBODY, "change", "0"): ("", StateCategory.DONE),
+        (uuid4(), "incident", "2"): ("", StateCategory.DONE),
+    }
+    assert StateNames(given).closed_values(NOBODY, "incident") == ["22", "7", "8"]
+
+
+def test_a_form_offers_every_category() -> None:
+    assert [value for value, _ in category_choices()] == [category.value for category in StateCategory]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -14,7 +14,9 @@ from sqlalchemy import select
 from app.core import clock
 from app.core.clock import SetClock
 from app.features.connection.models import InstanceThrottle
+from app.features.tickets.polling.changed_records import clock_ahead
 from app.features.tickets.types import TicketKind
+from app.integrations.servicenow.schemas import Listed
 from tests.factories.system import System
 from tests.factories.tickets import (
     calls,
@@ -163,3 +165,22 @@ async def test_a_date_that_no_clock_can_show_is_not_believed(system: System, mon
     assert (await read_ticket(system, ticket_id)).state == "2"
     async with system.resources.database.transaction() as session:
         assert abs((await session.execute(select(InstanceThrottle.clock_ahead_seconds))).scalar_one()) < 60
+
+
+@pytest.mark.parametrize(
+    ("shown", "ahead"),
+    [
+        (timedelta(0), timedelta(0)),
+        (timedelta(hours=-1), timedelta(hours=-1)),
+        (timedelta(hours=23), timedelta(hours=23)),
+        (timedelta(days=1), timedelta(seconds=7)),
+        (timedelta(days=-400), timedelta(seconds=7)),
+        (None, timedelta(seconds=7)),
+    ],
+)
+def test_a_date_of_a_day_or_more_off_and_a_missing_one_change_nothing(
+    shown: timedelta | None, ahead: timedelta
+) -> None:
+    now = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    page = Listed([], 0, None if shown is None else now + shown)
+    assert clock_ahead(page, now, timedelta(seconds=7)) == ahead

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.features.tickets.polling import changes as polled_changes
-from app.features.tickets.polling import poll_plan
+from app.features.tickets.polling import changed_records, poll_plan
+from app.features.tickets.polling.changed_records import PAGE_SIZE, is_last, next_page
 from app.integrations.http.errors import InvalidResponse
 from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.parse_response import ticket_of
+from app.integrations.servicenow.schemas import Listed
 from tests.factories.system import System
-from tests.factories.tickets import calls, cursor, records, refresh_now, several, told
+from tests.factories.tickets import a_row, calls, cursor, records, refresh_now, several, told
 
 
 async def move_all(system: System, state: str = "2") -> None:
@@ -31,7 +33,7 @@ async def several_that_move(system: System, monkeypatch: pytest.MonkeyPatch, cou
 
     Gives their numbers by sys_id, in the order of a list; pages hold so many.
     """
-    monkeypatch.setattr(polled_changes, "PAGE_SIZE", page)
+    monkeypatch.setattr(changed_records, "PAGE_SIZE", page)
     await system.connect()
     ids = sorted(await several(system, count))
     await refresh_now(system)  # The first one reads each by its id as well.
@@ -149,7 +151,7 @@ async def test_no_link_is_followed_least_of_all_a_foreign_one(system: System) ->
 
 @pytest.mark.fact("other-connectors bug-56")
 async def test_an_error_in_the_middle_is_no_success(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polled_changes, "PAGE_SIZE", 2)
+    monkeypatch.setattr(changed_records, "PAGE_SIZE", 2)
     await system.connect()
     await several(system, 5)
     await refresh_now(system)
@@ -190,3 +192,33 @@ async def test_a_list_that_breaks_off_changes_nothing(system: System, trouble: s
     assert await states(system) == before
     assert "broke off" in str((await cursor(system)).problem)
     assert "broke off" in await told(system, "/")
+
+
+def page_of(rows: int, total: int | None) -> Listed:
+    return Listed([ticket_of(a_row(sys_id=f"{number:032x}")) for number in range(1, rows + 1)], total, None)
+
+
+@pytest.mark.fact("other-connectors bug-53", "servicenow trap-14")
+@pytest.mark.parametrize(
+    ("rows", "total", "offset", "last"),
+    [
+        (0, 0, 0, True),
+        (0, None, 0, True),
+        (3, 3, 0, True),
+        (3, None, 0, False),
+        (3, 4, 0, False),
+        (0, 1, 0, True),
+        (0, PAGE_SIZE + 1, 0, False),
+        (0, PAGE_SIZE + 1, PAGE_SIZE, True),
+        (PAGE_SIZE, PAGE_SIZE, 0, False),
+    ],
+)
+def test_the_count_tells_which_page_is_the_last(rows: int, total: int | None, offset: int, last: bool) -> None:
+    assert is_last(page_of(rows, total), offset) is last
+
+
+def test_the_next_page_begins_after_the_last_row_or_passes_an_empty_page_by_an_offset() -> None:
+    assert next_page(page_of(2, 9), "", 0) == ("0" * 31 + "2", 0)
+    assert next_page(page_of(2, 9), "x", PAGE_SIZE) == ("0" * 31 + "2", 0)
+    assert next_page(page_of(0, 9), "x", 0) == ("x", PAGE_SIZE)
+    assert next_page(page_of(0, 9), "x", PAGE_SIZE) == ("x", 2 * PAGE_SIZE)
