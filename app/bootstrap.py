@@ -27,10 +27,6 @@ from app.settings import Settings
 
 TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
 
-# ServiceNow runs one client's calls in few threads; more at once only queue there. docs/decisions/0001-the-house.md
-SERVICENOW_CALLS_AT_ONCE = 4
-
-
 __all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async"]
 
 
@@ -64,11 +60,8 @@ async def open_resources(settings: Settings, database_url: str) -> AsyncIterator
         vault=Vault([key.get_secret_value() for key in settings.vault_keys]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=microsoft,
-        servicenow=Transport(
-            "servicenow",
-            max_connections=SERVICENOW_CALLS_AT_ONCE,
-            guard=AddressPolicy(settings.servicenow_allowed_origins),
-        ),
+        # How many calls run at once is the gateway's to decide, over all processes: app/features/connection/slots.py
+        servicenow=Transport("servicenow", guard=AddressPolicy(settings.servicenow_allowed_origins)),
         entra=EntraClient(microsoft, **registration),
         graph=GraphClient(microsoft, graph_url=settings.graph, **registration),
         expected_revision=expected_revision(),

@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from app.core.notifications import Notifications
+
 # A value that PostgreSQL rejects whatever the column, such as text with a NUL byte. Named here so that web/ need not
 # import SQLAlchemy.
 UnusableValue = DataError
@@ -91,6 +93,8 @@ class Database:
         self.engine = engine
         # Rows stay readable after the commit (expire_on_commit), and nothing is written before it is flushed on purpose.
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+        address = engine.url.set(drivername="postgresql")
+        self.notifications = Notifications(address.render_as_string(hide_password=False))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -99,6 +103,7 @@ class Database:
             yield session
 
     async def close(self) -> None:
+        await self.notifications.close()
         await self.engine.dispose()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from app.core.database import Session
 from app.core.jobs import TaskGroup
 from app.features.connection.gateway import Lane
 from app.features.provisioning.diagnosis import carry_out_run
@@ -43,8 +42,3 @@ async def recheck(resources: Resources) -> None:
 async def diagnose(resources: Resources, run_id: str) -> None:
     """Carry out a diagnosis that was asked for."""
     await carry_out_run(resources, UUID(run_id))
-
-
-async def start_checks(resources: Resources, session: Session, connection_id: UUID) -> None:
-    """To be replaced by the task "provisioning.start", deferred by name."""
-    await queue_checks(session, resources.queue, connection_id)

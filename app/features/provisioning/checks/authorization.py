@@ -8,7 +8,7 @@ from app.features.connection.authorization_attempts import DENIED
 from app.features.connection.key_rotation import KEY_LOST
 from app.features.connection.models import ConnectionStatus
 from app.features.connection.oauth_client import redirect_uri
-from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys, consent_lasts, renew_now
+from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys, renew_now, set_consent_lifetime
 from app.features.provisioning.checks.check_context import NAMELESS_USER, CheckContext
 from app.features.provisioning.checks.finding_for_error import QUERY_RULE, finding_for_error, is_about_rights
 from app.features.provisioning.finding import Finding, State
@@ -149,7 +149,7 @@ async def check_client(context: CheckContext) -> Finding:
     if record.refresh_seconds:
         # Now the end of the consent is known; until the record is read, the usual hundred days are assumed.
         async with context.resources.database.transaction() as session:
-            await consent_lasts(context.resources, session, context.connection.id, record.refresh_seconds)
+            await set_consent_lifetime(context.resources, session, context.connection.id, record.refresh_seconds)
     return judge_client(context, record)
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from app.core.messages import T
 from app.features.tickets.models import TicketNote
+from app.features.tickets.notes.deliver_note import deliver_note
 from app.features.tickets.notes.journal_field import LONGEST_NOTE, compose_note, entries_of, reference_of
+from app.integrations.http.errors import Forbidden
+from app.integrations.servicenow.client import ServiceNowClient
 from tests.factories.system import System
 from tests.factories.tickets import records, run_due_and_waiting, share_one
 
@@ -219,3 +225,64 @@ PIECES = st.sampled_from(
 def test_any_journal_text_is_taken_apart_without_an_accident(shown: str) -> None:
     for entry in entries_of({"work_notes": shown}):
         assert entry.who
+
+
+class Stalls:
+    """The first calls that add a note stall, and are refused once they go on; later ones get through."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
+        self.left, self.stalled, self.go_on = calls, asyncio.Event(), asyncio.Event()
+        self._real = ServiceNowClient.add_note
+        monkeypatch.setattr(ServiceNowClient, "add_note", self._add_note)
+
+    async def _add_note(self, *arguments: Any) -> None:
+        if not self.left:
+            return await self._real(*arguments)
+        self.left -= 1
+        self.stalled.set()
+        await self.go_on.wait()
+        raise Forbidden
+
+
+async def note_row(system: System) -> TicketNote:
+    async with system.resources.database.transaction() as session:
+        return (await session.execute(select(TicketNote))).scalar_one()
+
+
+async def forget_attempts_under_way(system: System) -> None:
+    """Nothing that was sent can still arrive."""
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket_note SET uncertain_until = now() - interval '1 second'"))
+
+
+@pytest.mark.parametrize("late_refusals", [1, 2])
+async def test_a_late_refusal_of_an_older_attempt_leaves_a_delivered_note_alone(
+    system: System, monkeypatch: pytest.MonkeyPatch, late_refusals: int
+) -> None:
+    ticket_id = await shared_ticket(system)
+    stalls = Stalls(monkeypatch, late_refusals)
+    await write(system, ticket_id, "Once, please.")
+    note_id, older = (await note_row(system)).id, []
+    for _ in range(late_refusals):
+        stalls.stalled.clear()
+        older.append(asyncio.create_task(deliver_note(system.resources, note_id)))
+        await asyncio.wait_for(stalls.stalled.wait(), 10)
+        await forget_attempts_under_way(system)
+    await deliver_note(system.resources, note_id)
+    stalls.go_on.set()
+    await asyncio.gather(*older, return_exceptions=True)
+    note = await note_row(system)
+    assert (note.delivery, note.refusals, note.problem, note.next_try_at) == ("shared", 0, None, None)
+    assert len(work_notes(system)) == 1
+
+
+async def test_a_delivered_note_shows_no_problem_on_the_page(system: System) -> None:
+    ticket_id = await shared_ticket(system)
+    await write(system, ticket_id, "Once, please.")
+    await system.work()
+    async with system.resources.database.transaction() as session:
+        (await session.execute(select(TicketNote))).scalar_one().problem = T("Refused too late.").to_json()
+    async with await system.signed_in("viewer") as browser:
+        page = (await browser.get(f"/tickets/{ticket_id}")).text
+    assert "Once, please." in page
+    assert "Refused too late." not in page
