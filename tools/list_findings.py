@@ -13,8 +13,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.core.messages import Message
-from app.features.provisioning.check_list import CHECKS, ERROR_CODES, INTERNAL_CHECKS
+from app.features.provisioning.check_list import CHECKS, ERROR_CODES, INTERNAL_CHECKS, Check
+from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.findings import FINDINGS, PLACEHOLDER, key_of
+from app.resources import Resources
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "findings.md"
@@ -36,6 +38,7 @@ A verdict is `good`, `note` (worth knowing, blocks nothing), `unknown` (cannot b
 has a text to send to the instance's administrator. Where "What it means" is empty, the finding shows what went wrong in
 the words of the error.
 """
+ALL_CHECKS: tuple[Check[CheckContext] | Check[Resources], ...] = (*CHECKS, *INTERNAL_CHECKS)
 COLUMNS = ("Finding", "Verdict", "What it means", "What to do", "In ServiceNow", "Their message")
 BEFORE_ANY_CHECK = ("not_connected",)
 OUTCOME = ("cards:unconfirmed", "cards:stale", "cards:both", "cards:one", "cards:hidden")
@@ -45,7 +48,7 @@ def render_document() -> str:
     """The whole document as Markdown."""
     sections = [INTRODUCTION]
     described: set[tuple[str, ...]] = set()
-    for check in (*CHECKS, *INTERNAL_CHECKS):
+    for check in ALL_CHECKS:
         title = check.step_title or FINDINGS[check.findings[0]].title
         lines = [f"## {plain(title)}", "", f"`{check.code}`. Examined: {plain(check.examines)}", ""]
         if check.findings in described:

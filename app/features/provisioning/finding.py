@@ -89,6 +89,7 @@ class Finding:
             for name in ("checked", "meaning", "advice", "screen", "message")
         }
         checked, meaning = texts.pop("checked"), texts.pop("meaning")
+        # Every finding has both; a row without them was not written by us.
         assert checked is not None  # noqa: S101 - `to_json` wrote it.
         assert meaning is not None  # noqa: S101
         return cls(key=stored["key"], state=State(stored["state"]), checked=checked, meaning=meaning, **texts)

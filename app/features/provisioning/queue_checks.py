@@ -70,6 +70,7 @@ async def queue_failed_checks(session: Session, queue: Queue) -> None:
     connection = await connection_view(session)
     if connection is None or not connection.is_connected:
         return  # Only a consent helps, and it starts the checks itself.
+    # A step that is new in this version has no row, and is due until it was checked once.
     rows = await load_rows(session, connection.id)
     wanted = [
         key
@@ -99,6 +100,7 @@ def _wants_another_check(row: ProvisioningStep | None) -> bool:
 
 async def _defer(session: Session, queue: Queue, connection_id: UUID, lane: Lane) -> None:
     """One at a time, and one waiting at most: a double click adds nothing."""
+    # The same name for both: jobs of one connection run one after the other, and of those that wait, one is enough.
     name = f"provisioning-{connection_id}"
     await queue.defer(
         session, "provisioning.check", lock=name, queueing_lock=name, connection_id=str(connection_id), lane=lane.value

@@ -33,6 +33,7 @@ async def run_waiting_steps(resources: Resources, connection_id: UUID, lane: Lan
             step = next_waiting(await load_rows(session, connection_id))
             if connection is None or connection.id != connection_id or step is None:
                 return
+            # Committed before the call, so that pages show it and a worker that dies here is noticed.
             await set_state(session, connection_id, step.code, State.RUNNING)
         finding = await run_check(step, CheckContext(resources, connection, lane))
         async with resources.database.transaction() as session:
@@ -63,5 +64,6 @@ def next_waiting(rows: dict[str, ProvisioningStep]) -> Check[CheckContext] | Non
 
 def states_after(key: str, rows: dict[str, ProvisioningStep], *, failed: bool) -> dict[str, State]:
     """New states of the steps after one that blocks: waiting ones are skipped when it failed, and the other way round."""
+    # States of steps that were not asked for stay as they are: a check of one step must not touch the others.
     now, then = (State.WAITING, State.SKIPPED) if failed else (State.SKIPPED, State.WAITING)
     return {later.code: then for later in steps_after(key) if later.code in rows and rows[later.code].state == now}

@@ -25,6 +25,7 @@ async def test_a_healthy_connection_has_no_problem(system: System) -> None:
             "table_incident", "choices", "query_acl", "correlation", "clock", "queue"} <= set(found)  # fmt: skip
 
 
+@pytest.mark.fact("servicenow 9", "servicenow 1.9")
 @pytest.mark.parametrize(
     ("switches", "key", "words"),
     [
@@ -43,7 +44,9 @@ async def test_a_healthy_connection_has_no_problem(system: System) -> None:
         ({"cross_scope_refusal": True}, "client_cross_scope", "All application scopes"),
     ],
 )
-async def test_each_row_is_found_by_name(system: System, switches: dict[str, Any], key: str, words: str) -> None:
+async def test_each_fault_is_found_by_name_in_the_diagnosis(
+    system: System, switches: dict[str, Any], key: str, words: str
+) -> None:
     await system.connect()
     system.servicenow.instance.switches.change(switches)
     found = await diagnose(system)
@@ -61,7 +64,7 @@ async def test_after_a_removal_it_is_a_problem_that_nothing_is_connected(system:
     assert "reachable" not in found
 
 
-async def test_walking_changes_nothing_there(system: System) -> None:
+async def test_a_diagnosis_changes_nothing_at_servicenow(system: System) -> None:
     await system.connect()
     store = system.servicenow.instance.store
     before = {
@@ -79,7 +82,7 @@ async def test_the_page_fills_in_and_offers_the_bundle(system: System) -> None:
     system.servicenow.instance.switches.ip_blocked = True
     manager = await system.signed_in("manager")
     assert "Not checked yet" in said(await manager.get("/servicenow/check"))
-    for _ in range(2):  # A double click starts one walk.
+    for _ in range(2):  # A double click starts one run.
         assert (await manager.post("/servicenow/check")).status_code == 303
     page = await manager.get("/servicenow/check")
     assert "Checking …" in said(page)

@@ -50,6 +50,7 @@ async def test_checking_leaves_nothing_behind_at_servicenow(system: System) -> N
     assert {table: list(store.rows(table)) for table in before} == before
 
 
+@pytest.mark.fact("servicenow 5", "servicenow 1.9")
 @pytest.mark.parametrize(
     ("switches", "step", "key", "state", "words"),
     [
@@ -99,7 +100,7 @@ async def test_each_fault_is_found_by_name(
     assert words in str(found.finding.meaning)
 
 
-async def test_a_step_that_blocks_skips_the_rest_and_takes_it_up_when_mended(system: System) -> None:
+async def test_a_step_that_blocks_skips_the_rest_and_takes_it_up_when_fixed(system: System) -> None:
     found = await provisioned(system, api_asleep=True)
     assert found["reach"].state == "problem"
     assert {found[key].state for key in ("token", "release", "incident", "clock")} == {"skipped"}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.integrations.servicenow.releases import FAMILIES, is_supported, release_name
 
 
+@pytest.mark.fact("servicenow 7")
 def test_releases_are_compared_by_their_order_and_never_by_letter() -> None:
     assert list(FAMILIES)[-3:] == ["zurich", "australia", "brazil"]
     assert all(is_supported(family) for family in FAMILIES)

@@ -47,6 +47,7 @@ async def move(system: System, **values: Any) -> None:
 USUAL = "ServiceNow names no cause"
 
 
+@pytest.mark.fact("servicenow 1.5")
 @pytest.mark.parametrize(
     ("switches", "words", "advice", "answer"),
     [
@@ -81,6 +82,7 @@ async def test_an_account_that_waits_for_confirmation_is_no_refused_consent(syst
     assert "confirm that this account is the right one" in str(found["user_unconfirmed"].advice)
 
 
+@pytest.mark.fact("servicenow 2.6")
 async def test_a_fresh_token_that_the_api_refuses_is_not_blamed_on_the_token_service(system: System) -> None:
     await system.connect()
     trouble(system, "signed_out", path="/api/now/v2/table/sys_user", times=5, method="GET")
@@ -162,7 +164,7 @@ async def test_a_consent_is_over_when_its_moment_has_come_and_not_a_day_before(
     assert on_the_page in said(await (await system.signed_in("manager")).get("/servicenow"))
 
 
-async def test_without_a_refresh_token_the_consent_row_says_so(system: System) -> None:
+async def test_a_consent_without_a_refresh_token_says_so(system: System) -> None:
     await system.connect()
     async with system.resources.database.transaction() as session:
         await session.execute(update(Connection).values(refresh_expires_at=None))
@@ -188,6 +190,7 @@ async def test_a_new_consent_without_a_refresh_token_does_not_last_as_long_as_th
     assert "gave no refresh token" in str((await diagnose(system))["consent"].meaning)
 
 
+@pytest.mark.fact("servicenow 1.4")
 async def test_a_rotated_refresh_token_lives_from_its_rotation_and_not_from_the_consent(system: System) -> None:
     connection = await system.connect()
     system.servicenow.control("client", refresh_token_lifespan=864_000)
@@ -205,7 +208,7 @@ async def test_a_rotated_refresh_token_lives_from_its_rotation_and_not_from_the_
         assert timedelta(days=9) < connection.refresh_expires_at - clock.now() < timedelta(days=10)
 
 
-async def test_before_anything_is_connected_the_last_authorization_is_looked_at(system: System) -> None:
+async def test_before_anything_is_connected_the_last_authorization_is_examined(system: System) -> None:
     found = await diagnose(system)
     assert found["not_connected"].is_problem
 

@@ -39,6 +39,7 @@ async def test_the_clients_record_is_judged_by_its_fields(system: System) -> Non
     assert found["client_unknown"].is_problem
 
 
+@pytest.mark.fact("servicenow 2.3")
 async def test_a_query_rule_on_the_clients_record_is_no_cross_scope_refusal(system: System) -> None:
     await system.connect()
     system.servicenow.instance.switches.change({"strict_queries": True, "closed_fields": "client_id"})

@@ -64,6 +64,7 @@ async def test_a_proxy_that_refuses_is_told_from_the_instance(system: System, mo
     await system.resources.servicenow.close()
 
 
+@pytest.mark.fact("servicenow 1.9")
 async def test_our_address_is_read_from_a_refusal_that_names_it(system: System) -> None:
     await system.connect()
     system.servicenow.instance.switches.ip_blocked = True

@@ -49,6 +49,7 @@ async def test_an_answer_that_is_none_is_found_by_name(
     assert words in str(found[key].advice)
 
 
+@pytest.mark.fact("servicenow 3.6")
 async def test_an_api_that_is_protected_as_a_whole_names_its_role(system: System) -> None:
     await system.connect()
     system.servicenow.instance.switches.api_acl_active = True
@@ -60,6 +61,7 @@ async def test_an_api_that_is_protected_as_a_whole_names_its_role(system: System
     assert "role_missing.api" not in await diagnose(system)
 
 
+@pytest.mark.fact("servicenow 1.9")
 async def test_a_refusal_by_an_address_rule_is_no_missing_role_and_names_the_address_rules(system: System) -> None:
     await system.connect()
     for path in (
@@ -91,6 +93,7 @@ async def test_a_refusal_without_a_known_cause_names_the_access_rules(system: Sy
     assert "System Security > Access Control" in str(finding.screen)
 
 
+@pytest.mark.fact("servicenow 5")
 async def test_a_semaphore_is_told_from_a_rate_limit(system: System) -> None:
     await system.connect()
     trouble(system, "semaphore_full", path="/api/now")

@@ -18,11 +18,13 @@ from tests.factories.system import System
 from tests.factories.tickets import read_ticket, shared_ticket
 
 
-async def test_the_choices_row(system: System) -> None:
+@pytest.mark.fact("servicenow 4.4")
+async def test_lists_of_states_that_may_not_be_read_name_the_role(system: System) -> None:
     await system.connect("fred.luddy")
     assert "personalize_choices" in str((await diagnose(system))["choices_not_readable"].message)
 
 
+@pytest.mark.fact("servicenow 2.6")
 @pytest.mark.parametrize("table", ["incident", "change_request"])
 async def test_one_record_that_is_hidden_is_no_missing_role(system: System, table: str) -> None:
     await system.connect()
@@ -33,6 +35,7 @@ async def test_one_record_that_is_hidden_is_no_missing_role(system: System, tabl
     assert f"role_missing.{table}.read" not in await diagnose(system)
 
 
+@pytest.mark.fact("servicenow 2.5")
 async def test_whether_older_records_are_visible_cannot_be_known_while_the_newest_are_hidden(system: System) -> None:
     await system.connect()
     store = system.servicenow.instance.store
@@ -45,6 +48,7 @@ async def test_whether_older_records_are_visible_cannot_be_known_while_the_newes
     assert "Access rules hide the newest records" in str(finding.meaning)
 
 
+@pytest.mark.fact("servicenow 3.6")
 async def test_the_role_that_is_said_to_suffice_suffices(system: System) -> None:
     store = system.servicenow.instance.store
     robot = store.find("sys_user", user_name="m365.integration")
@@ -58,6 +62,7 @@ async def test_the_role_that_is_said_to_suffice_suffices(system: System) -> None
     assert not [key for key in await diagnose(system) if key.startswith("role_missing")]
 
 
+@pytest.mark.fact("servicenow 2.3")
 async def test_look_ups_that_cannot_be_believed_are_found(system: System) -> None:
     await system.connect()
     await shared_ticket(system)

@@ -21,6 +21,7 @@ from tests.factories.system import System
 from tests.factories.tickets import read_ticket, run_due_and_waiting, share_one
 
 
+@pytest.mark.fact("servicenow 2.6")
 @pytest.mark.parametrize(
     ("kind", "table", "role"),
     [(TicketKind.INCIDENT, "incident", "sn_incident_write"), (TicketKind.CHANGE, "change_request", "sn_change_write")],
@@ -70,6 +71,7 @@ async def _held(system: System, ticket_id: Any, sentence: str, **changes: Any) -
 RULE = "Operation Failed – Data Policy Exception: The following fields are mandatory: Assignment group"
 
 
+@pytest.mark.fact("servicenow 2.6")
 async def test_a_business_rule_is_told_from_a_missing_role(system: System) -> None:
     await system.connect()
     system.servicenow.instance.switches.mandatory_on_create = "assignment_group"
