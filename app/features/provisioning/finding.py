@@ -32,6 +32,7 @@ class FindingText:
 
     `title` is its heading on the diagnosis page. `meaning` is None where the error's own message says it best. `advice`
     says what to do, `screen` where in ServiceNow, and `message` is what to send to the instance's administrator.
+    `needs_consent`: only a new consent fixes it. `passes`: it passes by itself and says nothing about what was examined.
     """
 
     state: State
@@ -40,6 +41,8 @@ class FindingText:
     advice: Message | None = None
     screen: Message | None = None
     message: Message | None = None
+    needs_consent: bool = False
+    passes: bool = False
 
 
 @dataclass(frozen=True)

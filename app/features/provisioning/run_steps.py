@@ -12,8 +12,8 @@ from app.features.connection.gateway import Lane
 from app.features.provisioning.check_list import Check
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.finding import Finding, State
+from app.features.provisioning.findings import passes_by_itself
 from app.features.provisioning.models import ProvisioningStep
-from app.features.provisioning.queue_checks import PASSING
 from app.features.provisioning.run_check import run_check
 from app.features.provisioning.step_rows import is_lost, load_rows, set_state
 from app.features.provisioning.steps import STEPS, steps_after
@@ -44,7 +44,7 @@ async def run_waiting_steps(resources: Resources, connection_id: UUID, lane: Lan
 async def _keep(session: Session, connection_id: UUID, step: Check[CheckContext], finding: Finding) -> None:
     rows = await load_rows(session, connection_id)
     before = rows.get(step.code)
-    if finding.key in PASSING and before and before.finding and not Finding.from_json(before.finding).is_problem:
+    if passes_by_itself(finding.key) and before and before.finding and not Finding.from_json(before.finding).is_problem:
         # A rate limit says nothing about the step: what worked a moment ago is not taken away.
         finding = replace(finding, state=State.NOTE)
     await set_state(session, connection_id, step.code, finding.state, finding)

@@ -10,7 +10,16 @@ import pytest
 from app.core import clock
 from app.core.messages import T
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.findings import FINDINGS, PLACEHOLDER, fill, key_of, make_finding, title_of
+from app.features.provisioning.findings import (
+    FINDINGS,
+    PLACEHOLDER,
+    fill,
+    key_of,
+    make_finding,
+    needs_consent,
+    passes_by_itself,
+    title_of,
+)
 from app.features.provisioning.models import DiagnosisRun
 from tests.factories.connecting import said
 from tests.factories.system import System
@@ -126,3 +135,11 @@ def test_texts_name_only_facts_by_name() -> None:
         for part in (text.meaning, text.advice, text.screen, text.message):
             if part is not None:
                 assert "%" not in PLACEHOLDER.sub("", part.message), code
+
+
+def test_only_a_consent_fixes_some_findings_and_some_pass_by_themselves() -> None:
+    keys = {key_of(code) for code in FINDINGS}
+    assert {key for key in keys if needs_consent(key)} == {
+        "authorize", "consent_expired", "consent_refused", "token_refused", "user_missing",
+    }  # fmt: skip
+    assert {key for key in keys if passes_by_itself(key)} == {"rate_limit", "trouble"}

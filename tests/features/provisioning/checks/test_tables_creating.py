@@ -16,6 +16,7 @@ from app.features.provisioning.finding import State
 from app.features.tickets.models import Ticket
 from app.features.tickets.sharing import held_tickets
 from app.features.tickets.types import TicketKind
+from tests.factories.connecting import viewer_of
 from tests.factories.provisioning import check_context, diagnose
 from tests.factories.system import System
 from tests.factories.tickets import read_ticket, run_due_and_waiting, share_one
@@ -50,8 +51,9 @@ async def test_a_refused_create_is_a_missing_role_until_the_first_ticket_arrives
     assert role in str(finding.message)
 
     system.servicenow.instance.switches.acl_refuses = ""
+    viewer = await viewer_of(system, await system.signed_in("sharer"))
     async with system.resources.database.transaction() as session:
-        await held_tickets.retry(session, system.resources.queue, ticket_id, by="Somebody")
+        await held_tickets.retry(session, system.resources.queue, ticket_id, viewer=viewer)
     await run_due_and_waiting(system)
     found = await diagnose(system)
     assert key not in found
@@ -83,8 +85,9 @@ async def test_a_business_rule_is_told_from_a_missing_role(system: System) -> No
     assert "Data Policies" in str(finding.screen)
     assert "m365.integration" in str(finding.message)
 
+    viewer = await viewer_of(system, await system.signed_in("sharer"))
     async with system.resources.database.transaction() as session:
-        await held_tickets.give_up(session, system.resources.queue, first, by="Somebody")
+        await held_tickets.give_up(session, system.resources.queue, first, viewer=viewer)
     system.servicenow.instance.switches.mandatory_on_create = ""
     await share_one(system, TicketKind.INCIDENT)
     await system.work()
