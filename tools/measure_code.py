@@ -34,11 +34,13 @@ ALLOWED_MODULE_NAMES: Mapping[str, str] = {
     "errors": "the product's error tree, and its branch for remote calls",
     "audit": "the page has the name of what it shows",
     "checklist": "the page has the name of what it shows",
+    "diagnosis": "the page has the name of what it shows",
     "share": "the page has the name of what it does",
     "sign_in": "the page has the name of what it does",
     "entra": "the sandbox plays the other side of the same thing",
     "graph": "the sandbox plays the other side of the same thing",
     "oauth": "the sandbox plays the other side of the same thing",
+    "tables": "the sandbox plays the other side of what the checks of the tables ask for",
 }
 # The same for public classes.
 ALLOWED_CLASS_NAMES: Mapping[str, str] = {

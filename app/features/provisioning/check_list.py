@@ -110,6 +110,7 @@ CHECKS: tuple[Check[CheckContext], ...] = (
         kinds=BOTH,
         needs_connection=False,
     ),
+    # In the first stage, so that it is said even where the instance cannot be reached.
     Check(
         code="last_attempt",
         stage=Stage.REACH,
@@ -200,6 +201,7 @@ CHECKS: tuple[Check[CheckContext], ...] = (
         findings=("choices", "choices_not_readable"),
         step_title=T("Lists of states"),
     ),
+    # No step: where range operators are refused, polling goes by the tickets' keys, and no card depends on it.
     Check(
         code="ranges",
         stage=Stage.ACCESS,
@@ -219,6 +221,7 @@ CHECKS: tuple[Check[CheckContext], ...] = (
         step_title=T("Tickets are found again by our id"),
         kinds=BOTH,
     ),
+    # Last, because it blocks nothing; it needs no token, and so is made for an attempt as well.
     Check(
         code="clock",
         stage=Stage.ACCESS,

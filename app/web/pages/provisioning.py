@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from app.core.database import Session
 from app.features.connection.connection_view import ConnectionView, connection_view
+from app.features.provisioning.findings import needs_consent
 from app.features.provisioning.list_steps import StepLine, list_steps
 from app.features.provisioning.queue_checks import request_all_checks, request_check, request_checks_in_need
 from app.web.dependencies import Db, Manager, Res, Viewer
@@ -17,8 +18,6 @@ from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
 router = PageRouter(prefix="/ticketProvisioning")
-# Keys of findings that only a new consent fixes; everything else is fixed elsewhere and then checked again.
-NEED_CONSENT = frozenset({"authorize", "consent_expired", "consent_refused", "token_refused", "user_missing"})
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class ProvisioningPage:
         """Whether a person has to consent again."""
         if self.connection is None or not self.connection.is_connected:
             return True
-        return any(step.finding and step.finding.is_problem and step.finding.key in NEED_CONSENT for step in self.steps)
+        return any(step.finding and step.finding.is_problem and needs_consent(step.finding.key) for step in self.steps)
 
     @property
     def in_progress(self) -> bool:

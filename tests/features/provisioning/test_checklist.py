@@ -10,13 +10,13 @@ import pytest
 from app.core.messages import T
 from app.features.connection.tokens import mark_attention
 from app.features.provisioning.checklist import as_text, checklist
-from app.integrations.servicenow.releases import FAMILIES, is_supported, release_name
 from tests.factories.connecting import begin, connect_by_pages, connections, said
 from tests.factories.system import System
 
 REDIRECT = "http://security-center.test/servicenow/callback"
 
 
+@pytest.mark.fact("servicenow 9", "servicenow 1.7")
 async def test_the_checklist_names_every_value_and_both_paths(system: System) -> None:
     page = said(await (await system.signed_in("manager")).get("/servicenow/connect"))
     for words in (
@@ -119,15 +119,3 @@ async def test_only_managers_use_the_checklist(system: System, role: str) -> Non
     browser = await system.signed_in(role)
     assert (await browser.get("/servicenow/checklist.txt")).status_code == 403
     assert (await browser.post("/servicenow/checklist/client", data={"done": "yes"})).status_code == 403
-
-
-def test_releases_are_compared_by_their_order_and_never_by_letter() -> None:
-    assert list(FAMILIES)[-3:] == ["zurich", "australia", "brazil"]
-    assert all(is_supported(family) for family in FAMILIES)
-    assert is_supported("Jakarta") is False
-    assert is_supported("berlin") is False  # Twelve years older than Brazil, and a letter before it.
-    assert is_supported("") is None
-    assert is_supported("canada") is True  # A name that is yet to come.
-    assert [release_name(text) for text in ("newyork", "washingtondc", "canada", "")] == [
-        "New York", "Washington DC", "Canada", "",
-    ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,10 @@ from sqlalchemy import select
 
 from app.core.database import Session
 from app.features.connection.preferences import Preferences, load_preferences
+from app.features.provisioning.configure import Proposals, column_problem, groups_named, proposal_problems
 from app.features.tickets.models import Ticket
+from app.features.tickets.ticket_fields import copied_fields
+from app.integrations.servicenow.probes import AssignmentGroup, TableColumn
 from sandbox.servicenow.seeds import add_column
 from tests.factories.connecting import begin, changed, decide, said, second_manager, trouble
 from tests.factories.system import System
@@ -266,3 +270,58 @@ async def test_a_character_that_no_database_keeps_is_refused_with_a_sentence(sys
     ):
         assert answer.status_code == 422
         assert "This holds characters that cannot be used." in said(answer)
+
+
+WANTED = Proposals(
+    kind="change", priorities={"high": 1, "moderate": 2, "low": 5}, due_days={1: 0, 5: 3650}, category="", group_name=""
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({}, set()),
+        ({"kind": "problem"}, {"kind"}),
+        ({"after_done": "close"}, {"after_done"}),
+        ({"priorities": {"high": 0, "moderate": 6}}, {"priority_high", "priority_moderate", "priority_low"}),
+        ({"due_days": {1: -1, 2: 3651, 3: 5}}, {"due_1", "due_2"}),
+    ],
+)
+def test_proposals_are_checked_field_by_field(changes: dict[str, Any], fields: set[str]) -> None:
+    assert set(proposal_problems(replace(WANTED, **changes))) == fields
+
+
+COLUMNS = {
+    name: TableColumn(name, "", kind, length, read_only)
+    for name, kind, length, read_only in (
+        ("u_text", "string", 255, False), ("u_short", "string", 5, False), ("u_any", "html", 0, False),
+        ("u_date", "glide_date", 40, False), ("u_count", "integer", 40, False), ("u_fixed", "string", 255, True),
+        ("short_description", "string", 160, False),
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "item", "words"),
+    [
+        ("u_text", "category", ""),
+        ("u_any", "description", ""),
+        ("u_date", "due_date", ""),
+        ("u_date", "name", "only the due date"),
+        ("u_short", "name", "holds 5 characters"),
+        ("u_count", "category", "does not hold text (it is of the type integer)"),
+        ("u_fixed", "category", "read-only"),
+        ("short_description", "name", "Only columns of your own"),
+        ("u_missing", "category", "has no column of this name"),
+        ("u_text^ORactive=true", "category", "has no column of this name"),
+    ],
+)
+def test_a_column_takes_an_item_or_says_why_not(name: str, item: str, words: str) -> None:
+    problem = column_problem(COLUMNS, name, "incident", copied_fields()[item])
+    assert (problem is None) is (words == "")
+    assert words in str(problem)
+
+
+def test_a_group_is_meant_whatever_its_case_and_blanks() -> None:
+    groups = [AssignmentGroup("1", "Service  Desk"), AssignmentGroup("2", "Service Desk EMEA")]
+    assert [group.sys_id for group in groups_named(groups, "service desk")] == ["1"]

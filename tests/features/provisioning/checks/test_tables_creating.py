@@ -9,26 +9,20 @@ import pytest
 from sqlalchemy import update
 
 from app.core import clock
-from app.core.clock import SetClock
 from app.core.messages import T
-from app.features.connection.connection_view import connection_view
 from app.features.connection.models import Connection
-from app.features.provisioning.checks.authorization import check_consent
-from app.features.provisioning.checks.check_context import CheckContext
-from app.features.provisioning.diagnosis import run_diagnosis
-from app.features.provisioning.finding import Finding, State
+from app.features.provisioning.checks.tables import CreateEvidence, create_refused
+from app.features.provisioning.finding import State
 from app.features.tickets.models import Ticket
 from app.features.tickets.sharing import held_tickets
 from app.features.tickets.types import TicketKind
-from tests.factories.connecting import said, viewer_of
+from tests.factories.connecting import viewer_of
+from tests.factories.provisioning import check_context, diagnose
 from tests.factories.system import System
 from tests.factories.tickets import read_ticket, run_due_and_waiting, share_one
 
 
-async def walked(system: System) -> dict[str, Finding]:
-    return {finding.key: finding async for finding in run_diagnosis(system.resources)}
-
-
+@pytest.mark.fact("servicenow 2.6")
 @pytest.mark.parametrize(
     ("kind", "table", "role"),
     [(TicketKind.INCIDENT, "incident", "sn_incident_write"), (TicketKind.CHANGE, "change_request", "sn_change_write")],
@@ -40,14 +34,14 @@ async def test_a_refused_create_is_a_missing_role_until_the_first_ticket_arrives
     system.servicenow.instance.switches.acl_refuses = f"{table}.create"
     ticket_id = await share_one(system, kind)
     key = f"role_missing.{table}.create"
-    before = await walked(system)
+    before = await diagnose(system)
     assert key not in before  # Nothing could know it yet ...
     assert before[f"table_{kind.value}"].state is State.UNKNOWN  # ... nor that it works.
     assert "Only the first ticket proves it" in str(before[f"table_{kind.value}"].meaning)
     await run_due_and_waiting(system, rounds=3)
     assert (await read_ticket(system, ticket_id)).delivery == "held"
 
-    finding = (await walked(system))[key]
+    finding = (await diagnose(system))[key]
     assert finding.is_problem
     assert "ACL Exception Insert Failed" in str(finding.meaning)
     assert "(1 held)" in str(finding.meaning)
@@ -61,7 +55,7 @@ async def test_a_refused_create_is_a_missing_role_until_the_first_ticket_arrives
     async with system.resources.database.transaction() as session:
         await held_tickets.retry(session, system.resources.queue, ticket_id, viewer=viewer)
     await run_due_and_waiting(system)
-    found = await walked(system)
+    found = await diagnose(system)
     assert key not in found
     assert found[f"table_{kind.value}"].state is State.GOOD
     assert "was created" in str(found[f"table_{kind.value}"].meaning)
@@ -79,12 +73,13 @@ async def _held(system: System, ticket_id: Any, sentence: str, **changes: Any) -
 RULE = "Operation Failed – Data Policy Exception: The following fields are mandatory: Assignment group"
 
 
+@pytest.mark.fact("servicenow 2.6")
 async def test_a_business_rule_is_told_from_a_missing_role(system: System) -> None:
     await system.connect()
     system.servicenow.instance.switches.mandatory_on_create = "assignment_group"
     first = await share_one(system, TicketKind.INCIDENT)
     await run_due_and_waiting(system, rounds=3)
-    finding = (await walked(system))["create_refused.incident"]
+    finding = (await diagnose(system))["create_refused.incident"]
     assert finding.is_problem  # None has ever arrived.
     assert "Assignment group" in str(finding.meaning)
     assert "Data Policies" in str(finding.screen)
@@ -96,10 +91,10 @@ async def test_a_business_rule_is_told_from_a_missing_role(system: System) -> No
     system.servicenow.instance.switches.mandatory_on_create = ""
     await share_one(system, TicketKind.INCIDENT)
     await system.work()
-    assert "create_refused.incident" not in await walked(system)
+    assert "create_refused.incident" not in await diagnose(system)
     await _held(system, await share_one(system, TicketKind.INCIDENT), RULE)
     # Others arrive, so the table's card need not be hidden.
-    assert not (await walked(system))["create_refused.incident"].is_problem
+    assert not (await diagnose(system))["create_refused.incident"].is_problem
 
 
 @pytest.mark.parametrize(
@@ -110,7 +105,7 @@ async def test_a_business_rule_is_told_from_a_missing_role(system: System) -> No
 async def test_what_was_not_refused_on_creating_proves_nothing(system: System, changes: dict[str, Any]) -> None:
     await system.connect()
     await _held(system, await share_one(system, TicketKind.INCIDENT), RULE, **changes)
-    assert "create_refused.incident" not in await walked(system)
+    assert "create_refused.incident" not in await diagnose(system)
 
 
 async def test_a_new_consent_makes_old_refusals_history(system: System) -> None:
@@ -118,31 +113,24 @@ async def test_a_new_consent_makes_old_refusals_history(system: System) -> None:
     await _held(system, await share_one(system, TicketKind.INCIDENT), RULE)
     async with system.resources.database.transaction() as session:
         await session.execute(update(Connection).values(connected_at=clock.now() + timedelta(seconds=1)))
-    assert "create_refused.incident" not in await walked(system)
+    assert "create_refused.incident" not in await diagnose(system)
 
 
+@pytest.mark.fact("servicenow 2.6")
 @pytest.mark.parametrize(
-    ("seconds", "key", "words", "on_the_page"),
+    ("reason", "arrived", "key", "state"),
     [
-        (172_800, "consent_ends_soon", "in 2 days", "The consent ends in 2 days."),
-        (86_400, "consent_ends_soon", "less than two days", "The consent ends in 1 day."),
-        (86_399, "consent_ends_soon", "less than two days", "The consent ends within a day."),
-        (1, "consent_ends_soon", "less than two days", "The consent ends within a day."),
-        (0, "consent_expired", "has expired", "The consent has ended."),
-        (-1, "consent_expired", "has expired", "The consent has ended."),
+        ("ACL Exception Insert Failed due to security constraints", "", "role_missing.incident.create", State.PROBLEM),
+        (RULE, "", "create_refused.incident", State.PROBLEM),
+        (RULE, "INC0000001", "create_refused.incident", State.NOTE),
     ],
 )
-async def test_a_consent_is_over_when_its_moment_has_come_and_not_a_day_before(
-    system: System, still_clock: SetClock, seconds: int, key: str, words: str, on_the_page: str
+def test_what_servicenow_said_tells_an_access_rule_from_a_rule_about_the_record(
+    reason: str, arrived: str, key: str, state: State
 ) -> None:
-    await system.connect()
-    async with system.resources.database.transaction() as session:
-        ends = still_clock.now() + timedelta(seconds=seconds)
-        await session.execute(update(Connection).values(refresh_expires_at=ends))
-    async with system.resources.database.transaction() as session:
-        connection = await connection_view(session)
-    assert connection is not None
-    finding = await check_consent(CheckContext(system.resources, connection))
-    assert finding.key == key
-    assert words in str(finding.meaning)
-    assert on_the_page in said(await (await system.signed_in("manager")).get("/servicenow"))
+    why = T("ServiceNow refused: %(reason)s", reason=reason)
+    evidence = CreateEvidence(arrived, 2, why)
+    finding = create_refused(check_context(), TicketKind.INCIDENT, evidence, why)
+    assert (finding.key, finding.state) == (key, state)
+    assert "(2 held)" in str(finding.meaning)
+    assert reason in str(finding.meaning)

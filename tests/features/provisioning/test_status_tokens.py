@@ -1,4 +1,4 @@
-"""The status for ServiceNow: by a signed token that reads, can be revoked, and is kept nowhere."""
+"""Status tokens: signed, revocable, shown once and kept nowhere."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from app.core.messages import T
 from app.core.vault import Vault
 from app.features.connection.key_rotation import reseal_everything
-from app.features.connection.tokens import mark_attention
 from app.features.provisioning.status_tokens import MOST_TOKENS, list_tokens
-from tests.factories.connecting import connect_by_pages, said
+from tests.factories.connecting import said
 from tests.factories.system import System
 
 
@@ -26,27 +24,6 @@ async def ask(system: System, token: str, scheme: str = "Bearer") -> tuple[int, 
     answer = await system.client().get("/api/connector/status", headers={"Authorization": f"{scheme} {token}"})
     assert answer.headers["cache-control"] == "no-store"
     return answer.status_code, answer.json()
-
-
-async def test_a_token_reads_the_state_as_it_changes(system: System) -> None:
-    token = await made(system)
-    assert (await ask(system, token))[1]["status"] == "not_connected"
-    await connect_by_pages(system, await system.signed_in("manager"))
-    await system.work()
-    status, body = await ask(system, token)
-    assert status == 200
-    assert body["status"] == "connected"
-    assert body["consented_as"] == "m365.integration"
-    assert body["ready_for"] == ["change", "incident"]
-    assert body["tickets"] == {"queued": 0, "shared": 0, "held": 0, "given_up": 0}
-
-
-async def test_a_problem_is_said(system: System) -> None:
-    token = await made(system)
-    connection = await system.connect()
-    await mark_attention(system.resources, connection.id, T("Authorize again."))
-    _, body = await ask(system, token)
-    assert (body["status"], body["attention"], body["ready_for"]) == ("needs_attention", "Authorize again.", [])
 
 
 async def test_the_token_is_shown_once_and_kept_nowhere(system: System) -> None:
