@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.errors import RetryLater
-from app.features.connection.throttle import CALLS_AT_ONCE
+from app.features.connection.slots import SLOTS, Pool
 from app.features.tickets.delivery.circuit_breaker import ENOUGH_REFUSALS
 from app.features.tickets.delivery.deliver import BELIEVED_REFUSALS, deliver
 from app.features.tickets.models import Ticket
@@ -193,7 +193,7 @@ async def test_bug_69_one_missing_role_is_not_asked_about_forty_times(system: Sy
     assert {ticket.delivery for ticket in ends} == {"held"}
     asked = len(calls(system, "POST"))
     # Work on the first few begins before any of them is refused, and each is asked about a second time.
-    assert ENOUGH_REFUSALS * BELIEVED_REFUSALS <= asked <= 2 * (ENOUGH_REFUSALS + CALLS_AT_ONCE)
+    assert ENOUGH_REFUSALS * BELIEVED_REFUSALS <= asked <= 2 * (ENOUGH_REFUSALS + SLOTS[Pool.SHARED])
     # Somebody may have mended the cause: of those that are shared later, one tries, and the others wait for it.
     later = [await share_one(system, TicketKind.INCIDENT) for _ in range(20)]
     await run_due_and_waiting(system)
