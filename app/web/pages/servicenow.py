@@ -1,4 +1,4 @@
-"""The ServiceNow connection's own pages: status, what is exchanged, removal. The way to it is in `connecting`."""
+"""Pages of the connection: status, data exchange, removal. Connecting is in connect.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/servicenow")
 
 @dataclass(frozen=True)
 class StatusPage:
-    """The active connection; `stale_because`: why its tickets are not as fresh as they should be, None while they are."""
+    """`stale_because` is why tickets are older than they should be, None while they are not."""
 
     connection: ConnectionView
     redirect_url: str
@@ -31,21 +31,20 @@ class StatusPage:
 
 @dataclass(frozen=True)
 class ExchangedPage:
-    """What is exchanged; with whom, if anything is connected."""
+    """The data exchange page, which is there without a connection too."""
 
     connection: ConnectionView | None
 
 
 @dataclass(frozen=True)
 class RemovePage:
-    """What is about to be removed."""
+    """Asks for confirmation of the removal."""
 
     connection: ConnectionView
 
 
 @router.get("")
 async def show(request: Request, _viewer: Manager, resources: Res, session: Db) -> Response:
-    """How the connection is, or the way to one."""
     connection = await connection_view(session)
     if connection is None:
         return RedirectResponse("/servicenow/connect", 303)
@@ -56,13 +55,11 @@ async def show(request: Request, _viewer: Manager, resources: Res, session: Db) 
 
 @router.get("/exchanged")
 async def exchanged(request: Request, _viewer: Viewer, session: Db) -> Response:
-    """What is received from ServiceNow and sent to it, for everybody who may look."""
     return render(request, "servicenow/exchanged.html", ExchangedPage(await connection_view(session)))
 
 
 @router.get("/remove")
 async def ask_to_remove(request: Request, _viewer: Manager, session: Db) -> Response:
-    """What removing means."""
     connection = await connection_view(session)
     if connection is None:
         return RedirectResponse("/servicenow/connect", 303)
@@ -71,10 +68,7 @@ async def ask_to_remove(request: Request, _viewer: Manager, session: Db) -> Resp
 
 @router.post("/remove")
 async def remove(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
-    """Remove, and say whether ServiceNow confirmed it. A second click finds nothing left to do.
-
-    Another connection than the page asked about is asked about anew.
-    """
+    """Remove the connection that the page showed; one that changed since is shown for confirmation again."""
     connection = await connection_view(session)
     if connection is not None and (await read_form(request)).get("connection") != str(connection.id):
         return RedirectResponse("/servicenow/remove", 303)
