@@ -16,10 +16,12 @@ from app.core import clock
 from app.core.database import Database, make_engine
 from app.core.errors import RetryLater
 from app.core.keyed_locks import KeyedLocks
-from app.features.connection.models import Connection, ConnectionStatus
-from app.features.connection.tokens import CLIENT_SECRET, store_tokens, with_client
+from app.features.connection.gateway import call
+from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
+from app.features.connection.oauth_client import CLIENT_SECRET
+from app.features.connection.tokens import store_tokens
 from app.features.tickets.delivery.deliver import deliver
-from app.features.tickets.models import InstanceThrottle, PollCursor, Ticket, TicketEvent
+from app.features.tickets.models import PollCursor, Ticket, TicketEvent
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.sharing.record import Requester, TicketRequest
 from app.features.tickets.sharing.share import ShareCommand, share
@@ -152,7 +154,7 @@ class Ours:
         alone = replace(
             self.resources,
             database=Database(make_engine(self.database_url)),
-            servicenow=Transport("servicenow", max_connections=4),
+            servicenow=Transport("servicenow"),
             keyed_locks=KeyedLocks(),
         )
         try:
@@ -166,7 +168,7 @@ class Ours:
             return await client.whoami()
 
         try:
-            return await with_client(resources, work) is not None
+            return await call(resources, work) is not None
         except RemoteError:
             return False
 

@@ -15,7 +15,7 @@ import httpx
 from sqlalchemy import event, select
 
 from app.features.connection.models import Connection
-from app.features.connection.tokens import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
+from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
 from app.features.secure_score.actions.browse_actions import find_actions
 from app.features.secure_score.sync.import_scores import import_from_graph
 from app.features.tickets.types import TicketKind

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.core import clock
 from app.core.database import Database
 from app.features.accounts.models import Person
-from app.features.accounts.permissions import Viewer
+from app.features.accounts.permissions import Role, Viewer
 from app.features.secure_score.actions.action import Category
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import NAMES, ActionStatus, Status
@@ -59,4 +59,4 @@ async def a_manager(database: Database) -> Viewer:
                     last_signed_in_at=clock.now(),
                 )
             )  # fmt: skip
-    return Viewer(person_id, "alex", TENANT, "Alex", "alex@contoso.example", True, True, True)
+    return Viewer(person_id, "alex", TENANT, "Alex", "alex@contoso.example", Role.MANAGER)

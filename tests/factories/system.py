@@ -19,7 +19,8 @@ from app.core.vault import Vault
 from app.features.accounts.models import Person
 from app.features.accounts.sessions import start_session
 from app.features.connection.models import Connection, ConnectionStatus
-from app.features.connection.tokens import CLIENT_SECRET, store_tokens
+from app.features.connection.oauth_client import CLIENT_SECRET
+from app.features.connection.tokens import store_tokens
 from app.integrations.http.ssrf import AddressPolicy
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient
@@ -137,16 +138,18 @@ async def open_system(database_url: str, microsoft: FakeMicrosoft, servicenow: F
             tenant_id=microsoft.settings.tenant_id,
             shown_tenant_id=microsoft.settings.tenant_id,
             servicenow_allowed_origins=(servicenow.url,),
-            manager_roles=frozenset({SECURITY_ADMINISTRATOR}),
-            sharer_roles=frozenset({SECURITY_OPERATOR}),
-            viewer_roles=frozenset({SECURITY_READER, GLOBAL_READER}),
+            role_ids={
+                "manager": frozenset({SECURITY_ADMINISTRATOR}),
+                "sharer": frozenset({SECURITY_OPERATOR}),
+                "viewer": frozenset({SECURITY_READER, GLOBAL_READER}),
+            },
             session_hours=12,
         ),
         database=Database(kept_engine(database_url)),
         vault=Vault([Vault.new_key()]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=transport,
-        servicenow=Transport("servicenow", max_connections=4, answer_seconds=5, guard=AddressPolicy((servicenow.url,))),
+        servicenow=Transport("servicenow", answer_seconds=5, guard=AddressPolicy((servicenow.url,))),
         entra=EntraClient(transport, **registration),
         graph=GraphClient(transport, graph_url=microsoft.url, **registration),
     )

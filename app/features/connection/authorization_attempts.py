@@ -16,13 +16,13 @@ from app.core.random_tokens import hash_token
 from app.features.accounts.permissions import Viewer
 from app.features.connection.models import AuthorizationAttempt
 
-VERIFIER = "servicenow verifier"
 # Long enough to log in, meet a second factor and read the consent page.
 ATTEMPT_MINUTES = 15
 KEPT_HOURS = 24
 DENIED = T(
     "ServiceNow was not authorized: Deny was pressed on its consent page. Nothing was changed. To connect, press "
-    "Authorize again and choose Allow, signed in as the integration user."
+    "Authorize again and choose Allow, signed in as the integration user.",
+    code="authorization.denied",
 )
 
 

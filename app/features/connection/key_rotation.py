@@ -12,14 +12,18 @@ from app.core.messages import T
 from app.core.vault import CannotOpen, Sealed, SealedText
 from app.features.accounts import models as accounts
 from app.features.connection import models as connection
+from app.features.connection.active_connection import active_connection
 from app.features.connection.models import Connection, ConnectionStatus
-from app.features.connection.tokens import CLIENT_SECRET, REFRESH_TOKEN, active_connection, needs_attention
+from app.features.connection.oauth_client import CLIENT_SECRET, REFRESH_TOKEN
+from app.features.connection.tokens import needs_attention
 from app.resources import Resources
 
 log = get_logger(__name__)
 # Tables exist once their modules are imported. Those of rooms above this one are imported where the house is put together.
 ROOMS = (accounts, connection)
-KEY_LOST = T("The key that sealed the tokens is lost. Type the client secret again, and authorize.")
+KEY_LOST = T(
+    "The key that sealed the tokens is lost. Type the client secret again, and authorize.", code="connection.key_lost"
+)
 
 
 async def reseal_everything(resources: Resources) -> int:

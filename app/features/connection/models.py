@@ -29,9 +29,9 @@ class ConnectionStatus(StrEnum):
 class Connection(Base):
     """One instance we are, or were, authorised at. One row per instance, taken up again when it is connected again.
 
-    At most one row is not removed. Secrets are sealed; `attention` is the stored sentence (Text.to_json) of what a
-    person must do; while it is connected, that the answer to a renewal was lost, which nobody is shown. `token_version`
-    counts grants, so that a process sees that another one has refreshed.
+    At most one row is not removed. Secrets are sealed. `attention` is what a person is told to do (Message.to_json, with
+    its code); None while it is connected. `refresh_answer_lost_at` is when the response to a token refresh was last lost,
+    None once tokens came. `token_version` counts grants, so that a process sees that another one has refreshed.
     """
 
     __tablename__ = "connection"
@@ -53,6 +53,7 @@ class Connection(Base):
     access_expires_at: Mapped[datetime | None]
     refresh_token: Mapped[Sealed | None] = mapped_column(SealedText())
     refresh_expires_at: Mapped[datetime | None]
+    refresh_answer_lost_at: Mapped[datetime | None]
     token_version: Mapped[int] = mapped_column(default=0)
     scope: Mapped[str] = mapped_column(default="")
     uses_pkce: Mapped[bool] = mapped_column(default=True)
@@ -133,3 +134,40 @@ class TicketPreferences(Base):
     columns: Mapped[dict[str, Any]] = mapped_column(default=dict)
     group_id: Mapped[str] = mapped_column(default="")
     group_name: Mapped[str] = mapped_column(default="")
+
+
+class InstanceThrottle(Base):
+    """How gently one instance is treated by all processes together.
+
+    No call begins before `paused_until`. `requests` counts those of the clock hour that began at `hour`, `hourly_limit`
+    is the instance's own, when it named one. `last_viewed_at` is when somebody last looked at the cards.
+    `clock_ahead_seconds` is how far the instance's clock is ahead of ours, at least: as it stamped the last record that
+    it made for us, or less, if its answers have shown less since.
+    """
+
+    __tablename__ = "instance_throttle"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    paused_until: Mapped[datetime | None]
+    reason: Mapped[dict[str, Any] | None]
+    failures: Mapped[int] = mapped_column(default=0)
+    hour: Mapped[datetime | None]
+    requests: Mapped[int] = mapped_column(default=0)
+    hourly_limit: Mapped[int | None]
+    clock_ahead_seconds: Mapped[float] = mapped_column(default=0.0)
+    last_viewed_at: Mapped[datetime | None]
+
+
+class CallLease(Base):
+    """A slot that a call holds while it waits for its answer, until `expires_at` at the latest.
+
+    A lease past its end belongs to a process that died: the slot is free again.
+    """
+
+    __tablename__ = "call_lease"
+
+    id: Mapped[Id]
+    # Not of `connection`: the foreign key would lock that row, and wait for a token renewal in another process.
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("instance_throttle.connection_id", ondelete="CASCADE"))
+    pool: Mapped[str]
+    expires_at: Mapped[datetime]

@@ -8,8 +8,8 @@ from datetime import date
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 from markupsafe import Markup
 from pydantic import BaseModel, Field
 
@@ -47,9 +47,10 @@ from app.features.secure_score.reports.no_score import NoScore, why_no_score
 from app.features.tickets.views.ticket_list import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
-router = APIRouter(prefix="/secure-score")
+router = PageRouter(prefix="/secure-score")
 TABS = ("general", "implementation", "history")
 # Characters of the next steps in a mailto: link. Browsers and mail programs cut links off at about 2,000 characters.
 LONGEST_MAIL = 1500
@@ -102,7 +103,7 @@ class ActionListPage:
 
     @property
     def csv_address(self) -> str:
-        return "/secure-score/actions.csv?" + self.view.on_page(1).query()
+        return url_for("actions.export") + "?" + self.view.on_page(1).query()
 
 
 @dataclass(frozen=True)
@@ -171,15 +172,10 @@ class ActionPage:
 
 def list_address(view: View) -> str:
     query = view.query()
-    return "/secure-score/actions" + (f"?{query}" if query else "")
+    return url_for("actions.list") + (f"?{query}" if query else "")
 
 
-def action_path(control_id: str) -> str:
-    # Ids may hold dots, slashes and blanks: docs/facts/microsoft-graph.md#edge-27
-    return f"/secure-score/actions/{quote(control_id, safe='')}"
-
-
-@router.get("/actions")
+@router.get("/actions", name="actions.list")
 async def list_page(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     view = View.from_query(request.query_params.multi_items())
     lines = await load_lines(session, resources.config.shown_tenant_id)
@@ -202,7 +198,7 @@ def _shows_nothing(lines: Sequence[ActionLine], view: View) -> bool:
     return not any(line.scored for line in lines) and not (lines and "licence" in view.chosen)
 
 
-@router.get("/actions.csv")
+@router.get("/actions.csv", name="actions.export")
 async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Res) -> Response:
     """All pages of the list as a file."""
     view = View.from_query(request.query_params.multi_items())
@@ -218,16 +214,16 @@ async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Re
     return Response(content.encode(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-@router.get("/actions/{control_id:path}")
+@router.get("/actions/{control_id:path}", name="actions.detail")
 async def action_page(
     request: Request, viewer: Viewer, session: Db, resources: Res, control_id: str, tab: str = "general"
 ) -> Response:
     return await _show(request, viewer, session, resources, control_id, tab=tab)
 
 
-# An id may contain slashes and end in "/status", so the forms have addresses of their own and take the id as a parameter.
-# docs/facts/microsoft-graph.md#edge-27
-@router.post("/action/status")
+# A page's path holds the id, which may contain slashes and end in anything: docs/facts/microsoft-graph.md#edge-27
+# The forms take it as a parameter instead.
+@router.post("/actions/status", name="actions.set_status")
 async def set_status(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
     parsed = parse(await read_form(request), StatusForm)
     errors, problem = parsed.errors, None
@@ -237,7 +233,7 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
         change = PlanChange(form.status, planned_for, form.reason)
         try:
             await decide_and_send(session, resources, action, change, by=manager)
-            return RedirectResponse(action_path(action), 303)
+            return redirect_to("actions.detail", control_id=action)
         except InvalidInput as error:
             errors = error.fields
         except Conflict as error:
@@ -248,7 +244,7 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
     )  # fmt: skip
 
 
-@router.post("/action/notes")
+@router.post("/actions/notes", name="actions.add_note")
 async def write_note(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
     typed = await read_form(request)
     # PostgreSQL cannot store NUL.
@@ -258,17 +254,17 @@ async def write_note(request: Request, manager: Manager, session: Db, resources:
         await add_note(session, tenant_id, action, note, author=manager)
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
-    return RedirectResponse(action_path(action) + "#notes", 303)
+    return redirect_to("actions.detail", control_id=action, anchor="notes")
 
 
-@router.post("/action/notes/remove")
+@router.post("/actions/notes/remove", name="actions.remove_note")
 async def delete_note(manager: Manager, session: Db, resources: Res, action: str, note: UUID) -> Response:
     tenant_id = resources.config.shown_tenant_id
     await remove_note(session, tenant_id, action, note, author=manager)
-    return RedirectResponse(action_path(action) + "#notes", 303)
+    return redirect_to("actions.detail", control_id=action, anchor="notes")
 
 
-@router.post("/action/tags")
+@router.post("/actions/tags", name="actions.set_tags")
 async def write_tags(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
     typed = await read_form(request)
     try:
@@ -276,7 +272,7 @@ async def write_tags(request: Request, manager: Manager, session: Db, resources:
         await set_tags(session, resources.config.shown_tenant_id, action, tags, by=manager)
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
-    return RedirectResponse(action_path(action), 303)
+    return redirect_to("actions.detail", control_id=action)
 
 
 async def _show(
@@ -301,7 +297,7 @@ async def _show(
         notes=await load_notes(session, tenant_id, control_id) if tab == "general" else [],
         events=await load_events(session, tenant_id, control_id) if in_history else [],
         daily_points=await load_daily_points(session, tenant_id, control_id) if in_history else ([], []),
-        link=resources.config.public_url + action_path(control_id),
+        link=resources.config.public_url + url_for("actions.detail", control_id=control_id),
         today=clock.earliest_day(clock.now()),
         viewer_id=viewer.person_id,
         may_share=viewer.may_share,

@@ -5,32 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
-from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from app.core.errors import InvalidInput
 from app.core.messages import Message, T
 from app.features.accounts import permissions
-from app.features.accounts.audit import log_action
-from app.features.connection.tokens import active_connection
+from app.features.connection.active_connection import active_connection
 from app.features.tickets.notes.write_note import add_note, ask_for_notes, retry_note
 from app.features.tickets.polling.poll_status import Freshness, poll_status
 from app.features.tickets.sharing import held_tickets
-from app.features.tickets.ticket_audit import audit_ticket_event
 from app.features.tickets.types import DELIVERY_NAMES, GROUP_NAMES, KIND_NAMES, Delivery, TicketKind, TicketSource
 from app.features.tickets.views.outcomes import TicketOutcome, results_of_ticket
 from app.features.tickets.views.ticket_details import TicketDetails, ticket_details
 from app.features.tickets.views.ticket_list import Filters, TicketList, list_tickets
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
-from app.web.task_form import Fields, TaskForm, fields_of, requester_of
+from app.web.routing import PageRouter, redirect_to, url_for
+from app.web.task_form import Fields, TaskForm, fields_of
 from app.web.templating import render
 
-router = APIRouter()
+router = PageRouter()
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class TicketListPage:
 
     def address(self, page: int) -> str:
         """The same list, another page of it."""
-        return f"/tickets?{urlencode({**_as_query(self.filters), 'page': page})}"
+        return url_for("tickets.list", **_as_query(self.filters), page=page)
 
 
 class NoteForm(BaseModel):
@@ -90,7 +88,7 @@ class EditPage:
     ticket: TicketDetails
 
 
-@router.get("/tickets")
+@router.get("/tickets", name="tickets.list")
 async def ticket_list(
     request: Request,
     viewer: Viewer,
@@ -123,7 +121,7 @@ async def ticket_list(
     )
 
 
-@router.get("/tickets/{ticket_id}")
+@router.get("/tickets/{ticket_id}", name="tickets.detail")
 async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """What was asked, how it went, and what ServiceNow made of it."""
     page = await _ticket_page(session, resources, viewer, ticket_id)
@@ -132,19 +130,17 @@ async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: R
     return render(request, template, page)
 
 
-@router.post("/tickets/{ticket_id}/notes")
+@router.post("/tickets/{ticket_id}/notes", name="tickets.add_note")
 async def write_note(request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Add a work note."""
     typed = await read_form(request)
     parsed = parse(typed, NoteForm)
     errors = parsed.errors
     if parsed.values is not None:
-        note_id, text, sender = parsed.values.note_id, parsed.values.note, requester_of(viewer)
+        note_id, text = parsed.values.note_id, parsed.values.note
         try:
-            is_new = await add_note(session, resources.queue, ticket_id, note_id=note_id, text=text, sender=sender)
-            if is_new:
-                await audit_ticket_event(session, viewer, T("Work note written"), ticket_id, note=note_id)
-            return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
+            await add_note(session, resources.queue, ticket_id, note_id=note_id, text=text, viewer=viewer)
+            return redirect_to("tickets.detail", ticket_id=ticket_id, anchor="notes")
         except InvalidInput as error:
             errors = error.fields
     page = await _ticket_page(session, resources, viewer, ticket_id)
@@ -152,23 +148,21 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
     return render(request, "tickets/ticket.html", page, status=422)
 
 
-@router.post("/tickets/{ticket_id}/notes/{note_id}/retry")
+@router.post("/tickets/{ticket_id}/notes/{note_id}/retry", name="tickets.retry_note")
 async def send_note_again(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, note_id: UUID) -> Response:
     """Send a held note again."""
-    await retry_note(session, resources.queue, ticket_id, note_id)
-    await audit_ticket_event(session, viewer, T("Work note sent again"), ticket_id, note=note_id)
-    return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
+    await retry_note(session, resources.queue, ticket_id, note_id, viewer=viewer)
+    return redirect_to("tickets.detail", ticket_id=ticket_id, anchor="notes")
 
 
-@router.post("/tickets/retry-held")
+@router.post("/tickets/retry-held", name="tickets.retry_held")
 async def retry_held(viewer: Sharer, session: Db, resources: Res) -> Response:
     """Send every held ticket again."""
-    count = await held_tickets.retry_all(session, resources.queue, by=viewer.display_name)
-    await log_action(session, viewer, T("All held tickets sent again"), tickets=count)
-    return RedirectResponse("/tickets?delivery=queued", 303)
+    await held_tickets.retry_all(session, resources.queue, viewer=viewer)
+    return redirect_to("tickets.list", delivery="queued")
 
 
-@router.get("/tickets/{ticket_id}/edit")
+@router.get("/tickets/{ticket_id}/edit", name="tickets.edit")
 async def edit_form(request: Request, _viewer: Sharer, session: Db, ticket_id: UUID) -> Response:
     """The form of a held ticket, as it stands."""
     await held_tickets.held_ticket(session, ticket_id)
@@ -185,7 +179,7 @@ async def edit_form(request: Request, _viewer: Sharer, session: Db, ticket_id: U
     return render(request, "tickets/edit.html", EditPage(fields_of(typed), None, ticket))
 
 
-@router.post("/tickets/{ticket_id}/edit")
+@router.post("/tickets/{ticket_id}/edit", name="tickets.save")
 async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Change a held ticket and send it again."""
     typed = await read_form(request)
@@ -199,31 +193,28 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
                 resources.queue,
                 ticket_id,
                 parsed.values.asked(TicketSource(ticket.source)),
-                editor=requester_of(viewer),
+                viewer=viewer,
                 public_url=resources.config.public_url,
             )
-            await audit_ticket_event(session, viewer, T("Ticket changed and sent again"), ticket_id)
-            return RedirectResponse(f"/tickets/{ticket_id}", 303)
+            return redirect_to("tickets.detail", ticket_id=ticket_id)
         except InvalidInput as error:
             errors = error.fields
     page = EditPage(fields_of(typed, errors), InvalidInput.default, ticket)
     return render(request, "tickets/edit.html", page, status=422)
 
 
-@router.post("/tickets/{ticket_id}/retry")
+@router.post("/tickets/{ticket_id}/retry", name="tickets.retry")
 async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Send a held ticket again."""
-    await held_tickets.retry(session, resources.queue, ticket_id, by=viewer.display_name)
-    await audit_ticket_event(session, viewer, T("Ticket sent again"), ticket_id)
-    return RedirectResponse(f"/tickets/{ticket_id}", 303)
+    await held_tickets.retry(session, resources.queue, ticket_id, viewer=viewer)
+    return redirect_to("tickets.detail", ticket_id=ticket_id)
 
 
-@router.post("/tickets/{ticket_id}/give-up")
+@router.post("/tickets/{ticket_id}/give-up", name="tickets.give_up")
 async def give_up(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Keep a held ticket, and send nothing more of it."""
-    await held_tickets.give_up(session, resources.queue, ticket_id, by=viewer.display_name)
-    await audit_ticket_event(session, viewer, T("Ticket given up"), ticket_id)
-    return RedirectResponse(f"/tickets/{ticket_id}", 303)
+    await held_tickets.give_up(session, resources.queue, ticket_id, viewer=viewer)
+    return redirect_to("tickets.detail", ticket_id=ticket_id)
 
 
 async def _ticket_page(session: Db, resources: Res, viewer: permissions.Viewer, ticket_id: UUID) -> TicketPage:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.core.clock import SetClock
-from app.features.connection.tokens import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
+from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
 from tests.factories.connecting import (
     allow,
     begin,

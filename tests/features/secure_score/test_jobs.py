@@ -16,7 +16,7 @@ from app.features.secure_score.actions.action_rows import load_lines
 from app.features.secure_score.jobs import backoff, request_sync, scheduled_sync, sync_now
 from app.features.secure_score.reports.score_summary import score_card
 from app.features.secure_score.sync.runs import RunLine, RunStatus, list_runs
-from sandbox.tenant.state import GraphFault
+from sandbox.graph_faults import GraphFault
 from tests.factories.secure_score import a_manager
 from tests.factories.system import System
 
@@ -118,7 +118,7 @@ async def test_a_catalogue_that_fails_does_not_make_ninety_days_be_read_again(
 async def test_scores_that_broke_off_are_read_whole_once_more_and_then_a_few_at_a_time(
     system: System, still_clock: SetClock
 ) -> None:
-    system.microsoft.tenant.quirks.page_size = 40
+    system.microsoft.tenant.edge_cases.page_size = 40
     system.microsoft.tenant.orders = [GraphFault("not_json", what="secureScores", page=2)]
     read = []
     for _ in range(3):

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from app.core.errors import RetryLater
+from app.features.connection.throttle import CALLS_AT_ONCE
 from app.features.tickets.delivery.circuit_breaker import ENOUGH_REFUSALS
 from app.features.tickets.delivery.deliver import BELIEVED_REFUSALS, deliver
 from app.features.tickets.models import Ticket
-from app.features.tickets.throttle import CALLS_AT_ONCE
 from app.features.tickets.types import TicketKind
 from tests.factories.system import System
 from tests.factories.tickets import (

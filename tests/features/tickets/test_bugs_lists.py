@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from app.core import clock
 from app.core.clock import SetClock
-from app.features.tickets.models import InstanceThrottle
+from app.features.connection.models import InstanceThrottle
+from app.features.connection.throttle import check_allowed, record_failure, record_success
 from app.features.tickets.polling import poll as refreshing
-from app.features.tickets.throttle import check_allowed, record_failure, record_success
 from app.features.tickets.types import TicketKind
 from app.integrations.http.errors import Ambiguous, Forbidden, RemoteError, Throttled
 from app.integrations.http.http_types import RemoteResponse

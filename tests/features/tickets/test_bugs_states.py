@@ -13,7 +13,8 @@ from sqlalchemy import select
 
 from app.core import clock
 from app.core.clock import SetClock
-from app.features.tickets.models import InstanceThrottle, Ticket
+from app.features.connection.models import InstanceThrottle
+from app.features.tickets.models import Ticket
 from app.features.tickets.polling.apply_remote import differences
 from app.features.tickets.polling.state_names import Names, list_state_names
 from app.features.tickets.types import StateCategory, TicketKind

@@ -13,16 +13,17 @@ from sqlalchemy import func, select, update
 
 from app.core import clock
 from app.core.errors import RetryLater
+from app.features.connection.models import InstanceThrottle
 from app.features.connection.preferences import USUAL_DUE_DAYS, Preferences, keep_preferences
+from app.features.connection.throttle import ATTEMPT_SECONDS, CALLS_AT_ONCE, calls_in_flight
 from app.features.secure_score.actions.action import Action
 from app.features.tickets.delivery.deliver import deliver
-from app.features.tickets.models import InstanceThrottle, Ticket
+from app.features.tickets.models import Ticket
 from app.features.tickets.notes.deliver_note import deliver_note
 from app.features.tickets.notes.fetch_notes import read_notes
 from app.features.tickets.notes.write_note import add_note
 from app.features.tickets.sharing.bulk import MOST_AT_ONCE, proposal_for_all
 from app.features.tickets.sharing.form_defaults import draft_for
-from app.features.tickets.throttle import ATTEMPT_SECONDS, CALLS_AT_ONCE, calls_in_flight
 from app.integrations.http.errors import RecordNotFound
 from tests.factories.system import System
 from tests.factories.tickets import (
@@ -273,9 +274,9 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
     tickets = [await share_one(system) for _ in range(6)]
     line = Line(RecordNotFound())
     line.stand_in_for(monkeypatch, "create", "add_note", "journal")
-    for module in ("gateway", "delivery.deliver"):
-        monkeypatch.setattr(f"app.features.tickets.{module}.TURN_SECONDS", 0.01)
-        monkeypatch.setattr(f"app.features.tickets.{module}.TURNS_WAITED_FOR", 2000)
+    for module in ("connection.gateway", "tickets.delivery.deliver"):
+        monkeypatch.setattr(f"app.features.{module}.TURN_SECONDS", 0.01)
+        monkeypatch.setattr(f"app.features.{module}.TURNS_WAITED_FOR", 2000)
     done = await asyncio.gather(
         *(deliver_note(system.resources, note_id) for note_id in notes),
         *(deliver(system.resources, other) for other in tickets),

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from app.core import clock
 from app.core.clock import SetClock
-from app.features.connection.tokens import active_connection
+from app.features.connection.active_connection import active_connection
 from app.features.secure_score.models import ImprovementAction
 from app.features.tickets.sharing.record import Links, Requester, compose_record
 from app.features.tickets.types import TicketKind

@@ -9,10 +9,10 @@ from sqlalchemy import text, update
 
 from app.core import clock
 from app.core.messages import T
-from app.features.connection.models import Connection
+from app.features.connection.models import Connection, InstanceThrottle
 from app.features.tickets.delivery.deliver import deliver
 from app.features.tickets.jobs import sweep
-from app.features.tickets.models import InstanceThrottle, PollCursor
+from app.features.tickets.models import PollCursor
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.polling.poll_status import PollStatus
 from app.features.tickets.polling.state_choices import read_choices

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from app.core.errors import InvalidInput
-from app.features.connection.tokens import NotConnected
+from app.features.connection.active_connection import NotConnected
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.sharing.share import AlreadyShared, ShareCommand, Shared, share
 from app.features.tickets.types import TicketKind

@@ -17,10 +17,10 @@ PAGE = f"/secure-score/actions/{ACTION}"
 
 
 WRITES = {
-    f"/secure-score/action/status?action={ACTION}": {"status": "risk_accepted"},
-    f"/secure-score/action/notes?action={ACTION}": {"note": "Seen"},
-    f"/secure-score/action/tags?action={ACTION}": {"tags": "mail"},
-    f"/secure-score/action/notes/remove?action={ACTION}&note=6f1c1b5a-0d3e-4c55-9a53-4d1f4e6f7a10": {},
+    f"/secure-score/actions/status?action={ACTION}": {"status": "risk_accepted"},
+    f"/secure-score/actions/notes?action={ACTION}": {"note": "Seen"},
+    f"/secure-score/actions/tags?action={ACTION}": {"tags": "mail"},
+    f"/secure-score/actions/notes/remove?action={ACTION}&note=6f1c1b5a-0d3e-4c55-9a53-4d1f4e6f7a10": {},
     "/secure-score/zones": {"okay_from": "30", "good_from": "60"},
     "/secure-score/sync": {},
 }
@@ -40,7 +40,7 @@ async def test_whoever_only_reads_gets_403_on_every_write(scored: System) -> Non
 
 
 async def test_a_plan_needs_a_day_and_nothing_typed_is_lost(scored: System) -> None:
-    address = f"/secure-score/action/status?action={ACTION}"
+    address = f"/secure-score/actions/status?action={ACTION}"
     async with await scored.signed_in("manager") as browser:
         refused = await browser.post(address, data={"status": "planned", "reason": "With the <spring> roll-out"})
         assert refused.status_code == 422
@@ -73,13 +73,13 @@ async def test_a_plan_that_comes_too_late_is_shown_again(system: System) -> None
     await keep(system.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
     typed = {"status": "risk_accepted", "reason": "A <long> typed plan"}
     async with await system.signed_in("manager") as browser:
-        answer = await browser.post("/secure-score/action/status?action=A", data=typed)
+        answer = await browser.post("/secure-score/actions/status?action=A", data=typed)
     assert answer.status_code == 409
     assert "A &lt;long&gt; typed plan" in answer.text
 
 
 async def test_the_same_decision_again_is_no_event(scored: System) -> None:
-    address = f"/secure-score/action/status?action={ACTION}"
+    address = f"/secure-score/actions/status?action={ACTION}"
     async with await scored.signed_in("manager") as browser:
         for _ in range(2):
             await browser.post(address, data={"status": "risk_accepted"})
@@ -90,27 +90,27 @@ async def test_the_same_decision_again_is_no_event(scored: System) -> None:
 
 async def test_notes_carry_author_and_time_and_only_the_author_removes_them(scored: System) -> None:
     async with await scored.signed_in("manager") as browser:
-        address = f"/secure-score/action/notes?action={ACTION}"
+        address = f"/secure-score/actions/notes?action={ACTION}"
         assert (await browser.post(address, data={"note": "  "})).status_code == 422
         assert (await browser.post(address, data={"note": "x" * 4001})).status_code == 422
-        assert (await browser.post("/secure-score/action/notes?action=nothing", data={"note": "x"})).status_code == 404
+        assert (await browser.post("/secure-score/actions/notes?action=nothing", data={"note": "x"})).status_code == 404
         assert (await browser.post(address, data={"note": "First line\n<script>alert(1)</script>"})).status_code == 303
         page = (await browser.get(PAGE)).text
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
         assert "Alex Wilber," in page
-        remove = page.split('action="/secure-score/action/notes/remove')[1].split('"')[0].replace("&amp;", "&")
+        remove = page.split('action="/secure-score/actions/notes/remove')[1].split('"')[0].replace("&amp;", "&")
         assert (
             '<td class="number" data-label="Notes">1</td>'
             in (await browser.get("/secure-score/actions?col=notes")).text
         )
-        assert (await browser.post(f"/secure-score/action/notes/remove{remove}")).status_code == 303
-        assert (await browser.post(f"/secure-score/action/notes/remove{remove}")).status_code == 404
+        assert (await browser.post(f"/secure-score/actions/notes/remove{remove}")).status_code == 303
+        assert (await browser.post(f"/secure-score/actions/notes/remove{remove}")).status_code == 404
         assert "First line" not in (await browser.get(PAGE)).text
 
 
 async def test_tags_filter_the_list(scored: System) -> None:
     async with await scored.signed_in("manager") as browser:
-        address = "/secure-score/action/tags?action="
+        address = "/secure-score/actions/tags?action="
         assert (await browser.post(address + ACTION, data={"tags": "Quick win,  quick WIN , Mail"})).status_code == 303
         assert (await browser.post(address + "mdo_safedocuments", data={"tags": "mail"})).status_code == 303
         page = (await browser.get("/secure-score/actions?tag=Mail&col=tags")).text

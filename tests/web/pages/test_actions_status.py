@@ -55,11 +55,11 @@ async def test_completed_and_device_actions_have_no_status_editor(system: System
         for key, editable in {"Done": False, "scid_2021": False, "Unscored": False, "Open": True}.items():
             page = (await browser.get(f"/secure-score/actions/{key}")).text
             assert ("Edit status and action plan" in page) is editable, key
-            answer = await browser.post(f"/secure-score/action/status?action={key}", data={"status": "risk_accepted"})
+            answer = await browser.post(f"/secure-score/actions/status?action={key}", data={"status": "risk_accepted"})
             assert answer.status_code == (303 if editable else 409), key
         assert (
-            await browser.post("/secure-score/action/status?action=Open", data={"status": "completed"})
+            await browser.post("/secure-score/actions/status?action=Open", data={"status": "completed"})
         ).status_code == 422
         assert (
-            await browser.post("/secure-score/action/status?action=None", data={"status": "planned"})
+            await browser.post("/secure-score/actions/status?action=None", data={"status": "planned"})
         ).status_code in (404,)

@@ -10,7 +10,7 @@ import pytest
 from app.features.secure_score.jobs import scheduled_sync
 from app.features.secure_score.reports.no_score import why_no_score
 from app.features.secure_score.sync.import_scores import import_from_graph
-from sandbox.tenant.state import GraphFault
+from sandbox.graph_faults import GraphFault
 from tests.factories.system import System
 
 QUERIES = (

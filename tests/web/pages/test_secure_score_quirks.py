@@ -9,7 +9,7 @@ import pytest
 from app.features.secure_score.actions.action_rows import load_lines
 from app.features.secure_score.sync.import_scores import CannotImport, import_from_graph
 from app.features.secure_score.sync.runs import RunStatus, list_runs
-from sandbox.tenant.quirks import COMPARISONS
+from sandbox.tenant.edge_cases import COMPARISONS
 from tests.factories.graph_payloads import DAY, days_before, keep, keep_days, profile, score, snapshot
 from tests.factories.system import System
 
@@ -49,7 +49,7 @@ async def test_every_oddity_is_imported_and_shown(system: System, quirks: dict[s
     tenant.reset()
     keep_days(tenant, 4)
     await import_from_graph(system.resources)
-    tenant.quirks.change(quirks)
+    tenant.edge_cases.change(quirks)
     await import_from_graph(system.resources)
     async with system.resources.database.transaction() as session:
         [run, _] = await list_runs(session, tenant_id)
@@ -73,7 +73,7 @@ async def test_the_overview_opens_on_every_shape_of_comparison(system: System) -
     keep_days(tenant, 2)
     async with await system.signed_in("viewer") as browser:
         for shape in COMPARISONS:
-            tenant.quirks.change({"comparisons": shape})
+            tenant.edge_cases.change({"comparisons": shape})
             await import_from_graph(system.resources)
             page = await browser.get("/secure-score")
             assert page.status_code == 200, shape
@@ -84,7 +84,7 @@ async def test_the_overview_opens_on_every_shape_of_comparison(system: System) -
 @pytest.mark.fact("microsoft-graph edge-22")
 async def test_another_tenants_answer_is_rejected_whole(system: System) -> None:
     system.microsoft.tenant.reset()
-    system.microsoft.tenant.quirks.change({"other_tenant": True})
+    system.microsoft.tenant.edge_cases.change({"other_tenant": True})
     with pytest.raises(CannotImport, match="This is the data of tenant"):
         await import_from_graph(system.resources)
 
@@ -94,7 +94,7 @@ async def test_what_vanished_stays_with_its_row(system: System) -> None:
     tenant, tenant_id = system.microsoft.tenant, system.resources.config.tenant_id
     tenant.reset()
     keep_days(tenant, 4)
-    tenant.quirks.change({"vanished": "OneAdmin"})
+    tenant.edge_cases.change({"vanished": "OneAdmin"})
     await import_from_graph(system.resources)
     async with system.resources.database.transaction() as session:
         lines = {line.control_id: line for line in await load_lines(session, tenant_id)}

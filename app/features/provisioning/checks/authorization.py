@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from app.core.errors import AppError
 from app.core.messages import Message, T
+from app.features.connection.active_connection import NotConnected
 from app.features.connection.key_rotation import KEY_LOST
 from app.features.connection.models import ConnectionStatus
-from app.features.connection.tokens import TOKEN_REFUSED, NotConnected, NoToken, WrongKeys, consent_lasts, renew_now
+from app.features.connection.oauth_client import redirect_uri
+from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys, renew_now, set_consent_lifetime
 from app.features.provisioning.checks.check_context import (
     ACCESS_RULES,
     REGISTRY,
@@ -209,17 +211,17 @@ async def check_client(look: CheckContext) -> Finding:
             "client_not_visible", State.UNKNOWN, checked,
             T("The integration user may not see the record. That is usual, and nothing depends on it."),
             advice=T("Open the record yourself and compare: Active is ticked, and the redirect URL is %(url)s",
-                     url=_redirect_url(look)),
+                     url=redirect_uri(look.resources)),
             screen=REGISTRY,
         )  # fmt: skip
     return await _judged_client(look, checked, found)
 
 
 async def _judged_client(look: CheckContext, checked: Message, found: OAuthClient) -> Finding:
-    ours = _redirect_url(look)
+    ours = redirect_uri(look.resources)
     if found.refresh_seconds:
         async with look.resources.database.transaction() as session:
-            await consent_lasts(look.resources, session, look.connection.id, found.refresh_seconds)
+            await set_consent_lifetime(look.resources, session, look.connection.id, found.refresh_seconds)
     if not found.active:
         return Finding(
             "client_inactive", State.PROBLEM, checked, T("The record “%(name)s” is not active.", name=found.name),
@@ -285,7 +287,3 @@ def _hidden_client(look: CheckContext, checked: Message, error: Forbidden) -> Fi
             user=look.user, client=look.connection.client_id,
         ),
     )  # fmt: skip
-
-
-def _redirect_url(look: CheckContext) -> str:
-    return f"{look.resources.config.public_url}/servicenow/callback"

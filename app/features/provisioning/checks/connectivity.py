@@ -6,6 +6,7 @@ import socket
 from urllib.parse import urlsplit
 
 from app.core.messages import Message, T
+from app.features.connection.oauth_client import redirect_uri
 from app.features.provisioning.checks.check_context import (
     IP_RULES,
     REGISTRY,
@@ -114,7 +115,7 @@ def _blocked(look: CheckContext, checked: Message, answer: RemoteResponse) -> Fi
 
 async def check_consent_page(look: CheckContext) -> Finding:
     """Whether the client and its redirect URL are known, as far as the page says so before anybody has logged in."""
-    ours = f"{look.resources.config.public_url}/servicenow/callback"
+    ours = redirect_uri(look.resources)
     checked = T("The consent page is opened as a browser would, signed in as nobody.")
     origin, client_id = look.connection.origin, look.connection.client_id
     try:

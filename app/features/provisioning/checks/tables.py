@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from app.core.errors import AppError
 from app.core.messages import Message, T
+from app.features.connection.gateway import ServiceNowClient
 from app.features.provisioning.checks.check_context import (
     ACCESS_RULES,
     API_WORDS,
@@ -23,7 +24,6 @@ from app.features.provisioning.finding import Finding, State
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import TABLES, Delivery, TicketKind
 from app.integrations.http.errors import Forbidden, QueryIgnored
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.probes import (
     TableReading,
     compare_times,

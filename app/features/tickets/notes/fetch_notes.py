@@ -7,14 +7,13 @@ from uuid import UUID
 
 from app.core import clock
 from app.core.logging import get_logger
-from app.features.connection.tokens import NotConnected
-from app.features.tickets.gateway import InstancePaused, call
+from app.features.connection.active_connection import NotConnected
+from app.features.connection.gateway import InstancePaused, ServiceNowClient, call
 from app.features.tickets.models import Ticket
 from app.features.tickets.notes.journal_field import entries_of
 from app.features.tickets.polling.apply_remote import DELETED, HIDDEN, mark_hidden
 from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.http.errors import RecordNotFound, RemoteError
-from app.integrations.servicenow.client import ServiceNowClient
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -35,7 +34,7 @@ async def read_notes(resources: Resources, ticket_id: UUID) -> None:
         return await client.journal(table, sys_id)
 
     try:
-        shown = await call(resources, connection_id, question)
+        shown = await call(resources, question, connection_id=connection_id)
     except (NotConnected, InstancePaused) as error:
         log.info("notes not asked for", ticket=str(ticket_id), why=str(error))
         return

@@ -17,15 +17,15 @@ from app.core import clock
 from app.core.database import Session
 from app.core.logging import get_logger
 from app.core.messages import Message, T
-from app.features.connection.tokens import NotConnected, active_connection
-from app.features.tickets.gateway import InstancePaused, call
-from app.features.tickets.models import InstanceThrottle, PollCursor, Ticket
+from app.features.connection.active_connection import NotConnected, active_connection
+from app.features.connection.gateway import InstancePaused, ServiceNowClient, call
+from app.features.connection.models import InstanceThrottle
+from app.features.connection.throttle import throttle_of
+from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling.apply_remote import UNCLEAR, apply_record, mark_hidden, warn_duplicate, why_gone
 from app.features.tickets.polling.state_names import Names, load_names
-from app.features.tickets.throttle import throttle_of
 from app.features.tickets.types import MARKERS, TABLES, TicketKind
 from app.integrations.http.errors import Forbidden, InvalidResponse, QueryIgnored, RemoteError
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.protocol import IDS_PER_CALL, USER_NAME, Changed
 from app.integrations.servicenow.schemas import Listed, RemoteTicket
 from app.resources import Resources
@@ -282,7 +282,7 @@ async def _page(resources: Resources, plan: _Plan, *, after: str, offset: int) -
     async def question(client: ServiceNowClient) -> Listed:
         return await client.fetch_changed(TABLES[plan.kind], asked)
 
-    page = await call(resources, plan.connection_id, question)
+    page = await call(resources, question, connection_id=plan.connection_id)
     since, last = asked.since.replace(microsecond=0), after
     for row in page.rows:
         is_too_old = row.updated_at is not None and row.updated_at < since
@@ -308,7 +308,7 @@ async def _rolling_scan(resources: Resources, plan: _Plan) -> bool:
         async def question(client: ServiceNowClient, wanted: Sequence[str] = wanted) -> Listed:
             return await client.fetch_many(TABLES[plan.kind], wanted)
 
-        found = await call(resources, plan.connection_id, question)
+        found = await call(resources, question, connection_id=plan.connection_id)
         if not {row.sys_id for row in found.rows} <= set(wanted):
             raise QueryIgnored(OTHER_RECORDS)
         seen += len(found.rows)

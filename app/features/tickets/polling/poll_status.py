@@ -12,9 +12,9 @@ from app.core import clock
 from app.core.database import Session
 from app.core.jobs import Queue
 from app.core.messages import Message, T
-from app.features.connection.models import Connection
-from app.features.tickets.models import InstanceThrottle, PollCursor
-from app.features.tickets.throttle import Usage, no_usage, usage
+from app.features.connection.models import Connection, InstanceThrottle
+from app.features.connection.throttle import Usage, no_usage, usage
+from app.features.tickets.models import PollCursor
 from app.features.tickets.types import TicketKind
 
 # Data is at most so old while all is well, also when nobody looked for a while; what is older needs an explanation.

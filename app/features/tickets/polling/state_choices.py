@@ -10,13 +10,12 @@ from sqlalchemy import delete, insert
 
 from app.core import clock
 from app.core.logging import get_logger
-from app.features.connection.tokens import NotConnected, active_connection
-from app.features.tickets.gateway import InstancePaused, call
+from app.features.connection.active_connection import NotConnected, active_connection
+from app.features.connection.gateway import InstancePaused, ServiceNowClient, call
 from app.features.tickets.models import StateChoice
 from app.features.tickets.polling.poll import cursor_of
 from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.http.errors import RemoteError
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import FieldChoice
 from app.resources import Resources
 
@@ -40,7 +39,7 @@ async def read_choices(resources: Resources, *, even_if_fresh: bool = False) -> 
             return await client.choices(TABLES[kind], "state")
 
         try:
-            choices = await call(resources, connection.id, question)
+            choices = await call(resources, question, connection_id=connection.id)
         except (NotConnected, InstancePaused, RemoteError) as error:
             log.info("states not readable", kind=kind, why=str(error))
             continue

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.core.database import Session
 from app.core.errors import InvalidInput
 from app.core.messages import Message, T
-from app.features.connection.tokens import NotConnected, active_connection
+from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.tickets.models import StateChoice, StateName, Ticket
 from app.features.tickets.types import CLOSED_GROUPS, GROUP_NAMES, StateCategory, TicketKind
 

@@ -15,8 +15,8 @@ from app.core.database import Session
 from app.core.errors import Conflict, InvalidInput
 from app.core.jobs import Queue
 from app.core.messages import Message, T
+from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.preferences import REOPEN, load_preferences
-from app.features.connection.tokens import NotConnected, active_connection
 from app.features.secure_score.actions.action import Action
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction

@@ -94,7 +94,7 @@ async def test_a_decision_taken_back_before_it_was_sent_is_not_sent(writing: Sys
 
 @pytest.mark.fact("microsoft-graph edge-45")
 async def test_a_refused_decision_can_be_taken_back(writing: System) -> None:
-    writing.microsoft.tenant.quirks.writes_refused = True
+    writing.microsoft.tenant.edge_cases.writes_refused = True
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await writing.work()
     await choose(writing, CONTROL, Status.TO_ADDRESS)
@@ -144,7 +144,7 @@ async def test_a_refusal_is_shown_and_changes_nothing(writing: System) -> None:
 
 @pytest.mark.fact("microsoft-graph edge-45")
 async def test_a_plain_400_is_shown_and_changes_nothing(writing: System) -> None:
-    writing.microsoft.tenant.quirks.writes_refused = True
+    writing.microsoft.tenant.edge_cases.writes_refused = True
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
     await writing.work()
     found = await detail(writing.resources, CONTROL)
@@ -155,7 +155,7 @@ async def test_a_plain_400_is_shown_and_changes_nothing(writing: System) -> None
 @pytest.mark.fact("microsoft-graph edge-46")
 async def test_what_microsoft_dropped_again_is_told_after_a_week(writing: System, still_clock: SetClock) -> None:
     """Reviewed falls back to Default, as some saw: until then it might only be late."""
-    writing.microsoft.tenant.quirks.reviewed_lost = True
+    writing.microsoft.tenant.edge_cases.reviewed_lost = True
     still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # The stand-in has a clock of its own.
     await choose(writing, CONTROL, Status.ALTERNATE_MITIGATION)
     still_clock.move(60)
@@ -174,7 +174,7 @@ async def test_what_microsoft_dropped_again_is_told_after_a_week(writing: System
 @pytest.mark.fact("microsoft-graph edge-46")
 async def test_until_microsoft_shows_it_nothing_flaps(writing: System, still_clock: SetClock) -> None:
     await choose(writing, CONTROL, Status.RISK_ACCEPTED)
-    writing.microsoft.tenant.quirks.writes_hidden = True
+    writing.microsoft.tenant.edge_cases.writes_hidden = True
     await writing.work()
     for day in range(1, 7):
         still_clock.move(timedelta(days=1).total_seconds())
@@ -183,7 +183,7 @@ async def test_until_microsoft_shows_it_nothing_flaps(writing: System, still_clo
         assert (found.status, found.pending, found.overdue) == (Status.RISK_ACCEPTED, True, False), day
     still_clock.move(timedelta(days=2).total_seconds())
     assert (await detail(writing.resources, CONTROL)).line.resolved.overdue
-    writing.microsoft.tenant.quirks.writes_hidden = False
+    writing.microsoft.tenant.edge_cases.writes_hidden = False
     await import_from_graph(writing.resources)
     found = (await detail(writing.resources, CONTROL)).line.resolved
     assert (found.status, found.pending) == (Status.RISK_ACCEPTED, False)
