@@ -1,4 +1,4 @@
-"""What people do in front of the browser, in their own words."""
+"""What people do in the browser: sign in, share, look for a ticket."""
 
 from __future__ import annotations
 

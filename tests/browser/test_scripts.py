@@ -1,4 +1,4 @@
-"""What the small scripts promise: theme, drawer, menus, copying, and parts that load again without disturbing anybody."""
+"""What the small scripts promise: theme, drawer, menus, copying, and parts that are polled without disturbing the person."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _theme(page: Page) -> str:
     return str(page.evaluate("getComputedStyle(document.documentElement).colorScheme"))
 
 
-def test_the_theme_follows_the_system_until_somebody_chooses(visit: Visit) -> None:
+def test_the_theme_follows_the_system_until_the_person_chooses(visit: Visit) -> None:
     page = visit.sign_in("Security Reader", color_scheme="dark")
     assert _theme(page) == "dark"
     page.get_by_role("button", name="Switch between light and dark").click()
