@@ -12,14 +12,35 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.database import Base, Id
 
 
-class Ticket(Base):
+class Outbound:
+    """The columns of what is delivered to ServiceNow, as app.features.tickets.delivery.outbound reads and writes them."""
+
+    # A value of `Delivery`.
+    delivery: Mapped[str]
+    # The number of the newest attempt. An attempt of another number writes nothing.
+    attempts: Mapped[int] = mapped_column(default=0)
+    refusals: Mapped[int] = mapped_column(default=0)
+    # A person asked for another try after a refusal, so the circuit breaker lets it through.
+    force_retry: Mapped[bool] = mapped_column(default=False)
+    attempted_at: Mapped[datetime | None]
+    # When a send last left us. NULL while it is certain that none did.
+    sent_at: Mapped[datetime | None]
+    # Until when that send may still be running in ServiceNow. A row that is held or given up keeps it until it is known
+    # whether it arrived.
+    uncertain_until: Mapped[datetime | None]
+    # Since when an attempt waits for its answer.
+    in_flight_since: Mapped[datetime | None]
+    # NULL while a queued row waits for the connection.
+    next_try_at: Mapped[datetime | None]
+    # The message (Message.to_json) of what stands in the way.
+    problem: Mapped[dict[str, Any] | None]
+    shared_at: Mapped[datetime | None]
+
+
+class Ticket(Outbound, Base):
     """One share. What was asked never changes after it was sent; what ServiceNow made of it is copied from there.
 
-    `record` is the whole record as decided when it was shared. `sent_at` is when a create last left us, empty while we
-    surely sent none, and `uncertain_until` until when it may still be at work over there; one that is held or given up
-    keeps that as long as nobody knows whether it arrived. `in_flight_since` is set while
-    somebody waits for ServiceNow's answer. A queued ticket without `next_try_at` waits for the connection. `force_retry`
-    says that a person asked for another try after a refusal.
+    `record` is the whole record as decided when it was shared, `correlation_id` the ID by which it is found again.
     """
 
     __tablename__ = "ticket"
@@ -52,19 +73,7 @@ class Ticket(Base):
     record: Mapped[dict[str, Any]]
     warnings: Mapped[list[Any]] = mapped_column(default=list)
 
-    # How its delivery went.
-    delivery: Mapped[str]
     correlation_id: Mapped[str] = mapped_column(unique=True)
-    attempts: Mapped[int] = mapped_column(default=0)
-    refusals: Mapped[int] = mapped_column(default=0)
-    force_retry: Mapped[bool] = mapped_column(default=False)
-    attempted_at: Mapped[datetime | None]
-    sent_at: Mapped[datetime | None]
-    uncertain_until: Mapped[datetime | None]
-    in_flight_since: Mapped[datetime | None]
-    next_try_at: Mapped[datetime | None]
-    problem: Mapped[dict[str, Any] | None]
-    shared_at: Mapped[datetime | None]
 
     # What ServiceNow made of it, in its own values; labels are for people only. NULL, not '', before it is shared.
     sys_id: Mapped[str | None]
@@ -85,7 +94,7 @@ class Ticket(Base):
     journal_problem: Mapped[dict[str, Any] | None]
 
 
-class TicketNote(Base):
+class TicketNote(Outbound, Base):
     """A work note written here. Its id comes with the form, so that a form sent twice is one note.
 
     It carries a reference of its own (part of the id), by which it is found again in the record.
@@ -99,14 +108,6 @@ class TicketNote(Base):
     requested_by_oid: Mapped[str]
     requested_by_name: Mapped[str]
     created_at: Mapped[datetime]
-    delivery: Mapped[str]
-    attempts: Mapped[int] = mapped_column(default=0)
-    refusals: Mapped[int] = mapped_column(default=0)
-    sent_at: Mapped[datetime | None]
-    uncertain_until: Mapped[datetime | None]
-    next_try_at: Mapped[datetime | None]
-    problem: Mapped[dict[str, Any] | None]
-    shared_at: Mapped[datetime | None]
 
 
 class TicketAction(Base):

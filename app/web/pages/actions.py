@@ -27,11 +27,8 @@ from app.features.secure_score.actions.action_details import (
     load_notes,
 )
 from app.features.secure_score.actions.action_list import (
-    COLUMNS,
-    COLUMNS_BY_NAME,
     FACETS,
     GROUPS,
-    Column,
     FacetOptions,
     Listing,
     View,
@@ -42,6 +39,7 @@ from app.features.secure_score.actions.action_list import (
 )
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import DECISIONS, NAMES, Status
+from app.features.secure_score.actions.columns import LIST_COLUMNS, LIST_COLUMNS_BY_KEY, Column
 from app.features.secure_score.actions.export import as_csv, load_texts
 from app.features.secure_score.actions.plan import LONGEST_REASON, PlanChange, add_note, remove_note, set_tags
 from app.features.secure_score.html_text import plain_text
@@ -76,12 +74,12 @@ class ActionListPage:
     tickets: Mapping[str, list[TicketLine]]
     nothing: NoScore | None
     may_share: bool
-    columns: tuple[Column, ...] = COLUMNS
+    columns: tuple[Column, ...] = LIST_COLUMNS
 
     @property
     def shown(self) -> list[Column]:
         """The columns of the table."""
-        return [COLUMNS_BY_NAME[name] for name in self.view.columns]
+        return [LIST_COLUMNS_BY_KEY[key] for key in self.view.columns]
 
     @property
     def groups(self) -> list[tuple[str, Message]]:
@@ -105,7 +103,7 @@ class ActionListPage:
 
     def sorting(self, column: Column) -> str:
         """This view, in the order of this column."""
-        return list_address(self.view.sorted_by(column.name))
+        return list_address(self.view.sorted_by(column.key))
 
     @property
     def csv_address(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Request
@@ -28,7 +27,6 @@ from app.features.connection.authorize import (
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.connection.oauth_client import redirect_uri
 from app.features.provisioning.checklist import ChecklistLine, as_text, list_checklist
-from app.features.provisioning.jobs import start_checks
 from app.resources import Resources
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
@@ -133,10 +131,7 @@ async def callback(
     """Back from ServiceNow."""
     try:
         secret = request.cookies.get(ATTEMPT_COOKIE)
-        await finish_connect(
-            resources, viewer, code=code, state=state, error=error, browser_secret=secret,
-            then=partial(start_checks, resources),
-        )  # fmt: skip
+        await finish_connect(resources, viewer, code=code, state=state, error=error, browser_secret=secret)
     except AppError as problem:
         async with resources.database.transaction() as session:
             begun = await begun_with(session, viewer, state)
@@ -152,7 +147,7 @@ async def callback(
 async def confirm(request: Request, viewer: Manager, resources: Res) -> Response:
     """The account that consented is the right one, whatever it looks like; another than was shown is shown first."""
     shown = (await read_form(request)).get("account", "-")
-    await confirm_account(resources, viewer, partial(start_checks, resources), shown=shown)
+    await confirm_account(resources, viewer, shown=shown)
     return redirect_to("provisioning.page")
 
 

@@ -13,7 +13,7 @@ router = PageRouter(prefix="/health")
 # Read by operators, so not translated.
 WRONG_KEYS = (
     "VAULT_KEYS of this process do not open the stored tokens: add the key that sealed them and restart; "
-    "if it is lost, run forget-lost-secrets and authorize the connection again"
+    "if it is lost, run discard-unreadable-secrets and authorize the connection again"
 )
 
 

@@ -14,12 +14,10 @@ from pydantic import BaseModel
 from app.core.errors import InvalidInput
 from app.core.messages import Message, T
 from app.features.accounts import permissions
-from app.features.accounts.audit import log_action
 from app.features.connection.active_connection import active_connection
 from app.features.tickets.notes.write_note import add_note, ask_for_notes, retry_note
 from app.features.tickets.polling.poll_status import Freshness, poll_status
 from app.features.tickets.sharing import held_tickets
-from app.features.tickets.ticket_audit import audit_ticket_event
 from app.features.tickets.types import DELIVERY_NAMES, GROUP_NAMES, KIND_NAMES, Delivery, TicketKind, TicketSource
 from app.features.tickets.views.outcomes import TicketOutcome, results_of_ticket
 from app.features.tickets.views.ticket_details import TicketDetails, ticket_details
@@ -27,7 +25,7 @@ from app.features.tickets.views.ticket_list import Filters, TicketList, list_tic
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
 from app.web.routing import PageRouter, redirect_to, url_for
-from app.web.task_form import Fields, TaskForm, fields_of, requester_of
+from app.web.task_form import Fields, TaskForm, fields_of
 from app.web.templating import render
 
 router = PageRouter()
@@ -139,11 +137,9 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
     parsed = parse(typed, NoteForm)
     errors = parsed.errors
     if parsed.values is not None:
-        note_id, text, sender = parsed.values.note_id, parsed.values.note, requester_of(viewer)
+        note_id, text = parsed.values.note_id, parsed.values.note
         try:
-            is_new = await add_note(session, resources.queue, ticket_id, note_id=note_id, text=text, sender=sender)
-            if is_new:
-                await audit_ticket_event(session, viewer, T("Work note written"), ticket_id, note=note_id)
+            await add_note(session, resources.queue, ticket_id, note_id=note_id, text=text, viewer=viewer)
             return redirect_to("tickets.detail", ticket_id=ticket_id, anchor="notes")
         except InvalidInput as error:
             errors = error.fields
@@ -155,16 +151,14 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
 @router.post("/tickets/{ticket_id}/notes/{note_id}/retry", name="tickets.retry_note")
 async def send_note_again(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, note_id: UUID) -> Response:
     """Send a held note again."""
-    await retry_note(session, resources.queue, ticket_id, note_id)
-    await audit_ticket_event(session, viewer, T("Work note sent again"), ticket_id, note=note_id)
+    await retry_note(session, resources.queue, ticket_id, note_id, viewer=viewer)
     return redirect_to("tickets.detail", ticket_id=ticket_id, anchor="notes")
 
 
 @router.post("/tickets/retry-held", name="tickets.retry_held")
 async def retry_held(viewer: Sharer, session: Db, resources: Res) -> Response:
     """Send every held ticket again."""
-    count = await held_tickets.retry_all(session, resources.queue, by=viewer.display_name)
-    await log_action(session, viewer, T("All held tickets sent again"), tickets=count)
+    await held_tickets.retry_all(session, resources.queue, viewer=viewer)
     return redirect_to("tickets.list", delivery="queued")
 
 
@@ -199,10 +193,9 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
                 resources.queue,
                 ticket_id,
                 parsed.values.asked(TicketSource(ticket.source)),
-                editor=requester_of(viewer),
+                viewer=viewer,
                 public_url=resources.config.public_url,
             )
-            await audit_ticket_event(session, viewer, T("Ticket changed and sent again"), ticket_id)
             return redirect_to("tickets.detail", ticket_id=ticket_id)
         except InvalidInput as error:
             errors = error.fields
@@ -213,16 +206,14 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
 @router.post("/tickets/{ticket_id}/retry", name="tickets.retry")
 async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Send a held ticket again."""
-    await held_tickets.retry(session, resources.queue, ticket_id, by=viewer.display_name)
-    await audit_ticket_event(session, viewer, T("Ticket sent again"), ticket_id)
+    await held_tickets.retry(session, resources.queue, ticket_id, viewer=viewer)
     return redirect_to("tickets.detail", ticket_id=ticket_id)
 
 
 @router.post("/tickets/{ticket_id}/give-up", name="tickets.give_up")
 async def give_up(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Keep a held ticket, and send nothing more of it."""
-    await held_tickets.give_up(session, resources.queue, ticket_id, by=viewer.display_name)
-    await audit_ticket_event(session, viewer, T("Ticket given up"), ticket_id)
+    await held_tickets.give_up(session, resources.queue, ticket_id, viewer=viewer)
     return redirect_to("tickets.detail", ticket_id=ticket_id)
 
 

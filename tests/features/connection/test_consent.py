@@ -11,7 +11,7 @@ import pytest
 from app.features.accounts.permissions import Role, Viewer
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.consent_check import doubt_about
-from app.features.connection.gateway import with_client
+from app.features.connection.gateway import call
 from app.integrations.servicenow.schemas import RemoteUser
 from tests.factories.connecting import (
     confirm,
@@ -86,7 +86,7 @@ async def test_nothing_is_sent_until_somebody_has_decided(system: System) -> Non
     [connection] = await connections(system)
     assert connection.status == "unconfirmed"
     with pytest.raises(NotConnected, match="looks like your own account"):
-        await with_client(system.resources, lambda client: client.whoami())
+        await call(system.resources, lambda client: client.whoami())
 
     page = said(await manager.get("/ticketProvisioning"))
     assert "looks like your own account" in page

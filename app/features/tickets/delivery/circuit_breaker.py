@@ -1,6 +1,7 @@
-"""Spares ServiceNow questions whose answer is known: one missing role is not asked about five hundred times.
+"""Circuit breaker: after three tickets were refused for one cause, hold new ones unsent, and let one probe through.
 
-Nor is it believed for ever: of the tickets shared after the last refusal, one goes ahead and tries. Changes nothing.
+One missing role is so not asked about five hundred times. The refusal is not believed for ever: of the tickets shared
+after the last one, one is tried, and the others wait for its outcome.
 """
 
 from __future__ import annotations
@@ -9,38 +10,41 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from app.core import clock
 from app.core.database import Session
+from app.core.errors import RetryLater
 from app.core.messages import Message, T
-from app.features.connection.throttle import ATTEMPT_SECONDS
+from app.features.tickets.delivery import outbound
 from app.features.tickets.delivery.visibility import cause_of
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import Delivery
 
-# So many tickets held for one reason within that time spare ServiceNow the question about the next ones.
+# Tickets refused for one cause within this time open the circuit. Two could be an accident of their own data.
 ENOUGH_REFUSALS = 3
 REFUSALS_COUNT_FOR = timedelta(minutes=10)
-# While some are being tried, the others look so often how it went.
+# While a probe is under way, the others ask this often how it went.
 PROBE_SECONDS = 5.0
+# Attempts of one kind are let through one by one, or several would each take themselves for the one probe.
+ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 @dataclass(frozen=True)
 class OpenCircuit:
-    """Others of the same kind were refused, all for `reason`; `half_open` while one of them has no outcome yet."""
+    """Other tickets of this kind were refused for `reason`. `half_open` while one of them has no outcome yet."""
 
     reason: Message
     half_open: bool
 
     @property
     def sentence(self) -> Message:
-        """Why it is held without being sent."""
+        """Why the ticket is held without being sent."""
         return T("Not sent, because others were just refused for this reason: %(reason)s", reason=self.reason)
 
     @property
     def waiting(self) -> Message:
-        """Why it waits."""
+        """Why the ticket waits."""
         return T(
             "Others were just refused (%(reason)s). They are being tried once more; this one waits for the outcome.",
             reason=self.reason,
@@ -48,12 +52,13 @@ class OpenCircuit:
 
 
 async def open_circuit(session: Session, ticket: Ticket) -> OpenCircuit | None:
-    """None when nothing speaks against sending it: few were refused, one has got through since, or a person insists.
+    """None when the ticket may be sent: few were refused, one got through since, or a person asked for this try.
 
-    Nor does anything, once the others have their outcome, when it was shared after that: somebody may have acted.
+    Also None for a ticket shared after the last refusal, once no other probe is under way: somebody may have acted.
     """
     if ticket.sent_at is not None or ticket.force_retry:
         return None
+    await session.execute(ONE_AT_A_TIME, {"name": f"circuit {ticket.connection_id} {ticket.kind}"})
     alike = (Ticket.connection_id == ticket.connection_id, Ticket.kind == ticket.kind, Ticket.id != ticket.id)
     query = select(Ticket.problem, Ticket.attempted_at, Ticket.delivery).where(
         *alike,
@@ -70,8 +75,15 @@ async def open_circuit(session: Session, ticket: Ticket) -> OpenCircuit | None:
         return None
     if any(why == reason and delivery == Delivery.QUEUED for why, _, delivery in found):
         return OpenCircuit(reason, half_open=True)
-    still_alive = max(newest, clock.now() - timedelta(seconds=ATTEMPT_SECONDS))
+    still_alive = max(newest, clock.now() - timedelta(seconds=outbound.ATTEMPT_SECONDS))
     in_progress = select(func.count()).where(*alike, Ticket.in_flight_since > still_alive)
     if (await session.execute(in_progress)).scalar_one():
         return OpenCircuit(reason, half_open=True)
     return None if ticket.created_at > newest else OpenCircuit(reason, half_open=False)
+
+
+def wait_for_probe(ticket: Ticket, circuit: OpenCircuit) -> RetryLater:
+    """Write down that the ticket waits, and until when."""
+    ticket.problem = circuit.waiting.to_json()
+    ticket.next_try_at = clock.now() + timedelta(seconds=PROBE_SECONDS)
+    return RetryLater(PROBE_SECONDS, circuit.waiting)

@@ -1,75 +1,70 @@
-"""Finds out what became of a ticket that was given up after it had been sent: it may be in ServiceNow all the same."""
+"""Find out what became of a ticket that was given up after it had been sent. Looks only, and never sends."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from app.core import clock
 from app.core.errors import RetryLater
 from app.core.logging import get_logger
 from app.core.messages import T
-from app.features.connection.active_connection import NotConnected
-from app.features.connection.gateway import InstancePaused, ServiceNowClient, call
-from app.features.tickets.delivery.deliver import LOOKUP_INTERVAL_SECONDS
-from app.features.tickets.delivery.visibility import assert_visible, is_in_doubt, known_records
+from app.features.connection.gateway import InstancePaused, NotConnected
+from app.features.tickets.delivery.deliver import TicketAdapter
+from app.features.tickets.delivery.outbound import (
+    LOOKUP_INTERVAL_SECONDS,
+    Lookup,
+    StillUncertain,
+    Superseded,
+    is_refusal,
+)
+from app.features.tickets.delivery.visibility import is_in_doubt
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket
-from app.features.tickets.polling.apply_remote import link_record
-from app.features.tickets.types import TABLES, Delivery, TicketKind
-from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError
+from app.features.tickets.types import Delivery
+from app.integrations.http.errors import RemoteError
 from app.integrations.servicenow.schemas import RemoteTicket
 from app.resources import Resources
 
 log = get_logger(__name__)
 
-AGAIN_SECONDS = 60.0
+# A person waits for the answer, but nothing is lost meanwhile: once a minute is enough.
+RETRY_SECONDS = 60.0
 NOT_THERE = T("We looked for it in ServiceNow: it did not arrive.")
 
 
+class GivenUpTicket(TicketAdapter):
+    """A ticket that is not sent any more."""
+
+    awaiting = Delivery.GIVEN_UP
+
+
 async def reconcile(resources: Resources, ticket_id: UUID) -> None:
-    """Look for its record, and follow it when it is there. Raises NotYet to look again later.
+    """Follow the ticket's record when it is there. Raises RetryLater to look again.
 
-    Where a look can tell nothing, the ticket's page goes on saying that it may have arrived.
+    Where a lookup can prove nothing, the ticket's page goes on saying that it may have arrived.
     """
+    adapter = GivenUpTicket(ticket_id)
     async with resources.database.transaction() as session:
-        ticket = await session.get(Ticket, ticket_id)
-        if ticket is None or ticket.delivery != Delivery.GIVEN_UP or not is_in_doubt(ticket):
-            return
-        known = await known_records(session, ticket)
-    table, correlation_id, fields = TABLES[TicketKind(ticket.kind)], ticket.correlation_id, list(ticket.record)
-
-    async def question(client: ServiceNowClient) -> list[RemoteTicket]:
-        found = await client.find_by_correlation(table, correlation_id, fields)
-        if not found:
-            await assert_visible(client, table, known)
-        return found
-
+        ticket = await adapter.load(session)
+    if ticket is None or ticket.delivery != Delivery.GIVEN_UP or not is_in_doubt(ticket):
+        return
+    lookup = Lookup(resources, adapter, ticket.attempts)
     try:
-        found = await call(resources, question, connection_id=ticket.connection_id)
+        found = await lookup.look()
+        await (lookup.keep(found) if found else _mark_absent(lookup))
+    except StillUncertain as error:
+        raise RetryLater(LOOKUP_INTERVAL_SECONDS) from error
     except InstancePaused as error:
         raise RetryLater(error.seconds) from error
-    except NotConnected:
+    except (Superseded, NotConnected):
         return
     except RemoteError as error:
-        log.info("cannot tell whether it arrived", ticket=str(ticket_id), why=str(error))
-        if isinstance(error, Forbidden | RecordNotFound | QueryIgnored) and not error.is_instance_wide:
-            return
-        raise RetryLater(AGAIN_SECONDS) from error
-    if await _write_down(resources, ticket_id, found):
-        raise RetryLater(LOOKUP_INTERVAL_SECONDS)
+        log.info("reconcile.failed", ticket=str(ticket_id), outcome=type(error).__name__, why=str(error))
+        if not is_refusal(error):
+            raise RetryLater(RETRY_SECONDS) from error
 
 
-async def _write_down(resources: Resources, ticket_id: UUID, found: list[RemoteTicket]) -> bool:
-    """True when it has to be looked for again, because it may still be on its way."""
-    async with resources.database.transaction() as session:
-        ticket = await session.get_one(Ticket, ticket_id, with_for_update=True)
-        if ticket.delivery != Delivery.GIVEN_UP or ticket.uncertain_until is None:
-            return False
-        if found:
-            await link_record(session, ticket, found, just_made=False)
-        elif clock.now() < ticket.uncertain_until:
-            return True
-        else:
-            ticket.uncertain_until, ticket.problem = None, NOT_THERE.to_json()
-            record_event(session, ticket, EventType.CHANGED, NOT_THERE)
-    return False
+async def _mark_absent(lookup: Lookup[Ticket, list[RemoteTicket]]) -> None:
+    async with lookup.resources.database.transaction() as session:
+        ticket = await lookup.current(session)
+        ticket.uncertain_until, ticket.problem = None, NOT_THERE.to_json()
+        record_event(session, ticket, EventType.CHANGED, NOT_THERE)

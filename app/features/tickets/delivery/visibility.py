@@ -1,7 +1,7 @@
-"""Tells "not there" from "not shown to us": only a look that could have seen the record proves that it is missing.
+"""Distinguish *missing* from *hidden by an ACL* before a create is repeated. Asks ServiceNow, and writes nothing.
 
-Asks, and writes nothing. ServiceNow leaves out rows that access rules hide without a word, so an empty answer alone is
-no proof, and a create is repeated only after one.
+ServiceNow leaves out rows and fields that access rules hide, without a word. So an empty answer proves nothing, unless
+the same query shows other records that are surely there.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from app.features.tickets.types import Delivery
 from app.integrations.http.errors import QueryIgnored
 from app.integrations.servicenow.schemas import Table
 
-# So many of the newest records that are surely there are asked for by the same question; one of them has to be shown.
+# One of these has to be shown. More than one is asked for, because a single record may have been deleted meanwhile.
 KNOWN_RECORDS = 3
+# The code of messages that name another message as their cause.
+IN_DOUBT = "delivery.in_doubt"
 NOT_VISIBLE = T(
     "ServiceNow shows the integration user no records of this kind (or not their correlation id), so not finding one "
     "proves nothing."
 )
-CANNOT_TELL = T("We cannot tell whether this ticket arrived. %(reason)s")
-CANNOT_TELL_AFTER = T("We cannot tell whether this ticket arrived. %(reason)s Before that: %(before)s")
 
 
 async def known_records(session: Session, ticket: Ticket) -> list[str]:
-    """The correlation ids of the newest records beside this one that we saw ourselves, in the same table."""
+    """The correlation IDs of the newest other records in the same table that we have seen ourselves."""
     query = (
         select(Ticket.correlation_id)
         .where(Ticket.connection_id == ticket.connection_id, Ticket.kind == ticket.kind, Ticket.id != ticket.id)
@@ -41,7 +41,10 @@ async def known_records(session: Session, ticket: Ticket) -> list[str]:
 
 
 async def assert_visible(client: ServiceNowClient, table: Table, known: Sequence[str]) -> None:
-    """Raises NotWhatWasAsked unless ServiceNow shows us what is there. Without known records, any record will do."""
+    """Raises QueryIgnored unless ServiceNow shows one of the `known` records, or any record where none is known.
+
+    Row and field rules hide without an error: docs/facts/servicenow.md#trap-14, docs/facts/servicenow.md#trap-15.
+    """
     for correlation_id in known:
         if await client.find_by_correlation(table, correlation_id):
             return
@@ -50,21 +53,27 @@ async def assert_visible(client: ServiceNowClient, table: Table, known: Sequence
 
 
 def in_doubt_message(reason: Message, before: Message | None) -> Message:
-    """The sentence of a ticket that may have arrived; `before` is what its create was answered, where that is known."""
+    """Why a ticket is held that may have arrived. `before` is what its create was answered, where that is known."""
     if before is None or before == reason:
-        return Message(CANNOT_TELL.message, {"reason": reason})
-    return Message(CANNOT_TELL_AFTER.message, {"reason": reason, "before": before})
+        return T("We cannot tell whether this ticket arrived. %(reason)s", code=IN_DOUBT, reason=reason)
+    return T(
+        "We cannot tell whether this ticket arrived. %(reason)s Before that: %(before)s",
+        code=IN_DOUBT,
+        reason=reason,
+        before=before,
+    )
 
 
-def cause_of(sentence: Message) -> Message:
-    """Why tickets like that one do not go, without what is true of that one only."""
-    for name in ("before", "reason"):
-        inner = sentence.values.get(name)
-        if sentence.message in (CANNOT_TELL.message, CANNOT_TELL_AFTER.message) and isinstance(inner, Message):
-            return inner
-    return sentence
+def cause_of(problem: Message) -> Message:
+    """What the create was refused with, for comparing tickets with one another."""
+    if problem.code == IN_DOUBT:
+        for name in ("before", "reason"):
+            cause = problem.values.get(name)
+            if isinstance(cause, Message):
+                return cause
+    return problem
 
 
 def is_in_doubt(ticket: Ticket) -> bool:
-    """Whether a ticket that nobody sends any more may be in ServiceNow all the same."""
+    """Whether a ticket that is not being sent may be in ServiceNow all the same."""
     return ticket.delivery in (Delivery.HELD, Delivery.GIVEN_UP) and ticket.uncertain_until is not None

@@ -1,4 +1,4 @@
-"""Work notes written on a ticket's page: kept with their job, listed, sent again. Brings nothing to ServiceNow itself."""
+"""Work notes written on a ticket's page: stored with their job, listed, sent again. Calls nothing in ServiceNow."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from app.core.database import Session
 from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.jobs import Queue
 from app.core.messages import Message, T
+from app.features.accounts.permissions import Viewer
+from app.features.tickets.delivery.outbound import requeue
 from app.features.tickets.models import Ticket, TicketNote
 from app.features.tickets.notes.journal_field import Entry
-from app.features.tickets.sharing.record import Requester, clean
+from app.features.tickets.sharing.record import clean
+from app.features.tickets.ticket_audit import audit_ticket_event
 from app.features.tickets.types import Delivery
 
+# The journal field of the record holds 4,000 characters, and the signature needs some of them (journal_field.py).
 LONGEST_TEXT = 3500
+# One call per ticket and minute, however many people have its page open.
 READ_EVERY = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class NoteLine:
-    """A note written here, and how its delivery stands."""
+    """A note written here. `problem` is what stands in the way of its delivery."""
 
     id: UUID
     text: str
@@ -36,18 +41,19 @@ class NoteLine:
 
 
 async def add_note(
-    session: Session, queue: Queue, ticket_id: UUID, *, note_id: UUID, text: str, sender: Requester
+    session: Session, queue: Queue, ticket_id: UUID, *, note_id: UUID, text: str, viewer: Viewer
 ) -> bool:
-    """Write a note down with its job; False when the same form was sent before: that is one note.
+    """Store a note with its job. False when the same form was sent before: that is one note.
 
     Raises NotFound, Conflict, InvalidInput.
     """
-    told = clean(text)
-    if not told:
+    cleaned = clean(text)
+    if not cleaned:
         raise InvalidInput(fields={"note": T("This is required.")})
-    if len(told) > LONGEST_TEXT:
+    if len(cleaned) > LONGEST_TEXT:
         raise InvalidInput(fields={"note": T("At most %(limit)s characters, please.", limit=LONGEST_TEXT)})
-    ticket = await session.get(Ticket, ticket_id, with_for_update=True)  # Two clicks take turns.
+    # Locked, so that of two clicks the second one sees the note of the first.
+    ticket = await session.get(Ticket, ticket_id, with_for_update=True)
     if ticket is None:
         raise NotFound
     if ticket.delivery != Delivery.SHARED:
@@ -58,22 +64,21 @@ async def add_note(
         TicketNote(
             id=note_id,
             ticket_id=ticket_id,
-            text=told,
-            requested_by_oid=sender.oid,
-            requested_by_name=sender.name,
+            text=cleaned,
+            requested_by_oid=viewer.oid,
+            requested_by_name=viewer.display_name,
             created_at=clock.now(),
             delivery=Delivery.QUEUED,
-            attempts=0,
-            refusals=0,
             next_try_at=clock.now(),
         )
     )
     await queue.defer(session, "tickets.deliver_note", note_id=str(note_id))
+    await audit_ticket_event(session, viewer, T("Work note written"), ticket_id, note=note_id)
     return True
 
 
 async def notes_of(session: Session, ticket_id: UUID) -> list[NoteLine]:
-    """Those written here, newest first."""
+    """Notes written here, newest first. One that was delivered has no problem, whatever an attempt said before."""
     query = select(TicketNote).where(TicketNote.ticket_id == ticket_id).order_by(TicketNote.created_at.desc())
     return [
         NoteLine(
@@ -82,19 +87,19 @@ async def notes_of(session: Session, ticket_id: UUID) -> list[NoteLine]:
             note.requested_by_name,
             note.created_at,
             note.delivery,
-            Message.from_json(note.problem) if note.problem else None,
+            Message.from_json(note.problem) if note.problem and note.delivery != Delivery.SHARED else None,
         )
         for note in (await session.execute(query)).scalars()
     ]
 
 
 def journal_lines(stored: Sequence[dict[str, str]]) -> list[Entry]:
-    """What was read of others' notes."""
+    """The notes of other people, as `fetch_notes` stored them."""
     return [Entry(**entry) for entry in stored]
 
 
 async def ask_for_notes(session: Session, queue: Queue, ticket_id: UUID) -> None:
-    """Somebody looks at the ticket: have others' notes read, if that was not done a moment ago."""
+    """Its page was opened: have other people's notes fetched, at most once a minute per ticket."""
     ticket = await session.get(Ticket, ticket_id)
     if ticket is None or ticket.delivery != Delivery.SHARED or not ticket.visible:
         return
@@ -103,12 +108,13 @@ async def ask_for_notes(session: Session, queue: Queue, ticket_id: UUID) -> None
         await queue.defer(session, "tickets.fetch_notes", lock=name, queueing_lock=name, ticket_id=str(ticket_id))
 
 
-async def retry_note(session: Session, queue: Queue, ticket_id: UUID, note_id: UUID) -> None:
+async def retry_note(session: Session, queue: Queue, ticket_id: UUID, note_id: UUID, *, viewer: Viewer) -> None:
     """Send a held note again. Raises NotFound or Conflict."""
     note = await session.get(TicketNote, note_id, with_for_update=True)
     if note is None or note.ticket_id != ticket_id:
         raise NotFound
     if note.delivery != Delivery.HELD:
         raise Conflict
-    note.delivery, note.refusals, note.next_try_at = Delivery.QUEUED, 0, clock.now()
+    requeue(note)
     await queue.defer(session, "tickets.deliver_note", note_id=str(note_id))
+    await audit_ticket_event(session, viewer, T("Work note sent again"), ticket_id, note=note_id)

@@ -13,7 +13,7 @@ from app.features.connection.throttle import throttle_of
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketEvent
 from app.features.tickets.polling.state_names import Names, load_names
-from app.features.tickets.types import CLOSED_GROUPS, TABLES, Delivery, TicketKind, priority_name
+from app.features.tickets.types import CLOSED_GROUPS, TABLES, TicketKind, priority_name
 from app.integrations.servicenow.schemas import Listed, RemoteTicket
 
 FIELD_NAMES: dict[str, Message] = {
@@ -44,11 +44,7 @@ UNCLEAR = T(
 async def link_record(session: Session, ticket: Ticket, found: Sequence[RemoteTicket], *, just_made: bool) -> None:
     """The record is there: the oldest, should there be several. Compares it with what was sent."""
     remote, now = found[0], clock.now()
-    if ticket.delivery == Delivery.SHARED:
-        return  # Two attempts found it, the slower one second.
-    ticket.delivery = Delivery.SHARED
-    ticket.in_flight_since = ticket.next_try_at = ticket.uncertain_until = ticket.problem = None
-    ticket.sys_id, ticket.shared_at = remote.sys_id, now
+    ticket.sys_id = remote.sys_id
     if len(found) > 1:
         numbers = ", ".join(twin.number for twin in found[1:])
         sentence = T(

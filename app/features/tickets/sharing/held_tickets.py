@@ -1,6 +1,6 @@
-"""What a person may do with a ticket that is held: try again, change it and try again, or give it up.
+"""What a person may do with a held ticket: retry it, edit and retry it, or give it up. Sends nothing itself.
 
-One that waits for an instance which is connected no more may be given up as well: nothing else would end its wait.
+A queued ticket whose instance was removed may be given up as well, because nothing else would end its wait.
 """
 
 from __future__ import annotations
@@ -14,45 +14,55 @@ from app.core.database import Session
 from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.jobs import Queue
 from app.core.messages import T
+from app.features.accounts.audit import log_action
+from app.features.accounts.permissions import Viewer
 from app.features.connection.models import Connection, ConnectionStatus
+from app.features.tickets.delivery.outbound import requeue
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.sharing.custom_columns import with_own_columns
 from app.features.tickets.sharing.record import Links, Requester, TicketRequest, clean, compose_record
 from app.features.tickets.sharing.share import action_link, check, ticket_link
+from app.features.tickets.ticket_audit import audit_ticket_event
 from app.features.tickets.types import BULK_PRIORITY, Delivery, TicketKind
 
 NOT_HELD = T("This ticket is not held any more. Its page shows how it stands now.")
 
 
-async def retry(session: Session, queue: Queue, ticket_id: UUID, *, by: str) -> None:
+async def retry(session: Session, queue: Queue, ticket_id: UUID, *, viewer: Viewer) -> None:
     """Send a held ticket again; what may have arrived is looked for first. Raises NotFound or Conflict."""
     ticket = await held_ticket(session, ticket_id)
-    record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=by)
+    record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=viewer.display_name)
     ticket.force_retry = True
-    await _requeue(session, queue, ticket)
+    await _queue_again(session, queue, ticket)
+    await audit_ticket_event(session, viewer, T("Ticket sent again"), ticket_id)
 
 
-async def retry_all(session: Session, queue: Queue, *, by: str) -> int:
-    """Send every held ticket again, and say how many. Once a few are refused again, the rest are held unsent."""
+async def retry_all(session: Session, queue: Queue, *, viewer: Viewer) -> int:
+    """Send every held ticket again, and return how many.
+
+    Without `force_retry`: once a few are refused again, the circuit breaker holds the rest unsent.
+    """
     query = select(Ticket).where(Ticket.delivery == Delivery.HELD).order_by(Ticket.id).with_for_update()
     tickets = list((await session.execute(query)).scalars())
     for ticket in tickets:
-        record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=by)
-        await _requeue(session, queue, ticket, priority=BULK_PRIORITY)
+        record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=viewer.display_name)
+        await _queue_again(session, queue, ticket, priority=BULK_PRIORITY)
+    await log_action(session, viewer, T("All held tickets sent again"), tickets=len(tickets))
     return len(tickets)
 
 
 async def edit_and_retry(
-    session: Session, queue: Queue, ticket_id: UUID, asked: TicketRequest, *, editor: Requester, public_url: str
+    session: Session, queue: Queue, ticket_id: UUID, asked: TicketRequest, *, viewer: Viewer, public_url: str
 ) -> None:
     """Ask for something else, and send that. Raises NotFound, Conflict, or InvalidInput with nothing changed.
 
-    Whoever shared it first stays its sender. Should the first version have arrived after all, it is found before
-    anything is sent, and the ticket's page shows how it differs.
+    The person who shared it first stays its requester. Should the first version have arrived after all, it is found
+    before anything is sent, and the ticket's page shows how it differs.
     """
     check(asked, clock.earliest_day(clock.now()))
     ticket = await held_ticket(session, ticket_id)
+    # The other type is another table, where the first version would not be found: two records would be made.
     if asked.kind != ticket.kind and ticket.sent_at is not None:
         raise InvalidInput(
             fields={"kind": T("It may have reached ServiceNow as the other type already, so the type stays as it is.")}
@@ -60,34 +70,36 @@ async def edit_and_retry(
     actions = await session.execute(
         select(TicketAction.control_id, TicketAction.title).where(TicketAction.ticket_id == ticket_id)
     )
-    follows = await session.get(Ticket, ticket.predecessor_id) if ticket.predecessor_id else None
+    predecessor = await session.get(Ticket, ticket.predecessor_id) if ticket.predecessor_id else None
     links = Links(
         ticket=ticket_link(public_url, ticket.id),
         actions=[(title, action_link(public_url, control_id)) for control_id, title in actions],
-        predecessor=follows.number if follows else "",
+        predecessor=predecessor.number if predecessor else "",
     )
-    sender = Requester(ticket.requested_by_id, ticket.requested_by_oid, ticket.requested_by_name, "")
-    composed = compose_record(asked, sender, links, ticket.correlation_id)
+    requester = Requester(ticket.requested_by_id, ticket.requested_by_oid, ticket.requested_by_name, "")
+    composed = compose_record(asked, requester, links, ticket.correlation_id)
     ticket.kind = TicketKind(asked.kind)
     ticket.name, ticket.description = clean(asked.name).replace("\n", " "), clean(asked.description)
     ticket.priority, ticket.due_date, ticket.category = asked.priority, asked.due_date, asked.category
-    ticket.record = await with_own_columns(session, ticket.connection_id, asked, sender, composed.fields)
+    ticket.record = await with_own_columns(session, ticket.connection_id, asked, requester, composed.fields)
     ticket.warnings = [warning.to_json() for warning in composed.warnings]
     ticket.force_retry = True
-    record_event(session, ticket, EventType.PERSON, T("Changed, and asked to try again."), actor=editor.name)
-    await _requeue(session, queue, ticket)
+    record_event(session, ticket, EventType.PERSON, T("Changed, and asked to try again."), actor=viewer.display_name)
+    await _queue_again(session, queue, ticket)
+    await audit_ticket_event(session, viewer, T("Ticket changed and sent again"), ticket_id)
 
 
-async def give_up(session: Session, queue: Queue, ticket_id: UUID, *, by: str) -> None:
+async def give_up(session: Session, queue: Queue, ticket_id: UUID, *, viewer: Viewer) -> None:
     """Keep a held or stranded ticket, marked, and send nothing more of it. Raises NotFound or Conflict.
 
-    One that was sent may be in ServiceNow all the same: it is looked for, and followed when it is there.
+    One that was sent may be in ServiceNow all the same: it is reconciled, and followed when it is there.
     """
     ticket = await _ticket(session, ticket_id)
     if ticket.delivery != Delivery.HELD and not await _is_stranded(session, ticket):
         raise Conflict(NOT_HELD)
     ticket.delivery, ticket.next_try_at = Delivery.GIVEN_UP, None
-    record_event(session, ticket, EventType.PERSON, T("Given up. It stays here, and nothing more is sent."), actor=by)
+    gave_up = T("Given up. It stays here, and nothing more is sent.")
+    record_event(session, ticket, EventType.PERSON, gave_up, actor=viewer.display_name)
     if ticket.sent_at is not None:
         ticket.uncertain_until = ticket.uncertain_until or clock.now()
         doubt = T(
@@ -97,6 +109,7 @@ async def give_up(session: Session, queue: Queue, ticket_id: UUID, *, by: str) -
         )
         ticket.problem = doubt.to_json()
         await queue.defer(session, "tickets.reconcile", ticket_id=str(ticket_id))
+    await audit_ticket_event(session, viewer, T("Ticket given up"), ticket_id)
 
 
 async def held_ticket(session: Session, ticket_id: UUID) -> Ticket:
@@ -115,12 +128,11 @@ async def _ticket(session: Session, ticket_id: UUID) -> Ticket:
 
 
 async def _is_stranded(session: Session, ticket: Ticket) -> bool:
-    """Whether it waits for an instance that somebody has removed."""
+    """Whether it waits for an instance that was removed."""
     connection = await session.get(Connection, ticket.connection_id)
     return ticket.delivery == Delivery.QUEUED and (connection is None or connection.status == ConnectionStatus.REMOVED)
 
 
-async def _requeue(session: Session, queue: Queue, ticket: Ticket, *, priority: int = 0) -> None:
-    ticket.delivery, ticket.refusals, ticket.problem = Delivery.QUEUED, 0, None
-    ticket.next_try_at = clock.now()
+async def _queue_again(session: Session, queue: Queue, ticket: Ticket, *, priority: int = 0) -> None:
+    requeue(ticket)
     await queue.defer(session, "tickets.deliver", priority=priority, ticket_id=str(ticket.id))

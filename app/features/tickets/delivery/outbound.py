@@ -1,0 +1,368 @@
+"""The one outbound state machine: bring a row to ServiceNow exactly once, and never repeat a send unproven.
+
+Each step is a short transaction of its own, and none is open during a remote call. The row alone tells what may have
+been sent, so a process that dies at any point loses nothing and duplicates nothing.
+
+    queued ─┬─ never sent ──────────────── send ─┬─ answered ─────────────────▶ shared
+            └─ sent before ─ find ─┬─ found ─────│────────────────────────────▶ shared
+                                   ├─ uncertain ─│─ wait, then find again ────▶ queued
+                                   ├─ hidden? ───│─ refusal of the lookup ──┐
+                                   └─ absent ─▶ send again                  │
+                                                 └─ failed ─┬─ passing ─────┼─▶ queued, with backoff
+                                                            └─ refused ─────┴─▶ queued once, then held
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
+
+from app.core import clock
+from app.core.database import Session
+from app.core.errors import AppError, RetryLater
+from app.core.logging import get_logger
+from app.core.messages import Message, T
+from app.features.connection.gateway import InstancePaused, Lane, NotConnected, ServiceNowClient, call
+from app.features.connection.throttle import backoff_after
+from app.features.tickets.models import Outbound
+from app.features.tickets.types import Delivery
+from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError
+from app.resources import Resources
+
+log = get_logger(__name__)
+
+# A create whose answer was lost may still be running in ServiceNow, whose transaction quota for REST calls is 60 to
+# 300 s: docs/facts/servicenow.md#5-limits-failures-sleeping-instances. Until then the record is looked for, not sent.
+UNCERTAIN_SECONDS = 330.0
+# How often it is looked for meanwhile. Three requests a minute per ticket do not hurt the instance.
+LOOKUP_INTERVAL_SECONDS = 20.0
+# ServiceNow refuses intermittently (docs/facts/servicenow.md#sandbox-49), and refuses what it has done
+# (docs/facts/servicenow.md#trap-4). A refusal is believed the second time, with nothing found in between.
+BELIEVED_REFUSALS = 2
+# An attempt without an outcome after this is taken for dead: waiting for a connection (30 s), connecting (5 s) and a
+# whole answer (35 s) take less (app/integrations/http/transport.py). One that lives on after all, because renewing the
+# token took long, is stopped by its number before it sends.
+ATTEMPT_SECONDS = 75.0
+# A job exists as soon as its row does. A row that has been due for this long without a job has lost it.
+JOB_LOST_AFTER = timedelta(minutes=1)
+
+STILL_UNDER_WAY = T("Another attempt is still waiting for ServiceNow’s answer.")
+STILL_UNCERTAIN = T(
+    "ServiceNow’s answer was lost, and the record is not there yet. ServiceNow may still be working on it, so we look "
+    "again before we send it a second time."
+)
+
+Row = TypeVar("Row", bound=Outbound)
+Found = TypeVar("Found")
+Answer = TypeVar("Answer")
+Call = Callable[[ServiceNowClient], Awaitable[Answer]]
+
+
+class NextStep(StrEnum):
+    """What follows from a failed attempt."""
+
+    RETRY = "retry"
+    HOLD = "hold"
+    HOLD_IN_DOUBT = "hold_in_doubt"
+
+
+class StillUncertain(Exception):
+    """A send may still be under way in ServiceNow: find again later, and do not repeat it."""
+
+
+class Superseded(Exception):
+    """Another attempt has begun, or the row was decided meanwhile: this attempt sends and writes nothing more."""
+
+
+class OutboundAdapter(ABC, Generic[Row, Found]):
+    """What differs between the rows that are delivered. One instance serves one attempt at one row.
+
+    Methods that take `session` touch rows only, those that take `client` ServiceNow only. `load` sets `connection_id`.
+    """
+
+    connection_id: UUID
+    # The state in which the row is this adapter's business.
+    awaiting = Delivery.QUEUED
+    log_fields: dict[str, Any]
+
+    @abstractmethod
+    async def load(self, session: Session) -> Row | None:
+        """The row, locked; None when there is nothing to deliver."""
+
+    async def postpone(self, session: Session, row: Row) -> RetryLater | None:  # noqa: ARG002 - for those that override it.
+        """What speaks against an attempt now. May also change `row.delivery`, which ends the matter."""
+        return None
+
+    @abstractmethod
+    async def find(self, client: ServiceNowClient) -> Found | None:
+        """What an earlier attempt left in ServiceNow; None when the answer shows nothing, which is no proof yet."""
+
+    async def visibility_check(self, session: Session, row: Row) -> Call[None] | None:  # noqa: ARG002 - for those that override it.
+        """A call that raises QueryIgnored unless `find` would have seen the record. None where `find` is proof enough."""
+        return None
+
+    @abstractmethod
+    async def send(self, client: ServiceNowClient) -> Found:
+        """Make it in ServiceNow: one call, never repeated here."""
+
+    @abstractmethod
+    async def delivered(self, session: Session, row: Row, found: Found, *, just_sent: bool) -> None:
+        """Keep what was found or made."""
+
+    @abstractmethod
+    def in_doubt(self, reason: Message, before: Message | None) -> Message:
+        """Why it is held though it may have arrived. `before` is what an earlier attempt was told."""
+
+    def note_problem(self, session: Session, row: Row, problem: Message) -> None:
+        """A problem that differs from the one before, for the history."""
+
+    def note_held(self, session: Session, row: Row) -> None:
+        """The row is held now, for the history."""
+
+
+class Lookup(Generic[Row, Found]):
+    """Finds out whether a row has arrived. Sends nothing, and takes no attempt's number."""
+
+    lane = Lane.BACKGROUND
+
+    def __init__(self, resources: Resources, adapter: OutboundAdapter[Row, Found], number: int = 0) -> None:
+        """`number` is the row's last attempt: once there is a later one, this lookup is superseded."""
+        self.resources = resources
+        self.adapter = adapter
+        self.number = number
+
+    async def look(self) -> Found | None:
+        """What is in ServiceNow; None when it is proven that nothing is.
+
+        Raises StillUncertain while an earlier send may be under way, QueryIgnored when ServiceNow would not show the
+        record if it were there, Superseded, and what `gateway.call` raises.
+        """
+        found = await self._call(self.adapter.find)
+        if found is not None:
+            return found
+        async with self.resources.database.transaction() as session:
+            row = await self.current(session)
+            if is_uncertain(row, clock.now()):
+                raise StillUncertain
+            check = await self.adapter.visibility_check(session, row)
+        if check is not None:
+            await self._call(check)
+        return None
+
+    async def keep(self, found: Found, *, just_sent: bool = False) -> None:
+        """The row has arrived. That is true whatever other attempts wrote, unless one of them has said so already."""
+        async with self.resources.database.transaction() as session:
+            row = await self.adapter.load(session)
+            if row is None or row.delivery == Delivery.SHARED:
+                return
+            row.delivery, row.shared_at = Delivery.SHARED, clock.now()
+            row.in_flight_since = row.next_try_at = row.uncertain_until = row.problem = None
+            await self.adapter.delivered(session, row, found, just_sent=just_sent)
+
+    async def current(self, session: Session) -> Row:
+        """The row, locked, while this attempt is the newest. Raises Superseded: late losers write nothing."""
+        row = await self.adapter.load(session)
+        if row is None or row.attempts != self.number or row.delivery != self.adapter.awaiting:
+            raise Superseded
+        return row
+
+    async def _call(self, work: Call[Answer], *, sends: bool = False) -> Answer:
+        async def noted(client: ServiceNowClient) -> Answer:
+            # Noted inside the slot, so that a pause or a wait for a slot leaves no attempt behind. Runs again after a
+            # 401, by which ServiceNow said that it did nothing (docs/facts/servicenow.md#2-6-error-envelope).
+            await self._note(sends=sends)
+            return await work(client)
+
+        return await call(self.resources, noted, connection_id=self.adapter.connection_id, lane=self.lane)
+
+    async def _note(self, *, sends: bool) -> None:  # noqa: ARG002 - a lookup never sends.
+        async with self.resources.database.transaction() as session:
+            await self.current(session)
+
+
+class Attempt(Lookup[Row, Found]):
+    """One attempt at delivering a queued row. `began` once it has its number, `sends` while its call is the send."""
+
+    lane = Lane.DELIVERY
+    began = sends = False
+
+    async def deliver(self) -> None:
+        """Raises RetryLater when there has to be another attempt; returns when none is needed."""
+        was_sent = await self._admit()
+        if was_sent is None:
+            return
+        try:
+            found = await self.look() if was_sent else None
+            just_sent = found is None
+            if found is None:
+                found = await self._call(self.adapter.send, sends=True)
+        except Superseded:
+            log.warning("delivery.superseded", **self.adapter.log_fields, attempt=self.number)
+        except StillUncertain:
+            await self._defer(STILL_UNCERTAIN, LOOKUP_INTERVAL_SECONDS)
+        except InstancePaused as error:
+            await self._pause(error)
+        except NotConnected as error:
+            await self._wait_for_connection(error.message)
+        except RemoteError as error:
+            await self._fail(error)
+        else:
+            await self.keep(found, just_sent=just_sent)
+            log.info("delivery.delivered", **self.adapter.log_fields, attempt=self.number)
+
+    async def _admit(self) -> bool | None:
+        """Whether the row was sent before; None when it needs no attempt. Raises RetryLater when it may not begin yet."""
+        async with self.resources.database.transaction() as session:
+            row = await self.adapter.load(session)
+            if row is None or row.delivery != self.adapter.awaiting:
+                return None
+            self.number = row.attempts
+            stop = await self._stop(session, row)
+        if isinstance(stop, RetryLater):
+            raise stop
+        return None if stop else row.sent_at is not None
+
+    async def _stop(self, session: Session, row: Row) -> RetryLater | Superseded | None:
+        """What speaks against beginning now. Returned, not raised, so that what was written is committed first."""
+        seconds = seconds_in_flight(row, clock.now())
+        if seconds > 0:
+            return RetryLater(seconds, STILL_UNDER_WAY)
+        postponed = await self.adapter.postpone(session, row)
+        return Superseded() if row.delivery != self.adapter.awaiting else postponed
+
+    async def _note(self, *, sends: bool) -> None:
+        """Commit, before the call, that this attempt makes it. The first time, the attempt takes its number."""
+        now = clock.now()
+        async with self.resources.database.transaction() as session:
+            row = await self.current(session)
+            stop = None if self.began else await self._stop(session, row)
+            if stop is None:
+                if not self.began:
+                    row.attempts, row.attempted_at = row.attempts + 1, now
+                row.in_flight_since = row.next_try_at = now
+                if sends:
+                    row.sent_at, row.uncertain_until = now, now + timedelta(seconds=UNCERTAIN_SECONDS)
+        if stop is not None:
+            raise stop
+        self.number, self.began, self.sends = row.attempts, True, sends
+
+    async def _end(self, session: Session) -> Row | None:
+        """The row, no longer in flight; None when another attempt has begun since."""
+        try:
+            row = await self.current(session)
+        except Superseded:
+            return None
+        row.in_flight_since = None
+        return row
+
+    def _tell(self, session: Session, row: Row, problem: Message) -> None:
+        if row.problem != problem.to_json():
+            self.adapter.note_problem(session, row, problem)
+        row.problem = problem.to_json()
+
+    async def _defer(self, problem: Message, seconds: float) -> None:
+        async with self.resources.database.transaction() as session:
+            row = await self._end(session)
+            if row is None:
+                return
+            self._tell(session, row, problem)
+            row.next_try_at = clock.now() + timedelta(seconds=seconds)
+        log.info("delivery.deferred", **self.adapter.log_fields, seconds=seconds)
+        raise RetryLater(seconds, problem)
+
+    async def _pause(self, error: InstancePaused) -> None:
+        """Nothing was sent. Without a reason it is only a matter of taking turns, and no problem to show."""
+        async with self.resources.database.transaction() as session:
+            row = await self._end(session)
+            if row is not None and error.reason is not None:
+                row.problem = error.reason.to_json()
+                row.next_try_at = clock.now() + timedelta(seconds=error.seconds)
+        log.info("delivery.deferred", **self.adapter.log_fields, seconds=error.seconds)
+        raise RetryLater(error.seconds, error.reason)
+
+    async def _wait_for_connection(self, problem: Message) -> None:
+        """No time for the next try: the sweep queues the row again once the connection is authorized."""
+        async with self.resources.database.transaction() as session:
+            row = await self._end(session)
+            if row is not None:
+                self._tell(session, row, problem)
+                row.next_try_at = None
+                if self.sends:  # The send was refused with 401, so it was not done.
+                    row.uncertain_until = None
+
+    async def _fail(self, error: RemoteError) -> None:
+        """Write down what went wrong and what follows. Raises RetryLater unless a person has to act."""
+        seconds = backoff_after(error, max(self.number, 1))
+        async with self.resources.database.transaction() as session:
+            row = await self._end(session)
+            if row is None:
+                return
+            before = Message.from_json(row.problem) if row.problem and row.refusals else None
+            self._tell(session, row, error.message)
+            if self.sends and error.is_final:  # What was said of a lookup says nothing of the send before it.
+                row.uncertain_until = None
+            row.refusals += is_refusal(error)
+            step = next_step(error, refusals=row.refusals, sends=self.sends)
+            if step is NextStep.RETRY:
+                row.next_try_at = clock.now() + timedelta(seconds=seconds)
+            elif step is NextStep.HOLD:
+                self._hold(session, row, error.message)
+            else:
+                self._hold(session, row, self.adapter.in_doubt(error.message, before))
+                # Set until a lookup has found out: sharing the same action again asks first meanwhile.
+                row.uncertain_until = row.uncertain_until or clock.now()
+        log.info("delivery.failed", **self.adapter.log_fields, outcome=type(error).__name__, next_step=step.value)
+        if step is NextStep.RETRY:
+            raise RetryLater(seconds, error.message)
+
+    def _hold(self, session: Session, row: Row, problem: Message) -> None:
+        hold(row, problem)
+        self.adapter.note_held(session, row)
+
+
+def is_uncertain(row: Outbound, now: datetime) -> bool:
+    """Whether a send of this row may still be running in ServiceNow."""
+    return row.uncertain_until is not None and now < row.uncertain_until
+
+
+def seconds_in_flight(row: Outbound, now: datetime) -> float:
+    """How long another attempt may still wait for its answer; 0 when none does."""
+    if row.in_flight_since is None:
+        return 0.0
+    return max(0.0, ATTEMPT_SECONDS - (now - row.in_flight_since).total_seconds())
+
+
+def is_refusal(error: AppError) -> bool:
+    """Whether ServiceNow refused this one row, and not every call."""
+    return isinstance(error, Forbidden | RecordNotFound | QueryIgnored) and not error.is_instance_wide
+
+
+def next_step(error: AppError, *, refusals: int, sends: bool) -> NextStep:
+    """What follows from `error`, once `refusals` of this row are counted. `sends`: the send was refused, no lookup."""
+    if not is_refusal(error) or refusals < BELIEVED_REFUSALS:
+        return NextStep.RETRY
+    return NextStep.HOLD if sends else NextStep.HOLD_IN_DOUBT
+
+
+def hold(row: Outbound, problem: Message) -> None:
+    """Stop until a person has read the problem and acted."""
+    row.delivery, row.problem = Delivery.HELD, problem.to_json()
+    row.next_try_at, row.force_retry = None, False
+
+
+def requeue(row: Outbound) -> None:
+    """A person wants it tried again. What may have arrived is found first, as before."""
+    row.delivery, row.refusals, row.problem = Delivery.QUEUED, 0, None
+    row.next_try_at = clock.now()
+
+
+def lost_its_job(table: type[Outbound]) -> ColumnElement[bool]:
+    """The condition for queued rows that are due and should have a job, or that wait for the connection."""
+    overdue = table.next_try_at < clock.now() - JOB_LOST_AFTER
+    return (table.delivery == Delivery.QUEUED) & (table.next_try_at.is_(None) | overdue)
