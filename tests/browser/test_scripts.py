@@ -68,7 +68,7 @@ def test_the_redirect_url_is_copied_and_said(visit: Visit) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("place", PLACES)
 def test_no_page_scrolls_sideways(connected: Visit, place: str) -> None:
-    """Opened on a phone, and on windows that somebody draws wider or narrower, in the light and in the dark."""
+    """Opened on a phone, and on windows that are made wider or narrower, in the light and in the dark."""
     page = connected.sign_in("Security Administrator", viewport=PHONE)
     page.goto(place)
     for theme in THEMES:

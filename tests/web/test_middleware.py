@@ -23,7 +23,9 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> Non
 
 
 async def ask(method: str = "GET", path: str = "/", public_url: str = ORIGIN, **headers: str) -> httpx.Response:
-    app = SecurityMiddleware(answer, public_url=f"{public_url}/", form_targets=("https://login.example",), refuse=refuse)
+    app = SecurityMiddleware(
+        answer, public_url=f"{public_url}/", form_targets=("https://login.example",), refuse=refuse
+    )
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=public_url) as browser:
         return await browser.request(method, path, headers=named)
