@@ -51,7 +51,7 @@ UTILITIES = ("app/core/", "app/foundation/", "app/settings.py", "app/resources.p
 # Each journey starts at `module:function` or `module:Class.method`.
 JOURNEYS: Mapping[str, str] = {
     "deliver": "app.features.tickets.deliver:deliver",
-    "poll": "app.features.tickets.refresh:refresh_states",
+    "poll": "app.features.tickets.polling.poll:poll_states",
     "finish-connect": "app.features.connection.connect:finish_connect",
 }
 MOST_RETURNS = 8

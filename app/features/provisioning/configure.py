@@ -17,15 +17,13 @@ from app.features.connection.gateway import Lane, call
 from app.features.connection.preferences import (
     AFTER_DONE,
     IMPACTS,
-    ITEMS,
     NEW,
     Preferences,
     keep_preferences,
     load_preferences,
 )
-from app.features.secure_score.actions.action import Category
-from app.features.tickets.sharing.record import LONGEST_DESCRIPTION, LONGEST_NAME
-from app.features.tickets.types import TABLES, TicketKind, TicketSource
+from app.features.tickets.ticket_fields import Control, TicketField, copied_fields
+from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.servicenow.probes import (
     PLAIN,
     SEARCHABLE,
@@ -40,16 +38,6 @@ LONGEST_DUE_DAYS = 3650
 # Kinds of column that hold a text as it is sent. Others would refuse it or turn it into something else.
 TEXT_KINDS = frozenset({"string", "string_full_utf8", "html", "multi_small", "choice"})
 DATE_KINDS = frozenset({"glide_date_time", "glide_date"})
-# How long each data item can be: the sender's object ID, our own limits, "2026-12-31 12:00:00", and the longest of a list.
-LONGEST_ITEMS = {
-    "requested_by": 36,
-    "name": LONGEST_NAME,
-    "description": LONGEST_DESCRIPTION,
-    "priority": 1,
-    "due_date": 19,
-    "source": max(len(source) for source in TicketSource),
-    "category": max(len(category) for category in Category),
-}
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,7 @@ async def save_columns(resources: Resources, viewer: Viewer, kind: str, typed: M
     """Copy data items to these columns of the instance's own, by item. Raises InvalidInput by field, or a RemoteError."""
     if kind not in {known.value for known in TicketKind}:
         raise InvalidInput(fields={"kind": T("Choose one of the list.")})
-    wanted = {item: typed[item].strip().lower() for item in ITEMS if typed.get(item, "").strip()}
+    wanted = {item: typed[item].strip().lower() for item in copied_fields() if typed.get(item, "").strip()}
     problems = await _problems(resources, TicketKind(kind), wanted) if wanted else {}
     if problems:
         raise InvalidInput(fields=problems)
@@ -165,7 +153,8 @@ async def _problems(resources: Resources, kind: TicketKind, wanted: Mapping[str,
     if columns is None:
         sentence = T("The integration user may not read the dictionary (sys_dictionary), so columns cannot be checked.")
         return dict.fromkeys(wanted, sentence)
-    problems = {item: _problem(columns, column, table, item) for item, column in wanted.items()}
+    fields = copied_fields()
+    problems = {item: _problem(columns, column, table, fields[item]) for item, column in wanted.items()}
     twice = {column for column in wanted.values() if list(wanted.values()).count(column) > 1}
     for item, column in wanted.items():
         if column in twice:
@@ -173,7 +162,7 @@ async def _problems(resources: Resources, kind: TicketKind, wanted: Mapping[str,
     return {item: problem for item, problem in problems.items() if problem is not None}
 
 
-def _problem(columns: Mapping[str, TableColumn], name: str, table: str, item: str) -> Message | None:
+def _problem(columns: Mapping[str, TableColumn], name: str, table: str, field: TicketField) -> Message | None:
     column = columns.get(name) if PLAIN.fullmatch(name) else None
     if column is None:
         return T("The table %(table)s has no column of this name.", table=table)
@@ -182,10 +171,11 @@ def _problem(columns: Mapping[str, TableColumn], name: str, table: str, item: st
     if column.read_only:
         return T("This column is read-only.")
     if column.kind in DATE_KINDS:
-        return None if item == "due_date" else T("This column holds a date: only the due date can go there.")
+        is_day = field.control is not None and field.control.type is Control.DAY
+        return None if is_day else T("This column holds a date: only the due date can go there.")
     if column.kind not in TEXT_KINDS:
         return T("This column does not hold text (it is of the type %(kind)s).", kind=column.kind or "–")
-    if 0 < column.length < LONGEST_ITEMS[item]:
+    if 0 < column.length < field.limit:
         return T("This column holds %(length)s characters, and this data item can have up to %(most)s.",
-                 length=column.length, most=LONGEST_ITEMS[item])  # fmt: skip
+                 length=column.length, most=field.limit)  # fmt: skip
     return None

@@ -13,7 +13,7 @@ from app.features.provisioning.checks.connectivity import check_clock, check_rea
 from app.features.provisioning.checks.integration_user import check_account
 from app.features.provisioning.checks.tables import check_choices, check_correlation, check_table
 from app.features.provisioning.finding import Finding
-from app.features.tickets.types import TicketKind
+from app.features.tickets.types import KINDS, TicketKind
 
 Check = Callable[[CheckContext], Awaitable[Finding]]
 
@@ -37,17 +37,9 @@ STEPS = (
     Step("release", T("Release"), check_release),
     Step("client", T("OAuth client"), check_client),
     Step("account", T("Integration user and its roles"), check_account, kinds=BOTH),
-    Step(
-        "change",
-        T("Change requests: read, create, change"),
-        partial(check_table, kind=TicketKind.CHANGE),
-        kinds=frozenset({TicketKind.CHANGE}),
-    ),
-    Step(
-        "incident",
-        T("Incidents: read, create, change"),
-        partial(check_table, kind=TicketKind.INCIDENT),
-        kinds=frozenset({TicketKind.INCIDENT}),
+    *(
+        Step(kind.value, spec.step_title, partial(check_table, kind=kind), kinds=frozenset({kind}))
+        for kind, spec in KINDS.items()
     ),
     Step("choices", T("Lists of states"), check_choices),
     Step("correlation", T("Tickets are found again by our id"), check_correlation, kinds=BOTH),

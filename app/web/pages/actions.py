@@ -159,7 +159,7 @@ class ActionPage:
     def regressed_after(self) -> list[TicketLine]:
         """Tickets that were done before the action lost its points again."""
         day = self.line.regressed_on if self.line.is_regressed else None
-        done = [ticket for ticket in self.tickets if ticket.state_group == "done"]
+        done = [ticket for ticket in self.tickets if ticket.state_category == "done"]
         return [ticket for ticket in done if day is not None and (ticket.state_since or ticket.created_at).date() < day]
 
     @property

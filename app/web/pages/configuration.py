@@ -14,17 +14,18 @@ from app.core.errors import AppError, InvalidInput
 from app.core.messages import Message, T
 from app.features.accounts.audit import log_action
 from app.features.connection.connection_view import ConnectionView
-from app.features.connection.preferences import ITEMS, Preferences
+from app.features.connection.preferences import Preferences
 from app.features.provisioning.configure import Proposals, current, find_groups, save_columns, save_proposals
 from app.features.secure_score.actions.action import Category
 from app.features.tickets.polling.state_names import (
     StateNameLine,
-    group_choices,
+    category_choices,
     list_state_names,
     reset_state_names,
     set_state_name,
 )
-from app.features.tickets.types import PRIORITY_NAMES
+from app.features.tickets.ticket_fields import copied_fields
+from app.features.tickets.types import DEFAULT_KIND, KINDS, PRIORITY_NAMES, KindSpec, TicketKind
 from app.resources import Resources
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
@@ -32,7 +33,6 @@ from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
 router = PageRouter(prefix="/servicenow/settings")
-Kinds = Literal["change", "incident"]
 Days = Annotated[int, Field(ge=0, le=3650)]
 Priority = Annotated[int, Field(ge=1, le=5)]
 CATEGORIES = [
@@ -45,21 +45,12 @@ CATEGORIES = [
         (Category.INFRASTRUCTURE, T("Infrastructure")),
     )
 ]
-ITEM_NAMES = {
-    "requested_by": T("User ID of the sender"),
-    "name": T("Task name"),
-    "description": T("Description"),
-    "priority": T("Priority"),
-    "due_date": T("Due date"),
-    "source": T("Recommendation source"),
-    "category": T("Recommendation category"),
-}
 
 
 class DefaultsForm(BaseModel):
     """What the share form proposes."""
 
-    kind: Kinds = "change"
+    kind: TicketKind = DEFAULT_KIND
     priority_high: Priority
     priority_moderate: Priority
     priority_low: Priority
@@ -84,6 +75,8 @@ class SettingsPage:
     priorities: Sequence[tuple[int, Message]]
     items: Mapping[str, Message]
     categories: Sequence[tuple[str, Message]]
+    kinds: Sequence[KindSpec]
+    kind_choices: Sequence[tuple[str, Message]]
     form: str = ""
     typed: dict[str, str] = field(default_factory=dict)
     errors: dict[str, Message] = field(default_factory=dict)
@@ -115,16 +108,16 @@ async def groups(request: Request, _viewer: Manager, resources: Res, group_name:
 
 
 @router.post("/states/{kind}", name="configuration.name_states")
-async def name_states(request: Request, viewer: Manager, resources: Res, kind: Kinds) -> Response:
+async def name_states(request: Request, viewer: Manager, resources: Res, kind: TicketKind) -> Response:
     """Own labels and groups for all states of a kind; one bad line changes none."""
     typed = await read_form(request)
     try:
         async with resources.database.transaction() as session:
             for line in await list_state_names(session, kind):
                 label = typed.get(f"label:{line.value}", line.own_label)
-                group = typed.get(f"group:{line.value}", line.group)
-                if (label, group) != (line.own_label, line.group):
-                    await set_state_name(session, kind, line.value, own_label=label, group=group)
+                group = typed.get(f"group:{line.value}", line.category)
+                if (label, group) != (line.own_label, line.category):
+                    await set_state_name(session, kind, line.value, own_label=label, category=group)
                     await log_action(
                         session,
                         viewer,
@@ -140,7 +133,7 @@ async def name_states(request: Request, viewer: Manager, resources: Res, kind: K
 
 
 @router.post("/states/{kind}/reset", name="configuration.reset_states")
-async def forget_names(viewer: Manager, session: Db, kind: Kinds) -> Response:
+async def forget_names(viewer: Manager, session: Db, kind: TicketKind) -> Response:
     """The instance's own names again."""
     await reset_state_names(session, kind)
     await log_action(session, viewer, T("State names reset"), kind=kind)
@@ -173,11 +166,11 @@ async def set_defaults(request: Request, viewer: Manager, resources: Res) -> Res
 
 
 @router.post("/columns/{kind}", name="configuration.set_columns")
-async def set_columns(request: Request, viewer: Manager, resources: Res, kind: Kinds) -> Response:
+async def set_columns(request: Request, viewer: Manager, resources: Res, kind: TicketKind) -> Response:
     """Own columns that take a copy of a data item, checked against the instance."""
     typed = await read_form(request)
     try:
-        await save_columns(resources, viewer, kind, {item: typed.get(item, "") for item in ITEMS})
+        await save_columns(resources, viewer, kind, {item: typed.get(item, "") for item in copied_fields()})
     except InvalidInput as error:
         return await _show(request, resources, 422, form=f"columns-{kind}", typed=typed, errors=error.fields)
     except AppError as error:
@@ -200,15 +193,17 @@ async def _show(
     if connection is None:
         return redirect_to("connect.form")
     async with resources.database.transaction() as session:
-        states = {kind: await list_state_names(session, kind) for kind in ("change", "incident")}
+        states = {kind.value: await list_state_names(session, kind) for kind in TicketKind}
     page = SettingsPage(
         connection=connection,
         preferences=preferences,
         states=states,
-        groups=group_choices(),
+        groups=category_choices(),
         priorities=list(PRIORITY_NAMES.items()),
-        items=ITEM_NAMES,
+        items={name: field.sent_as for name, field in copied_fields().items()},
         categories=CATEGORIES,
+        kinds=list(KINDS.values()),
+        kind_choices=[(kind.value, spec.title) for kind, spec in KINDS.items()],
         form=form,
         typed=typed or {},
         errors=errors or {},

@@ -6,11 +6,12 @@ from app.core.errors import AppError
 from app.core.messages import Message, T
 from app.features.provisioning.checks.check_context import CheckContext, finding_for_error, user_screen
 from app.features.provisioning.finding import Finding, State
+from app.features.tickets.types import KINDS
 from app.integrations.http.errors import RecordNotFound
 from app.integrations.servicenow.probes import AccountRecord, find_account, list_roles
 
 # `itil` holds the two others; the last one reads the lists of states and priorities.
-ROLES_WANTED = ("itil", "sn_incident_write", "sn_change_write", "personalize_choices")
+ROLES_WANTED = ("itil", *(spec.least_role for spec in reversed(KINDS.values())), "personalize_choices")
 READ_ONLY = "snc_read_only"
 
 

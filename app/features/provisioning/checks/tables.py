@@ -22,7 +22,7 @@ from app.features.provisioning.checks.check_context import (
 )
 from app.features.provisioning.finding import Finding, State
 from app.features.tickets.models import Ticket
-from app.features.tickets.types import TABLES, Delivery, TicketKind
+from app.features.tickets.types import KINDS, TABLES, Delivery, TicketKind
 from app.integrations.http.errors import Forbidden, QueryIgnored
 from app.integrations.servicenow.probes import (
     TableReading,
@@ -33,13 +33,6 @@ from app.integrations.servicenow.probes import (
     try_to_change,
 )
 from app.integrations.servicenow.schemas import FieldChoice, Table
-
-WRITERS = {
-    TicketKind.CHANGE: frozenset({"admin", "itil", "sn_change_write", "change_manager"}),
-    TicketKind.INCIDENT: frozenset({"admin", "itil", "sn_incident_write"}),
-}
-LEAST_ROLES = {TicketKind.CHANGE: "sn_change_write", TicketKind.INCIDENT: "sn_incident_write"}
-
 
 # What an instance says when an access rule, and no business rule or data policy, has refused a record (facts 2.6).
 ACCESS_WORDS = ("ACL Exception", API_WORDS)
@@ -99,7 +92,7 @@ async def _as_far_as_known(look: CheckContext, checked: Message, kind: TicketKin
         roles = await look.ask(lambda client: list_roles(client, sys_id))
     except AppError as error:
         return finding_for_error(look, checked, error)
-    if roles is not None and not roles & WRITERS[kind]:
+    if roles is not None and not roles & KINDS[kind].writer_roles:
         return _missing(
             look, checked, kind, "create",
             T("The integration user has none of the roles that may create records in %(table)s.", table=table),
@@ -116,14 +109,14 @@ async def _as_far_as_known(look: CheckContext, checked: Message, kind: TicketKin
         return Finding(
             key, State.UNKNOWN, checked,
             T("Reading and changing are not refused, and the roles allow creating (%(roles)s). Only the first ticket proves it.",
-              roles=", ".join(sorted(roles & WRITERS[kind]))),
+              roles=", ".join(sorted(roles & KINDS[kind].writer_roles))),
         )  # fmt: skip
     seen = T("no record yet") if reading.visible == 0 else T("records are visible")
     return Finding(
         key, State.UNKNOWN, checked,
         T("Reading works (%(seen)s) and changing is not refused. Whether creating works cannot be known without creating a "
           "ticket: the first one will show it.", seen=seen),
-        advice=T("Share one action as a test, or compare the roles: %(role)s or itil is needed.", role=LEAST_ROLES[kind]),
+        advice=T("Share one action as a test, or compare the roles: %(role)s or itil is needed.", role=KINDS[kind].least_role),
         screen=user_screen(look),
     )  # fmt: skip
 
@@ -180,7 +173,7 @@ def _not_allowed(look: CheckContext, checked: Message, kind: TicketKind, action:
 
 def _missing(look: CheckContext, checked: Message, kind: TicketKind, action: str, why: Message) -> Finding:
     """A right that the integration user does not have: which, and how it gets it."""
-    table, role = TABLES[kind], LEAST_ROLES[kind]
+    table, role = TABLES[kind], KINDS[kind].least_role
     names = {"read": T("reading"), "write": T("changing"), "create": T("creating")}
     return Finding(
         f"role_missing.{table}.{action}", State.PROBLEM, checked,

@@ -1,4 +1,4 @@
-"""How many requests following tickets costs: by what changed, not by how many there are."""
+"""How many requests polling costs: by what changed, not by how many tickets there are."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from sqlalchemy import insert, text
 from app.core import clock
 from app.core.clock import SetClock
 from app.features.tickets.models import Ticket
-from app.features.tickets.polling import poll as refreshing
+from app.features.tickets.polling import changes as polled_changes
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.types import MARKERS, TABLES, TicketKind
 from tests.factories.system import System
 from tests.factories.tickets import LATER, calls, cursor
 
 FULL = os.environ.get("SOAK") == "full"
+
+
 SIZES = [1000, pytest.param(10_000, marks=pytest.mark.skipif(not FULL, reason="make soak"))]
 
 
@@ -114,11 +116,11 @@ async def test_a_minute_in_which_everything_changes(system: System, ticking: Set
     assert (await cursor(system)).last_change_at is not None
 
 
-async def test_what_changed_once_is_not_listed_for_ever(
+async def test_a_change_is_not_listed_forever(
     system: System, ticking: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages are small here, so that asking for all there is would cost several requests each minute."""
-    monkeypatch.setattr(refreshing, "PAGE", 20)
+    monkeypatch.setattr(polled_changes, "PAGE_SIZE", 20)
     await known_tickets(system, 200)
     store = system.servicenow.instance.store
     for kind in TicketKind:
@@ -135,7 +137,7 @@ async def test_what_changed_once_is_not_listed_for_ever(
         assert await minute(system) - (rolling(system) - before) == 2
 
 
-async def test_when_nothing_moves_and_nobody_looks_it_asks_every_five_minutes(
+async def test_while_nothing_changes_and_no_page_is_viewed_it_polls_every_five_minutes(
     system: System, ticking: SetClock
 ) -> None:
     await known_tickets(system, 100)

@@ -1,30 +1,19 @@
-"""Pages of a list, their order, and where they end: bugs of other connectors, by number."""
+"""The list of changes is read page by page to its end, and to its end only."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 from datetime import timedelta
 from typing import Any
-from urllib.parse import unquote_plus
 
 import pytest
 from sqlalchemy import text
 
-from app.features.tickets.polling import poll as refreshing
+from app.features.tickets.polling import changes as polled_changes
+from app.features.tickets.polling import poll_plan
 from app.integrations.http.errors import InvalidResponse
 from app.integrations.servicenow.client import ServiceNowClient
 from tests.factories.system import System
-from tests.factories.tickets import (
-    calls,
-    cursor,
-    read_ticket,
-    records,
-    refresh_now,
-    several,
-    shared_ticket,
-    told,
-)
+from tests.factories.tickets import calls, cursor, records, refresh_now, several, told
 
 
 async def move_all(system: System, state: str = "2") -> None:
@@ -33,7 +22,7 @@ async def move_all(system: System, state: str = "2") -> None:
 
 
 async def states(system: System) -> set[str]:
-    page = await told(system, "/tickets?group=new")
+    page = await told(system, "/tickets?state_category=new")
     return {record["number"] for record in records(system, "incident") if record["number"] in page}
 
 
@@ -42,7 +31,7 @@ async def several_that_move(system: System, monkeypatch: pytest.MonkeyPatch, cou
 
     Gives their numbers by sys_id, in the order of a list; pages hold so many.
     """
-    monkeypatch.setattr(refreshing, "PAGE", page)
+    monkeypatch.setattr(polled_changes, "PAGE_SIZE", page)
     await system.connect()
     ids = sorted(await several(system, count))
     await refresh_now(system)  # The first one reads each by its id as well.
@@ -51,16 +40,17 @@ async def several_that_move(system: System, monkeypatch: pytest.MonkeyPatch, cou
     return {sys_id: numbers[sys_id] for sys_id in ids}
 
 
+def delta_calls(system: System) -> list[Any]:
+    return [call for call in calls(system, "GET") if "sys_updated_on%3E" in call.query]
+
+
 def hide(system: System, *numbers: str) -> None:
     for number in numbers:
         system.servicenow.control("records", number=number, hidden=True)
 
 
-def delta_calls(system: System) -> list[Any]:
-    return [call for call in calls(system, "GET") if "sys_updated_on%3E" in call.query]
-
-
-async def test_bug_50_a_list_that_does_not_advance_is_left(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.fact("other-connectors bug-50")
+async def test_a_list_that_does_not_advance_is_left(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """The instance drops the condition that leads on: every page is the first. Nobody asks it for ever."""
     numbers = await several_that_move(system, monkeypatch, 5, 2)
     system.servicenow.instance.switches.closed_fields = "sys_id"
@@ -75,9 +65,8 @@ async def test_bug_50_a_list_that_does_not_advance_is_left(system: System, monke
     assert await states(system) == set(), numbers
 
 
-async def test_bug_50_an_offset_that_is_ignored_is_no_endless_list(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.fact("other-connectors bug-50")
+async def test_an_offset_that_is_ignored_is_no_endless_list(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """A first page of hidden rows only can be passed by an offset alone."""
     numbers = list((await several_that_move(system, monkeypatch, 5, 2)).values())
     hide(system, *numbers[:2])
@@ -90,7 +79,8 @@ async def test_bug_50_an_offset_that_is_ignored_is_no_endless_list(
     assert await states(system) == set(numbers[:2])
 
 
-async def test_bug_51_every_page_is_read(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.fact("other-connectors bug-51")
+async def test_every_page_is_read(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     await several_that_move(system, monkeypatch, 10, 3)
     asked = len(delta_calls(system))
     await refresh_now(system)
@@ -98,7 +88,8 @@ async def test_bug_51_every_page_is_read(system: System, monkeypatch: pytest.Mon
     assert len(delta_calls(system)) - asked == 4
 
 
-async def test_bug_51_without_a_count_pages_are_read_until_one_is_empty(
+@pytest.mark.fact("other-connectors bug-51")
+async def test_without_a_count_pages_are_read_until_one_is_empty(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await several_that_move(system, monkeypatch, 7, 3)
@@ -107,7 +98,8 @@ async def test_bug_51_without_a_count_pages_are_read_until_one_is_empty(
     assert await states(system) == set()
 
 
-async def test_bug_52_every_list_is_in_a_unique_order(system: System) -> None:
+@pytest.mark.fact("other-connectors bug-52", "servicenow trap-13")
+async def test_every_list_is_in_a_unique_order(system: System) -> None:
     await system.connect()
     system.servicenow.instance.switches.shuffle_unordered = True
     await several(system, 3)
@@ -118,8 +110,9 @@ async def test_bug_52_every_list_is_in_a_unique_order(system: System) -> None:
     assert not any("sysparm_offset" in query for query in asked)
 
 
+@pytest.mark.fact("other-connectors bug-53", "servicenow 2.2", "servicenow trap-14", "servicenow sandbox-24")
 @pytest.mark.parametrize("hidden", [(1, 2), (0, 1, 2, 3), (1, 2, 3), (4, 5, 6, 7, 8), (0, 1, 2, 3, 4, 5, 6, 7), (8,)])
-async def test_bug_53_a_page_cut_short_or_emptied_by_hidden_rows_is_not_the_last(
+async def test_a_page_cut_short_or_emptied_by_hidden_rows_is_not_the_last(
     system: System, monkeypatch: pytest.MonkeyPatch, hidden: tuple[int, ...]
 ) -> None:
     """Rows are hidden after the page was cut (facts 2.2), so that a short or empty one says nothing of what follows."""
@@ -129,7 +122,8 @@ async def test_bug_53_a_page_cut_short_or_emptied_by_hidden_rows_is_not_the_last
     assert await states(system) == {numbers[place] for place in hidden}
 
 
-async def test_bug_53_a_short_page_that_tells_nothing_new_is_not_the_last(
+@pytest.mark.fact("other-connectors bug-53")
+async def test_a_short_page_that_tells_nothing_new_is_not_the_last(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = list((await several_that_move(system, monkeypatch, 9, 4)).values())
@@ -143,34 +137,8 @@ async def test_bug_53_a_short_page_that_tells_nothing_new_is_not_the_last(
         assert set(stored.scalars()) == set(numbers[4:])
 
 
-async def test_rows_older_than_what_was_asked_for_are_not_taken_over(system: System) -> None:
-    """An instance that drops the condition on time lists everything: nothing is believed, and all is read in turn."""
-    await system.connect()
-    ticket_id, record = await shared_ticket(system)
-    await refresh_now(system)
-    system.servicenow.instance.store.put("incident", record | {"state": "2", "sys_updated_on": "2020-01-01 00:00:00"})
-    system.servicenow.instance.switches.closed_fields = "sys_updated_on"
-    await refresh_now(system)
-    assert (await cursor(system)).changes_refused == 1
-    assert (await read_ticket(system, ticket_id)).state == "1"
-
-
-async def test_what_was_read_to_its_end_is_not_asked_for_again(system: System) -> None:
-    """The moment to ask from moves on with each refresh: cost follows what changed, not what there is."""
-    await system.connect()
-    await shared_ticket(system)
-    await refresh_now(system)
-    seen = [(await cursor(system)).watermark]
-    for _ in range(2):
-        await asyncio.sleep(1.1)
-        await refresh_now(system)
-        seen.append((await cursor(system)).watermark)
-    assert all(later > earlier for earlier, later in itertools.pairwise(moment for moment in seen if moment))
-    asked = [unquote_plus(call.query).split("sys_updated_on>=")[1][:19] for call in delta_calls(system)]
-    assert asked == sorted(set(asked)), "each question begins later than the one before it"
-
-
-async def test_bug_54_no_link_is_followed_least_of_all_a_foreign_one(system: System) -> None:
+@pytest.mark.fact("other-connectors bug-54", "servicenow 2.5")
+async def test_no_link_is_followed_least_of_all_a_foreign_one(system: System) -> None:
     await system.connect()
     system.servicenow.instance.switches.foreign_links = True
     await several(system, 2)
@@ -179,26 +147,15 @@ async def test_bug_54_no_link_is_followed_least_of_all_a_foreign_one(system: Sys
     assert all("sysparm_suppress_pagination_header=true" in call.query for call in calls(system, "GET"))
 
 
-async def test_bug_55_fifty_ids_fit_where_long_questions_are_refused(system: System) -> None:
-    await system.connect()
-    ids = await several(system, 51)
-    system.servicenow.instance.switches.long_query_limit = 500
-    await refresh_now(system)
-    await refresh_now(system, later=3600)
-    assert (await cursor(system)).problem is None
-    in_turn = [call.query for call in calls(system, "GET") if "sys_idIN" in call.query]
-    assert [query.count("%2C") - query.split("sysparm_query")[0].count("%2C") for query in in_turn] == [49, 49, 0]
-    assert len(ids) == 51
-
-
-async def test_bug_56_an_error_in_the_middle_is_no_success(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refreshing, "PAGE", 2)
+@pytest.mark.fact("other-connectors bug-56")
+async def test_an_error_in_the_middle_is_no_success(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polled_changes, "PAGE_SIZE", 2)
     await system.connect()
     await several(system, 5)
     await refresh_now(system)
     before = await cursor(system)
     await move_all(system)
-    monkeypatch.setattr(refreshing, "OVERLAP", timedelta(minutes=10))
+    monkeypatch.setattr(poll_plan, "OVERLAP", timedelta(minutes=10))
     pages = 0
     fetch = "app.integrations.servicenow.client.ServiceNowClient.fetch_changed"
     real = ServiceNowClient.fetch_changed
@@ -221,8 +178,9 @@ async def test_bug_56_an_error_in_the_middle_is_no_success(system: System, monke
     assert await states(system) == set()
 
 
+@pytest.mark.fact("other-connectors bug-57", "servicenow sandbox-44")
 @pytest.mark.parametrize("trouble", ["broken_json", "partial_result"])
-async def test_bug_57_a_list_that_breaks_off_changes_nothing(system: System, trouble: str) -> None:
+async def test_a_list_that_breaks_off_changes_nothing(system: System, trouble: str) -> None:
     await system.connect()
     await several(system, 3)
     await move_all(system)

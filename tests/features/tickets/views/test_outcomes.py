@@ -1,4 +1,4 @@
-"""The loop closed: each ticket against the score, judged by the action's newest ticket."""
+"""Each ticket against the score, by the newest ticket of its action."""
 
 from __future__ import annotations
 
@@ -14,18 +14,26 @@ from app.features.secure_score.models import ImprovementAction
 from app.features.secure_score.reports.current_points import Points
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import StateCategory, TicketKind
-from app.features.tickets.views.outcomes import Outcome, TicketOutcome, _Shared, evaluate, ticket_results
+from app.features.tickets.views.outcomes import ActionTicket, Outcome, TicketOutcome, evaluate, ticket_results
 from app.features.tickets.views.ticket_list import TicketLine
 from tests.factories.system import System
 from tests.factories.tickets import an_action, share_one
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+
+
 DONE_AT = NOW - timedelta(days=1)
+
+
 LINE = TicketLine(
-    id=uuid4(), kind="change", number="CHG1", name="n", state_name="Closed", state_group="done", delivery="shared",
+    id=uuid4(), kind="change", number="CHG1", name="n", state_name="Closed", state_category="done", delivery="shared",
     priority="High", due_date=None, created_at=NOW, requested_by_name="Megan", verified_at=None,
 )  # fmt: skip
-SHARED = _Shared("mfa", "MFA", 2.0, StateCategory.DONE, DONE_AT, LINE)
+
+
+SHARED = ActionTicket("mfa", "MFA", 2.0, StateCategory.DONE, DONE_AT, LINE)
+
+
 POINTS = Points(
     control_id="mfa", title="MFA", points=2.0, max_points=10.0, is_full=False, scored=True, as_of=NOW.date(),
     regressed_on=None, regressed_from=None, usual_delay=timedelta(hours=48),
@@ -34,6 +42,21 @@ POINTS = Points(
 
 def verdict(shared: dict[str, Any], points: dict[str, Any]) -> TicketOutcome | None:
     return evaluate(replace(SHARED, **shared), replace(POINTS, **points), NOW)
+
+
+async def action_in_score(system: System, control_id: str, **changes: Any) -> None:
+    known = {"points": 0.0, "max_points": 10.0, "scored": True, "title": f"Action {control_id}", "service": "EXO"}
+    tenant = system.resources.config.shown_tenant_id
+    async with system.resources.database.transaction() as session:
+        session.add(
+            ImprovementAction(tenant_id=tenant, control_id=control_id, first_seen_at=NOW, **{**known, **changes})
+        )
+
+
+async def close(system: System, ticket_id: UUID) -> None:
+    async with system.resources.database.transaction() as session:
+        ticket = await session.get_one(Ticket, ticket_id)
+        ticket.state, ticket.state_label, ticket.state_since = "7", "Closed", clock.now()
 
 
 @pytest.mark.parametrize(
@@ -54,13 +77,13 @@ def verdict(shared: dict[str, Any], points: dict[str, Any]) -> TicketOutcome | N
         ({"since": NOW - timedelta(days=5)}, {"as_of": date(2026, 11, 18)}, Outcome.OVERDUE, "5 days after"),
         ({"since": NOW - timedelta(days=5)}, {"as_of": None}, Outcome.NO_POINTS, "no points yet"),
         (
-            {"group": StateCategory.PROGRESS}, {"points": 10.0, "is_full": True},
+            {"category": StateCategory.PROGRESS}, {"points": 10.0, "is_full": True},
             Outcome.STILL_OPEN, "Points achieved, ticket still open",
         ),
-        ({"group": StateCategory.UNKNOWN}, {"points": 10.0, "is_full": True}, Outcome.STILL_OPEN, "ticket still open"),
+        ({"category": StateCategory.UNKNOWN}, {"points": 10.0, "is_full": True}, Outcome.STILL_OPEN, "ticket still open"),
     ],
 )  # fmt: skip
-def test_each_case_has_its_result(
+def test_each_case_has_its_outcome(
     shared: dict[str, Any], points: dict[str, Any], outcome: Outcome, sentence: str
 ) -> None:
     result = verdict(shared, points)
@@ -73,31 +96,16 @@ def test_each_case_has_its_result(
 @pytest.mark.parametrize(
     ("shared", "points"),
     [
-        ({"group": StateCategory.NEW}, {}),
-        ({"group": StateCategory.CANCELED}, {"points": 10.0, "is_full": True}),
-        ({"group": StateCategory.NEW, "points_then": 10.0}, {"points": 10.0, "is_full": True}),
-        ({"group": StateCategory.NEW}, {"regressed_on": NOW.date()}),
-        ({"group": StateCategory.UNKNOWN, "since": None}, {}),
+        ({"category": StateCategory.NEW}, {}),
+        ({"category": StateCategory.CANCELED}, {"points": 10.0, "is_full": True}),
+        ({"category": StateCategory.NEW, "points_then": 10.0}, {"points": 10.0, "is_full": True}),
+        ({"category": StateCategory.NEW}, {"regressed_on": NOW.date()}),
+        ({"category": StateCategory.UNKNOWN, "since": None}, {}),
         ({"since": NOW - timedelta(days=20)}, {"points": None, "scored": False}),
     ],
 )
-def test_where_the_score_says_nothing_there_is_no_result(shared: dict[str, Any], points: dict[str, Any]) -> None:
+def test_where_the_score_says_nothing_there_is_no_outcome(shared: dict[str, Any], points: dict[str, Any]) -> None:
     assert verdict(shared, points) is None
-
-
-async def action_in_score(system: System, control_id: str, **changes: Any) -> None:
-    known = {"points": 0.0, "max_points": 10.0, "scored": True, "title": f"Action {control_id}", "service": "EXO"}
-    tenant = system.resources.config.shown_tenant_id
-    async with system.resources.database.transaction() as session:
-        session.add(
-            ImprovementAction(tenant_id=tenant, control_id=control_id, first_seen_at=NOW, **{**known, **changes})
-        )
-
-
-async def close(system: System, ticket_id: UUID) -> None:
-    async with system.resources.database.transaction() as session:
-        ticket = await session.get_one(Ticket, ticket_id)
-        ticket.state, ticket.state_label, ticket.state_since = "7", "Closed", clock.now()
 
 
 async def test_the_home_page_shows_them_as_one_card_and_offers_to_reopen(system: System) -> None:
@@ -138,6 +146,6 @@ async def test_a_newer_ticket_takes_the_older_ones_place(system: System) -> None
     assert results.lines == []
 
 
-async def test_without_a_connection_there_are_no_results(system: System) -> None:
+async def test_without_a_connection_there_are_no_outcomes(system: System) -> None:
     async with system.resources.database.transaction() as session:
         assert (await ticket_results(session, "nobody", None)).lines == []

@@ -1,0 +1,88 @@
+"""Records that were requested and did not come: hidden, deleted, or nobody can tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.factories.system import System
+from tests.factories.tickets import (
+    read_ticket,
+    refresh_now,
+    shared_ticket,
+    told,
+)
+
+
+@pytest.mark.fact(
+    "other-connectors bug-27",
+    "other-connectors bug-28",
+    "servicenow 2.5",
+    "servicenow trap-38",
+    "servicenow sandbox-50",
+)
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        ({"hidden": True}, "the integration user may no longer see it"),
+        ({"delete": True}, "Deleted in ServiceNow"),
+    ],
+)
+async def test_a_record_that_is_gone_is_not_visible_and_not_closed(
+    system: System, trouble: dict[str, bool], said: str
+) -> None:
+    """ServiceNow counts also what it does not show (facts 2.5)."""
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    system.servicenow.control("records", number=record["number"], **trouble)
+    await refresh_now(system, later=3600)
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.visible, ticket.state, ticket.delivery) == (False, "1", "shared")
+    page = await told(system, f"/tickets/{ticket_id}")
+    assert said in page
+    assert "(last known)" in page
+    assert "Closed" not in page
+
+
+@pytest.mark.fact("other-connectors bug-27", "other-connectors bug-28", "servicenow 2.5")
+async def test_what_the_count_cannot_tell_is_not_claimed(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One was deleted and one hidden, and both were asked for together; or the instance does not count."""
+    await system.connect()
+    (first_id, first), (second_id, second) = await shared_ticket(system), await shared_ticket(system)
+    system.servicenow.control("records", number=first["number"], delete=True)
+    system.servicenow.control("records", number=second["number"], hidden=True)
+    await refresh_now(system, later=3600)
+    for ticket_id in (first_id, second_id):
+        assert "no longer shows this record to us" in await told(system, f"/tickets/{ticket_id}")
+    third_id, third = await shared_ticket(system)
+    monkeypatch.setattr("app.integrations.servicenow.parse_response.counted", lambda _: None)
+    system.servicenow.control("records", number=third["number"], delete=True)
+    await refresh_now(system, later=3600)
+    assert "no longer shows this record to us" in await told(system, f"/tickets/{third_id}")
+
+
+@pytest.mark.fact("other-connectors bug-27", "other-connectors bug-28")
+async def test_a_hidden_record_that_is_deleted_later_is_reported_once_more(system: System) -> None:
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    system.servicenow.control("records", number=record["number"], hidden=True)
+    for _ in range(2):
+        await refresh_now(system, later=3600)
+    system.servicenow.control("records", number=record["number"], delete=True)
+    for _ in range(2):
+        await refresh_now(system, later=3600)
+    page = await told(system, f"/tickets/{ticket_id}")
+    assert page.count("Deleted in ServiceNow") == 2, "above, and once in its history"
+    assert page.count("may no longer see it") == 1
+
+
+@pytest.mark.fact("other-connectors bug-27")
+async def test_a_hidden_record_that_comes_back_is_followed_again(system: System) -> None:
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    system.servicenow.control("records", number=record["number"], hidden=True)
+    await refresh_now(system, later=3600)
+    system.servicenow.control("records", number=record["number"], hidden=False)
+    system.servicenow.control("records", number=record["number"], fields={"state": "2"}, silent=True)
+    await refresh_now(system, later=3600)
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.visible, ticket.state) == (True, "2")
