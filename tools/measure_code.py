@@ -63,7 +63,7 @@ MOST_RETURNS = 8
 RECIPES: Mapping[str, str] = {
     "add a ticket field": r"\bdue_date\b",
     "add a column of the actions list": r"\bopportunity\b",
-    "add a role": r"\bsharer_roles\b|\bmay_share(?:: |=)",
+    "add a role": r"\bsharer_roles\b|\bRole\.SHARER\b",
     "add a home card": r"[\"']review[\"']",
 }
 MOST_FILES = 3
