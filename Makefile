@@ -84,7 +84,7 @@ audit: setup ## Look the pinned dependencies up among known vulnerabilities (nee
 	npm audit --omit=dev
 
 migration: setup ## Write a migration from what the models say now: make migration NAME="add a column"
-	$(BIN)/python -m app migration "$(NAME)"
+	$(BIN)/python -m app make-migration "$(NAME)"
 
 messages: setup ## Collect every text a person reads into locales/messages.pot
 	$(BIN)/pybabel --quiet extract -F babel.cfg -k T -k _ --sort-by-file --no-wrap --add-location=file --omit-header -o locales/messages.pot .

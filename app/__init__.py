@@ -1,1 +1,1 @@
-"""The product."""
+"""The security center with its ServiceNow connector."""

@@ -1,4 +1,4 @@
-"""The command line: starts the processes and does an operator's errands."""
+"""The command line: starts the processes and runs an operator's commands. Each command imports only what it needs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from app.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the answer is the process's exit status."""
+    """Run one command and return the exit status of the process."""
     options = parser().parse_args(arguments)
-    if options.command == "new-key":
-        return new_key(options)
+    if options.command == "generate-key":
+        return generate_key(options)
     try:
         settings = Settings()
     except ValidationError as error:
@@ -44,7 +44,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Every command with what it takes."""
     described = argparse.ArgumentParser(prog="python -m app", description=__doc__)
     commands = described.add_subparsers(dest="command", required=True)
 
@@ -63,22 +62,25 @@ def parser() -> argparse.ArgumentParser:
     doctor_command = command("doctor", doctor, "check everything between here and ServiceNow, and change nothing")
     doctor_command.add_argument("--bundle", type=Path, metavar="FILE", help="also write the support bundle, a zip file")
     command("postgres", postgres, "keep the embedded PostgreSQL running and print its address")
-    command("new-key", new_key, "print a fresh key for VAULT_KEYS")
+    command("generate-key", generate_key, "print a fresh key for VAULT_KEYS")
     command("rotate-keys", rotate_keys, "seal every stored secret anew with the first of VAULT_KEYS")
-    command("forget-lost-secrets", forget_lost_secrets, "let go of what no key of VAULT_KEYS opens any more")
-    command("migration", migration, "write a migration from what the models say").add_argument("message")
+    command(
+        "discard-unreadable-secrets",
+        discard_unreadable_secrets,
+        "discard stored secrets that no key of VAULT_KEYS opens",
+    )
+    command("make-migration", make_migration, "write a migration from what the models say").add_argument("message")
     return described
 
 
 def web(settings: Settings, _options: argparse.Namespace) -> int:
-    """Serve pages until SIGTERM or SIGINT."""
     import uvicorn
 
     from app.bootstrap import open_resources, run_async
     from app.main import create_app, server_config
 
     class Server(uvicorn.Server):
-        """Lets the house be closed in order; the original dies of the signal once more when it has stopped serving."""
+        """Lets resources be closed in order: uvicorn raises the signal again once it has stopped serving."""
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -96,7 +98,6 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def worker(settings: Settings, _options: argparse.Namespace) -> int:
-    """Run jobs until SIGTERM or SIGINT."""
     from app.bootstrap import run_async
     from app.worker import work
 
@@ -106,7 +107,6 @@ def worker(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def migrate(settings: Settings, _options: argparse.Namespace) -> int:
-    """Run the migrations that are missing."""
     from app.core import migrations
 
     with database_address(settings) as database_url:
@@ -115,8 +115,7 @@ def migrate(settings: Settings, _options: argparse.Namespace) -> int:
     return 0
 
 
-def migration(settings: Settings, options: argparse.Namespace) -> int:
-    """Write a migration file."""
+def make_migration(settings: Settings, options: argparse.Namespace) -> int:
     from app.core import migrations
 
     with database_address(settings) as database_url:
@@ -126,7 +125,6 @@ def migration(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def sync(settings: Settings, _options: argparse.Namespace) -> int:
-    """Import from Graph, in this process."""
     from app.bootstrap import open_resources, run_async
     from app.features.secure_score.sync.import_scores import import_from_graph
 
@@ -141,7 +139,6 @@ def sync(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def import_files(settings: Settings, options: argparse.Namespace) -> int:
-    """Import from files."""
     from app.bootstrap import open_resources, run_async
     from app.features.secure_score.sync.import_scores import import_from_files
 
@@ -162,7 +159,7 @@ def import_files(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
-    """Walk through the connection; the exit status is 1 when something needs somebody."""
+    """Run the diagnosis. The exit status is 1 when a finding needs a person."""
     from app.bootstrap import database_address, open_resources, run_async
     from app.features.provisioning.diagnosis import run_diagnosis
     from app.features.provisioning.support_bundle import support_bundle
@@ -186,20 +183,18 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def postgres(settings: Settings, _options: argparse.Namespace) -> int:
-    """Hold the embedded server open until SIGTERM or SIGINT."""
     from app.embedded_postgres import running_postgres
 
-    asked_to_stop = threading.Event()
+    stop_requested = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked_to_stop.set())
+        signal.signal(number, lambda *_: stop_requested.set())
     with running_postgres(settings.var_dir / "postgres") as url:
         print(url, flush=True)
-        asked_to_stop.wait()
+        stop_requested.wait()
     return 0
 
 
-def new_key(_options: argparse.Namespace) -> int:
-    """Print a key."""
+def generate_key(_options: argparse.Namespace) -> int:
     from app.core.vault import Vault
 
     print(Vault.new_key())
@@ -207,7 +202,6 @@ def new_key(_options: argparse.Namespace) -> int:
 
 
 def rotate_keys(settings: Settings, _options: argparse.Namespace) -> int:
-    """Reseal every secret."""
     from app.bootstrap import open_resources, run_async
     from app.features.connection.key_rotation import reseal_everything
 
@@ -221,8 +215,7 @@ def rotate_keys(settings: Settings, _options: argparse.Namespace) -> int:
     return 0
 
 
-def forget_lost_secrets(settings: Settings, _options: argparse.Namespace) -> int:
-    """Make room for a new authorization after the keys were lost."""
+def discard_unreadable_secrets(settings: Settings, _options: argparse.Namespace) -> int:
     from app.bootstrap import open_resources, run_async
     from app.features.connection.key_rotation import forget_what_no_key_opens
 

@@ -1,4 +1,4 @@
-"""Puts the house together from its settings: one place that knows every room's tasks and every embassy's address."""
+"""Put a process together from its settings: resources, task groups, event loop. Contains no behavior of the product."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-import app.features.models  # noqa: F401 - every table must be known wherever one row refers to another room's.
+import app.features.models  # noqa: F401 - a foreign key resolves only when the other feature's tables are imported.
 from app.core.database import Database, make_engine
 from app.core.jobs import Queue
 from app.core.migrations import expected_revision
@@ -27,23 +27,16 @@ from app.settings import Settings
 
 TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
 
-# ServiceNow runs one client's calls in few threads; more at once only queue there. docs/decisions/0001-the-house.md
-SERVICENOW_CALLS_AT_ONCE = 4
-
-
 __all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async"]
 
 
 def product_config(settings: Settings) -> ProductConfig:
-    """What the rooms may know of the settings: no secret among it."""
     return ProductConfig(
         public_url=settings.public_url,
         tenant_id=settings.entra_tenant_id,
         shown_tenant_id=settings.shown_tenant_id,
         servicenow_allowed_origins=settings.servicenow_allowed_origins,
-        manager_roles=frozenset(settings.manager_roles),
-        sharer_roles=frozenset(settings.sharer_roles),
-        viewer_roles=frozenset(settings.viewer_roles),
+        role_ids=settings.role_ids,
         session_hours=settings.session_hours,
         secure_score_write_back=settings.secure_score_write_back,
     )
@@ -51,7 +44,7 @@ def product_config(settings: Settings) -> ProductConfig:
 
 @asynccontextmanager
 async def open_resources(settings: Settings, database_url: str) -> AsyncIterator[Resources]:
-    """Everything long-lived, closed at the end of the block."""
+    """Open the long-lived objects; they are closed at the end of the block."""
     microsoft = Transport("microsoft")
     registration = {
         "authority": settings.authority,
@@ -65,11 +58,8 @@ async def open_resources(settings: Settings, database_url: str) -> AsyncIterator
         vault=Vault([key.get_secret_value() for key in settings.vault_keys]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=microsoft,
-        servicenow=Transport(
-            "servicenow",
-            max_connections=SERVICENOW_CALLS_AT_ONCE,
-            guard=AddressPolicy(settings.servicenow_allowed_origins),
-        ),
+        # How many calls run at once is the gateway's to decide, over all processes: app/features/connection/slots.py
+        servicenow=Transport("servicenow", guard=AddressPolicy(settings.servicenow_allowed_origins)),
         entra=EntraClient(microsoft, **registration),
         graph=GraphClient(microsoft, graph_url=settings.graph, **registration),
         expected_revision=expected_revision(),
@@ -79,10 +69,12 @@ async def open_resources(settings: Settings, database_url: str) -> AsyncIterator
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run on the fastest event loop this system has."""
+    """Run on uvloop, or on the selector loop on Windows."""
     factory: Callable[[], asyncio.AbstractEventLoop]
     if sys.platform == "win32":
-        factory = asyncio.SelectorEventLoop  # psycopg cannot use the other one there.
+        factory = (
+            asyncio.SelectorEventLoop
+        )  # psycopg does not support the proactor loop: https://www.psycopg.org/psycopg3/docs/advanced/async.html
     else:
         from uvloop import new_event_loop  # noqa: PLC0415 - not there on Windows.
 

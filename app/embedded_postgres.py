@@ -1,4 +1,4 @@
-"""Starts the PostgreSQL that comes as a Python package, for machines without one."""
+"""Start the PostgreSQL that comes as a Python package, for machines without a server. Never used when DATABASE_URL is set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NoEmbeddedPostgres(AppError):
 
 
 def database_address(settings: Settings) -> AbstractContextManager[str]:
-    """The configured database's address, or a running embedded one's for as long as the block lasts."""
+    """The address of the configured database, or of an embedded server that runs for as long as the block lasts."""
     if settings.database_url:
         return nullcontext(settings.database_url.get_secret_value())
     return running_postgres(settings.var_dir / "postgres")
@@ -31,9 +31,9 @@ def database_address(settings: Settings) -> AbstractContextManager[str]:
 
 @contextmanager
 def running_postgres(folder: Path) -> Iterator[str]:
-    """A running server with its data in `folder`; gives the address of its `postgres` database.
+    """Run a server with its data in `folder`; gives the address of its `postgres` database.
 
-    Several processes may do this with one folder: the last to leave stops the server.
+    Several processes may share one folder: the last one to leave stops the server.
     Raises NoEmbeddedPostgres when the package is missing.
     """
     with warnings.catch_warnings():
@@ -44,7 +44,7 @@ def running_postgres(folder: Path) -> Iterator[str]:
         except ImportError as error:
             raise NoEmbeddedPostgres from error
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _forget_the_dead(folder / ".handle_pids.json")
+        _forget_dead_users(folder / ".handle_pids.json")
         server = get_server(folder)
     try:
         yield str(server.get_uri())
@@ -52,8 +52,8 @@ def running_postgres(folder: Path) -> Iterator[str]:
         server.cleanup()
 
 
-def _forget_the_dead(users: Path) -> None:
-    """The package lists the server's users in a file; one that was killed would keep the server running for ever."""
+def _forget_dead_users(users: Path) -> None:
+    # The package counts the processes that use the server in a file. One that was killed would keep the server running.
     from psutil import pid_exists  # noqa: PLC0415 - comes with that package.
 
     if users.exists():

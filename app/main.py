@@ -1,4 +1,4 @@
-"""Puts the web process together: middleware, pages, static files. Holds no page of its own."""
+"""Put the web application together: middleware, pages, static files. Defines no page."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from app.web.pages import (
     diagnosis,
     health,
     home,
+    moved,
     provisioning,
     secure_score,
     servicenow,
@@ -50,21 +51,22 @@ PAGES = (
     connector_status,
     audit,
     health,
+    moved,
 )
 
 
 class KeptFiles(StaticFiles):
-    """Static files may be kept for ever: their addresses carry a hash of their content (`asset` in the templates)."""
+    """Static files with leave to cache them for ever: their addresses carry a hash of their content (`asset`)."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 - the base's signature.
-        """The file, with leave to keep it."""
+        # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Cache-Control#immutable
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
 
 
 def create_app(resources: Resources) -> FastAPI:
-    """The web application, working with these resources; it neither opens nor closes them."""
+    """The web application. It neither opens nor closes `resources`."""
     app = FastAPI(title="Security center", openapi_url=None, docs_url=None, redoc_url=None, exception_handlers=HANDLERS)
     app.state.resources = resources
     app.add_middleware(
@@ -79,16 +81,16 @@ def create_app(resources: Resources) -> FastAPI:
     )
     for page in PAGES:
         app.include_router(page.router)
-    # Pages are not compressed: a page holds what a person typed beside what nobody else may read.
+    # Pages are not compressed (BREACH): a page holds what a person typed beside what no one else may read.
+    # https://www.breachattack.com/
     app.mount("/static", GZipMiddleware(KeptFiles(directory=STATIC), minimum_size=1024, compresslevel=6), name="static")
     return app
 
 
 def server_config(settings: Settings, application: FastAPI) -> uvicorn.Config:
-    """Uvicorn's settings. What proxies say of the caller is believed of those that are named, and of nobody by default.
-
-    Without names, uvicorn would believe this machine and FORWARDED_ALLOW_IPS, so its part is left out altogether.
-    """
+    """Uvicorn's configuration. X-Forwarded-For is believed only from `trusted_proxies`, by default from no address."""
+    # Without names, uvicorn would believe 127.0.0.1 and FORWARDED_ALLOW_IPS, so that part is switched off altogether.
+    # https://www.uvicorn.org/settings/#http
     return uvicorn.Config(
         application,
         host=settings.host,

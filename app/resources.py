@@ -1,8 +1,8 @@
-"""The long-lived things, opened once per process and closed once. Holds them; does no work of its own."""
+"""The long-lived objects of a process: engine, queue, vault, HTTP clients. Holds them; does no work of its own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -17,22 +17,20 @@ from app.integrations.microsoft.graph import GraphClient
 
 @dataclass(frozen=True)
 class ProductConfig:
-    """What the rooms need to know of how this house is set up; `public_url` has no slash at the end."""
+    """The settings that features may know, without secrets. `public_url` has no slash at the end."""
 
     public_url: str
     tenant_id: str
     shown_tenant_id: str
     servicenow_allowed_origins: tuple[str, ...]
-    manager_roles: frozenset[str]
-    sharer_roles: frozenset[str]
-    viewer_roles: frozenset[str]
+    role_ids: Mapping[str, frozenset[str]]
     session_hours: int
     secure_score_write_back: bool = False
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Handed to every verb that may touch the network. `servicenow` sends at most 4 calls at once."""
+    """A function that takes `resources` may touch the network, and opens its own short transactions around each call."""
 
     config: ProductConfig
     database: Database
@@ -48,7 +46,6 @@ class Resources:
 
 @asynccontextmanager
 async def closing(resources: Resources) -> AsyncIterator[Resources]:
-    """Close everything at the end, whatever happened."""
     try:
         yield resources
     finally:

@@ -1,4 +1,4 @@
-"""Every setting of the product, read from the environment where the house is put together, and nowhere else."""
+"""Every setting of the product, read from the environment. Imported only where processes are put together."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class MicrosoftCloud(StrEnum):
-    """Microsoft's clouds that have Secure Score in Graph. Hosts: learn.microsoft.com/graph/deployments."""
+    """The clouds with Secure Score in Graph (docs/facts/microsoft-graph.md#1-7-national-clouds)."""
 
     GLOBAL = "global"
     US_GOVERNMENT = "usgov"
     US_DEFENSE = "dod"
 
 
+# https://learn.microsoft.com/graph/deployments
 ENTRA_AUTHORITIES = {
     MicrosoftCloud.GLOBAL: "https://login.microsoftonline.com",
     MicrosoftCloud.US_GOVERNMENT: "https://login.microsoftonline.us",
@@ -30,8 +31,8 @@ GRAPH_URLS = {
     MicrosoftCloud.US_DEFENSE: "https://dod-graph.microsoft.us",
 }
 
-# Role template ids are the same in every tenant. Source:
-# learn.microsoft.com/entra/identity/role-based-access-control/permissions-reference
+# Role template IDs are the same in every tenant.
+# https://learn.microsoft.com/entra/identity/role-based-access-control/permissions-reference
 SECURITY_ADMINISTRATOR = "194ae4cb-b126-40b2-bd5b-6091b380977d"
 SECURITY_OPERATOR = "5f2222b1-57c3-48ba-8ad5-d4759f1fde6f"
 SECURITY_READER = "5d6b6bb7-de71-4623-b4af-96380a352509"
@@ -131,7 +132,7 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _only_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """A name, or `*`, would let anybody who gets through say that he calls from wherever he likes."""
+        # A host name or `*` would let any caller who reaches us choose the address that we log and limit.
         for part in value:
             try:
                 ip_network(part)
@@ -149,17 +150,24 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _needs_a_key(self) -> Self:
         if not self.vault_keys:
-            raise ValueError("VAULT_KEYS needs at least one key; `python -m app new-key` prints a fresh one")
+            raise ValueError("VAULT_KEYS needs at least one key; `python -m app generate-key` prints a fresh one")
         return self
 
     @property
+    def role_ids(self) -> dict[str, frozenset[str]]:
+        """What Entra ID reports for the holders of each role, by role: every setting named `<role>_roles`."""
+        ending = "_roles"
+        names = [name for name in type(self).model_fields if name.endswith(ending)]
+        return {name.removesuffix(ending): frozenset(getattr(self, name)) for name in names}
+
+    @property
     def authority(self) -> str:
-        """Where Entra ID answers, without a slash at the end."""
+        """The address of Entra ID, without a slash at the end."""
         return self.entra_authority or ENTRA_AUTHORITIES[self.microsoft_cloud]
 
     @property
     def graph(self) -> str:
-        """Where Graph answers, without a slash at the end."""
+        """The address of Microsoft Graph, without a slash at the end."""
         return self.graph_url or GRAPH_URLS[self.microsoft_cloud]
 
     @property

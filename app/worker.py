@@ -1,4 +1,4 @@
-"""The worker process: runs jobs from the queue until it is asked to stop."""
+"""The worker process: runs jobs until it is asked to stop. Serves no page."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ log = get_logger(__name__)
 
 
 async def work(settings: Settings, database_url: str) -> None:
-    """Run jobs; returns after SIGTERM or SIGINT, when the jobs in hand are done."""
+    """Run jobs. Returns after SIGTERM or SIGINT, when the running jobs are done."""
     async with open_resources(settings, database_url) as resources:
-        log.info("worker started")
+        log.info("worker.started")
         await resources.queue.work(resources)
-        log.info("worker stopped")
+        log.info("worker.stopped")

@@ -16,7 +16,7 @@ from app.core import clock
 from app.core.database import Database, make_engine
 from app.core.errors import RetryLater
 from app.core.keyed_locks import KeyedLocks
-from app.features.connection.gateway import with_client
+from app.features.connection.gateway import call
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
 from app.features.connection.oauth_client import CLIENT_SECRET
 from app.features.connection.tokens import store_tokens
@@ -154,7 +154,7 @@ class Ours:
         alone = replace(
             self.resources,
             database=Database(make_engine(self.database_url)),
-            servicenow=Transport("servicenow", max_connections=4),
+            servicenow=Transport("servicenow"),
             keyed_locks=KeyedLocks(),
         )
         try:
@@ -168,7 +168,7 @@ class Ours:
             return await client.whoami()
 
         try:
-            return await with_client(resources, work) is not None
+            return await call(resources, work) is not None
         except RemoteError:
             return False
 

@@ -60,7 +60,7 @@ MOST_RETURNS = 8
 # that mentions the existing one has to be changed for a new one.
 RECIPES: Mapping[str, str] = {
     "add a ticket field": r"\bdue_date\b",
-    "add a column of the actions list": r"[\"']licence[\"']",
+    "add a column of the actions list": r"\bopportunity\b",
     "add a role": r"\bsharer_roles\b|\bmay_share(?:: |=)",
     "add a home card": r"[\"']review[\"']",
 }

@@ -1,1 +1,1 @@
-"""What knows nothing of the product: errors, database, jobs, vault, clock, logs, texts."""
+"""Technical building blocks without any knowledge of the product."""

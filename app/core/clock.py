@@ -1,4 +1,4 @@
-"""The only source of time, so that tests can set it. Never local time: always aware, always UTC."""
+"""The only source of time, so that tests can set it. Times are aware and in UTC, never local."""
 
 from __future__ import annotations
 
@@ -8,44 +8,39 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What can tell the time and wait."""
+    """Tells the time and waits."""
 
     def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
+        """Now, aware, in UTC."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait so long."""
+        """Wait this many seconds."""
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The time of the operating system."""
 
     def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait so long."""
         await asyncio.sleep(seconds)
 
 
 class SetClock:
-    """A clock that stands still until it is moved; sleeping moves it and returns at once. For tests."""
+    """A clock that stands still until a test moves it. `sleep` moves it and returns at once."""
 
     def __init__(self, moment: datetime) -> None:
         self._moment = moment
 
     def now(self) -> datetime:
-        """The moment it is set to."""
         return self._moment
 
     async def sleep(self, seconds: float) -> None:
-        """Move on by so long."""
         self.move(seconds)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # Other tasks run, as they would during a real wait.
 
     def move(self, seconds: float) -> None:
-        """Move on by so many seconds."""
         self._moment += timedelta(seconds=seconds)
 
 
@@ -53,22 +48,25 @@ _clock: Clock = SystemClock()
 
 
 def now() -> datetime:
-    """The present moment, aware, in UTC."""
+    """Now, aware, in UTC."""
     return _clock.now()
 
 
 def earliest_day(moment: datetime) -> date:
-    """The day that is not over yet somewhere: what is today for a person may be yesterday in UTC, up to twelve hours west."""
+    """The earliest date that is still today somewhere on earth.
+
+    A person west of Greenwich may pick a due date that is already yesterday in UTC.
+    """
+    # The westernmost time zone is UTC−12: https://www.iana.org/time-zones
     return (moment - timedelta(hours=12)).date()
 
 
 async def sleep(seconds: float) -> None:
-    """Wait so long, by the clock that is set."""
     await _clock.sleep(seconds)
 
 
 def use(clock: Clock) -> Clock:
-    """Set the clock for the whole process and return the one before it."""
+    """Set the clock of the whole process and return the previous one."""
     global _clock
     before, _clock = _clock, clock
     return before

@@ -1,4 +1,4 @@
-"""Tables' common ground: naming rules, column types, engine and transaction scope. Knows no table of its own."""
+"""What all tables share: constraint names, column types, engine and transaction scope. Defines no table."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-# A value that PostgreSQL does not take, whatever column it was meant for.
+from app.core.notifications import Notifications
+
+# A value that PostgreSQL rejects whatever the column, such as text with a NUL byte. Named here so that web/ need not
+# import SQLAlchemy.
 UnusableValue = DataError
-# Predictable names for every constraint, so that a migration can name what it drops.
+# Predictable constraint names, so that a migration can name what it drops.
+# https://docs.sqlalchemy.org/en/21/core/constraints.html#configuring-constraint-naming-conventions
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -29,25 +33,22 @@ NAMING = {
 
 
 class Instant(TypeDecorator[datetime]):
-    """A moment: only aware times go in, UTC comes out."""
+    """A timestamp column: only aware times go in, UTC comes out."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the base's signature.
-        """Refuse a time without a zone, which would be read in the server's own."""
+        # PostgreSQL would read a time without a zone in the zone of its own session.
         if value is not None and value.tzinfo is None:
             raise ValueError("a moment needs a time zone")
         return value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the base's signature.
-        """Whatever the connection's zone, UTC."""
         return None if value is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """The parent of every table."""
-
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads this as a class attribute.
         datetime: Instant(),
@@ -63,34 +64,37 @@ Id = Annotated[UUID, mapped_column(Uuid(), primary_key=True, default=uuid4)]
 
 
 def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine for ``postgresql+psycopg``; accepts the short ``postgresql://`` as well.
-
-    Connections are tested before use, because a database that was restarted leaves dead ones in the pool. Errors do not
-    repeat the values of a statement: they end in logs.
-    """
+    """An engine for ``postgresql+psycopg``; accepts the short ``postgresql://`` as well. Connects to nothing yet."""
+    # pool_pre_ping: a database that was restarted leaves dead connections in the pool.
+    # https://docs.sqlalchemy.org/en/21/core/pooling.html#disconnect-handling-pessimistic
+    # hide_parameters: errors end up in logs, and the values of a statement may be personal or secret.
     return create_async_engine(
         as_psycopg_url(url), pool_size=pool_size, max_overflow=5, pool_pre_ping=True, hide_parameters=True
     )
 
 
 def as_psycopg_url(url: str) -> str:
-    """The address with the driver we use named in it."""
+    """The address with our driver in it. Raises ValueError when it is not PostgreSQL's."""
     for prefix in ("postgresql+psycopg://", "postgresql://", "postgres://"):
         if url.startswith(prefix):
             return "postgresql+psycopg://" + url.removeprefix(prefix)
     raise ValueError("DATABASE_URL must start with postgresql://")
 
 
-# What a function that reads or writes rows is handed; named here so that the pages need not know SQLAlchemy.
+# A function that takes `session` reads or writes rows and never touches the network. Named here so that web/ need not
+# import SQLAlchemy.
 Session = AsyncSession
 
 
 class Database:
-    """The engine with its two scopes; opened once per process."""
+    """The engine and its transactions; one per process."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        # Rows stay readable after the commit (expire_on_commit), and nothing is written before it is flushed on purpose.
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+        address = engine.url.set(drivername="postgresql")
+        self.notifications = Notifications(address.render_as_string(hide_password=False))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -99,12 +103,12 @@ class Database:
             yield session
 
     async def close(self) -> None:
-        """Give back every connection."""
+        await self.notifications.close()
         await self.engine.dispose()
 
 
 async def is_ready(database: Database, expected_revision: str | None) -> str:
-    """An empty text when the database answers and has seen the newest migration, otherwise what is wrong."""
+    """Empty when the database answers and has the expected migration, otherwise what is wrong, for readiness probes."""
     try:
         async with database.transaction() as session:
             found = await session.execute(text("SELECT version_num FROM alembic_version"))

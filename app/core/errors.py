@@ -1,8 +1,9 @@
-"""The tree of expected errors: what a person is told, the HTTP status, and whether a job may try again.
+"""The tree of expected errors: what a person is told, the HTTP status, and whether a job may retry. Logs nothing.
 
 AppError
 ├── NotFound 404 · NotAllowed 403 · Conflict 409 · InvalidInput 422
 ├── NeedsAttention 409     a person must act before this can go on
+├── RetryLater 503         not done yet, the job runs again after the named seconds
 └── app.integrations.http.errors.RemoteError 502
 """
 
@@ -17,7 +18,7 @@ from app.core.messages import Message, T
 
 @dataclass(frozen=True)
 class Retry:
-    """Whether a job that met this error may try again; `seconds` is None where the job's own schedule decides."""
+    """Whether a job may retry after this error; `seconds` is None where the backoff of the queue decides (core/jobs.py)."""
 
     allowed: bool
     seconds: float | None = None
@@ -27,7 +28,6 @@ class Retry:
 
     @classmethod
     def after(cls, seconds: float | None) -> Retry:
-        """Again, but not before so many seconds."""
         return cls(allowed=True, seconds=seconds)
 
 
@@ -36,7 +36,7 @@ Retry.LATER = Retry(allowed=True)
 
 
 class AppError(Exception):
-    """Something expected went wrong."""
+    """An expected error. `message` is shown to a person, `status` is the HTTP status, `retry` is for jobs."""
 
     status: int = 500
     retry: Retry = Retry.NEVER
@@ -58,28 +58,28 @@ class AppError(Exception):
 
 
 class NotFound(AppError):
-    """There is no such thing, or it is not for this person to see."""
+    """There is no such thing, or this person may not see it."""
 
     status = 404
     default = T("We could not find what you asked for. It may have been removed, or the address may be mistyped.")
 
 
 class NotAllowed(AppError):
-    """This person's role does not permit it."""
+    """The role of this person does not permit it."""
 
     status = 403
     default = T("Your role does not allow this.")
 
 
 class Conflict(AppError):
-    """The thing has changed since the person looked at it."""
+    """The thing has changed since the page was shown."""
 
     status = 409
     default = T("This has changed in the meantime. Reload the page and try again.")
 
 
 class InvalidInput(AppError):
-    """What was typed cannot be accepted; `fields` says why, and the form is shown again with everything in it."""
+    """What was typed cannot be accepted. `fields` says why by field; the form is shown again with everything in it."""
 
     status = 422
     default = T("Please check the marked fields. Nothing you typed is lost.")
@@ -97,7 +97,7 @@ class NeedsAttention(AppError):
 
 
 class RetryLater(AppError):
-    """Not delivered yet; the queue tries again after the named seconds. Not an accident."""
+    """Not delivered yet. The queue runs the job again after `seconds`. Not a failure."""
 
     status = 503
     default = T("Not delivered yet.")

@@ -1,4 +1,4 @@
-"""The only file that knows the queue: jobs go in with the caller's transaction, and retry by the error's verdict."""
+"""The job queue (Procrastinate): a transactional outbox and its worker. The only module that imports procrastinate."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from app.core.logging import bind_correlation_id, get_logger
 
 log = get_logger(__name__)
 
-# A job waits 5, 10, 20 … seconds between attempts, and never more than a quarter of an hour.
-FIRST_WAIT_SECONDS = 5.0
-LONGEST_WAIT_SECONDS = 900.0
-# An error nobody expected is tried again a few times, in case it was a passing one, and then left as failed.
+# Exponential backoff: 5, 10, 20 … seconds between attempts, at most a quarter of an hour.
+FIRST_BACKOFF_SECONDS = 5.0
+LONGEST_BACKOFF_SECONDS = 900.0
+# An unexpected error is retried a few times, in case it was transient, and the job is then left as failed.
 UNEXPECTED_ATTEMPTS = 5
-# A worker that has not reported for so long is taken for dead, and its jobs are given to another.
+# A worker without a heartbeat for this long is dead, and its jobs go to another one.
+# https://procrastinate.readthedocs.io/en/stable/howto/production/retry_stalled_jobs.html
 DEAD_AFTER_SECONDS = 30
-# New jobs announce themselves; ones that wait for their time are looked for so often.
-LOOK_FOR_DUE_JOBS_SECONDS = 5.0
-# A worker that lost its database starts anew after so long, and goes on trying.
-PAUSE_AFTER_FAILURE_SECONDS = 2.0
+# NOTIFY wakes the worker for new jobs; scheduled jobs and retries are found by polling at this interval.
+DUE_JOBS_POLL_SECONDS = 5.0
+# After losing its database, the worker restarts at this interval until the database answers.
+RESTART_PAUSE_SECONDS = 2.0
 
 JOBS_OF_TASK = text(
     "SELECT args ->> :name FROM procrastinate_jobs WHERE task_name = :task AND status IN ('todo', 'doing')"
@@ -45,22 +46,22 @@ TaskFunction = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True)
 class Task:
-    """A named piece of background work. Its function takes `resources` and ids, never payloads or secrets."""
+    """A named function for the worker. It takes `resources` and ids, never payloads or secrets: arguments are stored."""
 
     name: str
     function: TaskFunction
-    every: str | None = None  # A cron line: the task is also started by the clock.
+    every: str | None = None  # A cron line (five fields): the task is also started on a schedule.
 
 
 @dataclass
 class TaskGroup:
-    """The tasks of one feature; their names start with it."""
+    """The tasks of one feature; their names start with its name."""
 
     feature: str
     tasks: list[Task] = field(default_factory=list)
 
     def task(self, name: str, *, every: str | None = None) -> Callable[[TaskFunction], Task]:
-        """Make ``async def f(resources, **ids)`` a task; `every` is a cron line for work the clock starts."""
+        """Make ``async def f(resources, **ids)`` a task. `every` is a cron line."""
 
         def register(function: TaskFunction) -> Task:
             task = Task(name=f"{self.feature}.{name}", function=function, every=every)
@@ -70,49 +71,48 @@ class TaskGroup:
         return register
 
 
-def wait_before(attempt: int, *, asked: float | None = None) -> float:
-    """Seconds before the next attempt, with jitter so that a crowd of jobs does not come back at the same moment.
+def backoff_seconds(attempt: int, *, asked: float | None = None) -> float:
+    """Backoff in seconds before the next attempt, with jitter, so that many jobs do not return at the same moment.
 
     `attempt` counts from 0; `asked` is what the other side named (Retry-After), and is never undercut.
     """
-    usual = min(FIRST_WAIT_SECONDS * 2 ** min(attempt, 20), LONGEST_WAIT_SECONDS)
+    usual = min(FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 20), LONGEST_BACKOFF_SECONDS)
     jittered = usual * random.uniform(0.75, 1.25)  # noqa: S311 - spreading, not secrecy.
     return jittered if asked is None else asked + random.uniform(0, 0.1 * asked + 1)  # noqa: S311 - spreading.
 
 
-class RetryByVerdict(procrastinate.BaseRetryStrategy):
-    """Asks the error itself whether its job may try again."""
+class RetryByError(procrastinate.BaseRetryStrategy):
+    """The error decides whether its job is retried (core/errors.py)."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> procrastinate.RetryDecision | None:
-        """When to run this job again, or None for never."""
         if isinstance(exception, AppError):
             if not exception.retry.allowed:
                 return None
-            seconds = wait_before(job.attempts, asked=exception.retry.seconds)
+            seconds = backoff_seconds(job.attempts, asked=exception.retry.seconds)
         elif isinstance(exception, OperationalError) or job.attempts + 1 < UNEXPECTED_ATTEMPTS:
-            # A database that went away comes back, however often this job had to wait its turn before.
-            seconds = wait_before(job.attempts)
+            # A database that is away comes back, so the number of attempts does not matter.
+            seconds = backoff_seconds(job.attempts)
         else:
             return None
         return procrastinate.RetryDecision(retry_in={"milliseconds": round(seconds * 1000)})
 
 
 class Queue:
-    """Inserts jobs and, in the worker process, runs them. `resources` is what the tasks get as first argument."""
+    """Inserts jobs and, in the worker process, runs them. Tasks get `resources` as their first argument."""
 
     def __init__(self, database_url: str, groups: Iterable[TaskGroup]) -> None:
-        """Opens nothing yet; `database_url` is a plain ``postgresql://`` address."""
+        # Connects to nothing yet.
         conninfo = database_url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._app = procrastinate.App(
             connector=procrastinate.PsycopgConnector(conninfo=conninfo, min_size=1, max_size=8)
         )
         tasks = [task for group in groups for task in group.tasks]
-        self._by_clock = [(task, task.every) for task in tasks if task.every]
+        self._periodic = [(task, task.every) for task in tasks if task.every]
         self._tasks = {task.name: self._register(task) for task in tasks}
-        # What this process is working on, and under which numbers the queue knows it.
-        self._in_hand: set[int] = set()
+        # The jobs that run in this process, and the ids of its workers in the queue's tables.
+        self._running: set[int] = set()
         self._own_workers: set[int] = set()
-        self._suspects: set[int] = set()
+        self._maybe_lost: set[int] = set()
 
     def _register(self, task: Task) -> Any:  # noqa: ANN401 - the queue's own generic type says nothing here.
         async def run(context: procrastinate.JobContext, /, timestamp: int | None = None, **ids: Any) -> None:  # noqa: ANN401, ARG001
@@ -120,22 +120,22 @@ class Queue:
             with self._holding(context.job):
                 await task.function(context.additional_context["resources"], **ids)
 
-        return self._app.task(name=task.name, pass_context=True, retry=RetryByVerdict())(run)
+        return self._app.task(name=task.name, pass_context=True, retry=RetryByError())(run)
 
     @contextlib.contextmanager
     def _holding(self, job: Job) -> Iterator[None]:
         number = job.id or 0
-        self._in_hand.add(number)
+        self._running.add(number)
         if job.worker_id is not None:
             self._own_workers.add(job.worker_id)
         try:
             yield
         finally:
-            self._in_hand.discard(number)
+            self._running.discard(number)
 
-    def _start_clockwork(self) -> None:
-        """One of a kind at a time: a slow run is not overtaken by the next tick."""
-        for task, cron in self._by_clock:
+    def _register_periodic(self) -> None:
+        # lock: a slow run is not overtaken by the next tick. queueing_lock: ticks do not pile up behind it.
+        for task, cron in self._periodic:
             self._app.periodic(cron=cron, periodic_id=task.name, lock=task.name, queueing_lock=task.name)(
                 self._tasks[task.name]
             )
@@ -155,9 +155,9 @@ class Queue:
 
         By name, so that a feature need not import what runs the job. An unknown name raises KeyError.
 
-        `lock` makes jobs that share it run one after the other; `queueing_lock` allows one waiting job at most, and the
-        answer is False when there is one already. `delay` is in seconds. Jobs of a higher `priority` go first, so work in
-        bulk takes a negative one.
+        Jobs with the same `lock` run one after the other. `queueing_lock` allows one waiting job at most (deduplication);
+        the result is False when there is one already. `delay` is in seconds. Jobs with a higher `priority` run first,
+        so bulk work has a negative one.
         """
         options: dict[str, Any] = {"lock": lock, "priority": priority}
         if queueing_lock:
@@ -166,7 +166,7 @@ class Queue:
             options["schedule_in"] = {"seconds": delay}
         try:
             async with session.begin_nested():
-                # Asked for inside the block: the savepoint is only laid when the connection is first used in it.
+                # Inside the block, because SQLAlchemy emits the SAVEPOINT when the connection is first used in it.
                 raw = await (await session.connection()).get_raw_connection()
                 options["connection"] = raw.driver_connection
                 await self._tasks[task].configure(**options).defer_async(**ids)
@@ -174,21 +174,21 @@ class Queue:
             return False
         return True
 
-    async def in_hand_or_waiting(self, session: AsyncSession, task: str, name: str) -> set[str]:
-        """The values that this argument has in all jobs of the task that wait or are being run."""
+    async def unfinished_values(self, session: AsyncSession, task: str, name: str) -> set[str]:
+        """The values of this argument in all jobs of the task that wait or run."""
         rows = await session.execute(JOBS_OF_TASK, {"task": task, "name": name})
         return set(rows.scalars())
 
     async def work(self, resources: object, *, concurrency: int = 4) -> None:
-        """Run jobs until the process is asked to stop by SIGTERM or SIGINT; waits for those in hand.
+        """Run jobs until SIGTERM or SIGINT; waits for the running ones.
 
-        A database that goes away for a while ends nothing: the worker starts anew until it is there again.
+        A database that goes away for a while does not end the worker: it restarts until the database answers.
         """
-        self._start_clockwork()
+        self._register_periodic()
         async with self._app.open_async():
-            rescuer = asyncio.create_task(self._rescue_for_ever())
+            rescuer = asyncio.create_task(self._rescue_regularly())
             try:
-                with _asked_to_stop() as stop:
+                with _stop_event() as stop:
                     while not stop.is_set():
                         await self._work_until(stop, resources, concurrency)
             finally:
@@ -196,7 +196,7 @@ class Queue:
                 await asyncio.gather(rescuer, return_exceptions=True)
 
     async def _work_until(self, stop: asyncio.Event, resources: object, concurrency: int) -> None:
-        """One life of a worker. It ends when it is asked to, and also when it loses the database."""
+        """Run one Procrastinate worker until it is asked to stop or loses the database."""
         worker = asyncio.create_task(
             self._app.run_worker_async(
                 concurrency=concurrency,
@@ -204,7 +204,7 @@ class Queue:
                 additional_context={"resources": resources},
                 delete_jobs="successful",
                 shutdown_graceful_timeout=20,
-                fetch_job_polling_interval=LOOK_FOR_DUE_JOBS_SECONDS,
+                fetch_job_polling_interval=DUE_JOBS_POLL_SECONDS,
                 update_heartbeat_interval=DEAD_AFTER_SECONDS / 3,
                 stalled_worker_timeout=DEAD_AFTER_SECONDS,
             )
@@ -218,11 +218,11 @@ class Queue:
         if isinstance(outcome, BaseException) and not isinstance(outcome, ConnectorException | asyncio.CancelledError):
             raise outcome
         if not stop.is_set():
-            log.warning("worker lost its database and starts anew", why=repr(outcome))
-            await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
+            log.warning("worker.restarted", why=repr(outcome))
+            await asyncio.sleep(RESTART_PAUSE_SECONDS)
 
     async def drain(self, resources: object) -> None:
-        """Run every job that is due and return; what tests use in place of a worker process."""
+        """Run every due job and return; tests use this in place of a worker process."""
         async with self._app.open_async():
             await self._app.run_worker_async(
                 wait=False,
@@ -233,33 +233,32 @@ class Queue:
                 delete_jobs="successful",
             )
 
-    async def _rescue_for_ever(self) -> None:
-        """Twice a minute, see to jobs that nobody works on any more."""
+    async def _rescue_regularly(self) -> None:
         while True:
             try:
                 await self.rescue()
             except ConnectorException as error:
-                log.warning("no look at abandoned jobs: the database does not answer", why=str(error))
+                log.warning("worker.rescue.failed", why=str(error))
             await asyncio.sleep(DEAD_AFTER_SECONDS / 2)
 
     async def rescue(self) -> None:
-        """Give the jobs of workers that died to the living, and own ones whose end could not be written down."""
+        """Requeue jobs of dead workers, and our own jobs whose end could not be stored because the database was away."""
         manager = self._app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
-            await self._give_back(job)
-        forgotten = {
+            await self._requeue(job)
+        lost = {
             job.id: job
             for job in await manager.list_jobs_async(status=Status.DOING.value)
-            if job.id not in self._in_hand and job.worker_id in self._own_workers
+            if job.id not in self._running and job.worker_id in self._own_workers
         }
-        # Seen twice in a row, because between a job's end and its being written down lies a moment.
-        for number in self._suspects & forgotten.keys():
-            await self._give_back(forgotten[number])
-        self._suspects = {number for number in forgotten if number is not None} - self._suspects
+        # Only when seen twice in a row: a job that just ended may not be stored as ended yet.
+        for number in self._maybe_lost & lost.keys():
+            await self._requeue(lost[number])
+        self._maybe_lost = {number for number in lost if number is not None} - self._maybe_lost
 
-    async def _give_back(self, job: Job) -> None:
-        """Let it be run again; where a newer one of its kind waits already, that one takes its place."""
-        log.warning("abandoned job is run again", job=job.id, task=job.task_name)
+    async def _requeue(self, job: Job) -> None:
+        # Where a newer job with the same queueing lock waits already, it takes the place of this one.
+        log.warning("worker.job.rescued", job=job.id, task=job.task_name)
         try:
             await self._app.job_manager.retry_job(job)
         except UniqueViolation:
@@ -267,14 +266,14 @@ class Queue:
 
 
 @contextlib.contextmanager
-def _asked_to_stop() -> Iterator[asyncio.Event]:
-    """Set by SIGTERM and SIGINT for as long as the block lasts."""
+def _stop_event() -> Iterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set for as long as the block lasts."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
     try:
         for number in signals:
             loop.add_signal_handler(number, stop.set)
-    except NotImplementedError:  # Windows' loop takes none.
+    except NotImplementedError:  # The event loop of Windows has no signal handlers.
         for number in signals:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     try:
@@ -286,5 +285,5 @@ def _asked_to_stop() -> Iterator[asyncio.Event]:
 
 
 def queue_schema() -> str:
-    """The queue's own tables and functions, as SQL for the migration that creates them."""
+    """The tables and functions of the queue, as SQL for the migration that creates them."""
     return SchemaManager.get_schema()

@@ -1,4 +1,4 @@
-"""One at a time within this process: named locks that are gone when nobody holds or awaits them. Knows no other process."""
+"""Named asyncio locks, for single flight within one process. They do not lock out other processes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from weakref import WeakValueDictionary
 
 
 class KeyedLocks:
-    """Hands out the same lock for the same name for as long as somebody uses it."""
+    """Gives the same lock for the same name while it is in use; an unused lock is garbage collected."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def of(self, name: str) -> asyncio.Lock:
-        """The lock of this name; the caller keeps it alive by holding on to it."""
+        # The dictionary is weak: the caller's reference keeps the lock alive.
         lock = self._locks.get(name)
         if lock is None:
             lock = asyncio.Lock()

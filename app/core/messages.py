@@ -1,4 +1,4 @@
-"""Texts that people read: translated when shown, storable until then. Never formats numbers or dates."""
+"""Messages that people read: translated when shown, storable until then. Never formats numbers or dates."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LOCALES_FOLDER = Path(__file__).resolve().parents[2] / "locales"
 SOURCE_LOCALE = "en"
 
 _locale: ContextVar[str] = ContextVar("locale", default=SOURCE_LOCALE)
-_catalogues: dict[str, NullTranslations] = {}
+_catalogs: dict[str, NullTranslations] = {}
 
 
 class Message:
-    """One message with its values, not yet in any language; ``str()`` gives it in the language of the moment.
+    """A message with its values, not translated yet; ``str()`` gives it in the current locale.
 
     The source string is the gettext message id. Values are inserted with ``%(name)s``, after translation.
     `code` is a stable name for logic ("oauth.refresh_answer_lost"): sentences are edited and translated, codes are not,
@@ -74,14 +74,14 @@ def T(message: str, /, *, code: str | None = None, **values: Any) -> Message:  #
 
 
 def load_catalog(locale: str) -> NullTranslations:
-    """The compiled messages of one language; the source language, and any we do not have, need none."""
-    if locale not in _catalogues:
+    """The compiled messages of a locale; empty for the source locale and for those without a file."""
+    if locale not in _catalogs:
         try:
             found: NullTranslations | GNUTranslations = translation(DOMAIN, LOCALES_FOLDER, [locale])
         except FileNotFoundError:
             found = NullTranslations()
-        _catalogues[locale] = found
-    return _catalogues[locale]
+        _catalogs[locale] = found
+    return _catalogs[locale]
 
 
 def catalog() -> NullTranslations:

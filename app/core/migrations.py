@@ -1,4 +1,4 @@
-"""Brings the database's tables to what this version of the product expects."""
+"""Run and write Alembic migrations. Starts no server and reads no row of the product."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
-    """The project's Alembic configuration, with the connection to work on."""
+    """The project's Alembic configuration; migrations/env.py takes the connection from its attributes."""
     config = Config(ROOT / "alembic.ini")
     if connection is not None:
         config.attributes["connection"] = connection
@@ -25,23 +25,21 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 def migrate(database_url: str) -> None:
-    """Run every migration that has not been run yet; does nothing when there is none."""
+    """Run every migration that has not run yet."""
     with create_engine(as_psycopg_url(database_url), poolclass=NullPool).connect() as connection:
         command.upgrade(alembic_config(connection), "head")
         connection.commit()
 
 
 def write_migration(database_url: str, message: str) -> None:
-    """Compare the models with the database and write what differs into a new migration file."""
+    """Write a migration file with what differs between the models and the database."""
     with create_engine(as_psycopg_url(database_url), poolclass=NullPool).connect() as connection:
         command.revision(alembic_config(connection), message=message, autogenerate=True)
 
 
 def expected_revision() -> str | None:
-    """The newest migration this version brings."""
     return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The newest migration this database has seen."""
     return MigrationContext.configure(connection).get_current_revision()

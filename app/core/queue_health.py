@@ -1,4 +1,4 @@
-"""Reads from the queue's own tables whether its work gets done. Puts nothing in and runs nothing."""
+"""Read from the queue's tables whether jobs get done. Defers nothing and runs nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.core.database import Session
 
-# Workers report every ten seconds; one that has been silent for longer than this is gone.
+# Workers send a heartbeat every ten seconds (core/jobs.py); one that has been silent for longer than this is gone.
 ALIVE_SECONDS = 60
 QUERY = text(
     """
@@ -29,7 +29,7 @@ QUERY = text(
 
 @dataclass(frozen=True)
 class QueueHealth:
-    """How many workers live, how many jobs are due, due later and failed, and since when the oldest due one waits."""
+    """Counts of live workers and of due, later and failed jobs; `oldest` is since when the oldest due job has waited."""
 
     workers: int
     due: int
@@ -39,6 +39,5 @@ class QueueHealth:
 
 
 async def queue_health(session: Session) -> QueueHealth:
-    """As the tables say it now."""
     row = (await session.execute(QUERY, {"alive": ALIVE_SECONDS})).one()
     return QueueHealth(row.workers, row.due, row.later, row.failed, row.oldest)

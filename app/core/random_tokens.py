@@ -1,4 +1,4 @@
-"""Makes secrets for cookies and states, and hashes them for the database. Keeps none."""
+"""Random tokens for cookies and OAuth states, and the hash that the database keeps of them. Stores nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import secrets
 
 
 def new_token() -> str:
-    """256 unguessable bits, as letters, digits, hyphen and underscore."""
+    """256 random bits as base64url."""
+    # ServiceNow takes no special characters in an OAuth state: docs/facts/servicenow.md#1-2-authorization-request
     return secrets.token_urlsafe(32)
 
 
 def hash_token(token: str) -> str:
-    """What the database keeps of a token. Plain SHA-256 suffices for values that cannot be guessed."""
+    """SHA-256 in hex, so that a copy of the database gives no session away."""
+    # No salt and no slow hash: they protect values that can be guessed, and this one has 256 random bits.
+    # https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
     return hashlib.sha256(token.encode()).hexdigest()

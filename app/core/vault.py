@@ -1,4 +1,4 @@
-"""Keeps secrets sealed at rest, lets keys be rotated, and never prints what it holds."""
+"""Encrypt (seal) secrets at rest with keys that can be rotated. Never prints a secret."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from app.core import clock
 
 
 class CannotOpen(Exception):
-    """The sealed text was made with a key we do not hold, or for another purpose."""
+    """The sealed text was encrypted with a key that is not among ours, or for another purpose."""
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """A secret as the database keeps it. Its text is safe to store, and still nobody's business to print."""
+    """A secret as the database keeps it: a Fernet token. Safe to store; still not printed."""
 
     token: str
 
@@ -32,7 +32,10 @@ class Sealed:
 
 
 class Vault:
-    """Seals with the first key, opens with any, so that a new key can be put in front of an old one."""
+    """Seals with the first key and opens with any, so that keys are rotated by putting a new one in front.
+
+    Fernet: AES-128-CBC with HMAC-SHA256 and a timestamp, https://cryptography.io/en/latest/fernet/
+    """
 
     def __init__(self, keys: Sequence[str]) -> None:
         """`keys` are Fernet keys (32 bytes, base64url), newest first; at least one."""
@@ -41,12 +44,12 @@ class Vault:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
 
     def seal(self, purpose: str, secret: str) -> Sealed:
-        """Encrypt for one purpose; it opens for no other, so that sealed values cannot be swapped between columns."""
+        """Encrypt for one purpose. It opens for no other purpose, so that sealed values cannot be swapped between columns."""
         now = int(clock.now().timestamp())
         return Sealed(self._fernet.encrypt_at_time(json.dumps([purpose, secret]).encode(), now).decode())
 
     def open(self, purpose: str, sealed: Sealed) -> str:
-        """The secret again. Raises CannotOpen when the key is gone or the purpose is another one."""
+        """Decrypt. Raises CannotOpen when the key is gone or the purpose is another one."""
         try:
             sealed_for, secret = json.loads(self._fernet.decrypt(sealed.token.encode()))
         except (InvalidToken, ValueError) as error:
@@ -56,14 +59,14 @@ class Vault:
         return str(secret)
 
     def reseal(self, sealed: Sealed) -> Sealed:
-        """The same secret under the newest key. Raises CannotOpen when none of our keys fits."""
+        """The same secret under the newest key. Raises CannotOpen when no key fits."""
         try:
             return Sealed(self._fernet.rotate(sealed.token.encode()).decode())
         except InvalidToken as error:
             raise CannotOpen from error
 
     def sealed_at(self, sealed: Sealed) -> datetime:
-        """When it was sealed first, to the second: `reseal` keeps that. Raises CannotOpen when none of our keys fits."""
+        """When it was first sealed, to the second; `reseal` keeps that time. Raises CannotOpen when no key fits."""
         try:
             return datetime.fromtimestamp(self._fernet.extract_timestamp(sealed.token.encode()), UTC)
         except InvalidToken as error:
@@ -71,22 +74,20 @@ class Vault:
 
     @staticmethod
     def new_key() -> str:
-        """A fresh key, as VAULT_KEYS wants it."""
+        """A random key in the form that VAULT_KEYS takes."""
         return Fernet.generate_key().decode()
 
 
 class SealedText(TypeDecorator[Sealed]):
-    """A column that takes and gives `Sealed`, so that a secret cannot be stored in clear by mistake."""
+    """A column of `Sealed` values: storing a plain text raises TypeError, so no secret is stored in clear by mistake."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Sealed | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the base's signature.
-        """Only sealed values pass."""
         if value is not None and not isinstance(value, Sealed):
             raise TypeError("this column takes sealed values only")
         return None if value is None else value.token
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Sealed | None:  # noqa: ARG002 - the base's signature.
-        """Still sealed."""
         return None if value is None else Sealed(value)

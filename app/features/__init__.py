@@ -1,1 +1,1 @@
-"""The rooms: what the product does, without pages and without wires."""
+"""Business logic. No web framework, no direct HTTP."""

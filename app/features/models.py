@@ -1,4 +1,4 @@
-"""Gathers every room's tables, for migrations and for tests; no room imports it."""
+"""Import the tables of every feature, for migrations and tests. No feature imports this module."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from app.features.provisioning import models as provisioning
 from app.features.secure_score import models as secure_score
 from app.features.tickets import models as tickets
 
-ROOMS = (accounts, secure_score, connection, tickets, provisioning)
+FEATURES = (accounts, secure_score, connection, tickets, provisioning)
 
 
 def all_metadata() -> MetaData:
-    """Every table the product has, except the queue's own."""
+    """Every table of the product; the queue's own tables are Procrastinate's."""
     return Base.metadata

@@ -1,1 +1,1 @@
-"""The embassies: the only speakers of HTTP and OAuth."""
+"""HTTP clients for Microsoft and ServiceNow. Nothing else in app may import httpx or authlib."""

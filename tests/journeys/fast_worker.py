@@ -21,9 +21,9 @@ SLOWEST_LANDING_SECONDS = 5.0
 
 def hurry() -> None:
     """Shorten the waits of the modules that use them."""
-    jobs.FIRST_WAIT_SECONDS, jobs.LONGEST_WAIT_SECONDS = 0.3, 4.0
-    jobs.LOOK_FOR_DUE_JOBS_SECONDS = 0.3
-    jobs.DEAD_AFTER_SECONDS, jobs.PAUSE_AFTER_FAILURE_SECONDS = 4, 0.5
+    jobs.FIRST_BACKOFF_SECONDS, jobs.LONGEST_BACKOFF_SECONDS = 0.3, 4.0
+    jobs.DUE_JOBS_POLL_SECONDS = 0.3
+    jobs.DEAD_AFTER_SECONDS, jobs.RESTART_PAUSE_SECONDS = 4, 0.5
     landing, attempt = ANSWER_SECONDS + SLOWEST_LANDING_SECONDS, 3 * ANSWER_SECONDS
     outbound.UNCERTAIN_SECONDS, outbound.LOOKUP_INTERVAL_SECONDS = landing, 1.0
     outbound.ATTEMPT_SECONDS = throttle.ATTEMPT_SECONDS = attempt

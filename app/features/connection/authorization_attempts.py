@@ -21,7 +21,8 @@ ATTEMPT_MINUTES = 15
 KEPT_HOURS = 24
 DENIED = T(
     "ServiceNow was not authorized: Deny was pressed on its consent page. Nothing was changed. To connect, press "
-    "Authorize again and choose Allow, signed in as the integration user."
+    "Authorize again and choose Allow, signed in as the integration user.",
+    code="authorization.denied",
 )
 
 

@@ -1,8 +1,10 @@
-"""Connects an instance by OAuth: begins, and finishes what the same person's browser began. Sends nothing else there."""
+"""Connect an instance by OAuth: begin an authorization, and finish it for the same person's browser.
+
+The authorization code grant as ServiceNow does it: docs/facts/servicenow.md#1-2-authorization-request
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -31,24 +33,22 @@ from app.features.connection.authorization_attempts import (
 from app.features.connection.call_log import keep_calls
 from app.features.connection.consent_check import doubt_about
 from app.features.connection.disconnect import EndedSecrets, end_tokens, forget, forget_attempts
+from app.features.connection.gateway import ServiceNowClient, call_with_token
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.features.connection.oauth_client import CLIENT_SECRET, CODE_VERIFIER, oauth_client
 from app.features.connection.tokens import store_tokens
 from app.integrations.http.errors import Forbidden, RemoteError, Unauthorized, Unreachable
 from app.integrations.servicenow.address import Instance, InvalidAddress, parse_instance
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.oauth import challenge_of, new_state, new_verifier
 from app.integrations.servicenow.schemas import Release, RemoteUser, Tokens
 from app.resources import Resources
 
 log = get_logger(__name__)
 
-# What a page adds to the transaction that keeps the connection: queueing the checks of a room this one does not know.
-Then = Callable[[Session, UUID], Awaitable[None]]
-
-# An instance that fails while it is asked who consented is asked again after these seconds.
+# Seconds before an instance that failed to tell who consented is asked again: the person's browser waits meanwhile.
 READ_BACK_PAUSES = (0.5, 1.0)
-# Held while a connection is taken up, laid down or configured, so that two people at once come one after the other.
+# Advisory lock that serializes connecting, removing and configuring: one row lock would not cover the row that is not
+# there yet. https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('security-center connection'))")
 
 
@@ -75,8 +75,8 @@ class AuthorizationStart:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What the instance said right after the consent; `doubt` when it failed to say who consented."""
+class _ReadBack:
+    """What the instance answered right after the consent; `doubt` when it failed to say who consented."""
 
     user: RemoteUser | None
     release: Release | None
@@ -91,7 +91,7 @@ class _Consent:
     attempt: AuthorizationAttempt
     client_secret: str = field(repr=False)
     tokens: Tokens
-    seen: _Seen
+    read_back: _ReadBack
 
 
 async def begin_connect(
@@ -102,7 +102,7 @@ async def begin_connect(
 
 
 async def check_instance(resources: Resources, typed: str) -> Instance:
-    """The instance that is meant, if we agree to call it. Raises InvalidInput by field."""
+    """The instance that was typed, if we may call it (SSRF). Raises InvalidInput by field."""
     try:
         instance = parse_instance(typed, resources.config.servicenow_allowed_origins)
         # Checked again at every call: a name may point elsewhere by then.
@@ -138,7 +138,7 @@ async def begin_again(resources: Resources, viewer: Viewer, browser_secret: str 
 async def _begin(
     resources: Resources, viewer: Viewer, instance: Instance, typed: SetUp, browser_secret: str | None
 ) -> AuthorizationStart:
-    """A browser that has begun before keeps its secret, so that a double click or a second tab spoils nothing."""
+    # A browser that has begun before keeps its secret, so that a double click or a second tab spoils nothing.
     state, browser_secret = new_state(), browser_secret or new_token()
     verifier = new_verifier() if typed.uses_pkce else ""
     now, vault = clock.now(), resources.vault
@@ -175,22 +175,21 @@ async def finish_connect(
     state: str,
     error: str,
     browser_secret: str | None,
-    then: Then | None = None,
 ) -> None:
-    """Claim the attempt and commit, then exchange the code, read back who consented, and keep the connection.
+    """Claim the attempt and commit, then exchange the code, read back who consented, and store the connection.
 
-    `then` is done in the transaction that keeps it, unless the connection waits for a person to confirm the account.
-
-    The claim is committed first because a code lives 60 seconds and works once: whatever happens next, nobody may try
-    this attempt again. Raises AuthorizationOver, Conflict when another instance was connected meanwhile, or a
-    RemoteError when ServiceNow gives no tokens.
+    Provisioning is queued in the transaction that stores it, unless a person has to confirm the account first. Raises
+    AuthorizationOver, Conflict when another instance was connected meanwhile, or a RemoteError when ServiceNow gives no
+    tokens.
     """
+    # Committed first, because a code works once (docs/facts/servicenow.md#sandbox-7): whatever happens next, this
+    # attempt must not be tried again.
     async with resources.database.transaction() as session:
         attempt = await claim(session, viewer, state, browser_secret)
     try:
         if error or not code:
             raise AuthorizationDenied(why_denied(error))
-        await _finish(resources, viewer, attempt, code, then)
+        await _finish(resources, viewer, attempt, code)
     except AppError as problem:
         async with resources.database.transaction() as session:
             await note_problem(session, attempt, problem.message)
@@ -200,9 +199,7 @@ async def finish_connect(
         raise
 
 
-async def _finish(
-    resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt, code: str, then: Then | None
-) -> None:
+async def _finish(resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt, code: str) -> None:
     if attempt.verifier is None or attempt.client_secret is None:
         raise AuthorizationUsed
     try:
@@ -213,22 +210,22 @@ async def _finish(
     oauth = oauth_client(resources, attempt.origin, attempt.client_id, client_secret)
     try:
         tokens = await oauth.exchange(code=code, code_verifier=verifier)
-        seen = await _read_back(resources, attempt.origin, tokens)
+        read_back = await _read_back(resources, attempt.origin, tokens)
     finally:
         await keep_calls(resources)
-    consent = _Consent(viewer, attempt, client_secret, tokens, seen)
+    consent = _Consent(viewer, attempt, client_secret, tokens, read_back)
     try:
-        await _make_room(resources, viewer, attempt)
-        await _keep(resources, consent, then)
+        await _remove_other_instance(resources, viewer, attempt)
+        await _store(resources, consent)
     except Conflict:
         await end_tokens(resources, EndedSecrets.of(attempt.origin, attempt.client_id, client_secret, tokens))
         raise
 
 
-async def confirm_account(resources: Resources, viewer: Viewer, then: Then, *, shown: str) -> None:
-    """A person has looked: the account that consented is the right one.
+async def confirm_account(resources: Resources, viewer: Viewer, *, shown: str) -> None:
+    """Accept the account that consented, and queue provisioning.
 
-    Does nothing when nothing waits for that, or when it is not the account that was `shown` (its sys_id).
+    Does nothing when no account waits for that, or when it is not the one that was `shown` (its sys_id).
     """
     async with resources.database.transaction() as session:
         await session.execute(ONE_AT_A_TIME)
@@ -237,23 +234,28 @@ async def confirm_account(resources: Resources, viewer: Viewer, then: Then, *, s
             return
         connection.status, connection.attention = ConnectionStatus.CONNECTED, None
         await log_action(session, viewer, T("Account confirmed"), consented_as=connection.user_name)
-        await then(session, connection.id)
+        await _queue_provisioning(session, resources, connection.id)
 
 
-async def _keep(resources: Resources, consent: _Consent, then: Then | None) -> None:
-    """Store the connection. Tokens of another account that it had before are ended: nobody would ever use them again."""
+async def _queue_provisioning(session: Session, resources: Resources, connection_id: UUID) -> None:
+    # By name: provisioning lies above this feature and is not imported here.
+    await resources.queue.defer(session, "provisioning.start", connection_id=str(connection_id))
+
+
+async def _store(resources: Resources, consent: _Consent) -> None:
+    """Store the connection. Tokens of another account that it had before are revoked: nothing would use them again."""
     ended: EndedSecrets | None = None
-    viewer, user = consent.viewer, consent.seen.user
+    viewer, user = consent.viewer, consent.read_back.user
     async with resources.database.transaction() as session:
-        connection = await _taken_up(session, consent.attempt)
+        connection = await _upsert_connection(session, consent.attempt)
         if connection.user_sys_id and user and connection.user_sys_id != user.sys_id:
             ended = forget(resources, connection)
         connection.status, connection.attention, connection.removed_at = ConnectionStatus.CONNECTED, None, None
-        doubt = consent.seen.doubt or doubt_about(user, consent.attempt.expected_user_name, viewer)
+        doubt = consent.read_back.doubt or doubt_about(user, consent.attempt.expected_user_name, viewer)
         if doubt is not None:
             connection.status, connection.attention = ConnectionStatus.UNCONFIRMED, doubt.to_json()
         connection.client_secret = resources.vault.seal(CLIENT_SECRET, consent.client_secret)
-        _describe(connection, viewer, user, consent.seen.release)
+        _describe(connection, viewer, user, consent.read_back.release)
         connection.refresh_token = connection.refresh_expires_at = None
         store_tokens(resources, connection, consent.tokens)
         await session.flush()
@@ -261,38 +263,52 @@ async def _keep(resources: Resources, consent: _Consent, then: Then | None) -> N
             session, viewer, T("Connection authorized"),
             instance=connection.instance_name, consented_as=connection.user_name or "unknown",
         )  # fmt: skip
-        if doubt is None and then is not None:
-            await then(session, connection.id)
-    log.info("connected", connection=str(connection.id), instance=connection.instance_name, user=connection.user_name)
+        if doubt is None:
+            await _queue_provisioning(session, resources, connection.id)
+    log.info(
+        "connection.authorized",
+        connection=str(connection.id), instance=connection.instance_name, user=connection.user_name,
+    )  # fmt: skip
     if ended is not None:
         await end_tokens(resources, ended)
 
 
-async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _Seen:
+async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _ReadBack:
     """Who consented and which release answers. Not knowing does not lose the tokens.
 
-    An instance that refuses to say is believed; one that fails is asked again, and then a person must look: an account
-    that nobody has judged sends nothing.
+    An instance that refuses to tell is believed. One that fails is asked again, and then a person must confirm: nothing
+    is sent in the name of an account that nobody has judged.
     """
-    client = ServiceNowClient(resources.servicenow, origin, tokens.access_token)
     user, doubt = None, None
     for pause in (*READ_BACK_PAUSES, None):
         try:
-            user, doubt = await client.whoami(), None
+            user, doubt = (
+                await call_with_token(resources, _whoami, origin=origin, access_token=tokens.access_token),
+                None,
+            )
             break
         except RemoteError as error:
-            log.warning("consent could not be read back", origin=origin, why=str(error))
-            doubt = None if isinstance(error, (Forbidden, Unauthorized)) else _nobody_said(error)
+            log.warning("connection.consent.not_read_back", origin=origin, error=str(error))
+            doubt = None if isinstance(error, (Forbidden, Unauthorized)) else _account_unknown(error)
         if pause is not None:
             await clock.sleep(pause)
     try:
-        return _Seen(user, await client.release(), doubt)
+        release = await call_with_token(resources, _release, origin=origin, access_token=tokens.access_token)
+        return _ReadBack(user, release, doubt)
     except RemoteError as error:
-        log.warning("release could not be read", origin=origin, why=str(error))
-        return _Seen(user, None, doubt)
+        log.warning("connection.release.not_read", origin=origin, error=str(error))
+        return _ReadBack(user, None, doubt)
 
 
-def _nobody_said(error: RemoteError) -> Message:
+async def _whoami(client: ServiceNowClient) -> RemoteUser | None:
+    return await client.whoami()
+
+
+async def _release(client: ServiceNowClient) -> Release | None:
+    return await client.release()
+
+
+def _account_unknown(error: RemoteError) -> Message:
     return T(
         "ServiceNow could not be asked who consented: %(why)s Nothing has been sent yet. Authorize again, or confirm the "
         "account if you are sure that it is the integration user.",
@@ -300,8 +316,8 @@ def _nobody_said(error: RemoteError) -> Message:
     )
 
 
-async def _make_room(resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt) -> None:
-    """Remove the connection to another instance. Raises Conflict when somebody else has connected it meanwhile."""
+async def _remove_other_instance(resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt) -> None:
+    """Remove the connection to another instance. Raises Conflict when another person has connected it meanwhile."""
     async with resources.database.transaction() as session:
         await session.execute(ONE_AT_A_TIME)
         active = await active_connection(session)
@@ -324,8 +340,8 @@ async def _make_room(resources: Resources, viewer: Viewer, attempt: Authorizatio
     await end_tokens(resources, ended)
 
 
-async def _taken_up(session: Session, attempt: AuthorizationAttempt) -> Connection:
-    """The instance's row, found again so that its tickets keep their links, or a new one."""
+async def _upsert_connection(session: Session, attempt: AuthorizationAttempt) -> Connection:
+    """The instance's row, found again so that its tickets keep their links, or a new one. Raises Conflict."""
     await session.execute(ONE_AT_A_TIME)
     active = await active_connection(session)
     if active is not None and active.origin != attempt.origin:

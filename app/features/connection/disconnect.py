@@ -16,18 +16,18 @@ from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
 from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.call_log import keep_calls
+from app.features.connection.gateway import call_with_token
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN, oauth_client
 from app.integrations.http.errors import RemoteError, Unauthorized
-from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED, ServiceNowOAuth
 from app.integrations.servicenow.schemas import Tokens
 from app.resources import Resources
 
 log = get_logger(__name__)
 
-# Refusals of a renewal that are about the token and not about the client.
-OF_THE_TOKEN = (NOT_RENEWED, NAMED_CAUSES["invalid_grant"])
+# Refusals of a refresh that are about the token. The other named causes are about the client, and prove nothing.
+TOKEN_IS_OVER = {NOT_RENEWED.code, NAMED_CAUSES["invalid_grant"].code}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def forget(resources: Resources, connection: Connection) -> EndedSecrets:
         refresh_token=_opened(resources, REFRESH_TOKEN, connection.refresh_token),
     )
     connection.status = ConnectionStatus.REMOVED
-    connection.attention = None
+    connection.attention = connection.refresh_answer_lost_at = None
     connection.removed_at = clock.now()
     connection.client_secret = connection.access_token = connection.refresh_token = None
     connection.access_granted_at = connection.access_expires_at = connection.refresh_expires_at = None
@@ -117,12 +117,14 @@ async def _is_refused(resources: Resources, oauth: ServiceNowOAuth, ended: Ended
         try:
             await oauth.refresh(ended.refresh_token)
         except Unauthorized as refusal:
-            if refusal.message not in OF_THE_TOKEN:
+            if refusal.code not in TOKEN_IS_OVER:
                 return False  # The client is refused, which says nothing about the token.
         else:
             return False
     try:
-        await ServiceNowClient(resources.servicenow, ended.origin, ended.access_token).whoami()
+        await call_with_token(
+            resources, lambda client: client.whoami(), origin=ended.origin, access_token=ended.access_token
+        )
     except Unauthorized:
         return True
     return False

@@ -21,7 +21,9 @@ from app.resources import Resources
 log = get_logger(__name__)
 # Tables exist once their modules are imported. Those of rooms above this one are imported where the house is put together.
 ROOMS = (accounts, connection)
-KEY_LOST = T("The key that sealed the tokens is lost. Type the client secret again, and authorize.")
+KEY_LOST = T(
+    "The key that sealed the tokens is lost. Type the client secret again, and authorize.", code="connection.key_lost"
+)
 
 
 async def reseal_everything(resources: Resources) -> int:

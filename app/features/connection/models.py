@@ -29,9 +29,9 @@ class ConnectionStatus(StrEnum):
 class Connection(Base):
     """One instance we are, or were, authorised at. One row per instance, taken up again when it is connected again.
 
-    At most one row is not removed. Secrets are sealed; `attention` is the stored sentence (Text.to_json) of what a
-    person must do; while it is connected, that the answer to a renewal was lost, which nobody is shown. `token_version`
-    counts grants, so that a process sees that another one has refreshed.
+    At most one row is not removed. Secrets are sealed. `attention` is what a person is told to do (Message.to_json, with
+    its code); None while it is connected. `refresh_answer_lost_at` is when the response to a token refresh was last lost,
+    None once tokens came. `token_version` counts grants, so that a process sees that another one has refreshed.
     """
 
     __tablename__ = "connection"
@@ -53,6 +53,7 @@ class Connection(Base):
     access_expires_at: Mapped[datetime | None]
     refresh_token: Mapped[Sealed | None] = mapped_column(SealedText())
     refresh_expires_at: Mapped[datetime | None]
+    refresh_answer_lost_at: Mapped[datetime | None]
     token_version: Mapped[int] = mapped_column(default=0)
     scope: Mapped[str] = mapped_column(default="")
     uses_pkce: Mapped[bool] = mapped_column(default=True)
@@ -155,5 +156,18 @@ class InstanceThrottle(Base):
     hourly_limit: Mapped[int | None]
     clock_ahead_seconds: Mapped[float] = mapped_column(default=0.0)
     last_viewed_at: Mapped[datetime | None]
-    # Since when each call waits for its answer, besides those of deliveries, which their tickets tell.
-    calls_in_flight: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+
+
+class CallLease(Base):
+    """A slot that a call holds while it waits for its answer, until `expires_at` at the latest.
+
+    A lease past its end belongs to a process that died: the slot is free again.
+    """
+
+    __tablename__ = "call_lease"
+
+    id: Mapped[Id]
+    # Not of `connection`: the foreign key would lock that row, and wait for a token renewal in another process.
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("instance_throttle.connection_id", ondelete="CASCADE"))
+    pool: Mapped[str]
+    expires_at: Mapped[datetime]

@@ -7,25 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core import clock
 from app.core.database import Session
 from app.core.errors import AppError
-from app.core.jobs import wait_before
+from app.core.jobs import backoff_seconds
 from app.core.messages import Message, T
 from app.features.connection.models import InstanceThrottle
 from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError
 
-# More calls at once than this only queue inside ServiceNow (facts/servicenow 2.8), however many processes we run.
-CALLS_AT_ONCE = 4
-# An attempt without an outcome after so long is taken for dead: waiting in line (30 s), connecting (5 s) and a whole
-# answer (35 s) take less (remote/transport.py).
-# Should it live after all, because renewing the token took its time, the attempt's number stops it before it sends.
-ATTEMPT_SECONDS = 75.0
 # Requests in a clock hour that following tickets may use. Sharing is a person's wish: counted, never stopped by this.
 BUDGET = 1000
 # Of a limit that the instance itself names, this part; the rest is for sharing.
@@ -57,18 +50,29 @@ class Usage:
 
 async def throttle_of(session: Session, connection_id: UUID) -> InstanceThrottle:
     """The connection's row, locked until the transaction ends; made when there is none."""
+    throttle = await session.get(InstanceThrottle, connection_id, with_for_update=True)
+    if throttle is not None:
+        return throttle
+    # Two processes may both find none: the second insert does nothing.
     await session.execute(insert(InstanceThrottle).values(connection_id=connection_id).on_conflict_do_nothing())
     return await session.get_one(InstanceThrottle, connection_id, with_for_update=True)
 
 
+def pause_of(throttle: InstanceThrottle) -> Deferral | None:
+    """The pause that the instance is in, None when it is over."""
+    now = clock.now()
+    if throttle.paused_until is None or throttle.paused_until <= now:
+        return None
+    reason = Message.from_json(throttle.reason) if throttle.reason else None
+    return Deferral((throttle.paused_until - now).total_seconds(), reason)
+
+
 def check_allowed(throttle: InstanceThrottle, *, requests: int = 0) -> Deferral | None:
     """What speaks against a call now. `requests` is how many a refresh is about to make, within the budget."""
+    paused = pause_of(throttle)
+    if paused is not None:
+        return paused
     now = clock.now()
-    if throttle.paused_until is not None and throttle.paused_until > now:
-        return Deferral(
-            (throttle.paused_until - now).total_seconds(),
-            Message.from_json(throttle.reason) if throttle.reason else None,
-        )
     if throttle.paused_until is not None and throttle.failures:
         throttle.paused_until = now + timedelta(seconds=PROBE_SECONDS)
     so_far = usage(throttle)
@@ -123,46 +127,13 @@ def backoff_after(error: AppError, failures: int, *, longest: float | None = Non
     A time that was named is never undercut, whoever named it: ServiceNow, its token service or a gateway. One that is
     named again and again and does not help (0 is a known trap) is not obeyed to the letter: waits grow all the same.
     """
-    usual = wait_before(failures - 1)
+    usual = backoff_seconds(failures - 1)
     if longest is not None:
         usual = min(usual, longest)
     named = error.retry.seconds
     if named is None:
         return usual
     return max(named, usual if failures > 1 else SHORTEST_PAUSE_SECONDS)
-
-
-async def calls_in_flight(session: Session, connection_id: UUID) -> int:
-    """How many calls wait for an answer just now, in all processes."""
-    throttle = await session.get(InstanceThrottle, connection_id)
-    return len(_slots(throttle)) if throttle else 0
-
-
-async def acquire_slot(session: Session, throttle: InstanceThrottle) -> str | None:
-    """One of the few places for a call that waits for its answer; None while all are taken."""
-    if await calls_in_flight(session, throttle.connection_id) >= CALLS_AT_ONCE:
-        return None
-    place = uuid4().hex
-    throttle.calls_in_flight = {**_slots(throttle), place: clock.now().isoformat()}
-    return place
-
-
-def release_slot(throttle: InstanceThrottle, place: str) -> None:
-    """The answer is there, or will not come."""
-    throttle.calls_in_flight = {other: since for other, since in _slots(throttle).items() if other != place}
-
-
-def _slots(throttle: InstanceThrottle) -> dict[str, Any]:
-    """Those taken, without those of processes that must have died."""
-    return {
-        place: since
-        for place, since in throttle.calls_in_flight.items()
-        if datetime.fromisoformat(since) > _unexpired()
-    }
-
-
-def _unexpired() -> datetime:
-    return clock.now() - timedelta(seconds=ATTEMPT_SECONDS)
 
 
 def no_usage() -> Usage:

@@ -1,9 +1,9 @@
-"""Lends out a ServiceNow client with a live token; refreshes one at a time across all processes. Decides nothing else."""
+"""Keep the access token of a connection live: refreshed one at a time, over all processes. Never touches the Table API."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -28,27 +28,33 @@ from app.resources import Resources
 
 log = get_logger(__name__)
 
-# Tokens live 1,800 s by default; one that is about to end is not used for a call that may take 30 s.
+# An access token lives 1,800 s by default (docs/facts/servicenow.md#1-4-token-response). It must outlive the call it is
+# used for, which takes up to 40 s, and a wait in the instance's own queue.
 RENEW_BEFORE = timedelta(seconds=120)
-# An instance that is asked early hands out the same token with what is left of its time (facts 1.4). Of a short life
-# only the last quarter counts as "about to end", or every call in those two minutes would ask for a token.
+# Asked early, an instance hands out the same token with what is left of its time (docs/facts/servicenow.md#sandbox-12).
+# Of a short life only the last quarter counts as "about to end", or every call in those two minutes would ask for a token.
 RENEW_BEFORE_PART = 4
-# Connect, wait and read of two token calls; whoever waits for the lock waits a little longer than that.
+# Two token calls of 5 + 35 s at most, less what is improbable. Others wait for the row's lock a little longer than that.
 RENEWAL_SECONDS = 75
 LOCK_WAIT = text("SET LOCAL lock_timeout = '90s'")
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
 LOCK_NOT_AVAILABLE = "55P03"
+# `access_denied` is said for passing troubles too, so a refusal is believed when a second request is refused after this
+# many seconds: docs/facts/servicenow.md#1-5-error-responses-of-oauth-token-do
+SECOND_TRY_SECONDS = 1.0
 
+# asyncio keeps only weak references to tasks; one that nobody awaits any more would be collected in the middle.
 _renewals_under_way: set[asyncio.Task[LiveToken]] = set()
 
 
 class NoToken(Unreachable):
-    """The access token could not be renewed just now. What was wanted of ServiceNow was not sent, for certain."""
+    """The access token could not be renewed just now. The call that needed it was not sent, for certain."""
 
     default = T("ServiceNow could not renew our access just now. Nothing was sent; we will try again.")
 
 
 class RefreshAnswerLost(NoToken):
-    """A renewal was sent, and whether it was done is unknown: an instance that rotates may have spent our refresh token."""
+    """A refresh was sent and its outcome is unknown: an instance that rotates may have spent our refresh token."""
 
     default = T(
         "An answer of ServiceNow with a new token was lost on its way. Nothing else was sent; we will try again."
@@ -56,7 +62,7 @@ class RefreshAnswerLost(NoToken):
 
 
 class WrongKeys(NoToken):
-    """This process's VAULT_KEYS do not open what is stored: its own trouble, which says nothing of the connection."""
+    """This process's VAULT_KEYS do not open what is stored, which says nothing of the connection itself."""
 
     default = T(
         "This server cannot open the stored tokens: they were sealed with a key that is not among its VAULT_KEYS. Nothing "
@@ -66,40 +72,50 @@ class WrongKeys(NoToken):
 
 TOKEN_REFUSED = T(
     "ServiceNow refuses even a fresh access token. The integration user may be locked or inactive, or an access policy of "
-    "the instance may refuse this server. Check both, then authorize the connection again."
+    "the instance may refuse this server. Check both, then authorize the connection again.",
+    code="connection.token_refused",
 )
 LOST_AND_REFUSED = T(
     "The answer with the new token was lost on its way, and ServiceNow does not accept the token before it any more: it "
-    "gives a new one at each renewal. Authorize the connection again. Nothing else is wrong, and tickets wait until then."
+    "gives a new one at each renewal. Authorize the connection again. Nothing else is wrong, and tickets wait until then.",
+    code="oauth.refresh_answer_lost_and_refused",
 )
 
 
 @dataclass(frozen=True)
 class LiveToken:
+    """An opened access token, with what the gateway needs of its connection's row. `version` counts grants."""
+
     connection_id: UUID
     origin: str
-    access_token: str
+    access_token: str = field(repr=False)
     version: int
     last_success_at: datetime | None
     was_throttled: bool
 
 
 async def renew_now(resources: Resources) -> None:
-    """Renew the access token although it may live: the only way to know that this works. Raises as `with_client` does."""
+    """Refresh the access token although it may live: the only way to know that this works.
+
+    Raises NotConnected and NoToken, as `gateway.call` does.
+    """
     try:
-        live = await live_token(resources, None, stale_version=None)
+        live = await live_token(resources, None)
         await live_token(resources, live.connection_id, stale_version=live.version)
     finally:
         await keep_calls(resources)
 
 
-async def consent_lasts(resources: Resources, session: Session, connection_id: UUID, seconds: int) -> None:
-    """The client's record says how long a consent lasts; until it is read, the usual hundred days are assumed."""
+async def set_consent_lifetime(resources: Resources, session: Session, connection_id: UUID, seconds: int) -> None:
+    """Keep when the consent ends, from the lifetime that the client's record at ServiceNow names.
+
+    Until that is read, ServiceNow's default of a hundred days is assumed.
+    """
     connection = await session.get(Connection, connection_id, with_for_update=True)
     if connection is None or connection.refresh_token is None:
         return
     try:
-        # It was sealed when it was granted, at the consent or when it was rotated; the vault keeps that to the second.
+        # Sealed when it was granted, at the consent or when it was rotated; the vault keeps that to the second.
         granted_at = max(connection.connected_at, resources.vault.sealed_at(connection.refresh_token))
     except CannotOpen:
         return
@@ -109,7 +125,7 @@ async def consent_lasts(resources: Resources, session: Session, connection_id: U
 async def mark_attention(
     resources: Resources, connection_id: UUID, sentence: Message, *, token_version: int | None = None
 ) -> None:
-    """Say on every page what a person must do; tickets wait meanwhile.
+    """Have a person act, and tickets wait meanwhile. Does nothing unless the connection is in use.
 
     With `token_version`, only if no newer token has come since: a consent given in the meantime is not spoiled.
     """
@@ -122,31 +138,33 @@ async def mark_attention(
 
 
 async def needs_attention(session: Session, connection: Connection, sentence: Message) -> None:
-    """Within the caller's transaction: this connection waits for a person."""
+    """Within the caller's transaction: this connection waits for a person, who is told the sentence on every page."""
     connection.status = ConnectionStatus.NEEDS_ATTENTION
     connection.attention = sentence.to_json()
     await log_action(session, None, T("Connection needs attention"), instance=connection.instance_name, why=sentence)
-    log.warning("connection needs attention", connection=str(connection.id), why=str(sentence))
+    log.warning("connection.needs_attention", connection=str(connection.id), code=sentence.code, why=str(sentence))
 
 
-async def live_token(resources: Resources, connection_id: UUID | None, *, stale_version: int | None) -> LiveToken:
-    """A token that will live a while; one that is stale, or of the version ServiceNow just refused, is renewed."""
+async def live_token(
+    resources: Resources, connection_id: UUID | None, *, stale_version: int | None = None
+) -> LiveToken:
+    """A token with some life left; one that is about to end, or of the version ServiceNow just refused, is renewed."""
     async with resources.database.transaction() as session:
-        connection = await usable_connection(session, connection_id, lock=False)
-        live = _still_good(resources, connection, stale_version)
+        connection = await usable_connection(session, connection_id)
+        live = still_good(resources, connection, stale_version)
     if live is not None:
         return live
-    # Within one process the crowd waits here, where waiting costs nothing, and not with a database connection each.
+    # Within one process callers wait here, where waiting costs nothing, and not with a database connection each.
     async with resources.keyed_locks.of(f"servicenow token {connection.id}"):
         task = asyncio.create_task(_renewed(resources, connection.id, stale_version))
         _renewals_under_way.add(task)
         task.add_done_callback(_renewals_under_way.discard)
-        # Whoever asked may go away; a rotated refresh token that has left ServiceNow must be stored all the same.
+        # The caller may be cancelled; a rotated refresh token that has left ServiceNow must be stored all the same.
         return await asyncio.shield(task)
 
 
 async def _renewed(resources: Resources, connection_id: UUID, stale_version: int | None) -> LiveToken:
-    """Renew under the row's lock: whoever comes second finds the token that the first one got.
+    """Renew under the row's lock: the process that comes second finds the token that the first one got.
 
     This is the one place that holds a transaction across a remote call: the lock is what makes refreshes single, and a
     rotated refresh token must not be used twice (docs/decisions/0004-one-refresh-at-a-time.md).
@@ -155,24 +173,23 @@ async def _renewed(resources: Resources, connection_id: UUID, stale_version: int
         async with resources.database.transaction() as session:
             await session.execute(LOCK_WAIT)
             connection = await usable_connection(session, connection_id, lock=True)
-            live = _still_good(resources, connection, stale_version)
+            live = still_good(resources, connection, stale_version)
             if live is not None:
                 return live
             try:
                 tokens = await _refreshed(resources, connection)
             except Unauthorized as error:
-                # In this transaction: a consent that waits for the lock must find it said, and undo it.
-                sentence = LOST_AND_REFUSED if _was_lost_before(connection, error) else error.message
+                # In this transaction: a consent that waits for the lock must find the status, and undo it.
+                sentence = LOST_AND_REFUSED if was_answer_lost_before(connection, error) else error.message
                 await needs_attention(session, connection, sentence)
                 failed: AppError = NotConnected(sentence)
             except RefreshAnswerLost as error:
-                # For whoever comes next, also in another process: a refusal would then have this cause.
-                connection.attention = error.message.to_json()
+                # For the next refresh, also in another process: a refusal would then have this cause.
+                connection.refresh_answer_lost_at = clock.now()
                 failed = error
             else:
-                connection.attention = None
                 store_tokens(resources, connection, tokens)
-                log.info("access token renewed", connection=str(connection.id), version=connection.token_version)
+                log.info("token.refreshed", connection=str(connection.id), version=connection.token_version)
                 return _live(connection, tokens.access_token)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
@@ -181,13 +198,13 @@ async def _renewed(resources: Resources, connection_id: UUID, stale_version: int
     raise failed
 
 
-def _was_lost_before(connection: Connection, error: Unauthorized) -> bool:
-    """Only where ServiceNow names no cause of its own."""
-    return connection.attention == RefreshAnswerLost.default.to_json() and error.message == NOT_RENEWED
+def was_answer_lost_before(connection: Connection, error: Unauthorized) -> bool:
+    """Whether this refusal follows from a lost answer. Only where ServiceNow names no cause of its own."""
+    return connection.refresh_answer_lost_at is not None and error.code == NOT_RENEWED.code
 
 
 async def _refreshed(resources: Resources, connection: Connection) -> Tokens:
-    """New tokens. Raises SignedOut when the grant is over, and NoToken for everything that may pass."""
+    """New tokens. Raises Unauthorized when the grant is over, and NoToken for everything that may pass."""
     try:
         async with asyncio.timeout(RENEWAL_SECONDS):
             return await _refresh(resources, connection)
@@ -200,7 +217,7 @@ async def _refreshed(resources: Resources, connection: Connection) -> Tokens:
     except RemoteError as error:
         if not error.is_final:
             raise RefreshAnswerLost from error
-        # An answer of the token service that was lost says nothing of the call that needed the token: it was not sent.
+        # A lost answer of the token service says nothing of the call that needed the token: that was not sent.
         named = error.retry if error.retry.seconds is not None else None
         raise NoToken(
             T("Our access at ServiceNow could not be renewed: %(why)s", why=error.message), retry=named
@@ -208,27 +225,27 @@ async def _refreshed(resources: Resources, connection: Connection) -> Tokens:
 
 
 async def _refresh(resources: Resources, connection: Connection) -> Tokens:
-    """Ask twice before giving up: ServiceNow says `access_denied` for passing troubles too (facts 1.5)."""
     if connection.refresh_token is None or connection.client_secret is None:
         raise Unauthorized(T("There is no refresh token for this connection. Authorize it again."))
     try:
         client_secret = resources.vault.open(CLIENT_SECRET, connection.client_secret)
         refresh_token = resources.vault.open(REFRESH_TOKEN, connection.refresh_token)
     except CannotOpen as error:
-        log.error("stored tokens fit none of this process's VAULT_KEYS", connection=str(connection.id))
+        log.error("token.vault_keys_do_not_fit", connection=str(connection.id))
         raise WrongKeys from error
     oauth = oauth_client(resources, connection.origin, connection.client_id, client_secret)
     try:
         return await oauth.refresh(refresh_token)
     except Unauthorized:
-        await clock.sleep(1)
+        await clock.sleep(SECOND_TRY_SECONDS)
         return await oauth.refresh(refresh_token)
 
 
 def store_tokens(resources: Resources, connection: Connection, tokens: Tokens) -> None:
-    """Seal and keep what a grant gave; a refresh token that the answer leaves out stays as it is.
+    """Seal and keep the tokens of a grant. A refresh token that the response leaves out stays as it is.
 
-    A refresh token that is new lives its whole time from now on; one that came back unchanged does not (facts 1.4).
+    A new refresh token lives its whole time from now on; one that came back unchanged does not
+    (docs/facts/servicenow.md#1-4-token-response).
     """
     now = clock.now()
     connection.access_token = resources.vault.seal(ACCESS_TOKEN, tokens.access_token)
@@ -237,6 +254,7 @@ def store_tokens(resources: Resources, connection: Connection, tokens: Tokens) -
     if tokens.refresh_token is not None and tokens.refresh_token != _opened_refresh_token(resources, connection):
         connection.refresh_token = resources.vault.seal(REFRESH_TOKEN, tokens.refresh_token)
         connection.refresh_expires_at = now + timedelta(seconds=USUAL_REFRESH_SECONDS)
+    connection.refresh_answer_lost_at = None
     connection.scope = tokens.scope
     connection.token_version = (connection.token_version or 0) + 1
 
@@ -250,7 +268,8 @@ def _opened_refresh_token(resources: Resources, connection: Connection) -> str |
         return None
 
 
-def _still_good(resources: Resources, connection: Connection, stale_version: int | None) -> LiveToken | None:
+def still_good(resources: Resources, connection: Connection, stale_version: int | None = None) -> LiveToken | None:
+    """The stored access token, unless it is about to end, is of the version that was just refused, or does not open."""
     granted, expires = connection.access_granted_at, connection.access_expires_at
     if connection.access_token is None or granted is None or expires is None:
         return None

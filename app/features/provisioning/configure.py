@@ -13,7 +13,7 @@ from app.features.accounts.permissions import Viewer
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.authorize import ONE_AT_A_TIME
 from app.features.connection.connection_view import ConnectionView, connection_view
-from app.features.connection.gateway import with_client
+from app.features.connection.gateway import Lane, call
 from app.features.connection.preferences import (
     AFTER_DONE,
     IMPACTS,
@@ -67,7 +67,8 @@ class Proposals:
 async def find_groups(resources: Resources, typed: str, *, exactly: bool = False) -> list[AssignmentGroup]:
     """Groups whose names hold this text, or are exactly this; none for letters that cannot be searched for."""
     try:
-        return list(await with_client(resources, partial(list_groups, typed=" ".join(typed.split()), exactly=exactly)))
+        work = partial(list_groups, typed=" ".join(typed.split()), exactly=exactly)
+        return list(await call(resources, work, lane=Lane.INTERACTIVE))
     except ValueError:
         return []
 
@@ -160,7 +161,7 @@ def _of_this_name(groups: Sequence[AssignmentGroup], name: str) -> list[Assignme
 async def _problems(resources: Resources, kind: TicketKind, wanted: Mapping[str, str]) -> dict[str, Message]:
     """Each column is looked up in the instance's dictionary; what cannot be looked up is refused, and says so."""
     table = TABLES[kind]
-    columns = await with_client(resources, partial(list_columns, table=table))
+    columns = await call(resources, partial(list_columns, table=table), lane=Lane.INTERACTIVE)
     if columns is None:
         sentence = T("The integration user may not read the dictionary (sys_dictionary), so columns cannot be checked.")
         return dict.fromkeys(wanted, sentence)

@@ -14,6 +14,13 @@ from app.resources import Resources
 tasks = TaskGroup("provisioning")
 
 
+@tasks.task("start")
+async def start(resources: Resources, connection_id: str) -> None:
+    """Check every step of a connection that was just made, authorized again or confirmed."""
+    async with resources.database.transaction() as session:
+        await start_checks(resources, session, UUID(connection_id))
+
+
 @tasks.task("check")
 async def check(resources: Resources, connection_id: str) -> None:
     """Check every step that waits."""

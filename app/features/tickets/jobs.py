@@ -58,13 +58,13 @@ async def sweep(resources: Resources) -> None:
     """Queue tickets and notes again that wait without a job: for the connection, or because their job was lost."""
     queue = resources.queue
     async with resources.database.transaction() as session:
-        worked_on = await queue.in_hand_or_waiting(session, "tickets.deliver", "ticket_id")
+        worked_on = await queue.unfinished_values(session, "tickets.deliver", "ticket_id")
         tickets = await tickets_without_job(session, worked_on)
         for ticket_id, in_bulk in tickets:
             priority = BULK_PRIORITY if in_bulk else 0
             await queue.defer(session, "tickets.deliver", priority=priority, ticket_id=str(ticket_id))
         notes = await notes_without_job(
-            session, await queue.in_hand_or_waiting(session, "tickets.deliver_note", "note_id")
+            session, await queue.unfinished_values(session, "tickets.deliver_note", "note_id")
         )
         for note_id in notes:
             await queue.defer(session, "tickets.deliver_note", note_id=str(note_id))

@@ -1,14 +1,29 @@
-"""What can go wrong when we talk to a stranger, told apart by what it means for the thing we asked for."""
+"""Errors of remote calls, classified by whether the request may have taken effect. Raised by the integrations only.
+
+RemoteError 502                    job
+├── Unreachable                    later      failed before anything was sent: surely not received
+├── Ambiguous                      later      sent, no usable answer: may have been received, look before repeating
+├── Throttled                      after(n)   429, with or without a named time
+├── ServerError                    later      5xx: may or may not have been done
+├── Unauthorized 409               never      the token is refused and cannot be refreshed
+├── Forbidden 409                  never      403: the account may not do this
+├── RecordNotFound 409             never      404: deleted, or hidden by an access rule
+└── InvalidResponse                never      answered, but not in the agreed shape
+    └── QueryIgnored               never      rows came that were not asked for
+
+Telling Unreachable from Ambiguous is what makes exactly-once delivery possible: only what was surely not received may be
+sent again without looking first (docs/reliability.md).
+"""
 
 from app.core.errors import AppError, Retry
 from app.core.messages import Message, T
 
 
 class RemoteError(AppError):
-    """A call to another system did not give what we asked for.
+    """A call to another system did not give a usable answer.
 
-    `is_final` says that the other side is surely done with the call, whether it did what was asked or not.
-    `is_instance_wide` says that what stands in the way of this call stands in the way of every call.
+    `is_final`: the other side has surely finished with the call, whether or not it did what was asked.
+    `is_instance_wide`: the cause holds for every call to that system, so that all of them should pause.
     """
 
     status = 502
@@ -21,7 +36,7 @@ class RemoteError(AppError):
 class Unreachable(RemoteError):
     """Failed before anything was sent: surely not received.
 
-    `why` tells the causes apart, for diagnosis: name, address, tls, proxy, refused, slow or other.
+    `why` names the cause for the diagnosis: name, address, tls, proxy, refused, slow or other.
     """
 
     why = "other"
@@ -31,7 +46,7 @@ class Unreachable(RemoteError):
 
 
 class Ambiguous(RemoteError):
-    """Sent, and no usable answer came: it may have been received, so look before repeating."""
+    """Sent, and no usable answer came: it may have been received, so reconcile before repeating."""
 
     default = T(
         "The connection broke before an answer came, so we cannot know yet whether it was received. "
@@ -52,13 +67,17 @@ class Throttled(RemoteError):
 
 
 class ServerError(RemoteError):
-    """Answered 5xx: it may or may not have done what was asked."""
+    """Answered 5xx: it may or may not have done what was asked.
+
+    ServiceNow cancels a transaction after its insert was committed, and answers 500
+    (docs/facts/servicenow.md#5-limits-failures-sleeping-instances), so a create that ended so must be looked up.
+    """
 
     default = T("The other system reported an internal error. We will try again.")
 
 
 class Unauthorized(RemoteError):
-    """Our token is refused and cannot be renewed: somebody must authorize again."""
+    """The token is refused and cannot be refreshed: a person must authorize again."""
 
     is_final = True
     status = 409
@@ -67,7 +86,11 @@ class Unauthorized(RemoteError):
 
 
 class Forbidden(RemoteError):
-    """Answered 403: the account we use may not do this."""
+    """Answered 403: the account may not do this.
+
+    Not proof that nothing happened: ServiceNow answers 403 to a create whose record it then refuses to show
+    (docs/facts/servicenow.md#trap-4).
+    """
 
     is_final = True
     status = 409
@@ -76,9 +99,10 @@ class Forbidden(RemoteError):
 
 
 class RecordNotFound(RemoteError):
-    """Answered 404: deleted, or hidden from the account we use.
+    """Answered 404: deleted, or hidden from the account by an access rule; the answer is the same for both.
 
-    `counted` is how many such records the other side counts, shown or not; None when it did not say.
+    `counted` is how many matching records the other side counts, including hidden ones; None when it did not say.
+    Source: docs/facts/servicenow.md#2-6-error-envelope and docs/facts/servicenow.md#2-5-pagination-headers.
     """
 
     counted: int | None = None
@@ -89,13 +113,19 @@ class RecordNotFound(RemoteError):
 
 
 class InvalidResponse(RemoteError):
-    """Answered, but not in the agreed shape."""
+    """Answered, but not in the agreed shape: HTML with status 200, JSON without `result`, a body cut off.
+
+    A hibernating instance and a login page answer 200 with HTML (docs/facts/servicenow.md#trap-1).
+    """
 
     retry = Retry.NEVER
     default = T("The other system answered with something we cannot read.")
 
 
 class QueryIgnored(InvalidResponse):
-    """Answered with what the question excluded, or without what it was about: it proves nothing, least of all absence."""
+    """Answered with rows that the query excluded: the query was ignored, so the answer proves nothing, above all not absence.
+
+    An unknown field in `sysparm_query` is dropped and everything matches (docs/facts/servicenow.md#trap-6).
+    """
 
     default = T("The other system ignored what it was asked for.")

@@ -1,4 +1,4 @@
-"""What is said and what is answered, as plain values; nothing here is sent."""
+"""Requests, responses and call log entries as plain values. Sends nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.core.errors import Retry
 from app.core.messages import T
 from app.integrations.http.errors import InvalidResponse, Throttled
 
-# Times that are named are obeyed; one beyond this is a mistake, and waiting longer would help nobody.
+# A Retry-After is obeyed up to a day; a longer one is a mistake at the other side.
 LONGEST_NAMED_WAIT_SECONDS = 86_400.0
 
 
@@ -33,22 +33,21 @@ class Request:
 
 @dataclass(frozen=True)
 class RemoteResponse:
-    """A whole answer; header names are in lower case."""
+    """A complete response; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
 
     def header(self, name: str) -> str:
-        """The header's value, or an empty string."""
         return self.headers.get(name.lower(), "")
 
     def is_json(self) -> bool:
-        """Whether it claims to be JSON."""
         return "json" in self.header("content-type").lower()
 
     def json(self) -> Any:  # noqa: ANN401 - whatever JSON holds.
-        """The body as JSON. Raises Garbled when it is none: web pages with status 200 are a known trap."""
+        """The body as JSON. Raises InvalidResponse otherwise."""
+        # Web pages with status 200 are a known trap: docs/facts/servicenow.md#trap-1
         try:
             return json.loads(self.body)
         except json.JSONDecodeError as error:
@@ -60,7 +59,7 @@ class RemoteResponse:
                     position=error.pos,
                 )
             ) from error
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # Text that is no UTF-8, and hostile nesting.
             raise self._no_json() from error
 
     def _no_json(self) -> InvalidResponse:
@@ -68,7 +67,7 @@ class RemoteResponse:
         return InvalidResponse(T("The answer is not JSON (it looks like %(kind)s).", kind=kind))
 
     def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object. Raises Garbled when it is anything else."""
+        """The body as a JSON object. Raises InvalidResponse otherwise."""
         value = self.json()
         if not isinstance(value, dict):
             raise InvalidResponse(T("The answer is JSON, but not an object."))
@@ -77,9 +76,10 @@ class RemoteResponse:
 
 @dataclass(frozen=True)
 class CallLogEntry:
-    """What may be remembered of a call: no query, no header of ours, no body. `status` is 0 when no answer came.
+    """What may be stored of a call: no query, no header of ours, no body. `status` is 0 when no answer came.
 
-    `transaction_id` is ServiceNow's own number of the call, by which its administrators find it in their logs.
+    `transaction_id` is ServiceNow's X-Transaction-ID, by which its administrators find the call in their logs
+    (docs/facts/servicenow.md#2-7-response-headers-on-a-real-call).
     """
 
     at: datetime
@@ -94,7 +94,8 @@ class CallLogEntry:
 
 
 def named_wait(answer: RemoteResponse) -> float | None:
-    """Seconds from Retry-After, given as a number or as a date (RFC 9110 10.2.3); None when absent or unreadable."""
+    """Seconds from Retry-After, 0 to 86,400; None when it is absent or unreadable."""
+    # A number of seconds or an HTTP date: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
     value = answer.header("retry-after").strip()
     if not value:
         return None
@@ -105,17 +106,16 @@ def named_wait(answer: RemoteResponse) -> float | None:
             seconds = (parsedate_to_datetime(value) - clock.now()).total_seconds()
         except (ValueError, TypeError):
             return None
-    if isnan(seconds):
+    if isnan(seconds):  # float() reads "nan", which compares as neither smaller nor larger.
         return None
     return min(max(seconds, 0.0), LONGEST_NAMED_WAIT_SECONDS)
 
 
 def named_retry(answer: RemoteResponse) -> Retry | None:
-    """Again, but not before the time that the answer names; None when it names none."""
+    """A retry at the time that the response names; None when it names none."""
     seconds = named_wait(answer)
     return None if seconds is None else Retry.after(seconds)
 
 
 def throttled(answer: RemoteResponse) -> Throttled:
-    """The error for a 429, with the time it names."""
     return Throttled(seconds=named_wait(answer))

@@ -1,7 +1,9 @@
-"""Lets a connection go only to public addresses, and to the very address that was checked. Speaks no HTTP itself.
+"""Refuse server-side request forgery (SSRF): connect to public addresses only, and to the address that was checked.
 
-A name may point inside the house, and may point elsewhere a moment after it was checked. So the name is looked up once,
-every address it has is judged, and the connection is made to one of those, never to the name. TLS still asks for the name.
+A name may resolve to a private address, and to another one a moment after it was checked (DNS rebinding). So the name is
+resolved once, every address it has is judged, and the connection goes to one of those addresses, never to the name. TLS
+still verifies the name. Speaks no HTTP itself.
+https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html
 """
 
 from __future__ import annotations
@@ -21,45 +23,44 @@ from app.integrations.http.errors import Unreachable
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 LOOKUP_SECONDS = 5.0
-# Addresses that carry an IPv4 address inside (RFC 6052): judged by what is inside.
+# The well-known prefix for IPv4 addresses inside IPv6: https://www.rfc-editor.org/rfc/rfc6052#section-2.1
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class AddressNotPublic(Unreachable):
-    """The name points to an address inside some network, where an instance has no business to be."""
+    """The name resolves to an address that is not public."""
 
     why = "address"
     retry = Retry.NEVER
 
 
 class HostNotFound(Unreachable):
-    """There is no such name, as far as this server's name service knows."""
+    """The name cannot be resolved."""
 
     why = "name"
 
 
 class AddressPolicy:
-    """Judges addresses before anything is sent to them. Origins that the operator lists are not judged."""
+    """Which addresses may be called. `exempt` origins, which the operator lists, are not judged."""
 
     def __init__(self, exempt: Collection[str] = (), *, resolve: Resolve | None = None) -> None:
         self._exempt = {_host_and_port(origin) for origin in exempt}
         self._resolve = resolve or resolve_host
 
     def allow(self, origin: str) -> None:
-        """List one more origin."""
         self._exempt.add(_host_and_port(origin))
 
     async def check(self, origin: str) -> None:
-        """Raises NotPublic or NameUnknown when this origin would not be called."""
+        """Raises AddressNotPublic or HostNotFound when this origin would not be called."""
         host, port = _host_and_port(origin)
         await self.addresses(host, port)
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """Where to connect to: the host itself when it is exempt, else its addresses, all of them public."""
+        """Where to connect: the host itself when it is exempt, else its addresses. Raises unless all of them are public."""
         if (host.lower().rstrip("."), port) in self._exempt:
             return [host]
-        found = await self._looked_up(host, port)
+        found = await self._resolved(host, port)
         inside = [address for address in found if not is_public(address)]
         if inside:
             raise AddressNotPublic(
@@ -72,7 +73,7 @@ class AddressPolicy:
             )
         return found
 
-    async def _looked_up(self, host: str, port: int) -> list[str]:
+    async def _resolved(self, host: str, port: int) -> list[str]:
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
                 found = await self._resolve(host, port)
@@ -84,7 +85,7 @@ class AddressPolicy:
 
 
 class PolicyCheckedNetwork(httpcore.AsyncNetworkBackend):
-    """Opens connections for the HTTP client, each to an address that the guard has let through."""
+    """The network backend of the HTTP client: connects to addresses that the policy has allowed."""
 
     def __init__(self, inner: httpcore.AsyncNetworkBackend, guard: AddressPolicy) -> None:
         self._inner = inner
@@ -98,7 +99,7 @@ class PolicyCheckedNetwork(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Try the addresses in turn. Raises what the last one raised."""
+        # One address after the other, as a host may have a dead one among several.
         addresses = await self._guard.addresses(host, port)
         for address in addresses[:-1]:
             try:
@@ -108,18 +109,17 @@ class PolicyCheckedNetwork(httpcore.AsyncNetworkBackend):
         return await self._inner.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
 
     async def sleep(self, seconds: float) -> None:
-        """Between the client's own attempts."""
         await self._inner.sleep(seconds)
 
 
 async def resolve_host(host: str, port: int) -> list[str]:
-    """Every address of a name. Raises OSError."""
+    """Every address of a name, as text. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
 
 def is_public(text: str) -> bool:
-    """Whether an address belongs to the open internet; addresses that carry another are judged by that one."""
+    """Whether an address is on the public internet. One that carries an IPv4 address is judged by that one."""
     try:
         address = ipaddress.ip_address(text.split("%")[0])
     except ValueError:
@@ -133,6 +133,7 @@ def is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
+# IPv4-mapped (::ffff:127.0.0.1), 6to4, Teredo and NAT64 addresses all lead to the IPv4 address inside.
 def _carried(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     carried = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if address in NAT64:

@@ -1,4 +1,4 @@
-"""Sends requests over one HTTP client without a cookie jar, and turns its failures into our own."""
+"""Send requests over one HTTP client without cookies, and map its failures to RemoteError. Retries nothing."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ log = get_logger(__name__)
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
-# From the first byte of the request to the last of the answer: time-outs of the library begin anew with every byte.
+# Added to the read time-out for the whole call: httpx's read time-out starts again with every byte that arrives.
+# https://www.python-httpx.org/advanced/timeouts/
 SPARE_SECONDS = 5.0
+# Call log entries that wait for the gateway to store them.
 RECENT_CALLS = 500
+# Bounds memory: the largest answer that is wanted is Graph's history of scores, some megabytes.
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 USER_AGENT = "security-center/0.1"
 
-# Failures of httpx that happen before the request has left us.
+# httpx's failures before the request is sent. All others leave open whether it was received.
+# https://www.python-httpx.org/exceptions/
 NOTHING_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -60,14 +64,14 @@ SENTENCES = {
 
 
 class _NoCookies(httpx.Cookies):
-    """Forgets every cookie: a reused ServiceNow session serialises calls and silently drops some with 202."""
-
+    # A reused ServiceNow session serializes calls and drops some of them with 202, and it outlives an expired token:
+    # docs/facts/servicenow.md#2-8-cookies-and-concurrency and docs/facts/other-connectors.md#bug-18
     def extract_cookies(self, response: httpx.Response) -> None:
         """Keep nothing."""
 
 
 class Transport:
-    """One pool of connections; `name` is what logs call it."""
+    """One connection pool; `name` is its name in logs."""
 
     def __init__(
         self,
@@ -78,19 +82,19 @@ class Transport:
         connect_seconds: float = CONNECT_SECONDS,
         guard: AddressPolicy | None = None,
     ) -> None:
-        """`answer_seconds` bounds the wait for the next byte of an answer; all of it may take SPARE_SECONDS longer.
+        """`answer_seconds` is the read time-out, in seconds; a whole call may take SPARE_SECONDS longer.
 
-        `guard` judges every address before it is called; calls through a proxy are the proxy's to judge.
+        `guard` is the address policy against SSRF. Behind a proxy it does not apply: the proxy resolves names.
         """
         self.name = name
         self.whole_seconds = answer_seconds + SPARE_SECONDS
         self.guard = guard
-        # Waits here to be written down by whoever keeps a log of calls; the oldest are forgotten.
+        # Taken and stored by the gateway; the oldest are dropped if nothing stores them.
         self.recent: deque[CallLogEntry] = deque(maxlen=RECENT_CALLS)
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(answer_seconds, connect=connect_seconds),
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
-            follow_redirects=False,
+            follow_redirects=False,  # A redirect would carry the token to another host.
             trust_env=True,
             headers={"User-Agent": USER_AGENT},
         )
@@ -100,16 +104,16 @@ class Transport:
             pool._network_backend = PolicyCheckedNetwork(pool._network_backend, guard)
 
     async def check(self, origin: str) -> None:
-        """Raises the Unreachable that a call to this origin would end with before it is made, as far as names tell."""
+        """Raises Unreachable if the name of this origin cannot be resolved or the address policy refuses it."""
         if self.guard is not None and not self.goes_through_proxy(origin):
             await self.guard.check(origin)
 
     def goes_through_proxy(self, url: str) -> bool:
-        """Whether HTTPS_PROXY and its kind take calls to this address; the proxy looks up the name then."""
+        """Whether calls to this address go through a proxy (HTTPS_PROXY, NO_PROXY), which then resolves the name."""
         return self._client._transport_for_url(httpx.URL(url)) is not self._client._transport
 
     async def send(self, request: Request) -> RemoteResponse:
-        """The answer, whatever its status. Raises Unreachable, Ambiguous or Garbled (too large)."""
+        """The response, whatever its status. Raises Unreachable, Ambiguous, or InvalidResponse when it is too large."""
         started, at = time.monotonic(), clock.now()
         try:
             answer = await self._exchange(request)
@@ -143,9 +147,9 @@ class Transport:
         self.recent.append(note)
         facts = {"to": self.name, "method": note.method, "host": note.host, "path": note.path, "ms": note.milliseconds}
         if answer is None:
-            log.warning("call failed", **facts, outcome=outcome)
+            log.warning("http.call.failed", **facts, outcome=outcome)
         else:
-            log.info("call answered", **facts, status=note.status, transaction=note.transaction_id)
+            log.info("http.call.answered", **facts, status=note.status, transaction=note.transaction_id)
 
     async def _exchange(self, request: Request) -> RemoteResponse:
         try:
@@ -173,12 +177,12 @@ class Transport:
         )
 
     async def close(self) -> None:
-        """Give the connections back."""
         await self._client.aclose()
 
 
 def _when_sending(limit: asyncio.Timeout, seconds: float) -> Callable[[str, Any], Awaitable[None]]:
-    """Starts the clock of a whole call as it leaves us: waiting in line before it, and connecting, are bounded already."""
+    # The time-out of the whole call starts when the request is sent: waiting for the pool and connecting have their own.
+    # https://www.python-httpx.org/advanced/extensions/#trace
 
     async def trace(event: str, _details: Any) -> None:  # noqa: ANN401 - the library's own.
         if event.endswith("send_request_headers.started"):
@@ -199,7 +203,6 @@ async def _bounded(response: httpx.Response) -> bytes:
 
 
 def _unreachable(url: str, error: BaseException) -> Unreachable:
-    """The error for a call that never left, with its cause told apart."""
     why = _why(error)
     host = urlsplit(url).hostname or url
     failure = Unreachable(Message(SENTENCES[why].message, {"host": host}))
@@ -208,7 +211,7 @@ def _unreachable(url: str, error: BaseException) -> Unreachable:
 
 
 def _why(error: BaseException) -> str:
-    """Walks back along what caused an error; the library's own error says no more than "could not connect"."""
+    # httpx says no more than "could not connect"; the cause is further down the chain of exceptions.
     if isinstance(error, httpx.ProxyError):
         return "proxy"
     cause: BaseException | None = error

@@ -1,1 +1,1 @@
-"""The embassy at Microsoft: Entra ID and Graph."""
+"""Clients for Microsoft Entra ID and Microsoft Graph."""

@@ -1,4 +1,4 @@
-"""Speaks OpenID Connect with one tenant of Entra ID and believes only what is signed, meant for us, and fresh."""
+"""OpenID Connect with one tenant of Entra ID. Accepts only tokens that are signed, meant for us, and fresh."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from app.integrations.http.http_types import RemoteResponse, Request, throttled
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.schemas import Identity
 
-# How long a discovery document and its keys are believed; Entra rolls keys over weeks.
-BELIEVED_SECONDS = 3600
+# How long the discovery document and the keys are cached. A token with an unknown key fetches them again at once.
+# https://learn.microsoft.com/entra/identity-platform/signing-key-rollover
+DISCOVERY_CACHE_SECONDS = 3600
+# Leeway for clocks that differ, in seconds.
 CLOCKS_MAY_DIFFER_SECONDS = 120
 SCOPE = "openid profile email"
 
 
 def new_secret() -> str:
-    """An unguessable value for state, nonce or a PKCE verifier (RFC 7636 4.1)."""
+    """A random value for state, nonce or a PKCE verifier (64 letters and digits)."""
     return str(generate_token(64))
 
 
 def challenge_of(verifier: str) -> str:
-    """The S256 challenge of a verifier (RFC 7636 4.2)."""
+    """The S256 challenge of a PKCE verifier: https://www.rfc-editor.org/rfc/rfc7636#section-4.2"""
     return str(create_s256_code_challenge(verifier))
 
 
@@ -48,7 +50,7 @@ class _Provider:
 
 
 class EntraClient:
-    """One app registration in one tenant; only that tenant's accounts are accepted."""
+    """One app registration in one tenant; accounts of other tenants are refused."""
 
     def __init__(
         self, transport: Transport, *, authority: str, tenant_id: str, client_id: str, client_secret: str
@@ -61,7 +63,7 @@ class EntraClient:
         self._known: _Provider | None = None
 
     async def authorize_url(self, *, redirect_uri: str, state: str, nonce: str, code_challenge: str) -> str:
-        """Where the browser goes to sign in."""
+        # https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow
         provider = await self._provider()
         return str(
             prepare_grant_uri(
@@ -79,7 +81,7 @@ class EntraClient:
         )
 
     async def redeem(self, *, code: str, redirect_uri: str, code_verifier: str, nonce: str) -> Identity:
-        """Who signed in. Raises SignedOut when the code or the token is refused."""
+        """Exchange the code. Raises Unauthorized when the code or the token is refused."""
         provider = await self._provider()
         answer = await self._transport.send(
             Request(
@@ -102,17 +104,18 @@ class EntraClient:
         return await self._verified(id_token, nonce)
 
     async def logout_url(self, *, post_logout_redirect_uri: str) -> str:
-        """Where the browser goes to sign out of Microsoft as well (RP-initiated logout)."""
+        """Where the browser goes to sign out of Microsoft as well."""
+        # https://openid.net/specs/openid-connect-rpinitiated-1_0.html
         provider = await self._provider()
         return f"{provider.end_session_endpoint}?{urlencode({'post_logout_redirect_uri': post_logout_redirect_uri})}"
 
     async def _verified(self, id_token: str, nonce: str) -> Identity:
-        """The claims, once everything about the token is right (OpenID Connect Core 3.1.3.7)."""
+        # Every check of https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
         provider = await self._provider()
         try:
             token = jwt.decode(id_token, provider.keys, algorithms=["RS256"])
         except (JoseError, ValueError):
-            # The key may have rolled since we last looked.
+            # The signing key may have been rolled over since the keys were fetched.
             provider = await self._provider(afresh=True)
             try:
                 token = jwt.decode(id_token, provider.keys, algorithms=["RS256"])
@@ -146,7 +149,7 @@ class EntraClient:
 
     async def _provider(self, *, afresh: bool = False) -> _Provider:
         known = self._known
-        if known and not afresh and time.monotonic() - known.fetched < BELIEVED_SECONDS:
+        if known and not afresh and time.monotonic() - known.fetched < DISCOVERY_CACHE_SECONDS:
             return known
         document = await self._get(f"{self.authority}/{self._tenant_id}/v2.0/.well-known/openid-configuration")
         keys = await self._get(_text(document, "jwks_uri"))
@@ -174,7 +177,10 @@ class EntraClient:
 
 
 def token_answer(answer: RemoteResponse) -> dict[str, Any]:
-    """The body of a token endpoint's good answer. Raises SignedOut or Refused with the AADSTS number when it is bad."""
+    """The body of a token response. Raises Unauthorized or Forbidden with the AADSTS number.
+
+    Source: https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+    """
     if answer.status == 429:
         raise throttled(answer)
     if answer.status >= 500:

@@ -1,4 +1,4 @@
-"""Reads Secure Score from Microsoft Graph with the application's own token, and writes a control's state; no more."""
+"""Read Secure Score from Microsoft Graph with an app-only token, and write a control's state. Nothing else of Graph."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import token_answer
 from app.integrations.microsoft.schemas import GraphPage
 
-# Graph's own limit for these two resources (concepts/throttling-limits).
+# Graph's own limit for these resources: https://learn.microsoft.com/graph/throttling-limits#security-detections-and-incidents-service-limits
 CALLS_AT_ONCE = 4
-# A tenant has three pages of profiles and 90 of scores at the very worst; more is a loop.
+# A tenant has about three pages of profiles and at most 90 of scores; more is a loop (docs/facts/microsoft-graph.md#edge-3).
 MOST_PAGES = 200
 ATTEMPTS = 4
-LONGEST_WAIT_SECONDS = 120.0
+LONGEST_BACKOFF_SECONDS = 120.0
 RENEW_BEFORE = timedelta(minutes=2)
 PROFILES_PER_PAGE = 999
 
 
 class GraphClient:
-    """One app registration; needs SecurityEvents.Read.All as an application permission, with admin consent."""
+    """One app registration; needs the application permission SecurityEvents.Read.All with admin consent."""
 
     def __init__(
         self,
@@ -49,23 +49,25 @@ class GraphClient:
 
     def scores(self, top: int | None = None) -> AsyncIterator[GraphPage]:
         """Daily snapshots, newest first; with `top`, that many days in exactly one call."""
+        # https://learn.microsoft.com/graph/api/security-list-securescores
         path = "/v1.0/security/secureScores"
         if top is not None:
-            # Even $top=1 comes with a nextLink, which would lead through the whole history.
+            # Even $top=1 carries a nextLink, which leads through the whole history: docs/facts/microsoft-graph.md#edge-2
             return self._pages(f"{self._graph_url}{path}?$top={top}", follow=False)
         return self._pages(f"{self._graph_url}{path}", follow=True)
 
     def control_profiles(self) -> AsyncIterator[GraphPage]:
-        """The whole catalog of controls."""
+        # https://learn.microsoft.com/graph/api/security-list-securescorecontrolprofiles
         path = "/v1.0/security/secureScoreControlProfiles"
         return self._pages(f"{self._graph_url}{path}?$top={PROFILES_PER_PAGE}", follow=True)
 
     async def change_state(self, control_id: str, *, state: str, comment: str) -> None:
-        """Set a control's state. Needs SecurityEvents.ReadWrite.All; device controls refuse it (facts 1.5).
+        """Set a control's state. Needs SecurityEvents.ReadWrite.All; device controls refuse it.
 
-        Source: learn.microsoft.com/graph/api/securescorecontrolprofile-update. Sent once: a caller that gets Ambiguous
-        looks at the profile before it repeats.
+        Sent once: a caller that gets Ambiguous reads the profile before it repeats.
         """
+        # https://learn.microsoft.com/graph/api/securescorecontrolprofile-update
+        # docs/facts/microsoft-graph.md#1-5-state-updates-reading-and-writing
         path = f"/v1.0/security/secureScoreControlProfiles/{quote(control_id, safe='')}"
         body = {
             "state": state,
@@ -101,7 +103,8 @@ class GraphClient:
             url = self._checked(link, seen)
 
     def _checked(self, link: object, seen: set[str]) -> str:
-        """The next page's address, byte for byte, if we may follow it: our token goes to Graph and nowhere else."""
+        """The address of the next page, byte for byte. Raises InvalidResponse unless it is Graph's own and new."""
+        # The token goes to Graph and nowhere else: docs/facts/microsoft-graph.md#edge-3
         if not isinstance(link, str):
             raise InvalidResponse(T("Graph’s answer has a broken link to its next page."))
         here, there = urlsplit(self._graph_url), urlsplit(link)
@@ -112,7 +115,8 @@ class GraphClient:
         return link
 
     async def _read(self, url: str) -> RemoteResponse:
-        """One page, with bounded patience for 429 and 5xx, and one new token for a 401."""
+        """One page. Waits for 429 and 5xx (backoff, bounded in attempts and seconds), and gets one new token for a 401."""
+        # docs/facts/microsoft-graph.md#edge-6 and docs/facts/microsoft-graph.md#edge-7
         renewed = False
         waited = 0.0
         for attempt in range(1, ATTEMPTS + 1):
@@ -124,7 +128,7 @@ class GraphClient:
                 break
             pause = named_wait(answer)
             pause = 2.0**attempt if pause is None else pause
-            if waited + pause > LONGEST_WAIT_SECONDS:
+            if waited + pause > LONGEST_BACKOFF_SECONDS:
                 break
             waited += pause
             await clock.sleep(pause)
@@ -188,7 +192,7 @@ def _bad(answer: RemoteResponse) -> RemoteError:
 
 
 def _bad_write(answer: RemoteResponse) -> RemoteError:
-    """The same for a write, where 400 and 403 mean something of their own."""
+    # In a write, 400 and 403 have meanings of their own: docs/facts/microsoft-graph.md#1-5-state-updates-reading-and-writing
     if answer.status == 403:
         return Forbidden(
             T(

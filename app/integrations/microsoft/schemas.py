@@ -1,4 +1,4 @@
-"""What Microsoft tells us, in our own shapes. Nothing here is sent or parsed."""
+"""Microsoft's answers as typed values. Parses and sends nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Identity:
-    """Who signed in, as the verified ID token says; `wids` are role template ids, `roles` the app's own roles. `sid` names
-    the session at Entra ID, for when it ends there; empty where the token does not carry it.
+    """Who signed in, from the verified ID token. `wids` are role template IDs, `roles` app roles.
+
+    `sid` names the session at Entra ID, for front-channel logout; empty where the token does not carry it.
+    https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
     """
 
     oid: str
@@ -23,7 +25,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class GraphPage:
-    """One page of a list; `warning` is set when a provider failed and the page is only part of the truth (206)."""
+    """One page of a list. `warning` is set on a 206: a provider failed and the page is incomplete.
+
+    Source: docs/facts/microsoft-graph.md#edge-5
+    """
 
     items: list[dict[str, Any]] = field(repr=False)
     warning: str | None

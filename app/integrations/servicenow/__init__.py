@@ -1,1 +1,1 @@
-"""The embassy at ServiceNow: one instance, its tables and its OAuth."""
+"""Client for a ServiceNow instance: what to say (protocol), how to send it (client), what it means (parse_response)."""

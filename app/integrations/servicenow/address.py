@@ -1,4 +1,4 @@
-"""Decides which addresses we agree to call; looks nothing up and calls nothing."""
+"""Parse what a person typed as an instance, and decide which origins may be called. Resolves and calls nothing."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from urllib.parse import SplitResult, urlsplit
 from app.core.errors import InvalidInput
 from app.core.messages import Message, T
 
-# An instance name is one DNS label (RFC 1035: 63 characters); ServiceNow assigns letters, digits and hyphens.
+# An instance name is one DNS label: https://www.rfc-editor.org/rfc/rfc1035#section-2.3.1
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-# What would be taken for an address in some notation or other: 2130706433, 0x7f000001, 017700000001, 127.1, [::1].
+# Everything that some resolver reads as an IP address: 2130706433, 0x7f000001, 017700000001, 127.1, [::1] (SSRF).
 NUMERIC = re.compile(r"(?:0x[0-9a-f]+|[0-9]+)(?:\.(?:0x[0-9a-f]+|[0-9]+)){0,3}|\[?[0-9a-f]*:[0-9a-f:.%]*\]?")
-# A slip in the scheme, or one before an address that has its own, must not make the scheme the instance.
+# A mistyped or doubled scheme ("http:/", "https://https://") must not become the instance name.
 SCHEMES = re.compile(r"(?:https?:?/{1,2})*(https?):?/{1,2}")
 DOMAIN = ".service-now.com"
+# Addresses copied from a browser may carry a long path; beyond this it is no address.
 LONGEST = 400
-# What copying from a web page leaves at the ends, besides blanks.
-UNSEEN = "\u200b\u200c\u200d\u2060\ufeff"
+# Invisible characters that copying from a web page leaves at the ends.
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 
 
 class InvalidAddress(InvalidInput):
-    """What was typed is no instance we may call."""
+    """What was typed is not an instance that may be called."""
 
     default = T("This is not an instance name. Type the part before .service-now.com, for example “contoso”.")
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A ServiceNow host we agreed to; `origin` is scheme and host, without a slash at the end."""
+    """An instance that may be called; `origin` is scheme and host, without a slash at the end."""
 
     name: str
     origin: str
@@ -40,11 +41,10 @@ class Instance:
 def parse_instance(typed: str, allowed_origins: Collection[str]) -> Instance:
     """The instance a person means: ``contoso``, ``contoso.service-now.com``, or any address of it from the browser.
 
-    Anything else is refused unless `allowed_origins` lists it, so that nobody can point us at a machine inside the
-    house. Raises InvalidAddress with a sentence that says why.
+    Anything else is refused unless `allowed_origins` lists it (SSRF). Raises InvalidAddress, which says why.
     """
-    # Wide letters and digits of East Asian keyboards become plain ones; other scripts' look-alikes do not.
-    text = unicodedata.normalize("NFKC", typed).strip(UNSEEN + " \t\n\r").lower()
+    # NFKC makes the wide letters of East Asian keyboards plain. Look-alikes of other scripts stay, and are refused.
+    text = unicodedata.normalize("NFKC", typed).strip(INVISIBLE + " \t\n\r").lower()
     if not text:
         raise InvalidAddress(T("Type the instance name."))
     if len(text) > LONGEST or any(letter.isspace() or not letter.isprintable() for letter in text):
@@ -65,7 +65,7 @@ def parse_instance(typed: str, allowed_origins: Collection[str]) -> Instance:
 
 
 def _of_the_cloud(parts: SplitResult, host: str, port: int | None) -> Instance:
-    """The instance at ServiceNow's own cloud. Raises InvalidAddress."""
+    """An instance in ServiceNow's own cloud. Raises InvalidAddress."""
     if parts.username is not None or parts.password is not None:
         raise InvalidAddress(T("The address must not hold a user name or password."))
     if parts.scheme not in ("https", "http"):
@@ -85,7 +85,7 @@ def _of_the_cloud(parts: SplitResult, host: str, port: int | None) -> Instance:
 
 
 def _allowed(address: str, allowed_origins: Collection[str], *, with_scheme: bool) -> Instance | None:
-    """The listed origin this is, to the letter; without a scheme, host and port decide."""
+    # Compared to the letter; without a scheme, host and port decide.
     for origin in sorted(allowed_origins):
         known, typed = urlsplit(origin.lower()), urlsplit(address)
         same_scheme = known.scheme == typed.scheme or not with_scheme

@@ -1,4 +1,4 @@
-"""Calls one instance's Table API with one access token. Knows nothing of our tickets, and repeats nothing."""
+"""Call the Table API of one instance with one access token. Retries nothing and knows nothing of our tickets."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ class ServiceNowClient:
         self.hourly_limit: int | None = None  # As the instance last named it, on instances that have such a rule.
 
     async def create(self, table: Table, fields: Mapping[str, str]) -> RemoteTicket:
-        """Insert a record. Ambiguous, Broken and Refused may all mean that it was made: look before repeating."""
+        """Insert a record.
+
+        Ambiguous, ServerError and Forbidden may all mean that it was inserted: reconcile before repeating
+        (docs/facts/servicenow.md#trap-3, docs/facts/servicenow.md#trap-4).
+        """
         request = protocol.create_request(self.origin, table, fields)
         try:
             return parse_response.ticket_of(await self._result(request, purpose="write"))
         except InvalidResponse as error:
-            # Whatever we cannot read after a write may hide a record that was made.
+            # An unreadable answer to a write may hide a record that was inserted.
             unclear = Ambiguous(error.message)
             unclear.is_final = True
             raise unclear from error
@@ -38,40 +42,38 @@ class ServiceNowClient:
     async def find_by_correlation(
         self, table: Table, correlation_id: str, also: Sequence[str] = ()
     ) -> list[RemoteTicket]:
-        """Records that carry this id, oldest first, with the fields `also`.
+        """Records with this correlation ID, oldest first, with the fields `also` besides the usual ones.
 
-        Raises NotWhatWasAsked when the answer cannot be trusted to be all there is: strangers' records, rows without
-        the id, or a count of more rows than are shown. Raises ValueError for anything but an id of our own making: an
-        empty one would match every stranger's ticket.
+        Raises QueryIgnored when the answer cannot be trusted to be complete: other records, rows without the ID, or a
+        count of more rows than are shown. Raises ValueError for an ID that we did not make: an empty one would match
+        other people's tickets (docs/facts/servicenow.md#trap-5).
         """
         answer = await self.answer(protocol.find_by_correlation_request(self.origin, table, correlation_id, also))
         return parse_response.found_by(answer, correlation_id)
 
     async def shows_correlation_ids(self, table: Table) -> bool:
-        """Whether the instance shows any record of this table to our account, and the correlation id with it."""
+        """Whether the instance shows the integration user any record of this table with its correlation ID."""
         rows = parse_response.rows_of(await self._result(protocol.sight_request(self.origin, table)))
         return any("correlation_id" in row for row in rows)
 
     async def fetch_changed(self, table: Table, asked: Changed) -> Listed:
-        """One page of our records that changed; a short or empty page may have successors, as rows may be hidden.
+        """One page of our records that changed. A short or empty page may not be the last: rows may be hidden.
 
-        Rows are as the instance gave them: one that ignores the condition gives strangers, so check each.
+        Check each row: an instance that ignores the condition returns other people's records
+        (docs/facts/servicenow.md#trap-14, docs/facts/servicenow.md#trap-6).
         """
         return await self._listed(protocol.changed_request(self.origin, table, asked))
 
     async def fetch_many(self, table: Table, sys_ids: Sequence[str]) -> Listed:
-        """These records, at most IDS_PER_CALL; those deleted or hidden are simply not among the rows.
-
-        Rows are as the instance gave them: check that each was asked for.
-        """
+        """These records, at most IDS_PER_CALL. Deleted and hidden ones are missing; check that each row was asked for."""
         return await self._listed(protocol.fetch_many_request(self.origin, table, sys_ids))
 
     async def add_note(self, table: Table, sys_id: str, text: str) -> None:
-        """Append a work note. Ambiguous, Broken and Refused may all mean that it was done: look before repeating."""
+        """Append a work note. Ambiguous, ServerError and Forbidden may all mean that it was done: reconcile first."""
         await self._result(protocol.note_request(self.origin, table, sys_id, text), purpose="write")
 
     async def journal(self, table: Table, sys_id: str) -> dict[str, str]:
-        """What the record shows of its `work_notes` and `comments`, newest first. Raises Missing, with its count."""
+        """The displayed `work_notes` and `comments`, newest first. Raises RecordNotFound with its count."""
         answer = await self.answer(protocol.journal_request(self.origin, table, sys_id))
         rows = parse_response.rows_of(parse_response.result_of(answer))
         try:
@@ -81,23 +83,24 @@ class ServiceNowClient:
             raise
 
     async def choices(self, table: Table, element: str) -> list[FieldChoice]:
-        """The field's choices; needs the role `personalize_choices` on many instances (Refused without)."""
+        """The field's choices. Raises Forbidden on many instances without the role `personalize_choices`."""
+        # docs/facts/servicenow.md#4-4-choices
         result = await self._result(protocol.choices_request(self.origin, table, element))
         return parse_response.choices_of(result, table, element)
 
     async def release(self) -> Release | None:
-        """Which release answers, or None: the properties are often refused to accounts that are no administrators."""
+        """The release, or None: the properties are often refused to accounts that are not administrators."""
         try:
             return parse_response.release_of(await self._result(protocol.release_request(self.origin)))
         except Forbidden:
             return None
 
     async def whoami(self) -> RemoteUser | None:
-        """The user of the token, or None when the instance would not say."""
+        """The user of the token, or None when the instance does not say."""
         return parse_response.user_of(await self._result(protocol.whoami_request(self.origin)))
 
     async def answer(self, request: Request) -> RemoteResponse:
-        """The answer to a request of the caller's own making, whatever its status, asked with the token."""
+        """Send any request with the token; the response, whatever its status."""
         signed = {**request.headers, **self._authorization}
         answer = await self._transport.send(replace(request, headers=signed))
         self.hourly_limit = parse_response.named_limit(answer) or self.hourly_limit

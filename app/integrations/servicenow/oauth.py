@@ -1,4 +1,4 @@
-"""Speaks OAuth 2.0 with an instance: authorize, exchange, refresh, revoke. Keeps no token and repeats nothing."""
+"""OAuth 2.0 with an instance: authorize, exchange, refresh, revoke. Stores no token and retries nothing."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from app.integrations.http.http_types import RemoteResponse, Request, named_retr
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow.schemas import Tokens
 
-# ServiceNow's own default for a client record, in seconds; used where an answer names no lifetime.
+# The default of a client record, in seconds, for answers that name no lifetime: docs/facts/servicenow.md#1-4-token-response
 USUAL_ACCESS_SECONDS = 1800
-# 100 days, the default of a client record; a refresh does not extend it (docs: r_OAuthAPIRequestParameters).
+# 100 days, the default of a client record; a refresh does not extend it: docs/facts/servicenow.md#trap-25
 USUAL_REFRESH_SECONDS = 8_640_000
-# Longer than any lifetime a client record can hold; an answer that names more has lost its senses.
+# A year. An answer that names more is taken for a year.
 LONGEST_ACCESS_SECONDS = 31_536_000
 
 
-# ServiceNow says `server_error` and `access_denied` for nearly every cause (facts 1.5); these are the ones it may be.
+# ServiceNow answers `server_error` and `access_denied` for nearly every cause, so a person has to check them in turn.
+# docs/facts/servicenow.md#1-5-error-responses-of-oauth-token-do
 NO_TOKENS = T(
     "ServiceNow did not give us tokens. It says the same for every cause, so check them in turn: the client secret, the "
     "redirect URL of the client record, whether the client record is active and allows authorization codes, whether the "
@@ -31,46 +32,55 @@ NO_TOKENS = T(
 NOT_RENEWED = T(
     "ServiceNow no longer renews our access. It says the same for every cause: the consent may have expired (after 100 "
     "days by default) or have been revoked, the integration user may be inactive, or the client record or its secret may "
-    "have been changed. Authorize the connection again."
+    "have been changed. Authorize the connection again.",
+    code="oauth.not_renewed",
 )
-# The names of RFC 6749 5.2, which some instances do use: then the cause is certain.
+# Some instances use the error codes of RFC 6749, and then the cause is certain.
+# https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 NAMED_CAUSES = {
     "invalid_client": T(
         "ServiceNow does not accept the client: the client ID or the client secret is wrong, or the client record is not "
-        "active. Copy both again from the record, and authorize again."
+        "active. Copy both again from the record, and authorize again.",
+        code="oauth.invalid_client",
     ),
     "unsupported_grant_type": T(
         "ServiceNow has switched off the kind of grant we need (authorization code, with refresh tokens) for this client. "
-        "Ask its administrator to allow it, and authorize again."
+        "Ask its administrator to allow it, and authorize again.",
+        code="oauth.unsupported_grant_type",
     ),
     "unauthorized_client": T(
         "ServiceNow does not allow this client the kind of grant we need (authorization code, with refresh tokens). Ask "
-        "its administrator to allow it, and authorize again."
+        "its administrator to allow it, and authorize again.",
+        code="oauth.unauthorized_client",
     ),
     "invalid_grant": T(
         "ServiceNow says that this consent is over: it has expired, was revoked, or was given in another way. Authorize "
-        "again."
+        "again.",
+        code="oauth.invalid_grant",
     ),
 }
 
 
 def new_state() -> str:
-    """An unguessable value of letters and digits only: the instance refuses special characters in `state`."""
+    """48 random letters and digits."""
+    # The instance refuses special characters in `state`: docs/facts/servicenow.md#1-2-authorization-request
     return str(generate_token(48))
 
 
 def new_verifier() -> str:
-    """A PKCE verifier (RFC 7636 4.1)."""
+    """A PKCE verifier: https://www.rfc-editor.org/rfc/rfc7636#section-4.1"""
     return str(generate_token(64))
 
 
 def challenge_of(verifier: str) -> str:
-    """The S256 challenge of a verifier (RFC 7636 4.2)."""
+    """The S256 challenge of a PKCE verifier."""
     return str(create_s256_code_challenge(verifier))
 
 
 class ServiceNowOAuth:
-    """One OAuth client at one instance. Credentials go in the body: the only documented way."""
+    """One OAuth client at one instance."""
+
+    # Credentials go in the body, the only documented way: docs/facts/servicenow.md#1-3-token-request-and-client-authentication
 
     def __init__(
         self, transport: Transport, origin: str, *, client_id: str, client_secret: str, redirect_uri: str
@@ -83,7 +93,8 @@ class ServiceNowOAuth:
     def authorize_url(self, *, state: str, code_challenge: str) -> str:
         """Where the browser goes for consent. No scope is sent: the client record decides it.
 
-        An empty challenge sends none: PKCE from a client that has a secret, too, is not documented for every release.
+        An empty `code_challenge` sends none: PKCE together with a secret is not documented for every release
+        (docs/facts/servicenow.md#1-3-token-request-and-client-authentication).
         """
         challenge = {"code_challenge": code_challenge, "code_challenge_method": "S256"} if code_challenge else {}
         return str(
@@ -98,19 +109,20 @@ class ServiceNowOAuth:
         )
 
     async def exchange(self, *, code: str, code_verifier: str) -> Tokens:
-        """Tokens for a code, which lives 60 seconds and works once. Raises SignedOut when it is refused."""
+        """Tokens for a code, which works once within 60 seconds. Raises Unauthorized when it is refused."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._redirect_uri}
         answer = await self._grant(form | ({"code_verifier": code_verifier} if code_verifier else {}))
         return _tokens(answer, NO_TOKENS)
 
     async def refresh(self, refresh_token: str) -> Tokens:
-        """A new access token; the refresh token usually stays, and may be left out of the answer."""
+        """A new access token. The refresh token usually stays the same and may be missing in the answer."""
+        # docs/facts/servicenow.md#sandbox-11
         answer = await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token})
         return _tokens(answer, NOT_RENEWED)
 
     async def revoke(self, token: str) -> None:
-        """End one token's life at ServiceNow. Raises a RemoteError when that is not certain."""
-        # Documented with the parameter in the address only (docs: t_RevokeOAuthToken); our logs keep no queries.
+        """Revoke one token. Raises a RemoteError unless ServiceNow confirms it."""
+        # Documented with the token in the query only; our logs keep no queries: docs/facts/servicenow.md#1-1-endpoints
         answer = await self._transport.send(
             Request("GET", f"{self._origin}/oauth_revoke_token.do", query={"token": token})
         )
@@ -129,7 +141,7 @@ class ServiceNowOAuth:
 
 
 def _tokens(answer: RemoteResponse, refused: Message) -> Tokens:
-    """The tokens of a good answer. Only a 400 or 401 in JSON, or an `error` in a 200, says that a grant is refused."""
+    # Only a 400 or 401 in JSON, or an `error` in a 200, means that the grant is refused: docs/facts/other-connectors.md#bug-6
     if answer.status == 429:
         raise throttled(answer)
     if answer.status >= 500:
@@ -160,7 +172,7 @@ def _tokens(answer: RemoteResponse, refused: Message) -> Tokens:
 
 
 def _web_page(answer: RemoteResponse) -> RemoteError:
-    """Something else than the token service answered; none of it says anything about our tokens."""
+    # Something else than the token service answered, which says nothing about our tokens.
     if answer.status in (401, 403):
         return Forbidden(
             T(
@@ -181,7 +193,7 @@ def _web_page(answer: RemoteResponse) -> RemoteError:
 
 
 def _seconds(value: object) -> int:
-    """The lifetime an answer names; the usual one where it names none that makes sense."""
+    # Missing, text, zero or negative lifetimes were all seen: docs/facts/other-connectors.md#bug-7
     try:
         seconds = int(str(value))
     except ValueError:

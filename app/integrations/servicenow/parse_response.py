@@ -1,4 +1,4 @@
-"""Deciphers ServiceNow's answers: what they say when they are good, and which error they mean when not. Does no I/O."""
+"""Parse ServiceNow's responses into values, or into the RemoteError that they mean. Does no I/O."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Failed = TypeVar("Failed", bound=RemoteError)
 
 
 def parse_time(text: str) -> datetime | None:
-    """A moment the Table API wrote, which is UTC; None when it is empty or unreadable."""
+    """A time of the Table API, which is UTC; None when it is empty or unreadable."""
     try:
         return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
     except ValueError:
@@ -41,7 +41,8 @@ def parse_time(text: str) -> datetime | None:
 
 
 def canonical_state(value: object) -> str:
-    """A state as the Table API writes it: the Change API gives -5.0 where the Table API gives "-5" (facts 3.5)."""
+    """A state as the Table API writes it."""
+    # The Change Management API gives -5.0 where the Table API gives "-5": docs/facts/servicenow.md#3-5-change-management
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "" if value is None else str(value).strip()
@@ -51,10 +52,8 @@ def canonical_state(value: object) -> str:
 
 
 def result_of(answer: RemoteResponse, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - an object or a list, as asked.
-    """The `result` of a good answer. Raises the RemoteError that a bad one means.
-
-    Classified by status and by JSON-or-not, never by English prose, which differs between releases.
-    """
+    """The `result` of a good response. Raises the RemoteError that a bad one means."""
+    # By status and by JSON or not, never by English prose, which differs between releases: docs/facts/servicenow.md#trap-31
     _raise_for_status(answer, purpose)
     if not answer.is_json():
         raise _web_page(answer, purpose)
@@ -63,25 +62,28 @@ def result_of(answer: RemoteResponse, *, purpose: Purpose = "read") -> Any:  # n
     except InvalidResponse as error:
         raise _unreadable(purpose) from error
     if "error" in content or "result" not in content:
-        # A cancelled transaction appends `error` to a partial `result`, with status 200 (KB0778443).
+        # A canceled transaction appends `error` to a partial `result`, with status 200 (KB0778443):
+        # docs/facts/servicenow.md#sandbox-44
         raise _unreadable(purpose)
     return content["result"]
 
 
 def named_limit(answer: RemoteResponse) -> int | None:
-    """Requests per hour that the instance's rule allows us; None where no rule applies, which is usual."""
+    """Requests per hour that a rate limit rule allows us; None where no rule applies, which is usual."""
+    # docs/facts/servicenow.md#5-limits-failures-sleeping-instances
     limit = answer.header("x-ratelimit-limit").strip()
     return int(limit) if limit.isascii() and limit.isdigit() and 0 < len(limit) < 9 else None
 
 
 def counted(answer: RemoteResponse) -> int | None:
-    """How many records fit the question, among them those we may not read (facts 2.5); None when it does not say."""
+    """How many records match, including those that access rules hide; None when the response does not say."""
+    # docs/facts/servicenow.md#2-5-pagination-headers
     total = answer.header("x-total-count").strip()
     return int(total) if total.isascii() and total.isdigit() and len(total) < 10 else None
 
 
 def answered_at(answer: RemoteResponse) -> datetime | None:
-    """What the clock over there showed, to the second; None when it does not say."""
+    """The Date header: the instance's clock, to the second; None when it is missing or unreadable."""
     try:
         moment = parsedate_to_datetime(answer.header("date"))
     except (TypeError, ValueError):
@@ -90,9 +92,10 @@ def answered_at(answer: RemoteResponse) -> datetime | None:
 
 
 def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON.
-    """One record asked for with `sysparm_display_value=all`. Raises Garbled without a sys_id we could ask for again."""
+    """One record of `sysparm_display_value=all`. Raises InvalidResponse without a usable sys_id."""
     if not isinstance(record, Mapping):
         raise InvalidResponse
+    # Compared in lower case: some instances and imports write it in capitals, docs/facts/other-connectors.md#bug-26
     sys_id = _value(record, "sys_id").lower()
     if not ODD_SYS_ID.fullmatch(sys_id):
         raise InvalidResponse(T("ServiceNow’s answer names no record."))
@@ -113,12 +116,11 @@ def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON
 
 
 def tickets_of(result: Any) -> list[RemoteTicket]:  # noqa: ANN401 - straight from JSON.
-    """A list of records."""
     return [ticket_of(record) for record in rows_of(result)]
 
 
 def found_by(answer: RemoteResponse, correlation_id: str) -> list[RemoteTicket]:
-    """The records of a look by this id. Raises NotWhatWasAsked unless they can be trusted to be all there are."""
+    """The records of a lookup by correlation ID. Raises QueryIgnored unless they are surely all there are."""
     found = tickets_of(result_of(answer))
     for ticket in found:
         if "correlation_id" not in ticket.values:
@@ -138,16 +140,16 @@ def found_by(answer: RemoteResponse, correlation_id: str) -> list[RemoteTicket]:
 
 
 def rows_of(result: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - straight from JSON.
-    """A list of plain rows. Raises Garbled when it is none."""
+    """A list of plain rows. Raises InvalidResponse otherwise."""
     if not isinstance(result, list) or not all(isinstance(row, dict) for row in result):
         raise InvalidResponse(T("ServiceNow answered with something else than a list."))
     return result
 
 
 def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]:
-    """The shown text of the journals of this record; one that may not be read is left out, as by the instance.
+    """The displayed journals of this record by field name; one that may not be read is missing.
 
-    Raises Missing when the record is not among the rows, and Refused when neither journal may be read.
+    Raises RecordNotFound when the record is not among the rows, and Forbidden when neither journal may be read.
     """
     for row in rows:
         if _value(row, "sys_id").lower() == sys_id:
@@ -159,15 +161,16 @@ def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]
 
 
 def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  # noqa: ANN401 - straight from JSON.
-    """The choices in the instance's order; rows of the table itself take the place of its parent's.
+    """The choices in the instance's order. Rows of the table replace those of its parent `task`.
 
-    Inactive ones are among them, since tickets may still be in such a state. Of several languages, English is taken,
-    and another one only where there is no English.
+    Inactive choices are included, because tickets may still be in such a state. English labels win; another language is
+    taken only where there is no English one.
     """
     rows = [
         row
         for row in rows_of(result)
-        # Checked again here: an instance drops a condition it does not understand, and then everything matches.
+        # Checked again: an instance drops a condition that it does not understand, and then everything matches.
+        # docs/facts/servicenow.md#trap-6
         if row.get("element") == element and row.get("name") in (table, "task")
     ]
     own = [row for row in rows if row.get("name") == table] or rows
@@ -180,17 +183,18 @@ def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  #
 
 
 def release_of(result: Any) -> Release | None:  # noqa: ANN401 - straight from JSON.
-    """The release named by the properties; None when they say nothing."""
+    """The release that the properties name; None when they name none."""
     values = {str(row.get("name")): str(row.get("value", "")) for row in rows_of(result)}
     tag = values.get("glide.buildtag", "")
-    # glide-australia-02-11-2026__patch1-… : the family is the word after `glide-`.
+    # glide-australia-02-11-2026__patch1-…: the family is the word after `glide-`.
+    # docs/facts/servicenow.md#7-which-release-is-the-instance-on
     found = re.match(r"glide-([a-z]+)", tag.lower())
     family = found.group(1) if found else values.get("glide.buildname", "").strip().lower()
     return Release(build=tag, family=family) if tag or family else None
 
 
 def user_of(result: Any) -> RemoteUser | None:  # noqa: ANN401 - straight from JSON.
-    """The token's user when exactly one row came back; anything else tells us nothing."""
+    """The user of the token, if exactly one row came; any other number tells nothing."""
     rows = rows_of(result)
     if len(rows) != 1:
         return None
@@ -204,7 +208,7 @@ def _raw(record: Mapping[str, Any], name: str) -> object:
 
 
 def _value(record: Mapping[str, Any], name: str) -> str:
-    """The raw value in any of the shapes of facts 2.4; a field without read right is left out, and reads as empty."""
+    # Any of the shapes of docs/facts/servicenow.md#2-4-json-shapes; a field without read right is missing, and reads as empty.
     found = _raw(record, name)
     if isinstance(found, bool):
         return "true" if found else "false"
@@ -223,26 +227,28 @@ def _raise_for_status(answer: RemoteResponse, purpose: Purpose) -> None:
         case 200 | 201 | 204:
             return
         case 202:
-            # A session queue that overflowed drops the call and answers 202 (KB0564204).
-            raise _over(Ambiguous(T("ServiceNow put the call aside without doing it. We will look and try again.")))
+            # A session queue that is full drops the call and answers 202 (KB0564204): docs/facts/servicenow.md#trap-2
+            raise _final(Ambiguous(T("ServiceNow put the call aside without doing it. We will look and try again.")))
         case 401:
             raise Unauthorized(T("ServiceNow does not accept our access token."))
         case 403:
-            raise Forbidden(_refusal(answer)) if answer.is_json() else _everywhere(Forbidden(_refusal(answer)))
+            # A 403 without JSON is an address rule in front of the instance: docs/facts/servicenow.md#sandbox-47
+            raise Forbidden(_refusal(answer)) if answer.is_json() else _instance_wide(Forbidden(_refusal(answer)))
         case 404 if is_servicenows(answer):
             raise RecordNotFound(NO_RECORD)
         case 429:
-            raise _slow_down(answer)
+            raise _rate_limited(answer)
         case status if 300 <= status < 400:
             raise _web_page(answer, purpose)
         case status if status >= 500:
-            raise _broken(answer)
-    # Another program answered, in the instance's place or in front of it: a retired address, a gateway's own refusal.
-    raise Forbidden(_malformed(answer)) if is_servicenows(answer) else _stranger(answer, purpose)
+            raise _server_error(answer)
+    # Without ServiceNow's envelope, another program answered: a retired address, or a gateway in front of the instance.
+    raise Forbidden(_malformed(answer)) if is_servicenows(answer) else _other_responder(answer, purpose)
 
 
 def is_servicenows(answer: RemoteResponse) -> bool:
-    """Whether it is in the envelope that ServiceNow puts its errors in (facts 2.6), and not a gateway's own."""
+    """Whether the body is ServiceNow's error envelope, and not a gateway's."""
+    # docs/facts/servicenow.md#2-6-error-envelope
     try:
         content = answer.json_object()
     except InvalidResponse:
@@ -250,15 +256,13 @@ def is_servicenows(answer: RemoteResponse) -> bool:
     return bool(content.get("error")) and content.get("status") == "failure"
 
 
-def _broken(answer: RemoteResponse) -> ServerError:
-    """A 5xx. Only by a 500 of its own does ServiceNow say that it is done with the call.
-
-    Whatever else answers, page or JSON, stands before the instance, which may still be at work behind it.
-    """
+def _server_error(answer: RemoteResponse) -> ServerError:
+    # Only a 500 in ServiceNow's own envelope says that it has finished with the call. Whatever else answers, page or JSON,
+    # stands in front of the instance, which may still be working on it: docs/facts/servicenow.md#sandbox-43
     error = ServerError(_breakdown(answer), retry=named_retry(answer))
     if not is_servicenows(answer):
-        return _everywhere(error)
-    return _over(error) if answer.status == 500 else error
+        return _instance_wide(error)
+    return _final(error) if answer.status == 500 else error
 
 
 def _refusal(answer: RemoteResponse) -> Message:
@@ -291,7 +295,7 @@ def _breakdown(answer: RemoteResponse) -> Message:
 
 
 def _error_texts(answer: RemoteResponse) -> str:
-    """The instance's own words, shortened; they name the rule or field that stands in the way."""
+    """The instance's own words, at most 500 characters; they name the rule or field in the way."""
     try:
         error = answer.json_object().get("error")
     except InvalidResponse:
@@ -305,7 +309,8 @@ def _error_texts(answer: RemoteResponse) -> str:
 
 
 def _web_page(answer: RemoteResponse, purpose: Purpose) -> InvalidResponse | Ambiguous:
-    """A page where data should be: the instance sleeps, or single sign-on stands in front of the API."""
+    # HTML in place of data: the instance hibernates, or single sign-on stands in front of the API.
+    # docs/facts/servicenow.md#sandbox-46
     location = urlsplit(answer.header("location")).netloc
     sentence = T(
         "A web page answered in place of ServiceNow’s API%(where)s. The instance may be hibernating, or single sign-on "
@@ -315,7 +320,7 @@ def _web_page(answer: RemoteResponse, purpose: Purpose) -> InvalidResponse | Amb
     return _not_done(sentence, purpose)
 
 
-def _stranger(answer: RemoteResponse, purpose: Purpose) -> InvalidResponse | Ambiguous:
+def _other_responder(answer: RemoteResponse, purpose: Purpose) -> InvalidResponse | Ambiguous:
     sentence = T(
         "Something other than ServiceNow answered at its address (status %(status)s). The instance may have been moved or "
         "retired, or a gateway in front of it does not let us through. Nothing is lost; we try again.",
@@ -325,29 +330,30 @@ def _stranger(answer: RemoteResponse, purpose: Purpose) -> InvalidResponse | Amb
 
 
 def _not_done(sentence: Message, purpose: Purpose) -> InvalidResponse | Ambiguous:
-    return _everywhere(_over(Ambiguous(sentence)) if purpose == "write" else InvalidResponse(sentence))
+    return _instance_wide(_final(Ambiguous(sentence)) if purpose == "write" else InvalidResponse(sentence))
 
 
 def _unreadable(purpose: Purpose) -> InvalidResponse | Ambiguous:
     sentence = T("ServiceNow’s answer broke off or is not in the agreed shape.")
-    # A write with an unreadable answer may have been done: look before repeating.
-    return _over(Ambiguous(sentence)) if purpose == "write" else InvalidResponse(sentence)
+    # A write with an unreadable answer may have been done, so it is reconciled before it is repeated.
+    return _final(Ambiguous(sentence)) if purpose == "write" else InvalidResponse(sentence)
 
 
-def _over(error: Failed) -> Failed:
-    """It answered, so it is done with the call."""
+def _final(error: Failed) -> Failed:
+    # The instance answered, so it has finished with the call.
     error.is_final = True
     return error
 
 
-def _everywhere(error: Failed) -> Failed:
-    """It was not the application that answered, so no other call would fare better."""
+def _instance_wide(error: Failed) -> Failed:
+    # It was not the application that answered, so every other call would end the same way.
     error.is_instance_wide = True
     return error
 
 
-def _slow_down(answer: RemoteResponse) -> Throttled:
-    """A 429 with the time it names: Retry-After, or the moment in X-RateLimit-Reset (facts 5); often neither."""
+def _rate_limited(answer: RemoteResponse) -> Throttled:
+    # The time is in Retry-After or in X-RateLimit-Reset (seconds since 1970), and often in neither.
+    # docs/facts/servicenow.md#sandbox-42
     seconds = named_wait(answer)
     reset = answer.header("x-ratelimit-reset").strip()
     if seconds is None and reset.isascii() and reset.isdigit():

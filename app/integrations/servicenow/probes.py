@@ -1,4 +1,4 @@
-"""Looks at an instance for provisioning and diagnosis. Reads only; what asks for writing names a record that cannot be."""
+"""Read-only probes of an instance, for provisioning and diagnosis. The one write names a record that cannot exist."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ from app.integrations.servicenow.responder import ConsentPage, clock_ahead, cons
 from app.integrations.servicenow.schemas import Table
 
 JSON = {"Accept": "application/json"}
-# A key that no record has: what is asked of it is refused or not found, and nothing is left behind either way.
-NOBODY = "0" * 32
-# Values that may enter a query; client ids and column names that hold anything else are not asked for.
+# A sys_id that no record has: the call is refused or finds nothing, and leaves nothing behind either way.
+NO_RECORD_ID = "0" * 32
+# Values that need no escaping in a query; client IDs and column names with other characters are not asked for.
 PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# A group's name is searched for unless it holds what an encoded query is made of: escaping is undocumented.
+# A group name is searched for unless it holds an operator of encoded queries: escaping is not documented.
+# docs/facts/servicenow.md#2-3-encoded-query
 SEARCHABLE = re.compile(r"[^\^=<>:\x00-\x1f]{1,80}")
+# Redirects of the consent page that are followed, on the instance itself only.
 HOPS = 3
-# The limit is applied before access rules are, so one row would not be enough: it may be the one that is hidden.
+# Not one row: the limit is applied before access rules, and that row may be a hidden one.
+# docs/facts/servicenow.md#sandbox-24
 ROWS_READ = 100
 
 
 @dataclass(frozen=True)
 class PingResponse:
-    """What an unauthorized call met: the answer, and how far the clock there is ahead of ours, in seconds."""
+    """The answer to a call without a token; `ahead` is by how many seconds the instance's clock is ahead of ours."""
 
     answer: RemoteResponse
     ahead: float | None
@@ -41,25 +44,25 @@ class PingResponse:
 
 @dataclass(frozen=True)
 class TableReading:
-    """How many of the newest rows came, and how many the instance says there are (None: it does not say)."""
+    """How many of the newest rows came, and how many the instance counts (None: it does not say)."""
 
     visible: int
     total: int | None
 
     @property
     def hides_all(self) -> bool:
-        """Whether there are records, all were asked for, and none came."""
+        """Records exist, all were asked for, and none came."""
         return self.visible == 0 and 0 < (self.total or 0) <= ROWS_READ
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether none came, and there are more than were asked for: the others may well be visible."""
+        """None came, and more exist than were asked for: the others may be visible."""
         return self.visible == 0 and (self.total or 0) > ROWS_READ
 
 
 @dataclass(frozen=True)
 class OAuthClient:
-    """The client's record in the Application Registry; lifespans in seconds, 0 when not readable."""
+    """The OAuth client's record in the Application Registry; lifespans in seconds, 0 when not readable."""
 
     name: str
     active: bool
@@ -108,7 +111,8 @@ async def ping(transport: Transport, origin: str) -> PingResponse:
 
 
 async def open_consent_page(transport: Transport, origin: str, client_id: str, redirect_uri: str) -> ConsentPage:
-    """Open the page that a person would, signed in as nobody, and see how far it lets us. Raises RemoteError."""
+    """Open the consent page as a browser without a session. Raises RemoteError."""
+    # Shows a wrong client ID or redirect URL before a person tries: docs/facts/servicenow.md#1-2-authorization-request
     asked = {
         "response_type": "code",
         "client_id": client_id,
@@ -122,13 +126,14 @@ async def open_consent_page(transport: Transport, origin: str, client_id: str, r
         answer = await transport.send(Request("GET", address, headers={"Accept": "text/html"}))
         found = consent_page_of(answer, address)
         if "://" not in found:
-            return found  # type: ignore[return-value]  # What is no address is one of the names.
+            return found  # type: ignore[return-value]  # Whatever is not an address is one of the literals.
         address = found
     return "sign_on"
 
 
 async def read_table(client: ServiceNowClient, table: str) -> TableReading:
-    """Ask for the newest rows and the count; access rules hide rows after counting and cutting (docs: c_TableAPI)."""
+    """Read the newest rows and the count."""
+    # Access rules hide rows after counting and cutting: docs/facts/servicenow.md#2-5-pagination-headers
     newest = "ORDERBYDESCsys_created_on"
     answer = await client.answer(_list(client, table, newest, "sys_id", limit=ROWS_READ, counted=True))
     rows = rows_of(result_of(answer))
@@ -137,11 +142,9 @@ async def read_table(client: ServiceNowClient, table: str) -> TableReading:
 
 
 async def try_to_change(client: ServiceNowClient, table: Table) -> None:
-    """Ask to change a record that does not exist. Raises Refused when the table may surely not be changed.
-
-    "Not found" proves nothing: an instance may look for the record before it looks at the rights.
-    """
-    request = Request("PATCH", f"{table_url(client.origin, table)}/{NOBODY}", headers=JSON, body={})
+    """Try to change a record that does not exist. Raises Forbidden when the table surely may not be changed."""
+    # "Not found" proves nothing: an instance may look for the record before it checks the rights.
+    request = Request("PATCH", f"{table_url(client.origin, table)}/{NO_RECORD_ID}", headers=JSON, body={})
     try:
         result_of(await client.answer(request), purpose="write")
     except RecordNotFound:
@@ -149,12 +152,13 @@ async def try_to_change(client: ServiceNowClient, table: Table) -> None:
 
 
 async def compare_times(client: ServiceNowClient, table: Table) -> None:
-    """Ask with a range operator, which has an access rule of its own. Raises Refused where that refuses."""
+    """Query with a range operator. Raises Forbidden where its access rule refuses."""
+    # query_range is an access rule of its own: docs/facts/servicenow.md#2-3-encoded-query
     result_of(await client.answer(_list(client, table, "sys_updated_on>=2000-01-01 00:00:00", "sys_id", limit=1)))
 
 
 async def count_unrelated(client: ServiceNowClient, table: Table, fresh_id: str) -> int:
-    """How many records carry a correlation id that was made a moment ago: any means that the condition is ignored."""
+    """How many records match a correlation ID that was just made: more than 0 means that the condition is ignored."""
     rows = rows_of(
         result_of(await client.answer(_list(client, table, f"correlation_id={fresh_id}", "sys_id", limit=2)))
     )
@@ -162,7 +166,7 @@ async def count_unrelated(client: ServiceNowClient, table: Table, fresh_id: str)
 
 
 async def find_client(client: ServiceNowClient, client_id: str) -> OAuthClient | None:
-    """The client's record, or None when it is not among what we may see. Raises Refused across scopes."""
+    """The OAuth client's record, or None when it is not visible. Raises Forbidden across application scopes."""
     if not PLAIN.fullmatch(client_id):
         return None
     fields = "name,client_id,active,redirect_url,access_token_lifespan,refresh_token_lifespan"
@@ -181,10 +185,10 @@ async def find_client(client: ServiceNowClient, client_id: str) -> OAuthClient |
 
 
 async def find_account(client: ServiceNowClient, sys_id: str) -> AccountRecord:
-    """A user's record. Raises Missing when it is gone or hidden."""
+    """A user's record. Raises RecordNotFound when it is gone or hidden."""
     request = Request(
         "GET",
-        f"{table_url(client.origin, 'sys_user')}/{sys_id if SYS_ID.fullmatch(sys_id) else NOBODY}",
+        f"{table_url(client.origin, 'sys_user')}/{sys_id if SYS_ID.fullmatch(sys_id) else NO_RECORD_ID}",
         query={"sysparm_fields": "user_name,name,email,active,locked_out,web_service_access_only"},
         headers=JSON,
     )
@@ -202,7 +206,8 @@ async def find_account(client: ServiceNowClient, sys_id: str) -> AccountRecord:
 
 
 async def list_roles(client: ServiceNowClient, user_sys_id: str) -> frozenset[str] | None:
-    """The names of a user's roles, those contained in others too; None when they may not be read."""
+    """The names of a user's roles, inherited ones included; None when they may not be read."""
+    # docs/facts/servicenow.md#3-6-roles-for-the-integration-user
     if not SYS_ID.fullmatch(user_sys_id):
         return None
     query = f"user={user_sys_id}^ORDERBYsys_id"
@@ -216,7 +221,7 @@ async def list_roles(client: ServiceNowClient, user_sys_id: str) -> frozenset[st
 
 
 async def list_columns(client: ServiceNowClient, table: Table) -> dict[str, TableColumn] | None:
-    """The table's columns by name, its parent's among them; None when the dictionary may not be read."""
+    """The columns of the table and of its parent `task`, by name; None when the dictionary may not be read."""
     fields = "name,element,column_label,internal_type,max_length,read_only"
     query = f"nameINtask,{table}^elementISNOTEMPTY^ORDERBYsys_id"
     try:
@@ -228,9 +233,9 @@ async def list_columns(client: ServiceNowClient, table: Table) -> dict[str, Tabl
 
 
 async def list_groups(client: ServiceNowClient, typed: str, *, exactly: bool = False) -> Sequence[AssignmentGroup]:
-    """Active groups whose names hold this text, or are exactly this, at most 25.
+    """At most 25 active groups whose name contains this text, or equals it.
 
-    Raises ValueError for letters that cannot be searched for.
+    Raises ValueError for a text that cannot stand in a query.
     """
     if typed and not SEARCHABLE.fullmatch(typed):
         raise ValueError("this text may not enter a query")

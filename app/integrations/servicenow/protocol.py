@@ -1,4 +1,7 @@
-"""Builds requests for ServiceNow's Table API. Does no I/O, and deciphers nothing."""
+"""Build requests for ServiceNow's Table API. Does no I/O and parses nothing.
+
+Reference: https://www.servicenow.com/docs/csh?topicname=c_TableAPI.html, facts in docs/facts/servicenow.md#2-table-api
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from datetime import UTC, datetime
 from app.integrations.http.http_types import Request
 from app.integrations.servicenow.schemas import Table
 
-# What we follow of a record. Naming them is a duty: all fields are slow, and password fields come as ciphertext.
+# Fields are always named: all of them would be slow, and password fields would come as ciphertext.
+# docs/facts/servicenow.md#trap-35
 TICKET_FIELDS = (
     "sys_id",
     "number",
@@ -24,47 +28,48 @@ TICKET_FIELDS = (
     "sys_created_on",
     "sys_updated_on",
 )
-# A key as ServiceNow makes it. Imported and masked records may have stranger ones, which a query can still hold.
+# A sys_id as ServiceNow makes it. Imported and masked records may have other ones, which a query can still hold:
+# docs/facts/other-connectors.md#bug-26
 SYS_ID = re.compile(r"[0-9a-f]{32}")
 ODD_SYS_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# What we look for a single record by: 32 hexadecimal digits that we minted. Escaping is undocumented (facts 2.3).
+# Our own IDs, 32 hexadecimal digits. Nothing else enters a lookup: how to escape `^` in a value is not documented, and an
+# empty value would match other people's records. docs/facts/servicenow.md#2-3-encoded-query
 CORRELATION_ID = re.compile(r"[0-9a-f]{32}")
-# A login name that can stand in a query as it is; others are not asked for.
+# A login name that needs no escaping in a query; others are not asked for.
 USER_NAME = re.compile(r"[A-Za-z0-9._@-]{1,40}")
+# UTC without a suffix, whatever the zone of the account: docs/facts/servicenow.md#sandbox-23
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
-# No limit for an address is documented; 50 ids of 32 characters stay far below any known one.
+# No limit of the URL is documented (docs/facts/servicenow.md#2-9-sizes); 50 IDs of 32 characters stay far below any known one.
 IDS_PER_CALL = 50
 
 
 def format_time(moment: datetime) -> str:
-    """A moment as the Table API reads it: UTC, seconds, no suffix."""
+    """A time as the Table API reads it: UTC, to the second, no suffix."""
     return moment.astimezone(UTC).strftime(TIME_FORMAT)
 
 
 def create_request(origin: str, table: Table, fields: Mapping[str, str]) -> Request:
-    """Insert a record and have sent back what we follow and what we set, to see what ServiceNow made of it."""
+    """Insert a record. The answer holds the fields that we follow and those that we set, for comparison."""
     shape = _shape((*TICKET_FIELDS, *fields))
     return Request("POST", table_url(origin, table), query=shape, headers=_json_headers(), body=dict(fields))
 
 
 def find_by_correlation_request(origin: str, table: Table, correlation_id: str, also: Iterable[str] = ()) -> Request:
-    """Look for a record by the id we gave it. Raises ValueError for an empty id, which would match strangers.
-
-    Asked with the count of what matches, since rows that access rules hide are counted all the same (facts 2.5).
-    """
+    """Find records by our correlation ID. Raises ValueError for an ID that we did not make."""
     if not CORRELATION_ID.fullmatch(correlation_id):
         raise ValueError("a lookup needs a correlation id of our own making")
     query = f"correlation_id={correlation_id}^ORDERBYsys_created_on^ORDERBYsys_id"
+    # Counted, because rows that access rules hide are in the count: docs/facts/servicenow.md#2-5-pagination-headers
     return _list_request(origin, table, query, limit=10, fields=(*TICKET_FIELDS, *also), counted=True)
 
 
 @dataclass(frozen=True)
 class Changed:
-    """The question for our records that changed since then, on the instance's clock; one page of them.
+    """Which of our records changed after `since` (on the instance's clock); one page.
 
-    Ours are those with our marker and, where the name is given, those that this account of the instance has made: a
-    marker can be emptied or cut, and who made a record cannot be changed. `after` is the last sys_id of the page
-    before; `offset` goes over a page on which nothing was shown, for only then is there no such id.
+    Ours carry our marker or, with `created_by`, were created by that account: a marker can be emptied or cut, the creator
+    cannot be changed. Keyset paging: `after` is the last sys_id of the previous page. `offset` skips a page on which
+    nothing was shown, because there is no sys_id to continue from.
     """
 
     marker: str
@@ -76,7 +81,7 @@ class Changed:
 
 
 def changed_request(origin: str, table: Table, asked: Changed) -> Request:
-    """Ask for them in the order of a unique key, and for how many there are: hidden rows shorten a page."""
+    """Ordered by a unique key and counted, because hidden rows shorten a page (docs/facts/servicenow.md#sandbox-24)."""
     query = f"correlation_display={_safe(asked.marker)}"
     if asked.created_by:
         query += f"^ORsys_created_by={_user_name(asked.created_by)}"
@@ -90,7 +95,7 @@ def changed_request(origin: str, table: Table, asked: Changed) -> Request:
 
 
 def fetch_many_request(origin: str, table: Table, sys_ids: Iterable[str]) -> Request:
-    """These records, at most IDS_PER_CALL of them."""
+    """These records, 1 to IDS_PER_CALL of them. Raises ValueError otherwise."""
     wanted = [_sys_id(sys_id) for sys_id in sys_ids]
     if not 0 < len(wanted) <= IDS_PER_CALL:
         raise ValueError(f"between 1 and {IDS_PER_CALL} ids")
@@ -99,20 +104,22 @@ def fetch_many_request(origin: str, table: Table, sys_ids: Iterable[str]) -> Req
 
 
 def note_request(origin: str, table: Table, sys_id: str, text: str) -> Request:
-    """Append a work note. Repeating it appends a second one."""
+    """Append a work note. Not idempotent: a repeated request appends a second note."""
     url = f"{table_url(origin, table)}/{_sys_id(sys_id)}"
     return Request("PATCH", url, query=_shape(TICKET_FIELDS), headers=_json_headers(), body={"work_notes": text})
 
 
 def journal_request(origin: str, table: Table, sys_id: str) -> Request:
-    """The work notes and comments of a record, which only its display values show (facts 4.3)."""
+    """The work notes and comments of a record."""
+    # Journal fields hold nothing; only their display value does: docs/facts/servicenow.md#4-3-shared-task-fields
     fields = ("sys_id", "work_notes", "comments")
     query = f"sys_idIN{_sys_id(sys_id)}^ORDERBYsys_id"
     return _list_request(origin, table, query, limit=1, fields=fields, counted=True)
 
 
 def sight_request(origin: str, table: Table) -> Request:
-    """Ask for any records at all. The limit is applied before access rules are, so one would not be enough."""
+    """Any records of the table, to learn whether the account sees any."""
+    # Not one: the limit is applied before access rules, and the first row may be a hidden one.
     return Request(
         "GET",
         table_url(origin, table),
@@ -122,7 +129,8 @@ def sight_request(origin: str, table: Table) -> Request:
 
 
 def choices_request(origin: str, table: Table, element: str) -> Request:
-    """The choices of a field, of the table itself and of its parent `task`."""
+    """The choices of a field, of the table and of its parent `task`."""
+    # docs/facts/servicenow.md#4-4-choices
     names = f"name={table}^ORname=task^element={_safe(element)}^ORDERBYsequence"
     return Request(
         "GET",
@@ -138,7 +146,8 @@ def choices_request(origin: str, table: Table, element: str) -> Request:
 
 
 def release_request(origin: str) -> Request:
-    """The properties that name the release; often refused to accounts that are no administrators."""
+    """The properties that name the release."""
+    # Often refused to accounts that are not administrators: docs/facts/servicenow.md#sandbox-37
     return Request(
         "GET",
         table_url(origin, "sys_properties"),
@@ -153,7 +162,8 @@ def release_request(origin: str) -> Request:
 
 
 def whoami_request(origin: str) -> Request:
-    """The token's user; two rows are asked for, because an instance that ignores the condition returns more."""
+    """The user of the token."""
+    # Two rows, because an instance that ignores the condition returns more than one.
     return Request(
         "GET",
         table_url(origin, "sys_user"),
@@ -176,7 +186,7 @@ def _list_request(
     fields: Iterable[str] = TICKET_FIELDS,
     counted: bool = False,
 ) -> Request:
-    """A list; counting what fits costs the instance a second query, so it is asked for where it tells us something."""
+    # sysparm_no_count: counting costs the instance a second query, so it is asked for only where it tells something.
     return Request(
         "GET",
         table_url(origin, table),
@@ -185,7 +195,7 @@ def _list_request(
             "sysparm_query": query,
             "sysparm_limit": str(limit),
             "sysparm_no_count": "false" if counted else "true",
-            # Long lists of ids are refused with 400 where the header would repeat them (peers 55).
+            # The Link header repeats the query; a long list of IDs in it ends in 400: docs/facts/other-connectors.md#bug-55
             "sysparm_suppress_pagination_header": "true",
         },
         headers={"Accept": "application/json"},
@@ -193,13 +203,12 @@ def _list_request(
 
 
 def table_url(origin: str, table: str) -> str:
-    """Where a table is read and written."""
-    # Version 2 answers an empty list with 200 and [], where version 1 answers 404.
+    # Version 2 answers an empty list with 200 and [], version 1 with 404: docs/facts/servicenow.md#sandbox-26
     return f"{origin}/api/now/v2/table/{table}"
 
 
 def _shape(fields: Iterable[str]) -> dict[str, str]:
-    """Values for logic, labels for people, no links, and only the fields named."""
+    # "all" gives raw values for logic and labels for people: docs/facts/servicenow.md#2-4-json-shapes
     return {
         "sysparm_display_value": "all",
         "sysparm_exclude_reference_link": "true",
@@ -212,7 +221,7 @@ def _json_headers() -> dict[str, str]:
 
 
 def _safe(text: str) -> str:
-    # Our own markers hold no operator; a caret would end the condition.
+    # Our own markers hold no operator; a caret would end the condition and widen the query: docs/facts/other-connectors.md#bug-23
     if "^" in text or not text:
         raise ValueError("this text may not enter a query")
     return text

@@ -1,7 +1,7 @@
-"""Tells from an answer who gave it: the instance, its hibernation page, a sign-on page, or something in front of it.
+"""Who gave an answer: the instance, its hibernation page, a sign-on page, or a gateway in front of it. Does no I/O.
 
-Does no I/O. Prose differs between releases and languages, so it decides by status, by JSON or not, and by a few words
-that are names rather than prose.
+Decides by status, by JSON or not, and by a few words that are names: prose differs between releases and languages
+(docs/facts/servicenow.md#trap-31).
 """
 
 from __future__ import annotations
@@ -19,17 +19,22 @@ from app.integrations.servicenow.parse_response import is_servicenows
 Presence = Literal["awake", "asleep", "sign_on", "blocked", "gateway", "limited", "strange"]
 ConsentPage = Literal["login", "consent", "sign_on", "wrong_redirect", "unknown_client", "unreadable"]
 
-LOOKED_AT = 20_000
+# The telling words of these pages are near the start; the limit keeps regular expressions off large bodies.
+SEARCHED_BYTES = 20_000
+# docs/facts/servicenow.md#1-9-sso-and-ip-filtering
 SIGN_ON_WORDS = re.compile(r"saml|single sign-on|sso|login|log in|sign in|password")
+# The instance's own login pages: docs/facts/servicenow.md#1-1-endpoints
 LOGIN_PATHS = re.compile(r"/(oauth_)?login(_locate_sso|_with_sso)?\.do|/side_door\.do|/validate_multifactor")
+# An IPv4 or IPv6 address inside prose.
 ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]+)(?![\w:])", re.IGNORECASE)
 
 
 def presence_of(answer: RemoteResponse) -> Presence:
-    """Who answered a call to the API."""
+    """Who answered a call to the Table API."""
     if answer.is_json() and answer.status != 429 and _is_the_apis(answer):
         return "awake"
     text = _text(answer)
+    # A hibernating developer instance answers 200 or 503 with HTML: docs/facts/servicenow.md#sandbox-46
     if "hibernat" in text:
         return "asleep"
     if answer.status == 429:
@@ -44,18 +49,17 @@ def presence_of(answer: RemoteResponse) -> Presence:
 
 
 def consent_page_of(answer: RemoteResponse, address: str) -> ConsentPage | str:
-    """What the consent page says to a browser that is not signed in; an address is where it sends the browser next.
-
-    The two refusals are what instances have been seen to answer; there is no redirect to us then.
-    """
+    """What the consent page says to a browser that is not signed in, or the address where it sends the browser next."""
     if 300 <= answer.status < 400:
         try:
             onward = urljoin(address, answer.header("location"))
             here, there = urlsplit(address), urlsplit(onward)
-        except ValueError:  # No address at all: a browser would not get on from here either.
+        except ValueError:  # No address: a browser would not get on from here either.
             return "unreadable"
         return onward if there.netloc == here.netloc and there.path != here.path else "sign_on"
     text = _text(answer)
+    # Both texts were observed on real instances; there is no redirect to us then.
+    # docs/facts/servicenow.md#1-2-authorization-request
     if "invalid redirect_uri" in text:
         return "wrong_redirect"
     if "invalid client" in text:
@@ -68,7 +72,7 @@ def consent_page_of(answer: RemoteResponse, address: str) -> ConsentPage | str:
 
 
 def seen_address(answer: RemoteResponse) -> str:
-    """The address that a refusal names as ours, if it names one."""
+    """Our own address as a refusal names it; empty when it names none."""
     for found in ADDRESS.findall(_text(answer)):
         try:
             return str(ipaddress.ip_address(found))
@@ -78,16 +82,17 @@ def seen_address(answer: RemoteResponse) -> str:
 
 
 def clock_ahead(answer: RemoteResponse, sent_at: float, received_at: float) -> float | None:
-    """How many seconds the other clock is ahead of ours, to the second; times are of ours, in seconds since 1970."""
+    """Seconds by which the other clock is ahead of ours; `sent_at` and `received_at` are our times, seconds since 1970."""
     try:
         theirs = parsedate_to_datetime(answer.header("date")).timestamp()
     except (TypeError, ValueError):
         return None
+    # The Date header was written about halfway between sending and receiving.
     return theirs - (sent_at + received_at) / 2
 
 
 def _is_the_apis(answer: RemoteResponse) -> bool:
-    """A result, or an error in ServiceNow's envelope; a gateway and a captive portal speak JSON, too."""
+    # A gateway or a captive portal may answer in JSON, too, but not in ServiceNow's envelope.
     try:
         return "result" in answer.json_object() or is_servicenows(answer)
     except InvalidResponse:
@@ -95,4 +100,4 @@ def _is_the_apis(answer: RemoteResponse) -> bool:
 
 
 def _text(answer: RemoteResponse) -> str:
-    return answer.body[:LOOKED_AT].decode(errors="replace").lower()
+    return answer.body[:SEARCHED_BYTES].decode(errors="replace").lower()

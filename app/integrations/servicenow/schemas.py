@@ -1,4 +1,4 @@
-"""What ServiceNow tells us, in our own shapes. Nothing here is sent or parsed."""
+"""ServiceNow's answers as typed values. Parses and sends nothing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ TABLES: tuple[Table, ...] = ("change_request", "incident")
 
 @dataclass(frozen=True)
 class RemoteTicket:
-    """One record, as far as we follow it. `state` and `priority` are ServiceNow's own values; times are UTC.
+    """One record. `state` and `priority` are ServiceNow's raw values; times are UTC.
 
-    `table` is the class of the record, empty when it may not be read. `values` are the raw values of every field that
-    came back, so that what was sent can be compared; a field that may not be read is not among them.
+    `table` is the record's class, empty when it may not be read. `values` are the raw values of every field in the answer,
+    for comparison with what was sent; a field without read right is missing (docs/facts/servicenow.md#trap-15).
     """
 
     sys_id: str
@@ -35,10 +35,10 @@ class RemoteTicket:
 
 @dataclass(frozen=True)
 class Listed:
-    """The answer to a question for records, as the instance gave it.
+    """One page of a list, as the instance gave it.
 
-    `total` is how many records it counted that fit the question, whether it shows them or not, and None when it did
-    not say. `at` is what its clock showed when it answered, to the second.
+    `total` is X-Total-Count: how many records match, including hidden ones; None when it was not sent. `at` is the
+    instance's clock (the Date header), to the second.
     """
 
     rows: list[RemoteTicket]
@@ -56,7 +56,7 @@ class FieldChoice:
 
 @dataclass(frozen=True)
 class Release:
-    """Which ServiceNow answers: the build's tag and the family in it, both in lower case, empty when unknown."""
+    """The build tag and the release family in it, in lower case, empty when unknown."""
 
     build: str
     family: str
@@ -64,7 +64,7 @@ class Release:
 
 @dataclass(frozen=True)
 class RemoteUser:
-    """The account whose token we hold."""
+    """The user of the access token."""
 
     sys_id: str
     user_name: str
@@ -74,7 +74,7 @@ class RemoteUser:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The answer to a grant; `refresh_token` is None when the answer left it out. Never printed."""
+    """A token response; `refresh_token` is None when it was left out, `expires_in` is in seconds. Has no repr."""
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)

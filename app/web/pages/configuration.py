@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from app.core.errors import AppError, InvalidInput
@@ -28,10 +28,10 @@ from app.features.tickets.types import PRIORITY_NAMES
 from app.resources import Resources
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
-router = APIRouter(prefix="/servicenow/settings")
-HERE = "/servicenow/settings"
+router = PageRouter(prefix="/servicenow/settings")
 Kinds = Literal["change", "incident"]
 Days = Annotated[int, Field(ge=0, le=3650)]
 Priority = Annotated[int, Field(ge=1, le=5)]
@@ -98,13 +98,13 @@ class GroupsPage:
     names: Sequence[str]
 
 
-@router.get("")
+@router.get("", name="configuration.page")
 async def show(request: Request, _viewer: Manager, resources: Res, saved: str = "") -> Response:
     """Everything that can be decided."""
     return await _show(request, resources, saved=saved)
 
 
-@router.get("/groups")
+@router.get("/groups", name="configuration.groups")
 async def groups(request: Request, _viewer: Manager, resources: Res, group_name: str = "") -> Response:
     """Names of groups, for the field to offer."""
     try:
@@ -114,7 +114,7 @@ async def groups(request: Request, _viewer: Manager, resources: Res, group_name:
     return render(request, "servicenow/_groups.html", GroupsPage([group.name for group in found]))
 
 
-@router.post("/states/{kind}")
+@router.post("/states/{kind}", name="configuration.name_states")
 async def name_states(request: Request, viewer: Manager, resources: Res, kind: Kinds) -> Response:
     """Own labels and groups for all states of a kind; one bad line changes none."""
     typed = await read_form(request)
@@ -136,18 +136,18 @@ async def name_states(request: Request, viewer: Manager, resources: Res, kind: K
                     )
     except AppError as error:
         return await _show(request, resources, 422, form=kind, typed=typed, problem=_words(error))
-    return RedirectResponse(f"{HERE}?saved=states#{kind}", 303)
+    return redirect_to("configuration.page", saved="states", anchor=kind)
 
 
-@router.post("/states/{kind}/reset")
+@router.post("/states/{kind}/reset", name="configuration.reset_states")
 async def forget_names(viewer: Manager, session: Db, kind: Kinds) -> Response:
     """The instance's own names again."""
     await reset_state_names(session, kind)
     await log_action(session, viewer, T("State names reset"), kind=kind)
-    return RedirectResponse(f"{HERE}?saved=states#{kind}", 303)
+    return redirect_to("configuration.page", saved="states", anchor=kind)
 
 
-@router.post("/defaults")
+@router.post("/defaults", name="configuration.set_defaults")
 async def set_defaults(request: Request, viewer: Manager, resources: Res) -> Response:
     """What the share form proposes, and the group that tickets are assigned to."""
     typed = await read_form(request)
@@ -169,10 +169,10 @@ async def set_defaults(request: Request, viewer: Manager, resources: Res) -> Res
         return await _show(request, resources, 422, form="defaults", typed=typed, errors=error.fields)
     except AppError as error:
         return await _show(request, resources, 409, form="defaults", typed=typed, problem=error.message)
-    return RedirectResponse(f"{HERE}?saved=defaults#defaults", 303)
+    return redirect_to("configuration.page", saved="defaults", anchor="defaults")
 
 
-@router.post("/columns/{kind}")
+@router.post("/columns/{kind}", name="configuration.set_columns")
 async def set_columns(request: Request, viewer: Manager, resources: Res, kind: Kinds) -> Response:
     """Own columns that take a copy of a data item, checked against the instance."""
     typed = await read_form(request)
@@ -182,7 +182,7 @@ async def set_columns(request: Request, viewer: Manager, resources: Res, kind: K
         return await _show(request, resources, 422, form=f"columns-{kind}", typed=typed, errors=error.fields)
     except AppError as error:
         return await _show(request, resources, 409, form=f"columns-{kind}", typed=typed, problem=error.message)
-    return RedirectResponse(f"{HERE}?saved=columns#columns-{kind}", 303)
+    return redirect_to("configuration.page", saved="columns", anchor=f"columns-{kind}")
 
 
 async def _show(
@@ -198,7 +198,7 @@ async def _show(
 ) -> Response:
     connection, preferences = await current(resources)
     if connection is None:
-        return RedirectResponse("/servicenow/connect", 303)
+        return redirect_to("connect.form")
     async with resources.database.transaction() as session:
         states = {kind: await list_state_names(session, kind) for kind in ("change", "incident")}
     page = SettingsPage(

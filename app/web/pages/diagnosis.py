@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 
 from app.core import clock
 from app.core.messages import T
@@ -15,9 +15,10 @@ from app.features.provisioning.diagnosis import DiagnosisView, shown_run
 from app.features.provisioning.jobs import start_diagnosis
 from app.features.provisioning.support_bundle import support_bundle
 from app.web.dependencies import Db, Manager, Res
+from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
-router = APIRouter(prefix="/servicenow/check")
+router = PageRouter(prefix="/servicenow/diagnosis")
 
 
 @dataclass(frozen=True)
@@ -28,29 +29,29 @@ class DiagnosisPage:
     connection: ConnectionView | None
 
 
-@router.get("")
+@router.get("", name="diagnosis.page")
 async def show(request: Request, _viewer: Manager, session: Db) -> Response:
     """What the newest walk found."""
     page = DiagnosisPage(await shown_run(session), await connection_view(session))
     return render(request, "provisioning/diagnosis.html", page)
 
 
-@router.get("/findings")
+@router.get("/findings", name="diagnosis.findings")
 async def findings(request: Request, _viewer: Manager, session: Db) -> Response:
     """The findings alone, for the page to refresh."""
     page = DiagnosisPage(await shown_run(session), await connection_view(session))
     return render(request, "provisioning/_findings.html", page)
 
 
-@router.post("")
+@router.post("", name="diagnosis.start")
 async def start(viewer: Manager, resources: Res, session: Db) -> Response:
     """Walk."""
     await start_diagnosis(resources, session, viewer.display_name)
     await log_action(session, viewer, T("Connection checked"))
-    return RedirectResponse("/servicenow/check", 303)
+    return redirect_to("diagnosis.page")
 
 
-@router.get("/bundle.zip")
+@router.get("/bundle.zip", name="diagnosis.bundle")
 async def bundle(viewer: Manager, resources: Res) -> Response:
     """The support bundle."""
     content = await support_bundle(resources)

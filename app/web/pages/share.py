@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
-from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 
@@ -39,10 +38,11 @@ from app.features.tickets.types import TicketKind, TicketSource
 from app.features.tickets.views.ticket_list import TicketLine, lines_of, tickets_by_action
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.task_form import Fields, TaskForm, fields_of, requester_of
 from app.web.templating import render
 
-router = APIRouter(prefix="/tickets")
+router = PageRouter(prefix="/tickets")
 
 # More in one ticket would be cut anyway.
 MOST_IN_ONE = 100
@@ -98,7 +98,7 @@ class SharePage:
     @property
     def address(self) -> str:
         """Where the form goes. A single action is part of the address; several would make it longer than proxies take."""
-        return f"/tickets/new?{urlencode({'action': self.actions[0].control_id})}" if self.is_of_one else "/tickets/new"
+        return url_for("share.send", action=self.actions[0].control_id if self.is_of_one else None)
 
     @property
     def is_of_one(self) -> bool:
@@ -142,7 +142,7 @@ Actions = Annotated[list[str], Query(alias="action", default_factory=list, max_l
 As = Annotated[str, Query(alias="as")]
 
 
-@router.get("/new")
+@router.get("/new", name="share.form")
 async def share_form(
     request: Request, _viewer: Sharer, session: Db, resources: Res, wanted: Actions, as_what: As = "", kind: str = ""
 ) -> Response:
@@ -150,7 +150,7 @@ async def share_form(
     return await _empty_form(request, session, resources, wanted, as_what, kind)
 
 
-@router.post("/selection")
+@router.post("/selection", name="share.selection")
 async def share_selection(request: Request, _viewer: Sharer, session: Db, resources: Res) -> Response:
     """The same form for what was ticked in a list. Posted, because hundreds of names do not fit into an address."""
     form = await _many_fields(request)
@@ -162,7 +162,7 @@ async def share_selection(request: Request, _viewer: Sharer, session: Db, resour
     return await _empty_form(request, session, resources, wanted, _one_of(form, "as"), _one_of(form, "kind"))
 
 
-@router.post("/new")
+@router.post("/new", name="share.send")
 async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wanted: Actions) -> Response:
     """Share as one ticket; on success on to it."""
     several = _all_of(await _many_fields(request), "action")
@@ -178,7 +178,7 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
                 session, resources.queue, wish, requester_of(viewer), public_url=resources.config.public_url
             )
             await audit_shares(session, viewer, [shared])
-            return RedirectResponse(f"/tickets/{shared.ticket_id}", 303)
+            return redirect_to("tickets.detail", ticket_id=shared.ticket_id)
         except InvalidInput as error:
             errors = error.fields
         except AlreadyShared as error:
@@ -189,7 +189,7 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
     return render(request, "tickets/new.html", page, status=409 if in_the_way else 422)
 
 
-@router.post("/bulk")
+@router.post("/bulk", name="share.send_bulk")
 async def send_many(request: Request, viewer: Sharer, session: Db, resources: Res) -> Response:
     """One ticket for each; on success on to their progress. "One for all" goes on to the form for that."""
     form = await _many_fields(request)
@@ -208,7 +208,7 @@ async def send_many(request: Request, viewer: Sharer, session: Db, resources: Re
     elif parsed.values is not None:
         try:
             batch_id = await _share_each(session, resources, viewer, chosen, parsed.values)
-            return RedirectResponse(f"/tickets/batches/{batch_id}", 303)
+            return redirect_to("share.batch", batch_id=batch_id)
         except InvalidInput as error:
             errors = error.fields
         except NotConnected as error:
@@ -217,7 +217,7 @@ async def send_many(request: Request, viewer: Sharer, session: Db, resources: Re
     return render(request, "tickets/bulk.html", page, status=422)
 
 
-@router.get("/batches/{batch_id}")
+@router.get("/batches/{batch_id}", name="share.batch")
 async def batch_progress(request: Request, viewer: Viewer, session: Db, batch_id: UUID) -> Response:
     """How far it is; asks again by itself."""
     page = BatchPage(await batch_of(session, batch_id), batch_id, viewer.may_share)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
-from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from app.core.errors import InvalidInput
@@ -25,10 +24,11 @@ from app.features.tickets.views.ticket_details import TicketDetails, ticket_deta
 from app.features.tickets.views.ticket_list import Filters, TicketList, list_tickets
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.task_form import Fields, TaskForm, fields_of
 from app.web.templating import render
 
-router = APIRouter()
+router = PageRouter()
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TicketListPage:
 
     def address(self, page: int) -> str:
         """The same list, another page of it."""
-        return f"/tickets?{urlencode({**_as_query(self.filters), 'page': page})}"
+        return url_for("tickets.list", **_as_query(self.filters), page=page)
 
 
 class NoteForm(BaseModel):
@@ -88,7 +88,7 @@ class EditPage:
     ticket: TicketDetails
 
 
-@router.get("/tickets")
+@router.get("/tickets", name="tickets.list")
 async def ticket_list(
     request: Request,
     viewer: Viewer,
@@ -121,7 +121,7 @@ async def ticket_list(
     )
 
 
-@router.get("/tickets/{ticket_id}")
+@router.get("/tickets/{ticket_id}", name="tickets.detail")
 async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """What was asked, how it went, and what ServiceNow made of it."""
     page = await _ticket_page(session, resources, viewer, ticket_id)
@@ -130,7 +130,7 @@ async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: R
     return render(request, template, page)
 
 
-@router.post("/tickets/{ticket_id}/notes")
+@router.post("/tickets/{ticket_id}/notes", name="tickets.add_note")
 async def write_note(request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Add a work note."""
     typed = await read_form(request)
@@ -140,7 +140,7 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
         note_id, text = parsed.values.note_id, parsed.values.note
         try:
             await add_note(session, resources.queue, ticket_id, note_id=note_id, text=text, viewer=viewer)
-            return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
+            return redirect_to("tickets.detail", ticket_id=ticket_id, anchor="notes")
         except InvalidInput as error:
             errors = error.fields
     page = await _ticket_page(session, resources, viewer, ticket_id)
@@ -148,21 +148,21 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
     return render(request, "tickets/ticket.html", page, status=422)
 
 
-@router.post("/tickets/{ticket_id}/notes/{note_id}/retry")
+@router.post("/tickets/{ticket_id}/notes/{note_id}/retry", name="tickets.retry_note")
 async def send_note_again(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, note_id: UUID) -> Response:
     """Send a held note again."""
     await retry_note(session, resources.queue, ticket_id, note_id, viewer=viewer)
-    return RedirectResponse(f"/tickets/{ticket_id}#notes", 303)
+    return redirect_to("tickets.detail", ticket_id=ticket_id, anchor="notes")
 
 
-@router.post("/tickets/retry-held")
+@router.post("/tickets/retry-held", name="tickets.retry_held")
 async def retry_held(viewer: Sharer, session: Db, resources: Res) -> Response:
     """Send every held ticket again."""
     await held_tickets.retry_all(session, resources.queue, viewer=viewer)
-    return RedirectResponse("/tickets?delivery=queued", 303)
+    return redirect_to("tickets.list", delivery="queued")
 
 
-@router.get("/tickets/{ticket_id}/edit")
+@router.get("/tickets/{ticket_id}/edit", name="tickets.edit")
 async def edit_form(request: Request, _viewer: Sharer, session: Db, ticket_id: UUID) -> Response:
     """The form of a held ticket, as it stands."""
     await held_tickets.held_ticket(session, ticket_id)
@@ -179,7 +179,7 @@ async def edit_form(request: Request, _viewer: Sharer, session: Db, ticket_id: U
     return render(request, "tickets/edit.html", EditPage(fields_of(typed), None, ticket))
 
 
-@router.post("/tickets/{ticket_id}/edit")
+@router.post("/tickets/{ticket_id}/edit", name="tickets.save")
 async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Change a held ticket and send it again."""
     typed = await read_form(request)
@@ -196,25 +196,25 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
                 viewer=viewer,
                 public_url=resources.config.public_url,
             )
-            return RedirectResponse(f"/tickets/{ticket_id}", 303)
+            return redirect_to("tickets.detail", ticket_id=ticket_id)
         except InvalidInput as error:
             errors = error.fields
     page = EditPage(fields_of(typed, errors), InvalidInput.default, ticket)
     return render(request, "tickets/edit.html", page, status=422)
 
 
-@router.post("/tickets/{ticket_id}/retry")
+@router.post("/tickets/{ticket_id}/retry", name="tickets.retry")
 async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Send a held ticket again."""
     await held_tickets.retry(session, resources.queue, ticket_id, viewer=viewer)
-    return RedirectResponse(f"/tickets/{ticket_id}", 303)
+    return redirect_to("tickets.detail", ticket_id=ticket_id)
 
 
-@router.post("/tickets/{ticket_id}/give-up")
+@router.post("/tickets/{ticket_id}/give-up", name="tickets.give_up")
 async def give_up(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     """Keep a held ticket, and send nothing more of it."""
     await held_tickets.give_up(session, resources.queue, ticket_id, viewer=viewer)
-    return RedirectResponse(f"/tickets/{ticket_id}", 303)
+    return redirect_to("tickets.detail", ticket_id=ticket_id)
 
 
 async def _ticket_page(session: Db, resources: Res, viewer: permissions.Viewer, ticket_id: UUID) -> TicketPage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import update
@@ -18,7 +19,7 @@ from app.core.keyed_locks import KeyedLocks
 from app.core.messages import T
 from app.core.vault import Vault
 from app.features.connection.active_connection import NotConnected
-from app.features.connection.gateway import with_client
+from app.features.connection.gateway import Lane, call
 from app.features.connection.models import Connection
 from app.features.connection.tokens import NoToken, RefreshAnswerLost, mark_attention
 from app.integrations.http.errors import ServerError, Throttled
@@ -26,6 +27,10 @@ from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import RemoteUser
 from tests.factories.connecting import connect_by_pages, connections, decide, expire, requests, said, trouble
 from tests.factories.system import System
+from tests.features.connection.callers import call_patiently
+
+# As a check that a person waits for: no pause of the instance holds it back.
+ask = partial(call, lane=Lane.INTERACTIVE)
 
 
 async def whoami(client: ServiceNowClient) -> RemoteUser | None:
@@ -35,7 +40,7 @@ async def whoami(client: ServiceNowClient) -> RemoteUser | None:
 async def test_a_live_token_is_used_as_it_is(system: System) -> None:
     await system.connect()
     system.servicenow.instance.journal.clear()
-    user = await with_client(system.resources, whoami)
+    user = await ask(system.resources, whoami)
     assert user is not None
     assert user.user_name == "m365.integration"
     assert requests(system, "/oauth_token.do") == []
@@ -49,7 +54,7 @@ async def test_a_crowd_in_one_process_holds_one_database_connection_while_it_wai
         make_engine(system.resources.database.engine.url.render_as_string(hide_password=False), pool_size=2)
     )
     resources = replace(system.resources, database=small, keyed_locks=KeyedLocks())
-    answers = await asyncio.gather(*(with_client(resources, whoami) for _ in range(40)))
+    answers = await asyncio.gather(*(call_patiently(resources) for _ in range(40)))
     await small.close()
     assert all(answers)
     assert len(requests(system, "/oauth_token.do")) == 1
@@ -61,13 +66,13 @@ async def test_whoever_asked_may_go_away_and_the_new_token_is_stored(system: Sys
     await expire(system)
     trouble(system, "slow", path="/oauth_token")
     system.servicenow.instance.orders.waiting[0].seconds = 0.5
-    asked = asyncio.create_task(with_client(system.resources, whoami))
+    asked = asyncio.create_task(ask(system.resources, whoami))
     await asyncio.sleep(0.25)
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
     await asyncio.sleep(0.6)
-    assert await with_client(system.resources, whoami)
+    assert await ask(system.resources, whoami)
     assert len(requests(system, "/oauth_token.do")) == 2  # The grant in connect(), and the renewal.
 
 
@@ -79,11 +84,11 @@ async def test_a_passing_trouble_while_renewing_keeps_the_connection_and_says_no
     await expire(system)
     trouble(system, fault, path="/oauth_token")
     with pytest.raises(NoToken) as caught:
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     assert caught.value.retry.allowed
     [connection] = await connections(system)
     assert (connection.status, connection.token_version) == ("connected", 1)
-    assert await with_client(system.resources, whoami)  # The lock was let go, and the next attempt works.
+    assert await ask(system.resources, whoami)  # The lock was let go, and the next attempt works.
 
 
 async def test_an_error_nobody_expected_lets_go_of_the_lock(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +101,8 @@ async def test_an_error_nobody_expected_lets_go_of_the_lock(system: System, monk
     with monkeypatch.context() as patched:
         patched.setattr("app.integrations.servicenow.oauth.ServiceNowOAuth.refresh", explode)
         with pytest.raises(LookupError):
-            await with_client(system.resources, whoami)
-    assert await with_client(system.resources, whoami)
+            await ask(system.resources, whoami)
+    assert await ask(system.resources, whoami)
 
 
 async def test_a_slow_token_service_that_names_a_time_is_obeyed(system: System) -> None:
@@ -105,7 +110,7 @@ async def test_a_slow_token_service_that_names_a_time_is_obeyed(system: System) 
     await expire(system)
     system.servicenow.fault("rate_limited", path="/oauth_token", retry_after="600")
     with pytest.raises(NoToken) as caught:
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     assert caught.value.retry == Retry.after(600)
 
 
@@ -117,13 +122,13 @@ async def test_a_refused_refresh_is_believed_after_a_second_look(system: System,
         store.remove("oauth_credential", row["sys_id"])
     system.servicenow.instance.journal.clear()
     with pytest.raises(NotConnected) as caught:
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     assert "no longer renews our access" in str(caught.value)
     assert len(requests(system, "/oauth_token.do")) == 2
     [connection] = await connections(system)
     assert connection.status == "needs_attention"
     with pytest.raises(NotConnected):
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     assert len(requests(system, "/oauth_token.do")) == 2
 
 
@@ -134,7 +139,7 @@ async def a_lost_renewal(system: System) -> None:
     await expire(system)
     trouble(system, "dropped_after_commit", path="/oauth_token")
     with pytest.raises(RefreshAnswerLost):
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     [connection] = await connections(system)
     assert connection.status == "connected"
 
@@ -144,12 +149,12 @@ async def test_a_lost_answer_to_a_rotating_renewal_is_named_when_the_next_one_is
     manager = await system.signed_in("manager")
     assert "was lost on its way" not in said(await manager.get("/servicenow"))  # It may still go well.
     with pytest.raises(NotConnected) as caught:
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     assert "The answer with the new token was lost" in str(caught.value)
     assert "100 days" not in str(caught.value)
     assert "The answer with the new token was lost" in said(await manager.get("/servicenow"))
     assert (await connect_by_pages(system, manager)).status_code == 303
-    assert await with_client(system.resources, whoami)
+    assert await ask(system.resources, whoami)
 
 
 async def test_a_lost_answer_does_no_harm_where_the_instance_does_not_rotate(system: System) -> None:
@@ -157,8 +162,8 @@ async def test_a_lost_answer_does_no_harm_where_the_instance_does_not_rotate(sys
     await expire(system)
     trouble(system, "dropped_after_commit", path="/oauth_token")
     with pytest.raises(RefreshAnswerLost):
-        await with_client(system.resources, whoami)
-    assert await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
+    assert await ask(system.resources, whoami)
     [connection] = await connections(system)
     assert (connection.status, connection.attention) == ("connected", None)
     # A refusal much later has another cause, and is not put down to that answer.
@@ -167,7 +172,7 @@ async def test_a_lost_answer_does_no_harm_where_the_instance_does_not_rotate(sys
     for row in store.rows("oauth_credential"):
         store.remove("oauth_credential", row["sys_id"])
     with pytest.raises(NotConnected) as caught:
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     assert "100 days" in str(caught.value)
 
 
@@ -176,7 +181,7 @@ async def test_a_renewal_that_never_left_is_no_lost_answer(system: System) -> No
     await expire(system)
     trouble(system, "rate_limited", path="/oauth_token")
     with pytest.raises(NoToken) as caught:
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     assert not isinstance(caught.value, RefreshAnswerLost)
     assert (await connections(system))[0].attention is None
 
@@ -206,7 +211,7 @@ async def test_a_process_with_stale_keys_says_so_and_spoils_nothing_for_the_othe
     blind = replace(system.resources, vault=Vault([Vault.new_key()]))
     system.servicenow.instance.journal.clear()
     with capture_logs() as logged, pytest.raises(NoToken) as caught:
-        await with_client(blind, whoami)
+        await ask(blind, whoami)
     assert "not among its VAULT_KEYS" in str(caught.value)
     assert caught.value.retry.allowed  # The ticket waits; another process, or this one with the right keys, sends it.
     assert [line["event"] for line in logged if line["log_level"] == "error"] == [
@@ -215,7 +220,7 @@ async def test_a_process_with_stale_keys_says_so_and_spoils_nothing_for_the_othe
     assert requests(system, "/") == []
     [connection] = await connections(system)
     assert (connection.status, connection.attention, connection.token_version) == ("connected", None, 1)
-    assert await with_client(system.resources, whoami)
+    assert await ask(system.resources, whoami)
 
 
 async def test_a_short_remaining_life_is_used_up_and_not_renewed_at_every_call(system: System) -> None:
@@ -228,7 +233,7 @@ async def test_a_short_remaining_life_is_used_up_and_not_renewed_at_every_call(s
         )
     system.servicenow.instance.journal.clear()
     for _ in range(5):
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     assert requests(system, "/oauth_token.do") == []
 
 
@@ -236,10 +241,10 @@ async def test_a_named_wait_is_written_down_and_cleared_by_the_next_success(syst
     await system.connect()
     trouble(system, "rate_limited", path="/api/now")
     with pytest.raises(Throttled):
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     [connection] = await connections(system)
     assert connection.throttled_until is not None
-    await with_client(system.resources, whoami)
+    await ask(system.resources, whoami)
     [connection] = await connections(system)
     assert connection.throttled_until is None
     assert connection.last_success_at is not None
@@ -250,9 +255,9 @@ async def test_errors_of_the_work_itself_come_through(system: System, fault: str
     await system.connect()
     trouble(system, fault, path="/api/now")
     with pytest.raises(error):
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
 
 
 async def test_without_a_connection_it_says_so(system: System) -> None:
     with pytest.raises(NotConnected):
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)

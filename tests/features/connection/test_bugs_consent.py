@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.core.clock import SetClock
 from app.core.messages import T
 from app.core.vault import Vault
-from app.features.connection.gateway import with_client
+from app.features.connection.gateway import call
 from app.features.connection.models import Connection
 from app.features.connection.oauth_client import ACCESS_TOKEN, REFRESH_TOKEN
 from app.features.connection.tokens import mark_attention
@@ -137,7 +137,7 @@ async def test_17_the_password_grant_is_never_asked_for(system: System) -> None:
     manager = await system.signed_in("manager")
     await connect_by_pages(system, manager)
     await expire(system)
-    await with_client(system.resources, whoami)
+    await call(system.resources, whoami)
     await remove(manager)
     asked = [parse_qs(entry.body)["grant_type"][0] for entry in requests(system, "/oauth_token.do")]
     assert asked == ["authorization_code", "refresh_token", "refresh_token"]  # The last sees that it was revoked.
@@ -149,9 +149,9 @@ async def test_18_session_cookies_are_never_sent_back(system: System) -> None:
     await connect_by_pages(system, manager)
     system.servicenow.instance.journal.clear()
     for _ in range(3):
-        await with_client(system.resources, whoami)
+        await call(system.resources, whoami)
     await expire(system)
-    await with_client(system.resources, whoami)
+    await call(system.resources, whoami)
     await remove(manager)
     assert len(requests(system, "/")) >= 6
     assert not [entry for entry in requests(system, "/") if entry.had_cookies]

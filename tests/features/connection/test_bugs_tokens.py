@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from app.core.clock import SetClock
 from app.features.connection.active_connection import NotConnected
-from app.features.connection.gateway import with_client
+from app.features.connection.gateway import Lane, call
 from app.features.connection.oauth_client import REFRESH_TOKEN
 from app.integrations.http.errors import RecordNotFound, RemoteError, Throttled, Unauthorized
 from app.integrations.http.http_types import RemoteResponse
@@ -37,6 +38,10 @@ from tests.factories.system import System
 from tests.features.connection.callers import open_resources
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+# As a check that a person waits for: no pause of the instance holds it back.
+ask = partial(call, lane=Lane.INTERACTIVE)
 
 
 async def whoami(client: ServiceNowClient) -> RemoteUser | None:
@@ -77,7 +82,7 @@ async def test_02_every_call_after_a_renewal_carries_the_new_token(system: Syste
     await expire(system)
     system.servicenow.instance.journal.clear()
     for _ in range(3):
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     assert [entry.user for entry in requests(system, "/api/now")] == ["m365.integration"] * 3
     assert [entry.status for entry in requests(system, "/api/now")] == [200, 200, 200]
 
@@ -89,7 +94,7 @@ async def test_03_after_a_restart_the_rotated_token_is_used_not_the_first_one(sy
     for _ in range(3):
         await expire(system)
         process = open_resources(database_url(system), key, system.servicenow.url)
-        assert await with_client(process, whoami)
+        assert await ask(process, whoami)
         await process.servicenow.close()
         await process.microsoft.close()
         await process.database.close()
@@ -103,11 +108,11 @@ async def test_04_what_one_worker_renewed_the_other_one_sees(system: System) -> 
     system.servicenow.instance.switches.refresh_rotates_token = True
     first, second = (open_resources(database_url(system), key, system.servicenow.url) for _ in range(2))
     for process in (first, second):
-        assert await with_client(process, whoami)
+        assert await ask(process, whoami)
     await expire(system)
     system.servicenow.instance.journal.clear()
     for process in (first, second, first):
-        assert await with_client(process, whoami)
+        assert await ask(process, whoami)
     assert len(requests(system, "/oauth_token.do")) == 1
     for process in (first, second):
         await process.servicenow.close()
@@ -121,7 +126,7 @@ async def test_05_both_shapes_of_a_refresh_answer_keep_a_refresh_token(system: S
     system.servicenow.instance.switches.refresh_omits_token = omits
     for _ in range(2):
         await expire(system)
-        assert await with_client(system.resources, whoami)
+        assert await ask(system.resources, whoami)
     [now] = await connections(system)
     assert before.refresh_token is not None
     assert now.refresh_token is not None
@@ -136,7 +141,7 @@ async def test_05_a_rotated_refresh_token_lives_its_whole_time(system: System, s
     system.servicenow.instance.switches.refresh_rotates_token = True
     still_clock.move(86_400 * 50)
     await expire(system)
-    await with_client(system.resources, whoami)
+    await ask(system.resources, whoami)
     [now] = await connections(system)
     assert before.refresh_expires_at is not None
     assert now.refresh_expires_at is not None
@@ -195,8 +200,8 @@ async def test_08_a_404_does_not_cost_the_token(system: System) -> None:
     system.servicenow.instance.journal.clear()
     for _ in range(3):
         with pytest.raises((RecordNotFound, RemoteError)):
-            await with_client(system.resources, lambda client: client.add_note("incident", "0" * 32, "Seen"))
-    assert await with_client(system.resources, whoami)
+            await ask(system.resources, lambda client: client.add_note("incident", "0" * 32, "Seen"))
+    assert await ask(system.resources, whoami)
     assert requests(system, "/oauth_token.do") == []
 
 
@@ -205,7 +210,7 @@ async def test_09_a_write_that_met_a_401_is_repeated_to_the_letter(system: Syste
     await expire(system, here=False)
     system.servicenow.instance.journal.clear()
     fields = {"short_description": "Ünïcode ✓", "correlation_id": "0123456789abcdef0123456789abcdef"}
-    await with_client(system.resources, lambda client: client.create("incident", fields))
+    await ask(system.resources, lambda client: client.create("incident", fields))
     first, second = [entry for entry in requests(system, "/api/now") if entry.method == "POST"]
     assert (first.status, second.status) == (401, 201)
     assert (first.body, first.query, first.path) == (second.body, second.query, second.path)
@@ -217,13 +222,13 @@ async def test_10_a_permanent_401_costs_one_renewal_and_one_repetition(system: S
     system.servicenow.instance.journal.clear()
     monkeypatch.setattr(system.servicenow.instance, "user_of", lambda _token: None)
     with pytest.raises(NotConnected) as caught:
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     assert "refuses even a fresh access token" in str(caught.value)
     assert len(requests(system, "/api/now")) == 2
     assert len(requests(system, "/oauth_token.do")) == 1
     for _ in range(3):
         with pytest.raises(NotConnected):
-            await with_client(system.resources, whoami)
+            await ask(system.resources, whoami)
     assert len(requests(system, "/api/now")) == 2
     [connection] = await connections(system)
     assert connection.status == "needs_attention"
@@ -235,11 +240,11 @@ async def test_11_a_token_that_dies_while_a_rate_limit_is_waited_for_is_renewed(
     await system.connect()
     trouble(system, "rate_limited", path="/api/now")
     with pytest.raises(Throttled):
-        await with_client(system.resources, whoami)
+        await ask(system.resources, whoami)
     await expire(system, here=False)
     still_clock.move(3600)
     system.servicenow.instance.journal.clear()
-    assert await with_client(system.resources, whoami)
+    assert await ask(system.resources, whoami)
     assert [entry.status for entry in requests(system, "/api/now")] == [200]  # Not tried with the dead one.
 
 
@@ -247,6 +252,6 @@ async def test_16_a_hundred_calls_cost_no_token_request(system: System) -> None:
     await system.connect()
     system.servicenow.instance.journal.clear()
     for _ in range(10):
-        await asyncio.gather(*(with_client(system.resources, whoami) for _ in range(10)))
+        await asyncio.gather(*(ask(system.resources, whoami) for _ in range(10)))
     assert len(requests(system, "/api/now")) == 100
     assert requests(system, "/oauth_token.do") == []

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text, update
 from app.core.clock import SetClock
 from app.features.connection import call_log
 from app.features.connection.call_log import newest_calls
-from app.features.connection.gateway import with_client
+from app.features.connection.gateway import call
 from app.features.connection.jobs import sweep
 from app.features.connection.models import AuthorizationAttempt, CallRecord
 from app.integrations.http.errors import RemoteError
@@ -43,9 +43,9 @@ async def test_failures_are_written_down_too(system: System) -> None:
     await system.connect()
     trouble(system, "dropped_before", path="/api/now")
     with pytest.raises(RemoteError):
-        await with_client(system.resources, lambda client: client.whoami())
-    [call] = await calls(system)
-    assert (call.status, call.outcome, call.transaction_id) == (0, "Ambiguous", "")
+        await call(system.resources, lambda client: client.whoami())
+    [record] = await calls(system)
+    assert (record.status, record.outcome, record.transaction_id) == (0, "Ambiguous", "")
 
 
 async def test_no_query_no_header_and_no_body_is_kept(system: System) -> None:
@@ -62,7 +62,7 @@ async def test_a_log_that_cannot_be_written_does_not_spoil_the_call(system: Syst
     await system.connect()
     async with system.resources.database.transaction() as session:
         await session.execute(text("ALTER TABLE call_record RENAME TO gone"))
-    assert await with_client(system.resources, lambda client: client.whoami())
+    assert await call(system.resources, lambda client: client.whoami())
     async with system.resources.database.transaction() as session:
         await session.execute(text("ALTER TABLE gone RENAME TO call_record"))
     await call_log.keep_calls(system.resources)
@@ -76,7 +76,7 @@ async def test_old_calls_and_attempts_are_forgotten(
     await begin(system, await system.signed_in("manager"))
     monkeypatch.setattr(call_log, "KEPT_CALLS", 3)
     for _ in range(5):
-        await with_client(system.resources, lambda client: client.whoami())
+        await call(system.resources, lambda client: client.whoami())
     await sweep.function(system.resources)
     assert len(await calls(system)) == 3
     async with system.resources.database.transaction() as session:

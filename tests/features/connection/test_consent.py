@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from app.features.accounts.permissions import Viewer
+from app.features.accounts.permissions import Role, Viewer
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.consent_check import doubt_about
-from app.features.connection.gateway import with_client
+from app.features.connection.gateway import call
 from app.integrations.servicenow.schemas import RemoteUser
 from tests.factories.connecting import (
     confirm,
@@ -25,7 +25,7 @@ from tests.factories.connecting import (
 )
 from tests.factories.system import System
 
-ALEX = Viewer(uuid4(), "o", "t", "Alex Wilber", "Alex@contoso.example", True, True, True)
+ALEX = Viewer(uuid4(), "o", "t", "Alex Wilber", "Alex@contoso.example", Role.MANAGER)
 ROBOT = RemoteUser("1" * 32, "m365.integration", "M365 Integration", "m365.integration@example.com")
 
 
@@ -86,7 +86,7 @@ async def test_nothing_is_sent_until_somebody_has_decided(system: System) -> Non
     [connection] = await connections(system)
     assert connection.status == "unconfirmed"
     with pytest.raises(NotConnected, match="looks like your own account"):
-        await with_client(system.resources, lambda client: client.whoami())
+        await call(system.resources, lambda client: client.whoami())
 
     page = said(await manager.get("/ticketProvisioning"))
     assert "looks like your own account" in page

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.disconnect import remove_connection
-from app.features.connection.gateway import with_client
+from app.features.connection.gateway import call
 from app.features.connection.models import AuthorizationAttempt
 from tests.factories.connecting import (
     allow,
@@ -58,7 +58,7 @@ async def test_removing_revokes_both_tokens_and_forgets_every_secret(system: Sys
     ]
     assert live == []
     with pytest.raises(NotConnected):
-        await with_client(system.resources, lambda client: client.whoami())
+        await call(system.resources, lambda client: client.whoami())
 
 
 async def test_an_instance_that_does_not_answer_does_not_keep_us_connected(system: System) -> None:

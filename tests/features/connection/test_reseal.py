@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from app.core.database import Base
 from app.core.vault import SealedText, Vault
 from app.features.accounts.models import SignInAttempt
-from app.features.connection.gateway import with_client
+from app.features.connection.gateway import call
 from app.features.connection.key_rotation import forget_what_no_key_opens, reseal_everything
 from app.features.connection.models import AuthorizationAttempt
 from app.features.connection.oauth_client import CLIENT_SECRET, REFRESH_TOKEN
@@ -43,7 +43,7 @@ async def test_everything_sealed_opens_with_the_new_key_alone(system: System) ->
     for sealed in (attempt.verifier, attempt.client_secret, sign_in.verifier):
         assert sealed is not None
         vault.reseal(sealed)  # Raises CannotOpen when the key does not fit.
-    assert await with_client(replace(system.resources, vault=vault), lambda client: client.whoami())
+    assert await call(replace(system.resources, vault=vault), lambda client: client.whoami())
 
 
 async def test_what_no_key_opens_is_left_and_not_counted(system: System) -> None:
@@ -95,4 +95,4 @@ async def test_keys_that_are_lost_are_got_over_by_forgetting_and_authorizing_aga
     assert (await connect_by_pages(system, manager)).status_code == 303
     [row] = await connections(system)
     assert (row.id, row.status) == (before.id, "connected")
-    assert await with_client(system.resources, lambda client: client.whoami())
+    assert await call(system.resources, lambda client: client.whoami())

@@ -8,7 +8,7 @@ from app.features.connection.active_connection import NotConnected
 from app.features.connection.key_rotation import KEY_LOST
 from app.features.connection.models import ConnectionStatus
 from app.features.connection.oauth_client import redirect_uri
-from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys, consent_lasts, renew_now
+from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys, renew_now, set_consent_lifetime
 from app.features.provisioning.checks.check_context import (
     ACCESS_RULES,
     REGISTRY,
@@ -221,7 +221,7 @@ async def _judged_client(look: CheckContext, checked: Message, found: OAuthClien
     ours = redirect_uri(look.resources)
     if found.refresh_seconds:
         async with look.resources.database.transaction() as session:
-            await consent_lasts(look.resources, session, look.connection.id, found.refresh_seconds)
+            await set_consent_lifetime(look.resources, session, look.connection.id, found.refresh_seconds)
     if not found.active:
         return Finding(
             "client_inactive", State.PROBLEM, checked, T("The record “%(name)s” is not active.", name=found.name),

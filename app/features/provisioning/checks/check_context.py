@@ -10,7 +10,7 @@ from app.core.errors import AppError
 from app.core.messages import Message, T
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.connection_view import ConnectionView
-from app.features.connection.gateway import ServiceNowClient, with_client
+from app.features.connection.gateway import Lane, ServiceNowClient, call
 from app.features.connection.tokens import NoToken
 from app.features.provisioning.finding import Finding, State
 from app.integrations.http.errors import Forbidden, InvalidResponse, ServerError, Throttled, Unreachable
@@ -39,7 +39,7 @@ class CheckContext:
 
     async def ask(self, work: Callable[[ServiceNowClient], Awaitable[Answer]]) -> Answer:
         """The answer of `work`, called with a live token."""
-        return await with_client(self.resources, work, connection_id=self.connection.id)
+        return await call(self.resources, work, connection_id=self.connection.id, lane=Lane.INTERACTIVE)
 
     @property
     def user(self) -> str:
