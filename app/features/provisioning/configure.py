@@ -22,7 +22,7 @@ from app.features.connection.preferences import (
     keep_preferences,
     load_preferences,
 )
-from app.features.tickets.ticket_fields import Control, TicketField, copied_fields
+from app.features.tickets.ticket_fields import ControlType, TicketField, copied_fields
 from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.servicenow.probes import (
     PLAIN,
@@ -170,7 +170,7 @@ def _problem(columns: Mapping[str, TableColumn], name: str, table: str, field: T
     if column.read_only:
         return T("This column is read-only.")
     if column.kind in DATE_KINDS:
-        is_day = field.control is not None and field.control.type is Control.DAY
+        is_day = field.control is not None and field.control.type is ControlType.DAY
         return None if is_day else T("This column holds a date: only the due date can go there.")
     if column.kind not in TEXT_KINDS:
         return T("This column does not hold text (it is of the type %(kind)s).", kind=column.kind or "–")
