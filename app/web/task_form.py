@@ -43,8 +43,8 @@ class TaskFormBase(BaseModel):
 
 
 def task_form(fields: Sequence[TicketField] = FIELDS) -> type[TaskFormBase]:
-    """The form by which these fields are parsed; all that a person types are required."""
-    accepted: dict[str, Any] = {name: (control.accepts, ...) for name, control in typed_fields(fields)}
+    """The model by which a form with these fields is parsed."""
+    accepted: dict[str, Any] = {name: (control.accepts, control.default) for name, control in typed_fields(fields)}
     return create_model("TaskForm", __base__=TaskFormBase, **accepted)
 
 

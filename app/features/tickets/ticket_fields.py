@@ -65,7 +65,7 @@ class Requester:
         return self.name
 
 
-class Control(StrEnum):
+class ControlType(StrEnum):
     """How a field is typed; each is a macro of templates/components/field.html."""
 
     TEXT = "text"
@@ -84,20 +84,27 @@ class Shown(StrEnum):
 
 @dataclass(frozen=True)
 class FormControl:
-    """`accepts` is the annotation by which Pydantic reads the typed value; `choices` are (value, text).
+    """`accepts` and `default` are Pydantic's annotation and default; `...` means that something has to be typed.
 
-    Neighbors that are `is_narrow` share a row. `empty` is the choice that stands for none, where a choice is required.
+    `choices` are (value, text), and `empty` is the text that stands for none of them. Neighbors that are `is_narrow` share
+    a row.
     """
 
-    type: Control
+    type: ControlType
     label: Message
     accepts: Any
+    default: Any = ...
     hint: Message | str = ""
     max_length: int | None = None
     rows: int = 8
     choices: Sequence[tuple[str, Message | str]] = ()
     empty: Message | str = ""
     is_narrow: bool = False
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the form is refused without it."""
+        return self.default is ...
 
 
 @dataclass(frozen=True)
@@ -137,9 +144,9 @@ class TicketField:
     def stored(self, request: TicketRequest) -> Any:  # noqa: ANN401 - a text, a number or a day, as the column has it.
         """What the ticket keeps of this request: texts without characters that could not be sent."""
         value = getattr(request, self.name)
-        if self.control is None or self.control.type not in (Control.TEXT, Control.AREA):
+        if self.control is None or self.control.type not in (ControlType.TEXT, ControlType.AREA):
             return value
-        return clean(value).replace("\n", " ") if self.control.type is Control.TEXT else clean(value)
+        return clean(value).replace("\n", " ") if self.control.type is ControlType.TEXT else clean(value)
 
 
 def _required(name: str) -> Callable[[TicketRequest, date], Message | None]:
@@ -194,7 +201,7 @@ FIELDS: tuple[TicketField, ...] = (
         fills_column=True,
         line=RecordLine(T("Task name"), lambda request, _: cut(_one_line_name(request), LONGEST_TYPED_NAME)),
         control=FormControl(
-            Control.TEXT,
+            ControlType.TEXT,
             T("Name"),
             Annotated[str, Limited(max_length=LONGEST_TYPED_NAME)],
             max_length=LONGEST_TYPED_NAME,
@@ -209,7 +216,7 @@ FIELDS: tuple[TicketField, ...] = (
         value=lambda request, _requester: cut(clean(request.description), LONGEST_DESCRIPTION),
         columns={"description": T("Description")},
         control=FormControl(
-            Control.AREA,
+            ControlType.AREA,
             T("Description"),
             str,
             hint=T("ServiceNow keeps 4,000 characters, the details below included."),
@@ -230,7 +237,7 @@ FIELDS: tuple[TicketField, ...] = (
             T("Priority"), lambda request, _: f"{request.priority} - {priority_name(str(request.priority))}"
         ),
         control=FormControl(
-            Control.SELECT,
+            ControlType.SELECT,
             T("Priority"),
             int,
             hint=T("Planning is for incidents only."),
@@ -252,7 +259,7 @@ FIELDS: tuple[TicketField, ...] = (
         columns={"due_date": T("Due date")},
         fills_column=True,
         line=RecordLine(T("Due date"), lambda request, _: request.due_date.isoformat()),
-        control=FormControl(Control.DAY, T("Due date"), date, is_narrow=True),
+        control=FormControl(ControlType.DAY, T("Due date"), date, is_narrow=True),
         problem=_due_date_problem,
     ),
     TicketField(
@@ -272,7 +279,7 @@ FIELDS: tuple[TicketField, ...] = (
         value=lambda request, _requester: request.category,
         line=RecordLine(T("Recommendation category"), lambda request, _: request.category),
         control=FormControl(
-            Control.SELECT,
+            ControlType.SELECT,
             T("Category"),
             Category,
             choices=[(category.value, category.value) for category in Category],
@@ -310,7 +317,7 @@ def stored_values(request: TicketRequest, fields: Sequence[TicketField] = FIELDS
 
 
 def request_from(values: Callable[[str], Any], kind: TicketKind, source: TicketSource) -> TicketRequest:
-    """The request whose other values are got by the field's name, from a ticket's row or a parsed form."""
+    """The request whose other values are looked up by the field's name, in a ticket's row or a parsed form."""
     names = [one.name for one in FIELDS if not one.is_of_requester and one.name != "source"]
     return TicketRequest(kind=kind, source=source, **{name: values(name) for name in names})
 
