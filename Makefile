@@ -50,7 +50,7 @@ browser-test: setup ## Run only what a person does, in Chromium
 	$(BIN)/pytest -q tests/browser
 
 soak: setup ## Prove exactly-once under faults at full length; prints the figures of docs/reliability.md
-	SOAK=full $(BIN)/pytest -q -s tests/journeys/test_exactly_once.py tests/features/tickets/test_request_counts.py tests/features/tickets/test_bulk.py
+	SOAK=full $(BIN)/pytest -q -s tests/journeys/test_exactly_once.py tests/features/tickets/polling/test_poll_request_counts.py tests/features/tickets/test_bulk.py
 
 bench: setup clients ## Measure against other clients and against the bare minimum; prints tables
 	$(BIN)/python -m benchmarks

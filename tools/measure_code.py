@@ -49,12 +49,12 @@ ALLOWED_CLASS_NAMES: Mapping[str, str] = {
 
 # Neither entered nor counted on a journey: they know nothing of the product, or only hold data. Beginnings and ends of
 # paths.
-UTILITIES = ("app/core/", "app/foundation/", "app/settings.py", "app/resources.py", "/models.py")
+UTILITIES = ("app/core/", "app/settings.py", "app/resources.py", "/models.py")
 # Each journey starts at `module:function` or `module:Class.method`.
 JOURNEYS: Mapping[str, str] = {
-    "deliver": "app.features.tickets.deliver:deliver",
-    "poll": "app.features.tickets.refresh:refresh_states",
-    "finish-connect": "app.features.connection.connect:finish_connect",
+    "deliver": "app.features.tickets.delivery.deliver:deliver",
+    "poll": "app.features.tickets.polling.poll:poll_states",
+    "finish-connect": "app.features.connection.authorize:finish_connect",
 }
 MOST_RETURNS = 8
 
@@ -62,7 +62,7 @@ MOST_RETURNS = 8
 # that mentions the existing one has to be changed for a new one.
 RECIPES: Mapping[str, str] = {
     "add a ticket field": r"\bdue_date\b",
-    "add a column of the actions list": r"[\"']licence[\"']",
+    "add a column of the actions list": r"\bopportunity\b",
     "add a role": r"\bsharer_roles\b|\bmay_share(?:: |=)",
     "add a home card": r"[\"']review[\"']",
 }

@@ -195,7 +195,7 @@ def found(page: Page, row: Row) -> None:
 
 def test_a_healthy_connection_has_nothing_to_mend_and_the_page_fills_in_by_itself(desk: tuple[Page, Demo]) -> None:
     page, _ = desk
-    page.goto("/servicenow/check")
+    page.goto("/servicenow/diagnosis")
     page.get_by_role("button", name="Check now").click()
     expect(page.locator("#diagnosis-result")).to_have_text("Nothing stands in the way.")
     expect(page.locator('#findings li[data-finding="token"]')).to_contain_text("In order")

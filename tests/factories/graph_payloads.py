@@ -11,7 +11,7 @@ from typing import Any
 
 from app.core.database import Database
 from app.features.secure_score.sync.import_scores import ImportReport, import_from_files
-from sandbox.tenant.state import Tenant
+from sandbox.tenant.tenant_data import Tenant
 
 TENANT = "6f1c1b5a-0d3e-4c55-9a53-4d1f4e6f7a10"
 DAY = date(2026, 11, 19)

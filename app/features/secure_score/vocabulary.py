@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from app.core.messages import T
 from app.features.secure_score.actions.action import Category
 
 CATEGORIES = {
@@ -19,6 +20,7 @@ CATEGORIES = {
     "applications": Category.APPS,
     "infrastructure": Category.INFRASTRUCTURE,
 }
+LEVEL_NAMES = {"low": T("Low"), "medium": T("Medium"), "high": T("High"), "unknown": T("Unknown")}
 LEVELS = {"low": "low", "medium": "medium", "moderate": "medium", "high": "high"}
 TIERS = {"core": "Core", "defense in depth": "Defense in depth", "advanced": "Advanced"}
 # Graph's short names of services, as of the captures of 2024 to 2026, and the names people know.

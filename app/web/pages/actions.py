@@ -8,8 +8,8 @@ from datetime import date
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 from markupsafe import Markup
 from pydantic import BaseModel, Field
 
@@ -27,11 +27,8 @@ from app.features.secure_score.actions.action_details import (
     load_notes,
 )
 from app.features.secure_score.actions.action_list import (
-    COLUMNS,
-    COLUMNS_BY_NAME,
     FACETS,
     GROUPS,
-    Column,
     FacetOptions,
     Listing,
     View,
@@ -42,6 +39,7 @@ from app.features.secure_score.actions.action_list import (
 )
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import DECISIONS, NAMES, Status
+from app.features.secure_score.actions.columns import LIST_COLUMNS, LIST_COLUMNS_BY_KEY, Column
 from app.features.secure_score.actions.export import as_csv, load_texts
 from app.features.secure_score.actions.plan import LONGEST_REASON, PlanChange, add_note, remove_note, set_tags
 from app.features.secure_score.html_text import plain_text
@@ -50,9 +48,10 @@ from app.features.secure_score.reports.no_score import NoScore, why_no_score
 from app.features.tickets.views.ticket_list import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
-router = APIRouter(prefix="/secure-score")
+router = PageRouter(prefix="/secure-score")
 TABS = ("general", "implementation", "history")
 LONGEST_MAIL = 1500
 
@@ -75,12 +74,12 @@ class ActionListPage:
     tickets: Mapping[str, list[TicketLine]]
     nothing: NoScore | None
     may_share: bool
-    columns: tuple[Column, ...] = COLUMNS
+    columns: tuple[Column, ...] = LIST_COLUMNS
 
     @property
     def shown(self) -> list[Column]:
         """The columns of the table."""
-        return [COLUMNS_BY_NAME[name] for name in self.view.columns]
+        return [LIST_COLUMNS_BY_KEY[key] for key in self.view.columns]
 
     @property
     def groups(self) -> list[tuple[str, Message]]:
@@ -104,12 +103,12 @@ class ActionListPage:
 
     def sorting(self, column: Column) -> str:
         """This view, in the order of this column."""
-        return list_address(self.view.sorted_by(column.name))
+        return list_address(self.view.sorted_by(column.key))
 
     @property
     def csv_address(self) -> str:
         """The same list as a file."""
-        return "/secure-score/actions.csv?" + self.view.on_page(1).query()
+        return url_for("actions.export") + "?" + self.view.on_page(1).query()
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ class ActionPage:
     def regressed_after(self) -> list[TicketLine]:
         """Tickets that were done before the action lost its points again."""
         day = self.line.regressed_on if self.line.is_regressed else None
-        done = [ticket for ticket in self.tickets if ticket.state_group == "done"]
+        done = [ticket for ticket in self.tickets if ticket.state_category == "done"]
         return [ticket for ticket in done if day is not None and (ticket.state_since or ticket.created_at).date() < day]
 
     @property
@@ -187,15 +186,10 @@ class ActionPage:
 def list_address(view: View) -> str:
     """Where a view of the list is."""
     query = view.query()
-    return "/secure-score/actions" + (f"?{query}" if query else "")
+    return url_for("actions.list") + (f"?{query}" if query else "")
 
 
-def action_path(control_id: str) -> str:
-    """Where an action's page is; ids may hold dots, slashes and blanks."""
-    return f"/secure-score/actions/{quote(control_id, safe='')}"
-
-
-@router.get("/actions")
+@router.get("/actions", name="actions.list")
 async def list_page(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """The list; its whole state is in the address."""
     view = View.from_query(request.query_params.multi_items())
@@ -219,7 +213,7 @@ def _shows_nothing(lines: Sequence[ActionLine], view: View) -> bool:
     return not any(line.scored for line in lines) and not (lines and "licence" in view.chosen)
 
 
-@router.get("/actions.csv")
+@router.get("/actions.csv", name="actions.export")
 async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Res) -> Response:
     """The whole list that the address asks for, all pages of it, as a file."""
     view = View.from_query(request.query_params.multi_items())
@@ -234,7 +228,7 @@ async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Re
     return Response(content.encode(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-@router.get("/actions/{control_id:path}")
+@router.get("/actions/{control_id:path}", name="actions.detail")
 async def action_page(
     request: Request, viewer: Viewer, session: Db, resources: Res, control_id: str, tab: str = "general"
 ) -> Response:
@@ -243,7 +237,7 @@ async def action_page(
 
 
 # An id may end in anything, so what is done to an action has addresses of its own.
-@router.post("/action/status")
+@router.post("/actions/status", name="actions.set_status")
 async def set_status(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
     """Status and action plan."""
     parsed = parse(await read_form(request), StatusForm)
@@ -256,7 +250,7 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
             await decide_and_send(session, resources, action, wish, who=manager.display_name)
             planned = {"planned_for": planned_for} if planned_for else {}
             await log_action(session, manager, T("Status set"), action=action, status=NAMES[form.status], **planned)
-            return RedirectResponse(action_path(action), 303)
+            return redirect_to("actions.detail", control_id=action)
         except InvalidInput as error:
             errors = error.fields
         except Conflict as error:
@@ -267,7 +261,7 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
     )  # fmt: skip
 
 
-@router.post("/action/notes")
+@router.post("/actions/notes", name="actions.add_note")
 async def write_note(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
     """One more note."""
     typed = await read_form(request)
@@ -280,19 +274,19 @@ async def write_note(request: Request, manager: Manager, session: Db, resources:
         await log_action(session, manager, T("Note written"), action=action)
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
-    return RedirectResponse(action_path(action) + "#notes", 303)
+    return redirect_to("actions.detail", control_id=action, anchor="notes")
 
 
-@router.post("/action/notes/remove")
+@router.post("/actions/notes/remove", name="actions.remove_note")
 async def take_note_back(manager: Manager, session: Db, resources: Res, action: str, note: UUID) -> Response:
     """Remove one's own note."""
     tenant_id = resources.config.shown_tenant_id
     await remove_note(session, tenant_id, action, note, author_id=manager.person_id)
     await log_action(session, manager, T("Note removed"), action=action, note=note)
-    return RedirectResponse(action_path(action) + "#notes", 303)
+    return redirect_to("actions.detail", control_id=action, anchor="notes")
 
 
-@router.post("/action/tags")
+@router.post("/actions/tags", name="actions.set_tags")
 async def write_tags(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
     """The action's tags, all anew."""
     typed = await read_form(request)
@@ -302,7 +296,7 @@ async def write_tags(request: Request, manager: Manager, session: Db, resources:
         await log_action(session, manager, T("Tags set"), action=action, tags=tags or "none")
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
-    return RedirectResponse(action_path(action), 303)
+    return redirect_to("actions.detail", control_id=action)
 
 
 async def _show(
@@ -327,7 +321,7 @@ async def _show(
         notes=await load_notes(session, tenant_id, control_id) if tab == "general" else [],
         events=await load_events(session, tenant_id, control_id) if in_history else [],
         course=await load_course(session, tenant_id, control_id) if in_history else ([], []),
-        link=resources.config.public_url + action_path(control_id),
+        link=resources.config.public_url + url_for("actions.detail", control_id=control_id),
         today=clock.earliest_day(clock.now()),
         viewer_id=viewer.person_id,
         may_share=viewer.may_share,

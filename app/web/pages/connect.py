@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import AfterValidator, BaseModel, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -30,9 +30,10 @@ from app.features.provisioning.checklist import ChecklistLine, as_text, list_che
 from app.resources import Resources
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
-router = APIRouter(prefix="/servicenow")
+router = PageRouter(prefix="/servicenow")
 ATTEMPT_COOKIE = "servicenow-attempt"
 ATTEMPT_SECONDS = 3600
 # What copying from a web page leaves at the ends of a value, besides the blanks that every form field loses.
@@ -85,7 +86,7 @@ class SetUpPage:
     removed: str = ""
 
 
-@router.get("/connect")
+@router.get("/connect", name="connect.form")
 async def set_up(request: Request, viewer: Manager, resources: Res, session: Db, removed: str = "") -> Response:
     """Checklist and form, filled in with what is known."""
     connection = await connection_view(session)
@@ -93,7 +94,7 @@ async def set_up(request: Request, viewer: Manager, resources: Res, session: Db,
     return await _set_up(request, resources, session, 200, typed=typed, removed=removed)
 
 
-@router.post("/connect")
+@router.post("/connect", name="connect.begin")
 async def begin(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
     """Off to ServiceNow."""
     typed = await read_form(request)
@@ -114,16 +115,16 @@ async def begin(request: Request, viewer: Manager, resources: Res, session: Db) 
     return await _set_up(request, resources, session, 422, typed=shown, errors=errors)
 
 
-@router.post("/authorize")
+@router.post("/authorize", name="connect.authorize")
 async def authorize_again(request: Request, viewer: Manager, resources: Res) -> Response:
     """Off to ServiceNow once more, with the client that is stored."""
     try:
         return _off(resources, await begin_again(resources, viewer, request.cookies.get(ATTEMPT_COOKIE)))
     except AppError:
-        return RedirectResponse("/servicenow/connect", 303)
+        return redirect_to("connect.form")
 
 
-@router.get("/callback")
+@router.get("/callback", name="connect.callback")
 async def callback(
     request: Request, viewer: Manager, resources: Res, code: str = "", state: str = "", error: str = ""
 ) -> Response:
@@ -137,17 +138,17 @@ async def callback(
             typed = _typed(begun) or _known(await connection_view(session))
             status = problem.status if isinstance(problem, AuthorizationOver) else 409
             return await _set_up(request, resources, session, status, typed=typed, problem=problem.message)
-    response = RedirectResponse("/ticketProvisioning", 303)
-    response.delete_cookie(ATTEMPT_COOKIE, path="/servicenow")
+    response = redirect_to("provisioning.page")
+    response.delete_cookie(ATTEMPT_COOKIE, path=url_for("servicenow.status"))
     return response
 
 
-@router.post("/confirm")
+@router.post("/confirm", name="connect.confirm_account")
 async def confirm(request: Request, viewer: Manager, resources: Res) -> Response:
     """The account that consented is the right one, whatever it looks like; another than was shown is shown first."""
     shown = (await read_form(request)).get("account", "-")
     await confirm_account(resources, viewer, shown=shown)
-    return RedirectResponse("/ticketProvisioning", 303)
+    return redirect_to("provisioning.page")
 
 
 async def _set_up(
@@ -182,7 +183,7 @@ def _off(resources: Resources, start: AuthorizationStart) -> Response:
         ATTEMPT_COOKIE,
         start.browser_secret,
         max_age=ATTEMPT_SECONDS,
-        path="/servicenow",
+        path=url_for("servicenow.status"),
         httponly=True,
         # Lax, because the browser comes back from another site.
         samesite="lax",

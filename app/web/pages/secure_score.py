@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from app.core import clock
@@ -45,9 +44,10 @@ from app.features.secure_score.reports.trends import Trends, Zones, load_trends,
 from app.features.secure_score.sync.runs import RunLine, list_runs
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
-router = APIRouter(prefix="/secure-score")
+router = PageRouter(prefix="/secure-score")
 
 RANGES = ((30, T("30 days")), (90, T("90 days")), (180, T("6 months")), (365, T("12 months")))
 USUAL_DAYS = 90
@@ -136,9 +136,8 @@ class HistoryView:
 
     def address(self, number: int) -> str:
         """The same, on another page."""
-        asked = {"since": self.choice.period.since, "until": self.choice.period.until, "page": number}
-        chosen = {"category": self.choice.category} if self.choice.category else {}
-        return "/secure-score/history?" + urlencode(asked | chosen)
+        period, category = self.choice.period, self.choice.category or None
+        return url_for("secure_score.history", since=period.since, until=period.until, page=number, category=category)
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ class ImportsPage:
         return any(run.in_progress for run in self.runs)
 
 
-@router.get("")
+@router.get("", name="secure_score.overview")
 async def overview(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """The score, and how it came about."""
     config = resources.config
@@ -205,7 +204,7 @@ async def _overview(session: Db, tenant_id: str, include: tuple[str, ...]) -> Ov
     )
 
 
-@router.get("/history")
+@router.get("/history", name="secure_score.history")
 async def history(
     request: Request, _viewer: Viewer, session: Db, resources: Res, category: str = "", page: str = "1"
 ) -> Response:
@@ -220,14 +219,14 @@ async def history(
     return render(request, "secure_score/history.html", view)
 
 
-@router.get("/trends")
+@router.get("/trends", name="secure_score.trends")
 async def trends(request: Request, viewer: Viewer, session: Db, resources: Res, category: str = "") -> Response:
     """Measures over time."""
     page = await _trends_page(request, session, resources, category, may_edit=viewer.may_manage)
     return render(request, "secure_score/trends.html", page)
 
 
-@router.post("/zones")
+@router.post("/zones", name="secure_score.set_zones")
 async def zones(request: Request, manager: Manager, session: Db, resources: Res) -> Response:
     """The organisation's own zones."""
     parsed = parse(await read_form(request), ZonesForm)
@@ -239,7 +238,7 @@ async def zones(request: Request, manager: Manager, session: Db, resources: Res)
                 session, tenant_id, okay_from=form.okay_from, good_from=form.good_from, who=manager.display_name
             )
             await log_action(session, manager, T("Zones set"), okay_from=form.okay_from, good_from=form.good_from)
-            return RedirectResponse("/secure-score/trends", 303)
+            return redirect_to("secure_score.trends")
         except InvalidInput as error:
             errors = error.fields
     page = await _trends_page(
@@ -297,7 +296,7 @@ def _day(value: str) -> date | None:
         return None
 
 
-@router.post("/sync")
+@router.post("/sync", name="secure_score.sync")
 async def sync(request: Request, manager: Manager, session: Db, resources: Res) -> Response:
     """Ask for an import now."""
     try:
@@ -306,10 +305,10 @@ async def sync(request: Request, manager: Manager, session: Db, resources: Res) 
     except Conflict as error:
         page = await _imports_page(session, resources, error.message)
         return render(request, "secure_score/imports.html", page, status=error.status)
-    return RedirectResponse("/secure-score/imports", 303)
+    return redirect_to("secure_score.imports")
 
 
-@router.get("/imports")
+@router.get("/imports", name="secure_score.imports")
 async def imports(request: Request, _manager: Manager, session: Db, resources: Res) -> Response:
     """What was imported, when, and what was odd. Asked for by htmx, only the part that changes."""
     page = await _imports_page(session, resources, None)

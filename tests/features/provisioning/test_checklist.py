@@ -99,7 +99,7 @@ async def test_an_old_release_can_do_without_the_proof_key(system: System) -> No
 
 async def test_everybody_who_may_look_sees_what_is_exchanged(system: System) -> None:
     viewer = await system.signed_in("viewer")
-    page = said(await viewer.get("/servicenow/exchanged"))
+    page = said(await viewer.get("/servicenow/data-exchange"))
     for words in (
         "Instance name", "Client ID", "Client secret", "Access and refresh tokens",
         "User ID of the sender", "Task name", "Description", "Priority", "Due date",
@@ -108,7 +108,7 @@ async def test_everybody_who_may_look_sees_what_is_exchanged(system: System) -> 
     ):  # fmt: skip
         assert words in page
     await system.connect()
-    assert "contoso" in said(await viewer.get("/servicenow/exchanged"))
+    assert "contoso" in said(await viewer.get("/servicenow/data-exchange"))
     # The same panel stands beside the form, before anything is connected.
     panel = said(await (await system.signed_in("manager")).get("/servicenow/connect"))
     assert "Recommendation category (Devices, Data, Apps, Identity, Infrastructure)" in panel

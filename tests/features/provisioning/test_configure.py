@@ -15,6 +15,7 @@ from app.core.database import Session
 from app.features.connection.preferences import Preferences, load_preferences
 from app.features.provisioning.configure import Proposals, column_problem, groups_named, proposal_problems
 from app.features.tickets.models import Ticket
+from app.features.tickets.ticket_fields import copied_fields
 from app.integrations.servicenow.probes import AssignmentGroup, TableColumn
 from sandbox.servicenow.seeds import add_column
 from tests.factories.connecting import begin, changed, decide, said, second_manager, trouble
@@ -316,7 +317,7 @@ COLUMNS = {
     ],
 )
 def test_a_column_takes_an_item_or_says_why_not(name: str, item: str, words: str) -> None:
-    problem = column_problem(COLUMNS, name, "incident", item)
+    problem = column_problem(COLUMNS, name, "incident", copied_fields()[item])
     assert (problem is None) is (words == "")
     assert words in str(problem)
 

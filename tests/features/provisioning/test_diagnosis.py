@@ -81,14 +81,14 @@ async def test_the_page_fills_in_and_offers_the_bundle(system: System) -> None:
     await system.connect()
     system.servicenow.instance.switches.ip_blocked = True
     manager = await system.signed_in("manager")
-    assert "Not checked yet" in said(await manager.get("/servicenow/check"))
+    assert "Not checked yet" in said(await manager.get("/servicenow/diagnosis"))
     for _ in range(2):  # A double click starts one run.
-        assert (await manager.post("/servicenow/check")).status_code == 303
-    page = await manager.get("/servicenow/check")
+        assert (await manager.post("/servicenow/diagnosis")).status_code == 303
+    page = await manager.get("/servicenow/diagnosis")
     assert "Checking …" in said(page)
     assert "data-refresh" in page.text
     await system.work()
-    page = await manager.get("/servicenow/check/findings")
+    page = await manager.get("/servicenow/diagnosis/findings")
     assert 'data-finding="ip_filter"' in page.text
     assert "Network: IP filter" in said(page)
     assert "Asked for by Alex Wilber" in said(page)
@@ -103,14 +103,14 @@ async def test_the_page_says_that_no_worker_runs_while_a_check_waits_for_one(
     no_worker = 'data-finding="no_worker"'
     await system.connect()
     manager = await system.signed_in("manager")
-    await manager.post("/servicenow/check")
-    assert no_worker in (await manager.get("/servicenow/check/findings")).text
+    await manager.post("/servicenow/diagnosis")
+    assert no_worker in (await manager.get("/servicenow/diagnosis/findings")).text
     still_clock.move(301)
-    page = await manager.get("/servicenow/check")
+    page = await manager.get("/servicenow/diagnosis")
     assert no_worker in page.text
     assert "The check did not finish" in said(page)
     await a_worker(system)
-    assert no_worker not in (await manager.get("/servicenow/check")).text
+    assert no_worker not in (await manager.get("/servicenow/diagnosis")).text
 
 
 async def test_a_result_from_before_a_change_of_the_connection_says_so(system: System) -> None:
@@ -118,25 +118,25 @@ async def test_a_result_from_before_a_change_of_the_connection_says_so(system: S
     manager = await system.signed_in("manager")
 
     async def check() -> None:
-        await manager.post("/servicenow/check")
+        await manager.post("/servicenow/diagnosis")
         await system.work()
-        assert outdated not in said(await manager.get("/servicenow/check"))
+        assert outdated not in said(await manager.get("/servicenow/diagnosis"))
 
     await check()
     await connect_by_pages(system, manager)
-    assert outdated in said(await manager.get("/servicenow/check"))
+    assert outdated in said(await manager.get("/servicenow/diagnosis"))
     await check()
     await remove(manager)
-    assert outdated in said(await manager.get("/servicenow/check"))
+    assert outdated in said(await manager.get("/servicenow/diagnosis"))
     await check()
 
 
 async def test_the_two_tables_are_told_apart_by_their_titles(system: System) -> None:
     await system.connect()
     manager = await system.signed_in("manager")
-    await manager.post("/servicenow/check")
+    await manager.post("/servicenow/diagnosis")
     await system.work()
-    page = said(await manager.get("/servicenow/check"))
+    page = said(await manager.get("/servicenow/diagnosis"))
     assert "Table of incidents" in page
     assert "Table of change requests" in page
 
@@ -145,7 +145,7 @@ async def test_the_two_tables_are_told_apart_by_their_titles(system: System) -> 
 async def test_only_managers_look(system: System, role: str) -> None:
     browser = await system.signed_in(role)
     for method, address in (("GET", ""), ("GET", "/findings"), ("POST", ""), ("GET", "/bundle.zip")):
-        assert (await browser.request(method, f"/servicenow/check{address}")).status_code == 403
+        assert (await browser.request(method, f"/servicenow/diagnosis{address}")).status_code == 403
 
 
 @pytest.mark.parametrize(

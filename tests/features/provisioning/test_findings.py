@@ -45,7 +45,7 @@ async def test_every_finding_has_a_name_on_the_page(system: System) -> None:
         session.add(
             DiagnosisRun(asked_by="Somebody", started_at=now, finished_at=now + timedelta(seconds=1), findings=findings)
         )
-    page = await (await system.signed_in("manager")).get("/servicenow/check/findings")
+    page = await (await system.signed_in("manager")).get("/servicenow/diagnosis/findings")
     names = re.findall(r'data-finding="([^"]+)">\s*<h2 class="step-title">\s*([^<]+?)\s*<', page.text)
     assert [key for key, _ in names] == keys
     nameless = [key for key, name in names if name == "Finding"]

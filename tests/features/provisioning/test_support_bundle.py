@@ -15,9 +15,9 @@ async def test_the_bundle_holds_what_support_needs_and_no_secret(system: System)
     manager = await system.signed_in("manager")
     await connect_by_pages(system, manager)
     await system.work()
-    await manager.post("/servicenow/check")
+    await manager.post("/servicenow/diagnosis")
     await system.work()
-    answer = await manager.get("/servicenow/check/bundle.zip")
+    answer = await manager.get("/servicenow/diagnosis/bundle.zip")
     assert answer.headers["content-type"] == "application/zip"
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     files = {name: archive.read(name).decode() for name in archive.namelist()}

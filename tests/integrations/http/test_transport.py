@@ -106,7 +106,7 @@ async def test_bug_75_the_token_goes_to_the_instance_and_nowhere_an_answer_point
 ) -> None:
     with running_servicenow() as servicenow, listening() as (port, asked), listening(leads_to=port) as (door, knocks):
         elsewhere = f"http://127.0.0.1:{port}"
-        monkeypatch.setattr("sandbox.servicenow.tables.ELSEWHERE", elsewhere)
+        monkeypatch.setattr("sandbox.servicenow.table_api.FOREIGN_ORIGIN", elsewhere)
         servicenow.instance.switches.foreign_links = True
         token = servicenow.tokens()["access_token"]
         transport = Transport("servicenow")

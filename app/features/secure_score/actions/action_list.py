@@ -12,14 +12,20 @@ from urllib.parse import urlencode
 
 from app.core.messages import Message, T
 from app.features.secure_score.actions.action_rows import ActionLine
-from app.features.secure_score.actions.action_status import NAMES, Status
+from app.features.secure_score.actions.action_status import NAMES
+from app.features.secure_score.actions.columns import (
+    FIRST_COLUMN_KEYS,
+    LIST_COLUMNS,
+    LIST_COLUMNS_BY_KEY,
+    SORTABLE_KEYS,
+)
+from app.features.secure_score.vocabulary import LEVEL_NAMES
 
 PAGE_SIZE = 50
 LONGEST_SEARCH = 200
 Name = Message | str
 Tickets = frozenset[str]  # Control ids that have a ticket.
 
-LEVEL_NAMES = {"low": T("Low"), "medium": T("Medium"), "high": T("High"), "unknown": T("Unknown")}
 YES, NO = "yes", "no"
 YES_NO = {YES: T("Yes"), NO: T("No")}
 
@@ -61,42 +67,7 @@ FACETS = (
 FACET_NAMES = tuple(facet.name for facet in FACETS)
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column: its key for the order (None where it cannot be sorted by), and whether it starts with the largest."""
-
-    name: str
-    label: Message
-    key: Callable[[ActionLine], float | str | None] | None = None
-    descending: bool = False
-    shown: bool = True
-
-
-def _day(line_value: object) -> float | None:
-    ordinal = getattr(line_value, "toordinal", None)
-    return None if ordinal is None else float(ordinal())
-
-
-COLUMNS = (
-    Column("rank", T("Rank"), lambda line: line.rank),
-    Column("action", T("Recommended action"), lambda line: line.title.casefold()),
-    Column("impact", T("Score impact"), lambda line: line.score_impact, descending=True),
-    Column("points", T("Points achieved"), lambda line: line.points, descending=True),
-    Column("status", T("Status"), lambda line: list(Status).index(line.status)),
-    Column("regressed", T("Regressed"), lambda line: _day(line.regressed_on), descending=True, shown=False),
-    Column("licence", T("Have licence"), lambda line: float(not line.scored), shown=False),
-    Column("category", T("Category"), lambda line: line.category_name.casefold() or None),
-    Column("product", T("Product"), lambda line: line.product.casefold() or None),
-    Column("synced", T("Last synced"), lambda line: _day(line.last_synced_at), descending=True, shown=False),
-    Column("updated", T("Microsoft update"), lambda line: _day(line.updated_at), descending=True, shown=False),
-    Column("notes", T("Notes"), lambda line: float(line.notes), descending=True, shown=False),
-    Column("tags", T("Tags"), shown=False),
-    Column("ticket", T("Ticket")),
-)
-COLUMNS_BY_NAME = {column.name: column for column in COLUMNS}
-SORTABLE = tuple(column.name for column in COLUMNS if column.key)
 GROUPS = ("category", "status", "product", "tier", "impact", "licence")
-FIRST_COLUMNS = tuple(column.name for column in COLUMNS if column.shown)
 
 
 @dataclass(frozen=True)
@@ -108,7 +79,7 @@ class View:
     sort: str = "rank"
     descending: bool = False
     group: str = ""
-    columns: tuple[str, ...] = FIRST_COLUMNS
+    columns: tuple[str, ...] = FIRST_COLUMN_KEYS
     page: int = 1
 
     @classmethod
@@ -120,19 +91,19 @@ class View:
         for name, value in pairs:
             if name in FACET_NAMES:
                 chosen.setdefault(name, []).append(value)
-            elif name == "col" and value in COLUMNS_BY_NAME:
+            elif name == "col" and value in LIST_COLUMNS_BY_KEY:
                 columns.append(value)
             else:
                 single[name] = value
-        sort = single.get("sort", "rank") if single.get("sort") in SORTABLE else "rank"
+        sort = single.get("sort", "rank") if single.get("sort") in SORTABLE_KEYS else "rank"
         direction = single.get("dir", "")
         return cls(
             search=" ".join(single.get("q", "").split())[:LONGEST_SEARCH],
             chosen={name: tuple(dict.fromkeys(values)) for name, values in chosen.items()},
             sort=sort,
-            descending=direction == "desc" if direction in ("asc", "desc") else COLUMNS_BY_NAME[sort].descending,
+            descending=direction == "desc" if direction in ("asc", "desc") else LIST_COLUMNS_BY_KEY[sort].largest_first,
             group=single.get("group", "") if single.get("group") in GROUPS else "",
-            columns=_in_order(columns) or FIRST_COLUMNS,
+            columns=_in_order(columns) or FIRST_COLUMN_KEYS,
             page=int(page) if (page := single.get("page", "1")).isascii() and page.isdigit() and len(page) < 7 else 1,
         )
 
@@ -142,11 +113,11 @@ class View:
         pairs += [(name, value) for name in FACET_NAMES for value in self.chosen.get(name, ())]
         if self.sort != "rank":
             pairs.append(("sort", self.sort))
-        if self.descending != COLUMNS_BY_NAME[self.sort].descending:
+        if self.descending != LIST_COLUMNS_BY_KEY[self.sort].largest_first:
             pairs.append(("dir", "desc" if self.descending else "asc"))
         if self.group:
             pairs.append(("group", self.group))
-        if self.columns != FIRST_COLUMNS:
+        if self.columns != FIRST_COLUMN_KEYS:
             pairs += [("col", column) for column in self.columns]
         if self.page > 1:
             pairs.append(("page", str(self.page)))
@@ -158,7 +129,7 @@ class View:
 
     def sorted_by(self, name: str) -> View:
         """Ordered by this column; the other way round when it is already."""
-        usual = COLUMNS_BY_NAME[name].descending
+        usual = LIST_COLUMNS_BY_KEY[name].largest_first
         return replace(self, sort=name, descending=not self.descending if self.sort == name else usual, page=1)
 
     def without(self, name: str, value: str) -> View:
@@ -167,11 +138,11 @@ class View:
         return replace(self, chosen={**self.chosen, name: left}, page=1)
 
 
-def _in_order(columns: Sequence[str]) -> tuple[str, ...]:
-    """Chosen columns in the table's order; the action itself is always among them."""
-    return (
-        tuple(column.name for column in COLUMNS if column.name in columns or column.name == "action") if columns else ()
-    )
+def _in_order(keys: Sequence[str]) -> tuple[str, ...]:
+    """Chosen columns in the table's order, with the permanent one; empty when none was chosen."""
+    if not keys:
+        return ()
+    return tuple(column.key for column in LIST_COLUMNS if column.key in keys or column.is_permanent)
 
 
 @dataclass(frozen=True)
@@ -236,7 +207,7 @@ def select_lines(lines: Sequence[ActionLine], view: View, tickets: Tickets, *, b
 
 def order_lines(lines: Iterable[ActionLine], view: View) -> list[ActionLine]:
     """Sorted by the view; equal ones by what they would add to the score, then by title and id, so that none jumps."""
-    key = COLUMNS_BY_NAME[view.sort].key or (lambda line: line.rank)
+    key = LIST_COLUMNS_BY_KEY[view.sort].sort_key or (lambda line: line.rank)
     ordered = sorted(lines, key=lambda line: (-(line.score_impact or 0.0), line.title.casefold(), line.control_id))
     known = [line for line in ordered if key(line) is not None]
     unknown = [line for line in ordered if key(line) is None]

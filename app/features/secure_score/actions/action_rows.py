@@ -51,7 +51,7 @@ class ActionLine:
     user_impact: str
     implementation_cost: str
     threats: tuple[str, ...]
-    standing: ActionStatus
+    resolved: ActionStatus
     planned_for: date | None
     scored: bool
     has_profile: bool
@@ -70,7 +70,7 @@ class ActionLine:
     @property
     def status(self) -> Status:
         """How it stands."""
-        return self.standing.status
+        return self.resolved.status
 
     @property
     def is_regressed(self) -> bool:
@@ -105,11 +105,20 @@ class ActionLine:
         return self.scored and not self.deprecated
 
     @property
-    def to_gain(self) -> float:
-        """Points that are left to gain, as far as known."""
+    def opportunity(self) -> float | None:
+        """Points still to gain, which the portal calls the opportunity; None when points or maximum are unknown."""
         if self.max_points is None or self.points is None:
-            return 0.0
-        return max(self.max_points - self.points, 0.0)
+            return None
+        # An accepted risk keeps its opportunity: it gives no points and can be reverted. Only the achievable score of the
+        # overview leaves it out, as in the portal: docs/facts/microsoft-graph.md#3-1-pages-and-tabs
+        # Rounding must leave nothing of a completed action, and points above the maximum are no negative opportunity.
+        # docs/facts/microsoft-graph.md#edge-17
+        return 0.0 if self.is_full else max(self.max_points - self.points, 0.0)
+
+    @property
+    def to_gain(self) -> float:
+        """The opportunity for sums, which leave out what is unknown."""
+        return self.opportunity or 0.0
 
     @property
     def is_full(self) -> bool:
@@ -187,7 +196,7 @@ def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of t
         user_impact=row.user_impact,
         implementation_cost=row.implementation_cost,
         threats=tuple(row.threats or ()),
-        standing=_standing(row, now),
+        resolved=_resolve(row, now),
         planned_for=row.planned_for if row.decided == Status.PLANNED else None,
         scored=row.scored,
         has_profile=row.has_profile,
@@ -205,7 +214,7 @@ def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of t
     )
 
 
-def _standing(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row of the statement above.
+def _resolve(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row of the statement above.
     decision = None
     if row.decided is not None:
         in_force = not row.to_send or row.sent_at is not None

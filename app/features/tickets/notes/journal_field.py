@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.core.messages import T
-from app.features.tickets.sharing.record import clean, cut, one_line
+from app.core.text_limits import clean, cut, one_line
 
 LONGEST_NOTE = 4000
 # `2026-01-31 08:00:00 - M365 Integration (Work notes)`, in the user's own date format and language.
