@@ -9,7 +9,7 @@ import pytest
 
 from app.core.messages import T
 from app.features.connection.tokens import mark_attention
-from app.features.provisioning.checklist import as_text, checklist
+from app.features.provisioning.checklist import ChecklistStep, Part, as_text, checklist
 from tests.factories.connecting import begin, connect_by_pages, connections, said
 from tests.factories.system import System
 
@@ -46,11 +46,11 @@ async def test_marks_are_remembered_with_who_and_when_and_can_be_taken_back(syst
 async def test_what_the_connection_shows_to_be_done_needs_no_mark(system: System) -> None:
     manager = await system.signed_in("manager")
 
-    async def look() -> dict[str, str]:
+    async def step_states() -> dict[str, str]:
         page = (await manager.get("/servicenow/connect")).text
-        return {key: look for look, key in re.findall(r'<li class="step step-(\w+)" id="(\w+)">', page)}
+        return {key: state for state, key in re.findall(r'<li class="step step-(\w+)" id="(\w+)">', page)}
 
-    before = await look()
+    before = await step_states()
     assert (before["client"], before["values"], before["consent"], before["done"]) == (
         "todo",
         "current",
@@ -58,10 +58,10 @@ async def test_what_the_connection_shows_to_be_done_needs_no_mark(system: System
         "todo",
     )
     connection = await system.connect()
-    after = await look()
+    after = await step_states()
     assert (after["client"], after["values"], after["consent"], after["done"]) == ("todo", "done", "done", "done")
     await mark_attention(system.resources, connection.id, T("Authorize again."))
-    assert ((await look())["values"], (await look())["consent"]) == ("done", "todo")
+    assert ((await step_states())["values"], (await step_states())["consent"]) == ("done", "todo")
 
 
 async def test_the_text_holds_the_steps_for_servicenow_and_no_secret(system: System) -> None:
@@ -112,6 +112,17 @@ async def test_everybody_who_may_look_sees_what_is_exchanged(system: System) -> 
     # The same panel stands beside the form, before anything is connected.
     panel = said(await (await system.signed_in("manager")).get("/servicenow/connect"))
     assert "Recommendation category (Devices, Data, Apps, Identity, Infrastructure)" in panel
+
+
+def test_the_text_numbers_the_steps_and_names_every_value() -> None:
+    step = ChecklistStep(
+        "client", T("Create it"), (Part(T("Here"), (T("Press New."),), ((T("Name"), "Connector"),)), Part(None, (T("Save."),)))
+    )  # fmt: skip
+    assert as_text([step, step]).splitlines()[2:8] == [
+        "1. Create it", "", "   Here", "   - Press New.", "   - Name: Connector", "   - Save.",
+    ]  # fmt: skip
+    assert as_text([step, step]).count("2. Create it") == 1
+    assert as_text([step]).endswith("the client secret and the user’s password.")
 
 
 @pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])

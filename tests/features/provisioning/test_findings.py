@@ -40,7 +40,7 @@ async def test_every_finding_has_a_name_on_the_page(system: System) -> None:
     keys = every_key()
     assert len(keys) > 50, keys
     async with system.resources.database.transaction() as session:
-        findings = [Finding(key, State.PROBLEM, T("Looked."), T("Found %(key)s.", key=key)).to_json() for key in keys]
+        findings = [Finding(key, State.PROBLEM, T("Checked."), T("Found %(key)s.", key=key)).to_json() for key in keys]
         now = clock.now()
         session.add(
             DiagnosisRun(asked_by="Somebody", started_at=now, finished_at=now + timedelta(seconds=1), findings=findings)
