@@ -1,4 +1,4 @@
-"""Switches for the edge cases of Graph's data: docs/facts/microsoft-graph.md#edge-N. Describes them; `malformed` applies them."""
+"""Switches for the edge cases of Graph's data: docs/facts/microsoft-graph.md#7-edge-cases-our-importer-and-ui-must-survive. Describes them; `malformed` applies them."""
 
 from __future__ import annotations
 

@@ -277,7 +277,7 @@ async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _Read
     """Who consented and which release answers. Not knowing does not lose the tokens.
 
     An instance that refuses to tell is believed. One that fails is asked again, and then a person must confirm: nothing
-    is sent in the name of an account that nobody has judged.
+    is sent in the name of an account that was not judged.
     """
     user, doubt = None, None
     for pause in (*READ_BACK_PAUSES, None):
