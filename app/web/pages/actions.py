@@ -150,7 +150,7 @@ class ActionPage:
         """Tickets that were done before the action regressed."""
         # docs/facts/microsoft-graph.md#edge-51
         day = self.line.regressed_on if self.line.is_regressed else None
-        done = [ticket for ticket in self.tickets if ticket.state_group == "done"]
+        done = [ticket for ticket in self.tickets if ticket.state_category == "done"]
         return [ticket for ticket in done if day is not None and (ticket.state_since or ticket.created_at).date() < day]
 
     @property

@@ -1,37 +1,29 @@
-"""Several actions at once: one ticket each or one for all, previewed, fair to single shares, at most four at a time."""
+"""Calls at once: at most four wait for an answer, over however many workers and processes."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 
 from app.core import clock
 from app.core.errors import RetryLater
-from app.features.connection.models import InstanceThrottle
-from app.features.connection.preferences import USUAL_DUE_DAYS, Preferences, keep_preferences
-from app.features.connection.throttle import ATTEMPT_SECONDS, CALLS_AT_ONCE, calls_in_flight
-from app.features.secure_score.actions.action import Action
+from app.features.connection import gateway
+from app.features.connection.models import CallLease
+from app.features.connection.slots import SLOTS, Pool
+from app.features.tickets.delivery import outbound
 from app.features.tickets.delivery.deliver import deliver
 from app.features.tickets.models import Ticket
 from app.features.tickets.notes.deliver_note import deliver_note
 from app.features.tickets.notes.fetch_notes import read_notes
 from app.features.tickets.notes.write_note import add_note
-from app.features.tickets.sharing.bulk import MOST_AT_ONCE, proposal_for_all
-from app.features.tickets.sharing.form_defaults import draft_for
 from app.integrations.http.errors import RecordNotFound
+from tests.factories.connecting import viewer_of
 from tests.factories.system import System
 from tests.factories.tickets import (
-    SENDER,
-    an_action,
-    calls,
-    form_fields,
-    know_actions,
     records,
     refresh_now,
     run_due_and_waiting,
@@ -39,189 +31,7 @@ from tests.factories.tickets import (
     shared_ticket,
 )
 
-SOAK = bool(os.environ.get("SOAK"))
-
-
-def several(count: int) -> list[Action]:
-    return [an_action(f"control_{number:03d}", score_impact=0.1 * number) for number in range(count)]
-
-
-def query(actions: list[Action]) -> str:
-    return "&".join(f"action={action.control_id}" for action in actions)
-
-
-def form_of(html: str) -> dict[str, list[str]]:
-    """The bulk form as a browser would send it: hidden fields, ticked boxes."""
-    fields: dict[str, list[str]] = {}
-    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html):
-        fields.setdefault(name, []).append(value)
-    fields["action_hidden"] = fields.get("action", [])
-    fields["action"] = re.findall(r'<input type="checkbox" name="action" value="([^"]*)" checked', html)
-    return fields
-
-
-async def test_one_ticket_for_each_with_a_preview(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    actions = several(5)
-    know_actions(monkeypatch, *actions)
-    await system.connect()
-    async with await system.signed_in("sharer", follow_redirects=True) as browser:
-        page = await browser.get(f"/tickets/new?{query(actions)}&action=no_longer_there")
-        for action in actions:
-            assert action.title in page.text
-        assert "Turn on the policy." in page.text
-        assert "1 of the chosen actions is not known any more" in page.text
-        sent = form_of(page.text) | {"kind": ["incident"], "how": ["each"], "due_date": ["2030-12-31"]}
-        progress = await browser.post("/tickets/bulk", data=sent)
-        assert progress.status_code == 200
-        assert "0 of 5 shared" in progress.text
-        await system.work()
-        progress = await browser.get(str(progress.url))
-        assert "5 of 5 shared" in progress.text
-        assert "All done." in progress.text
-        twice = await browser.post("/tickets/bulk", data=sent)
-        assert "5 of 5 shared" in twice.text
-        listed = await browser.get(f"/tickets?batch={str(progress.url).rsplit('/', 1)[1]}")
-        assert "5 tickets" in listed.text
-    assert len(records(system, "incident")) == 5
-    assert {record["due_date"] for record in records(system, "incident")} == {"2030-12-31 12:00:00"}
-
-
-async def test_an_administrators_defaults_decide_in_bulk_as_well(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    actions = several(3)
-    know_actions(monkeypatch, *actions)
-    connection = await system.connect()
-    wanted = Preferences(
-        kind="incident", priorities={"high": 1, "moderate": 1, "low": 2}, due_days=USUAL_DUE_DAYS | {2: 5}
-    )
-    async with system.resources.database.transaction() as session:
-        await keep_preferences(session, connection.id, wanted)
-    day = (clock.now() + timedelta(days=5)).date()
-    async with await system.signed_in("sharer", follow_redirects=True) as browser:
-        page = await browser.get(f"/tickets/new?{query(actions)}")
-        assert '<option value="incident" selected>' in page.text
-        one = await browser.get(f"/tickets/new?{query(actions)}&as=one")
-        assert form_fields(one.text).items() >= {("kind", "incident"), ("priority", "2"), ("due_date", str(day))}
-        sent = form_of(page.text) | {"kind": ["incident"], "how": ["each"]}
-        assert (await browser.post("/tickets/bulk", data=sent)).status_code == 200
-        await system.work()
-    found = {(record["impact"], record["urgency"], record["due_date"][:10]) for record in records(system, "incident")}
-    assert found == {("1", "2", str(day))}
-
-
-async def test_those_already_shared_are_noted_and_not_ticked(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    actions = several(3)
-    know_actions(monkeypatch, *actions)
-    await system.connect()
-    await share_one(system, action=actions[1])
-    await system.work()
-    async with await system.signed_in("sharer", follow_redirects=True) as browser:
-        page = await browser.get(f"/tickets/new?{query(actions)}")
-        assert "1 of them has an open ticket already and is not ticked." in page.text
-        assert records(system, "change_request")[0]["number"] in page.text
-        sent = form_of(page.text)
-        assert sent["action"] == ["control_000", "control_002"]
-        await browser.post("/tickets/bulk", data=sent | {"kind": ["change"], "how": ["each"]})
-    await system.work()
-    assert len(records(system, "change_request")) == 3
-
-
-async def test_one_ticket_for_all(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    actions = several(3)
-    know_actions(monkeypatch, *actions)
-    await system.connect()
-    async with await system.signed_in("sharer", follow_redirects=True) as browser:
-        page = await browser.get(f"/tickets/new?{query(actions)}")
-        sent = form_of(page.text) | {"kind": ["incident"], "how": ["all"]}
-        form = await browser.post("/tickets/bulk", data=sent)
-        assert "One ticket for 3 improvement actions." in form.text
-        assert form.url.path == "/tickets/bulk"  # Not led on to an address that holds them all.
-        filled = form_fields(form.text) | {"kind": "incident", "name": ""}
-        named = {"action": form_of(form.text)["action_hidden"]}
-        refused = await browser.post("/tickets/new", data={**filled, **named})
-        assert refused.status_code == 422
-        assert form_of(refused.text)["action_hidden"] == named["action"]  # Nothing is lost.
-        ticket = await browser.post("/tickets/new", data={**filled, **named, "name": "Three at once"})
-        assert ticket.status_code == 200, ticket.text
-    await system.work()
-    (record,) = records(system, "incident")
-    assert record["short_description"] == "Three at once"
-    for action in actions:
-        assert f"Improvement action: {action.title} " in record["description"]
-    async with await system.signed_in("sharer") as browser:
-        again = await browser.get(f"/tickets/new?{query(actions)}")
-        assert "3 of them have open tickets already" in again.text
-
-
-async def test_what_is_ticked_in_the_list_travels_in_a_body_and_not_in_an_address(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As many as can be shared at once: proxies take addresses of some 8,000 letters."""
-    actions = several(MOST_AT_ONCE)
-    know_actions(monkeypatch, *actions)
-    await system.connect()
-    ids = [action.control_id for action in actions]
-    async with await system.signed_in("sharer") as browser:
-        page = await browser.post("/tickets/selection", data={"action": ids, "as": "each"})
-        assert page.status_code == 200
-        sent = form_of(page.text)
-        assert (sent["shown"], sent["action"]) == (ids, ids)
-        one = await browser.post("/tickets/selection", data={"action": ids[:100], "as": "one", "kind": "incident"})
-        assert "One ticket for 100 improvement actions." in one.text
-        filled, hidden = form_fields(one.text), form_of(one.text)["action_hidden"]
-        shared = await browser.post("/tickets/new", data={**filled, "action": hidden, "category": "Identity"})
-        assert shared.status_code == 303, shared.text
-        single = await browser.post("/tickets/selection", data={"action": ids[:1], "as": "each"})
-        assert f'action="/tickets/new?action={ids[0]}"' in single.text
-        for wrong, sentence in ((["x", *ids], f"At most {MOST_AT_ONCE} actions"), ([], "Tick at least one action.")):
-            refused = await browser.post("/tickets/selection", data={"action": wrong, "as": "each"})
-            assert refused.status_code == 422
-            assert sentence in refused.text
-
-
-async def test_nothing_ticked_and_nothing_lost(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    actions = [*several(2), an_action("odd", category=None)]
-    know_actions(monkeypatch, *actions)
-    await system.connect()
-    async with await system.signed_in("sharer") as browser:
-        page = await browser.get(f"/tickets/new?{query(actions)}")
-        sent = form_of(page.text) | {"kind": ["incident"], "how": ["each"], "priority": ["1"]}
-        nothing = await browser.post("/tickets/bulk", data={**sent, "action": []})
-        assert nothing.status_code == 422
-        assert "Tick at least one action." in nothing.text
-        assert '<option value="1" selected>' in nothing.text
-        refused = await browser.post("/tickets/bulk", data=sent)
-        assert refused.status_code == 422
-        assert "Some of these actions have none of the five categories." in refused.text
-        late = await browser.post("/tickets/bulk", data={**sent, "category": ["Apps"], "due_date": ["2020-01-01"]})
-        assert late.status_code == 422
-        assert "This day has passed." in late.text
-        done = await browser.post("/tickets/bulk", data={**sent, "category": ["Apps"]})
-        assert done.status_code == 303
-
-
-@pytest.mark.parametrize("count", [60, pytest.param(500, marks=pytest.mark.skipif(not SOAK, reason="make soak"))])
-async def test_a_single_share_overtakes_many_at_once(
-    system: System, monkeypatch: pytest.MonkeyPatch, count: int
-) -> None:
-    actions = several(count)
-    know_actions(monkeypatch, *actions)
-    await system.connect()
-    async with await system.signed_in("sharer") as browser:
-        page = await browser.get(f"/tickets/new?{query(actions)}")
-        sent = form_of(page.text) | {"kind": ["change"], "how": ["each"]}
-        progress = await browser.post("/tickets/bulk", data=sent)
-        assert progress.status_code == 303
-    await share_one(system, name="The single one")
-    await system.work()
-    made = records(system, "change_request")
-    assert len(made) == count + 1
-    assert made[0]["short_description"] == "The single one"
-    assert len(calls(system, "POST")) == count + 1
-    async with system.resources.database.transaction() as session:
-        shared = select(func.count()).select_from(Ticket).where(Ticket.delivery == "shared")
-        assert (await session.execute(shared)).scalar_one() == count + 1
+CALLS_AT_ONCE = SLOTS[Pool.SHARED]
 
 
 class Line:
@@ -253,7 +63,7 @@ async def test_at_most_four_wait_for_an_answer_however_many_workers(
     tickets = [await share_one(system) for _ in range(12)]
     line = Line(LookupError())
     line.stand_in_for(monkeypatch, "create")
-    monkeypatch.setattr("app.features.tickets.delivery.deliver.TURN_SECONDS", 0.01)
+    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 60.0)
 
     async def one(ticket_id: UUID) -> None:
         with pytest.raises(LookupError):
@@ -274,9 +84,7 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
     tickets = [await share_one(system) for _ in range(6)]
     line = Line(RecordNotFound())
     line.stand_in_for(monkeypatch, "create", "add_note", "journal")
-    for module in ("connection.gateway", "tickets.delivery.deliver"):
-        monkeypatch.setattr(f"app.features.{module}.TURN_SECONDS", 0.01)
-        monkeypatch.setattr(f"app.features.{module}.TURNS_WAITED_FOR", 2000)
+    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 60.0)
     done = await asyncio.gather(
         *(deliver_note(system.resources, note_id) for note_id in notes),
         *(deliver(system.resources, other) for other in tickets),
@@ -286,29 +94,30 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
     assert {type(outcome) for outcome in done} == {RetryLater, type(None)}
     assert line.most == CALLS_AT_ONCE
     async with system.resources.database.transaction() as session:
-        throttle = (await session.execute(select(InstanceThrottle))).scalar_one()
-        assert await calls_in_flight(session, throttle.connection_id) == 0
+        assert list((await session.execute(select(CallLease))).scalars()) == []
 
 
 async def a_note(system: System, ticket_id: UUID) -> UUID:
+    viewer = await viewer_of(system, await system.signed_in("sharer"))
     async with system.resources.database.transaction() as session:
         note_id = uuid4()
         queue = system.resources.queue
-        await add_note(session, queue, ticket_id, note_id=note_id, text="Hello", sender=SENDER)
+        await add_note(session, queue, ticket_id, note_id=note_id, text="Hello", viewer=viewer)
     return note_id
 
 
-async def test_a_place_that_a_killed_process_took_is_free_after_a_while(system: System) -> None:
-    await system.connect()
+async def test_a_slot_that_a_killed_process_took_is_free_after_a_while(system: System) -> None:
+    connection = await system.connect()
     ticket_id, _ = await shared_ticket(system)
-    old = (clock.now() - timedelta(seconds=ATTEMPT_SECONDS + 1)).isoformat()
+    ended = clock.now() - timedelta(seconds=1)
     async with system.resources.database.transaction() as session:
-        await session.execute(
-            update(InstanceThrottle).values(calls_in_flight={str(number): old for number in range(CALLS_AT_ONCE)})
+        session.add_all(
+            CallLease(id=uuid4(), connection_id=connection.id, pool=Pool.SHARED, expires_at=ended)
+            for _ in range(CALLS_AT_ONCE)
         )
     await refresh_now(system)
     async with system.resources.database.transaction() as session:
-        assert (await session.execute(select(InstanceThrottle.calls_in_flight))).scalar_one() == {}
+        assert list((await session.execute(select(CallLease))).scalars()) == []
     assert ticket_id
 
 
@@ -318,18 +127,8 @@ async def test_calls_of_a_killed_process_do_not_block_the_others_for_ever(system
     async with system.resources.database.transaction() as session:
         for ticket_id in dead:
             ticket = await session.get_one(Ticket, ticket_id)
-            ticket.in_flight_since = clock.now() - timedelta(seconds=ATTEMPT_SECONDS + 1)
+            ticket.in_flight_since = clock.now() - timedelta(seconds=outbound.ATTEMPT_SECONDS + 1)
             ticket.attempts = 1
     await share_one(system)
     await run_due_and_waiting(system)
     assert len(records(system, "change_request")) == 5
-
-
-def test_the_default_category_holds_for_an_action_without_one() -> None:
-    today, decided = clock.now().date(), Preferences(category="Data")
-    nameless, of_identity = an_action(category=None), an_action("other")
-    assert draft_for(nameless, today, preferences=decided).category == "Data"
-    assert draft_for(of_identity, today, preferences=decided).category == "Identity"
-    assert draft_for(nameless, today).category == ""
-    assert proposal_for_all([nameless, nameless], today, preferences=decided)["category"] == "Data"
-    assert proposal_for_all([nameless, of_identity], today, preferences=decided)["category"] == ""
