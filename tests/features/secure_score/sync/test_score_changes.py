@@ -45,7 +45,7 @@ def change(day: int, kind: ChangeKind, before: float | None, after: float | None
     return Change(control_id, on, on - timedelta(days=1), kind, before, after, None, None)
 
 
-@pytest.mark.fact("microsoft-graph edge-47")
+@pytest.mark.fact("microsoft-graph edge-47", "microsoft-graph 3.2")
 def test_a_fall_beyond_the_tolerance_is_a_regression() -> None:
     assert kinds(8, 8, 0) == [ChangeKind.REGRESSED]
     assert kinds(8, 7.95) == [ChangeKind.CHANGED]
