@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.core import clock
 from app.core.clock import SetClock
@@ -20,11 +21,14 @@ from tests.factories.system import System
 from tests.factories.tickets import (
     an_action,
     an_ask,
+    calls,
     fill_and_send,
     know_actions,
     read_ticket,
     records,
     refresh_now,
+    run_due_and_waiting,
+    share_one,
     shared_ticket,
 )
 
@@ -260,6 +264,32 @@ async def test_edge_51_each_meeting_of_ticket_and_score_has_its_result_and_the_s
         await _scored(system, points=10.0, percent=100.0, regressed_on=None)
         assert "Points achieved, ticket still open" in (await browser.get(f"/tickets/{second}")).text
         assert "In the score" not in (await browser.get(f"/tickets/{ticket_id}")).text
+
+
+@pytest.mark.parametrize("fault", ["hibernating", "unavailable", "dropped", "bad_gateway", "cancelled_after_commit"])
+async def test_edge_52_a_ticket_system_that_is_down_or_slow_gets_the_ticket_later_and_once(
+    system: System, fault: str
+) -> None:
+    await system.connect()
+    system.servicenow.fault(fault, method="POST", path="/table/")
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    waiting = await read_ticket(system, ticket_id)
+    assert waiting.delivery == "queued"
+    async with await system.signed_in("viewer") as browser:
+        assert "On its way" in (await browser.get("/")).text
+    await run_due_and_waiting(system, 4)
+    await _let_time_pass(system)
+    await run_due_and_waiting(system, 2)
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.delivery, len(records(system, "incident"))) == ("shared", 1)
+    assert calls(system, "GET")  # It looked before it sent a second time.
+
+
+async def _let_time_pass(system: System) -> None:
+    """A create of ours can no longer be at work over there."""
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("UPDATE ticket SET uncertain_until = now() - interval '1 second'"))
 
 
 async def test_edge_52_the_card_says_how_old_its_data_is_and_why(system: System) -> None:
