@@ -16,7 +16,7 @@ from app.features.secure_score.reports.overview import ActionSummary, summary_of
 from app.features.secure_score.reports.score_summary import ScoreCard, score_card
 from app.features.secure_score.sync.runs import RunLine, list_runs
 from app.features.tickets.polling.poll_status import PollStatus, poll_status
-from app.features.tickets.types import TicketKind
+from app.features.tickets.types import KINDS, TicketKind
 from app.features.tickets.views.outcomes import OutcomeSummary, ticket_results
 from app.features.tickets.views.ticket_cards import TicketCard, ticket_cards
 from app.resources import ProductConfig
@@ -114,7 +114,7 @@ class TicketsContent(CardContent):
 
 @dataclass(frozen=True)
 class ResultsContent(CardContent):
-    """What finished work brought; `shown` is the number of rows there is room for."""
+    """What finished work brought; `shown` is the number of rows on the card."""
 
     results: OutcomeSummary
     shown: int
@@ -208,8 +208,7 @@ CARDS = (
         "connect", T("Do you use ServiceNow?"), "home/_connect_card.html", _connect,
         shown_while=ShownWhile.NOT_CONNECTED,
     ),
-    _ticket_card(TicketKind.CHANGE, T("ServiceNow change management")),
-    _ticket_card(TicketKind.INCIDENT, T("ServiceNow incident management")),
+    *(_ticket_card(kind, spec.card_title) for kind, spec in KINDS.items()),
     Card(
         "results", T("Tickets and results"), "home/_results_card.html", _results,
         is_wide=True, shown_while=ShownWhile.CONNECTED,

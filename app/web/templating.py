@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 from app.core import clock
 from app.core.messages import catalog, current_locale
 from app.features.accounts.permissions import Viewer
+from app.features.tickets.ticket_fields import exchanged_items
 from app.web.routing import url_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,7 +121,7 @@ def _environment() -> Environment:
         newstyle=True,
     )
     environment.policies["ext.i18n.trimmed"] = True
-    environment.globals.update(asset=asset, url_for=url_for)
+    environment.globals.update(asset=asset, url_for=url_for, exchanged_items=exchanged_items)
     environment.filters.update(
         number=format_number,
         percent=format_percent,

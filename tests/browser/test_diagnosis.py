@@ -136,7 +136,7 @@ TOGETHER = (
     ),
 )  # fmt: skip
 
-# Only renewing shows these, which the walk does not do, so that it changes nothing; the provisioning page does.
+# Only renewing shows these, which the diagnosis does not do, so that it changes nothing; the provisioning page does.
 # Where ServiceNow names no cause, neither do we.
 UNNAMED = "no longer renews our access. It says the same for every cause"
 TOKEN = (
@@ -193,11 +193,11 @@ def found(page: Page, row: Row) -> None:
     expect(finding.get_by_role("heading")).to_contain_text(row.name)
 
 
-def test_a_healthy_connection_has_nothing_to_mend_and_the_page_fills_in_by_itself(desk: tuple[Page, Demo]) -> None:
+def test_a_healthy_connection_has_nothing_to_fix_and_the_page_fills_in_by_itself(desk: tuple[Page, Demo]) -> None:
     page, _ = desk
     page.goto("/servicenow/diagnosis")
     page.get_by_role("button", name="Check now").click()
-    expect(page.locator("#walk-result")).to_have_text("Nothing stands in the way.")
+    expect(page.locator("#diagnosis-result")).to_have_text("Nothing stands in the way.")
     expect(page.locator('#findings li[data-finding="token"]')).to_contain_text("In order")
     assert page.get_by_text("Needs somebody").count() == 0
 
@@ -224,7 +224,7 @@ def test_each_row_of_the_diagnosis_is_found_by_name(desk: tuple[Page, Demo], row
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("row", TOKEN, ids=str)
-def test_refused_tokens_are_found_and_authorizing_mends_them(desk: tuple[Page, Demo], row: Row) -> None:
+def test_refused_tokens_are_found_and_authorizing_fixes_them(desk: tuple[Page, Demo], row: Row) -> None:
     page, demo = desk
     key = "token_refused" if row.name == "Access token" else "consent_refused"
     with switched(page, demo, *row.orders, **row.switches):
@@ -307,7 +307,7 @@ def test_a_consent_that_ends_soon_or_has_ended_is_found(desk: tuple[Page, Demo])
     check_connection(page)
     assert page.locator("#findings").get_by_text("Consent expired").count()  # From before the lifespan was read again.
     check_connection(page)
-    expect(page.locator("#walk-result")).to_have_text("Nothing stands in the way.")
+    expect(page.locator("#diagnosis-result")).to_have_text("Nothing stands in the way.")
 
 
 @pytest.mark.thorough
@@ -362,7 +362,7 @@ def test_an_authorization_that_failed_is_named(desk: tuple[Page, Demo]) -> None:
     authorize(page, demo)
 
 
-def test_connected_but_no_cards_is_mended_from_the_provisioning_page(desk: tuple[Page, Demo]) -> None:
+def test_connected_but_no_cards_is_fixed_from_the_provisioning_page(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     with switched(page, demo, acl_refuses="incident.read,change_request.read"):
         page.goto("/ticketProvisioning")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
+from uuid import UUID
 
 from sqlalchemy import Select, String, cast, func, or_, select
 
@@ -13,7 +15,6 @@ from app.core.database import Session
 from app.core.logging import redact
 from app.core.messages import Message
 from app.features.accounts.models import AuditEntry
-from app.features.accounts.permissions import Viewer
 
 PAGE_SIZE = 50
 # An export holds everything; it is read in batches, so that a long history does not fill the memory.
@@ -45,7 +46,27 @@ class AuditList:
     pages: int
 
 
-async def log_action(session: Session, who: Viewer | None, action: Message, /, **facts: object) -> None:
+class Actor(Protocol):
+    """Who acted; the signed-in `Viewer` is one."""
+
+    @property
+    def person_id(self) -> UUID | None:
+        """The person's row, if there is one."""
+
+    @property
+    def display_name(self) -> str:
+        """Kept with the entry, which outlives the person's row."""
+
+    @property
+    def email(self) -> str:
+        """Kept as well."""
+
+    @property
+    def address(self) -> str:
+        """Where the browser calls from; empty when unknown."""
+
+
+async def log_action(session: Session, who: Actor | None, action: Message, /, **facts: object) -> None:
     """Write an entry in the caller's transaction: it is committed exactly when the action itself is.
 
     `who` is None when the product itself acts. `action` is a short sentence without values ("Connection removed"), so that

@@ -53,8 +53,9 @@ class Lane(StrEnum):
 
     BACKGROUND: polling and what else runs by the clock. Waits for the instance's pause and the hourly budget.
     DELIVERY: tickets and notes that a person has sent. The same slots and pauses; counted, never stopped by the budget.
-    INTERACTIVE: a person waits for the answer. A slot of its own. Neither pause nor budget hold it back: at most one
-    such call is under way, and it may be the one that shows that the trouble is over.
+    INTERACTIVE: a person waits for the answer. A slot of its own. Neither pause nor budget hold it back, since at most
+    one such call is under way. Its success ends a pause. Its failure starts none: the person is told, and checks fail on
+    purpose.
     """
 
     BACKGROUND = "background"
@@ -243,7 +244,7 @@ async def _finish(resources: Resources, current: _Call) -> None:
         async with resources.database.transaction() as session:
             throttle = await throttle_of(session, current.connection_id)
             await release_slot(session, current.connection_id, current.pool, current.lease_id)
-            if current.trouble is not None:
+            if current.trouble is not None and current.lane is not Lane.INTERACTIVE:
                 record_failure(throttle, current.trouble)
             elif current.answered:
                 record_success(throttle, current.hourly_limit)

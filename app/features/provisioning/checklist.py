@@ -19,13 +19,15 @@ from app.features.provisioning.models import ChecklistMark
 from app.integrations.servicenow.oauth import USUAL_ACCESS_SECONDS, USUAL_REFRESH_SECONDS
 from app.integrations.servicenow.releases import FAMILIES
 
+# What Microsoft's connector called its client on the consent page, and a name for the account; an administrator may
+# choose others (docs/facts/servicenow.md#9-microsoft-s-own-connector-what-we-mirror).
 CLIENT_NAME = "Security + Compliance Connector"
 USER_NAME = "m365.integration"
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some sentences under a heading, and values to copy, each with the name of its field in ServiceNow."""
+    """Sentences under a heading, and values to copy, each with the name of its field in ServiceNow."""
 
     title: Message | None
     lines: tuple[Message, ...] = ()
@@ -34,7 +36,7 @@ class Part:
 
 @dataclass(frozen=True)
 class ChecklistStep:
-    """One step to be done in ServiceNow."""
+    """One step to be done in ServiceNow; `key` is its anchor on the page and its name in the table of marks."""
 
     key: str
     title: Message
@@ -51,7 +53,6 @@ class ChecklistLine:
 
 
 async def list_checklist(session: Session, redirect_url: str) -> list[ChecklistLine]:
-    """The steps in order."""
     rows = (await session.execute(select(ChecklistMark))).scalars()
     marks = {row.step: row for row in rows}
     return [
@@ -62,20 +63,21 @@ async def list_checklist(session: Session, redirect_url: str) -> list[ChecklistL
 
 
 async def mark_step(session: Session, viewer: Viewer, key: str, *, done: bool) -> None:
-    """Somebody has done a step, or takes that back. Raises NotFound."""
+    """Mark a step as done, or take that back, with an audit entry. Raises NotFound."""
     step = next((step for step in checklist("") if step.key == key), None)
     if step is None:
         raise NotFound
     await session.execute(delete(ChecklistMark).where(ChecklistMark.step == key))
     if done:
         values = {"step": key, "done_at": clock.now(), "done_by": viewer.display_name}
+        # A double click sends it twice: the first mark stays.
         await session.execute(insert(ChecklistMark).values(values).on_conflict_do_nothing())
-    what = T("Checklist step marked as done") if done else T("Checklist step marked as not done")
-    await log_action(session, viewer, what, step=step.title)
+    action = T("Checklist step marked as done") if done else T("Checklist step marked as not done")
+    await log_action(session, viewer, action, step=step.title)
 
 
 def as_text(steps: Sequence[ChecklistStep]) -> str:
-    """The steps as plain text, to hand to somebody who administers ServiceNow and has no account here."""
+    """The steps as plain text, for a ServiceNow administrator without an account here."""
     lines = [str(T("To connect our security center to ServiceNow, please do the following in the instance.")), ""]
     for number, step in enumerate(steps, 1):
         lines.append(f"{number}. {step.title}")
@@ -90,11 +92,12 @@ def as_text(steps: Sequence[ChecklistStep]) -> str:
 
 
 def checklist(redirect_url: str) -> tuple[ChecklistStep, ...]:
-    """What there is to do in ServiceNow."""
+    """The steps to be done in ServiceNow, in order; the sources are docs/facts/servicenow.md, sections 1 and 3.6."""
     return (_prerequisites(), _client(redirect_url), _user())
 
 
 def _prerequisites() -> ChecklistStep:
+    # docs/facts/servicenow.md#9-microsoft-s-own-connector-what-we-mirror
     return ChecklistStep(
         "prerequisites",
         T("Check what you need"),
@@ -116,6 +119,8 @@ def _prerequisites() -> ChecklistStep:
 
 
 def _client(redirect_url: str) -> ChecklistStep:
+    # ServiceNow matches the redirect URL to the letter (docs/facts/servicenow.md#1-2-authorization-request); the
+    # lifespans are its own defaults (docs/facts/servicenow.md#1-4-token-response).
     common: tuple[tuple[Message, str], ...] = (
         (T("Name"), CLIENT_NAME),
         (T("Redirect URL"), redirect_url),
@@ -135,6 +140,7 @@ def _client(redirect_url: str) -> ChecklistStep:
                 ),
                 common,
             ),
+            # docs/facts/servicenow.md#1-7-where-it-lives-in-the-product
             Part(
                 T("From Zurich on, and always from Australia on: Machine Identity Console > Inbound integrations"),
                 (
@@ -156,6 +162,7 @@ def _client(redirect_url: str) -> ChecklistStep:
 
 
 def _user() -> ChecklistStep:
+    # Why each flag matters: docs/facts/servicenow.md#1-8-the-integration-user-the-central-contradiction
     return ChecklistStep(
         "user",
         T("Create the integration user"),
@@ -170,6 +177,7 @@ def _user() -> ChecklistStep:
                 ),
                 ((T("User ID"), USER_NAME),),
             ),
+            # docs/facts/servicenow.md#3-6-roles-for-the-integration-user
             Part(
                 T("Roles"),
                 (
@@ -185,6 +193,7 @@ def _user() -> ChecklistStep:
                       "with an authenticator that your team keeps. It is asked for at each consent, and never for tickets."),
                 ),
             ),
+            # docs/facts/servicenow.md#1-9-sso-and-ip-filtering
             Part(
                 T("Single sign-on"),
                 (

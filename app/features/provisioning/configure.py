@@ -1,31 +1,33 @@
-"""Changes what an administrator decides for new tickets, after asking the instance whether it can be so."""
+"""Saves an administrator's decisions: proposals for new tickets, own columns, state names. Checks them at the instance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
+from app.core.database import Session
 from app.core.errors import InvalidInput
 from app.core.messages import Message, T
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
+from app.features.connection import gateway
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.authorize import ONE_AT_A_TIME
 from app.features.connection.connection_view import ConnectionView, connection_view
-from app.features.connection.gateway import Lane, call
+from app.features.connection.gateway import Lane, ServiceNowClient
 from app.features.connection.preferences import (
     AFTER_DONE,
     IMPACTS,
-    ITEMS,
     NEW,
     Preferences,
     keep_preferences,
     load_preferences,
 )
-from app.features.secure_score.actions.action import Category
-from app.features.tickets.sharing.record import LONGEST_DESCRIPTION, LONGEST_NAME
-from app.features.tickets.types import TABLES, TicketKind, TicketSource
+from app.features.tickets.polling.state_names import list_state_names, reset_state_names, set_state_name
+from app.features.tickets.ticket_fields import ControlType, TicketField, copied_fields
+from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.servicenow.probes import (
     PLAIN,
     SEARCHABLE,
@@ -36,25 +38,26 @@ from app.integrations.servicenow.probes import (
 )
 from app.resources import Resources
 
+Returned = TypeVar("Returned")
+# Ten years: longer is a slip of the keyboard.
 LONGEST_DUE_DAYS = 3650
-# Kinds of column that hold a text as it is sent. Others would refuse it or turn it into something else.
+# A higher number means a lower priority; ServiceNow has five (docs/facts/servicenow.md#4-3-shared-task-fields).
+PRIORITIES = range(1, 6)
+# Names of groups that a sentence lists.
+GROUPS_NAMED = 5
+# Values of sys_dictionary.internal_type. These hold a text as it is sent; others would refuse it or turn it into
+# something else, and ServiceNow says neither (docs/facts/servicenow.md#2-6-error-envelope).
 TEXT_KINDS = frozenset({"string", "string_full_utf8", "html", "multi_small", "choice"})
+# A date column takes only a date.
 DATE_KINDS = frozenset({"glide_date_time", "glide_date"})
-# How long each data item can be: the sender's object ID, our own limits, "2026-12-31 12:00:00", and the longest of a list.
-LONGEST_ITEMS = {
-    "requested_by": 36,
-    "name": LONGEST_NAME,
-    "description": LONGEST_DESCRIPTION,
-    "priority": 1,
-    "due_date": 19,
-    "source": max(len(source) for source in TicketSource),
-    "category": max(len(category) for category in Category),
-}
 
 
 @dataclass(frozen=True)
 class Proposals:
-    """What the form proposes for a new ticket; `group_name` is looked up, and may be empty."""
+    """What the form proposes for a new ticket: `priorities` by score impact, `due_days` by priority.
+
+    `group_name` is looked up at the instance, and may be empty.
+    """
 
     kind: str
     priorities: Mapping[str, int]
@@ -66,29 +69,43 @@ class Proposals:
 
 async def find_groups(resources: Resources, typed: str, *, exactly: bool = False) -> list[AssignmentGroup]:
     """Groups whose names hold this text, or are exactly this; none for letters that cannot be searched for."""
+    name = " ".join(typed.split())
     try:
-        work = partial(list_groups, typed=" ".join(typed.split()), exactly=exactly)
-        return list(await call(resources, work, lane=Lane.INTERACTIVE))
+        # GET sys_user_group by a LIKE query. What an encoded query is made of may not enter it, because escaping is
+        # undocumented (docs/facts/servicenow.md#2-3-encoded-query).
+        return list(await _ask(resources, partial(list_groups, typed=name, exactly=exactly)))
     except ValueError:
         return []
 
 
-async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals) -> None:
-    """Keep them. Raises InvalidInput by field, NotConnected, or a RemoteError while the group is looked up."""
+async def _ask(resources: Resources, work: Callable[[ServiceNowClient], Awaitable[Returned]]) -> Returned:
+    """A person waits for the form."""
+    return await gateway.call(resources, work, lane=Lane.INTERACTIVE)
+
+
+def proposal_problems(wanted: Proposals) -> dict[str, Message]:
+    """What cannot be proposed, by the form's field."""
     problems: dict[str, Message] = {}
     if wanted.kind not in {kind.value for kind in TicketKind}:
         problems["kind"] = T("Choose one of the list.")
     if wanted.after_done not in AFTER_DONE:
         problems["after_done"] = T("Choose one of the list.")
     for impact in IMPACTS:
-        if wanted.priorities.get(impact) not in range(1, 6):
+        if wanted.priorities.get(impact) not in PRIORITIES:
             problems[f"priority_{impact}"] = T("Choose one of the list.")
     for priority, days in wanted.due_days.items():
         if not 0 <= days <= LONGEST_DUE_DAYS:
             problems[f"due_{priority}"] = T("A number of days from 0 to %(most)s.", most=LONGEST_DUE_DAYS)
+    return problems
+
+
+async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals) -> None:
+    """Store them. Raises InvalidInput by field, NotConnected, or a RemoteError while the group is looked up."""
+    problems = proposal_problems(wanted)
     if problems:
         raise InvalidInput(fields=problems)
-    group = await _group(resources, wanted.group_name) if wanted.group_name else AssignmentGroup("", "")
+    # Before the transaction: none may span a remote call.
+    group = await _find_group(resources, wanted.group_name) if wanted.group_name else AssignmentGroup("", "")
     async with resources.database.transaction() as session:
         await session.execute(ONE_AT_A_TIME)
         connection = await connection_view(session)
@@ -107,11 +124,14 @@ async def save_proposals(resources: Resources, viewer: Viewer, wanted: Proposals
 
 
 async def save_columns(resources: Resources, viewer: Viewer, kind: str, typed: Mapping[str, str]) -> None:
-    """Copy data items to these columns of the instance's own, by item. Raises InvalidInput by field, or a RemoteError."""
+    """Copy data items to these columns of the instance's own, by item.
+
+    Raises InvalidInput by field, NotConnected, or a RemoteError while the columns are looked up.
+    """
     if kind not in {known.value for known in TicketKind}:
         raise InvalidInput(fields={"kind": T("Choose one of the list.")})
-    wanted = {item: typed[item].strip().lower() for item in ITEMS if typed.get(item, "").strip()}
-    problems = await _problems(resources, TicketKind(kind), wanted) if wanted else {}
+    wanted = {item: typed[item].strip().lower() for item in copied_fields() if typed.get(item, "").strip()}
+    problems = await _column_problems(resources, TicketKind(kind), wanted) if wanted else {}
     if problems:
         raise InvalidInput(fields=problems)
     async with resources.database.transaction() as session:
@@ -127,25 +147,46 @@ async def save_columns(resources: Resources, viewer: Viewer, kind: str, typed: M
         )  # fmt: skip
 
 
-async def current(resources: Resources) -> tuple[ConnectionView | None, Preferences]:
+async def save_state_names(session: Session, viewer: Viewer, kind: str, typed: Mapping[str, str]) -> None:
+    """Store those labels and groups that differ; one bad line changes none, because the caller's transaction ends.
+
+    `typed` holds "label:<value>" and "group:<value>" for each state; what is missing stays. Raises InvalidInput.
+    """
+    for line in await list_state_names(session, kind):
+        label = typed.get(f"label:{line.value}", line.own_label)
+        group = typed.get(f"group:{line.value}", line.category)
+        if (label, group) != (line.own_label, line.category):
+            await set_state_name(session, kind, line.value, own_label=label, category=group)
+            await log_action(
+                session, viewer, T("State name changed"), kind=kind, renamed=line.label, called=label, group=group
+            )
+
+
+async def forget_state_names(session: Session, viewer: Viewer, kind: str) -> None:
+    """The instance's own names again."""
+    await reset_state_names(session, kind)
+    await log_action(session, viewer, T("State names reset"), kind=kind)
+
+
+async def load_configuration(resources: Resources) -> tuple[ConnectionView | None, Preferences]:
     """The connection and what was decided for it."""
     async with resources.database.transaction() as session:
         connection = await connection_view(session)
         return connection, await load_preferences(session, connection.id if connection else None)
 
 
-async def _group(resources: Resources, typed: str) -> AssignmentGroup:
+async def _find_group(resources: Resources, typed: str) -> AssignmentGroup:
     name = " ".join(typed.split())
     if not SEARCHABLE.fullmatch(name):
         raise InvalidInput(fields={"group_name": T("A name with ^, =, <, > or a colon cannot be searched for.")})
     found = await find_groups(resources, name)
-    # Among many similar names it may not have been listed.
-    same = _of_this_name(found, name) or _of_this_name(await find_groups(resources, name, exactly=True), name)
+    # At most 25 are listed, so that among many similar names it may be missing.
+    same = groups_named(found, name) or groups_named(await find_groups(resources, name, exactly=True), name)
     if len(same) == 1:
         return same[0]
     if same:
         raise InvalidInput(fields={"group_name": T("Several groups have exactly this name. Rename one of them first.")})
-    names = ", ".join(group.name for group in found[:5])
+    names = ", ".join(group.name for group in found[:GROUPS_NAMED])
     sentence = (
         T("No group has exactly this name. Similar ones: %(names)s.", names=names)
         if names
@@ -154,18 +195,22 @@ async def _group(resources: Resources, typed: str) -> AssignmentGroup:
     raise InvalidInput(fields={"group_name": sentence})
 
 
-def _of_this_name(groups: Sequence[AssignmentGroup], name: str) -> list[AssignmentGroup]:
+def groups_named(groups: Sequence[AssignmentGroup], name: str) -> list[AssignmentGroup]:
+    """Those of this name, without regard to case and doubled blanks."""
     return [group for group in groups if " ".join(group.name.split()).casefold() == name.casefold()]
 
 
-async def _problems(resources: Resources, kind: TicketKind, wanted: Mapping[str, str]) -> dict[str, Message]:
-    """Each column is looked up in the instance's dictionary; what cannot be looked up is refused, and says so."""
+async def _column_problems(resources: Resources, kind: TicketKind, wanted: Mapping[str, str]) -> dict[str, Message]:
+    """What speaks against each column, by item; a column that cannot be looked up is refused."""
     table = TABLES[kind]
-    columns = await call(resources, partial(list_columns, table=table), lane=Lane.INTERACTIVE)
+    # GET sys_dictionary. ServiceNow ignores unknown columns of a new record without a word
+    # (docs/facts/servicenow.md#2-6-error-envelope), so they are looked up before anything is sent to them.
+    columns = await _ask(resources, partial(list_columns, table=table))
     if columns is None:
         sentence = T("The integration user may not read the dictionary (sys_dictionary), so columns cannot be checked.")
         return dict.fromkeys(wanted, sentence)
-    problems = {item: _problem(columns, column, table, item) for item, column in wanted.items()}
+    fields = copied_fields()
+    problems = {item: column_problem(columns, column, table, fields[item]) for item, column in wanted.items()}
     twice = {column for column in wanted.values() if list(wanted.values()).count(column) > 1}
     for item, column in wanted.items():
         if column in twice:
@@ -173,19 +218,22 @@ async def _problems(resources: Resources, kind: TicketKind, wanted: Mapping[str,
     return {item: problem for item, problem in problems.items() if problem is not None}
 
 
-def _problem(columns: Mapping[str, TableColumn], name: str, table: str, item: str) -> Message | None:
+def column_problem(columns: Mapping[str, TableColumn], name: str, table: str, field: TicketField) -> Message | None:
+    """What speaks against copying this field to this column; None where nothing does. `columns` are those of the table."""
     column = columns.get(name) if PLAIN.fullmatch(name) else None
     if column is None:
         return T("The table %(table)s has no column of this name.", table=table)
+    # What customers and store apps add is named u_… and x_…; everything else is ServiceNow's own.
     if not name.startswith(("u_", "x_")):
         return T("Only columns of your own (u_… or x_…) may be used: the others mean something to ServiceNow.")
     if column.read_only:
         return T("This column is read-only.")
     if column.kind in DATE_KINDS:
-        return None if item == "due_date" else T("This column holds a date: only the due date can go there.")
+        is_day = field.control is not None and field.control.type is ControlType.DAY
+        return None if is_day else T("This column holds a date: only the due date can go there.")
     if column.kind not in TEXT_KINDS:
         return T("This column does not hold text (it is of the type %(kind)s).", kind=column.kind or "–")
-    if 0 < column.length < LONGEST_ITEMS[item]:
+    if 0 < column.length < field.limit:
         return T("This column holds %(length)s characters, and this data item can have up to %(most)s.",
-                 length=column.length, most=LONGEST_ITEMS[item])  # fmt: skip
+                 length=column.length, most=field.limit)  # fmt: skip
     return None

@@ -1,4 +1,4 @@
-"""What a check found: what it means, the screen to look at in ServiceNow, and the words to send to its administrator."""
+"""One finding: what a check examined, what that means, and what to do about it. Stored as JSON; checks nothing itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from app.core.messages import Message, T
 
 
 class State(StrEnum):
-    """`NOTE` is worth knowing and stops nothing; `UNKNOWN` cannot be known by looking; `SKIPPED` waits for another."""
+    """State of a step or a finding.
+
+    `NOTE` is worth knowing and blocks nothing. `UNKNOWN` cannot be known without writing. `SKIPPED` waits for an
+    earlier step. `WAITING`, `RUNNING` and `SKIPPED` belong to steps only; a finding has one of the others.
+    """
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -23,11 +27,29 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The outcome of one check.
+class FindingText:
+    """An entry of the catalogue: the texts of one finding, with `%(name)s` where facts are filled in.
 
-    `key` names it for tests, the support bundle and the command line. `checked` is what was looked at, `meaning` what
-    came of it, `advice` what to do, `screen` where in ServiceNow, and `message` what to send to its administrator.
+    `title` is its heading on the diagnosis page. `meaning` is None where the error's own message says it best. `advice`
+    says what to do, `screen` where in ServiceNow, and `message` is what to send to the instance's administrator.
+    `needs_consent`: only a new consent fixes it. `passes`: it passes by itself and says nothing about what was examined.
+    """
+
+    state: State
+    title: Message
+    meaning: Message | None = None
+    advice: Message | None = None
+    screen: Message | None = None
+    message: Message | None = None
+    needs_consent: bool = False
+    passes: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check. `key` is a stable name for tests, the support bundle and the command line.
+
+    The texts are kept with the finding, so that a stored one still says what was true when it was found.
     """
 
     key: str
@@ -39,7 +61,7 @@ class Finding:
     message: Message | None = None
 
     def __str__(self) -> str:
-        """For the command line."""
+        """As the command line prints it: one line, and indented lines for what to do."""
         lines = [f"[{self.state.value}] {self.key}: {self.meaning}"]
         for name, text in (
             (T("What to do"), self.advice), (T("In ServiceNow"), self.screen), (T("For its administrator"), self.message),
@@ -50,11 +72,11 @@ class Finding:
 
     @property
     def is_problem(self) -> bool:
-        """Whether somebody has to act before tickets can flow as they should."""
+        """Whether a person has to act before tickets can flow as they should."""
         return self.state is State.PROBLEM
 
     def to_json(self) -> dict[str, Any]:
-        """As the database keeps it."""
+        """As the database keeps it; every text is a message's JSON or None."""
         texts = {name: getattr(self, name) for name in ("checked", "meaning", "advice", "screen", "message")}
         return {
             "key": self.key,
@@ -70,6 +92,7 @@ class Finding:
             for name in ("checked", "meaning", "advice", "screen", "message")
         }
         checked, meaning = texts.pop("checked"), texts.pop("meaning")
+        # Every finding has both; a row without them was not written by us.
         assert checked is not None  # noqa: S101 - `to_json` wrote it.
         assert meaning is not None  # noqa: S101
         return cls(key=stored["key"], state=State(stored["state"]), checked=checked, meaning=meaning, **texts)

@@ -1,4 +1,4 @@
-"""The steps between connected and working, what a walk through the connection found, and the checklist's marks."""
+"""The tables of provisioning: steps, diagnosis runs, checklist marks and status tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ProvisioningStep(Base):
 
 
 class DiagnosisRun(Base):
-    """One walk of "Check the connection": its findings in order, and who asked. `finished_at` is empty while it goes on."""
+    """One run of "Check the connection": its findings in order, and who asked. `finished_at` is empty while it goes on."""
 
     __tablename__ = "diagnosis_run"
 
@@ -36,11 +36,12 @@ class DiagnosisRun(Base):
     asked_by: Mapped[str]
     started_at: Mapped[datetime] = mapped_column(index=True)
     finished_at: Mapped[datetime | None]
+    # Finding.to_json in the order in which they were found. Texts are kept, so that an old run reads as it was.
     findings: Mapped[list[Any]] = mapped_column(default=list)
 
 
 class ChecklistMark(Base):
-    """A step of the installation checklist that somebody has marked as done. It outlives connections."""
+    """A step of the installation checklist that was marked as done. It outlives connections."""
 
     __tablename__ = "checklist_mark"
 
@@ -50,9 +51,9 @@ class ChecklistMark(Base):
 
 
 class StatusToken(Base):
-    """A read-only key to the connector's state for a widget in ServiceNow. Revoked ones stay, to be told apart.
+    """A read-only token for the connector's state, for a widget in ServiceNow. Revoked ones stay, to be told apart.
 
-    The token itself is not kept: it is the id, signed with a key of its own that is sealed here.
+    The token itself is not kept: it is the id, signed with a key of its own that is sealed in `key`.
     """
 
     __tablename__ = "status_token"
@@ -63,4 +64,5 @@ class StatusToken(Base):
     created_at: Mapped[datetime]
     created_by: Mapped[str]
     revoked_at: Mapped[datetime | None]
+    # For a person who wonders which token may be revoked.
     used_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""Says for which kinds of ticket everything is in place, and what is missing for the others. Touches rows only."""
+"""Says for which kinds of ticket everything is in place, and what is missing for the others. Reads rows only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from app.features.connection.connection_view import connection_view
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.models import ProvisioningStep
-from app.features.provisioning.steps import BY_KEY, KEYS
+from app.features.provisioning.steps import STEP_BY_KEY, STEP_KEYS
 from app.features.tickets.types import KIND_NAMES, TicketKind
 
-# What failed has failed until a new check says otherwise: cards must not come and go while one is under way.
+# A finding stays failed until a new check says otherwise: cards must not come and go while one is under way. JSONB's
+# ->> compares the stored text, so the states are given by value.
 FAILED = and_(
     ProvisioningStep.finding["state"].astext == State.PROBLEM.value,
     ProvisioningStep.state.in_((State.PROBLEM, State.WAITING, State.RUNNING)),
@@ -36,18 +37,16 @@ class Readiness:
 
     @property
     def is_ready(self) -> bool:
-        """Whether both cards may be shown."""
         return len(self.kinds) == len(TicketKind)
 
 
 async def readiness(session: Session) -> Readiness:
-    """As the last checks found it."""
     connection = await connection_view(session)
     if connection is None:
         return Readiness(frozenset(), (T("ServiceNow is not connected."),))
     if not connection.is_connected:
         return Readiness(frozenset(), (connection.attention or ATTENTION,))
-    return judged(await problems(session, connection.id))
+    return readiness_after(await load_problems(session, connection.id))
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ class MissingSetup:
 async def connection_and_missing(session: Session) -> tuple[Connection | None, MissingSetup]:
     """For the home page: the active connection and what provisioning lacks, in one query.
 
-    A connection that stopped working hides nothing: its cards say how old they are. One that was not checked
-    yet, because nobody has confirmed who consented, shows nothing.
+    A connection that stopped working hides nothing: its cards say how old they are. One whose account no person has
+    confirmed yet shows nothing, because nothing of it was checked.
     """
     of_this = ProvisioningStep.connection_id == Connection.id
     failed = (
@@ -82,33 +81,34 @@ async def connection_and_missing(session: Session) -> tuple[Connection | None, M
         return connection, MissingSetup(
             frozenset(kind.value for kind in TicketKind) if nothing else frozenset(), (sentence,)
         )
-    findings = {step: Finding.from_json(stored) for step, stored in (found or {}).items() if stored and step in BY_KEY}
-    ready = judged(findings)
+    # A step of an older version may still have a row.
+    known = {step: stored for step, stored in (found or {}).items() if stored and step in STEP_BY_KEY}
+    ready = readiness_after({step: Finding.from_json(stored) for step, stored in known.items()})
     return connection, MissingSetup(frozenset(kind.value for kind in TicketKind) - ready.kinds, ready.missing)
 
 
 def hides_everything(status: str, *, was_checked: bool) -> bool:
-    """Whether there are no cards at all because nobody has said yet that the right account consented.
+    """Whether there are no cards at all, because no person has confirmed yet that the right account consented.
 
     `was_checked` says that some step was checked since that consent.
     """
     return status == ConnectionStatus.UNCONFIRMED and not was_checked
 
 
-async def problems(session: Session, connection_id: UUID) -> dict[str, Finding]:
+async def load_problems(session: Session, connection_id: UUID) -> dict[str, Finding]:
     """The findings of steps that failed, by step."""
     query = select(ProvisioningStep).where(ProvisioningStep.connection_id == connection_id, FAILED)
-    rows = await session.execute(query)
-    return {row.step: Finding.from_json(row.finding) for row in rows.scalars() if row.finding and row.step in BY_KEY}
+    rows = [row for row in (await session.execute(query)).scalars() if row.step in STEP_BY_KEY]
+    return {row.step: Finding.from_json(row.finding) for row in rows if row.finding}
 
 
-def judged(failed: dict[str, Finding]) -> Readiness:
-    """What these failures leave."""
+def readiness_after(failed: dict[str, Finding]) -> Readiness:
+    """What is ready when these steps have failed: each takes away the kinds that need it."""
     kinds, missing = set(TicketKind), []
-    for key in KEYS:
-        if key not in failed or not BY_KEY[key].kinds:
+    for key in STEP_KEYS:
+        if key not in failed or not STEP_BY_KEY[key].kinds:
             continue
-        lost = BY_KEY[key].kinds
+        lost = STEP_BY_KEY[key].kinds
         kinds -= lost
         only = next(iter(lost)) if len(lost) == 1 else None
         meaning = failed[key].meaning

@@ -1,7 +1,8 @@
-"""The connector's state in one answer, for whoever watches it from inside ServiceNow. No secret, no ticket's content."""
+"""The connector's state in one answer, for a widget inside ServiceNow. Holds no secret and no ticket's content."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -9,16 +10,17 @@ from sqlalchemy import func, select
 from app.core import clock
 from app.core.database import Session
 from app.features.connection.connection_view import connection_view
+from app.features.provisioning.list_steps import list_steps
 from app.features.provisioning.readiness import readiness
-from app.features.provisioning.run_steps import list_steps
 from app.features.tickets.models import Ticket
 
 
 async def connector_status(session: Session) -> dict[str, Any]:
-    """As JSON can hold it; times are ISO 8601 in UTC, and sentences are in the language of the moment."""
+    """As JSON can hold it; times are ISO 8601 in UTC, texts in the current language. docs/status-in-servicenow.md."""
     connection = await connection_view(session)
     ready = await readiness(session)
     steps = [line for line in await list_steps(session) if not line.is_outcome]
+    # Those of the connection in use: tickets of an instance that was removed are none of the asking one's business.
     query = select(Ticket.delivery, func.count()).group_by(Ticket.delivery)
     if connection is not None:
         query = query.where(Ticket.connection_id == connection.id)
@@ -37,10 +39,11 @@ async def connector_status(session: Session) -> dict[str, Any]:
             {"key": line.key, "title": str(line.title), "state": line.state, "checked_at": _iso(line.checked_at)}
             for line in steps
         ],
+        # All four, also where there are none, so that a widget needs no defaults.
         "tickets": {name: tickets.get(name, 0) for name in ("queued", "shared", "held", "given_up")},
         "as_of": clock.now().isoformat(),
     }
 
 
-def _iso(moment: Any) -> str | None:  # noqa: ANN401 - a datetime or None.
+def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment is not None else None

@@ -1,4 +1,4 @@
-"""Read-only keys to the connector's state, for a widget in ServiceNow: signed, revocable, and shown once."""
+"""Read-only tokens for the connector's state, for a widget in ServiceNow: signed, revocable, and shown once."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ from app.features.accounts.permissions import Viewer
 from app.features.provisioning.models import StatusToken
 
 PURPOSE = "status token key"
+# Names the kind of token and its version, so that secret scanners and a later format can tell it.
 PREFIX = "scs1"
+# As many as fit on a page that a person reads before revoking one.
 MOST_TOKENS = 20
+KEY_BYTES = 32
+# A UUID in hexadecimal digits.
+NUMBER_DIGITS = 32
+LONGEST_TOKEN_NAME = 80
 
 
 @dataclass(frozen=True)
 class TokenLine:
-    """One key as pages show it; the token itself is shown once, when it is made."""
+    """One token as pages show it, without the token itself."""
 
     id: UUID
     name: str
@@ -38,20 +44,20 @@ class TokenLine:
 
 
 async def make_token(session: Session, vault: Vault, viewer: Viewer, name: str) -> str:
-    """A new token: an id that is signed with a key of its own. It is kept nowhere; whoever loses it makes another.
+    """A new token, `scs1.<id>.<HMAC-SHA256 of the id>`, signed with a key of its own. The token is kept nowhere.
 
-    Raises Conflict when there are as many as anybody can keep in view.
+    Raises Conflict when MOST_TOKENS are in use.
     """
     live = select(func.count()).select_from(StatusToken).where(StatusToken.revoked_at.is_(None))
     if (await session.execute(live)).scalar_one() >= MOST_TOKENS:
         raise Conflict(
             T("There are %(most)s tokens in use. Revoke one that is not needed, then make another.", most=MOST_TOKENS)
         )
-    key, number = secrets.token_hex(32), uuid4()
+    key, number = secrets.token_hex(KEY_BYTES), uuid4()
     session.add(
         StatusToken(
             id=number,
-            name=" ".join(name.split())[:80] or "ServiceNow",
+            name=" ".join(name.split())[:LONGEST_TOKEN_NAME] or "ServiceNow",
             key=vault.seal(PURPOSE, key),
             created_at=clock.now(),
             created_by=viewer.display_name,
@@ -63,7 +69,7 @@ async def make_token(session: Session, vault: Vault, viewer: Viewer, name: str) 
 
 
 async def revoke_token(session: Session, viewer: Viewer, number: UUID) -> None:
-    """From now on it opens nothing. Raises NotFound."""
+    """Make the token invalid from now on. Raises NotFound."""
     row = await session.get(StatusToken, number)
     if row is None:
         raise NotFound
@@ -73,7 +79,7 @@ async def revoke_token(session: Session, viewer: Viewer, number: UUID) -> None:
 
 
 async def list_tokens(session: Session) -> list[TokenLine]:
-    """Every one in use, and those revoked last; the newest first."""
+    """Every token in use, and the newest MOST_TOKENS revoked ones; the newest first."""
     revoked = (
         select(StatusToken.id)
         .where(StatusToken.revoked_at.is_not(None))
@@ -92,10 +98,10 @@ async def list_tokens(session: Session) -> list[TokenLine]:
 
 
 async def is_valid(session: Session, vault: Vault, token: str) -> bool:
-    """Whether this token is one of ours, signed by us and not revoked; notes that it was used."""
+    """Whether this token was signed by us and is not revoked; notes its use."""
     prefix, _, rest = token.partition(".")
     number, _, signature = rest.partition(".")
-    if prefix != PREFIX or len(number) != 32 or not signature.isascii():
+    if prefix != PREFIX or len(number) != NUMBER_DIGITS or not signature.isascii():
         return False
     try:
         row = await session.get(StatusToken, UUID(hex=number))
@@ -104,6 +110,7 @@ async def is_valid(session: Session, vault: Vault, token: str) -> bool:
         key = vault.open(PURPOSE, row.key)
     except (ValueError, CannotOpen):
         return False
+    # In constant time, so that a signature cannot be guessed digit by digit.
     if not hmac.compare_digest(_signature(key, row.id), signature):
         return False
     row.used_at = clock.now()

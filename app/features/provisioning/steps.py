@@ -1,65 +1,19 @@
-"""The steps between connected and working, in their order, and which of them cards cannot do without. Checks nothing."""
+"""The provisioning steps: those of the checks that are one, in their order. Checks nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
-
-from app.core.messages import Message, T
-from app.features.provisioning.checks.authorization import check_client, check_release, check_renewal
+from app.core.messages import T
+from app.features.provisioning.check_list import CHECKS, Check
 from app.features.provisioning.checks.check_context import CheckContext
-from app.features.provisioning.checks.connectivity import check_clock, check_reach
-from app.features.provisioning.checks.integration_user import check_account
-from app.features.provisioning.checks.tables import check_choices, check_correlation, check_table
-from app.features.provisioning.finding import Finding
-from app.features.tickets.types import TicketKind
 
-Check = Callable[[CheckContext], Awaitable[Finding]]
-
-
-@dataclass(frozen=True)
-class Step:
-    """`blocks` means that nothing after it can be checked while it fails; `kinds` are the cards that need it."""
-
-    key: str
-    title: Message
-    check: Check
-    blocks: bool = False
-    kinds: frozenset[TicketKind] = frozenset()
-
-
-BOTH = frozenset(TicketKind)
-
-STEPS = (
-    Step("reach", T("Instance reachable and awake"), check_reach, blocks=True, kinds=BOTH),
-    Step("token", T("Token works and can be renewed"), check_renewal, blocks=True, kinds=BOTH),
-    Step("release", T("Release"), check_release),
-    Step("client", T("OAuth client"), check_client),
-    Step("account", T("Integration user and its roles"), check_account, kinds=BOTH),
-    Step(
-        "change",
-        T("Change requests: read, create, change"),
-        partial(check_table, kind=TicketKind.CHANGE),
-        kinds=frozenset({TicketKind.CHANGE}),
-    ),
-    Step(
-        "incident",
-        T("Incidents: read, create, change"),
-        partial(check_table, kind=TicketKind.INCIDENT),
-        kinds=frozenset({TicketKind.INCIDENT}),
-    ),
-    Step("choices", T("Lists of states"), check_choices),
-    Step("correlation", T("Tickets are found again by our id"), check_correlation, kinds=BOTH),
-    Step("clock", T("Clocks agree"), check_clock),
-)
-# The last step is no check: it is the outcome of the others.
+STEPS = tuple(check for check in CHECKS if check.step_title is not None)
+STEP_BY_KEY = {step.code: step for step in STEPS}
+STEP_KEYS = tuple(STEP_BY_KEY)
+# The last line is no check: it is the outcome of the others.
 CARDS = "cards"
 CARDS_TITLE = T("Cards on the home page")
-BY_KEY = {step.key: step for step in STEPS}
-KEYS = tuple(BY_KEY)
 
 
-def following(key: str) -> tuple[Step, ...]:
+def steps_after(key: str) -> tuple[Check[CheckContext], ...]:
     """The steps after this one."""
-    return STEPS[KEYS.index(key) + 1 :]
+    return STEPS[STEP_KEYS.index(key) + 1 :]

@@ -1,4 +1,4 @@
-"""Packs what support needs into one file: findings, calls with both sides' numbers, versions, settings. Never a secret."""
+"""Packs what support needs into one zip file: findings, calls with both sides' numbers, versions, settings. No secret."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ from sqlalchemy import text
 
 from app.core import clock
 from app.core.logging import redact
-from app.core.messages import Message
+from app.core.messages import Message, T
 from app.core.queue_health import queue_health
+from app.features.accounts.audit import log_action
+from app.features.accounts.permissions import Viewer
 from app.features.connection.authorization_attempts import last_attempt
 from app.features.connection.call_log import newest_calls
 from app.features.connection.connection_view import connection_view
 from app.features.provisioning.diagnosis import latest_run
-from app.features.provisioning.run_steps import list_steps
+from app.features.provisioning.list_steps import list_steps
 from app.resources import Resources
 
+# Those whose version decides how a call or a query behaves.
 PACKAGES = (
     "alembic", "authlib", "cryptography", "fastapi", "httpcore", "httpx", "jinja2", "procrastinate", "psycopg",
     "pydantic", "sqlalchemy", "starlette", "uvicorn",
@@ -45,13 +48,14 @@ versions.json      versions of everything
 """
 
 
-async def support_bundle(resources: Resources) -> bytes:
-    """A zip file."""
+async def support_bundle(resources: Resources, viewer: Viewer | None = None) -> bytes:
+    """A zip file. `viewer` is who downloads it, None on the command line; a download is written to the audit log."""
     async with resources.database.transaction() as session:
+        if viewer is not None:
+            await log_action(session, viewer, T("Support bundle downloaded"))
         connection = await connection_view(session)
-        walk = await latest_run(session)
         files: dict[str, Any] = {
-            "findings.json": walk,
+            "findings.json": await latest_run(session),
             "provisioning.json": await list_steps(session),
             "connection.json": {"connection": connection, "last_consent": await last_attempt(session)},
             "calls.json": await newest_calls(session),
@@ -65,6 +69,7 @@ async def support_bundle(resources: Resources) -> bytes:
             },
         }  # fmt: skip
     packed = io.BytesIO()
+    # Redacted once more as a whole: a secret that a view should ever come to hold must not leave by this way.
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README.txt", README)
         for name, content in files.items():
@@ -92,8 +97,8 @@ def _version(name: str) -> str:
         return "absent"
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever pages are shown.
-    """As JSON can hold it; sentences become what a person reads."""
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a view.
+    """As JSON can hold it; messages become the text that a person reads."""
     match value:
         case None | bool() | int() | float():
             return value
@@ -107,6 +112,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever pages are shown.
             return {str(name): _plain(item) for name, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_plain(item) for item in value]
+        # Views are frozen dataclasses; a new field of one is in the bundle without a change here.
         case _ if hasattr(value, "__dataclass_fields__"):
             return _fields(value)
         case _:
@@ -114,5 +120,5 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever pages are shown.
 
 
 def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass.
-    """By name; `state` is called verdict, for a state in OAuth's sense would be cut out as a secret."""
+    # `redact` cuts out what is called `state`, because OAuth's state is a secret: ours is called verdict here.
     return {"verdict" if name == "state" else name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}

@@ -140,7 +140,7 @@ class TicketEvent(Base):
 
 
 class StateName(Base):
-    """What an administrator calls a state of the instance, and where it counts. States without a row have defaults."""
+    """The label and the category that an administrator gave a state of the instance. Other states have defaults."""
 
     __tablename__ = "state_name"
 
@@ -148,7 +148,7 @@ class StateName(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str] = mapped_column(primary_key=True)
     own_label: Mapped[str]
-    group: Mapped[str]
+    category: Mapped[str]
 
 
 class StateChoice(Base):

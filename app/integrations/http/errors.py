@@ -24,11 +24,14 @@ class RemoteError(AppError):
 
     `is_final`: the other side has surely finished with the call, whether or not it did what was asked.
     `is_instance_wide`: the cause holds for every call to that system, so that all of them should pause.
+    `remote_text`: what the other side said of it, in its own words and shortened; for logic that has to know which rule
+    refused, and never for people.
     """
 
     status = 502
     is_final = False
     is_instance_wide = False
+    remote_text = ""
     retry = Retry.LATER
     default = T("The other system did not give a usable answer.")
 

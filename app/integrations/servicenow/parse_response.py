@@ -24,7 +24,7 @@ from app.integrations.http.errors import (
 )
 from app.integrations.http.http_types import LONGEST_NAMED_WAIT_SECONDS, RemoteResponse, named_retry, named_wait
 from app.integrations.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
-from app.integrations.servicenow.schemas import FieldChoice, Release, RemoteTicket, RemoteUser, Table
+from app.integrations.servicenow.schemas import FieldChoice, Listed, Release, RemoteTicket, RemoteUser, Table
 
 Purpose = Literal["read", "write"]
 NO_RECORD = T("ServiceNow has no such record, or its access rules hide it from the integration user.")
@@ -117,6 +117,11 @@ def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON
 
 def tickets_of(result: Any) -> list[RemoteTicket]:  # noqa: ANN401 - straight from JSON.
     return [ticket_of(record) for record in rows_of(result)]
+
+
+def listed(answer: RemoteResponse) -> Listed:
+    """One page of a list, with its count and the instance's time. Raises the RemoteError that a bad response means."""
+    return Listed(tickets_of(result_of(answer)), counted(answer), answered_at(answer))
 
 
 def found_by(answer: RemoteResponse, correlation_id: str) -> list[RemoteTicket]:
@@ -233,7 +238,7 @@ def _raise_for_status(answer: RemoteResponse, purpose: Purpose) -> None:
             raise Unauthorized(T("ServiceNow does not accept our access token."))
         case 403:
             # A 403 without JSON is an address rule in front of the instance: docs/facts/servicenow.md#sandbox-47
-            raise Forbidden(_refusal(answer)) if answer.is_json() else _instance_wide(Forbidden(_refusal(answer)))
+            raise _forbidden(answer)
         case 404 if is_servicenows(answer):
             raise RecordNotFound(NO_RECORD)
         case 429:
@@ -263,6 +268,12 @@ def _server_error(answer: RemoteResponse) -> ServerError:
     if not is_servicenows(answer):
         return _instance_wide(error)
     return _final(error) if answer.status == 500 else error
+
+
+def _forbidden(answer: RemoteResponse) -> Forbidden:
+    error = Forbidden(_refusal(answer))
+    error.remote_text = _error_texts(answer)
+    return error if answer.is_json() else _instance_wide(error)
 
 
 def _refusal(answer: RemoteResponse) -> Message:

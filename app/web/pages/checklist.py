@@ -1,4 +1,4 @@
-"""The installation checklist's marks, and the checklist as text. The checklist itself is on the set-up page."""
+"""Marks of the installation checklist, and the checklist as text. The checklist itself is on the set-up page."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ router = PageRouter(prefix="/servicenow/checklist")
 
 @router.get(".txt", name="checklist.text")
 async def text(_viewer: Manager, resources: Res) -> Response:
-    """To hand to another administrator."""
     return PlainTextResponse(as_text(checklist(redirect_uri(resources))))
 
 
 @router.post("/{step}", name="checklist.mark")
 async def mark(request: Request, viewer: Manager, session: Db, step: str) -> Response:
-    """Done, or not done after all."""
     form = await read_form(request)
     await mark_step(session, viewer, step, done=form.get("done") == "yes")
     return redirect_to("connect.form", anchor=step)

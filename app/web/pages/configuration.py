@@ -12,19 +12,21 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from app.core.errors import AppError, InvalidInput
 from app.core.messages import Message, T
-from app.features.accounts.audit import log_action
 from app.features.connection.connection_view import ConnectionView
-from app.features.connection.preferences import ITEMS, Preferences
-from app.features.provisioning.configure import Proposals, current, find_groups, save_columns, save_proposals
-from app.features.secure_score.actions.action import Category
-from app.features.tickets.polling.state_names import (
-    StateNameLine,
-    group_choices,
-    list_state_names,
-    reset_state_names,
-    set_state_name,
+from app.features.connection.preferences import Preferences
+from app.features.provisioning.configure import (
+    Proposals,
+    find_groups,
+    forget_state_names,
+    load_configuration,
+    save_columns,
+    save_proposals,
+    save_state_names,
 )
-from app.features.tickets.types import PRIORITY_NAMES
+from app.features.secure_score.actions.action import Category
+from app.features.tickets.polling.state_names import StateNameLine, category_choices, list_state_names
+from app.features.tickets.ticket_fields import copied_fields
+from app.features.tickets.types import DEFAULT_KIND, KINDS, PRIORITY_NAMES, KindSpec, TicketKind
 from app.resources import Resources
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
@@ -32,7 +34,7 @@ from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
 router = PageRouter(prefix="/servicenow/settings")
-Kinds = Literal["change", "incident"]
+# The form refuses what is no number at all; the feature checks the limits again and names the field.
 Days = Annotated[int, Field(ge=0, le=3650)]
 Priority = Annotated[int, Field(ge=1, le=5)]
 CATEGORIES = [
@@ -45,21 +47,12 @@ CATEGORIES = [
         (Category.INFRASTRUCTURE, T("Infrastructure")),
     )
 ]
-ITEM_NAMES = {
-    "requested_by": T("User ID of the sender"),
-    "name": T("Task name"),
-    "description": T("Description"),
-    "priority": T("Priority"),
-    "due_date": T("Due date"),
-    "source": T("Recommendation source"),
-    "category": T("Recommendation category"),
-}
 
 
 class DefaultsForm(BaseModel):
     """What the share form proposes."""
 
-    kind: Kinds = "change"
+    kind: TicketKind = DEFAULT_KIND
     priority_high: Priority
     priority_moderate: Priority
     priority_low: Priority
@@ -75,7 +68,7 @@ class DefaultsForm(BaseModel):
 
 @dataclass(frozen=True)
 class SettingsPage:
-    """Everything that can be decided; `typed` and `errors` belong to the form named by `form`."""
+    """All settings of the connection; `typed` and `errors` belong to the form named by `form`."""
 
     connection: ConnectionView
     preferences: Preferences
@@ -84,6 +77,8 @@ class SettingsPage:
     priorities: Sequence[tuple[int, Message]]
     items: Mapping[str, Message]
     categories: Sequence[tuple[str, Message]]
+    kinds: Sequence[KindSpec]
+    kind_choices: Sequence[tuple[str, Message]]
     form: str = ""
     typed: dict[str, str] = field(default_factory=dict)
     errors: dict[str, Message] = field(default_factory=dict)
@@ -93,63 +88,45 @@ class SettingsPage:
 
 @dataclass(frozen=True)
 class GroupsPage:
-    """Names that a text may mean."""
+    """Names of groups that match what was typed, for the field's list."""
 
     names: Sequence[str]
 
 
 @router.get("", name="configuration.page")
 async def show(request: Request, _viewer: Manager, resources: Res, saved: str = "") -> Response:
-    """Everything that can be decided."""
     return await _show(request, resources, saved=saved)
 
 
 @router.get("/groups", name="configuration.groups")
 async def groups(request: Request, _viewer: Manager, resources: Res, group_name: str = "") -> Response:
-    """Names of groups, for the field to offer."""
     try:
         found = await find_groups(resources, group_name)
     except AppError:
+        # The field works without proposals; saving says what is wrong.
         found = []
     return render(request, "servicenow/_groups.html", GroupsPage([group.name for group in found]))
 
 
 @router.post("/states/{kind}", name="configuration.name_states")
-async def name_states(request: Request, viewer: Manager, resources: Res, kind: Kinds) -> Response:
-    """Own labels and groups for all states of a kind; one bad line changes none."""
+async def name_states(request: Request, viewer: Manager, resources: Res, kind: TicketKind) -> Response:
     typed = await read_form(request)
     try:
         async with resources.database.transaction() as session:
-            for line in await list_state_names(session, kind):
-                label = typed.get(f"label:{line.value}", line.own_label)
-                group = typed.get(f"group:{line.value}", line.group)
-                if (label, group) != (line.own_label, line.group):
-                    await set_state_name(session, kind, line.value, own_label=label, group=group)
-                    await log_action(
-                        session,
-                        viewer,
-                        T("State name changed"),
-                        kind=kind,
-                        renamed=line.label,
-                        called=label,
-                        group=group,
-                    )
+            await save_state_names(session, viewer, kind, typed)
     except AppError as error:
-        return await _show(request, resources, 422, form=kind, typed=typed, problem=_words(error))
+        return await _show(request, resources, 422, form=kind, typed=typed, problem=_first_sentence(error))
     return redirect_to("configuration.page", saved="states", anchor=kind)
 
 
 @router.post("/states/{kind}/reset", name="configuration.reset_states")
-async def forget_names(viewer: Manager, session: Db, kind: Kinds) -> Response:
-    """The instance's own names again."""
-    await reset_state_names(session, kind)
-    await log_action(session, viewer, T("State names reset"), kind=kind)
+async def forget_names(viewer: Manager, session: Db, kind: TicketKind) -> Response:
+    await forget_state_names(session, viewer, kind)
     return redirect_to("configuration.page", saved="states", anchor=kind)
 
 
 @router.post("/defaults", name="configuration.set_defaults")
 async def set_defaults(request: Request, viewer: Manager, resources: Res) -> Response:
-    """What the share form proposes, and the group that tickets are assigned to."""
     typed = await read_form(request)
     form = parse(typed, DefaultsForm)
     if form.values is None:
@@ -173,11 +150,10 @@ async def set_defaults(request: Request, viewer: Manager, resources: Res) -> Res
 
 
 @router.post("/columns/{kind}", name="configuration.set_columns")
-async def set_columns(request: Request, viewer: Manager, resources: Res, kind: Kinds) -> Response:
-    """Own columns that take a copy of a data item, checked against the instance."""
+async def set_columns(request: Request, viewer: Manager, resources: Res, kind: TicketKind) -> Response:
     typed = await read_form(request)
     try:
-        await save_columns(resources, viewer, kind, {item: typed.get(item, "") for item in ITEMS})
+        await save_columns(resources, viewer, kind, {item: typed.get(item, "") for item in copied_fields()})
     except InvalidInput as error:
         return await _show(request, resources, 422, form=f"columns-{kind}", typed=typed, errors=error.fields)
     except AppError as error:
@@ -196,19 +172,22 @@ async def _show(
     problem: Message | None = None,
     saved: str = "",
 ) -> Response:
-    connection, preferences = await current(resources)
+    connection, preferences = await load_configuration(resources)
     if connection is None:
+        # Without a connection there is nothing to configure.
         return redirect_to("connect.form")
     async with resources.database.transaction() as session:
-        states = {kind: await list_state_names(session, kind) for kind in ("change", "incident")}
+        states = {kind.value: await list_state_names(session, kind) for kind in TicketKind}
     page = SettingsPage(
         connection=connection,
         preferences=preferences,
         states=states,
-        groups=group_choices(),
+        groups=category_choices(),
         priorities=list(PRIORITY_NAMES.items()),
-        items=ITEM_NAMES,
+        items={name: field.sent_as for name, field in copied_fields().items()},
         categories=CATEGORIES,
+        kinds=list(KINDS.values()),
+        kind_choices=[(kind.value, spec.title) for kind, spec in KINDS.items()],
         form=form,
         typed=typed or {},
         errors=errors or {},
@@ -218,6 +197,6 @@ async def _show(
     return render(request, "servicenow/settings.html", page, status=status)
 
 
-def _words(error: AppError) -> Message:
+def _first_sentence(error: AppError) -> Message:
     fields = list(error.fields.values()) if isinstance(error, InvalidInput) else []
     return fields[0] if fields else error.message

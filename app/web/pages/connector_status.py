@@ -22,7 +22,7 @@ REFUSED = {"error": "A status token is needed: Authorization: Bearer scs1.…"}
 
 @dataclass(frozen=True)
 class TokensPage:
-    """The tokens there are, and the one just made, which is shown this once."""
+    """The existing tokens, and in `made` the one just made, which is shown only now."""
 
     tokens: Sequence[TokenLine]
     address: str
@@ -31,23 +31,24 @@ class TokensPage:
 
 @router.get("/api/connector/status", name="connector_status.read")
 async def status(request: Request, resources: Res, session: Db) -> Response:
-    """The state, for a valid token; 401 for anything else, without saying why."""
+    """The state, for a valid token; 401 for anything else."""
+    # RFC 6750, section 2.1: the token is taken from the Authorization header only, because addresses end up in logs.
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not await is_valid(session, resources.vault, token.strip()):
+        # Without saying why: an unknown token, a forged and a revoked one look alike.
         return JSONResponse(REFUSED, 401, {"WWW-Authenticate": "Bearer", "Cache-Control": "no-store"})
     return JSONResponse(await connector_status(session), headers={"Cache-Control": "no-store"})
 
 
 @router.get("/servicenow/status-tokens", name="connector_status.tokens")
 async def show(request: Request, _viewer: Manager, resources: Res, session: Db) -> Response:
-    """The tokens."""
     page = TokensPage(await list_tokens(session), _address(resources.config.public_url))
     return render(request, "servicenow/status_tokens.html", page)
 
 
 @router.post("/servicenow/status-tokens", name="connector_status.make_token")
 async def make(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
-    """A new one, shown once."""
+    """Make a token and show it, on this page only."""
     form = await read_form(request)
     made = await make_token(session, resources.vault, viewer, form.get("name", ""))
     page = TokensPage(await list_tokens(session), _address(resources.config.public_url), made)
@@ -56,7 +57,6 @@ async def make(request: Request, viewer: Manager, resources: Res, session: Db) -
 
 @router.post("/servicenow/status-tokens/{number}/revoke", name="connector_status.revoke_token")
 async def revoke(viewer: Manager, session: Db, number: UUID) -> Response:
-    """It opens nothing from now on."""
     await revoke_token(session, viewer, number)
     return redirect_to("connector_status.tokens")
 

@@ -214,9 +214,7 @@ async def test_a_process_with_stale_keys_says_so_and_spoils_nothing_for_the_othe
         await ask(blind, whoami)
     assert "not among its VAULT_KEYS" in str(caught.value)
     assert caught.value.retry.allowed  # The ticket waits; another process, or this one with the right keys, sends it.
-    assert [line["event"] for line in logged if line["log_level"] == "error"] == [
-        "stored tokens fit none of this process's VAULT_KEYS"
-    ]
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == ["token.vault_keys_do_not_fit"]
     assert requests(system, "/") == []
     [connection] = await connections(system)
     assert (connection.status, connection.attention, connection.token_version) == ("connected", None, 1)

@@ -47,12 +47,12 @@ async def test_the_list_filters_and_finds(system: System) -> None:
         assert await names("") == {"Close the port", "Renew the certificate", "Still on its way"}
         assert await names("kind=change") == {"Close the port"}
         assert await names("delivery=queued") == {"Still on its way"}
-        assert await names("group=new") == {"Close the port", "Renew the certificate"}
-        assert await names("group=done") == set()
-        assert await names("group=open") == {"Close the port", "Renew the certificate", "Still on its way"}
+        assert await names("state_category=new") == {"Close the port", "Renew the certificate"}
+        assert await names("state_category=done") == set()
+        assert await names("state_category=open") == {"Close the port", "Renew the certificate", "Still on its way"}
         assert await names("q=%25_") == {"Close the port"}
         assert await names("q=CERTIFICATE") == {"Renew the certificate"}
-        assert await names("kind=nonsense&group=nonsense&page=99") == await names("")
+        assert await names("kind=nonsense&state_category=nonsense&page=99") == await names("")
         assert (await browser.get("/tickets?page=0")).status_code == 404
         assert (await browser.get("/tickets/not-an-id")).status_code == 404
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.core.messages import T
-from app.features.tickets.sharing.record import clean, cut, one_line
+from app.core.text_limits import clean, cut, one_line
 
 # As long as a description, which every instance holds: docs/facts/servicenow.md#4-3-shared-task-fields
 LONGEST_NOTE = 4000

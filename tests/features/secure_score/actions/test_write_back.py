@@ -16,6 +16,7 @@ from app.features.secure_score.jobs import decide_and_send, send_state
 from app.features.secure_score.sync.import_scores import import_from_graph
 from app.resources import Resources
 from tests.factories.graph_payloads import keep_days
+from tests.factories.secure_score import a_manager
 from tests.factories.system import System
 
 
@@ -29,8 +30,9 @@ async def writing(system: System) -> System:
 
 
 async def choose(system: System, control_id: str, status: Status) -> None:
+    by = await a_manager(system.resources.database)
     async with system.resources.database.transaction() as session:
-        await decide_and_send(session, system.resources, control_id, PlanChange(status, None, ""), who="Alex")
+        await decide_and_send(session, system.resources, control_id, PlanChange(status, None, ""), by=by)
 
 
 async def detail(resources: Resources, control_id: str) -> ActionDetail:
@@ -86,8 +88,8 @@ async def test_a_decision_taken_back_before_it_was_sent_is_not_sent(writing: Sys
     assert (await detail(writing.resources, CONTROL)).wanted is None
     async with writing.resources.database.transaction() as session:
         events = await load_events(session, writing.resources.config.tenant_id, CONTROL)
-    told = [(str(event.status_before), str(event.status_after)) for event in events if event.kind == "decided"]
-    assert told == [("Risk accepted", "To address"), ("To address", "Risk accepted")]
+    decisions = [(str(event.status_before), str(event.status_after)) for event in events if event.kind == "decided"]
+    assert decisions == [("Risk accepted", "To address"), ("To address", "Risk accepted")]
 
 
 @pytest.mark.fact("microsoft-graph edge-45")
@@ -102,9 +104,10 @@ async def test_a_refused_decision_can_be_taken_back(writing: System) -> None:
 
 @pytest.mark.fact("microsoft-graph edge-45")
 async def test_the_reason_reaches_graph_as_the_comment(writing: System) -> None:
+    by = await a_manager(writing.resources.database)
     async with writing.resources.database.transaction() as session:
-        wish = PlanChange(Status.RISK_ACCEPTED, None, "Legacy printers until 2027")
-        await decide_and_send(session, writing.resources, CONTROL, wish, who="Alex")
+        change = PlanChange(Status.RISK_ACCEPTED, None, "Legacy printers until 2027")
+        await decide_and_send(session, writing.resources, CONTROL, change, by=by)
     await writing.work()
     assert writing.microsoft.tenant.updates[CONTROL][-1]["comment"] == "Legacy printers until 2027"
 

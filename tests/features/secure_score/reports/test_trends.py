@@ -10,7 +10,7 @@ from app.core.database import Database
 from app.core.errors import InvalidInput
 from app.features.secure_score.reports.history import Period, days_in
 from app.features.secure_score.reports.trends import (
-    Verdict,
+    RiskDecision,
     Zones,
     accepted_by_day,
     change_series,
@@ -21,7 +21,7 @@ from app.features.secure_score.reports.trends import (
 )
 from app.features.secure_score.sync.score_changes import Change, ChangeKind
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
-from tests.factories.secure_score import state_update
+from tests.factories.secure_score import a_manager, state_update
 
 
 def change(day: int, kind: ChangeKind, before: float | None, after: float | None, control_id: str = "A") -> Change:
@@ -31,14 +31,14 @@ def change(day: int, kind: ChangeKind, before: float | None, after: float | None
 
 def test_accepted_risks_by_day() -> None:
     start = datetime(2026, 11, 1, 12, tzinfo=UTC)
-    verdicts = [
-        Verdict(start, "A", accepted=True),
-        Verdict(start + timedelta(days=1), "B", accepted=True),
-        Verdict(start + timedelta(days=2), "A", accepted=False),
-        Verdict(start + timedelta(days=2), "C", accepted=False),
+    decisions = [
+        RiskDecision(start, "A", accepted=True),
+        RiskDecision(start + timedelta(days=1), "B", accepted=True),
+        RiskDecision(start + timedelta(days=2), "A", accepted=False),
+        RiskDecision(start + timedelta(days=2), "C", accepted=False),
     ]
     days = [date(2026, 10, 31) + timedelta(days=number) for number in range(5)]
-    assert accepted_by_day(reversed(verdicts), days) == [0, 1, 2, 1, 1]
+    assert accepted_by_day(reversed(decisions), days) == [0, 1, 2, 1, 1]
 
 
 def test_changes_by_week() -> None:
@@ -67,9 +67,10 @@ def test_zones() -> None:
     ("okay", "good"), [(0, 50), (50, 50), (60, 50), (50, 100), (float("nan"), 50), (50, float("inf"))]
 )
 async def test_zones_that_make_no_sense_are_refused(database: Database, okay: float, good: float) -> None:
+    by = await a_manager(database)
     async with database.transaction() as session:
         with pytest.raises(InvalidInput):
-            await set_zones(session, TENANT, okay_from=okay, good_from=good, who="Alex")
+            await set_zones(session, TENANT, okay_from=okay, good_from=good, by=by)
 
 
 async def test_trends_over_real_rows(database: Database) -> None:

@@ -1,0 +1,79 @@
+"""What pages show of the steps and of their outcome. Reads rows only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from app.core.database import Session
+from app.core.messages import Message, T
+from app.features.connection.connection_view import ConnectionView, connection_view
+from app.features.provisioning.finding import Finding, State
+from app.features.provisioning.findings import make_finding
+from app.features.provisioning.models import ProvisioningStep
+from app.features.provisioning.readiness import hides_everything, load_problems, readiness_after
+from app.features.provisioning.step_rows import is_due, is_lost, load_rows
+from app.features.provisioning.steps import CARDS, CARDS_TITLE, STEPS
+
+TODO = "todo"
+OUTCOME_CHECKED = T("The outcome of the steps above.")
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """One step as pages show it; `state` is a State's value, or "todo" where nothing is connected or a worker was lost."""
+
+    key: str
+    title: Message
+    state: str
+    checked_at: datetime | None
+    finding: Finding | None
+    is_outcome: bool = False
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether it will change without a person doing anything."""
+        return self.state in (State.WAITING, State.RUNNING)
+
+
+async def list_steps(session: Session) -> list[StepLine]:
+    """Every step of the active connection in order, the outcome last; all "todo" when nothing is connected."""
+    connection = await connection_view(session)
+    rows = await load_rows(session, connection.id) if connection else {}
+    lines = [step_line(step.code, step.step_title or Message(""), rows.get(step.code), connection) for step in STEPS]
+    return [*lines, await _outcome(session, connection, lines)]
+
+
+def step_line(key: str, title: Message, row: ProvisioningStep | None, connection: ConnectionView | None) -> StepLine:
+    """The step as its row says, or as waiting, when a connection was made and the worker has not come to it yet."""
+    finding = Finding.from_json(row.finding) if row and row.finding else None
+    checked_at = row.checked_at if row else None
+    # Only while calls may be made: otherwise nothing is checked, and a step would seem to wait for ever.
+    if connection is not None and connection.is_connected and is_due(row, connection.connected_at):
+        return StepLine(key, title, State.WAITING, checked_at, finding)
+    # A lost worker is shown as "to do", so that "Check again" is offered; the clock takes it up as well.
+    if row is None or is_lost(row):
+        return StepLine(key, title, TODO, checked_at, finding)
+    return StepLine(key, title, row.state, checked_at, finding)
+
+
+async def _outcome(session: Session, connection: ConnectionView | None, lines: Sequence[StepLine]) -> StepLine:
+    """Whether the home page shows its cards."""
+    if connection is None:
+        return StepLine(CARDS, CARDS_TITLE, TODO, None, None, is_outcome=True)
+    since = connection.connected_at
+    was_checked = any(line.checked_at and line.checked_at >= since for line in lines)
+    ready = readiness_after(await load_problems(session, connection.id))
+    if hides_everything(connection.status, was_checked=was_checked):
+        code = "cards:unconfirmed"
+    elif not connection.is_connected:
+        code = "cards:stale"
+    elif ready.is_ready:
+        code = "cards:both"
+    else:
+        code = "cards:one" if ready.kinds else "cards:hidden"
+    finding = replace(make_finding(code), checked=OUTCOME_CHECKED)
+    # What is said of the cards stays visible while the steps are checked once more.
+    state = State.WAITING if any(line.in_progress for line in lines) else finding.state
+    return StepLine(CARDS, CARDS_TITLE, state, None, finding, is_outcome=True)

@@ -1,0 +1,1 @@
+"""The texts of the findings, by what they are about."""

@@ -1,0 +1,52 @@
+"""Texts about our own side: the worker and its queue, held tickets, the age of the import."""
+
+from __future__ import annotations
+
+from app.core.messages import T
+from app.features.provisioning.finding import FindingText, State
+
+# fmt: off
+QUEUE, TICKETS, IMPORT = T("Queue"), T("Tickets"), T("Secure Score import")
+
+INTERNAL_FINDINGS = {
+    "queue": FindingText(
+        State.GOOD, QUEUE, T("Workers: %(workers)s. Jobs due: %(due)s. Failed for good: %(failed)s."),
+    ),
+    "no_worker": FindingText(
+        State.PROBLEM, T("Worker"), T("No worker is running, so nothing is sent or refreshed. Jobs due: %(due)s."),
+        advice=T("Start one: python -m app worker"),
+    ),
+    "queue_stuck": FindingText(
+        State.PROBLEM, QUEUE, T("The oldest job has been due for %(minutes)s minutes. Jobs due: %(due)s."),
+        advice=T("Look at the worker’s log, and start another worker if it has too much to do."),
+    ),
+    "tickets": FindingText(State.GOOD, TICKETS, T("None is held. On their way: %(queued)s.")),
+    "tickets_held": FindingText(
+        State.NOTE, TICKETS, T("Tickets that wait for a person: %(held)s. On their way: %(queued)s."),
+        advice=T("Open Tickets, show those that are held, and read what each one needs."),
+    ),
+    "import": FindingText(State.GOOD, IMPORT, T("Imported %(hours)s hours ago.")),
+    "import:fresh": FindingText(State.GOOD, IMPORT, T("Imported less than two hours ago.")),
+    "import_missing": FindingText(
+        State.NOTE, IMPORT, T("No Secure Score has been imported from Microsoft yet."),
+        advice=T("Open Secure Score > Imports, and press Sync now."),
+    ),
+    "import_stale": FindingText(
+        State.PROBLEM, IMPORT, T("The Secure Score is %(hours)s hours old."),
+        advice=T("Open Secure Score > Imports: the last runs say what went wrong."),
+    ),
+    # The outcome on the provisioning page; no check makes it.
+    "cards:unconfirmed": FindingText(
+        State.PROBLEM, T("Cards on the home page"), T("Hidden until somebody has confirmed the account."),
+    ),
+    "cards:stale": FindingText(
+        State.PROBLEM, T("Cards on the home page"),
+        T("The cards stay on the home page, with what was last known and how old it is. Nothing is sent or refreshed "
+          "until the connection is authorized."),
+    ),
+    "cards:both": FindingText(State.GOOD, T("Cards on the home page"), T("Both cards are shown.")),
+    "cards:one": FindingText(State.NOTE, T("Cards on the home page"), T("One of the two cards is shown.")),
+    "cards:hidden": FindingText(
+        State.PROBLEM, T("Cards on the home page"), T("Hidden until the problems above are solved."),
+    ),
+}
