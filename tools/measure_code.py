@@ -52,7 +52,7 @@ UTILITIES = ("app/core/", "app/foundation/", "app/settings.py", "app/resources.p
 JOURNEYS: Mapping[str, str] = {
     "deliver": "app.features.tickets.deliver:deliver",
     "poll": "app.features.tickets.refresh:refresh_states",
-    "finish-connect": "app.features.connection.connect:finish_connect",
+    "finish-connect": "app.features.connection.authorize:finish_connect",
 }
 MOST_RETURNS = 8
 

@@ -70,6 +70,7 @@ async def ask_to_remove(request: Request, _viewer: Manager, session: Db) -> Resp
 async def remove(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
     """Remove the connection that the page showed; one that changed since is shown for confirmation again."""
     connection = await connection_view(session)
+    # The page named the connection that it asked about. Another administrator may have replaced it since.
     if connection is not None and (await read_form(request)).get("connection") != str(connection.id):
         return RedirectResponse("/servicenow/remove", 303)
     try:
@@ -78,4 +79,5 @@ async def remove(request: Request, viewer: Manager, resources: Res, session: Db)
         removal = await remove_connection(resources, viewer, connection.id)
     except NotConnected:
         return RedirectResponse("/servicenow/connect", 303)
+    # Whether ServiceNow confirmed the revocation is told on the page that comes next.
     return RedirectResponse(f"/servicenow/connect?removed={'revoked' if removal.revoked else 'unconfirmed'}", 303)
