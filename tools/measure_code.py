@@ -40,7 +40,6 @@ ALLOWED_MODULE_NAMES: Mapping[str, str] = {
     "entra": "the sandbox plays the other side of the same thing",
     "graph": "the sandbox plays the other side of the same thing",
     "schemas": "the typed answers of the one integration and of the other",
-    "tables": "the sandbox plays the other side of what the checks of the tables ask for",
 }
 # The same for public classes.
 ALLOWED_CLASS_NAMES: Mapping[str, str] = {}
