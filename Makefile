@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiled modules are kept: tests and demo start many processes, and each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup clients run test browser-test soak bench check format lock audit reset clean messages migration facts
+.PHONY: help setup clients run test browser-test soak bench check format lock audit reset clean messages migration findings facts
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -50,7 +50,7 @@ browser-test: setup ## Run only what a person does, in Chromium
 	$(BIN)/pytest -q tests/browser
 
 soak: setup ## Prove exactly-once under faults at full length; prints the figures of docs/reliability.md
-	SOAK=full $(BIN)/pytest -q -s tests/journeys/test_exactly_once.py tests/features/tickets/test_request_counts.py tests/features/tickets/test_bulk.py
+	SOAK=full $(BIN)/pytest -q -s tests/journeys/test_exactly_once.py tests/features/tickets/polling/test_poll_request_counts.py tests/features/tickets/test_bulk.py
 
 bench: setup clients ## Measure against other clients and against the bare minimum; prints tables
 	$(BIN)/python -m benchmarks
@@ -88,6 +88,9 @@ migration: setup ## Write a migration from what the models say now: make migrati
 
 messages: setup ## Collect every text a person reads into locales/messages.pot
 	$(BIN)/pybabel --quiet extract -F babel.cfg -k T -k _ --sort-by-file --no-wrap --add-location=file --omit-header -o locales/messages.pot .
+
+findings: setup ## Write docs/findings.md from the catalogue of findings
+	@$(BIN)/python tools/list_findings.py
 
 facts: ## List the facts of docs/facts that no test covers
 	@$(PYTHON) tools/list_facts.py

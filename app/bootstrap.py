@@ -36,9 +36,7 @@ def product_config(settings: Settings) -> ProductConfig:
         tenant_id=settings.entra_tenant_id,
         shown_tenant_id=settings.shown_tenant_id,
         servicenow_allowed_origins=settings.servicenow_allowed_origins,
-        manager_roles=frozenset(settings.manager_roles),
-        sharer_roles=frozenset(settings.sharer_roles),
-        viewer_roles=frozenset(settings.viewer_roles),
+        role_ids=settings.role_ids,
         session_hours=settings.session_hours,
         secure_score_write_back=settings.secure_score_write_back,
     )

@@ -25,6 +25,7 @@ from app.web.pages import (
     diagnosis,
     health,
     home,
+    moved,
     provisioning,
     secure_score,
     servicenow,
@@ -50,6 +51,7 @@ PAGES = (
     connector_status,
     audit,
     health,
+    moved,
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -23,9 +23,7 @@ class ProductConfig:
     tenant_id: str
     shown_tenant_id: str
     servicenow_allowed_origins: tuple[str, ...]
-    manager_roles: frozenset[str]
-    sharer_roles: frozenset[str]
-    viewer_roles: frozenset[str]
+    role_ids: Mapping[str, frozenset[str]]
     session_hours: int
     secure_score_write_back: bool = False
 

@@ -154,6 +154,13 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def role_ids(self) -> dict[str, frozenset[str]]:
+        """What Entra ID reports for the holders of each role, by role: every setting named `<role>_roles`."""
+        ending = "_roles"
+        names = [name for name in type(self).model_fields if name.endswith(ending)]
+        return {name.removesuffix(ending): frozenset(getattr(self, name)) for name in names}
+
+    @property
     def authority(self) -> str:
         """The address of Entra ID, without a slash at the end."""
         return self.entra_authority or ENTRA_AUTHORITIES[self.microsoft_cloud]

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from sandbox.servicenow.schema import ServiceNowSandbox
+from sandbox.servicenow.instance_settings import ServiceNowSandbox
 from tests.factories.servicenow import CONTEXT, SnowCalls
 from tests.factories.system import PUBLIC_URL
 

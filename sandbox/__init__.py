@@ -1,1 +1,1 @@
-"""Strangers: stand-ins for Entra ID, Microsoft Graph and ServiceNow, over real HTTP."""
+"""Sandbox versions of Entra ID, Microsoft Graph and ServiceNow, served over real HTTP. Imports nothing from `app`."""

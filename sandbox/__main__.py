@@ -1,15 +1,15 @@
-"""The stand-ins' command line: `serve` them alone, or run the whole `demo`."""
+"""Command line: `serve` the sandboxes alone, run the whole `demo`, or print an `env` file."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from sandbox.ports import Trouble
+from sandbox.ports import StartupError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the answer is the process's exit status."""
+    """Run one command and return the process's exit status."""
     described = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     commands = described.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="serve the stand-ins for Microsoft and ServiceNow, and nothing else")
@@ -19,8 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = described.parse_args(arguments)
     try:
         return _run(options)
-    except Trouble as trouble:
-        print(trouble, file=sys.stderr)
+    except StartupError as error:
+        print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -28,9 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.command == "serve":
-        from sandbox.serve import WHICH, serve
+        from sandbox.serve import SERVERS, serve
 
-        serve((options.only,) if options.only else WHICH)
+        serve((options.only,) if options.only else SERVERS)
         return 0
     if options.command == "env":
         from sandbox.compose import settings_file
@@ -38,7 +38,9 @@ def _run(options: argparse.Namespace) -> int:
         print(settings_file())
         return 0
     if sys.platform == "win32":
-        raise Trouble("The demo needs Linux or macOS. On Windows, use the Linux subsystem or docker compose (README).")
+        raise StartupError(
+            "The demo needs Linux or macOS. On Windows, use the Linux subsystem or docker compose (README)."
+        )
     from sandbox.demo import demo
 
     return demo()

@@ -1,24 +1,23 @@
-"""Prints the settings with which docker compose runs product and stand-ins together. Every secret is fresh."""
+"""Print the `.env` file with which docker compose runs the product against the sandbox. Every secret is newly generated."""
 
 from __future__ import annotations
 
 import secrets
 
-from sandbox.keys import make_keys
+from sandbox.demo_secrets import generate_secrets
 from sandbox.ports import DEFAULT_PORTS
 
-# One name for the stand-ins that works on both sides: inside, compose gives it to the sandbox; outside, browsers take
-# every name under localhost for this machine (RFC 6761, 6.3).
+# One host name that resolves on both sides: compose aliases it to the sandbox container, and browsers resolve every
+# name under localhost to loopback (https://www.rfc-editor.org/rfc/rfc6761#section-6.3).
 NAME = "sandbox.localhost"
 
 
 def settings_file() -> str:
-    """The content of an ``.env`` file."""
     microsoft = f"http://{NAME}:{DEFAULT_PORTS['SANDBOX_MICROSOFT_PORT']}"
     settings = {
         "POSTGRES_PASSWORD": secrets.token_urlsafe(18),
         "PUBLIC_URL": f"http://localhost:{DEFAULT_PORTS['PORT']}",
-        **make_keys(),
+        **generate_secrets(),
         "ENTRA_AUTHORITY": microsoft,
         "GRAPH_URL": microsoft,
         "SERVICENOW_ALLOWED_ORIGINS": f"http://{NAME}:{DEFAULT_PORTS['SANDBOX_SERVICENOW_PORT']}",

@@ -1,4 +1,4 @@
-"""A page to look at records, move a ticket's state as an agent would, order faults, and read the journal."""
+"""Console pages of the ServiceNow sandbox: tickets, users, tokens, faults, switches, journal. Never called by the product."""
 
 from __future__ import annotations
 
@@ -10,55 +10,56 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from sandbox.control import AGENT, change_user, control
+from sandbox.control_api import AGENT, change_user, control
 from sandbox.faults import FAULTS, Fault
-from sandbox.pages import page
-from sandbox.servicenow import rules
-from sandbox.servicenow.browsers import instance_of
-from sandbox.servicenow.instance import Instance
-from sandbox.servicenow.schema import FAMILIES, JOURNALS, TICKETS, fields_of
+from sandbox.page_rendering import render_page
+from sandbox.servicenow import business_rules
+from sandbox.servicenow.browser_session import instance_of
+from sandbox.servicenow.instance import SandboxInstance
+from sandbox.servicenow.record_shapes import labels_of
 from sandbox.servicenow.seeds import set_family
-from sandbox.servicenow.shapes import labels_of
 from sandbox.servicenow.store import Record
+from sandbox.servicenow.table_schema import FAMILIES, JOURNALS, TICKETS, fields_of
 
 SHOWN = 200
 
 
-async def home(request: Request) -> Response:
-    """Every ticket, newest first, with a form to move it."""
+async def ticket_list(request: Request) -> Response:
     instance, wanted = instance_of(request), request.query_params.get("q", "").strip().lower()
-    rows = [(table, row) for table in TICKETS for row in instance.store.rows(table) if _fits(row, wanted)]
+    rows = [(table, row) for table in TICKETS for row in instance.store.rows(table) if _matches_search(row, wanted)]
     rows.sort(key=lambda pair: pair[1]["sys_created_on"] + pair[1]["number"], reverse=True)
-    return page(
-        request, "console.html", tickets=[_line(instance, table, row) for table, row in rows[:SHOWN]], total=len(rows),
+    return render_page(
+        request, "tickets.html", tickets=[_line(instance, table, row) for table, row in rows[:SHOWN]], total=len(rows),
         settings=instance.settings, q=wanted, changed=instance.switches.changed(),
     )  # fmt: skip
 
 
-def _fits(row: Record, wanted: str) -> bool:
+def _matches_search(row: Record, wanted: str) -> bool:
     return not wanted or any(wanted in row[name].lower() for name in ("number", "short_description", "correlation_id"))
 
 
 async def record(request: Request) -> Response:
-    """One record, whole: where links to a record lead."""
+    """Show one record with all its fields; deep links written by the product lead here."""
+    # See docs/facts/servicenow.md#4-5-links-to-a-record
     instance = instance_of(request)
     table, row = _find(instance, request.path_params.get("table", ""), request.query_params.get("sys_id", ""))
     return _record_page(request, instance, table, row)
 
 
-def _record_page(request: Request, instance: Instance, table: str, row: Record, refusal: str = "") -> Response:
+def _record_page(request: Request, instance: SandboxInstance, table: str, row: Record, refusal: str = "") -> Response:
     notes = [
         entry | {"label": JOURNALS[entry["element"]]}
         for entry in instance.store.find_all("sys_journal_field", element_id=row["sys_id"])
     ]
-    return page(
+    return render_page(
         request, "record.html", 403 if refusal else 200, line=_line(instance, table, row, refusal),
         fields=fields_of(instance.store, table), notes=notes[::-1],
     )  # fmt: skip
 
 
 async def navigate(request: Request) -> Response:
-    """`/nav_to.do?uri=incident.do?sys_id=…`: the classic link to a record."""
+    """Redirect `/nav_to.do?uri=incident.do?sys_id=…`, the classic link to a record."""
+    # See docs/facts/servicenow.md#4-5-links-to-a-record
     uri = request.query_params.get("uri", "")
     table, _, query = uri.partition(".do?")
     if table not in TICKETS:
@@ -66,8 +67,8 @@ async def navigate(request: Request) -> Response:
     return RedirectResponse(f"/{table}.do?{query}", 302)
 
 
-async def move(request: Request) -> Response:
-    """Set fields as the agent `fred.luddy` would; a rule that stops it is shown, not hidden."""
+async def move_ticket(request: Request) -> Response:
+    """Update a ticket as the agent `fred.luddy`; a business rule's refusal is shown on the record's page."""
     instance = instance_of(request)
     form = {name: str(value) for name, value in (await request.form()).items()}
     table, row = _find(instance, form.get("table", ""), form.get("sys_id", ""))
@@ -75,14 +76,15 @@ async def move(request: Request) -> Response:
     sent = {name: form[name] for name in names if form.get(name)}
     agent = instance.store.find("sys_user", user_name=AGENT) or {"user_name": AGENT}
     try:
-        rules.update(instance.store, instance.switches, table, row, sent, agent)
-    except rules.Refusal as refusal:
+        business_rules.update(instance.store, instance.switches, table, row, sent, agent)
+    except business_rules.WriteRefused as refusal:
         return _record_page(request, instance, table, row, str(refusal))
     return RedirectResponse(form.get("back") or "/_sandbox/", 303)
 
 
-async def vanish(request: Request) -> Response:
-    """50: hide a record, show it again, or delete it, as something else than an API call would."""
+async def hide_or_delete(request: Request) -> Response:
+    """Hide a record, show it again, or delete it, bypassing the API."""
+    # See docs/facts/servicenow.md#sandbox-50: a deleted and a hidden record look the same to an API caller.
     instance = instance_of(request)
     form = {name: str(value) for name, value in (await request.form()).items()}
     table, row = _find(instance, form.get("table", ""), form.get("sys_id", ""))
@@ -93,7 +95,7 @@ async def vanish(request: Request) -> Response:
     return RedirectResponse(f"/{table}.do?sys_id={row['sys_id']}", 303)
 
 
-async def people(request: Request) -> Response:
+async def users(request: Request) -> Response:
     """Users with their roles and flags, each with a form to change them."""
     instance, wrong = instance_of(request), ""
     if request.method == "POST":
@@ -104,43 +106,44 @@ async def people(request: Request) -> Response:
             wrong = str(error)
         else:
             return RedirectResponse("/_sandbox/people", 303)
-    return page(
-        request, "people.html", 400 if wrong else 200, people=list(instance.store.rows("sys_user")),
+    return render_page(
+        request, "users.html", 400 if wrong else 200, people=list(instance.store.rows("sys_user")),
         roles=list(instance.store.rows("sys_user_role")), wrong=wrong,
     )  # fmt: skip
 
 
 async def journal(request: Request) -> Response:
-    """The requests received, newest first; filtered by text, method, status, and faults only."""
+    """List received requests, newest first, filtered by text, method, status and faults."""
     if request.method == "POST":
         instance_of(request).journal.clear()
         return RedirectResponse("/_sandbox/journal.html", 303)
-    asked = request.query_params
-    wanted, faults = {name: asked.get(name, "") for name in ("text", "method", "status")}, bool(asked.get("faults"))
-    entries = [entry for entry in instance_of(request).journal.newest_first() if entry.fits(**wanted, faults=faults)]
-    return page(request, "journal.html", entries=entries[:SHOWN], total=len(entries), wanted=wanted, faults=faults)
+    params = request.query_params
+    wanted, faults = {name: params.get(name, "") for name in ("text", "method", "status")}, bool(params.get("faults"))
+    entries = [entry for entry in instance_of(request).journal.newest_first() if entry.matches(**wanted, faults=faults)]
+    return render_page(
+        request, "request_journal.html", entries=entries[:SHOWN], total=len(entries), wanted=wanted, faults=faults
+    )
 
 
-async def trouble(request: Request) -> Response:
-    """Switches and faults as forms."""
+async def faults_and_switches(request: Request) -> Response:
     instance = instance_of(request)
     wrong = ""
     if request.method == "POST":
         form = {name: str(value) for name, value in (await request.form()).items()}
         try:
-            _trouble(instance, form)
+            _apply_form(instance, form)
         except (ValueError, TypeError) as error:
             wrong = str(error)
         else:
             return RedirectResponse(f"/_sandbox/trouble{form.get('anchor', '')}", 303)
-    return page(
-        request, "trouble.html", 400 if wrong else 200, groups=instance.switches.describe(), faults=FAULTS,
+    return render_page(
+        request, "faults.html", 400 if wrong else 200, groups=instance.switches.describe(), faults=FAULTS,
         waiting=instance.orders.waiting, struck=instance.orders.struck, families=FAMILIES,
         family=_family(instance), tables=TICKETS, wrong=wrong,
     )  # fmt: skip
 
 
-def _trouble(instance: Instance, form: dict[str, str]) -> None:
+def _apply_form(instance: SandboxInstance, form: dict[str, str]) -> None:
     if form.get("fault"):
         instance.orders.order(
             Fault(
@@ -168,17 +171,18 @@ def _trouble(instance: Instance, form: dict[str, str]) -> None:
 
 
 async def tokens(request: Request) -> Response:
-    """15: clients and tokens, with Revoke Access."""
+    """List OAuth clients and tokens, revoke a token, or move the clock forward."""
+    # See docs/facts/servicenow.md#sandbox-15
     instance = instance_of(request)
     if request.method == "POST":
         form = await request.form()
         if form.get("hours"):
-            instance.store.ahead += timedelta(hours=int(str(form["hours"])))
+            instance.store.clock_offset += timedelta(hours=int(str(form["hours"])))
         else:
             instance.store.remove("oauth_credential", str(form.get("sys_id", "")))
         return RedirectResponse("/_sandbox/tokens", 303)
     names = {row["sys_id"]: row["user_name"] for row in instance.store.rows("sys_user")}
-    return page(
+    return render_page(
         request,
         "tokens.html",
         clients=list(instance.store.rows("oauth_entity")),
@@ -188,21 +192,21 @@ async def tokens(request: Request) -> Response:
     )
 
 
-def _family(instance: Instance) -> str:
+def _family(instance: SandboxInstance) -> str:
     found = instance.store.find("sys_properties", name="glide.buildname")
     return found["value"].lower() if found else ""
 
 
-def _find(instance: Instance, table: str, sys_id: str) -> tuple[str, Record]:
+def _find(instance: SandboxInstance, table: str, sys_id: str) -> tuple[str, Record]:
     row = instance.store.get(table, sys_id) if table in TICKETS else None
     if row is None:
         raise HTTPException(404, "There is no such record in this instance.")
     return table, row
 
 
-def _line(instance: Instance, table: str, row: Record, refusal: str = "") -> dict[str, Any]:
+def _line(instance: SandboxInstance, table: str, row: Record, refusal: str = "") -> dict[str, Any]:
     states = labels_of(instance, table, "state")
-    allowed = rules.next_states(row) if table == "change_request" else [s for s in states if s != row["state"]]
+    allowed = business_rules.next_states(row) if table == "change_request" else [s for s in states if s != row["state"]]
     opener = instance.store.get("sys_user", row["opened_by"]) or {}
     return {
         "table": table,
@@ -218,12 +222,12 @@ def _line(instance: Instance, table: str, row: Record, refusal: str = "") -> dic
 
 
 ROUTES = [
-    Route("/_sandbox/", home),
-    Route("/_sandbox/move", move, methods=["POST"]),
-    Route("/_sandbox/vanish", vanish, methods=["POST"]),
-    Route("/_sandbox/people", people, methods=["GET", "POST"]),
+    Route("/_sandbox/", ticket_list),
+    Route("/_sandbox/move", move_ticket, methods=["POST"]),
+    Route("/_sandbox/vanish", hide_or_delete, methods=["POST"]),
+    Route("/_sandbox/people", users, methods=["GET", "POST"]),
     Route("/_sandbox/journal.html", journal, methods=["GET", "POST"]),
-    Route("/_sandbox/trouble", trouble, methods=["GET", "POST"]),
+    Route("/_sandbox/trouble", faults_and_switches, methods=["GET", "POST"]),
     Route("/_sandbox/tokens", tokens, methods=["GET", "POST"]),
     Route("/_sandbox/{what}", control, methods=["GET", "POST"]),
     Route("/nav_to.do", navigate),

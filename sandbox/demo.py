@@ -1,4 +1,4 @@
-"""Runs the whole product for trying out: PostgreSQL, the stand-ins, web and worker, each a process of its own."""
+"""Run the whole product as a demo: PostgreSQL, both sandboxes, web and worker as child processes. Holds no product logic."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sandbox.keys import kept_keys
-from sandbox.ports import DEFAULT_PORTS, Trouble, read_port, take
-from sandbox.processes import Child, ChildEnded, Processes
+from sandbox.demo_secrets import load_or_create_secrets
+from sandbox.ports import DEFAULT_PORTS, StartupError, bind, read_port
+from sandbox.processes import ChildEnded, ChildProcess, Processes
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
-# The floors by which things stop: product first, then whom it talks to, the database last.
-DATABASE, STRANGERS, PRODUCT = 0, 1, 2
+# Shutdown tiers, highest first: the product before the services it calls, the database last.
+DATABASE, SANDBOXES, PRODUCT = 0, 1, 2
+# The first start initializes PostgreSQL and imports ninety days of scores; slow machines need time for it.
 START_SECONDS = 120.0
 PAUSE_SECONDS = 0.05
-ECHO_SECONDS = 1.0
-Answer = TypeVar("Answer")
-# Talks to ourselves must not take the way round a proxy.
+REPEATED_SIGNAL_SECONDS = 1.0
+Result = TypeVar("Result")
+# Health checks go to this machine: a proxy configured in the environment must not see them.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Where everything will be."""
+class DemoPlan:
+    """The demo's data folder and port numbers."""
 
     folder: Path
     ports: Mapping[str, int]
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Plan:
-        """From the environment. Raises Trouble when a port makes no sense or is wanted twice."""
+    def read(cls, environment: Mapping[str, str]) -> DemoPlan:
+        """Read the plan from the environment. Raises StartupError for an invalid or repeated port."""
         ports = {name: read_port(environment, name) for name in DEFAULT_PORTS}
         for name, port in ports.items():
             double = next((other for other in ports if other != name and ports[other] == port), None)
             if double:
-                raise Trouble(f"{name} and {double} are both {port}. Each needs a port of its own.")
+                raise StartupError(f"{name} and {double} are both {port}. Each needs a port of its own.")
         return cls(Path(environment.get("VAR_DIR") or ROOT / "var").resolve(), ports)
 
     def address(self, name: str) -> str:
-        """Where the server of this port answers."""
+        """Return the base URL of the server that listens on the port of this variable."""
         return f"http://{HOST}:{self.ports[name]}"
 
     @property
     def first_import(self) -> Path:
-        """Exists once the made-up tenant's Secure Score was imported."""
+        """Marker file: exists once the demo tenant's Secure Score has been imported."""
         return self.folder / "first-import.done"
 
     @property
     def keys_file(self) -> Path:
-        """Where the demo's secrets are kept."""
         return self.folder / "keys.json"
 
     def environment(self, outside: Mapping[str, str]) -> dict[str, str]:
-        """What every child gets: the caller's environment, with the demo's settings on top."""
+        """Return the environment of every child: the caller's, overridden by the demo's settings."""
         return {
             **outside,
-            **kept_keys(self.keys_file),
+            **load_or_create_secrets(self.keys_file),
             **{name: str(port) for name, port in self.ports.items()},
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
@@ -85,23 +85,24 @@ class Plan:
 
 
 def demo() -> int:
-    """Run until Ctrl-C, SIGTERM or a child's end. Raises Trouble when it cannot start."""
-    plan = Plan.read(os.environ)
-    with only_one(plan):
+    """Run until Ctrl-C, SIGTERM or the end of a child. Raises StartupError when it cannot start."""
+    plan = DemoPlan.read(os.environ)
+    with exclusive_folder(plan):
         for name, port in plan.ports.items():
-            take(HOST, port, name).close()
-        return asyncio.run(_live(plan))
+            bind(HOST, port, name).close()
+        return asyncio.run(_supervise(plan))
 
 
 @contextmanager
-def only_one(plan: Plan) -> Iterator[None]:
-    """Hold the folder for this run; the system lets go of it for us, whatever happens."""
+def exclusive_folder(plan: DemoPlan) -> Iterator[None]:
+    """Hold a lock on the data folder. Raises StartupError when another demo holds it."""
+    # flock, not a PID file: the kernel releases it even when this process is killed.
     plan.folder.mkdir(parents=True, exist_ok=True)
     with (plan.folder / "demo.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise Trouble(
+            raise StartupError(
                 f"A demo is running with the data in {plan.folder} already. Stop it with Ctrl-C where it was started, "
                 "or give this one a folder with VAR_DIR and ports with PORT, SANDBOX_SERVICENOW_PORT and "
                 "SANDBOX_MICROSOFT_PORT."
@@ -109,51 +110,53 @@ def only_one(plan: Plan) -> Iterator[None]:
         yield
 
 
-async def _live(plan: Plan) -> int:
+async def _supervise(plan: DemoPlan) -> int:
     processes = Processes(plan.folder / "logs", plan.folder, plan.environment(os.environ))
-    asked = _asked_to_stop(processes)
-    life = asyncio.create_task(_run(plan, processes))
+    requested = _stop_requested(processes)
+    supervised = asyncio.create_task(_run(plan, processes))
     try:
-        await asyncio.wait({life, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if life.done():
-            life.result()  # It ends only by failing.
-        _say("\nStopping …")
+        await asyncio.wait({supervised, requested}, return_when=asyncio.FIRST_COMPLETED)
+        if supervised.done():
+            supervised.result()  # Raises: the task ends only by an exception.
+        _print("\nStopping …")
         return 0
-    except (ChildEnded, Trouble) as error:
-        _say(f"\n{error}\n\nStopping the rest.")
+    except (ChildEnded, StartupError) as error:
+        _print(f"\n{error}\n\nStopping the rest.")
         return 1
     finally:
-        life.cancel()
-        await asyncio.gather(life, return_exceptions=True)
+        supervised.cancel()
+        await asyncio.gather(supervised, return_exceptions=True)
         await processes.stop()
-        _say("Stopped. Everything is kept; `make run` goes on where this ended.")
+        _print("Stopped. Everything is kept; `make run` goes on where this ended.")
 
 
-async def _run(plan: Plan, processes: Processes) -> None:
+async def _run(plan: DemoPlan, processes: Processes) -> None:
     first = not plan.first_import.exists()
-    _say("Starting PostgreSQL, the stand-ins for Microsoft and ServiceNow, the web pages and the worker …")
-    postgres = await processes.start("postgres", "app", "postgres", floor=DATABASE, answers=True)
-    strangers = [
-        await processes.start(name, "sandbox", "serve", name, floor=STRANGERS) for name in ("servicenow", "microsoft")
+    _print("Starting PostgreSQL, the stand-ins for Microsoft and ServiceNow, the web pages and the worker …")
+    postgres = await processes.start("postgres", "app", "postgres", tier=DATABASE, pipe_stdout=True)
+    sandboxes = [
+        await processes.start(name, "sandbox", "serve", name, tier=SANDBOXES) for name in ("servicenow", "microsoft")
     ]
-    address = await _unless_one_ends(processes, [postgres, *strangers], processes.answer(postgres))
+    address = await _fail_if_any_ends(processes, [postgres, *sandboxes], processes.first_line(postgres))
     processes.environment = {**processes.environment, "DATABASE_URL": address}
-    web = await processes.start("web", "app", "web", floor=PRODUCT)
-    running = [postgres, *strangers, web]
-    await _unless_one_ends(processes, running, processes.run("migrate", "app", "migrate", floor=PRODUCT))
+    web = await processes.start("web", "app", "web", tier=PRODUCT)
+    running = [postgres, *sandboxes, web]
+    await _fail_if_any_ends(processes, running, processes.run("migrate", "app", "migrate", tier=PRODUCT))
     if first:
-        _say("First start: importing the made-up tenant's Secure Score …")
-        await _unless_one_ends(processes, running, processes.run("sync", "app", "sync", floor=PRODUCT))
+        _print("First start: importing the made-up tenant's Secure Score …")
+        await _fail_if_any_ends(processes, running, processes.run("sync", "app", "sync", tier=PRODUCT))
         plan.first_import.touch()
-    # Last, because its first deed would be the same import.
-    running.append(await processes.start("worker", "app", "worker", floor=PRODUCT))
-    await _unless_one_ends(processes, running, _until_ready(plan))
-    _say(welcome(plan))
+    # The worker starts last: its first job would be the same import, which would then run twice.
+    running.append(await processes.start("worker", "app", "worker", tier=PRODUCT))
+    await _fail_if_any_ends(processes, running, _until_ready(plan))
+    _print(welcome(plan))
     await processes.watch(*running)
 
 
-async def _unless_one_ends(processes: Processes, running: Sequence[Child], work: Coroutine[Any, Any, Answer]) -> Answer:
-    """The work's result, unless a process that it needs ends first. Raises ChildEnded."""
+async def _fail_if_any_ends(
+    processes: Processes, running: Sequence[ChildProcess], work: Coroutine[Any, Any, Result]
+) -> Result:
+    """Return the result of `work`. Raises ChildEnded as soon as one of the `running` processes ends."""
     task, watch = asyncio.create_task(work), asyncio.create_task(processes.watch(*running))
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -166,8 +169,8 @@ async def _unless_one_ends(processes: Processes, running: Sequence[Child], work:
         await asyncio.gather(task, watch, return_exceptions=True)
 
 
-async def _until_ready(plan: Plan) -> None:
-    """Wait for both stand-ins and for the web process to say that it can do its work."""
+async def _until_ready(plan: DemoPlan) -> None:
+    """Wait until both sandboxes and the web process report that they are ready."""
     for name, path in (
         ("SANDBOX_SERVICENOW_PORT", "/_sandbox/"),
         ("SANDBOX_MICROSOFT_PORT", "/"),
@@ -175,17 +178,17 @@ async def _until_ready(plan: Plan) -> None:
     ):
         address = plan.address(name) + path
         for _ in range(round(START_SECONDS / PAUSE_SECONDS)):
-            if await asyncio.to_thread(_answers, address):
+            if await asyncio.to_thread(_responds, address):
                 break
             await asyncio.sleep(PAUSE_SECONDS)
         else:
-            raise Trouble(
+            raise StartupError(
                 f"{address} did not get ready within {START_SECONDS:.0f} seconds. See {plan.folder / 'logs'}."
             )
 
 
-def _answers(address: str) -> bool:
-    """Whether there is an answer that is no complaint of the server about itself."""
+def _responds(address: str) -> bool:
+    """Return whether the server answers with a status below 500."""
     try:
         with _opener.open(address, timeout=5):
             return True
@@ -196,27 +199,29 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _asked_to_stop(processes: Processes) -> asyncio.Future[None]:
-    """Done at the first Ctrl-C or SIGTERM. A later one hurries; one that comes at once is the first one's echo."""
+def _stop_requested(processes: Processes) -> asyncio.Future[None]:
+    """Return a future that is done at the first SIGINT or SIGTERM. A later signal kills the product's processes."""
+    # A terminal and a parent such as `make` may both deliver the same Ctrl-C: a signal within
+    # REPEATED_SIGNAL_SECONDS of the first is not a second request.
     loop = asyncio.get_running_loop()
-    asked: asyncio.Future[None] = loop.create_future()
+    requested: asyncio.Future[None] = loop.create_future()
     first = 0.0
 
-    def hear() -> None:
+    def on_signal() -> None:
         nonlocal first
-        if not asked.done():
+        if not requested.done():
             first = loop.time()
-            asked.set_result(None)
-        elif loop.time() - first > ECHO_SECONDS:
-            processes.hurry()
+            requested.set_result(None)
+        elif loop.time() - first > REPEATED_SIGNAL_SECONDS:
+            processes.kill_upper_tiers()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, hear)
-    return asked
+        loop.add_signal_handler(number, on_signal)
+    return requested
 
 
-def welcome(plan: Plan) -> str:
-    """What a newcomer needs to know."""
+def welcome(plan: DemoPlan) -> str:
+    """Return the text printed once everything is ready."""
     servicenow = plan.address("SANDBOX_SERVICENOW_PORT")
     return f"""
 Ready: {plan.address("PORT")}
@@ -230,7 +235,7 @@ Sign in with any account that the sign-in page offers; none is real:
 ServiceNow's stand-in, where tickets arrive and can be moved: {servicenow}/_sandbox/
 To connect it, as Security Administrator, open {plan.address("PORT")}/servicenow and type:
   Instance name   {servicenow.removeprefix("http://")}
-  Client ID       {kept_keys(plan.keys_file)["SANDBOX_SERVICENOW_CLIENT_ID"]}
+  Client ID       {load_or_create_secrets(plan.keys_file)["SANDBOX_SERVICENOW_CLIENT_ID"]}
   Client secret   it is shown in the stand-in (address above), and kept in {_short(plan.keys_file)}
 Authorize, log in as m365.integration (the login page shows the password), and Allow.
 
@@ -241,6 +246,6 @@ def _short(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

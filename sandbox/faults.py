@@ -1,4 +1,4 @@
-"""Faults that strike a counted number of times, with a probability if wanted, at a place. Orders trouble; makes none."""
+"""Faults of the ServiceNow sandbox: what to inject, into which calls, how often and at which point. Injects nothing itself."""
 
 from __future__ import annotations
 
@@ -9,69 +9,67 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
-# Where a fault strikes: before anything is stored, after it is stored, or after the answer's first bytes.
+# The point at which a fault is injected: before the work is done, after it is done, or after the response's first bytes.
 BEFORE, AFTER, MIDWAY = "before", "after", "midway"
-ANYWHERE = (BEFORE, AFTER, MIDWAY)
-EITHER = (BEFORE, AFTER)
+ALL_PLACES = (BEFORE, AFTER, MIDWAY)
+BEFORE_OR_AFTER = (BEFORE, AFTER)
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of trouble: its number in the fact sheet, what the console says, and where it can strike.
-
-    The first place is the natural one; READS_AFTER means after for what changes nothing, and before for what does.
-    """
+class FaultKind:
+    """Description of a fault: the ID of its fact, its console text, its places (default first)."""
 
     number: str
     text: str
-    places: tuple[str, ...] = EITHER
+    places: tuple[str, ...] = BEFORE_OR_AFTER
 
 
-FAULTS: dict[str, Kind] = {
-    "rate_limited": Kind("42", "429 with X-RateLimit headers and Retry-After"),
-    "semaphore_full": Kind("42", "429 without any header"),
-    "cancelled_after_commit": Kind(
-        "43", "500 maximum execution time exceeded; the insert was committed", (AFTER, BEFORE)
+FAULTS: dict[str, FaultKind] = {
+    "rate_limited": FaultKind("sandbox-42", "429 with X-RateLimit headers and Retry-After"),
+    "semaphore_full": FaultKind("sandbox-42", "429 without any header"),
+    "cancelled_after_commit": FaultKind(
+        "sandbox-43", "500 maximum execution time exceeded; the insert was committed", (AFTER, BEFORE)
     ),
-    "partial_result": Kind("44", "200 with a partial result and an error"),
-    "broken_json": Kind("44", "200 with broken JSON"),
-    "refused_after_commit": Kind("45", "403 although the insert was committed", (AFTER, BEFORE)),
-    "hibernating": Kind("46", "Hibernation page with status 200"),
-    "hibernating_503": Kind("46", "Hibernation page with status 503"),
-    "sso_page": Kind("46", "Single sign-on page with status 200"),
-    "sso_redirect": Kind("46", "Redirect to the sign-in page"),
-    "bad_gateway": Kind("46", "502 as a web page"),
-    "unavailable": Kind("46", "503 as a web page"),
-    "strange_page": Kind("46", "404 as a web page: something else answers in the instance's place"),
-    "ip_blocked": Kind("47", "403 without JSON"),
-    "dropped": Kind("48", "Connection dropped, before, after or in the middle", (AFTER, BEFORE, MIDWAY)),
-    "dropped_after_commit": Kind("48", "Connection dropped after the work was done", (AFTER, MIDWAY)),
-    "dropped_before": Kind("48", "Connection dropped before any work was done", (BEFORE,)),
-    "slow": Kind("48", "The answer comes later than a client waits", (AFTER, BEFORE, MIDWAY)),
-    "acl_hiccup": Kind("49", "403 Failed API level ACL Validation"),
-    "record_deleted": Kind("50", "A ticket of the table is deleted"),
-    "record_hidden": Kind("50", "A ticket of the table is hidden from everybody"),
-    "session_overflow": Kind("38", "202 without doing anything", (BEFORE, AFTER)),
-    "signed_out": Kind("17", "401 although the token is good"),
-    "missing": Kind("27", "404 although the record is there"),
-    "not_created": Kind("19", "200 in place of 201; the insert was committed", (AFTER,)),
+    "partial_result": FaultKind("sandbox-44", "200 with a partial result and an error"),
+    "broken_json": FaultKind("sandbox-44", "200 with broken JSON"),
+    "refused_after_commit": FaultKind("sandbox-45", "403 although the insert was committed", (AFTER, BEFORE)),
+    "hibernating": FaultKind("sandbox-46", "Hibernation page with status 200"),
+    "hibernating_503": FaultKind("sandbox-46", "Hibernation page with status 503"),
+    "sso_page": FaultKind("sandbox-46", "Single sign-on page with status 200"),
+    "sso_redirect": FaultKind("sandbox-46", "Redirect to the sign-in page"),
+    "bad_gateway": FaultKind("sandbox-46", "502 as a web page"),
+    "unavailable": FaultKind("sandbox-46", "503 as a web page"),
+    "strange_page": FaultKind("sandbox-46", "404 as a web page: something else answers in the instance's place"),
+    "ip_blocked": FaultKind("sandbox-47", "403 without JSON"),
+    "dropped": FaultKind("sandbox-48", "Connection dropped, before, after or in the middle", (AFTER, BEFORE, MIDWAY)),
+    "dropped_after_commit": FaultKind("sandbox-48", "Connection dropped after the work was done", (AFTER, MIDWAY)),
+    "dropped_before": FaultKind("sandbox-48", "Connection dropped before any work was done", (BEFORE,)),
+    "slow": FaultKind("sandbox-48", "The answer comes later than a client waits", (AFTER, BEFORE, MIDWAY)),
+    "acl_hiccup": FaultKind("sandbox-49", "403 Failed API level ACL Validation"),
+    "record_deleted": FaultKind("sandbox-50", "A ticket of the table is deleted"),
+    "record_hidden": FaultKind("sandbox-50", "A ticket of the table is hidden from everybody"),
+    "session_overflow": FaultKind("sandbox-38", "202 without doing anything", (BEFORE, AFTER)),
+    "signed_out": FaultKind("sandbox-17", "401 although the token is good"),
+    "missing": FaultKind("sandbox-27", "404 although the record is there"),
+    "not_created": FaultKind("sandbox-19", "200 in place of 201; the insert was committed", (AFTER,)),
 }
-# Those that a run "under every fault" draws from: behaviours 42 to 49.
-STORM = (
+# Pool of the fault "any": docs/facts/servicenow.md#sandbox-42 to #sandbox-49.
+MIXED_FAULTS = (
     "rate_limited", "semaphore_full", "cancelled_after_commit", "partial_result", "broken_json",
     "refused_after_commit", "hibernating", "hibernating_503", "sso_page", "bad_gateway", "dropped", "acl_hiccup",
 )  # fmt: skip
-MOST = 1_000_000
+MAX_TIMES = 1_000_000
 
 
 @dataclass
 class Fault:
-    """One order: what strikes which calls, how often, how likely and where.
+    """An order to inject a fault: which calls, how many times, with which probability, at which place.
 
-    `among` draws one of several kinds for each strike (`name` is then "any", and without a list it is STORM); `place`
-    "any" draws one of the kind's places. Every draw comes from `seed`, so that a run can be repeated. `every` 10
-    strikes each tenth fitting call. `seconds` is how long a slow answer takes, `retry_after` what a 429 says (any text,
-    also a date; "" says nothing), and `number` names the record that 50 takes away.
+    `among`: draw one of these kinds per injection. The name "any" without a list draws from MIXED_FAULTS.
+    `place`: before, after or midway; "any" draws one of the kind's places; "" is the kind's default.
+    `every`: apply to each n-th matching call. `probability`: 0 to 1. All draws come from `seed`, so a run is repeatable.
+    `seconds`: delay of a slow response. `retry_after`: header of a 429, any text; "" omits it.
+    `number`: ticket that record_deleted and record_hidden remove; "" is a random one.
     """
 
     name: str
@@ -91,17 +89,17 @@ class Fault:
     draw: random.Random = field(default_factory=random.Random, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self.among = tuple(self.among) or (STORM if self.name == "any" else ())
+        self.among = tuple(self.among) or (MIXED_FAULTS if self.name == "any" else ())
         self.draw = random.Random(self.seed)  # noqa: S311 - repeatable on purpose.
         for name in self.among or (self.name,):
             if name not in FAULTS:
                 raise ValueError(f"there is no fault named {name}")
             if self.place not in ("", "any", *FAULTS[name].places) and not self.among:
                 raise ValueError(f"{name} strikes {' or '.join(FAULTS[name].places)}")
-        if self.place not in ("", "any", *ANYWHERE):
+        if self.place not in ("", "any", *ALL_PLACES):
             raise ValueError("place is before, after, midway or any")
-        if not 1 <= self.times <= MOST:
-            raise ValueError(f"times must be between 1 and {MOST}")
+        if not 1 <= self.times <= MAX_TIMES:
+            raise ValueError(f"times must be between 1 and {MAX_TIMES}")
         if self.every < 1:
             raise ValueError("every is at least 1")
         if not 0 < self.probability <= 1:
@@ -112,20 +110,20 @@ class Fault:
             raise ValueError(f"path is a regular expression: {error}") from error
 
     def is_due(self) -> bool:
-        """Whether it strikes this one of the calls that fit."""
+        """Count one matching call and return whether the fault applies to it."""
         self.seen += 1
         return self.seen % self.every == 0 and self.draw.random() < self.probability
 
-    def fits(self, method: str, path: str, table: str) -> bool:
-        """Whether this call is one it waits for."""
+    def matches(self, method: str, path: str, table: str) -> bool:
+        """Return whether the fault was ordered for calls like this one."""
         return (
             (not self.method or self.method == method)
             and (not self.path or re.search(self.path, path) is not None)
             and (not self.table or self.table == table)
         )
 
-    def strike(self) -> Fault:
-        """What happens this time: a kind and a place of it."""
+    def draw_injection(self) -> Fault:
+        """Return this injection: one kind and one place, drawn from `among` and the kind's places where asked for."""
         name = self.draw.choice(self.among) if self.among else self.name
         places = FAULTS[name].places
         wanted = self.draw.choice(places) if self.place == "any" else self.place
@@ -133,12 +131,11 @@ class Fault:
         return replace(self, name=name, place=place, among=(), times=1)
 
     def as_json(self) -> dict[str, Any]:
-        """For tests that ask over HTTP."""
         return {name: value for name, value in vars(self).items() if name != "draw"}
 
 
-class Orders:
-    """The faults ordered and not yet used up, oldest first; and what struck so far."""
+class FaultOrders:
+    """The ordered faults that are not used up, oldest first, and how often each kind was injected."""
 
     def __init__(self) -> None:
         self.waiting: list[Fault] = []
@@ -146,25 +143,23 @@ class Orders:
         self._lock = Lock()
 
     def order(self, fault: Fault) -> None:
-        """Add one."""
         with self._lock:
             self.waiting.append(fault)
 
     def cancel(self) -> None:
-        """Forget all that wait."""
         with self._lock:
             self.waiting.clear()
 
     def take(self, method: str, path: str, table: str = "") -> Fault | None:
-        """The fault that strikes this call, counted down; None for a quiet call."""
+        """Return the fault for this call, counted down, or None."""
         with self._lock:
             for fault in self.waiting:
-                if not fault.fits(method, path, table) or not fault.is_due():
+                if not fault.matches(method, path, table) or not fault.is_due():
                     continue
                 fault.times -= 1
                 if fault.times <= 0:
                     self.waiting.remove(fault)
-                strike = fault.strike()
-                self.struck[strike.name] += 1
-                return strike
+                injection = fault.draw_injection()
+                self.struck[injection.name] += 1
+                return injection
         return None

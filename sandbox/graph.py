@@ -1,4 +1,4 @@
-"""A stand-in for Microsoft Graph's Secure Score: lists with pages, single items, state changes, and trouble on a switch."""
+"""Microsoft Graph sandbox for Secure Score: paged lists, single items, state updates, and ordered faults."""
 
 from __future__ import annotations
 
@@ -15,49 +15,50 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.entra import Directory, directory_of, origin
-from sandbox.tenant.state import GraphFault, Tenant
+from sandbox.entra import EntraTenant, directory_of, origin
+from sandbox.graph_faults import GraphFault
+from sandbox.tenant.tenant_data import Tenant
 
 LISTS = ("secureScores", "secureScoreControlProfiles")
 FILTER = re.compile(r"(\w+) eq '([^']*)'")
 READ, WRITE = "SecurityEvents.Read.All", "SecurityEvents.ReadWrite.All"
-# As in the documentation's own examples, which are no JSON.
-DOCUMENTED = (
+# Shaped like the documentation's own examples, which are not valid JSON: docs/facts/microsoft-graph.md#edge-10
+INVALID_DOC_EXAMPLE = (
     '{\n  "value": [\n    {\n      "id": "String (identifier)",\n      "maxScore": "Double",\n      ...\n    },\n  ]\n}'
 )
-SPOILED: dict[str, Callable[[GraphFault], Response]] = {
-    "throttled": lambda fault: failure(
+CANNED: dict[str, Callable[[GraphFault], Response]] = {
+    "throttled": lambda fault: graph_error(
         429, "TooManyRequests", "Too many requests.", {"Retry-After": str(fault.seconds)}
     ),
-    "throttled_date": lambda fault: failure(
-        429, "TooManyRequests", "Too many requests.", {"Retry-After": _in(fault.seconds)}
+    "throttled_date": lambda fault: graph_error(
+        429, "TooManyRequests", "Too many requests.", {"Retry-After": _http_date_in(fault.seconds)}
     ),
-    "throttled_silently": lambda _: failure(429, "TooManyRequests", "Too many requests."),
-    "unavailable": lambda _: failure(503, "ServiceUnavailable", "The service is unavailable."),
-    "unavailable_later": lambda fault: failure(
+    "throttled_silently": lambda _: graph_error(429, "TooManyRequests", "Too many requests."),
+    "unavailable": lambda _: graph_error(503, "ServiceUnavailable", "The service is unavailable."),
+    "unavailable_later": lambda fault: graph_error(
         503, "ServiceUnavailable", "The service is unavailable.", {"Retry-After": str(fault.seconds)}
     ),
-    "server_error": lambda _: failure(500, "InternalServerError", "An internal error occurred."),
+    "server_error": lambda _: graph_error(500, "InternalServerError", "An internal error occurred."),
     "web_page": lambda _: HTMLResponse("<html><body>Proxy sign-in</body></html>"),
     "cut_short": lambda _: Response('{"value":[{"id":"a', media_type="application/json"),
-    "not_json": lambda _: Response(DOCUMENTED, media_type="application/json"),
+    "not_json": lambda _: Response(INVALID_DOC_EXAMPLE, media_type="application/json"),
     "no_value": lambda _: JSONResponse({"@odata.context": "x"}),
-    "bad_request": lambda _: failure(400, "BadRequest", "Http request failed with statusCode=BadRequest"),
+    "bad_request": lambda _: graph_error(400, "BadRequest", "Http request failed with statusCode=BadRequest"),
 }
 
 
-def _in(seconds: int) -> str:
+def _http_date_in(seconds: int) -> str:
     return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
 def tenant_of(request: Request) -> Tenant:
-    """The data this request is about."""
     found: Tenant = request.app.state.tenant
     return found
 
 
-def failure(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Graph's error envelope."""
+def graph_error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return an error in Graph's envelope."""
+    # https://learn.microsoft.com/graph/errors#error-resource-type
     inner = {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         "request-id": secrets.token_hex(16),
@@ -66,67 +67,74 @@ def failure(status: int, code: str, message: str, headers: dict[str, str] | None
     return JSONResponse({"error": {"code": code, "message": message, "innerError": inner}}, status, headers)
 
 
-def refused(request: Request, directory: Directory, what: str, page: int) -> Response | None:
-    """401 without a good token, 403 without the right application permission."""
+def authorization_error(request: Request, directory: EntraTenant, what: str, page: int) -> Response | None:
+    """Return 401 for a missing or invalid token, 403 without the application permission, else None."""
+    # See docs/facts/microsoft-graph.md#edge-7
     tenant = tenant_of(request)
     _, _, token = request.headers.get("authorization", "").partition(" ")
     claims = directory.app_of(token)
-    expired = tenant.strikes("token_expired", what, page, request.method)
+    expired = tenant.take_fault("token_expired", what, page, request.method)
     if claims is None or claims.get("aud") != origin(request) or expired:
-        return failure(401, "InvalidAuthenticationToken", "Access token is empty, expired or not for this resource.")
+        return graph_error(
+            401, "InvalidAuthenticationToken", "Access token is empty, expired or not for this resource."
+        )
+    # https://learn.microsoft.com/graph/permissions-reference#securityeventsreadall
     enough = {WRITE} if request.method == "PATCH" else {READ, WRITE}
-    if not enough & set(claims.get("roles", [])) or tenant.strikes("forbidden", what, page, request.method):
-        return failure(
+    if not enough & set(claims.get("roles", [])) or tenant.take_fault("forbidden", what, page, request.method):
+        return graph_error(
             403, "Forbidden", "Auth token does not contain valid permissions or user does not have valid roles."
         )
     return None
 
 
-def troubled(tenant: Tenant, what: str, page: int, method: str) -> Response | None:
-    """An ordered fault in place of the answer."""
-    for name, spoil in SPOILED.items():
-        fault = tenant.strikes(name, what, page, method)
+def canned_fault(tenant: Tenant, what: str, page: int, method: str) -> Response | None:
+    """Return the response of an ordered fault, or None."""
+    for name, spoil in CANNED.items():
+        fault = tenant.take_fault(name, what, page, method)
         if fault is not None:
             return spoil(fault)
     return None
 
 
-async def _at_once(tenant: Tenant, answer: Callable[[], Awaitable[Response]]) -> Response:
-    """Notes how many calls run side by side; too many are refused where that is switched on."""
+async def _limit_concurrency(tenant: Tenant, answer: Callable[[], Awaitable[Response]]) -> Response:
+    """Run the handler and record the peak of parallel calls; above `most_at_once` the call is answered 429."""
+    # See docs/facts/microsoft-graph.md#edge-6
     tenant.running += 1
     tenant.peak = max(tenant.peak, tenant.running)
     try:
-        if 0 < tenant.quirks.most_at_once < tenant.running:
-            return failure(429, "TooManyRequests", "Too many concurrent requests.", {"Retry-After": "1"})
-        if tenant.quirks.latency_ms > 0:
-            await asyncio.sleep(tenant.quirks.latency_ms / 1000)
+        if 0 < tenant.edge_cases.most_at_once < tenant.running:
+            return graph_error(429, "TooManyRequests", "Too many concurrent requests.", {"Retry-After": "1"})
+        if tenant.edge_cases.latency_ms > 0:
+            await asyncio.sleep(tenant.edge_cases.latency_ms / 1000)
         return await answer()
     finally:
         tenant.running -= 1
 
 
 async def listing(request: Request) -> Response:
-    """A list in pages. Scores carry a nextLink even when only the newest was asked for (facts 1.6)."""
+    """Return one page of a list."""
     tenant, what = tenant_of(request), request.path_params["what"]
     if what not in LISTS:
-        return failure(400, "BadRequest", f"Resource not found for the segment '{what}'.")
+        return graph_error(400, "BadRequest", f"Resource not found for the segment '{what}'.")
 
     async def answer() -> Response:
         try:
             start, size = _start(request, tenant), _size(request, tenant)
         except (ValueError, KeyError):
-            return failure(400, "BadRequest", "Invalid paging parameter.")
+            return graph_error(400, "BadRequest", "Invalid paging parameter.")
         page = start // size + 1
-        trouble = refused(request, directory_of(request), what, page) or troubled(tenant, what, page, request.method)
-        return trouble or _page(request, tenant, what, start, size)
+        error = authorization_error(request, directory_of(request), what, page) or canned_fault(
+            tenant, what, page, request.method
+        )
+        return error or _page(request, tenant, what, start, size)
 
-    return await _at_once(tenant, answer)
+    return await _limit_concurrency(tenant, answer)
 
 
 def _page(request: Request, tenant: Tenant, what: str, start: int, size: int) -> Response:
     number = start // size + 1
     rows = tenant.scores if what == "secureScores" else tenant.profiles
-    if tenant.strikes("empty", what, number):
+    if tenant.take_fault("empty", what, number):
         rows = []
     for name, value in FILTER.findall(request.query_params.get("$filter", "")):
         rows = [row for row in rows if row.get(name) == value]
@@ -136,16 +144,20 @@ def _page(request: Request, tenant: Tenant, what: str, start: int, size: int) ->
     body["value"] = rows[start : start + size]
     if start + size < len(rows):
         body["@odata.nextLink"] = _next_link(request, tenant, what, start, size)
-    if tenant.strikes("partial", what, number):
+    # Partial provider failures are reported by status 206 and a Warning header: docs/facts/microsoft-graph.md#edge-5
+    if tenant.take_fault("partial", what, number):
         return JSONResponse(body, 206, {"Warning": '199 - "SecureScore/Provider/503/1000"'})
     return JSONResponse(body)
 
 
+# See docs/facts/microsoft-graph.md#1-6-paging-size-throttling: scores carry a nextLink even for `$top=1`.
+# https://learn.microsoft.com/graph/paging
 def _next_link(request: Request, tenant: Tenant, what: str, start: int, size: int) -> str:
     number = start // size + 1
-    if tenant.strikes("itself", what, number):
+    if tenant.take_fault("itself", what, number):
         return str(request.url)
-    elsewhere = tenant.strikes("elsewhere", what, number)
+    elsewhere = tenant.take_fault("elsewhere", what, number)
+    # Port 9 (discard) is closed: a client that follows the foreign link fails at once (docs/facts/microsoft-graph.md#edge-3).
     base = "http://127.0.0.1:9/elsewhere" if elsewhere else f"{origin(request)}{request.url.path}"
     token = secrets.token_hex(16)
     tenant.pages[token] = start + size
@@ -168,32 +180,37 @@ def _size(request: Request, tenant: Tenant) -> int:
 
 
 async def single(request: Request) -> Response:
-    """One item by its id; a profile's state may be changed with PATCH (facts 1.5)."""
+    """Return one item by its ID, or update a control profile's state with PATCH."""
+    # See docs/facts/microsoft-graph.md#1-5-state-updates-reading-and-writing
     tenant, what = tenant_of(request), request.path_params["what"]
 
     async def answer() -> Response:
-        trouble = refused(request, directory_of(request), what, 1) or troubled(tenant, what, 1, request.method)
-        if trouble is not None:
-            return trouble
+        error = authorization_error(request, directory_of(request), what, 1) or canned_fault(
+            tenant, what, 1, request.method
+        )
+        if error is not None:
+            return error
         rows = tenant.scores if what == "secureScores" else tenant.profiles if what in LISTS else []
         found = next((row for row in rows if row["id"] == request.path_params["id"]), None)
         if found is None:
-            return failure(404, "ResourceNotFound", "Resource not found.")
+            return graph_error(404, "ResourceNotFound", "Resource not found.")
         return JSONResponse(found) if request.method == "GET" else await _patch(request, tenant, what, found["id"])
 
-    return await _at_once(tenant, answer)
+    return await _limit_concurrency(tenant, answer)
 
 
 async def _patch(request: Request, tenant: Tenant, what: str, control_id: str) -> Response:
-    refusal = failure(400, "BadRequest", "Http request failed with statusCode=BadRequest")
+    refusal = graph_error(400, "BadRequest", "Http request failed with statusCode=BadRequest")
     try:
         content = await request.json()
         vendor = content.get("vendorInformation") or {}
     except (ValueError, AttributeError):
         return refusal
+    # https://learn.microsoft.com/graph/api/securescorecontrolprofile-update: vendorInformation is mandatory.
     if what == "secureScores" or not vendor.get("provider") or not vendor.get("vendor"):
         return refusal
-    if control_id.startswith("scid_") or tenant.quirks.writes_refused:
+    # Device controls cannot be written: docs/facts/microsoft-graph.md#1-5-state-updates-reading-and-writing and #edge-45
+    if control_id.startswith("scid_") or tenant.edge_cases.writes_refused:
         return refusal
     tenant.write(
         control_id,
@@ -205,6 +222,7 @@ async def _patch(request: Request, tenant: Tenant, what: str, control_id: str) -
             "updatedDateTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         },
     )
+    # 200 with the profile when preferred, otherwise 204 without a body: docs/facts/microsoft-graph.md#edge-45
     if "return=representation" in request.headers.get("prefer", ""):
         return JSONResponse(next(row for row in tenant.profiles if row["id"] == control_id))
     return Response(status_code=204)
@@ -214,5 +232,3 @@ ROUTES = [
     Route("/v1.0/security/{what:str}", listing),
     Route("/v1.0/security/{what:str}/{id:path}", single, methods=["GET", "PATCH"]),
 ]
-
-__all__ = ["ROUTES", "Tenant", "failure"]

@@ -1,4 +1,4 @@
-"""Graph's stand-in by hand: quirks, faults, the calendar, points and the journal, as JSON for tests and as a page."""
+"""Control API (JSON, for tests) and console page of the Graph sandbox. Serves no Graph API."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from sandbox.graph import LISTS, tenant_of
-from sandbox.pages import page
-from sandbox.tenant.state import FAULTS, GraphFault, Tenant
+from sandbox.graph_faults import GRAPH_FAULTS, GraphFault
+from sandbox.page_rendering import render_page
+from sandbox.tenant.tenant_data import Tenant
 
 SHOWN = 100
 
 
 async def control(request: Request) -> Response:
-    """`GET` or `POST /_sandbox/graph/{what}`; a wrong order is 400 and says why."""
+    """Handle `GET` or `POST /_sandbox/graph/{what}`. An invalid command is answered 400 with `{"error": reason}`."""
     tenant, what = tenant_of(request), request.path_params["what"]
     if request.method == "GET":
-        return JSONResponse(_tell(tenant, what, explain="explain" in request.query_params))
+        return JSONResponse(_read(tenant, what, explain="explain" in request.query_params))
     content: dict[str, Any] = await request.json() if await request.body() else {}
-    order = ORDERS.get(what)
-    if order is None:
+    command = COMMANDS.get(what)
+    if command is None:
         return JSONResponse({"error": f"nothing is called {what}"}, 400)
     try:
-        order(tenant, content)
+        command(tenant, content)
     except (ValueError, TypeError, KeyError) as error:
         return JSONResponse({"error": str(error)}, 400)
     return JSONResponse({"ok": True})
 
 
-def _tell(tenant: Tenant, what: str, *, explain: bool) -> Any:  # noqa: ANN401 - JSON.
+def _read(tenant: Tenant, what: str, *, explain: bool) -> Any:  # noqa: ANN401 - JSON.
     match what:
         case "journal":
             return [entry.as_json() for entry in tenant.journal]
         case "counts":
             return {**tenant.journal.counts, "peak": tenant.peak}
         case "quirks":
-            return tenant.quirks.describe() if explain else vars(tenant.quirks)
+            return tenant.edge_cases.describe() if explain else vars(tenant.edge_cases)
         case "faults":
             return {"any": tenant.faults, "waiting": [vars(fault) for fault in tenant.orders]}
         case _:
@@ -48,7 +49,7 @@ def _tell(tenant: Tenant, what: str, *, explain: bool) -> Any:  # noqa: ANN401 -
 
 
 def _faults(tenant: Tenant, content: dict[str, Any]) -> None:
-    """`{"name", "times"?, "what"?, "page"?, "method"?, "seconds"?}`, or `{"clear": true}`."""
+    """Body: `{"name", "times"?, "what"?, "page"?, "method"?, "seconds"?}`, or `{"clear": true}`."""
     if content.get("clear"):
         tenant.faults.clear()
         tenant.orders.clear()
@@ -57,19 +58,19 @@ def _faults(tenant: Tenant, content: dict[str, Any]) -> None:
 
 
 def _day(tenant: Tenant, content: dict[str, Any]) -> None:
-    """`{"days"?}`: so many days pass; nothing changes on them."""
+    """Body: `{"days"?}`: append that many days on which nothing changes, at most 365."""
     for _ in range(min(int(content.get("days", 1)), 365)):
         tenant.next_day()
 
 
 def _points(tenant: Tenant, content: dict[str, Any]) -> None:
-    """`{"control", "points"}`: the newest day's points of one control."""
+    """Body: `{"control", "points"}`: set one control's points on the newest day."""
     tenant.set_points(str(content["control"]), float(content["points"]))
 
 
-ORDERS: dict[str, Callable[[Tenant, dict[str, Any]], None]] = {
+COMMANDS: dict[str, Callable[[Tenant, dict[str, Any]], None]] = {
     "reset": lambda tenant, _: tenant.reset(),
-    "quirks": lambda tenant, content: tenant.quirks.change(content),
+    "quirks": lambda tenant, content: tenant.edge_cases.change(content),
     "faults": _faults,
     "day": _day,
     "points": _points,
@@ -78,30 +79,29 @@ ORDERS: dict[str, Callable[[Tenant, dict[str, Any]], None]] = {
 
 
 async def console(request: Request) -> Response:
-    """The same as a page."""
     tenant, wrong = tenant_of(request), ""
     if request.method == "POST":
         form = {name: str(value) for name, value in (await request.form()).items()}
         try:
-            _order(tenant, form)
+            _apply_form(tenant, form)
         except ValueError as error:
             wrong = str(error)
         else:
             return RedirectResponse(f"/_sandbox/{form.get('anchor', '')}", 303)
     newest = tenant.scores[0] if tenant.scores else {}
-    return page(
-        request, "graph.html", 400 if wrong else 200, groups=tenant.quirks.describe(), faults=FAULTS, lists=LISTS,
+    return render_page(
+        request, "graph.html", 400 if wrong else 200, groups=tenant.edge_cases.describe(), faults=GRAPH_FAULTS, lists=LISTS,
         waiting=tenant.orders, entries=tenant.journal.newest_first()[:SHOWN], newest=tenant.newest, wrong=wrong,
         scored=newest.get("controlScores", []), current=newest.get("currentScore", "no"), most=newest.get("maxScore", "no"),
     )  # fmt: skip
 
 
-def _order(tenant: Tenant, form: dict[str, str]) -> None:
+def _apply_form(tenant: Tenant, form: dict[str, str]) -> None:
     if form.get("fault"):
         times, number = int(form.get("times") or 1), int(form.get("page") or 0)
         tenant.orders.append(GraphFault(form["fault"], times, form.get("what", ""), number))
     elif form.get("switch"):
-        tenant.quirks.read(form["switch"], form.get("value"))
+        tenant.edge_cases.read(form["switch"], form.get("value"))
     elif form.get("control"):
         tenant.set_points(form["control"], float(form.get("points") or 0))
     elif form.get("days"):

@@ -1,4 +1,4 @@
-"""Puts Entra ID and Graph together as one web application on one port."""
+"""Assemble the Entra ID and Graph sandboxes into one ASGI application on one port."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.entra import ROUTES as ENTRA
-from sandbox.entra import Directory, EntraSandbox
+from sandbox.entra import EntraSandbox, EntraTenant
 from sandbox.graph import ROUTES as GRAPH
 from sandbox.graph_control import ROUTES as CONTROL
-from sandbox.journal import Entry, Journal, without_secrets
-from sandbox.pages import page
-from sandbox.tenant.state import Tenant, yesterday
+from sandbox.page_rendering import render_page
+from sandbox.request_journal import JournalEntry, RequestJournal, redacted
+from sandbox.tenant.tenant_data import Tenant, yesterday
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:
-    return page(
+    return render_page(
         request, "message.html", 404, title="Not found", text="There is nothing at this address of the stand-in."
     )
 
 
-class Noted:
-    """Writes each request into the journal, except the console's own."""
+class JournalMiddleware:
+    """Record every request in the journal, except those of the console."""
 
-    def __init__(self, app: ASGIApp, journal: Journal) -> None:
+    def __init__(self, app: ASGIApp, journal: RequestJournal) -> None:
         self._app = app
         self._journal = journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
         if scope["type"] != "http" or scope["path"].startswith("/_sandbox"):
             await self._app(scope, receive, send)
             return
         started = time.monotonic()
 
         async def noting(message: Message) -> None:
-            if message["type"] == "http.response.start":  # Before it is sent: who has the answer finds it noted.
+            # Recorded before the response is sent, so that a client can read its own entry.
+            if message["type"] == "http.response.start":
                 took = round((time.monotonic() - started) * 1000)
-                query = without_secrets(scope["query_string"].decode("latin-1"))
-                entry = Entry(scope["method"], scope["path"], query, message["status"], "", milliseconds=took)
+                query = redacted(scope["query_string"].decode("latin-1"))
+                entry = JournalEntry(scope["method"], scope["path"], query, message["status"], "", milliseconds=took)
                 self._journal.write(entry)
             await send(message)
 
@@ -52,13 +52,13 @@ class Noted:
 
 
 def create_app(settings: EntraSandbox, newest: date | None = None) -> Starlette:
-    """The stand-in; `newest` is the day of the newest snapshot, by default yesterday, whatever day it is."""
+    """Create the application; `newest` is the day of the newest snapshot, by default always yesterday."""
     tenant = Tenant(settings.tenant_id, newest or yesterday(), follows_calendar=newest is None)
     app = Starlette(
         routes=[*GRAPH, *CONTROL, *ENTRA],
         exception_handlers={404: _not_found},
-        middleware=[Middleware(Noted, tenant.journal)],
+        middleware=[Middleware(JournalMiddleware, tenant.journal)],
     )
-    app.state.directory = Directory.start(settings)
+    app.state.directory = EntraTenant.start(settings)
     app.state.tenant = tenant
     return app

@@ -1,4 +1,4 @@
-"""Reads port numbers from the environment and takes ports, with a clear sentence when one cannot be had."""
+"""Read port numbers from the environment and bind them. Every failure names the variable to change."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from collections.abc import Mapping
 DEFAULT_PORTS = {"PORT": 8000, "SANDBOX_SERVICENOW_PORT": 8100, "SANDBOX_MICROSOFT_PORT": 8200}
 
 
-class Trouble(Exception):
-    """Something a person must change before this can start; the text says what."""
+class StartupError(Exception):
+    """The sandbox or demo cannot start until a setting is changed; the text names it."""
 
 
 def read_port(environment: Mapping[str, str], name: str) -> int:
-    """The port that the variable names, or its default. Raises Trouble when it is no port."""
+    """Return the port in this variable, or its default. Raises StartupError for an invalid value."""
     value = environment.get(name) or str(DEFAULT_PORTS[name])
     if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 65535:
-        raise Trouble(f"{name}={value} is not a port. Use a number from 1 to 65535, such as {DEFAULT_PORTS[name]}.")
+        raise StartupError(
+            f"{name}={value} is not a port. Use a number from 1 to 65535, such as {DEFAULT_PORTS[name]}."
+        )
     return int(value)
 
 
-def take(host: str, port: int, name: str) -> socket.socket:
-    """A listening socket on this port. Raises Trouble, naming the port and the variable, when it is taken."""
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def bind(host: str, port: int, name: str) -> socket.socket:
+    """Return a listening socket. Raises StartupError, naming port and variable, when the port is in use."""
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((host, port))
-        bound.listen(2048)
+        listening.bind((host, port))
+        listening.listen(2048)
     except OSError as error:
-        bound.close()
-        raise Trouble(_sentence(error, host, port, name)) from error
-    return bound
+        listening.close()
+        raise StartupError(_sentence(error, host, port, name)) from error
+    return listening
 
 
 def _sentence(error: OSError, host: str, port: int, name: str) -> str:

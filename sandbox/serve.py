@@ -1,4 +1,4 @@
-"""Runs the stand-ins over real HTTP until asked to stop. Reads its settings from the environment."""
+"""Serve the sandboxes over HTTP until a signal. Settings come from environment variables."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any
 
 import uvicorn
 
+from sandbox.demo_secrets import GENERATORS, load_or_create_secrets
 from sandbox.entra import EntraSandbox
-from sandbox.keys import MADE_BY, kept_keys
 from sandbox.microsoft import create_app as create_microsoft
-from sandbox.ports import read_port, take
-from sandbox.servicenow.app import create_app as create_servicenow
-from sandbox.servicenow.schema import ServiceNowSandbox
+from sandbox.ports import bind, read_port
+from sandbox.servicenow.application import create_app as create_servicenow
+from sandbox.servicenow.instance_settings import ServiceNowSandbox
 
-WHICH = ("servicenow", "microsoft")
+SERVERS = ("servicenow", "microsoft")
 
 
 @dataclass(frozen=True)
-class Serving:
-    """What to serve where; `keys` carries client ids, secrets and the password everyone there has."""
+class ServeSettings:
+    """What to serve where; `keys` holds client IDs, client secrets and the one password of all sandbox users."""
 
     folder: Path
     host: str
@@ -36,20 +36,19 @@ class Serving:
     show_hints: bool
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Serving:
-        """From the environment; secrets that it does not name are kept in the folder, and made there the first time."""
+    def read(cls, environment: Mapping[str, str]) -> ServeSettings:
+        """Read settings from the environment; secrets it does not set are generated and kept in the folder."""
         folder = Path(environment.get("SANDBOX_DIR") or "var/sandbox")
         return cls(
             folder=folder,
             host=environment.get("SANDBOX_HOST") or "127.0.0.1",
-            ports={name: read_port(environment, f"SANDBOX_{name.upper()}_PORT") for name in WHICH},
+            ports={name: read_port(environment, f"SANDBOX_{name.upper()}_PORT") for name in SERVERS},
             public_url=(environment.get("PUBLIC_URL") or "http://127.0.0.1:8000").rstrip("/"),
             keys=_keys(environment, folder),
             show_hints=(environment.get("SANDBOX_SHOW_HINTS") or "true").lower() in ("true", "1", "yes"),
         )
 
     def application(self, name: str) -> Any:  # noqa: ANN401 - one of two kinds of ASGI application.
-        """The stand-in of this name."""
         if name == "microsoft":
             return create_microsoft(
                 EntraSandbox(
@@ -74,22 +73,22 @@ class Serving:
 
 def _keys(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    given = {name: environment[name] for name in MADE_BY if environment.get(name)}
-    return given if len(given) == len(MADE_BY) else kept_keys(folder / "keys.json") | given
+    given = {name: environment[name] for name in GENERATORS if environment.get(name)}
+    return given if len(given) == len(GENERATORS) else load_or_create_secrets(folder / "keys.json") | given
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us: there are two servers in one process, and both must hear."""
+    """A uvicorn server without signal handlers: two servers share this process, and one handler must stop both."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def serve(names: tuple[str, ...] = WHICH) -> None:
-    """Serve these stand-ins until SIGTERM or SIGINT. Raises Trouble when a port cannot be had."""
-    serving = Serving.read(os.environ)
-    sockets = {name: take(serving.host, serving.ports[name], f"SANDBOX_{name.upper()}_PORT") for name in names}
+def serve(names: tuple[str, ...] = SERVERS) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StartupError when a port cannot be bound."""
+    serving = ServeSettings.read(os.environ)
+    sockets = {name: bind(serving.host, serving.ports[name], f"SANDBOX_{name.upper()}_PORT") for name in names}
     asyncio.run(_serve_all([(serving.application(name), sockets[name]) for name in names]))
 
 
@@ -99,9 +98,9 @@ async def _serve_all(pairs: list[tuple[Any, socket.socket]]) -> None:
             _Server(
                 uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", timeout_graceful_shutdown=2)
             ),
-            bound,
+            listening,
         )
-        for app, bound in pairs
+        for app, listening in pairs
     ]
 
     def stop(*_: object) -> None:
@@ -110,4 +109,4 @@ async def _serve_all(pairs: list[tuple[Any, socket.socket]]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    await asyncio.gather(*(server.serve(sockets=[bound]) for server, bound in servers))
+    await asyncio.gather(*(server.serve(sockets=[listening]) for server, listening in servers))

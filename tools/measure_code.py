@@ -34,24 +34,24 @@ ALLOWED_MODULE_NAMES: Mapping[str, str] = {
     "errors": "the product's error tree, and its branch for remote calls",
     "audit": "the page has the name of what it shows",
     "checklist": "the page has the name of what it shows",
+    "diagnosis": "the page has the name of what it shows",
     "share": "the page has the name of what it does",
     "sign_in": "the page has the name of what it does",
     "entra": "the sandbox plays the other side of the same thing",
     "graph": "the sandbox plays the other side of the same thing",
-    "oauth": "the sandbox plays the other side of the same thing",
+    "schemas": "the typed answers of the one integration and of the other",
+    "tables": "the sandbox plays the other side of what the checks of the tables ask for",
 }
 # The same for public classes.
-ALLOWED_CLASS_NAMES: Mapping[str, str] = {
-    "Instance": "the instance as the product addresses it, and the one that the sandbox plays",
-}
+ALLOWED_CLASS_NAMES: Mapping[str, str] = {}
 
 # Neither entered nor counted on a journey: they know nothing of the product, or only hold data. Beginnings and ends of
 # paths.
-UTILITIES = ("app/core/", "app/foundation/", "app/settings.py", "app/resources.py", "/models.py")
+UTILITIES = ("app/core/", "app/settings.py", "app/resources.py", "/models.py")
 # Each journey starts at `module:function` or `module:Class.method`.
 JOURNEYS: Mapping[str, str] = {
-    "deliver": "app.features.tickets.deliver:deliver",
-    "poll": "app.features.tickets.refresh:refresh_states",
+    "deliver": "app.features.tickets.delivery.deliver:deliver",
+    "poll": "app.features.tickets.polling.poll:poll_states",
     "finish-connect": "app.features.connection.authorize:finish_connect",
 }
 MOST_RETURNS = 8
@@ -60,8 +60,8 @@ MOST_RETURNS = 8
 # that mentions the existing one has to be changed for a new one.
 RECIPES: Mapping[str, str] = {
     "add a ticket field": r"\bdue_date\b",
-    "add a column of the actions list": r"[\"']licence[\"']",
-    "add a role": r"\bsharer_roles\b|\bmay_share(?:: |=)",
+    "add a column of the actions list": r"\bopportunity\b",
+    "add a role": r"\bsharer_roles\b|\bRole\.SHARER\b",
     "add a home card": r"[\"']review[\"']",
 }
 MOST_FILES = 3

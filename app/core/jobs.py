@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -173,6 +173,17 @@ class Queue:
         except AlreadyEnqueued:
             return False
         return True
+
+    async def defer_many(
+        self, session: AsyncSession, task: str, jobs: Sequence[Mapping[str, str]], *, priority: int = 0
+    ) -> None:
+        """Insert a job for each of these arguments in one statement, in the caller's transaction; none for an empty list."""
+        if not jobs:
+            return
+        # Without a queueing lock no job can be refused as a duplicate, hence no savepoint as in `defer`.
+        raw = await (await session.connection()).get_raw_connection()
+        deferrer = self._tasks[task].configure(priority=priority, connection=raw.driver_connection)
+        await deferrer.batch_defer_async(*(dict(arguments) for arguments in jobs))
 
     async def unfinished_values(self, session: AsyncSession, task: str, name: str) -> set[str]:
         """The values of this argument in all jobs of the task that wait or run."""

@@ -1,65 +1,68 @@
-"""What a handler may ask for, as Annotated names; saying `Manager` in a signature is what guards the route."""
+"""Everything a handler may ask for, as Annotated names. A role's name in a signature is the route's access check."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
-from typing import Annotated
-from urllib.parse import urlencode, urlsplit
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
 from app.core.database import Session
 from app.core.errors import NotAllowed
-from app.core.messages import T
 from app.features.accounts import permissions
+from app.features.accounts.permissions import NO_ROLE, ROLE_TEXTS, Role
 from app.features.accounts.sessions import find_viewer
 from app.resources import Resources
+from app.web.routing import url_for
 
 
 class SignInNeeded(Exception):
-    """Nobody is signed in; the browser is sent to sign in and comes back to `return_to`. `unsent`: a form was lost."""
+    """No session: the browser is sent to sign in and comes back to `return_to`. `unsent`: a posted form was lost."""
 
     def __init__(self, return_to: str, *, unsent: bool = False) -> None:
         super().__init__(return_to)
-        self.address = f"/sign-in?{urlencode({'return_to': return_to} | ({'unsent': '1'} if unsent else {}))}"
+        self.address = url_for("sign_in.page", return_to=return_to, unsent=1 if unsent else None)
 
 
 class NoRole(NotAllowed):
-    """Signed in, and without any role that may look."""
+    """Signed in, without any of the product's roles."""
 
-    default = T("Your account has no role here.")
+    default = NO_ROLE.needed
 
 
 def get_resources(request: Request) -> Resources:
-    """The long-lived things."""
     found: Resources = request.app.state.resources
     return found
 
 
 async def open_session(request: Request) -> AsyncIterator[Session]:
-    """One transaction per request, committed before the answer is sent (see the scope below)."""
+    """One transaction per request, committed before the response is sent (see `scope` below)."""
     async with get_resources(request).database.transaction() as session:
         yield session
 
 
-# A plain `yield` dependency would commit after the answer has left.
+# FastAPI ends a plain `yield` dependency after the response has left, when a failed commit can no longer be told:
+# https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/
 Db = Annotated[Session, Depends(open_session, scope="function")]
 Res = Annotated[Resources, Depends(get_resources)]
 
 
 def session_cookie_name(resources: Resources) -> str:
-    """`__Host-` binds the cookie to this host over https; browsers refuse it on plain http, where only demos run."""
+    """The session cookie's name. Over plain HTTP, where only demos run, browsers refuse the prefix."""
+    # `__Host-` binds the cookie to this host, HTTPS and the whole site, so that a sibling domain cannot set it:
+    # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes
     return "__Host-session" if resources.config.public_url.startswith("https://") else "session"
 
 
 def address_of(request: Request) -> str:
-    """Where the browser calls from; behind proxies that are trusted (TRUSTED_PROXIES), what they say about it."""
+    """The browser's IP address, for the audit log; behind a proxy named in TRUSTED_PROXIES, the one it forwards."""
     return request.client.host if request.client is not None else ""
 
 
 async def find_signed_in(request: Request, resources: Res) -> permissions.Viewer | None:
-    """The signed-in person, if any; pages read it from `request.state.viewer` for the frame."""
+    """The signed-in person, if any. Templates read it from `request.state.viewer`."""
     token = request.cookies.get(session_cookie_name(resources))
     async with resources.database.transaction() as session:
         viewer = await find_viewer(session, resources.config, token)
@@ -72,18 +75,20 @@ async def find_signed_in(request: Request, resources: Res) -> permissions.Viewer
 OptionalViewer = Annotated[permissions.Viewer | None, Depends(find_signed_in)]
 
 
-async def require_signed_in(request: Request, somebody: OptionalViewer) -> permissions.Viewer:
-    """Anybody who is signed in."""
-    if somebody is None:
+async def require_signed_in(request: Request, viewer: OptionalViewer) -> permissions.Viewer:
+    """Any signed-in person, with or without a role. Raises SignInNeeded."""
+    if viewer is None:
         unsent = request.method != "GET"
-        # A form, or a part of a page: on to the page that holds it.
-        inner = unsent or "hx-request" in request.headers
-        raise SignInNeeded(_path_of(request.headers.get("referer", "") if inner else str(request.url)), unsent=unsent)
-    return somebody
+        # A posted form and a fragment are no pages to come back to: the page that holds them is (the Referer).
+        has_no_page = unsent or "hx-request" in request.headers
+        came_from = request.headers.get("referer", "") if has_no_page else str(request.url)
+        raise SignInNeeded(_path_of(came_from), unsent=unsent)
+    return viewer
 
 
 def _path_of(address: str) -> str:
-    """Only the path: the sign-in comes back to this site, whatever the browser says of where it was."""
+    # Only path and query: a forged Referer must not send anyone to another site after signing in (open redirect).
+    # https://cheatsheetseries.owasp.org/cheatsheets/Unvalidated_Redirects_and_Forwards_Cheat_Sheet.html
     parts = urlsplit(address)
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
@@ -91,31 +96,21 @@ def _path_of(address: str) -> str:
 SignedIn = Annotated[permissions.Viewer, Depends(require_signed_in)]
 
 
-async def require_viewer(somebody: SignedIn) -> permissions.Viewer:
-    """Security Reader or more."""
-    if not somebody.may_view:
-        raise NoRole
-    return somebody
+def _require(role: Role) -> Callable[..., Coroutine[Any, Any, permissions.Viewer]]:
+    async def require_role(viewer: SignedIn) -> permissions.Viewer:
+        if viewer.role is None:
+            raise NoRole
+        if not viewer.has(role):
+            raise NotAllowed(ROLE_TEXTS[role].needed)
+        return viewer
 
+    return require_role
+
+
+require_viewer = _require(Role.VIEWER)
+require_sharer = _require(Role.SHARER)
+require_manager = _require(Role.MANAGER)
 
 Viewer = Annotated[permissions.Viewer, Depends(require_viewer)]
-
-
-async def require_sharer(viewer: Viewer) -> permissions.Viewer:
-    """Security Operator or more."""
-    if not viewer.may_share:
-        raise NotAllowed(
-            T("To share actions as tickets, you need the role Security Operator or Security Administrator.")
-        )
-    return viewer
-
-
-async def require_manager(viewer: Viewer) -> permissions.Viewer:
-    """Security Administrator."""
-    if not viewer.may_manage:
-        raise NotAllowed(T("To change this, you need the role Security Administrator."))
-    return viewer
-
-
 Sharer = Annotated[permissions.Viewer, Depends(require_sharer)]
 Manager = Annotated[permissions.Viewer, Depends(require_manager)]

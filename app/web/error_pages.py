@@ -1,4 +1,4 @@
-"""Turns errors into pages, or into fragments where only a part of a page was asked for. Never shows a stack trace."""
+"""Turns errors into pages, or into fragments for htmx. Never shows a stack trace or an error's own text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class ErrorPage:
-    """What happened, what to do, and the id that finds it in the logs."""
+    """`correlation_id` finds the request in the logs; it is also in the response's header X-Correlation-ID."""
 
     title: Message
     message: Message
@@ -48,8 +48,7 @@ TITLES = {
 
 
 async def app_error(request: Request, error: Exception) -> Response:
-    """An expected error, in its own words."""
-    if not isinstance(error, AppError):  # The framework hands over only what it was told to.
+    if not isinstance(error, AppError):  # Starlette calls this for the registered class only.
         raise error
     if isinstance(error, NoRole):
         return render(request, "sign_in/no_role.html", None, status=403)
@@ -58,8 +57,8 @@ async def app_error(request: Request, error: Exception) -> Response:
 
 
 async def sign_in_needed(request: Request, error: Exception) -> Response:
-    """To the sign-in page; a fragment's page is told to go there as a whole."""
-    if not isinstance(error, SignInNeeded):  # The framework hands over only what it was told to.
+    """Redirect to sign-in. For a fragment, htmx makes the whole page go there: https://htmx.org/reference/#response_headers."""
+    if not isinstance(error, SignInNeeded):  # Starlette calls this for the registered class only.
         raise error
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": error.address})
@@ -67,11 +66,13 @@ async def sign_in_needed(request: Request, error: Exception) -> Response:
 
 
 async def http_error(request: Request, error: Exception) -> Response:
-    """What the framework itself refuses: unknown addresses and methods."""
-    if not isinstance(error, HTTPException):  # The framework hands over only what it was told to.
+    """Unknown addresses and methods, which Starlette refuses before any handler runs."""
+    if not isinstance(error, HTTPException):  # Starlette calls this for the registered class only.
         raise error
     if request.state.viewer is None:
-        await find_signed_in(request, get_resources(request))  # No route has asked; the frame shows the navigation.
+        await find_signed_in(
+            request, get_resources(request)
+        )  # No dependency ran; the frame needs it for the navigation.
     if error.status_code == 404:
         return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
     advice = T("Go back and try again.")
@@ -79,20 +80,22 @@ async def http_error(request: Request, error: Exception) -> Response:
 
 
 async def invalid_request(request: Request, _error: Exception) -> Response:
-    """An address with parts that make no sense."""
+    """A path or query value of a wrong type, such as a ticket id that is no UUID: the page does not exist."""
     return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
 
 
 async def unstorable(request: Request, error: Exception) -> Response:
-    """PostgreSQL keeps every character but one, which no keyboard types; anything else is a bug."""
+    """A value that PostgreSQL refuses: U+0000 is the person's input; anything else is a bug."""
+    # psycopg says "NUL", PostgreSQL's jsonb "\\u0000": https://www.postgresql.org/docs/current/datatype-json.html
     if "NUL" not in str(error) and "\\u0000" not in str(error):
         return await unexpected(request, error)
     return _show(request, T("This was not accepted"), UNUSABLE, T("Go back and type it anew."), 422)
 
 
 async def unexpected(request: Request, error: Exception) -> Response:
-    """A bug: an apology, and the id under which it is written down."""
-    log.error("unexpected error", path=request.url.path, exc_info=error)
+    # Improper error handling (CWE-209): the page names the correlation ID only; details stay in the log.
+    # https://cheatsheetseries.owasp.org/cheatsheets/Error_Handling_Cheat_Sheet.html
+    log.error("http.request.failed", path=request.url.path, exc_info=error)
     return _show(
         request,
         T("Sorry, something broke"),
@@ -103,7 +106,7 @@ async def unexpected(request: Request, error: Exception) -> Response:
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
-    """For requests the middleware does not let in."""
+    """The page for a request that the security middleware refuses: 413 too large, 403 from another site (CSRF)."""
     request = Request(scope, receive)
     if status == 413:
         message, advice = T("What was sent is too large."), T("Shorten it and try again.")

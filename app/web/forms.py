@@ -1,4 +1,4 @@
-"""Turns a posted form into checked values, or into sentences beside the fields. Nothing typed is lost."""
+"""Turns a posted form into validated values, or into messages beside the fields; what was typed comes back either way."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from pydantic_core import ErrorDetails
 from app.core.messages import Message, T
 
 Form = TypeVar("Form", bound=BaseModel)
+# The longest text we send is a description; longer input is cut here, and refused by each form's own limit.
 LONGEST_FIELD = 20_000
 
 
 @dataclass(frozen=True)
 class Parsed(Generic[Form]):
-    """`values` is None exactly when `errors` has something; `typed` is what came in, to show it again."""
+    """`values` is None exactly when `errors` is not empty; `typed` is the input, to be shown again."""
 
     values: Form | None
     errors: dict[str, Message] = field(default_factory=dict)
@@ -26,7 +27,9 @@ class Parsed(Generic[Form]):
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The posted fields, trimmed, with the line ends of the browser made plain; files are ignored."""
+    """The posted text fields, trimmed, with LF line ends. Files are ignored."""
+    # Browsers send line breaks as CRLF: https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-algorithm
+    # The limits are Starlette's own kind (1,000 parts of 1 MiB), set to what our forms need: a denial of service costs less.
     form = await request.form(max_fields=100, max_part_size=256 * 1024)
     return {
         name: value.replace("\r\n", "\n").strip()[:LONGEST_FIELD]
@@ -36,24 +39,27 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def parse(typed: Mapping[str, str], model: type[Form]) -> Parsed[Form]:
-    """Check the fields against a Pydantic model. Empty fields count as missing."""
+    """Validate the fields by a Pydantic model. Empty fields count as missing."""
     values = {name: value for name, value in typed.items() if value}
-    control = {name: T("This holds characters that cannot be used.") for name, value in values.items() if "\0" in value}
-    if control:
-        return Parsed(None, control, dict(typed))
+    # PostgreSQL cannot store U+0000: https://www.postgresql.org/docs/current/datatype-character.html
+    nul = {name: T("This holds characters that cannot be used.") for name, value in values.items() if "\0" in value}
+    if nul:
+        return Parsed(None, nul, dict(typed))
     try:
         return Parsed(model.model_validate(values), {}, dict(typed))
     except ValidationError as error:
-        return Parsed(None, {_name(item): _sentence(item) for item in reversed(error.errors())}, dict(typed))
+        # Reversed, so that of several errors of one field the first is shown.
+        return Parsed(None, {_name(item): _message(item) for item in reversed(error.errors())}, dict(typed))
 
 
 def _name(error: ErrorDetails) -> str:
     return str(error["loc"][0]) if error["loc"] else ""
 
 
-def _sentence(error: ErrorDetails) -> Message:
+def _message(error: ErrorDetails) -> Message:
+    # Pydantic's error types: https://docs.pydantic.dev/latest/errors/validation_errors/
     context: dict[str, Any] = error.get("ctx", {})
-    sentences = {
+    messages = {
         "missing": T("This is required."),
         "string_too_long": T("At most %(limit)s characters, please.", limit=context.get("max_length", "")),
         "string_too_short": T("At least %(limit)s characters, please.", limit=context.get("min_length", "")),
@@ -65,4 +71,4 @@ def _sentence(error: ErrorDetails) -> Message:
         "enum": T("Choose one of the list."),
         "uuid_parsing": T("Reload the page and try again."),
     }
-    return sentences.get(error["type"], T("This cannot be used."))
+    return messages.get(error["type"], T("This cannot be used."))

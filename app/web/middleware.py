@@ -1,4 +1,4 @@
-"""Around every request: a correlation id, refusal of cross-site writes and oversized bodies, and security headers."""
+"""Security around every request: CSRF refusal, a limit on body size, and security headers. Knows no person and no page."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from app.core.logging import bind_correlation_id, get_logger
 
 log = get_logger(__name__)
 
+# Methods that change nothing, so a forged one does no harm: RFC 9110 9.2.1.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# The largest form is a bulk share of 1,000 actions (MOST_AT_ONCE), whose ids take about 100 KiB; 512 KiB is several times
+# that. Without a limit one request could fill the memory (denial of service):
+# https://cheatsheetseries.owasp.org/cheatsheets/Denial_of_Service_Cheat_Sheet.html
 LARGEST_BODY_BYTES = 512 * 1024
 Refuse = Callable[[Scope, Receive, Send, int], Awaitable[None]]
 
 
 class BodyTooLarge(Exception):
-    """More came than any form of ours holds. Raised into whoever reads the body; it ends in 413."""
+    """The body passed the limit while it was read. Raised into the reader; ends in 413."""
 
 
 class SecurityMiddleware:
-    """The product's own middleware. `refuse` answers a request that is not let in, with the given status."""
+    """`form_targets` are the origins where forms may end; `refuse` sends the error page for a status."""
 
     def __init__(self, app: ASGIApp, *, public_url: str, form_targets: tuple[str, ...], refuse: Refuse) -> None:
         self._app = app
@@ -34,27 +38,46 @@ class SecurityMiddleware:
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         state["correlation_id"] = secrets.token_hex(8)
+        # A nonce must be new for each response and hold at least 128 bits: https://www.w3.org/TR/CSP3/#security-nonces
         state["csp_nonce"] = secrets.token_urlsafe(16)
         state["viewer"] = None
         bind_correlation_id(state["correlation_id"])
-        guarded = self._with_headers(scope, send)
-        if scope["method"] not in SAFE_METHODS and not self._from_ourselves(headers):
-            log.warning("cross-site write refused", path=scope["path"], origin=headers.get("origin", ""))
-            await self._refuse(scope, receive, guarded, 403)
-        elif self._too_large(headers):
-            await self._refuse(scope, receive, guarded, 413)
+        send_with_headers = self._with_security_headers(scope, send)
+        if scope["method"] not in SAFE_METHODS and not self._is_same_origin(headers):
+            log.warning("http.request.csrf_refused", path=scope["path"], origin=headers.get("origin", ""))
+            await self._refuse(scope, receive, send_with_headers, 403)
+        elif self._declares_too_much(headers):
+            await self._refuse(scope, receive, send_with_headers, 413)
         else:
-            await self._counting(scope, receive, guarded)
+            await self._limit_body(scope, receive, send_with_headers)
 
-    async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A body that does not say its length, or not the truth, is counted while it comes."""
+    # CSRF (cross-site request forgery): another site makes the browser post to us with our cookie. Every browser of today
+    # sends Sec-Fetch-Site, which no script can set; older ones send Origin with a POST. There is no token in forms to forget.
+    # https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html#fetch-metadata-headers
+    # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site
+    def _is_same_origin(self, headers: Headers) -> bool:
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            # "none" is the person's own doing, such as a bookmark. "same-site" is a sibling domain, which we do not trust.
+            return site in ("same-origin", "none")
+        # Neither header: a program, not a browser, so that no browser's cookie can be abused.
+        origin = headers.get("origin")
+        return origin is None or origin == self._origin
+
+    @staticmethod
+    def _declares_too_much(headers: Headers) -> bool:
+        # A Content-Length is decimal digits and nothing else: RFC 9110 8.6. Any other value is refused as too large.
+        length = headers.get("content-length", "0")
+        return not length.isdigit() or int(length) > LARGEST_BODY_BYTES
+
+    async def _limit_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count a body that declares no length, or a false one, while it is read."""
         taken, has_answered = 0, False
 
         async def receive_counted() -> Message:
@@ -73,53 +96,58 @@ class SecurityMiddleware:
         try:
             await self._app(scope, receive_counted, send_noted)
         except BodyTooLarge:
+            # ASGI allows one response per request: one that has begun cannot become a 413.
             if has_answered:
                 raise
             await self._refuse(scope, receive, send, 413)
 
-    def _from_ourselves(self, headers: Headers) -> bool:
-        """Browsers say where a write comes from; what says nothing at all is no browser and holds no cookie of one."""
-        site = headers.get("sec-fetch-site")
-        if site is not None:
-            return site in ("same-origin", "none")
-        origin = headers.get("origin")
-        return origin is None or origin == self._origin
-
-    @staticmethod
-    def _too_large(headers: Headers) -> bool:
-        length = headers.get("content-length", "0")
-        return not length.isdigit() or int(length) > LARGEST_BODY_BYTES
-
-    def _with_headers(self, scope: Scope, send: Send) -> Send:
-        state = scope["state"]
-        policy = "; ".join(
+    def _content_security_policy(self, nonce: str) -> str:
+        # XSS (cross-site scripting) and content injection: only our own files and this response's nonce may run or style
+        # anything. https://cheatsheetseries.owasp.org/cheatsheets/Content_Security_Policy_Cheat_Sheet.html
+        return "; ".join(
             (
                 "default-src 'none'",
-                f"script-src 'self' 'nonce-{state['csp_nonce']}'",
+                f"script-src 'self' 'nonce-{nonce}'",
                 "style-src 'self'",
+                # An image from a data: URL runs nothing and calls nothing.
                 "img-src 'self' data:",
                 "font-src 'self'",
                 "connect-src 'self'",
-                # Browsers apply this to redirects after a form as well: authorizing ends at Entra ID or ServiceNow.
+                # Chromium applies form-action to the redirects after a form as well, and authorizing ends at Entra ID or
+                # ServiceNow. https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Content-Security-Policy/form-action
                 f"form-action 'self' {self._form_targets}".strip(),
+                # An injected <base> would redirect every relative link and script.
                 "base-uri 'none'",
+                # Clickjacking: no other page may frame ours. It replaces X-Frame-Options, says
+                # https://cheatsheetseries.owasp.org/cheatsheets/Clickjacking_Defense_Cheat_Sheet.html
                 "frame-ancestors 'none'",
             )
         )
+
+    def _with_security_headers(self, scope: Scope, send: Send) -> Send:
+        # The set and its values follow https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html
+        state = scope["state"]
+        policy = self._content_security_policy(state["csp_nonce"])
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["X-Correlation-ID"] = state["correlation_id"]
                 headers["Content-Security-Policy"] = policy
+                # MIME sniffing: a response must not be run as a script because its bytes look like one.
                 headers["X-Content-Type-Options"] = "nosniff"
+                # Paths hold ticket ids and search words: no other site learns them. Ours needs them after a sign-in.
                 headers["Referrer-Policy"] = "same-origin"
                 headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+                # Cross-site leaks (XS-Leaks): no window handle for sites that open us, no embedding of our files.
+                # https://cheatsheetseries.owasp.org/cheatsheets/XS_Leaks_Cheat_Sheet.html
                 headers["Cross-Origin-Opener-Policy"] = "same-origin"
                 headers["Cross-Origin-Resource-Policy"] = "same-origin"
                 if self._is_https:
+                    # HSTS, one year: RFC 6797. Over plain HTTP browsers must ignore it (8.1).
                     headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
                 if "cache-control" not in headers:
+                    # Pages hold what only their viewer may read: no cache stores them: RFC 9111 5.2.2.5.
                     headers["Cache-Control"] = "no-store"
             await send(message)
 

@@ -1,69 +1,118 @@
-"""The task form that sharing and changing a ticket have in common: its fields, its choices, and what it asks for."""
+"""The form of one ticket, for sharing and for changing it. Derived from the list of ticket fields; decides nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, create_model
 
 from app.core import clock
-from app.core.messages import Message, T
+from app.core.messages import Message
 from app.features.accounts import permissions
-from app.features.secure_score.actions.action import Category
-from app.features.tickets.sharing.record import Requester, TicketRequest
-from app.features.tickets.types import KIND_NAMES, PRIORITY_NAMES, TicketKind, TicketSource
+from app.features.tickets.ticket_fields import (
+    FIELDS,
+    FormControl,
+    Requester,
+    TicketField,
+    TicketRequest,
+    request_from,
+    typed_fields,
+)
+from app.features.tickets.types import KIND_NAMES, TicketKind, TicketSource
 
 
-class TaskForm(BaseModel):
-    """The fields of one ticket."""
+class TaskFormBase(BaseModel):
+    """What every task form has besides the ticket fields. `form_key` makes a form that is sent twice one ticket."""
 
     kind: TicketKind
-    name: str = Field(max_length=400)
-    description: str
-    priority: int
-    due_date: date
-    category: Category
     form_key: UUID
     again: bool = False
 
-    def asked(self, source: TicketSource) -> TicketRequest:
-        """What the person asks for. Who recommends is not the form's to say."""
-        return TicketRequest(
-            self.kind, self.name, self.description, self.priority, self.due_date, source, self.category.value
-        )
+    def request(self, source: TicketSource) -> TicketRequest:
+        """What the person asks for. `source` is not typed: it follows from what the ticket is made of."""
+        return request_from(self._value, self.kind, source)
+
+    def _value(self, name: str) -> Any:  # noqa: ANN401 - of the type that the field's control accepts.
+        value = getattr(self, name)
+        return value.value if isinstance(value, StrEnum) else value
+
+
+def task_form(fields: Sequence[TicketField] = FIELDS) -> type[TaskFormBase]:
+    """The model by which a form with these fields is parsed."""
+    accepted: dict[str, Any] = {name: (control.accepts, control.default) for name, control in typed_fields(fields)}
+    return create_model("TaskForm", __base__=TaskFormBase, **accepted)
+
+
+# Made once: building a Pydantic model takes milliseconds. https://docs.pydantic.dev/latest/concepts/models/#dynamic-model-creation
+TaskForm = task_form()
+
+
+@dataclass(frozen=True)
+class ShownControl:
+    """One field of the form: how it is typed, its value, and the sentence beside it (empty: none)."""
+
+    name: str
+    control: FormControl
+    typed: str
+    error: Message | str
+    is_hidden: bool
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The form as it is shown: every field as it stands, and the sentence beside each (empty: none)."""
+    """The form as it is shown. `typed` and `errors` hold every field, by name; `choices` those of the selects.
+
+    `rows` holds the controls as they stand, some side by side. `offers_empty` shows the empty choice of a select.
+    """
 
     typed: Mapping[str, str]
     errors: Mapping[str, Message | str]
-    kinds: list[tuple[str, Message]]
-    priorities: list[tuple[str, Message]]
-    categories: list[tuple[str, str]]
+    kinds: Sequence[tuple[str, Message]]
+    choices: Mapping[str, Sequence[tuple[str, Message | str]]]
+    rows: Sequence[Sequence[ShownControl]]
     today: str
+    offers_empty: bool = True
 
 
-def fields_of(typed: Mapping[str, str], errors: Mapping[str, Message] | None = None) -> Fields:
-    """These values in the form."""
-    blank = dict.fromkeys(TaskForm.model_fields, "")
-    said: dict[str, Message | str] = {**blank, **(errors or {})}
+def fields_of(
+    typed: Mapping[str, str],
+    errors: Mapping[str, Message] | None = None,
+    *,
+    fixed: Mapping[str, str] | None = None,
+    offers_empty: bool = True,
+    fields: Sequence[TicketField] = FIELDS,
+) -> Fields:
+    """The form with these values. `fixed` values are sent with it, but hidden."""
+    known = [*TaskFormBase.model_fields, *(name for name, _ in typed_fields(fields))]
+    # Every name is there, because undefined names are errors in templates (StrictUndefined).
+    values = {**dict.fromkeys(known, ""), **typed, **(fixed or {})}
+    sentences: dict[str, Message | str] = {**dict.fromkeys(known, ""), **(errors or {})}
+    controls = [
+        ShownControl(name, control, values[name], sentences[name], name in (fixed or {}))
+        for name, control in typed_fields(fields)
+    ]
     return Fields(
-        typed={**blank, **typed},
-        errors=said,
+        typed=values,
+        errors=sentences,
         kinds=[(kind.value, name) for kind, name in KIND_NAMES.items()],
-        priorities=[
-            (str(value), T("%(value)s - %(name)s", value=value, name=name)) for value, name in PRIORITY_NAMES.items()
-        ],
-        categories=[(category.value, category.value) for category in Category],
+        choices={name: control.choices for name, control in typed_fields(fields)},
+        rows=[list(row) for _, row in groupby(controls, key=_row_of)],
+        # The earliest day that is still today somewhere, which is what `check_request` accepts as well.
         today=clock.earliest_day(clock.now()).isoformat(),
+        offers_empty=offers_empty,
     )
+
+
+def _row_of(shown: ShownControl) -> str:
+    """Narrow neighbors share a row; every other control has its own."""
+    return "narrow" if shown.control.is_narrow else shown.name
 
 
 def requester_of(viewer: permissions.Viewer) -> Requester:
     """The signed-in person as the one who shares."""
-    return Requester(viewer.person_id, viewer.oid, viewer.display_name, viewer.email)
+    return Requester(viewer.person_id, viewer.oid, viewer.display_name, viewer.email, viewer.address)

@@ -1,4 +1,4 @@
-"""The one Jinja environment: undefined names are errors, everything is escaped, every text can be translated."""
+"""The one Jinja environment, and how numbers, dates and moments are written. Knows no page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from datetime import date, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import quote
 
 from babel import Locale, dates, numbers
@@ -20,26 +19,19 @@ from markupsafe import Markup, escape
 
 from app.core import clock
 from app.core.messages import catalog, current_locale
+from app.features.accounts.permissions import Viewer
+from app.features.tickets.ticket_fields import exchanged_items
+from app.web.routing import url_for
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static"
 
 
-class SignedInPerson(Protocol):
-    """What the frame shows of the signed-in person."""
-
-    display_name: str
-    email: str
-    may_share: bool
-    may_manage: bool
-    may_view: bool
-
-
 @dataclass(frozen=True)
 class Frame:
-    """What every page needs besides its own: who is looking, where, and the nonce for inline data."""
+    """What the page frame needs: the viewer, the path, the CSP nonce and the locale (a language code)."""
 
-    viewer: SignedInPerson | None
+    viewer: Viewer | None
     path: str
     nonce: str
     locale: str
@@ -47,13 +39,15 @@ class Frame:
 
 @cache
 def asset(path: str) -> str:
-    """The address of a static file, with its content in the name, so that it may be kept for ever."""
+    """The URL of a static file, with a hash of its content."""
+    # Cache busting: a new version has a new URL, so that browsers may cache each one for a year.
+    # https://developer.mozilla.org/docs/Web/HTTP/Guides/Caching#cache_busting
     version = sha256((STATIC / path).read_bytes()).hexdigest()[:12]
     return f"/static/{path}?v={version}"
 
 
 def format_number(value: float | None, digits: int = 2) -> str:
-    """A number as people write it, without useless zeros."""
+    """A number in the viewer's locale, with at most `digits` decimals and no trailing zeros; "–" for None."""
     if value is None:
         return "–"
     pattern = "#,##0" + ("." + "#" * digits if digits else "")
@@ -62,24 +56,24 @@ def format_number(value: float | None, digits: int = 2) -> str:
 
 @cache
 def _percent_sign(locale: str) -> str:
-    """English writes 49.1%; German 49,1 %, with a blank at which no line breaks."""
+    # English writes 49.1%; German 49,1 %, with a no-break space: https://cldr.unicode.org, number patterns.
     return str(Locale.parse(locale).percent_formats[None].pattern).lstrip("#,0")
 
 
 def format_percent(value: float | None, digits: int = 0) -> str:
-    """A percentage of 0 to 100, as text."""
+    """A percentage (0 to 100, not 0 to 1) as text; "–" for None."""
     if value is None:
         return "–"
     return f"{format_number(value, digits)}{_percent_sign(current_locale())}"
 
 
 def format_date(value: date | None) -> str:
-    """A day, spelled out."""
+    """A day as "5 Nov 2026"; "–" for None."""
     return "–" if value is None else dates.format_date(value, "d MMM y", locale=current_locale())
 
 
 def format_moment(value: datetime | None) -> Markup:
-    """A moment in UTC, with its machine-readable form beside it."""
+    """A moment in UTC as a <time> element; "–" for None."""
     if value is None:
         return Markup("–")
     shown = dates.format_datetime(value, "d MMM y, HH:mm", locale=current_locale())
@@ -87,33 +81,35 @@ def format_moment(value: datetime | None) -> Markup:
 
 
 def ago(value: datetime | None) -> Markup:
-    """How long ago, roughly; the exact moment is in the title."""
+    """How long ago, in one unit, as a <time> element with the exact moment as its title; "never" for None."""
     if value is None:
         return escape(catalog().gettext("never"))
     passed = clock.now() - value
     words = dates.format_timedelta(-passed, add_direction=True, locale=current_locale(), threshold=0.99)
     shown = f"{dates.format_datetime(value, 'd MMM y, HH:mm', locale=current_locale())} UTC"
-    # js/ago.js counts on from these seconds, so that an open page stays true whatever the browser's clock says.
+    # js/ago.js counts on from these seconds and never asks the browser's clock, which may be wrong.
     return Markup('<time datetime="{}" title="{}" data-ago="{}">{}</time>').format(
         value.isoformat(timespec="seconds"), shown, int(passed.total_seconds()), words
     )
 
 
 def path_quote(value: str) -> str:
-    """A text as one part of an address; ids may hold dots, spaces and slashes."""
+    """A text as one value of an external URL's query; links of our own come from `url_for`."""
     return quote(value, safe="")
 
 
 def to_data(value: object) -> Markup:
-    """JSON for a script element of type application/json; `<` is written so that it cannot end the element."""
+    """JSON for a script element of type application/json."""
+    # XSS: "</script>" inside a text would end the element, so <, > and & are written as JSON escapes.
+    # https://cheatsheetseries.owasp.org/cheatsheets/Cross_Site_Scripting_Prevention_Cheat_Sheet.html
     return Markup(json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
 
 
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(ROOT / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
+        autoescape=True,  # XSS: every value is escaped unless it is Markup.
+        undefined=StrictUndefined,  # A mistyped name is an error, not an empty text.
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
@@ -125,7 +121,7 @@ def _environment() -> Environment:
         newstyle=True,
     )
     environment.policies["ext.i18n.trimmed"] = True
-    environment.globals["asset"] = asset
+    environment.globals.update(asset=asset, url_for=url_for, exchanged_items=exchanged_items)
     environment.filters.update(
         number=format_number,
         percent=format_percent,
@@ -142,7 +138,7 @@ environment = _environment()
 
 
 def render_text(request: Request, template: str, page: object) -> str:
-    """A template as text; `page` and `frame` are all it may use."""
+    """Render to text. A template sees `page`, `frame` and the globals only (tests/conventions/test_templates.py)."""
     state = request.state
     frame = Frame(
         viewer=getattr(state, "viewer", None),
@@ -161,5 +157,5 @@ def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """A whole page or a fragment."""
+    """Render a page or a fragment as a response."""
     return HTMLResponse(render_text(request, template, page), status, dict(headers or {}))

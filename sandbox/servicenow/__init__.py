@@ -1,1 +1,1 @@
-"""A stand-in ServiceNow instance."""
+"""A ServiceNow sandbox instance: login, OAuth, REST APIs, business rules, access rules and fault injection."""

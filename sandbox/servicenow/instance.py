@@ -1,4 +1,4 @@
-"""One running stand-in: its records, switches, faults and journal, and who is calling. Answers no requests itself."""
+"""State of one running instance: records, switches, faults, journal, sessions, OAuth credentials. Serves no request itself."""
 
 from __future__ import annotations
 
@@ -7,65 +7,67 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sandbox.faults import Orders
-from sandbox.journal import Journal
-from sandbox.servicenow.schema import ServiceNowSandbox, stamp
+from sandbox.faults import FaultOrders
+from sandbox.request_journal import RequestJournal
+from sandbox.servicenow.api_sessions import ApiSessions
+from sandbox.servicenow.instance_settings import ServiceNowSandbox
 from sandbox.servicenow.seeds import seed
-from sandbox.servicenow.sessions import Sessions
 from sandbox.servicenow.store import TIME_FORMAT, Record, Store, new_sys_id
 from sandbox.servicenow.switches import Switches
+from sandbox.servicenow.table_schema import stamp
 
-# Defaults of a client record (facts 1.4), in seconds.
+# Default lifespans of a client record, in seconds: docs/facts/servicenow.md#1-4-token-response
 ACCESS_SECONDS = 1800
 REFRESH_SECONDS = 8_640_000
 CODE_SECONDS = 60
 INTEGRATION_USER = "m365.integration"
-# Expired tokens stay on the admin page for a while.
+# Expired tokens stay visible on the token page for this long.
 KEPT_AFTER_EXPIRY = timedelta(days=1)
 
 
 @dataclass
-class Instance:
-    """Everything the request handlers share."""
+class SandboxInstance:
+    """State shared by all request handlers."""
 
     settings: ServiceNowSandbox
     store: Store
     switches: Switches = field(default_factory=Switches)
-    orders: Orders = field(default_factory=Orders)
-    journal: Journal = field(default_factory=Journal)
-    sessions: Sessions = field(default_factory=Sessions)
+    orders: FaultOrders = field(default_factory=FaultOrders)
+    journal: RequestJournal = field(default_factory=RequestJournal)
+    sessions: ApiSessions = field(default_factory=ApiSessions)
     spent: Counter[tuple[str, str]] = field(default_factory=Counter)
-    # Labels of choices, remembered until a choice changes.
+    # Choice labels, cached until a row of sys_choice changes (`labels_version`).
     labels: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict)
     labels_version: int = -1
-    # What the second factor's app would show; made for each run.
+    # The code an authenticator app would show; generated for each run.
     mfa_code: str = field(default_factory=lambda: f"{secrets.randbelow(1_000_000):06d}")
 
     def __post_init__(self) -> None:
-        self.store.skew = lambda: timedelta(seconds=self.switches.clock_off_seconds)
+        self.store.clock_error = lambda: timedelta(seconds=self.switches.clock_off_seconds)
 
     @classmethod
-    def start(cls, settings: ServiceNowSandbox) -> Instance:
-        """Open the store, filling it if it is new, and register the OAuth client the settings name."""
+    def start(cls, settings: ServiceNowSandbox) -> SandboxInstance:
+        """Open the store, seed it when it is empty, and register the settings' OAuth client."""
         instance = cls(settings, Store(settings.file))
         if not instance.store.is_empty and instance.store.find("sys_user_role", name="itil") is None:
-            instance.store.clear()  # Of a time before roles were records: such a file cannot be gone on with.
+            instance.store.clear()  # Written by a version in which roles were not records; it cannot be migrated.
         if instance.store.is_empty:
             seed(instance.store, settings)
         instance.register_client()
         return instance
 
     def reset(self) -> None:
-        """As new: records, tokens, switches, faults and journal."""
+        """Restore the initial state: records, tokens, switches, faults and journal."""
         self.store.clear()
-        self.switches, self.orders, self.sessions = Switches(), Orders(), Sessions()
+        self.switches, self.orders, self.sessions = Switches(), FaultOrders(), ApiSessions()
         self.spent.clear()
         self.journal.clear()
         seed(self.store, self.settings)
         self.register_client()
 
     def register_client(self) -> None:
-        """The Application Registry record of the connector."""
+        """Create or update the connector's Application Registry record."""
+        # See docs/facts/servicenow.md#1-7-where-it-lives-in-the-product
         settings = self.settings
         record = self.store.find("oauth_entity", client_id=settings.client_id) or {
             "active": "true",
@@ -84,10 +86,11 @@ class Instance:
             stamp(self.store, "oauth_entity", record | wanted, by="admin")
 
     def client(self, client_id: str) -> Record | None:
-        """A client record as the switches have it, while it is active."""
+        """Return an active client record, altered by the switches, or None."""
         found = self.store.find("oauth_entity", client_id=client_id) if client_id else None
         if found is None or found["active"] != "true" or self.switches.client_inactive:
             return None
+        # A mismatch of one slash occurs in practice: docs/facts/servicenow.md#trap-21
         if self.switches.redirect_mismatch:
             found = found | {"redirect_url": ",".join(f"{url}/" for url in found["redirect_url"].split(","))}
         if self.switches.wrong_secret:
@@ -95,19 +98,18 @@ class Instance:
         return found
 
     def expires(self, seconds: int) -> str:
-        """So many seconds from now, as text."""
+        """Return the time that many seconds from now, as stored."""
         return (self.store.time() + timedelta(seconds=seconds)).strftime(TIME_FORMAT)
 
     def is_live(self, credential: Record | None) -> bool:
-        """Whether a token or code exists and its time has not come."""
+        """Return whether a token or code exists and has not expired."""
         return credential is not None and credential["expires"] > self.store.time().strftime(TIME_FORMAT)
 
     def credential(self, kind: str, value: str) -> Record | None:
-        """A code or token by its text."""
         return self.store.find("oauth_credential", token=value, kind=kind) if value else None
 
     def issue(self, kind: str, value: str, user_id: str, client_id: str, seconds: int, **more: str) -> Record:
-        """Remember a new code or token; those long expired are forgotten on the way."""
+        """Store a new code or token, and delete the user's long-expired ones."""
         old = (self.store.time() - KEPT_AFTER_EXPIRY).strftime(TIME_FORMAT)
         for row in list(self.store.find_all("oauth_credential", user=user_id)):
             if row["expires"] < old:
@@ -127,16 +129,19 @@ class Instance:
         )
 
     def user_of(self, access_token: str) -> Record | None:
-        """The user an access token speaks for, while both live."""
+        """Return the user of an unexpired access token; None for an inactive or locked user."""
+        # See docs/facts/servicenow.md#1-8-the-integration-user-the-central-contradiction (locked_keeps_tokens)
         credential = self.credential("access", access_token)
         if credential is None or not self.is_live(credential):
             return None
         user = self.store.get("sys_user", credential["user"])
+        # See docs/facts/servicenow.md#1-8-the-integration-user-the-central-contradiction. Whether a lock ends existing tokens
+        # is not documented, hence the switch.
         works = user and user["active"] == "true" and user["locked_out"] != "true"
         return user if works or self.switches.locked_keeps_tokens else None
 
-    def person(self, user_name: str) -> Record | None:
-        """A user as the switches have it."""
+    def user_by_name(self, user_name: str) -> Record | None:
+        """Return a user by name, altered by the switches, or None."""
         found = self.store.find("sys_user", user_name=user_name) if user_name else None
         if found is not None and user_name == INTEGRATION_USER and self.switches.web_only:
             return found | {"web_service_access_only": "true"}

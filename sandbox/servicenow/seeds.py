@@ -1,9 +1,11 @@
-"""Fills a new instance: people with roles, groups, choices, dictionary, properties, and a few tickets of strangers."""
+"""Initial records of a new instance: users, roles, groups, choices, dictionary, properties and sample tickets."""
 
 from __future__ import annotations
 
-from sandbox.servicenow.choices import CHOICES, GERMAN
-from sandbox.servicenow.schema import (
+from sandbox.servicenow.choice_lists import CHOICES, GERMAN
+from sandbox.servicenow.instance_settings import ServiceNowSandbox
+from sandbox.servicenow.store import Record, Store
+from sandbox.servicenow.table_schema import (
     CHANGE,
     DEFAULTS,
     INCIDENT,
@@ -11,16 +13,16 @@ from sandbox.servicenow.schema import (
     PREFIXES,
     REFERENCES,
     TASK,
-    ServiceNowSandbox,
     stamp,
     type_of,
 )
-from sandbox.servicenow.store import Record, Store
 
-# user name, name, web-service-access-only, roles, time zone
-PEOPLE = (
+# (user name, name, web-service-access-only, roles, time zone)
+USERS = (
     ("m365.integration", "M365 Integration", "false", "itil,personalize_choices", "Europe/Berlin"),
+    # Web service access only: cannot log in, hence cannot consent (docs/facts/servicenow.md#trap-22).
     ("m365.robot", "M365 Robot", "true", "itil", "UTC"),
+    # An agent in another time zone, without personalize_choices (docs/facts/servicenow.md#trap-36).
     ("fred.luddy", "Fred Luddy", "false", "itil", "America/Los_Angeles"),
     ("no.roles", "Nora Roles", "false", "", "UTC"),
     ("alex.wilber", "Alex Wilber", "false", "itil", "Europe/Berlin"),
@@ -47,9 +49,10 @@ GROUPS = (
     ("Network", "Switches, firewalls and lines", "itil"),
     ("CAB Approval", "Approves changes", ""),
 )
-# The person who connects the instance has an account of their own there: the one not to consent with.
+# The administrator who connects the instance also has a personal account there: consenting with it is the mistake of
+# See docs/facts/servicenow.md#trap-23.
 EMAILS = {"alex.wilber": "alex@contoso.example"}
-STRANGERS = (
+SAMPLE_TICKETS = (
     ("incident", "Email is slow in the Oslo office", "2", "2", "2"),
     ("incident", "Printer on floor 3 prints blank pages", "1", "3", "3"),
     ("change_request", "Replace the core switch in Lyon", "-2", "2", "2"),
@@ -57,11 +60,10 @@ STRANGERS = (
 
 
 def seed(store: Store, settings: ServiceNowSandbox) -> None:
-    """Fill an empty instance."""
-    with store.together():
+    with store.one_transaction():
         for name, about in ROLES.items():
             stamp(store, "sys_user_role", {"name": name, "description": about})
-        for user_name, name, robot, roles, zone in PEOPLE:
+        for user_name, name, robot, roles, zone in USERS:
             first, _, last = name.partition(" ")
             user = stamp(store, "sys_user", {
                 "user_name": user_name, "name": name, "first_name": first, "last_name": last,
@@ -81,7 +83,7 @@ def seed(store: Store, settings: ServiceNowSandbox) -> None:
 
 
 def set_roles(store: Store, user: Record, roles: str) -> Record:
-    """Give a user exactly these roles; sys_user_has_role says the same."""
+    """Replace the user's roles, in the user's record and in sys_user_has_role."""
     for old in list(store.find_all("sys_user_has_role", user=user["sys_id"])):
         store.remove("sys_user_has_role", old["sys_id"])
     names = [name.strip() for name in roles.split(",") if name.strip()]
@@ -93,7 +95,8 @@ def set_roles(store: Store, user: Record, roles: str) -> Record:
 
 
 def set_family(store: Store, family: str) -> None:
-    """Let the instance claim to be of this release family."""
+    """Set the release family that sys_properties reports."""
+    # See docs/facts/servicenow.md#7-which-release-is-the-instance-on
     values = {"glide.buildname": family.capitalize(), "glide.buildtag": f"glide-{family}-02-11-2026__patch1-03-04-2026"}
     for name, value in values.items():
         found = store.find("sys_properties", name=name) or {"name": name}
@@ -103,7 +106,7 @@ def set_family(store: Store, family: str) -> None:
 def add_choices(
     store: Store, table: str, element: str, choices: tuple[tuple[str, str], ...], language: str, start: int = 0
 ) -> None:
-    """Rows of sys_choice, in this order."""
+    """Add rows of sys_choice, sequenced in this order."""
     for order, (value, label) in enumerate(choices, start):
         stamp(store, "sys_choice", {
             "name": table, "element": element, "value": value, "label": label, "language": language,
@@ -112,14 +115,16 @@ def add_choices(
 
 
 def add_column(store: Store, table: str, name: str, label: str, kind: str = "string", length: int = 40) -> None:
-    """A column of the site's own, such as `u_recommendation_category`, as an administrator adds one."""
+    """Add a custom column, such as `u_recommendation_category`, as an administrator would."""
     if store.find("_column", name=name, table=table) is None:
         store.put("_column", {"table": table, "name": name})
-    describe(store, table, name, label=label, kind=kind, length=length)
+    add_dictionary_row(store, table, name, label=label, kind=kind, length=length)
 
 
-def describe(store: Store, table: str, name: str, *, label: str = "", kind: str = "", length: int = 0) -> None:
-    """A row of sys_dictionary."""
+def add_dictionary_row(
+    store: Store, table: str, name: str, *, label: str = "", kind: str = "", length: int = 0
+) -> None:
+    """Add or update a row of sys_dictionary."""
     found = next(store.find_all("sys_dictionary", name=table, element=name), {})
     stamp(store, "sys_dictionary", found | {
         "name": table, "element": name, "column_label": label or name.replace("_", " ").capitalize(),
@@ -131,7 +136,7 @@ def describe(store: Store, table: str, name: str, *, label: str = "", kind: str 
 def _dictionary(store: Store) -> None:
     for table, names in (("task", TASK), ("incident", INCIDENT), ("change_request", CHANGE)):
         for name in names:
-            describe(store, table, name)
+            add_dictionary_row(store, table, name)
 
 
 def _groups(store: Store) -> None:
@@ -146,7 +151,7 @@ def _groups(store: Store) -> None:
 
 def _tickets(store: Store) -> None:
     agent = store.find("sys_user", user_name="fred.luddy")
-    for table, text, state, impact, urgency in STRANGERS:
+    for table, text, state, impact, urgency in SAMPLE_TICKETS:
         prefix, first_number = PREFIXES[table]
         stamp(store, table, {
             **DEFAULTS[table], "number": store.next_number(table, prefix, first_number), "short_description": text,

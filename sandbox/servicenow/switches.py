@@ -1,10 +1,10 @@
-"""The switches that change how one instance behaves until they are set back. Describes them; carries nothing out."""
+"""Switches of one ServiceNow instance: lasting behavior that differs between real instances. Describes them; applies none."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sandbox.switchboard import Switchboard, switch
+from sandbox.toggles import Toggles, toggle
 
 OAUTH, SIGN_ON, TABLES, RULES, ACCESS, EDGE = (
     "OAuth",
@@ -17,123 +17,148 @@ OAUTH, SIGN_ON, TABLES, RULES, ACCESS, EDGE = (
 
 
 @dataclass
-class Switches(Switchboard):
-    """Lasting behaviour. Numbers are behaviours of the fact sheet; a number after a letter is a section of it."""
+class Switches(Toggles):
+    """Each switch names its fact: a section's number, or `sandbox-N`.
 
-    state_required: bool = switch(OAUTH, "2", "An authorization request needs a state", default=True)
-    pkce_required: bool = switch(OAUTH, "8", "An authorization request needs a code challenge", default=False)
-    refuse_url_parameters: bool = switch(
-        OAUTH, "9", "The token service refuses parameters in the address", default=True
+    The facts are in docs/facts/servicenow.md#what-a-faithful-sandbox-must-reproduce.
+    """
+
+    state_required: bool = toggle(OAUTH, "sandbox-2", "An authorization request needs a state", default=True)
+    pkce_required: bool = toggle(OAUTH, "sandbox-8", "An authorization request needs a code challenge", default=False)
+    refuse_url_parameters: bool = toggle(
+        OAUTH, "sandbox-9", "The token service refuses parameters in the address", default=True
     )
-    scope_is_empty: bool = switch(OAUTH, "10", "The scope in the token answer is empty", default=False)
-    refresh_omits_token: bool = switch(
-        OAUTH, "11", "A refresh answers without a refresh token; the old one stays good", default=False
+    scope_is_empty: bool = toggle(OAUTH, "sandbox-10", "The scope in the token answer is empty", default=False)
+    refresh_omits_token: bool = toggle(
+        OAUTH, "sandbox-11", "A refresh answers without a refresh token; the old one stays good", default=False
     )
-    refresh_rotates_token: bool = switch(
-        OAUTH, "11", "A refresh gives a new refresh token, and the old one is over", default=False
+    refresh_rotates_token: bool = toggle(
+        OAUTH, "sandbox-11", "A refresh gives a new refresh token, and the old one is over", default=False
     )
-    same_token_while_valid: bool = switch(
-        OAUTH, "12", "Asking again while an access token lives gives the same one", default=True
+    same_token_while_valid: bool = toggle(
+        OAUTH, "sandbox-12", "Asking again while an access token lives gives the same one", default=True
     )
-    refresh_tokens_expired: bool = switch(OAUTH, "13", "Every refresh token counts as expired", default=False)
-    redirect_mismatch: bool = switch(
-        OAUTH, "3", "The client record holds another redirect URL than the connector's", default=False
+    refresh_tokens_expired: bool = toggle(OAUTH, "sandbox-13", "Every refresh token counts as expired", default=False)
+    redirect_mismatch: bool = toggle(
+        OAUTH, "sandbox-3", "The client record holds another redirect URL than the connector's", default=False
     )
-    wrong_secret: bool = switch(OAUTH, "7", "The client record holds another client secret", default=False)
-    client_inactive: bool = switch(OAUTH, "1.5", "The client record is not active", default=False)
-    grants_off: str = switch(
+    wrong_secret: bool = toggle(OAUTH, "sandbox-7", "The client record holds another client secret", default=False)
+    client_inactive: bool = toggle(OAUTH, "1.5", "The client record is not active", default=False)
+    grants_off: str = toggle(
         OAUTH, "1.5", "Grant types switched off, e.g. authorization_code,refresh_token", default=""
     )
-    rfc_token_errors: bool = switch(
+    rfc_token_errors: bool = toggle(
         OAUTH, "1.5", "The token service names its errors as the RFC does, not access_denied", default=False
     )
 
-    sso: bool = switch(SIGN_ON, "1.9", "Single sign-on: the consent page sends people to their IdP", default=False)
-    local_login_disabled: bool = switch(
+    sso: bool = toggle(SIGN_ON, "1.9", "Single sign-on: the consent page sends people to their IdP", default=False)
+    local_login_disabled: bool = toggle(
         SIGN_ON, "1.9", "With single sign-on, /login.do no longer takes a local login", default=False
     )
-    mfa: bool = switch(SIGN_ON, "1.8", "A local login asks for a second factor", default=False)
-    web_only: bool = switch(SIGN_ON, "6", "The integration user is marked Web service access only", default=False)
+    mfa: bool = toggle(SIGN_ON, "1.8", "A local login asks for a second factor", default=False)
+    web_only: bool = toggle(SIGN_ON, "6", "The integration user is marked Web service access only", default=False)
 
-    old_401_wording: bool = switch(
-        TABLES, "17", "401 says User Not Authenticated (newer builds: User is not authenticated)", default=True
+    old_401_wording: bool = toggle(
+        TABLES, "sandbox-17", "401 says User Not Authenticated (newer builds: User is not authenticated)", default=True
     )
-    strict_queries: bool = switch(TABLES, "21", "An unknown field in a query is 403, not ignored", default=False)
-    closed_fields: str = switch(
+    strict_queries: bool = toggle(
+        TABLES, "sandbox-21", "An unknown field in a query is 403, not ignored", default=False
+    )
+    closed_fields: str = toggle(
         TABLES,
         "2.3",
         "Fields that may not be queried: ignored, or 403 with strict queries, e.g. correlation_id",
         default="",
     )
-    range_refused: bool = switch(
+    range_refused: bool = toggle(
         TABLES, "2.3", "A query ACL refuses range operators such as sys_updated_on>=", default=False
     )
-    shuffle_unordered: bool = switch(
+    shuffle_unordered: bool = toggle(
         TABLES, "2.3", "Lists without ORDERBY come in another order each time", default=False
     )
-    offset_ignored: bool = switch(TABLES, "25", "sysparm_offset is ignored: every page is the first", default=False)
-    foreign_links: bool = switch(TABLES, "25", "Link headers point to another host", default=False)
-    long_query_limit: int = switch(
+    offset_ignored: bool = toggle(
+        TABLES, "sandbox-25", "sysparm_offset is ignored: every page is the first", default=False
+    )
+    foreign_links: bool = toggle(TABLES, "sandbox-25", "Link headers point to another host", default=False)
+    long_query_limit: int = toggle(
         TABLES, "2.9", "Queries longer than this need sysparm_suppress_pagination_header (0: no limit)", default=0
     )
-    unreadable_fields: str = switch(TABLES, "28", "Fields left out of every record, e.g. priority,due_date", default="")
-    language: str = switch(TABLES, "4.4", "Language of the labels", default="en", choices=("en", "de"))
-    batch_services: int = switch(TABLES, "39", "A batch does so many requests and leaves the rest (0: all)", default=0)
-
-    keep_change_priority: bool = switch(RULES, "31", "A change keeps the priority it was sent with", default=True)
-    close_fields_required: bool = switch(
-        RULES, "32", "Resolving an incident needs a resolution code and notes", default=True
+    unreadable_fields: str = toggle(
+        TABLES, "sandbox-28", "Fields left out of every record, e.g. priority,due_date", default=""
     )
-    change_close_fields_required: bool = switch(
+    language: str = toggle(TABLES, "4.4", "Language of the labels", default="en", choices=("en", "de"))
+    batch_services: int = toggle(
+        TABLES, "sandbox-39", "A batch does so many requests and leaves the rest (0: all)", default=0
+    )
+
+    keep_change_priority: bool = toggle(
+        RULES, "sandbox-31", "A change keeps the priority it was sent with", default=True
+    )
+    close_fields_required: bool = toggle(
+        RULES, "sandbox-32", "Resolving an incident needs a resolution code and notes", default=True
+    )
+    change_close_fields_required: bool = toggle(
         RULES, "4.2", "Closing a change needs a close code and notes", default=False
     )
-    mandatory_on_create: str = switch(
+    mandatory_on_create: str = toggle(
         RULES, "2.6", "Fields that a data policy wants in every new ticket, e.g. assignment_group", default=""
     )
-    check_transitions: bool = switch(RULES, "33", "Illegal state changes of a change are aborted", default=True)
-    ignore_state_writes: bool = switch(
-        RULES, "33", "A state sent in an update is ignored without a word (200)", default=False
+    check_transitions: bool = toggle(RULES, "sandbox-33", "Illegal state changes of a change are aborted", default=True)
+    ignore_state_writes: bool = toggle(
+        RULES, "sandbox-33", "A state sent in an update is ignored without a word (200)", default=False
     )
-    truncate_long_text: bool = switch(RULES, "35", "Over-long texts are cut (off: stored whole)", default=True)
+    truncate_long_text: bool = toggle(RULES, "sandbox-35", "Over-long texts are cut (off: stored whole)", default=True)
 
-    user_read_only: bool = switch(
+    user_read_only: bool = toggle(
         ACCESS, "1.5", "The integration user has the role snc_read_only: no tokens, no writes", default=False
     )
-    locked_keeps_tokens: bool = switch(
+    locked_keeps_tokens: bool = toggle(
         ACCESS, "1.8", "Tokens of a user who is locked out or inactive go on working", default=False
     )
-    acl_refuses: str = switch(
+    acl_refuses: str = toggle(
         ACCESS, "2.6", "Table and action refused, e.g. incident.create,change_request.read", default=""
     )
-    api_acl_active: bool = switch(
+    api_acl_active: bool = toggle(
         ACCESS, "3.6", "The Table API's own ACL is active: snc_platform_rest_api_access is needed", default=False
     )
-    choices_need_role: bool = switch(ACCESS, "36", "sys_choice needs the role personalize_choices", default=True)
-    properties_readable: bool = switch(ACCESS, "37", "sys_properties can be read (off: 403)", default=True)
-    properties_missing: bool = switch(ACCESS, "37", "sys_properties answers, but with no rows", default=False)
-    dictionary_readable: bool = switch(ACCESS, "3.6", "sys_dictionary can be read (off: 403)", default=True)
-    roles_readable: bool = switch(ACCESS, "3.6", "sys_user_has_role can be read", default=True)
-    oauth_entity_readable: bool = switch(ACCESS, "9", "oauth_entity can be read without an OAuth role", default=True)
-    cross_scope_refusal: bool = switch(
+    choices_need_role: bool = toggle(
+        ACCESS, "sandbox-36", "sys_choice needs the role personalize_choices", default=True
+    )
+    properties_readable: bool = toggle(ACCESS, "sandbox-37", "sys_properties can be read (off: 403)", default=True)
+    properties_missing: bool = toggle(ACCESS, "sandbox-37", "sys_properties answers, but with no rows", default=False)
+    dictionary_readable: bool = toggle(ACCESS, "3.6", "sys_dictionary can be read (off: 403)", default=True)
+    roles_readable: bool = toggle(ACCESS, "3.6", "sys_user_has_role can be read", default=True)
+    oauth_entity_readable: bool = toggle(ACCESS, "9", "oauth_entity can be read without an OAuth role", default=True)
+    cross_scope_refusal: bool = toggle(
         ACCESS, "9", "oauth_entity refuses to be read from another application scope", default=False
     )
 
-    session_cookies: bool = switch(EDGE, "38", "API answers set session cookies", default=True)
-    session_sync: bool = switch(
-        EDGE, "38", "Calls that share a session wait for one another; past 10 waiters: 202, not done", default=True
+    session_cookies: bool = toggle(EDGE, "sandbox-38", "API answers set session cookies", default=True)
+    session_sync: bool = toggle(
+        EDGE,
+        "sandbox-38",
+        "Calls that share a session wait for one another; past 10 waiters: 202, not done",
+        default=True,
     )
-    cookie_outlives_token: bool = switch(
+    cookie_outlives_token: bool = toggle(
         EDGE, "1.10", "A session cookie is enough when the token has expired", default=False
     )
-    compress: bool = switch(EDGE, "38", "Large answers are compressed", default=True)
-    ip_blocked: bool = switch(EDGE, "47", "An IP rule keeps the API's callers out: 403 without JSON", default=False)
-    api_asleep: bool = switch(EDGE, "46", "The instance hibernates: every answer is its page", default=False)
-    asleep_with_503: bool = switch(EDGE, "46", "The hibernation page comes with status 503, not 200", default=False)
-    api_sso: str = switch(
-        EDGE, "46", "Single sign-on stands in front of the API", default="", choices=("", "page", "redirect")
+    compress: bool = toggle(EDGE, "sandbox-38", "Large answers are compressed", default=True)
+    ip_blocked: bool = toggle(
+        EDGE, "sandbox-47", "An IP rule keeps the API's callers out: 403 without JSON", default=False
     )
-    rate_limit_per_hour: int = switch(
-        EDGE, "42", "Table API calls per user and clock hour; then 429 until the hour is over (0: no limit)", default=0
+    api_asleep: bool = toggle(EDGE, "sandbox-46", "The instance hibernates: every answer is its page", default=False)
+    asleep_with_503: bool = toggle(
+        EDGE, "sandbox-46", "The hibernation page comes with status 503, not 200", default=False
     )
-    clock_off_seconds: int = switch(EDGE, "23", "The instance's clock is off by so many seconds", default=0)
-    latency_ms: int = switch(EDGE, "48", "Added to every answer, in milliseconds", default=0)
+    api_sso: str = toggle(
+        EDGE, "sandbox-46", "Single sign-on stands in front of the API", default="", choices=("", "page", "redirect")
+    )
+    rate_limit_per_hour: int = toggle(
+        EDGE,
+        "sandbox-42",
+        "Table API calls per user and clock hour; then 429 until the hour is over (0: no limit)",
+        default=0,
+    )
+    clock_off_seconds: int = toggle(EDGE, "sandbox-23", "The instance's clock is off by so many seconds", default=0)
+    latency_ms: int = toggle(EDGE, "sandbox-48", "Added to every answer, in milliseconds", default=0)

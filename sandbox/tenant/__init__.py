@@ -1,1 +1,1 @@
-"""The made-up tenant: its controls and the history of its score. Every sentence is our own; control ids are facts."""
+"""A fictional tenant: its controls and their scores. Control IDs are Microsoft's; every text is our own."""

@@ -75,9 +75,9 @@ def press(page: Page, button: Locator) -> None:
 
 def check_connection(page: Page) -> None:
     """Press "Check now", and wait for every finding."""
-    page.goto("/servicenow/check")
+    page.goto("/servicenow/diagnosis")
     press(page, page.get_by_role("button", name="Check now"))
-    settled(page, "/servicenow/check", "#findings")
+    settled(page, "/servicenow/diagnosis", "#findings")
 
 
 def check_step(page: Page, title: str) -> Locator:

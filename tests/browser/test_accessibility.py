@@ -1,4 +1,4 @@
-"""Everybody can use it: with a keyboard, on a phone, in the dark, with a screen reader, and without scripts."""
+"""Accessibility: every page can be used with a keyboard, on a phone, in the dark, with a screen reader, and without scripts."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ PAGES = (
     "/servicenow",
     "/servicenow/connect",
     "/servicenow/settings",
-    "/servicenow/exchanged",
-    "/servicenow/check",
+    "/servicenow/data-exchange",
+    "/servicenow/diagnosis",
     "/servicenow/audit",
     "/servicenow/remove",
     "/ticketProvisioning",

@@ -21,7 +21,10 @@ PUBLIC = {
     "POST /sign-in": "the way in",
     "GET /sign-in/callback": "Entra ID sends the browser here; the one-use state is what counts",
     "GET /signed-out": "the way out",
-    "GET /sign-out/elsewhere": "Entra ID calls it from a hidden frame, without cookies; the session's name is what counts",
+    "GET /sign-out/front-channel": "Entra ID calls it from a hidden frame, without cookies; the session's name is what counts",
+    "GET /sign-out/elsewhere": "the same; app registrations still name this earlier address",
+    "GET /servicenow/exchanged": "an earlier address: a redirect that shows nothing",
+    "GET /servicenow/diagnosis": "an earlier address: a redirect that shows nothing",
     "GET /api/connector/status": "programs; a signed token that can be revoked is what counts",
     "POST /sign-out": "ends a session if there is one",
 }

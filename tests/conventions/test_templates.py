@@ -11,7 +11,7 @@ import pytest
 from jinja2 import meta, nodes
 
 from app.web.templating import environment
-from sandbox.pages import _environment as sandbox_environment
+from sandbox.page_rendering import _environment as sandbox_environment
 from tests.conventions.files import ROOT, files_with, named
 
 OURS = files_with(".html", under="templates")

@@ -57,6 +57,25 @@ async def test_a_rolled_back_transaction_takes_its_job_with_it(database: Databas
     assert await jobs(database) == []
 
 
+async def test_many_jobs_are_inserted_at_once_and_vanish_with_their_transaction(
+    database: Database, bakery: Queue
+) -> None:
+    async def order(*loaves: str, fail: bool = False) -> None:
+        async with database.transaction() as session:
+            await bakery.defer_many(session, "bakery.bake", [{"loaf": loaf} for loaf in loaves], priority=-1)
+            if fail:
+                raise LookupError
+
+    await order()
+    with pytest.raises(LookupError):
+        await order("rye", "spelt", fail=True)
+    assert await jobs(database) == []
+    await order("rye", "spelt")
+    oven: dict[str, Any] = {"baked": []}
+    await bakery.drain(oven)
+    assert oven["baked"] == ["rye", "spelt"]
+
+
 async def test_a_second_waiting_job_with_the_same_queueing_lock_is_refused_and_spares_the_transaction(
     database: Database, bakery: Queue
 ) -> None:

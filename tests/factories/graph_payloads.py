@@ -1,4 +1,7 @@
-"""Graph's answers as messy as real ones, made up: every quirk of the fact sheet that a real tenant's answers show."""
+"""Made-up Graph answers, as messy as a real tenant's.
+
+The edge cases are those of docs/facts/microsoft-graph.md#7-edge-cases-our-importer-and-ui-must-survive.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 
 from app.core.database import Database
 from app.features.secure_score.sync.import_scores import ImportReport, import_from_files
-from sandbox.tenant.state import Tenant
+from sandbox.tenant.tenant_data import Tenant
 
 TENANT = "6f1c1b5a-0d3e-4c55-9a53-4d1f4e6f7a10"
 DAY = date(2026, 11, 19)

@@ -13,10 +13,11 @@ from uuid import uuid4
 
 import httpx
 
-from sandbox.entra import PEOPLE, EntraSandbox, Person
-from sandbox.journal import Entry
+from sandbox.entra import PEOPLE, EntraSandbox
+from sandbox.entra import EntraAccount as Person
 from sandbox.microsoft import create_app
-from sandbox.tenant.state import Tenant
+from sandbox.request_journal import JournalEntry
+from sandbox.tenant.tenant_data import Tenant
 from tests.factories.servers import serve
 
 NEWEST = date(2026, 11, 19)
@@ -50,10 +51,10 @@ class FakeMicrosoft:
         assert answer.status_code == 200, answer.text
 
     def fault(self, name: str, **more: Any) -> None:
-        """Order trouble: see `sandbox.tenant.state.GraphFault` for count, list, page and method."""
+        """Order trouble: see `sandbox.graph_faults.GraphFault` for count, list, page and method."""
         self.control("faults", name=name, **more)
 
-    def calls(self, path: str = "") -> list[Entry]:
+    def calls(self, path: str = "") -> list[JournalEntry]:
         """The requests received so far, oldest first."""
         return [entry for entry in self.tenant.journal if path in entry.path]
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
+from app.core import clock
+from app.features.connection.authorization_attempts import LastAttempt
+from app.features.connection.connection_view import view_of_attempt
+from app.features.provisioning.checks.check_context import CheckContext
+from app.features.provisioning.diagnosis import run_diagnosis
+from app.features.provisioning.finding import Finding
 from app.features.provisioning.list_steps import StepLine, list_steps
 from app.features.provisioning.queue_checks import queue_checks
+from app.resources import Resources
 from tests.factories.system import System
 
 
@@ -23,3 +33,27 @@ async def provisioned(system: System, **switches: Any) -> dict[str, StepLine]:
         await queue_checks(session, system.resources.queue, connection.id)
     await system.work()
     return await steps(system)
+
+
+async def diagnose(system: System) -> dict[str, Finding]:
+    """What a diagnosis finds, by key."""
+    return {finding.key: finding async for finding in run_diagnosis(system.resources)}
+
+
+def attempt(**changes: Any) -> LastAttempt:
+    """An authorization that was begun a minute ago, and from which no browser has come back."""
+    begun = LastAttempt(
+        instance_name="contoso", origin="https://contoso.service-now.com", client_id="the-client", expected_user_name="",
+        begun_at=clock.now() - timedelta(minutes=1), came_back=False, problem=None,
+    )  # fmt: skip
+    return replace(begun, **changes)
+
+
+def check_context(*, last: LastAttempt | None = None, **changes: Any) -> CheckContext:
+    """What a check gets, of a connection that exists nowhere: for what needs neither database nor ServiceNow."""
+    connected = {"status": "connected", "user_name": "m365.integration", "user_sys_id": "a" * 32} | changes
+    resources = SimpleNamespace(config=SimpleNamespace(public_url="https://security.example"))
+    return CheckContext(
+        cast("Resources", resources), replace(view_of_attempt(attempt()), **connected), attempt=last,
+        has_connection=connected["status"] != "begun",
+    )  # fmt: skip

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 
-from sandbox.journal import Entry
-from sandbox.servicenow.app import create_app
-from sandbox.servicenow.instance import Instance
-from sandbox.servicenow.schema import ServiceNowSandbox
+from sandbox.request_journal import JournalEntry
+from sandbox.servicenow.application import create_app
+from sandbox.servicenow.instance import SandboxInstance
+from sandbox.servicenow.instance_settings import ServiceNowSandbox
 from tests.factories.servers import serve
 
 CALLBACK = "http://127.0.0.1:1/servicenow/callback"
@@ -92,7 +92,7 @@ class FakeServiceNow(SnowCalls):
     """A stand-in running in this process, whose inside can be looked at."""
 
     url: str
-    instance: Instance
+    instance: SandboxInstance
 
     @property
     def settings(self) -> ServiceNowSandbox:
@@ -113,7 +113,7 @@ class FakeServiceNow(SnowCalls):
         """What is really stored, whoever may read it."""
         return list(self.instance.store.rows(table))
 
-    def calls(self, method: str = "", path: str = "", table: str = "") -> list[Entry]:
+    def calls(self, method: str = "", path: str = "", table: str = "") -> list[JournalEntry]:
         """The requests received so far, oldest first."""
         return [
             entry

@@ -11,9 +11,8 @@ import httpx
 from app.bootstrap import open_resources, run_async
 from app.core import jobs
 from app.core.logging import configure_logs
-from app.features.tickets import throttle
-from app.features.tickets.delivery import circuit_breaker, deliver
-from app.features.tickets.notes import deliver_note
+from app.features.connection import slots, throttle
+from app.features.tickets.delivery import circuit_breaker, outbound
 from app.settings import Settings
 
 ANSWER_SECONDS = 3.0
@@ -26,18 +25,10 @@ def hurry() -> None:
     jobs.DUE_JOBS_POLL_SECONDS = 0.3
     jobs.DEAD_AFTER_SECONDS, jobs.RESTART_PAUSE_SECONDS = 4, 0.5
     landing, attempt = ANSWER_SECONDS + SLOWEST_LANDING_SECONDS, 3 * ANSWER_SECONDS
-    for module, name, value in (
-        (deliver, "UNCERTAIN_SECONDS", landing),
-        (deliver_note, "UNCERTAIN_SECONDS", landing),
-        (deliver, "LOOKUP_INTERVAL_SECONDS", 1.0),
-        (deliver_note, "LOOKUP_INTERVAL_SECONDS", 1.0),
-        (deliver, "ATTEMPT_SECONDS", attempt),
-        (throttle, "ATTEMPT_SECONDS", attempt),
-        (circuit_breaker, "ATTEMPT_SECONDS", attempt),
-        (circuit_breaker, "PROBE_SECONDS", 1.0),
-        (deliver, "PROBE_SECONDS", 1.0),
-    ):
-        setattr(module, name, value)
+    outbound.UNCERTAIN_SECONDS, outbound.LOOKUP_INTERVAL_SECONDS = landing, 1.0
+    outbound.ATTEMPT_SECONDS = attempt
+    slots.LEASE_SECONDS, slots.EXTEND_EVERY_SECONDS = attempt, attempt / 3
+    circuit_breaker.PROBE_SECONDS = 1.0
     throttle.LONGEST_PAUSE_SECONDS, throttle.PROBE_SECONDS = 2.0, 2 * ANSWER_SECONDS
 
 

@@ -1,4 +1,4 @@
-"""`make run`: everything as processes; a second start, a taken port, a child's death and a stop each end as they should."""
+"""`make run`: first start, second start, port in use, a child that ends, and shutdown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GONE_SECONDS = 40
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """One folder for all tests of this module, in their order: what one leaves, the next finds."""
+    """One data folder for all tests of this module: they run in order and build on one another."""
     running = Demo(tmp_path_factory.mktemp("demo") / "var").launch()
     yield running
     if running.process.poll() is None:
@@ -33,7 +33,7 @@ def _gone(family: dict[str, psutil.Process]) -> bool:
     return not alive
 
 
-def test_first_start_says_where_to_go_and_who_may_enter(demo: Demo) -> None:
+def test_first_start_prints_addresses_and_accounts(demo: Demo) -> None:
     demo.ready()
     assert f"Ready: {demo.url}" in demo.said
     for account in ("Security Administrator", "Security Operator", "Security Reader", "No role"):
@@ -49,7 +49,7 @@ def test_ready_means_ready(demo: Demo) -> None:
     assert httpx.get(f"{demo.url}/health/ready").json() == {"ready": True}
 
 
-def test_secrets_are_for_the_owner_alone(demo: Demo) -> None:
+def test_secrets_are_readable_by_the_owner_only(demo: Demo) -> None:
     assert stat.S_IMODE((demo.folder / "keys.json").stat().st_mode) == 0o600
     assert stat.S_IMODE((demo.folder / "sandbox").stat().st_mode) == 0o700
 
@@ -61,7 +61,7 @@ def test_second_demo_with_the_same_data_is_refused(demo: Demo) -> None:
 
 
 @pytest.mark.parametrize("name", ["PORT", "SANDBOX_SERVICENOW_PORT", "SANDBOX_MICROSOFT_PORT"])
-def test_taken_port_is_named_with_its_variable(demo: Demo, tmp_path: Path, name: str) -> None:
+def test_port_in_use_is_named_with_its_variable(demo: Demo, tmp_path: Path, name: str) -> None:
     second = Demo(tmp_path / "var")
     second.ports[name] = demo.ports[name]
     assert second.launch().ended() == 1
@@ -89,7 +89,7 @@ def test_ctrl_c_stops_everything_and_the_next_start_is_quick(demo: Demo) -> None
     assert "First start" not in demo.said
 
 
-def test_after_a_hard_end_nothing_is_left_running_and_the_next_start_works(demo: Demo) -> None:
+def test_after_a_sigkill_nothing_is_left_running_and_the_next_start_works(demo: Demo) -> None:
     family = demo.family()
     demo.process.kill()
     demo.process.wait()

@@ -1,4 +1,4 @@
-"""A port that cannot be had is explained with its number and the variable that moves it."""
+"""A port that cannot be bound is reported with its number and variable."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import socket
 
 import pytest
 
-from sandbox.ports import Trouble, read_port, take
+from sandbox.ports import StartupError, bind, read_port
 
 
 @pytest.mark.parametrize("value", ["0", "65536", "-1", "eight", "80 80", "٨٠", "8000.0"])
-def test_what_is_no_port_is_refused_by_name(value: str) -> None:
-    with pytest.raises(Trouble, match=r"PORT=.* is not a port"):
+def test_an_invalid_port_is_refused_by_its_variable(value: str) -> None:
+    with pytest.raises(StartupError, match=r"PORT=.* is not a port"):
         read_port({"PORT": value}, "PORT")
 
 
@@ -23,17 +23,20 @@ def test_port_has_a_default(environment: dict[str, str], expected: int) -> None:
     assert read_port(environment, "SANDBOX_SERVICENOW_PORT") == expected
 
 
-def test_taken_port_names_port_and_variable() -> None:
+def test_port_in_use_names_port_and_variable() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(Trouble) as caught:
-            take("127.0.0.1", port, "SANDBOX_MICROSOFT_PORT")
+        with pytest.raises(StartupError) as caught:
+            bind("127.0.0.1", port, "SANDBOX_MICROSOFT_PORT")
     assert f"Port {port} is taken" in str(caught.value)
     assert "SANDBOX_MICROSOFT_PORT=" in str(caught.value)
 
 
-def test_free_port_is_taken_for_us() -> None:
-    with take("127.0.0.1", 0, "PORT") as bound, socket.create_connection(bound.getsockname(), timeout=5) as caller:
-        assert caller.getpeername() == bound.getsockname()
+def test_free_port_is_bound() -> None:
+    with (
+        bind("127.0.0.1", 0, "PORT") as listening,
+        socket.create_connection(listening.getsockname(), timeout=5) as caller,
+    ):
+        assert caller.getpeername() == listening.getsockname()

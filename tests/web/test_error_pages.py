@@ -1,4 +1,4 @@
-"""Pages that say what went wrong still lead on: whoever is signed in keeps the navigation."""
+"""Error pages keep the navigation for people who are signed in and have a role."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ NAVIGATION = 'class="nav-link" href="/secure-score"'
         ("DELETE", "/tickets", 405),
     ],
 )
-async def test_whoever_is_signed_in_keeps_the_navigation(
-    system: System, method: str, address: str, status: int
-) -> None:
+async def test_a_signed_in_person_keeps_the_navigation(system: System, method: str, address: str, status: int) -> None:
     async with await system.signed_in("viewer") as browser:
         answer = await browser.request(method, address)
     assert answer.status_code == status
     assert NAVIGATION in answer.text
 
 
-async def test_strangers_get_the_page_without_it(system: System) -> None:
+async def test_people_without_a_session_or_role_get_the_page_without_it(system: System) -> None:
     async with system.client() as browser:
         answer = await browser.get("/nothing-here")
     assert answer.status_code == 404

@@ -1,1 +1,1 @@
-"""Who is signed in and what they may do."""
+"""People: sign-in, sessions, roles, home layout, and the audit log of what they did."""

@@ -1,10 +1,12 @@
-"""The audit log: writes down who did what, when and from where, and reads it back. Keeps no secret."""
+"""The audit log: writes who did what, when and from where, and lists it. Stores no secret, and deletes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
+from uuid import UUID
 
 from sqlalchemy import Select, String, cast, func, or_, select
 
@@ -13,17 +15,17 @@ from app.core.database import Session
 from app.core.logging import redact
 from app.core.messages import Message
 from app.features.accounts.models import AuditEntry
-from app.features.accounts.permissions import Viewer
 
 PAGE_SIZE = 50
-# An export holds everything; it is read in pieces so that a long history does not fill the memory.
-PIECE = 1000
+# An export holds everything; it is read in batches, so that a long history does not fill the memory.
+EXPORT_BATCH = 1000
+# A fact is a name, a number or a short text; longer ones are cut, so that no typed text floods the log.
 LONGEST_FACT = 500
 
 
 @dataclass(frozen=True)
 class AuditLine:
-    """One entry. `who` is empty when the product itself acted; `address` is where the person's browser was."""
+    """One entry. `who` is empty when the product itself acted; `address` is the IP address of the person's browser."""
 
     number: int
     at: datetime
@@ -44,12 +46,34 @@ class AuditList:
     pages: int
 
 
-async def log_action(session: Session, who: Viewer | None, action: Message, /, **facts: object) -> None:
-    """Write an entry in the caller's transaction, so that it is there exactly when the deed is.
+class Actor(Protocol):
+    """Who acted; the signed-in `Viewer` is one."""
 
-    `who` is None when the product itself acts. `action` is a finished action as a short sentence without values ("Connection
-    removed"), so that entries of a kind read alike; values go into `facts`. Secrets among them are cut out.
+    @property
+    def person_id(self) -> UUID | None:
+        """The person's row, if there is one."""
+
+    @property
+    def display_name(self) -> str:
+        """Kept with the entry, which outlives the person's row."""
+
+    @property
+    def email(self) -> str:
+        """Kept as well."""
+
+    @property
+    def address(self) -> str:
+        """Where the browser calls from; empty when unknown."""
+
+
+async def log_action(session: Session, who: Actor | None, action: Message, /, **facts: object) -> None:
+    """Write an entry in the caller's transaction: it is committed exactly when the action itself is.
+
+    `who` is None when the product itself acts. `action` is a short sentence without values ("Connection removed"), so that
+    entries of one kind can be searched together; values go into `facts`.
     """
+    # What belongs into an entry, and that no secret does:
+    # https://cheatsheetseries.owasp.org/cheatsheets/Logging_Cheat_Sheet.html#data-to-exclude
     session.add(
         AuditEntry(
             at=clock.now(),
@@ -64,7 +88,7 @@ async def log_action(session: Session, who: Viewer | None, action: Message, /, *
 
 
 async def list_entries(session: Session, *, wanted: str = "", page: int = 1) -> AuditList:
-    """A page of entries in which this text occurs, in any of their parts."""
+    """One page of the entries that hold this text in any column; a page past the end is the last one."""
     query = _entries(wanted)
     count = (await session.execute(select(func.count()).select_from(query.subquery()))).scalar_one()
     pages = max(-(-count // PAGE_SIZE), 1)
@@ -74,16 +98,20 @@ async def list_entries(session: Session, *, wanted: str = "", page: int = 1) -> 
 
 
 async def all_entries(session: Session, *, wanted: str = "") -> AsyncIterator[AuditLine]:
-    """Every entry in which this text occurs, oldest first."""
+    """Every entry that holds this text in any column, oldest first."""
+    # Keyset pagination by id: entries that are written meanwhile shift no batch, as OFFSET would.
     last = 0
     while True:
-        rows = await session.execute(_entries(wanted).where(AuditEntry.id > last).order_by(AuditEntry.id).limit(PIECE))
+        rows = await session.execute(
+            _entries(wanted).where(AuditEntry.id > last).order_by(AuditEntry.id).limit(EXPORT_BATCH)
+        )
         found = list(rows.scalars())
         for row in found:
             yield _line(row)
-        if len(found) < PIECE:
+        if len(found) < EXPORT_BATCH:
             return
         last = found[-1].id
+        # Lets go of the rows of earlier batches; the session would hold them all.
         session.expire_all()
 
 

@@ -1,4 +1,4 @@
-"""People who signed in, their sessions and home pages, sign-ins under way, and the audit log."""
+"""Tables: people, their sessions and home layouts, sign-in attempts, and the audit log."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from app.core.vault import Sealed, SealedText
 
 
 class Person(Base):
-    """Somebody of the tenant, keyed by tenant and object id: names and addresses change."""
+    """A person of the tenant. `oid` is the object id in Entra ID, `tid` the tenant's."""
 
+    # Tenant and object id are the only stable key; names and e-mail addresses change. docs/facts/microsoft-graph.md#edge-54
     __tablename__ = "person"
     __table_args__ = (UniqueConstraint("tid", "oid"),)
 
@@ -28,7 +29,7 @@ class Person(Base):
 
 
 class WebSession(Base):
-    """A browser that is signed in. Only a hash of its token is kept; `sid` is Entra ID's name for the session, or empty."""
+    """A signed-in browser. `token_hash` is SHA-256 of its cookie; `sid` is Entra ID's name for the session, or empty."""
 
     __tablename__ = "web_session"
 
@@ -42,7 +43,7 @@ class WebSession(Base):
 
 
 class SignInAttempt(Base):
-    """A sign-in that was begun: used once, by the browser that began it, within ten minutes."""
+    """A sign-in that was begun. Usable once, by the browser that began it, until `expires_at`."""
 
     __tablename__ = "sign_in_attempt"
 
@@ -56,7 +57,7 @@ class SignInAttempt(Base):
 
 
 class HomeLayout(Base):
-    """Which cards somebody wants on the home page, in which order. Who has no row sees the usual ones."""
+    """The names of a person's home cards, in order. Without a row the usual cards are shown."""
 
     __tablename__ = "home_layout"
 
@@ -65,11 +66,12 @@ class HomeLayout(Base):
 
 
 class AuditEntry(Base):
-    """Something a person, or the product itself, did: who, when, what, from where. Never changed.
+    """Something a person, or the product itself, did: who, when, what, from where. Rows are never updated.
 
-    `person_name` is kept beside the reference, so that an entry says who it was after the account is gone; it is empty
-    for the product itself. `action` is a sentence (Text.to_json), `facts` are plain names and values.
+    `action` is a sentence (Message.to_json), `facts` are names and plain values. `person_name` is empty for the product itself.
     """
+
+    # Name and address are copied beside the reference, so that an entry still says who it was after the account is deleted.
 
     __tablename__ = "audit_entry"
 

@@ -1,47 +1,110 @@
-"""Says what a person may do, from the roles Entra ID reports. Looks nothing up."""
+"""Decides what a person may do, from the roles that Entra ID reports. Reads no row and calls nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from uuid import UUID
 
+from app.core.messages import Message, T
 from app.resources import ProductConfig
 
 
-@dataclass(frozen=True)
-class Permissions:
-    """Each includes the ones before it: whoever manages may share, whoever shares may look."""
+class Role(StrEnum):
+    """What a person may do, weakest first: each role includes the ones before it, and compares as greater.
 
-    may_view: bool
-    may_share: bool
-    may_manage: bool
+    The value is also the beginning of the setting that lists the role's holders (`sharer` → `SHARER_ROLES`).
+    """
+
+    VIEWER = "viewer"
+    SHARER = "sharer"
+    MANAGER = "manager"
+
+    # A StrEnum compares as text, by which "manager" would come before "viewer".
+    def __lt__(self, other: str) -> bool:
+        return _rank(self) < _rank(other)
+
+    def __le__(self, other: str) -> bool:
+        return _rank(self) <= _rank(other)
+
+    def __gt__(self, other: str) -> bool:
+        return _rank(self) > _rank(other)
+
+    def __ge__(self, other: str) -> bool:
+        return _rank(self) >= _rank(other)
+
+
+def _rank(role: str) -> int:
+    return list(Role).index(Role(role))
+
+
+@dataclass(frozen=True)
+class RoleTexts:
+    """`audit` stands in the audit log's sign-in entries, `summary` in the account menu, `needed` on a refusal."""
+
+    audit: str
+    summary: Message
+    needed: Message
+
+
+ROLE_TEXTS = {
+    Role.VIEWER: RoleTexts("look", T("May look"), T("Your account has no role here.")),
+    Role.SHARER: RoleTexts(
+        "share",
+        T("May share"),
+        T("To share actions as tickets, you need the role Security Operator or Security Administrator."),
+    ),
+    Role.MANAGER: RoleTexts(
+        "manage", T("May manage and share"), T("To change this, you need the role Security Administrator.")
+    ),
+}
+NO_ROLE = RoleTexts("nothing", T("No role"), T("Your account has no role here."))
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """The signed-in person, as far as pages and rooms need to know; `address` is where the browser calls from."""
+    """The signed-in person. `role` is None without any; `address` is the browser's IP address, for the audit log."""
 
     person_id: UUID
     oid: str
     tid: str
     display_name: str
     email: str
-    may_view: bool
-    may_share: bool
-    may_manage: bool
+    role: Role | None
     address: str = ""
 
+    def has(self, needed: Role) -> bool:
+        """Whether the person's role is this one or a stronger one."""
+        return self.role is not None and self.role >= needed
+
     @property
-    def rights(self) -> str:
-        """The most that this person may do, in a word."""
-        names = {"manage": self.may_manage, "share": self.may_share, "look": self.may_view}
-        return next((name for name, may in names.items() if may), "nothing")
+    def may_view(self) -> bool:
+        """Whether pages may be shown at all."""
+        return self.has(Role.VIEWER)
+
+    @property
+    def may_share(self) -> bool:
+        """Whether tickets may be created and changed."""
+        return self.has(Role.SHARER)
+
+    @property
+    def may_manage(self) -> bool:
+        """Whether the connection and its settings may be changed."""
+        return self.has(Role.MANAGER)
+
+    @property
+    def texts(self) -> RoleTexts:
+        """How the person's role is written."""
+        return ROLE_TEXTS[self.role] if self.role else NO_ROLE
 
 
-def permissions_of(roles: Iterable[str], config: ProductConfig) -> Permissions:
-    """The permissions that these role template ids (`wids`) and app roles (`roles`) give together."""
-    held = frozenset(roles)
-    manages = bool(held & config.manager_roles)
-    shares = manages or bool(held & config.sharer_roles)
-    return Permissions(may_view=shares or bool(held & config.viewer_roles), may_share=shares, may_manage=manages)
+def role_of(reported: Iterable[str], config: ProductConfig) -> Role | None:
+    """The strongest role that these role template ids and app roles give; None when they give none.
+
+    Entra ID reports directory roles in the claim `wids`, app roles in `roles`:
+    https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference#use-claims-to-reliably-identify-a-user
+    Both are compared with the same settings, because a template id (a GUID) and an app role's value never coincide.
+    """
+    ids = frozenset(reported)
+    return max((role for role in Role if ids & config.role_ids.get(role, frozenset())), default=None)

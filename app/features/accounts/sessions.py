@@ -1,4 +1,4 @@
-"""Finds, starts and ends the sessions of browsers that are signed in. Touches rows only."""
+"""Finds, starts and ends the sessions of signed-in browsers. Reads and writes rows only."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from sqlalchemy import delete, select, update
 
 from app.core import clock
 from app.core.database import Session
+from app.core.messages import T
 from app.core.random_tokens import hash_token, new_token
+from app.features.accounts.audit import log_action
 from app.features.accounts.models import Person, SignInAttempt, WebSession
-from app.features.accounts.permissions import Viewer, permissions_of
+from app.features.accounts.permissions import Viewer, role_of
 from app.resources import ProductConfig
 
 
 async def find_viewer(session: Session, config: ProductConfig, token: str | None) -> Viewer | None:
-    """Who this session token belongs to, or None when there is no such session or its time is over."""
+    """The person this session token belongs to; None for an unknown, ended or missing one."""
     if not token:
         return None
+    # Only the hash is stored: a stolen database opens no session.
+    # https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
     found = await session.execute(
         select(Person, WebSession.roles)
         .join(WebSession, WebSession.person_id == Person.id)
@@ -32,17 +36,15 @@ async def find_viewer(session: Session, config: ProductConfig, token: str | None
 
 
 def viewer_of(person: Person, roles: Iterable[str], config: ProductConfig, address: str = "") -> Viewer:
-    """This person with what these roles allow, calling from this address."""
-    allowed = permissions_of(roles, config)
+    """The person with the role that these reported roles give; `address` is the browser's IP address."""
+    # The role is derived at each request, so that a changed *_ROLES setting counts in open sessions as well.
     return Viewer(
         person_id=person.id,
         oid=person.oid,
         tid=person.tid,
         display_name=person.display_name,
         email=person.email,
-        may_view=allowed.may_view,
-        may_share=allowed.may_share,
-        may_manage=allowed.may_manage,
+        role=role_of(roles, config),
         address=address,
     )
 
@@ -50,14 +52,18 @@ def viewer_of(person: Person, roles: Iterable[str], config: ProductConfig, addre
 async def start_session(
     session: Session, person: Person, roles: frozenset[str], hours: int, *, sid: str = ""
 ) -> tuple[str, datetime]:
-    """A new session; gives its token, which is not kept, and when it ends. Sweeps out what has expired.
+    """Start a session of `hours` hours. Returns its token, which is not stored, and its end.
 
-    The person's other sessions take these roles as well: what Entra ID says now is truer than what it said to them.
+    `sid` is Entra ID's name for the session there, by which front-channel logout ends it.
     """
     now = clock.now()
+    # Retention: each sign-in deletes what has expired, so that no job is needed for it.
     await session.execute(delete(WebSession).where(WebSession.expires_at < now))
     await session.execute(delete(SignInAttempt).where(SignInAttempt.expires_at < now))
+    # The person's other sessions get these roles too: what Entra ID reports now is newer than what it reported to them.
     await session.execute(update(WebSession).where(WebSession.person_id == person.id).values(roles=sorted(roles)))
+    # A new token at each sign-in, whatever cookie the browser had, prevents session fixation:
+    # https://owasp.org/www-community/attacks/Session_fixation
     token, expires_at = new_token(), now + timedelta(hours=hours)
     session.add(
         WebSession(
@@ -72,13 +78,15 @@ async def start_session(
     return token, expires_at
 
 
-async def end_session(session: Session, token: str | None) -> None:
-    """This browser is signed out, whether or not it was signed in."""
+async def sign_out(session: Session, viewer: Viewer | None, token: str | None) -> None:
+    """End this browser's session and write the audit log; without a session nothing happens."""
+    if viewer is not None:
+        await log_action(session, viewer, T("Signed out"))
     if token:
         await session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))
 
 
 async def end_sessions_named(session: Session, sid: str) -> None:
-    """Every browser whose session at Entra ID has this name is signed out; an empty name is nobody's."""
+    """End every session that Entra ID knows by this name. An empty name matches none, although many rows have it."""
     if sid:
         await session.execute(delete(WebSession).where(WebSession.sid == sid))

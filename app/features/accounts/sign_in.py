@@ -1,4 +1,4 @@
-"""Signs a person in by OpenID Connect: begins, and finishes what the same browser began."""
+"""Signs a person in by OpenID Connect: begins an attempt, and finishes it for the same browser. Sets no cookie."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from app.integrations.microsoft.entra import challenge_of, new_secret
 from app.integrations.microsoft.schemas import Identity
 from app.resources import Resources
 
+# Longer than a password, a second factor and a consent screen take; after it the stored nonce is of no use to a thief.
 ATTEMPT_MINUTES = 10
+# What the vault seals the PKCE verifier for: a value sealed for one purpose does not open for another.
 VERIFIER = "sign-in verifier"
 
 
@@ -37,7 +39,7 @@ class SignInOver(NotAllowed):
 
 @dataclass(frozen=True)
 class SignInStart:
-    """Where to send the browser, and the secret its cookie must bring back."""
+    """`address` is where the browser goes, `browser_secret` what its cookie must bring back."""
 
     address: str
     browser_secret: str
@@ -45,7 +47,7 @@ class SignInStart:
 
 @dataclass(frozen=True)
 class NewSession:
-    """The token for the session cookie, when it ends, and where the person wanted to go."""
+    """The token for the session cookie, its end, and the path of the page to open."""
 
     token: str
     expires_at: datetime
@@ -53,19 +55,25 @@ class NewSession:
 
 
 def local_path(wanted: str | None) -> str:
-    """The wanted page if it is one of ours, otherwise the home page: nobody is led elsewhere after signing in."""
+    """The wanted path if it stays on this site, otherwise the home page's."""
+    # Open redirect: browsers read "//host" and "/\host" as another site, and drop tabs and line ends inside an address.
+    # https://cheatsheetseries.owasp.org/cheatsheets/Unvalidated_Redirects_and_Forwards_Cheat_Sheet.html
+    # https://url.spec.whatwg.org/#concept-basic-url-parser
     if not wanted or not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or "\\" in wanted:
         return "/"
+    # No page of ours has an address near 2,000 characters; a longer one is made by hand, and would fill the next header.
     return wanted if wanted.isprintable() and len(wanted) <= 2000 else "/"
 
 
 def redirect_uri(resources: Resources) -> str:
-    """The address registered at Entra ID for answers."""
+    """Where Entra ID sends the browser after the sign-in; the app registration must hold exactly this address."""
     return f"{resources.config.public_url}/sign-in/callback"
 
 
 async def begin_sign_in(resources: Resources, return_to: str | None) -> SignInStart:
-    """Remember a new attempt and say where the browser goes."""
+    """Store a new attempt. Raises a RemoteError while Entra ID's metadata cannot be read."""
+    # state binds the answer to this attempt (RFC 6749 10.12), the nonce the ID token (OpenID Connect Core 3.1.2.1), and PKCE
+    # the code (RFC 7636): a code that leaks through a log or a Referer cannot be redeemed without the verifier.
     state, nonce, verifier, browser_secret = new_token(), new_token(), new_secret(), new_token()
     address = await resources.entra.authorize_url(
         redirect_uri=redirect_uri(resources), state=state, nonce=nonce, code_challenge=challenge_of(verifier)
@@ -87,15 +95,18 @@ async def begin_sign_in(resources: Resources, return_to: str | None) -> SignInSt
 async def finish_sign_in(
     resources: Resources, *, code: str, state: str, browser_secret: str | None, address: str = ""
 ) -> NewSession:
-    """Claim the attempt, learn who it is, and start a session. Raises SignInOver or a RemoteError.
+    """Claim the attempt, redeem the code, and start a session. Raises SignInOver or a RemoteError.
 
-    `address` is where the browser calls from, for the audit log.
+    `address` is the browser's IP address, for the audit log.
     """
+    # The claim is committed before the code is redeemed, so that two calls with one state cannot both go on.
     async with resources.database.transaction() as session:
         attempt = await _claim(session, state)
+    # Constant time, so that an answer's delay tells nothing about the secret (timing attack).
     fits = secrets.compare_digest(attempt.browser_hash, hash_token(browser_secret or ""))
     if not fits or attempt.expires_at <= clock.now():
         raise SignInOver
+    # https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#redeem-a-code-for-an-access-token
     identity = await resources.entra.redeem(
         code=code,
         redirect_uri=redirect_uri(resources),
@@ -109,12 +120,12 @@ async def finish_sign_in(
             session, person, roles, resources.config.session_hours, sid=identity.sid
         )
         viewer = viewer_of(person, roles, resources.config, address)
-        await log_action(session, viewer, T("Signed in"), may=viewer.rights)
+        await log_action(session, viewer, T("Signed in"), may=viewer.texts.audit)
     return NewSession(token, expires_at, attempt.return_to)
 
 
 async def _claim(session: Session, state: str) -> SignInAttempt:
-    """Take the attempt out of the table, so that it works once, whatever happens next."""
+    # DELETE … RETURNING takes the row out in one statement: an attempt works once, whatever happens next (replay).
     found = await session.execute(
         delete(SignInAttempt).where(SignInAttempt.state_hash == hash_token(state)).returning(SignInAttempt)
     )
@@ -126,6 +137,8 @@ async def _claim(session: Session, state: str) -> SignInAttempt:
 
 
 async def _remember(session: Session, identity: Identity) -> Person:
+    # Upsert by tenant and object id: names and addresses change, and an address can be given to another person.
+    # https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference, docs/facts/microsoft-graph.md#edge-54
     values = {
         "display_name": identity.name,
         "email": identity.email,

@@ -11,24 +11,24 @@ from sqlalchemy.dialects.postgresql import insert
 from app.core.database import Session
 from app.features.connection.models import TicketPreferences
 
-# The seven data items that every ticket carries; each may also be copied to a column of the instance's own.
-ITEMS = ("requested_by", "name", "description", "priority", "due_date", "source", "category")
 IMPACTS = ("high", "moderate", "low")
 # What follows when an action is shared whose ticket is done: a new ticket that names the old one, or the old one again,
-# which people reopen in ServiceNow. We never write a state.
+# which people reopen in ServiceNow. We never write a state: business rules refuse illegal transitions, and closing or
+# reopening asks for fields that differ from site to site. docs/facts/servicenow.md#4-2-change-request
 NEW, REOPEN = AFTER_DONE = ("new", "reopen")
 USUAL_PRIORITIES = {"high": 2, "moderate": 3, "low": 4}
+# Days until a ticket of each priority is due, unless an administrator decided otherwise.
 USUAL_DUE_DAYS = {1: 7, 2: 14, 3: 30, 4: 60, 5: 90}
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """`priorities` by score impact, `due_days` by priority; `columns` by kind, then data item. Empty texts decide nothing.
+    """`priorities` by score impact, `due_days` by priority. Empty texts decide nothing.
 
-    `after_done` is one of AFTER_DONE.
+    `columns` maps a ticket kind to `{data item: column of the instance's own}`; `after_done` is one of AFTER_DONE.
     """
 
-    kind: str = "change"
+    kind: str = ""
     priorities: Mapping[str, int] = field(default_factory=lambda: dict(USUAL_PRIORITIES))
     due_days: Mapping[int, int] = field(default_factory=lambda: dict(USUAL_DUE_DAYS))
     category: str = ""
@@ -36,11 +36,6 @@ class Preferences:
     group_name: str = ""
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     after_done: str = NEW
-
-    def extra_fields(self, kind: str, items: Mapping[str, str]) -> dict[str, str]:
-        """What a new record of this kind carries besides what every one does: the group, and copies in own columns."""
-        own = {column: items[item] for item, column in self.columns.get(kind, {}).items() if item in items}
-        return own | ({"assignment_group": self.group_id} if self.group_id else {})
 
 
 async def load_preferences(session: Session, connection_id: UUID | None) -> Preferences:
@@ -50,7 +45,9 @@ async def load_preferences(session: Session, connection_id: UUID | None) -> Pref
         return Preferences()
     stored = row.proposals
     return Preferences(
-        kind=str(stored.get("kind", "change")),
+        kind=str(stored.get("kind", "")),
+        # Merged, so that a key that is added to the usual ones later has its value for older rows as well. JSON has no
+        # numbers as keys, hence int(name).
         priorities=USUAL_PRIORITIES | {name: int(value) for name, value in stored.get("priorities", {}).items()},
         due_days=USUAL_DUE_DAYS | {int(name): int(value) for name, value in stored.get("due_days", {}).items()},
         category=str(stored.get("category", "")),
@@ -62,7 +59,7 @@ async def load_preferences(session: Session, connection_id: UUID | None) -> Pref
 
 
 async def keep_preferences(session: Session, connection_id: UUID, wanted: Preferences) -> None:
-    """Store them all."""
+    """Replace all of them."""
     values = {
         "proposals": {
             "kind": wanted.kind,

@@ -20,16 +20,14 @@ from app.features.connection.gateway import Lane, ServiceNowClient
 from app.features.connection.preferences import (
     AFTER_DONE,
     IMPACTS,
-    ITEMS,
     NEW,
     Preferences,
     keep_preferences,
     load_preferences,
 )
-from app.features.secure_score.actions.action import Category
 from app.features.tickets.polling.state_names import list_state_names, reset_state_names, set_state_name
-from app.features.tickets.sharing.record import LONGEST_DESCRIPTION, LONGEST_NAME
-from app.features.tickets.types import TABLES, TicketKind, TicketSource
+from app.features.tickets.ticket_fields import ControlType, TicketField, copied_fields
+from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.servicenow.probes import (
     PLAIN,
     SEARCHABLE,
@@ -52,16 +50,6 @@ GROUPS_NAMED = 5
 TEXT_KINDS = frozenset({"string", "string_full_utf8", "html", "multi_small", "choice"})
 # A date column takes only a date.
 DATE_KINDS = frozenset({"glide_date_time", "glide_date"})
-# How long each data item can be: the sender's object ID, our own limits, "2026-12-31 12:00:00", and the longest of a list.
-LONGEST_ITEMS = {
-    "requested_by": 36,
-    "name": LONGEST_NAME,
-    "description": LONGEST_DESCRIPTION,
-    "priority": 1,
-    "due_date": 19,
-    "source": max(len(source) for source in TicketSource),
-    "category": max(len(category) for category in Category),
-}
 
 
 @dataclass(frozen=True)
@@ -142,7 +130,7 @@ async def save_columns(resources: Resources, viewer: Viewer, kind: str, typed: M
     """
     if kind not in {known.value for known in TicketKind}:
         raise InvalidInput(fields={"kind": T("Choose one of the list.")})
-    wanted = {item: typed[item].strip().lower() for item in ITEMS if typed.get(item, "").strip()}
+    wanted = {item: typed[item].strip().lower() for item in copied_fields() if typed.get(item, "").strip()}
     problems = await _column_problems(resources, TicketKind(kind), wanted) if wanted else {}
     if problems:
         raise InvalidInput(fields=problems)
@@ -166,9 +154,9 @@ async def save_state_names(session: Session, viewer: Viewer, kind: str, typed: M
     """
     for line in await list_state_names(session, kind):
         label = typed.get(f"label:{line.value}", line.own_label)
-        group = typed.get(f"group:{line.value}", line.group)
-        if (label, group) != (line.own_label, line.group):
-            await set_state_name(session, kind, line.value, own_label=label, group=group)
+        group = typed.get(f"group:{line.value}", line.category)
+        if (label, group) != (line.own_label, line.category):
+            await set_state_name(session, kind, line.value, own_label=label, category=group)
             await log_action(
                 session, viewer, T("State name changed"), kind=kind, renamed=line.label, called=label, group=group
             )
@@ -221,7 +209,8 @@ async def _column_problems(resources: Resources, kind: TicketKind, wanted: Mappi
     if columns is None:
         sentence = T("The integration user may not read the dictionary (sys_dictionary), so columns cannot be checked.")
         return dict.fromkeys(wanted, sentence)
-    problems = {item: column_problem(columns, column, table, item) for item, column in wanted.items()}
+    fields = copied_fields()
+    problems = {item: column_problem(columns, column, table, fields[item]) for item, column in wanted.items()}
     twice = {column for column in wanted.values() if list(wanted.values()).count(column) > 1}
     for item, column in wanted.items():
         if column in twice:
@@ -229,8 +218,8 @@ async def _column_problems(resources: Resources, kind: TicketKind, wanted: Mappi
     return {item: problem for item, problem in problems.items() if problem is not None}
 
 
-def column_problem(columns: Mapping[str, TableColumn], name: str, table: str, item: str) -> Message | None:
-    """What speaks against copying this item to this column; None where nothing does. `columns` are those of the table."""
+def column_problem(columns: Mapping[str, TableColumn], name: str, table: str, field: TicketField) -> Message | None:
+    """What speaks against copying this field to this column; None where nothing does. `columns` are those of the table."""
     column = columns.get(name) if PLAIN.fullmatch(name) else None
     if column is None:
         return T("The table %(table)s has no column of this name.", table=table)
@@ -240,10 +229,11 @@ def column_problem(columns: Mapping[str, TableColumn], name: str, table: str, it
     if column.read_only:
         return T("This column is read-only.")
     if column.kind in DATE_KINDS:
-        return None if item == "due_date" else T("This column holds a date: only the due date can go there.")
+        is_day = field.control is not None and field.control.type is ControlType.DAY
+        return None if is_day else T("This column holds a date: only the due date can go there.")
     if column.kind not in TEXT_KINDS:
         return T("This column does not hold text (it is of the type %(kind)s).", kind=column.kind or "–")
-    if 0 < column.length < LONGEST_ITEMS[item]:
+    if 0 < column.length < field.limit:
         return T("This column holds %(length)s characters, and this data item can have up to %(most)s.",
-                 length=column.length, most=LONGEST_ITEMS[item])  # fmt: skip
+                 length=column.length, most=field.limit)  # fmt: skip
     return None

@@ -87,6 +87,7 @@ async def _remote_findings(
                 if is_limited:  # It does not pass by itself: what comes after would only be refused too.
                     return
                 is_limited = True
+            # Noted and not obeyed at once: the other checks of this stage do not depend on the one that failed.
             is_blocked |= check.blocks and finding.is_problem
             yield finding
         if is_blocked:
@@ -108,6 +109,7 @@ def diagnosis_checks(stage: Stage, context: CheckContext) -> list[Check[CheckCon
 async def start_diagnosis(session: Session, queue: Queue, viewer: Viewer) -> None:
     """Within the caller's transaction: have the worker run it. Starts no second one while one is under way."""
     await log_action(session, viewer, T("Connection checked"))
+    # A double click is logged, as the person did ask twice, and starts one run.
     latest = await latest_run(session)
     if latest is not None and latest.in_progress:
         return
@@ -129,6 +131,7 @@ async def carry_out_run(resources: Resources, run_id: UUID) -> None:
     """Run the diagnosis and keep each finding as it comes, so that the page fills in."""
     found: list[Finding] = []
     async for finding in run_diagnosis(resources):
+        # A short transaction for each finding: none is open while ServiceNow is called.
         found.append(finding)
         async with resources.database.transaction() as session:
             await _keep(session, run_id, found, finished=False)
@@ -166,6 +169,7 @@ async def shown_run(session: Session) -> DiagnosisView | None:
 
 async def _keep(session: Session, run_id: UUID, found: list[Finding], *, finished: bool) -> None:
     row = await session.get(DiagnosisRun, run_id)
+    # The run may have been deleted meanwhile, with the oldest ones.
     if row is not None:
         row.findings = [finding.to_json() for finding in found]
         row.finished_at = clock.now() if finished else None

@@ -32,6 +32,7 @@ class FindingText:
 
     `title` is its heading on the diagnosis page. `meaning` is None where the error's own message says it best. `advice`
     says what to do, `screen` where in ServiceNow, and `message` is what to send to the instance's administrator.
+    `needs_consent`: only a new consent fixes it. `passes`: it passes by itself and says nothing about what was examined.
     """
 
     state: State
@@ -40,6 +41,8 @@ class FindingText:
     advice: Message | None = None
     screen: Message | None = None
     message: Message | None = None
+    needs_consent: bool = False
+    passes: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Finding:
             for name in ("checked", "meaning", "advice", "screen", "message")
         }
         checked, meaning = texts.pop("checked"), texts.pop("meaning")
+        # Every finding has both; a row without them was not written by us.
         assert checked is not None  # noqa: S101 - `to_json` wrote it.
         assert meaning is not None  # noqa: S101
         return cls(key=stored["key"], state=State(stored["state"]), checked=checked, meaning=meaning, **texts)

@@ -65,4 +65,16 @@ def title_of(key: str) -> Message:
     return _TITLES.get(key) or _TITLES.get(named) or UNKNOWN_TITLE
 
 
+def needs_consent(key: str) -> bool:
+    """Whether only a new consent fixes a problem with this key; everything else is fixed elsewhere and checked again."""
+    return key in _NEEDING_CONSENT
+
+
+def passes_by_itself(key: str) -> bool:
+    """Whether a finding with this key is no reason to take away what worked a moment ago."""
+    return key in _PASSING
+
+
+_NEEDING_CONSENT = {key_of(code) for code, text in FINDINGS.items() if text.needs_consent}
+_PASSING = {key_of(code) for code, text in FINDINGS.items() if text.passes}
 _TITLES = {key_of(code): text.title for code, text in FINDINGS.items()} | TABLE_TITLES

@@ -49,8 +49,10 @@ def step_line(key: str, title: Message, row: ProvisioningStep | None, connection
     """The step as its row says, or as waiting, when a connection was made and the worker has not come to it yet."""
     finding = Finding.from_json(row.finding) if row and row.finding else None
     checked_at = row.checked_at if row else None
+    # Only while calls may be made: otherwise nothing is checked, and a step would seem to wait for ever.
     if connection is not None and connection.is_connected and is_due(row, connection.connected_at):
         return StepLine(key, title, State.WAITING, checked_at, finding)
+    # A lost worker is shown as "to do", so that "Check again" is offered; the clock takes it up as well.
     if row is None or is_lost(row):
         return StepLine(key, title, TODO, checked_at, finding)
     return StepLine(key, title, row.state, checked_at, finding)
@@ -72,5 +74,6 @@ async def _outcome(session: Session, connection: ConnectionView | None, lines: S
     else:
         code = "cards:one" if ready.kinds else "cards:hidden"
     finding = replace(make_finding(code), checked=OUTCOME_CHECKED)
+    # What is said of the cards stays visible while the steps are checked once more.
     state = State.WAITING if any(line.in_progress for line in lines) else finding.state
     return StepLine(CARDS, CARDS_TITLE, state, None, finding, is_outcome=True)

@@ -36,6 +36,7 @@ class DiagnosisRun(Base):
     asked_by: Mapped[str]
     started_at: Mapped[datetime] = mapped_column(index=True)
     finished_at: Mapped[datetime | None]
+    # Finding.to_json in the order in which they were found. Texts are kept, so that an old run reads as it was.
     findings: Mapped[list[Any]] = mapped_column(default=list)
 
 
@@ -63,4 +64,5 @@ class StatusToken(Base):
     created_at: Mapped[datetime]
     created_by: Mapped[str]
     revoked_at: Mapped[datetime | None]
+    # For a person who wonders which token may be revoked.
     used_at: Mapped[datetime | None]

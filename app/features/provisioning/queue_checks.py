@@ -13,6 +13,7 @@ from app.features.accounts.permissions import Viewer
 from app.features.connection.connection_view import connection_view
 from app.features.connection.gateway import Lane
 from app.features.provisioning.finding import State
+from app.features.provisioning.findings import passes_by_itself
 from app.features.provisioning.list_steps import list_steps
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.step_rows import is_due, is_lost, load_rows, set_state
@@ -20,9 +21,6 @@ from app.features.provisioning.steps import STEP_KEYS, STEPS
 
 EVERYTHING = ""
 FAILED = frozenset({State.PROBLEM, State.SKIPPED})
-# Keys of findings that pass by themselves and say nothing about the step: no reason to take away what worked a moment
-# ago, and worth another check by the clock.
-PASSING = frozenset({"rate_limit", "trouble"})
 
 
 async def request_all_checks(session: Session, queue: Queue, viewer: Viewer) -> None:
@@ -70,6 +68,7 @@ async def queue_failed_checks(session: Session, queue: Queue) -> None:
     connection = await connection_view(session)
     if connection is None or not connection.is_connected:
         return  # Only a consent helps, and it starts the checks itself.
+    # A step that is new in this version has no row, and is due until it was checked once.
     rows = await load_rows(session, connection.id)
     wanted = [
         key
@@ -93,12 +92,14 @@ async def first_in_need(session: Session) -> str:
 def _wants_another_check(row: ProvisioningStep | None) -> bool:
     if row is None:
         return False
-    passing = row.state == State.NOTE and row.finding is not None and row.finding["key"] in PASSING
+    # What passes by itself was kept as a note (run_steps), and is checked again.
+    passing = row.state == State.NOTE and row.finding is not None and passes_by_itself(row.finding["key"])
     return row.state in FAILED or passing or is_lost(row)
 
 
 async def _defer(session: Session, queue: Queue, connection_id: UUID, lane: Lane) -> None:
     """One at a time, and one waiting at most: a double click adds nothing."""
+    # The same name for both: jobs of one connection run one after the other, and of those that wait, one is enough.
     name = f"provisioning-{connection_id}"
     await queue.defer(
         session, "provisioning.check", lock=name, queueing_lock=name, connection_id=str(connection_id), lane=lane.value

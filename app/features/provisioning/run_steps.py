@@ -12,8 +12,8 @@ from app.features.connection.gateway import Lane
 from app.features.provisioning.check_list import Check
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.finding import Finding, State
+from app.features.provisioning.findings import passes_by_itself
 from app.features.provisioning.models import ProvisioningStep
-from app.features.provisioning.queue_checks import PASSING
 from app.features.provisioning.run_check import run_check
 from app.features.provisioning.step_rows import is_lost, load_rows, set_state
 from app.features.provisioning.steps import STEPS, steps_after
@@ -33,6 +33,7 @@ async def run_waiting_steps(resources: Resources, connection_id: UUID, lane: Lan
             step = next_waiting(await load_rows(session, connection_id))
             if connection is None or connection.id != connection_id or step is None:
                 return
+            # Committed before the call, so that pages show it and a worker that dies here is noticed.
             await set_state(session, connection_id, step.code, State.RUNNING)
         finding = await run_check(step, CheckContext(resources, connection, lane))
         async with resources.database.transaction() as session:
@@ -43,7 +44,7 @@ async def run_waiting_steps(resources: Resources, connection_id: UUID, lane: Lan
 async def _keep(session: Session, connection_id: UUID, step: Check[CheckContext], finding: Finding) -> None:
     rows = await load_rows(session, connection_id)
     before = rows.get(step.code)
-    if finding.key in PASSING and before and before.finding and not Finding.from_json(before.finding).is_problem:
+    if passes_by_itself(finding.key) and before and before.finding and not Finding.from_json(before.finding).is_problem:
         # A rate limit says nothing about the step: what worked a moment ago is not taken away.
         finding = replace(finding, state=State.NOTE)
     await set_state(session, connection_id, step.code, finding.state, finding)
@@ -63,5 +64,6 @@ def next_waiting(rows: dict[str, ProvisioningStep]) -> Check[CheckContext] | Non
 
 def states_after(key: str, rows: dict[str, ProvisioningStep], *, failed: bool) -> dict[str, State]:
     """New states of the steps after one that blocks: waiting ones are skipped when it failed, and the other way round."""
+    # States of steps that were not asked for stay as they are: a check of one step must not touch the others.
     now, then = (State.WAITING, State.SKIPPED) if failed else (State.SKIPPED, State.WAITING)
     return {later.code: then for later in steps_after(key) if later.code in rows and rows[later.code].state == now}

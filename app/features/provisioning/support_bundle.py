@@ -112,6 +112,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a view.
             return {str(name): _plain(item) for name, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_plain(item) for item in value]
+        # Views are frozen dataclasses; a new field of one is in the bundle without a change here.
         case _ if hasattr(value, "__dataclass_fields__"):
             return _fields(value)
         case _:

@@ -1,4 +1,4 @@
-"""The audit log: who did what, when and from where; also as a file."""
+"""The audit log's page and its exports as CSV and JSON. Writes nothing."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ import csv
 import io
 import json
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response
 
 from app.core.spreadsheet import safe_cell
 from app.features.accounts.audit import AuditLine, AuditList, all_entries, list_entries
 from app.web.dependencies import Db, Manager
+from app.web.routing import PageRouter, url_for
 from app.web.templating import render
 
-router = APIRouter(prefix="/servicenow/audit")
+router = PageRouter(prefix="/servicenow/audit")
 COLUMNS = ("number", "at", "who", "email", "from", "what", "facts")
 
 
 @dataclass(frozen=True)
 class AuditPage:
-    """One page of entries, and the text they were searched for."""
+    """One page of entries; `wanted` is the search text."""
 
     entries: AuditList
     wanted: str
 
     def address(self, page: int) -> str:
-        """Another page of the same search."""
-        return f"/servicenow/audit?{urlencode({'q': self.wanted, 'page': page})}"
+        """The URL of another page of the same search."""
+        return url_for("audit.page", q=self.wanted, page=page)
 
     def export(self, kind: str) -> str:
-        """The same search as a file."""
-        return f"/servicenow/audit.{kind}?{urlencode({'q': self.wanted})}"
+        """The URL of the same search as a file; `kind` is csv or json."""
+        return url_for(f"audit.{kind}", q=self.wanted)
 
 
-@router.get("")
+@router.get("", name="audit.page")
 async def show(request: Request, _viewer: Manager, session: Db, q: str = "", page: int = 1) -> Response:
-    """The newest first."""
     found = await list_entries(session, wanted=q, page=page)
     return render(request, "servicenow/audit.html", AuditPage(found, q))
 
 
-@router.get(".csv")
+@router.get(".csv", name="audit.csv")
 async def as_csv(_viewer: Manager, session: Db, q: str = "") -> Response:
-    """For a spreadsheet: UTF-8 with a byte order mark, and no cell that would be run as a formula."""
+    # Excel takes a CSV for the system's code page unless it begins with a byte order mark. CSV injection: a cell that begins
+    # like a formula is made text. https://owasp.org/www-community/attacks/CSV_Injection
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -54,9 +54,8 @@ async def as_csv(_viewer: Manager, session: Db, q: str = "") -> Response:
     return _file("\ufeff" + text.getvalue(), "text/csv", "csv")
 
 
-@router.get(".json")
+@router.get(".json", name="audit.json")
 async def as_json(_viewer: Manager, session: Db, q: str = "") -> Response:
-    """For programs."""
     lines = [_values(line) | {"facts": line.facts} async for line in all_entries(session, wanted=q)]
     return _file(json.dumps(lines, ensure_ascii=False, indent=1), "application/json", "json")
 

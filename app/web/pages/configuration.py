@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from app.core.errors import AppError, InvalidInput
 from app.core.messages import Message, T
 from app.features.connection.connection_view import ConnectionView
-from app.features.connection.preferences import ITEMS, Preferences
+from app.features.connection.preferences import Preferences
 from app.features.provisioning.configure import (
     Proposals,
     find_groups,
@@ -24,16 +24,16 @@ from app.features.provisioning.configure import (
     save_state_names,
 )
 from app.features.secure_score.actions.action import Category
-from app.features.tickets.polling.state_names import StateNameLine, group_choices, list_state_names
-from app.features.tickets.types import PRIORITY_NAMES
+from app.features.tickets.polling.state_names import StateNameLine, category_choices, list_state_names
+from app.features.tickets.ticket_fields import copied_fields
+from app.features.tickets.types import DEFAULT_KIND, KINDS, PRIORITY_NAMES, KindSpec, TicketKind
 from app.resources import Resources
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
-router = APIRouter(prefix="/servicenow/settings")
-HERE = "/servicenow/settings"
-Kinds = Literal["change", "incident"]
+router = PageRouter(prefix="/servicenow/settings")
 # The form refuses what is no number at all; the feature checks the limits again and names the field.
 Days = Annotated[int, Field(ge=0, le=3650)]
 Priority = Annotated[int, Field(ge=1, le=5)]
@@ -47,21 +47,12 @@ CATEGORIES = [
         (Category.INFRASTRUCTURE, T("Infrastructure")),
     )
 ]
-ITEM_NAMES = {
-    "requested_by": T("User ID of the sender"),
-    "name": T("Task name"),
-    "description": T("Description"),
-    "priority": T("Priority"),
-    "due_date": T("Due date"),
-    "source": T("Recommendation source"),
-    "category": T("Recommendation category"),
-}
 
 
 class DefaultsForm(BaseModel):
     """What the share form proposes."""
 
-    kind: Kinds = "change"
+    kind: TicketKind = DEFAULT_KIND
     priority_high: Priority
     priority_moderate: Priority
     priority_low: Priority
@@ -86,6 +77,8 @@ class SettingsPage:
     priorities: Sequence[tuple[int, Message]]
     items: Mapping[str, Message]
     categories: Sequence[tuple[str, Message]]
+    kinds: Sequence[KindSpec]
+    kind_choices: Sequence[tuple[str, Message]]
     form: str = ""
     typed: dict[str, str] = field(default_factory=dict)
     errors: dict[str, Message] = field(default_factory=dict)
@@ -100,12 +93,12 @@ class GroupsPage:
     names: Sequence[str]
 
 
-@router.get("")
+@router.get("", name="configuration.page")
 async def show(request: Request, _viewer: Manager, resources: Res, saved: str = "") -> Response:
     return await _show(request, resources, saved=saved)
 
 
-@router.get("/groups")
+@router.get("/groups", name="configuration.groups")
 async def groups(request: Request, _viewer: Manager, resources: Res, group_name: str = "") -> Response:
     try:
         found = await find_groups(resources, group_name)
@@ -115,24 +108,24 @@ async def groups(request: Request, _viewer: Manager, resources: Res, group_name:
     return render(request, "servicenow/_groups.html", GroupsPage([group.name for group in found]))
 
 
-@router.post("/states/{kind}")
-async def name_states(request: Request, viewer: Manager, resources: Res, kind: Kinds) -> Response:
+@router.post("/states/{kind}", name="configuration.name_states")
+async def name_states(request: Request, viewer: Manager, resources: Res, kind: TicketKind) -> Response:
     typed = await read_form(request)
     try:
         async with resources.database.transaction() as session:
             await save_state_names(session, viewer, kind, typed)
     except AppError as error:
         return await _show(request, resources, 422, form=kind, typed=typed, problem=_first_sentence(error))
-    return RedirectResponse(f"{HERE}?saved=states#{kind}", 303)
+    return redirect_to("configuration.page", saved="states", anchor=kind)
 
 
-@router.post("/states/{kind}/reset")
-async def forget_names(viewer: Manager, session: Db, kind: Kinds) -> Response:
+@router.post("/states/{kind}/reset", name="configuration.reset_states")
+async def forget_names(viewer: Manager, session: Db, kind: TicketKind) -> Response:
     await forget_state_names(session, viewer, kind)
-    return RedirectResponse(f"{HERE}?saved=states#{kind}", 303)
+    return redirect_to("configuration.page", saved="states", anchor=kind)
 
 
-@router.post("/defaults")
+@router.post("/defaults", name="configuration.set_defaults")
 async def set_defaults(request: Request, viewer: Manager, resources: Res) -> Response:
     typed = await read_form(request)
     form = parse(typed, DefaultsForm)
@@ -153,19 +146,19 @@ async def set_defaults(request: Request, viewer: Manager, resources: Res) -> Res
         return await _show(request, resources, 422, form="defaults", typed=typed, errors=error.fields)
     except AppError as error:
         return await _show(request, resources, 409, form="defaults", typed=typed, problem=error.message)
-    return RedirectResponse(f"{HERE}?saved=defaults#defaults", 303)
+    return redirect_to("configuration.page", saved="defaults", anchor="defaults")
 
 
-@router.post("/columns/{kind}")
-async def set_columns(request: Request, viewer: Manager, resources: Res, kind: Kinds) -> Response:
+@router.post("/columns/{kind}", name="configuration.set_columns")
+async def set_columns(request: Request, viewer: Manager, resources: Res, kind: TicketKind) -> Response:
     typed = await read_form(request)
     try:
-        await save_columns(resources, viewer, kind, {item: typed.get(item, "") for item in ITEMS})
+        await save_columns(resources, viewer, kind, {item: typed.get(item, "") for item in copied_fields()})
     except InvalidInput as error:
         return await _show(request, resources, 422, form=f"columns-{kind}", typed=typed, errors=error.fields)
     except AppError as error:
         return await _show(request, resources, 409, form=f"columns-{kind}", typed=typed, problem=error.message)
-    return RedirectResponse(f"{HERE}?saved=columns#columns-{kind}", 303)
+    return redirect_to("configuration.page", saved="columns", anchor=f"columns-{kind}")
 
 
 async def _show(
@@ -182,17 +175,19 @@ async def _show(
     connection, preferences = await load_configuration(resources)
     if connection is None:
         # Without a connection there is nothing to configure.
-        return RedirectResponse("/servicenow/connect", 303)
+        return redirect_to("connect.form")
     async with resources.database.transaction() as session:
-        states = {kind: await list_state_names(session, kind) for kind in ("change", "incident")}
+        states = {kind.value: await list_state_names(session, kind) for kind in TicketKind}
     page = SettingsPage(
         connection=connection,
         preferences=preferences,
         states=states,
-        groups=group_choices(),
+        groups=category_choices(),
         priorities=list(PRIORITY_NAMES.items()),
-        items=ITEM_NAMES,
+        items={name: field.sent_as for name, field in copied_fields().items()},
         categories=CATEGORIES,
+        kinds=list(KINDS.values()),
+        kind_choices=[(kind.value, spec.title) for kind, spec in KINDS.items()],
         form=form,
         typed=typed or {},
         errors=errors or {},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import AfterValidator, BaseModel, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -30,9 +30,10 @@ from app.features.provisioning.checklist import ChecklistLine, as_text, list_che
 from app.resources import Resources
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
-router = APIRouter(prefix="/servicenow")
+router = PageRouter(prefix="/servicenow")
 ATTEMPT_COOKIE = "servicenow-attempt"
 # Longer than an attempt lives (15 minutes): a late callback must be told that it expired, not that the browser is another.
 COOKIE_SECONDS = 3600
@@ -85,14 +86,14 @@ class SetUpPage:
     removed: str = ""
 
 
-@router.get("/connect")
+@router.get("/connect", name="connect.form")
 async def set_up(request: Request, viewer: Manager, resources: Res, session: Db, removed: str = "") -> Response:
     connection = await connection_view(session)
     typed = _known(connection) or _typed(await last_begun(session, viewer))
     return await _set_up(request, resources, session, 200, typed=typed, removed=removed)
 
 
-@router.post("/connect")
+@router.post("/connect", name="connect.begin")
 async def begin(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
     typed = await read_form(request)
     form = parse(typed, SetUpForm)
@@ -115,7 +116,7 @@ async def begin(request: Request, viewer: Manager, resources: Res, session: Db) 
     return await _set_up(request, resources, session, 422, typed=shown, errors=errors)
 
 
-@router.post("/authorize")
+@router.post("/authorize", name="connect.authorize")
 async def authorize_again(request: Request, viewer: Manager, resources: Res) -> Response:
     """Begin another authorization with the stored client."""
     try:
@@ -123,10 +124,10 @@ async def authorize_again(request: Request, viewer: Manager, resources: Res) -> 
             resources, await begin_again(resources, viewer, request.cookies.get(ATTEMPT_COOKIE))
         )
     except AppError:
-        return RedirectResponse("/servicenow/connect", 303)
+        return redirect_to("connect.form")
 
 
-@router.get("/callback")
+@router.get("/callback", name="connect.callback")
 async def callback(
     request: Request, viewer: Manager, resources: Res, code: str = "", state: str = "", error: str = ""
 ) -> Response:
@@ -141,17 +142,17 @@ async def callback(
             status = problem.status if isinstance(problem, AuthorizationOver) else 409
             return await _set_up(request, resources, session, status, typed=typed, problem=problem.message)
     # Away from the address that holds the code, so that a reload does not send it again.
-    response = RedirectResponse("/ticketProvisioning", 303)
-    response.delete_cookie(ATTEMPT_COOKIE, path="/servicenow")
+    response = redirect_to("provisioning.page")
+    response.delete_cookie(ATTEMPT_COOKIE, path=url_for("servicenow.status"))
     return response
 
 
-@router.post("/confirm")
+@router.post("/confirm", name="connect.confirm_account")
 async def confirm(request: Request, viewer: Manager, resources: Res) -> Response:
     """Confirm the account that consented. If it changed since the page was shown, the page shows it again."""
     shown = (await read_form(request)).get("account", "-")
     await confirm_account(resources, viewer, shown=shown)
-    return RedirectResponse("/ticketProvisioning", 303)
+    return redirect_to("provisioning.page")
 
 
 async def _set_up(
@@ -186,7 +187,7 @@ def _redirect_to_servicenow(resources: Resources, start: AuthorizationStart) -> 
         ATTEMPT_COOKIE,
         start.browser_secret,
         max_age=COOKIE_SECONDS,
-        path="/servicenow",
+        path=url_for("servicenow.status"),
         httponly=True,
         # Lax: the browser comes back from another site with a top-level GET.
         # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#samesitesamesite-value

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
 
 from app.features.provisioning.status_api import connector_status
 from app.features.provisioning.status_tokens import TokenLine, is_valid, list_tokens, make_token, revoke_token
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
-router = APIRouter()
-HERE = "/servicenow/status-tokens"
+router = PageRouter()
 REFUSED = {"error": "A status token is needed: Authorization: Bearer scs1.…"}
 
 
@@ -29,7 +29,7 @@ class TokensPage:
     made: str = ""
 
 
-@router.get("/api/connector/status")
+@router.get("/api/connector/status", name="connector_status.read")
 async def status(request: Request, resources: Res, session: Db) -> Response:
     """The state, for a valid token; 401 for anything else."""
     # RFC 6750, section 2.1: the token is taken from the Authorization header only, because addresses end up in logs.
@@ -40,13 +40,13 @@ async def status(request: Request, resources: Res, session: Db) -> Response:
     return JSONResponse(await connector_status(session), headers={"Cache-Control": "no-store"})
 
 
-@router.get(HERE)
+@router.get("/servicenow/status-tokens", name="connector_status.tokens")
 async def show(request: Request, _viewer: Manager, resources: Res, session: Db) -> Response:
     page = TokensPage(await list_tokens(session), _address(resources.config.public_url))
     return render(request, "servicenow/status_tokens.html", page)
 
 
-@router.post(HERE)
+@router.post("/servicenow/status-tokens", name="connector_status.make_token")
 async def make(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
     """Make a token and show it, on this page only."""
     form = await read_form(request)
@@ -55,11 +55,11 @@ async def make(request: Request, viewer: Manager, resources: Res, session: Db) -
     return render(request, "servicenow/status_tokens.html", page, headers={"Cache-Control": "no-store"})
 
 
-@router.post(HERE + "/{number}/revoke")
+@router.post("/servicenow/status-tokens/{number}/revoke", name="connector_status.revoke_token")
 async def revoke(viewer: Manager, session: Db, number: UUID) -> Response:
     await revoke_token(session, viewer, number)
-    return RedirectResponse(HERE, 303)
+    return redirect_to("connector_status.tokens")
 
 
 def _address(public_url: str) -> str:
-    return f"{public_url}/api/connector/status"
+    return public_url + url_for("connector_status.read")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 
 from app.core import clock
 from app.core.messages import Message
@@ -14,9 +14,10 @@ from app.features.provisioning.diagnosis import DiagnosisView, shown_run, start_
 from app.features.provisioning.findings import title_of
 from app.features.provisioning.support_bundle import support_bundle
 from app.web.dependencies import Db, Manager, Res
+from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
-router = APIRouter(prefix="/servicenow/check")
+router = PageRouter(prefix="/servicenow/diagnosis")
 
 
 @dataclass(frozen=True)
@@ -31,26 +32,26 @@ class DiagnosisPage:
         return title_of(key)
 
 
-@router.get("")
+@router.get("", name="diagnosis.page")
 async def show(request: Request, _viewer: Manager, session: Db) -> Response:
     page = DiagnosisPage(await shown_run(session), await connection_view(session))
     return render(request, "provisioning/diagnosis.html", page)
 
 
-@router.get("/findings")
+@router.get("/findings", name="diagnosis.findings")
 async def findings(request: Request, _viewer: Manager, session: Db) -> Response:
     """The findings alone: the page asks for them while the worker runs the diagnosis."""
     page = DiagnosisPage(await shown_run(session), await connection_view(session))
     return render(request, "provisioning/_findings.html", page)
 
 
-@router.post("")
+@router.post("", name="diagnosis.start")
 async def start(viewer: Manager, resources: Res, session: Db) -> Response:
     await start_diagnosis(session, resources.queue, viewer)
-    return RedirectResponse("/servicenow/check", 303)
+    return redirect_to("diagnosis.page")
 
 
-@router.get("/bundle.zip")
+@router.get("/bundle.zip", name="diagnosis.bundle")
 async def bundle(viewer: Manager, resources: Res) -> Response:
     content = await support_bundle(resources, viewer)
     name = f"support-{clock.now():%Y-%m-%d-%H%M}.zip"

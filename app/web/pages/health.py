@@ -1,31 +1,32 @@
-"""For load balancers: whether the process lives, and whether it can do its work."""
+"""Liveness and readiness for load balancers and orchestrators. Needs no sign-in and tells no secret."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from app.core.database import is_ready
 from app.features.connection.key_rotation import opens_what_is_stored
 from app.web.dependencies import Res
+from app.web.routing import PageRouter
 
-router = APIRouter(prefix="/health")
-# For operators, in the words of the log.
+router = PageRouter(prefix="/health")
+# Read by operators, so not translated.
 WRONG_KEYS = (
     "VAULT_KEYS of this process do not open the stored tokens: add the key that sealed them and restart; "
     "if it is lost, run discard-unreadable-secrets and authorize the connection again"
 )
 
 
-@router.get("/live")
+@router.get("/live", name="health.live")
 async def live() -> Response:
-    """The process answers."""
+    # Liveness answers without the database: restarting the process would not bring the database back.
+    # https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
     return PlainTextResponse("live")
 
 
-@router.get("/ready")
+@router.get("/ready", name="health.ready")
 async def ready(resources: Res) -> Response:
-    """The database answers, its tables are of this version, and our keys open what is in it; 503 when not."""
+    """200 when the database answers, its schema is this version's and our keys open its secrets; 503 with the reason."""
     problem = await is_ready(resources.database, resources.expected_revision)
     if not problem and not await opens_what_is_stored(resources):
         problem = WRONG_KEYS

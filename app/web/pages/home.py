@@ -1,67 +1,48 @@
-"""The home page: the score, the connection, the ticket cards, and what else its reader wants to see there."""
+"""The home page, the refresh of its cards, and each person's arrangement of them. What a card holds is in home_cards."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 
 from app.core.errors import NotFound
 from app.core.messages import Message
-from app.features.accounts import permissions
 from app.features.accounts.home_layout import forget_cards, keep_cards, kept_cards
-from app.features.connection.active_connection import active_connection
-from app.features.provisioning.readiness import connection_and_missing
-from app.features.secure_score.reports.no_score import NoScore, why_no_score
-from app.features.secure_score.reports.overview import ActionSummary, summary_of_actions
-from app.features.secure_score.reports.score_summary import ScoreCard, score_card
-from app.features.secure_score.sync.runs import RunLine, list_runs
-from app.features.tickets.polling.poll_status import poll_status, record_view
+from app.features.tickets.polling.poll_status import record_view
 from app.features.tickets.types import TicketKind
-from app.features.tickets.views.outcomes import OutcomeSummary, ticket_results
-from app.features.tickets.views.ticket_cards import TicketCard, ticket_cards
 from app.web.dependencies import Db, Res, Viewer
 from app.web.forms import read_form
-from app.web.home_cards import BY_NAME, HomeCard, in_order, left_to_add, moved, wanted_cards
+from app.web.home_cards import (
+    BY_NAME,
+    Card,
+    CardContent,
+    HomeData,
+    ResultsContent,
+    addable_cards,
+    possible_cards,
+    wanted_cards,
+)
+from app.web.home_order import in_order, moved
+from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render, render_text
 
-router = APIRouter()
+router = PageRouter()
 
-RESULTS_SHOWN = 6
-OF_ACTIONS = frozenset({"review", "top", "categories"})
 STEPS = {"earlier": -1, "later": 1}
 
 
 @dataclass(frozen=True)
-class CardPart:
-    """One ticket card, with what its reader may do."""
-
-    card: TicketCard
-    title: Message
-    may_share: bool
-    may_manage: bool
-
-
-@dataclass(frozen=True)
-class ResultsPart:
-    """What finished work brought; `shown` is how many lines the card has room for."""
-
-    results: OutcomeSummary
-    shown: int
-    may_share: bool
-
-
-@dataclass(frozen=True)
-class CardState:
-    """Which cards one person wants, which of them can be shown just now, and which could be added."""
+class Arrangement:
+    """Which cards one person wants, which of them can be shown now, and which could be added."""
 
     is_own: bool
     wanted: list[str]
-    shown: list[HomeCard]
-    left: list[HomeCard]
+    shown: list[Card]
+    addable: list[Card]
 
     @property
     def names(self) -> list[str]:
@@ -71,150 +52,122 @@ class CardState:
 
 @dataclass(frozen=True)
 class HomePage:
-    """`missing` says why a card is not shown, once for each thing that provisioning found. `is_own` says that its reader
-    changed something; a card that is not on the page is None or not in `tickets`.
-    """
+    """`missing` says once per finding of provisioning why a card is not shown. `is_own`: the person changed something."""
 
-    shown: Sequence[HomeCard]
-    left: Sequence[HomeCard]
+    cards: Sequence[tuple[Card, CardContent]]
+    addable: Sequence[Card]
     is_own: bool
-    score: ScoreCard | None
-    tickets: Mapping[str, CardPart]
-    results: ResultsPart | None
-    actions: ActionSummary | None
-    run: RunLine | None
-    nothing: NoScore | None
     needs_attention: bool
     missing: Sequence[Message]
     may_manage: bool
-    may_share: bool
+
+    @property
+    def has_plot(self) -> bool:
+        """Whether the page needs the chart script."""
+        return any(content.has_plot for _, content in self.cards)
 
 
-@router.get("/")
+@router.get("/", name="home.page")
 async def home(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
-    """Where everybody arrives. Only what is shown is read."""
-    connection, missing = await connection_and_missing(session)
-    standing = await _standing(session, viewer, is_connected=connection is not None, hidden=missing.hidden)
-    names, tenant_id = standing.names, resources.config.shown_tenant_id
-    kinds = [TicketKind(name) for name in TicketKind if name in names]
-    seen = await poll_status(session, connection) if kinds else None
-    found = await ticket_cards(session, connection, seen, kinds) if connection and seen else []
-    results = await ticket_results(session, tenant_id, connection) if "results" in names else None
-    score = await score_card(session, tenant_id) if "score" in names else None
-    actions = await summary_of_actions(session, tenant_id) if OF_ACTIONS.intersection(names) else None
-    lacking = ("score" in names and score is None) or (OF_ACTIONS.intersection(names) and actions is None)
+    data = HomeData(session, viewer, resources.config)
+    arrangement = await _arrangement(data)
+    # Only the cards on the page are loaded: a card that a person removed costs no statement.
+    data.kinds = tuple(kind for kind in TicketKind if kind in arrangement.names)
+    cards = [(card, await card.load(data)) for card in arrangement.shown]
     page = HomePage(
-        shown=standing.shown,
-        left=standing.left,
-        is_own=standing.is_own,
-        score=score,
-        tickets={one.kind: _part(one, viewer) for one in found},
-        results=ResultsPart(results, RESULTS_SHOWN, viewer.may_share) if results else None,
-        actions=actions,
-        run=next(iter(await list_runs(session, tenant_id, limit=1)), None) if "imports" in names else None,
-        nothing=await why_no_score(session, resources.config) if lacking else None,
-        needs_attention=connection is not None and connection.status != "connected",
-        missing=missing.sentences,
+        cards=cards,
+        addable=arrangement.addable,
+        is_own=arrangement.is_own,
+        needs_attention=data.connection is not None and data.connection.status != "connected",
+        missing=data.missing.sentences,
         may_manage=viewer.may_manage,
-        may_share=viewer.may_share,
     )
     return render(request, "home/page.html", page)
 
 
-# Who may look at the page may arrange it: these write nobody's page but the writer's own.
-@router.post("/home-cards/add")
-async def add(request: Request, viewer: Viewer, session: Db) -> Response:
-    """One more card, at the end."""
-    standing = await _standing_now(session, viewer)
+# Each person edits only their own layout, so Viewer is enough for the following writes.
+@router.post("/home-cards/add", name="home.add_card")
+async def add(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
+    arrangement = await _arrangement(HomeData(session, viewer, resources.config))
     name = (await read_form(request)).get("card", "")
-    if name in {card.name for card in standing.left}:
-        await keep_cards(session, viewer.person_id, [*standing.wanted, name])
+    if name in {card.name for card in arrangement.addable}:
+        await keep_cards(session, viewer.person_id, [*arrangement.wanted, name])
     return _home(name)
 
 
-@router.post("/home-cards/move")
-async def move(request: Request, viewer: Viewer, session: Db) -> Response:
+@router.post("/home-cards/move", name="home.move_card")
+async def move(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     """A card changes places with the one before or after it."""
-    standing, typed = await _standing_now(session, viewer), await read_form(request)
+    arrangement = await _arrangement(HomeData(session, viewer, resources.config))
+    typed = await read_form(request)
     name, step = typed.get("card", ""), STEPS.get(typed.get("to", ""), 0)
-    await keep_cards(session, viewer.person_id, moved(standing.wanted, standing.names, name, step))
+    await keep_cards(session, viewer.person_id, moved(arrangement.wanted, arrangement.names, name, step))
     return _home(name)
 
 
-@router.post("/home-cards/remove")
-async def remove(request: Request, viewer: Viewer, session: Db) -> Response:
-    """A card goes; it can be added again."""
-    standing = await _standing_now(session, viewer)
+@router.post("/home-cards/remove", name="home.remove_card")
+async def remove(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
+    arrangement = await _arrangement(HomeData(session, viewer, resources.config))
     name = (await read_form(request)).get("card", "")
-    await keep_cards(session, viewer.person_id, [wanted for wanted in standing.wanted if wanted != name])
+    await keep_cards(session, viewer.person_id, [wanted for wanted in arrangement.wanted if wanted != name])
     return _home()
 
 
-@router.post("/home-cards/order")
-async def order(request: Request, viewer: Viewer, session: Db) -> Response:
-    """Cards were dragged: all that are shown, in their new order."""
-    standing = await _standing_now(session, viewer)
+@router.post("/home-cards/order", name="home.order_cards")
+async def order(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
+    """Cards were dragged: all that are shown, in their new order, separated by commas."""
+    arrangement = await _arrangement(HomeData(session, viewer, resources.config))
     asked = (await read_form(request)).get("order", "").split(",")
-    await keep_cards(session, viewer.person_id, in_order(standing.wanted, asked))
+    await keep_cards(session, viewer.person_id, in_order(arrangement.wanted, asked))
     return Response(status_code=204)
 
 
-@router.post("/home-cards/reset")
+@router.post("/home-cards/reset", name="home.reset_cards")
 async def reset(viewer: Viewer, session: Db) -> Response:
-    """The usual cards again."""
     await forget_cards(session, viewer.person_id)
     return _home()
 
 
-@router.get("/tickets-and-results")
+@router.get("/tickets-and-results", name="home.results")
 async def all_results(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
-    """The card's whole list."""
-    connection = await active_connection(session)
-    results = await ticket_results(session, resources.config.shown_tenant_id, connection)
-    return render(request, "home/results.html", ResultsPart(results, len(results.lines), viewer.may_share))
+    """The results card's whole list."""
+    data = HomeData(session, viewer, resources.config)
+    await data.read_connection()
+    results = await data.results()
+    return render(request, "home/results.html", ResultsContent(results, len(results.lines), viewer.may_share))
 
 
-@router.get("/cards/{kind}")
-async def card(request: Request, viewer: Viewer, session: Db, resources: Res, kind: str) -> Response:
+@router.get("/cards/{name}", name="home.card")
+async def refreshed_card(request: Request, viewer: Viewer, session: Db, resources: Res, name: str) -> Response:
     """One card again; 304 when nothing on it has changed."""
-    if kind not in {known.value for known in TicketKind}:
+    card = BY_NAME.get(name)
+    if card is None or not card.refreshes or not viewer.has(card.role):
         raise NotFound
-    connection = await active_connection(session)
-    if connection is None:
+    data = HomeData(session, viewer, resources.config)
+    await data.read_connection()
+    if data.connection is None:
         raise NotFound
-    seen = await poll_status(session, connection)
-    await record_view(session, resources.queue, seen)
-    (found,) = await ticket_cards(session, connection, seen, [TicketKind(kind)])
-    text = render_text(request, "home/_ticket_card.html", _part(found, viewer))
+    data.kinds = tuple(kind for kind in TicketKind if kind == name)
+    # The open page is the sign that the states are being looked at: ServiceNow is polled every minute meanwhile.
+    await record_view(session, resources.queue, await data.poll())
+    text = render_text(request, card.template, await card.load(data))
     tag = f'"{sha256(text.encode()).hexdigest()[:32]}"'
-    # Kept by the browser, and asked for again each time: that is what makes it send the tag.
+    # `no-cache` lets the browser keep the fragment and makes it revalidate with the tag each time: RFC 9111 5.2.2.4.
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Cookie, HX-Request"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
     return Response(text, media_type="text/html", headers=headers)
 
 
-def _part(card: TicketCard, viewer: permissions.Viewer) -> CardPart:
-    return CardPart(card, BY_NAME[card.kind].title, viewer.may_share, viewer.may_manage)
-
-
 def _home(name: str = "") -> Response:
-    """Back to the page, at this card."""
-    return RedirectResponse(f"/#home-card-{name}" if name in BY_NAME else "/", 303)
+    return redirect_to("home.page", anchor=f"home-card-{name}" if name in BY_NAME else "")
 
 
-async def _standing_now(session: Db, viewer: permissions.Viewer) -> CardState:
-    connection, missing = await connection_and_missing(session)
-    return await _standing(session, viewer, is_connected=connection is not None, hidden=missing.hidden)
-
-
-async def _standing(
-    session: Db, viewer: permissions.Viewer, *, is_connected: bool, hidden: frozenset[str]
-) -> CardState:
-    """A card that cannot be shown just now (the ticket cards before anything is connected) keeps its place for later."""
-    kept = await kept_cards(session, viewer.person_id)
-    wanted = wanted_cards(kept, viewer)
-    impossible = {"connect", *hidden} if is_connected else {*TicketKind, "results"}
-    possible = [name for name in BY_NAME if name not in impossible]
+async def _arrangement(data: HomeData) -> Arrangement:
+    """What the person keeps. A card that cannot be shown now, such as a ticket card before connecting, keeps its place."""
+    await data.read_setup()
+    kept = await kept_cards(data.session, data.viewer.person_id)
+    wanted = wanted_cards(kept, data.viewer)
+    possible = possible_cards(data.missing.hidden, is_connected=data.connection is not None)
     shown = [BY_NAME[name] for name in wanted if name in possible]
-    return CardState(kept is not None, wanted, shown, left_to_add(wanted, possible, viewer))
+    return Arrangement(kept is not None, wanted, shown, addable_cards(wanted, possible, data.viewer))

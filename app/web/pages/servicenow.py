@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Request
+from fastapi.responses import Response
 
 from app.core.messages import Message
 from app.features.connection.active_connection import NotConnected, active_connection
@@ -15,9 +15,10 @@ from app.features.connection.oauth_client import redirect_uri
 from app.features.tickets.polling.poll_status import poll_status
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import read_form
+from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
-router = APIRouter(prefix="/servicenow")
+router = PageRouter(prefix="/servicenow")
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class StatusPage:
 
 
 @dataclass(frozen=True)
-class ExchangedPage:
-    """The data exchange page, which is there without a connection too."""
+class DataExchangePage:
+    """What is exchanged; with whom, if anything is connected."""
 
     connection: ConnectionView | None
 
@@ -43,41 +44,42 @@ class RemovePage:
     connection: ConnectionView
 
 
-@router.get("")
+@router.get("", name="servicenow.status")
 async def show(request: Request, _viewer: Manager, resources: Res, session: Db) -> Response:
     connection = await connection_view(session)
     if connection is None:
-        return RedirectResponse("/servicenow/connect", 303)
+        return redirect_to("connect.form")
     seen = await poll_status(session, await active_connection(session))
     page = StatusPage(connection, redirect_uri(resources), seen.overall().problem)
     return render(request, "servicenow/status.html", page)
 
 
-@router.get("/exchanged")
-async def exchanged(request: Request, _viewer: Viewer, session: Db) -> Response:
-    return render(request, "servicenow/exchanged.html", ExchangedPage(await connection_view(session)))
+@router.get("/data-exchange", name="servicenow.data_exchange")
+async def data_exchange(request: Request, _viewer: Viewer, session: Db) -> Response:
+    """What is received from ServiceNow and sent to it, for everybody who may look."""
+    return render(request, "servicenow/data_exchange.html", DataExchangePage(await connection_view(session)))
 
 
-@router.get("/remove")
+@router.get("/remove", name="servicenow.ask_removal")
 async def ask_to_remove(request: Request, _viewer: Manager, session: Db) -> Response:
     connection = await connection_view(session)
     if connection is None:
-        return RedirectResponse("/servicenow/connect", 303)
+        return redirect_to("connect.form")
     return render(request, "servicenow/remove.html", RemovePage(connection))
 
 
-@router.post("/remove")
+@router.post("/remove", name="servicenow.remove")
 async def remove(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
     """Remove the connection that the page showed; one that changed since is shown for confirmation again."""
     connection = await connection_view(session)
     # The page named the connection that it asked about. Another administrator may have replaced it since.
     if connection is not None and (await read_form(request)).get("connection") != str(connection.id):
-        return RedirectResponse("/servicenow/remove", 303)
+        return redirect_to("servicenow.ask_removal")
     try:
         if connection is None:
             raise NotConnected
         removal = await remove_connection(resources, viewer, connection.id)
     except NotConnected:
-        return RedirectResponse("/servicenow/connect", 303)
+        return redirect_to("connect.form")
     # Whether ServiceNow confirmed the revocation is told on the page that comes next.
-    return RedirectResponse(f"/servicenow/connect?removed={'revoked' if removal.revoked else 'unconfirmed'}", 303)
+    return redirect_to("connect.form", removed="revoked" if removal.revoked else "unconfirmed")

@@ -1,4 +1,4 @@
-"""Sharing: the form for one ticket, the form for several actions at once, and how far such a go is."""
+"""Pages of sharing: the form for one ticket, the form for several actions at once, and the progress of those."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated
-from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel
 from starlette.datastructures import FormData
 
@@ -22,30 +21,25 @@ from app.features.connection.connection_view import connection_view
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
 from app.features.secure_score.actions.action import Action, Category
 from app.features.secure_score.actions.browse_actions import find_action, find_actions
-from app.features.tickets.sharing.bulk import (
-    MOST_AT_ONCE,
-    Batch,
-    BulkChoice,
-    Preview,
-    batch_of,
-    commands_for_each,
-    preview,
-    proposal_for_all,
-)
-from app.features.tickets.sharing.form_defaults import draft_for
+from app.features.tickets.sharing.bulk import MOST_AT_ONCE, BulkChoice, commands_for_each
+from app.features.tickets.sharing.form_defaults import propose, propose_for_all
 from app.features.tickets.sharing.share import AlreadyShared, ShareCommand, share, share_many
-from app.features.tickets.ticket_audit import audit_shares
-from app.features.tickets.types import TicketKind, TicketSource
+from app.features.tickets.ticket_fields import form_values
+from app.features.tickets.types import StateCategory, TicketKind, TicketSource
+from app.features.tickets.views.bulk_share import Batch, Preview, batch_of, preview
 from app.features.tickets.views.ticket_list import TicketLine, lines_of, tickets_by_action
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.task_form import Fields, TaskForm, fields_of, requester_of
 from app.web.templating import render
 
-router = APIRouter(prefix="/tickets")
+router = PageRouter(prefix="/tickets")
 
-# More in one ticket would be cut anyway.
+# The record's text holds the lines of about ten actions, and counts the others (LONGEST_DESCRIPTION).
 MOST_IN_ONE = 100
+# Fields of a bulk form besides an "action" and a "shown" for each action.
+OTHER_FIELDS = 100
 
 
 class BulkForm(BaseModel):
@@ -89,16 +83,9 @@ class SharePage:
         return self.actions[0].title if self.actions else free
 
     @property
-    def category(self) -> str:
-        """The category of the actions, when they have one and the same; otherwise it is chosen."""
-        categories = {action.category for action in self.actions}
-        only = categories.pop() if len(categories) == 1 else None
-        return only.value if only else ""
-
-    @property
     def address(self) -> str:
         """Where the form goes. A single action is part of the address; several would make it longer than proxies take."""
-        return f"/tickets/new?{urlencode({'action': self.actions[0].control_id})}" if self.is_of_one else "/tickets/new"
+        return url_for("share.send", action=self.actions[0].control_id if self.is_of_one else None)
 
     @property
     def is_of_one(self) -> bool:
@@ -108,7 +95,7 @@ class SharePage:
 
 @dataclass(frozen=True)
 class BulkPage:
-    """Several actions with what each would be sent as; `ticked` are those that will be."""
+    """Several actions with the ticket of each; `ticked` are the control IDs of those that will be shared."""
 
     form: Fields
     problem: Message | None
@@ -130,7 +117,7 @@ class BulkPage:
 
 @dataclass(frozen=True)
 class BatchPage:
-    """How far several tickets are that were shared in one go."""
+    """The progress of tickets that were shared at once."""
 
     batch: Batch
     batch_id: UUID
@@ -142,7 +129,7 @@ Actions = Annotated[list[str], Query(alias="action", default_factory=list, max_l
 As = Annotated[str, Query(alias="as")]
 
 
-@router.get("/new")
+@router.get("/new", name="share.form")
 async def share_form(
     request: Request, _viewer: Sharer, session: Db, resources: Res, wanted: Actions, as_what: As = "", kind: str = ""
 ) -> Response:
@@ -150,9 +137,9 @@ async def share_form(
     return await _empty_form(request, session, resources, wanted, as_what, kind)
 
 
-@router.post("/selection")
+@router.post("/selection", name="share.selection")
 async def share_selection(request: Request, _viewer: Sharer, session: Db, resources: Res) -> Response:
-    """The same form for what was ticked in a list. Posted, because hundreds of names do not fit into an address."""
+    """The same form for the actions ticked in a list. Posted: proxies limit an address to some 8,000 characters."""
     form = await _many_fields(request)
     wanted = _all_of(form, "action")
     if not wanted:
@@ -162,36 +149,37 @@ async def share_selection(request: Request, _viewer: Sharer, session: Db, resour
     return await _empty_form(request, session, resources, wanted, _one_of(form, "as"), _one_of(form, "kind"))
 
 
-@router.post("/new")
+@router.post("/new", name="share.send")
 async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wanted: Actions) -> Response:
-    """Share as one ticket; on success on to it."""
+    """Share as one ticket, and redirect to it."""
+    # One action is part of the address, several come in the body (SharePage.address).
     several = _all_of(await _many_fields(request), "action")
     actions, _ = await _find(session, resources, [*wanted, *several][:MOST_IN_ONE])
     typed = await read_form(request)
     parsed = parse(typed, TaskForm)
-    errors, problem, in_the_way = parsed.errors, InvalidInput.default, None
+    errors, problem, conflicting = parsed.errors, InvalidInput.default, None
     if parsed.values is not None:
-        asked = parsed.values.asked(TicketSource.MICROSOFT if actions else TicketSource.USER)
-        wish = ShareCommand(asked, actions, str(parsed.values.form_key), again=parsed.values.again)
+        source = TicketSource.MICROSOFT if actions else TicketSource.USER
+        form_key, again = str(parsed.values.form_key), parsed.values.again
+        command = ShareCommand(parsed.values.request(source), actions, form_key, again=again)
+        queue, public_url = resources.queue, resources.config.public_url
         try:
-            shared = await share(
-                session, resources.queue, wish, requester_of(viewer), public_url=resources.config.public_url
-            )
-            await audit_shares(session, viewer, [shared])
-            return RedirectResponse(f"/tickets/{shared.ticket_id}", 303)
+            shared = await share(session, queue, command, requester_of(viewer), public_url=public_url)
+            return redirect_to("tickets.detail", ticket_id=shared.ticket_id)
         except InvalidInput as error:
             errors = error.fields
         except AlreadyShared as error:
-            problem, in_the_way = error.message, await lines_of(session, error.ticket_ids)
+            problem, conflicting = error.message, await lines_of(session, error.ticket_ids)
         except NotConnected as error:
             problem = error.message
-    page = await _share_page(session, typed, actions, errors=errors, problem=problem, in_the_way=in_the_way)
-    return render(request, "tickets/new.html", page, status=409 if in_the_way else 422)
+    page = await _share_page(session, typed, actions, errors=errors, problem=problem, conflicting=conflicting)
+    # 409 asks for a decision (share again although there is a ticket), 422 for other values.
+    return render(request, "tickets/new.html", page, status=409 if conflicting else 422)
 
 
-@router.post("/bulk")
+@router.post("/bulk", name="share.send_bulk")
 async def send_many(request: Request, viewer: Sharer, session: Db, resources: Res) -> Response:
-    """One ticket for each; on success on to their progress. "One for all" goes on to the form for that."""
+    """One ticket for each, and redirect to their progress. "One for all" shows the form for one ticket instead."""
     form = await _many_fields(request)
     shown, ticked = _all_of(form, "shown"), _all_of(form, "action")
     typed = {name: value.strip() for name, value in form.items() if isinstance(value, str)}
@@ -208,7 +196,7 @@ async def send_many(request: Request, viewer: Sharer, session: Db, resources: Re
     elif parsed.values is not None:
         try:
             batch_id = await _share_each(session, resources, viewer, chosen, parsed.values)
-            return RedirectResponse(f"/tickets/batches/{batch_id}", 303)
+            return redirect_to("share.batch", batch_id=batch_id)
         except InvalidInput as error:
             errors = error.fields
         except NotConnected as error:
@@ -217,9 +205,9 @@ async def send_many(request: Request, viewer: Sharer, session: Db, resources: Re
     return render(request, "tickets/bulk.html", page, status=422)
 
 
-@router.get("/batches/{batch_id}")
+@router.get("/batches/{batch_id}", name="share.batch")
 async def batch_progress(request: Request, viewer: Viewer, session: Db, batch_id: UUID) -> Response:
-    """How far it is; asks again by itself."""
+    """The progress page; htmx asks for the fragment every few seconds while tickets are queued."""
     page = BatchPage(await batch_of(session, batch_id), batch_id, viewer.may_share)
     template = "tickets/_batch.html" if request.headers.get("hx-request") else "tickets/batch.html"
     return render(request, template, page)
@@ -228,32 +216,26 @@ async def batch_progress(request: Request, viewer: Viewer, session: Db, batch_id
 async def _empty_form(
     request: Request, session: Db, resources: Res, wanted: Sequence[str], as_what: str, kind: str
 ) -> Response:
-    """The form for these, with what we propose in it."""
+    """The form for these actions, with what is proposed for them."""
     actions, missing = await _find(session, resources, wanted)
+    # The idempotency key of what will be sent: the same form twice makes one ticket.
     today, key = clock.now().date(), {"form_key": str(uuid4())}
     preferences = await _preferences(session)
     if len(wanted) > 1 and as_what != "one":
-        typed = {"kind": draft_for(None, today, kind=kind, preferences=preferences).kind, **key}
+        typed = {"kind": propose(None, today, kind=kind, preferences=preferences).kind.value, **key}
         page = await _bulk_page(session, actions, typed, missing=missing)
         return render(request, "tickets/bulk.html", page)
     if len(actions) > 1:
-        typed = proposal_for_all(actions, today, kind=kind, preferences=preferences) | key
-        return render(request, "tickets/new.html", await _share_page(session, typed, actions))
-    draft = draft_for(actions[0] if actions else None, today, kind=kind, preferences=preferences)
-    typed = {
-        "kind": draft.kind,
-        "name": draft.name,
-        "description": draft.description,
-        "priority": str(draft.priority),
-        "due_date": draft.due_date.isoformat(),
-        "category": draft.category,
-    }
-    return render(request, "tickets/new.html", await _share_page(session, typed | key, actions))
+        proposal = propose_for_all(actions, today, kind=kind, preferences=preferences)
+    else:
+        proposal = propose(actions[0] if actions else None, today, kind=kind, preferences=preferences)
+    typed = form_values(proposal) | key
+    return render(request, "tickets/new.html", await _share_page(session, typed, actions))
 
 
 async def _many_fields(request: Request) -> FormData:
-    """A form that names many actions; whoever reads it once more gets the same."""
-    return await request.form(max_fields=2 * MOST_AT_ONCE + 100)
+    """A form that names many actions. Starlette keeps it, and `read_form` gets the same one, without its own limit."""
+    return await request.form(max_fields=2 * MOST_AT_ONCE + OTHER_FIELDS)
 
 
 def _all_of(form: FormData, name: str) -> list[str]:
@@ -266,7 +248,7 @@ def _one_of(form: FormData, name: str) -> str:
 
 
 async def _find(session: Db, resources: Res, wanted: Sequence[str]) -> tuple[list[Action], int]:
-    """The actions in the order asked for, and how many of them there are not. A single unknown one is NotFound."""
+    """The actions in this order, and how many are unknown. Raises NotFound for a single unknown one."""
     tenant, ids = resources.config.shown_tenant_id, list(dict.fromkeys(filter(None, wanted)))
     if len(ids) == 1:
         return [await find_action(session, tenant, ids[0])], 0
@@ -282,10 +264,9 @@ async def _preferences(session: Db) -> Preferences:
 
 async def _share_each(session: Db, resources: Res, viewer: Sharer, actions: Sequence[Action], form: BulkForm) -> UUID:
     choice = BulkChoice(form.kind, form.priority, form.due_date, form.category, await _preferences(session))
-    wishes = commands_for_each(actions, choice, clock.now().date(), form.form_key)
+    commands = commands_for_each(actions, choice, clock.now().date(), form.form_key)
     queue, public_url = resources.queue, resources.config.public_url
-    shared = await share_many(session, queue, wishes, requester_of(viewer), public_url=public_url)
-    await audit_shares(session, viewer, shared)
+    await share_many(session, queue, commands, requester_of(viewer), public_url=public_url)
     return form.form_key
 
 
@@ -296,21 +277,28 @@ async def _share_page(
     *,
     errors: Mapping[str, Message] | None = None,
     problem: Message | None = None,
-    in_the_way: list[TicketLine] | None = None,
+    conflicting: list[TicketLine] | None = None,
 ) -> SharePage:
-    made = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
-    tickets = list({line.id: line for lines in made.values() for line in lines}.values())
-    done = any(ticket.state_group == "done" for ticket in tickets)
+    earlier = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
+    tickets = list({line.id: line for lines in earlier.values() for line in lines}.values())
+    done = any(ticket.state_category == StateCategory.DONE for ticket in tickets)
     reopens = done and (await _preferences(session)).after_done == REOPEN
     return SharePage(
-        form=fields_of(typed, errors),
+        form=fields_of(typed, errors, fixed=_common_category(actions)),
         problem=problem,
         actions=actions,
-        tickets=in_the_way or tickets,
-        ask_again=bool(in_the_way) or reopens or any(ticket.is_open for ticket in tickets),
+        tickets=conflicting or tickets,
+        ask_again=bool(conflicting) or reopens or any(ticket.is_open for ticket in tickets),
         reopens=reopens,
         is_connected=await connection_view(session) is not None,
     )
+
+
+def _common_category(actions: Sequence[Action]) -> dict[str, str]:
+    """The category of the actions, when they all have the same; otherwise it is typed."""
+    categories = {action.category for action in actions}
+    only = categories.pop() if len(categories) == 1 else None
+    return {"category": only.value} if only else {}
 
 
 async def _bulk_page(
@@ -323,14 +311,16 @@ async def _bulk_page(
     ticked: frozenset[str] | None = None,
     missing: int = 0,
 ) -> BulkPage:
-    made = await tickets_by_action(session, [action.control_id for action in actions])
+    earlier = await tickets_by_action(session, [action.control_id for action in actions])
     parsed = parse({name: typed.get(name, "") for name in BulkForm.model_fields}, BulkForm).values
     decided = await _preferences(session)
-    draft = draft_for(None, clock.now().date(), kind=typed.get("kind", ""), preferences=decided)
-    usual = BulkChoice(TicketKind(draft.kind), None, None, None, decided)
+    # While the form cannot be parsed, the preview shows what is proposed for each action.
+    kind = propose(None, clock.now().date(), kind=typed.get("kind", ""), preferences=decided).kind
+    usual = BulkChoice(kind, None, None, None, decided)
     choice = BulkChoice(parsed.kind, parsed.priority, parsed.due_date, parsed.category, decided) if parsed else usual
-    previews = preview(actions, made, choice, clock.now().date())
+    previews = preview(actions, earlier, choice, clock.now().date())
     reopens = decided.after_done == REOPEN
+    # Ticked at first: actions without a ticket that is followed, or that would be reopened.
     unshared = frozenset(
         line.action.control_id for line in previews if not line.is_open and not (reopens and line.is_done)
     )

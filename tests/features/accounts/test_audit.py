@@ -50,7 +50,7 @@ async def test_no_secret_enters_it(system: System) -> None:
         assert not [text for text in texts if secret in text]
 
 
-async def test_a_deed_that_is_rolled_back_leaves_no_entry(system: System) -> None:
+async def test_an_action_that_is_rolled_back_leaves_no_entry(system: System) -> None:
     async def fail() -> None:
         async with system.resources.database.transaction() as session:
             await log_action(session, None, T("Never happened"))

@@ -27,9 +27,7 @@ def open_resources(database_url: str, key: str, origin: str) -> Resources:
     microsoft = Transport("microsoft")
     registration = {"authority": "", "tenant_id": "", "client_id": "", "client_secret": ""}
     return Resources(
-        config=ProductConfig(
-            "http://security-center.test", "", "", (origin,), frozenset(), frozenset(), frozenset(), 12
-        ),
+        config=ProductConfig("http://security-center.test", "", "", (origin,), {}, 12),
         database=Database(make_engine(database_url)),
         vault=Vault([key]),
         queue=Queue(database_url, TASK_GROUPS),

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.features.accounts.permissions import Viewer
+from app.features.accounts.permissions import Role, Viewer
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.consent_check import doubt_about
 from app.features.connection.gateway import call
@@ -25,7 +25,7 @@ from tests.factories.connecting import (
 )
 from tests.factories.system import System
 
-ALEX = Viewer(uuid4(), "o", "t", "Alex Wilber", "Alex@contoso.example", True, True, True)
+ALEX = Viewer(uuid4(), "o", "t", "Alex Wilber", "Alex@contoso.example", Role.MANAGER)
 ROBOT = RemoteUser("1" * 32, "m365.integration", "M365 Integration", "m365.integration@example.com")
 
 

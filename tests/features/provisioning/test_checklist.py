@@ -9,14 +9,14 @@ import pytest
 
 from app.core.messages import T
 from app.features.connection.tokens import mark_attention
-from app.features.provisioning.checklist import as_text, checklist
-from app.integrations.servicenow.releases import FAMILIES, is_supported, release_name
+from app.features.provisioning.checklist import ChecklistStep, Part, as_text, checklist
 from tests.factories.connecting import begin, connect_by_pages, connections, said
 from tests.factories.system import System
 
 REDIRECT = "http://security-center.test/servicenow/callback"
 
 
+@pytest.mark.fact("servicenow 9", "servicenow 1.7")
 async def test_the_checklist_names_every_value_and_both_paths(system: System) -> None:
     page = said(await (await system.signed_in("manager")).get("/servicenow/connect"))
     for words in (
@@ -46,11 +46,11 @@ async def test_marks_are_remembered_with_who_and_when_and_can_be_taken_back(syst
 async def test_what_the_connection_shows_to_be_done_needs_no_mark(system: System) -> None:
     manager = await system.signed_in("manager")
 
-    async def look() -> dict[str, str]:
+    async def step_states() -> dict[str, str]:
         page = (await manager.get("/servicenow/connect")).text
-        return {key: look for look, key in re.findall(r'<li class="step step-(\w+)" id="(\w+)">', page)}
+        return {key: state for state, key in re.findall(r'<li class="step step-(\w+)" id="(\w+)">', page)}
 
-    before = await look()
+    before = await step_states()
     assert (before["client"], before["values"], before["consent"], before["done"]) == (
         "todo",
         "current",
@@ -58,10 +58,10 @@ async def test_what_the_connection_shows_to_be_done_needs_no_mark(system: System
         "todo",
     )
     connection = await system.connect()
-    after = await look()
+    after = await step_states()
     assert (after["client"], after["values"], after["consent"], after["done"]) == ("todo", "done", "done", "done")
     await mark_attention(system.resources, connection.id, T("Authorize again."))
-    assert ((await look())["values"], (await look())["consent"]) == ("done", "todo")
+    assert ((await step_states())["values"], (await step_states())["consent"]) == ("done", "todo")
 
 
 async def test_the_text_holds_the_steps_for_servicenow_and_no_secret(system: System) -> None:
@@ -99,7 +99,7 @@ async def test_an_old_release_can_do_without_the_proof_key(system: System) -> No
 
 async def test_everybody_who_may_look_sees_what_is_exchanged(system: System) -> None:
     viewer = await system.signed_in("viewer")
-    page = said(await viewer.get("/servicenow/exchanged"))
+    page = said(await viewer.get("/servicenow/data-exchange"))
     for words in (
         "Instance name", "Client ID", "Client secret", "Access and refresh tokens",
         "User ID of the sender", "Task name", "Description", "Priority", "Due date",
@@ -108,10 +108,21 @@ async def test_everybody_who_may_look_sees_what_is_exchanged(system: System) -> 
     ):  # fmt: skip
         assert words in page
     await system.connect()
-    assert "contoso" in said(await viewer.get("/servicenow/exchanged"))
+    assert "contoso" in said(await viewer.get("/servicenow/data-exchange"))
     # The same panel stands beside the form, before anything is connected.
     panel = said(await (await system.signed_in("manager")).get("/servicenow/connect"))
     assert "Recommendation category (Devices, Data, Apps, Identity, Infrastructure)" in panel
+
+
+def test_the_text_numbers_the_steps_and_names_every_value() -> None:
+    step = ChecklistStep(
+        "client", T("Create it"), (Part(T("Here"), (T("Press New."),), ((T("Name"), "Connector"),)), Part(None, (T("Save."),)))
+    )  # fmt: skip
+    assert as_text([step, step]).splitlines()[2:8] == [
+        "1. Create it", "", "   Here", "   - Press New.", "   - Name: Connector", "   - Save.",
+    ]  # fmt: skip
+    assert as_text([step, step]).count("2. Create it") == 1
+    assert as_text([step]).endswith("the client secret and the user’s password.")
 
 
 @pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
@@ -119,15 +130,3 @@ async def test_only_managers_use_the_checklist(system: System, role: str) -> Non
     browser = await system.signed_in(role)
     assert (await browser.get("/servicenow/checklist.txt")).status_code == 403
     assert (await browser.post("/servicenow/checklist/client", data={"done": "yes"})).status_code == 403
-
-
-def test_releases_are_compared_by_their_order_and_never_by_letter() -> None:
-    assert list(FAMILIES)[-3:] == ["zurich", "australia", "brazil"]
-    assert all(is_supported(family) for family in FAMILIES)
-    assert is_supported("Jakarta") is False
-    assert is_supported("berlin") is False  # Twelve years older than Brazil, and a letter before it.
-    assert is_supported("") is None
-    assert is_supported("canada") is True  # A name that is yet to come.
-    assert [release_name(text) for text in ("newyork", "washingtondc", "canada", "")] == [
-        "New York", "Washington DC", "Canada", "",
-    ]  # fmt: skip

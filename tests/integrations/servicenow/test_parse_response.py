@@ -64,3 +64,12 @@ async def test_servicenows_own_word_is_believed() -> None:
 async def test_a_time_named_with_a_503_is_kept() -> None:
     assert (await create(replied(status=503, body=PAGE, retry_after="600"))).retry.seconds == 600.0
     assert (await create(replied(status=503, body=PAGE))).retry.seconds is None
+
+
+@pytest.mark.fact("servicenow 2.6")
+async def test_a_refusal_carries_servicenows_words_apart_from_our_sentence() -> None:
+    body = '{"error":{"message":"Operation Failed","detail":"ACL Exception Insert Failed"},"status":"failure"}'
+    assert (
+        await create(replied(status=403, body=body))
+    ).remote_text == "Operation Failed – ACL Exception Insert Failed"
+    assert (await create(a_page(403))).remote_text == ""

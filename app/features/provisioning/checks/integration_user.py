@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.finding import Finding
+from app.features.tickets.types import KINDS
 from app.integrations.http.errors import RecordNotFound
 from app.integrations.servicenow.probes import AccountRecord, find_account, list_roles
 
 # `itil` holds the two next ones, and the last one reads the lists of states and priorities
 # (docs/facts/servicenow.md#3-6-roles-for-the-integration-user).
-ROLES_WANTED = ("itil", "sn_incident_write", "sn_change_write", "personalize_choices")
+ROLES_WANTED = ("itil", *(spec.least_role for spec in reversed(KINDS.values())), "personalize_choices")
 READ_ONLY = "snc_read_only"
 
 

@@ -25,7 +25,7 @@ from app.features.provisioning.texts.table_findings import (
     WITH_HELD,
 )
 from app.features.tickets.models import Ticket
-from app.features.tickets.types import TABLES, Delivery, TicketKind
+from app.features.tickets.types import KINDS, TABLES, Delivery, TicketKind
 from app.integrations.http.errors import Forbidden, QueryIgnored
 from app.integrations.servicenow.probes import (
     TableReading,
@@ -36,14 +36,6 @@ from app.integrations.servicenow.probes import (
     try_to_change,
 )
 from app.integrations.servicenow.schemas import FieldChoice, Table
-
-# docs/facts/servicenow.md#3-6-roles-for-the-integration-user; the first table may also be written by change managers.
-WRITERS = {
-    TicketKind.CHANGE: frozenset({"admin", "itil", "sn_change_write", "change_manager"}),
-    TicketKind.INCIDENT: frozenset({"admin", "itil", "sn_incident_write"}),
-}
-# The least role that suffices, for the advice.
-LEAST_ROLES = {TicketKind.CHANGE: "sn_change_write", TicketKind.INCIDENT: "sn_incident_write"}
 
 
 @dataclass(frozen=True)
@@ -96,15 +88,15 @@ def judge_roles(
     context: CheckContext, kind: TicketKind, reading: TableReading, roles: frozenset[str] | None
 ) -> Finding:
     """What reading and roles say of a table in which no ticket has been created yet; `roles` None: may not be read."""
-    if roles is not None and not roles & WRITERS[kind]:
+    if roles is not None and not roles & KINDS[kind].writer_roles:
         return right_missing(context, kind, "create", fill(NO_CREATING_ROLE, {"table": TABLES[kind]}))
     if reading.is_doubtful:
         return context.finding("table:newest_hidden", key=_table_key(kind), count=reading.total)
     if roles is not None:
-        allowing = ", ".join(sorted(roles & WRITERS[kind]))
+        allowing = ", ".join(sorted(roles & KINDS[kind].writer_roles))
         return context.finding("table:roles_allow", key=_table_key(kind), roles=allowing)
     seen = NO_RECORD if reading.visible == 0 else SOME_RECORDS
-    return context.finding("table:untried", key=_table_key(kind), seen=seen, role=LEAST_ROLES[kind])
+    return context.finding("table:untried", key=_table_key(kind), seen=seen, role=KINDS[kind].least_role)
 
 
 def _table_key(kind: TicketKind) -> str:
@@ -155,7 +147,7 @@ def right_missing(context: CheckContext, kind: TicketKind, action: str, why: Mes
     table = TABLES[kind]
     return context.finding(
         "role_missing", key=f"role_missing.{table}.{action}", what=str(RIGHT_NAMES[action]).capitalize(), table=table,
-        role=LEAST_ROLES[kind], why=why,
+        role=KINDS[kind].least_role, why=why,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ AUTHORIZATION_FINDINGS = {
         advice=T("Open ServiceNow > Connect to ServiceNow, and follow the checklist."),
     ),
     "authorize": FindingText(
-        State.PROBLEM, T("Authorization"), advice=T("Press Authorize on this page."),
+        State.PROBLEM, T("Authorization"), advice=T("Press Authorize on this page."), needs_consent=True,
     ),
     "authorization_denied": FindingText(
         State.NOTE, LAST, T("Deny was pressed on ServiceNow’s consent page. The connection is as it was before."),
@@ -82,7 +82,7 @@ AUTHORIZATION_FINDINGS = {
             "Our OAuth client %(client)s gets access tokens from /oauth_token.do, and the REST API answers 401 even to a fresh "
             "one. Please check that %(user)s is active and not locked, and that no REST API access policy or Adaptive "
             "Authentication policy refuses our server."
-        ),
+        ), needs_consent=True,
     ),
     # One answer for nearly every cause: docs/facts/servicenow.md#1-5-error-responses-of-oauth-token-do.
     "consent_refused": FindingText(
@@ -91,7 +91,7 @@ AUTHORIZATION_FINDINGS = {
             "ServiceNow names no cause, so try in this order: press Authorize; if no tokens come, copy the client secret "
             "again on the set-up page; then ask whether the client is active and allows authorization codes, and whether "
             "the integration user is active and has no role snc_read_only."
-        ),
+        ), needs_consent=True,
     ),
     # The names of RFC 6749, section 5.2, which some instances do use: then the cause is certain.
     "consent_refused:invalid_client": FindingText(
@@ -99,21 +99,21 @@ AUTHORIZATION_FINDINGS = {
         advice=T(
             "Copy the client ID and the client secret again from the record to the set-up page, make sure that the record is "
             "active, and authorize."
-        ),
+        ), needs_consent=True,
     ),
     "consent_refused:unsupported_grant_type": FindingText(
-        State.PROBLEM, REFUSED, screen=REGISTRY, message=REFUSED_MESSAGE, advice=ALLOW_GRANT,
+        State.PROBLEM, REFUSED, screen=REGISTRY, message=REFUSED_MESSAGE, advice=ALLOW_GRANT, needs_consent=True,
     ),
     "consent_refused:unauthorized_client": FindingText(
-        State.PROBLEM, REFUSED, screen=REGISTRY, message=REFUSED_MESSAGE, advice=ALLOW_GRANT,
+        State.PROBLEM, REFUSED, screen=REGISTRY, message=REFUSED_MESSAGE, advice=ALLOW_GRANT, needs_consent=True,
     ),
     "consent_refused:invalid_grant": FindingText(
-        State.PROBLEM, REFUSED, screen=REGISTRY, message=REFUSED_MESSAGE, advice=AUTHORIZE_AGAIN,
+        State.PROBLEM, REFUSED, screen=REGISTRY, message=REFUSED_MESSAGE, advice=AUTHORIZE_AGAIN, needs_consent=True,
     ),
     "consent_expired": FindingText(
         State.PROBLEM, T("Consent expired"),
         T("The consent has expired: a refresh token lives 100 days unless the client’s record says otherwise."),
-        advice=AUTHORIZE_AGAIN, screen=REGISTRY,
+        advice=AUTHORIZE_AGAIN, screen=REGISTRY, needs_consent=True,
     ),
     "consent": FindingText(State.GOOD, CONSENT, T("The consent lasts %(days)s more days.")),
     # Refresh tokens are for private clients: docs/facts/servicenow.md#1-3-token-request-and-client-authentication.

@@ -104,12 +104,12 @@ INSTANCE_FINDINGS = {
         State.PROBLEM, T("Rate limit"),
         T("ServiceNow is busy (429 without a time): all of its workers for integrations are taken. That is no limit for "
           "us in particular, and passes by itself."),
-        advice=HIGHER_LIMIT, screen=RATE_RULES, message=LIMIT_MESSAGE,
+        advice=HIGHER_LIMIT, screen=RATE_RULES, message=LIMIT_MESSAGE, passes=True,
     ),
     "rate_limit": FindingText(
         State.PROBLEM, T("Rate limit"),
         T("A rate limit of the instance is reached (429). It names %(seconds)s seconds; until then we send nothing."),
-        advice=HIGHER_LIMIT, screen=RATE_RULES, message=LIMIT_MESSAGE,
+        advice=HIGHER_LIMIT, screen=RATE_RULES, message=LIMIT_MESSAGE, passes=True,
     ),
     "consent_page": FindingText(
         State.GOOD, CONSENT_PAGE,
@@ -193,6 +193,6 @@ INSTANCE_FINDINGS = {
         ),
     ),
     "trouble": FindingText(
-        State.PROBLEM, T("Not checked to the end"), advice=T("Check again in a few minutes."),
+        State.PROBLEM, T("Not checked to the end"), advice=T("Check again in a few minutes."), passes=True,
     ),
 }

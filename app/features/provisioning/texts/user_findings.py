@@ -28,7 +28,7 @@ USER_FINDINGS = {
         message=T(
             "Our connector can no longer read the record of its own user %(user)s in sys_user. Please look whether it "
             "was deleted, or whether an access rule hides it."
-        ),
+        ), needs_consent=True,
     ),
     "user_inactive": FindingText(
         State.PROBLEM, USER, T("%(name)s is not active, or is locked out."),

@@ -1,4 +1,4 @@
-"""Says how an action stands, from Microsoft's detection, the state in Graph, and our own decision. Pure."""
+"""Resolve the status of an action from Microsoft's detection, the state in Graph and our own decision. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from enum import StrEnum
 
 from app.core.messages import Message, T
 
-# Microsoft may take so long to show a state that was written (facts 1.5).
-PENDING_DAYS = 7
+# Graph may show a state only seven days after it was written; within 24 hours as a rule.
+# docs/facts/microsoft-graph.md#1-5-state-updates-reading-and-writing
+PENDING = timedelta(days=7)
+# Graph rounds points; a difference below this is none.
+ROUNDING = 0.005
 
 
 class Status(StrEnum):
-    """The portal's six, and two that it has no word for."""
+    """The portal's six, and two that it has no word for.
+
+    Source: https://learn.microsoft.com/defender-xdr/microsoft-secure-score-improvement-actions
+    """
 
     TO_ADDRESS = "to_address"
     PLANNED = "planned"
@@ -35,7 +41,8 @@ NAMES = {
     Status.OTHER: T("Other"),
     Status.NOT_APPLICABLE: T("Not applicable or not licensed"),
 }
-# What a person may choose; Completed is Microsoft's to say.
+# What a person may choose. Completed is missing: only Microsoft's data can say it.
+# docs/facts/microsoft-graph.md#3-1-pages-and-tabs
 DECISIONS = (
     Status.TO_ADDRESS,
     Status.PLANNED,
@@ -43,9 +50,10 @@ DECISIONS = (
     Status.THIRD_PARTY,
     Status.ALTERNATE_MITIGATION,
 )
-# Microsoft gives full points for these without being able to check them.
+# Microsoft gives full points for these and cannot verify the claim: docs/facts/microsoft-graph.md#edge-43
 SELF_DECLARED = frozenset({Status.THIRD_PARTY, Status.ALTERNATE_MITIGATION})
-# Nowhere documented; this is what other tools and one live tenant show (facts 1.5).
+# No document maps Graph's states to the portal's statuses. These are what other tools show; AlternateMitigation comes
+# from one live tenant, and Planned is accepted in case it comes: docs/facts/microsoft-graph.md#edge-42
 GRAPH_STATES = {
     "": Status.TO_ADDRESS,
     "default": Status.TO_ADDRESS,
@@ -55,7 +63,8 @@ GRAPH_STATES = {
     "alternatemitigation": Status.ALTERNATE_MITIGATION,
     "planned": Status.PLANNED,
 }
-# What a decision is called in Graph; Planned has no documented name there and stays with us.
+# The state to PATCH for a decision. Planned has no documented name in Graph and therefore stays in our database.
+# https://learn.microsoft.com/graph/api/securescorecontrolprofile-update
 STATES_TO_WRITE = {
     Status.TO_ADDRESS: "Default",
     Status.RISK_ACCEPTED: "Ignored",
@@ -66,7 +75,7 @@ STATES_TO_WRITE = {
 
 @dataclass(frozen=True)
 class Decision:
-    """What this organisation decided here, and whether it is on its way to Graph."""
+    """What this organization decided here. `sent_at` and `confirmed_at` are None unless it is written to Graph."""
 
     status: Status
     decided_at: datetime
@@ -74,10 +83,36 @@ class Decision:
     sent_at: datetime | None = None
     confirmed_at: datetime | None = None
 
+    def is_pending(self, now: datetime) -> bool:
+        """Whether Graph took it and may still need time to show it."""
+        return self.sent_at is not None and self.confirmed_at is None and now - self.sent_at <= PENDING
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether Graph took it and has not shown it in the time it may need, which means that it was dropped."""
+        return self.sent_at is not None and self.confirmed_at is None and now - self.sent_at > PENDING
+
+    def outweighs(self, state_at: datetime | None, now: datetime) -> bool:
+        """Whether it counts more than Graph's state, which is of `state_at` (None: undated)."""
+        # Graph drops states now and then (Reviewed falls back to Default), and ours must not count forever.
+        # docs/facts/microsoft-graph.md#edge-46
+        if self.is_overdue(now):
+            return False
+        # While it may only be late, an older state from Graph must not make the status flap.
+        # docs/facts/microsoft-graph.md#edge-46
+        if self.is_pending(now):
+            return True
+        # Otherwise the newer of the two counts, as between two entries of Graph's own history.
+        # docs/facts/microsoft-graph.md#edge-42
+        return state_at is None or self.decided_at >= state_at
+
 
 @dataclass(frozen=True)
 class ActionStatus:
-    """`name` is what to show; `pending` that Microsoft has not shown our decision yet."""
+    """A status as pages show it.
+
+    `name` is the text: Graph's own word where we do not know the state. `pending` means that Microsoft has not shown our
+    decision yet, `overdue` that it has not within `PENDING`.
+    """
 
     status: Status
     name: Message
@@ -86,7 +121,7 @@ class ActionStatus:
 
     @property
     def badge(self) -> str:
-        """The group whose colour it takes."""
+        """The state category whose color the badge takes."""
         return BADGES[self.status]
 
 
@@ -103,13 +138,16 @@ BADGES = {
 
 
 def is_device_control(control_id: str) -> bool:
-    """Defender for Endpoint's own: their state follows Vulnerability Management and cannot be set (facts 1.5)."""
+    """Whether it belongs to Defender for Endpoint."""
+    # Their state follows the exceptions in Vulnerability Management, and this API refuses to write it.
+    # docs/facts/microsoft-graph.md#edge-44
     return control_id.lower().startswith("scid_")
 
 
 def status_of_state(state: str) -> Status:
-    """What a state in Graph means; one we do not know is OTHER."""
-    if not state:  # Nearly all of them.
+    """What a state in Graph means, in any case; OTHER where it is unknown."""
+    # Nearly every control of a real tenant has none, so the list is spared the rest.
+    if not state:
         return Status.TO_ADDRESS
     return GRAPH_STATES.get(state.strip().lower(), Status.OTHER)
 
@@ -117,7 +155,9 @@ def status_of_state(state: str) -> Status:
 def has_full_points(points: float | None, max_points: float | None, percent: float | None) -> bool:
     """Whether nothing is left to gain; where the maximum is unknown, Graph's percentage decides."""
     if points is not None and max_points:
-        return points >= max_points - 0.005
+        return points >= max_points - ROUNDING
+    # A control whose maximum is 0 is not scored, so that 100 % of it is no achievement.
+    # docs/facts/microsoft-graph.md#edge-14
     return percent is not None and percent >= 100 and max_points != 0
 
 
@@ -132,24 +172,34 @@ def resolve_status(
     decision: Decision | None,
     now: datetime,
 ) -> ActionStatus:
-    """How the action stands.
+    """The status of an action. The rules apply in this order:
 
-    The newer of Graph's state and our decision counts. A decision that was sent and not seen again stays pending; what
-    Graph says meanwhile does not push it aside for seven days, so that nothing flaps. After that Graph counts: it dropped
-    the decision.
+    1. Without a score it is not applicable.
+    2. Our decision counts if it outweighs Graph's state, else Graph's state does.
+    3. Full points that Microsoft detected make it completed, whatever was decided.
     """
+    # The catalog lists controls that the tenant has no license for: docs/facts/microsoft-graph.md#edge-25
     if not scored:
         return ActionStatus(Status.NOT_APPLICABLE, NAMES[Status.NOT_APPLICABLE])
-    theirs = status_of_state(state)
-    pending = decision is not None and decision.sent_at is not None and decision.confirmed_at is None
-    overdue = pending and decision is not None and now - (decision.sent_at or now) > timedelta(days=PENDING_DAYS)
-    ours = decision is not None and not overdue and (state_at is None or decision.decided_at >= state_at or pending)
-    status = decision.status if ours and decision is not None else theirs
-    # Points that Microsoft gave by its own detection are earned, whatever was decided here; those that came while a
-    # declaration is pending may have come for it, before Graph shows the state.
-    is_declared = pending and ours and status in SELF_DECLARED
-    detected = theirs in (Status.TO_ADDRESS, Status.PLANNED) and not is_declared
-    if detected and has_full_points(points, max_points, percent):
+    graph_status = status = status_of_state(state)
+    pending = overdue = False
+    if decision is not None:
+        pending, overdue = decision.is_pending(now), decision.is_overdue(now)
+        if decision.outweighs(state_at, now):
+            status = decision.status
+    is_declared = pending and status in SELF_DECLARED
+    if has_full_points(points, max_points, percent) and _is_detected(graph_status, is_declared=is_declared):
         status = Status.COMPLETED
+    # An unknown state shows as it came. It is passed as a value, so that a "%" in it is no placeholder.
+    # docs/facts/microsoft-graph.md#edge-42
     name = T("%(state)s", state=state) if status is Status.OTHER else NAMES[status]
-    return ActionStatus(status, name, pending=pending and ours, overdue=overdue)
+    return ActionStatus(status, name, pending=pending, overdue=overdue)
+
+
+def _is_detected(graph_status: Status, *, is_declared: bool) -> bool:
+    """Whether full points come from Microsoft's own detection instead of a declaration.
+
+    Completed means full points without an override: docs/facts/microsoft-graph.md#1-5-state-updates-reading-and-writing
+    """
+    # Points can follow a declaration before Graph shows the state that they came for: docs/facts/microsoft-graph.md#edge-43
+    return graph_status in (Status.TO_ADDRESS, Status.PLANNED) and not is_declared

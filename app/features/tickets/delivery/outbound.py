@@ -161,9 +161,9 @@ class Lookup(Generic[Row, Found]):
             row = await self.adapter.load(session)
             if row is None or row.delivery == Delivery.SHARED:
                 return
+            await self.adapter.delivered(session, row, found, just_sent=just_sent)
             row.delivery, row.shared_at = Delivery.SHARED, clock.now()
             row.in_flight_since = row.next_try_at = row.uncertain_until = row.problem = None
-            await self.adapter.delivered(session, row, found, just_sent=just_sent)
 
     async def current(self, session: Session) -> Row:
         """The row, locked, while this attempt is the newest. Raises Superseded: late losers write nothing."""
@@ -205,11 +205,12 @@ class Attempt(Lookup[Row, Found]):
         except Superseded:
             log.warning("delivery.superseded", **self.adapter.log_fields, attempt=self.number)
         except StillUncertain:
-            await self._defer(STILL_UNCERTAIN, LOOKUP_INTERVAL_SECONDS)
+            await self._wait(STILL_UNCERTAIN, LOOKUP_INTERVAL_SECONDS)
         except InstancePaused as error:
-            await self._pause(error)
+            # Without a reason it was only a matter of taking turns, and no problem to show.
+            await self._wait(error.reason, error.seconds, in_history=False)
         except NotConnected as error:
-            await self._wait_for_connection(error.message)
+            await self._wait(error.message, None)
         except RemoteError as error:
             await self._fail(error)
         else:
@@ -261,40 +262,25 @@ class Attempt(Lookup[Row, Found]):
         row.in_flight_since = None
         return row
 
-    def _tell(self, session: Session, row: Row, problem: Message) -> None:
-        if row.problem != problem.to_json():
+    def _show(self, session: Session, row: Row, problem: Message, *, in_history: bool = True) -> None:
+        if in_history and row.problem != problem.to_json():
             self.adapter.note_problem(session, row, problem)
         row.problem = problem.to_json()
 
-    async def _defer(self, problem: Message, seconds: float) -> None:
+    async def _wait(self, problem: Message | None, seconds: float | None, *, in_history: bool = True) -> None:
+        """Nothing more was sent. Without `seconds`, the sweep queues the row again once the connection is authorized."""
         async with self.resources.database.transaction() as session:
             row = await self._end(session)
             if row is None:
                 return
-            self._tell(session, row, problem)
-            row.next_try_at = clock.now() + timedelta(seconds=seconds)
+            if problem is not None:
+                self._show(session, row, problem, in_history=in_history)
+            row.next_try_at = None if seconds is None else clock.now() + timedelta(seconds=seconds)
+            if self.sends:  # The send was refused with 401, and the token could not be renewed: it was not done.
+                row.uncertain_until = None
         log.info("delivery.deferred", **self.adapter.log_fields, seconds=seconds)
-        raise RetryLater(seconds, problem)
-
-    async def _pause(self, error: InstancePaused) -> None:
-        """Nothing was sent. Without a reason it is only a matter of taking turns, and no problem to show."""
-        async with self.resources.database.transaction() as session:
-            row = await self._end(session)
-            if row is not None and error.reason is not None:
-                row.problem = error.reason.to_json()
-                row.next_try_at = clock.now() + timedelta(seconds=error.seconds)
-        log.info("delivery.deferred", **self.adapter.log_fields, seconds=error.seconds)
-        raise RetryLater(error.seconds, error.reason)
-
-    async def _wait_for_connection(self, problem: Message) -> None:
-        """No time for the next try: the sweep queues the row again once the connection is authorized."""
-        async with self.resources.database.transaction() as session:
-            row = await self._end(session)
-            if row is not None:
-                self._tell(session, row, problem)
-                row.next_try_at = None
-                if self.sends:  # The send was refused with 401, so it was not done.
-                    row.uncertain_until = None
+        if seconds is not None:
+            raise RetryLater(seconds, problem)
 
     async def _fail(self, error: RemoteError) -> None:
         """Write down what went wrong and what follows. Raises RetryLater unless a person has to act."""
@@ -304,8 +290,9 @@ class Attempt(Lookup[Row, Found]):
             if row is None:
                 return
             before = Message.from_json(row.problem) if row.problem and row.refusals else None
-            self._tell(session, row, error.message)
-            if self.sends and error.is_final:  # What was said of a lookup says nothing of the send before it.
+            self._show(session, row, error.message)
+            # What was said of a lookup says nothing of the send before it.
+            if self.sends and error.is_final:
                 row.uncertain_until = None
             row.refusals += is_refusal(error)
             step = next_step(error, refusals=row.refusals, sends=self.sends)

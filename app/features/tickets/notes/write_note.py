@@ -14,11 +14,11 @@ from app.core.database import Session
 from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.jobs import Queue
 from app.core.messages import Message, T
+from app.core.text_limits import clean
 from app.features.accounts.permissions import Viewer
 from app.features.tickets.delivery.outbound import requeue
 from app.features.tickets.models import Ticket, TicketNote
 from app.features.tickets.notes.journal_field import Entry
-from app.features.tickets.sharing.record import clean
 from app.features.tickets.ticket_audit import audit_ticket_event
 from app.features.tickets.types import Delivery
 

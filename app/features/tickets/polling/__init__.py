@@ -1,1 +1,1 @@
-"""Read ticket states from ServiceNow and keep them."""
+"""Polling: read what became of shared tickets. Nothing here writes to ServiceNow."""

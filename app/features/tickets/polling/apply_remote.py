@@ -1,8 +1,9 @@
-"""Copies what ServiceNow says of a record into its ticket, and writes down what that changes. Calls nothing."""
+"""Copy a record that was read from ServiceNow into its ticket and record the changes as events. Calls nothing remote."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -12,46 +13,48 @@ from app.core.messages import Message, T
 from app.features.connection.throttle import throttle_of
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketEvent
-from app.features.tickets.polling.state_names import Names, load_names
-from app.features.tickets.types import CLOSED_GROUPS, TABLES, TicketKind, priority_name
+from app.features.tickets.polling.differences import differences
+from app.features.tickets.polling.state_names import StateNames, load_names
+from app.features.tickets.types import TABLES, TicketKind, priority_name
 from app.integrations.servicenow.schemas import Listed, RemoteTicket
 
-FIELD_NAMES: dict[str, Message] = {
-    "short_description": T("Name"),
-    "description": T("Description"),
-    "due_date": T("Due date"),
-    "impact": T("Impact"),
-    "urgency": T("Urgency"),
-    "priority": T("Priority"),
-    "correlation_display": T("Marker"),
-}
-
-
-# What is said of a record that was asked for by its id and did not come. Which of them, the instance's count tells.
+# Why a record that was requested by its id is not in the answer. ServiceNow's 404 and an empty list say the same of a
+# deleted record and of a hidden one (docs/facts/servicenow.md#trap-38); only its count of matches can tell them apart.
 HIDDEN = T(
     "The record is still in ServiceNow, but the integration user may no longer see it. Check its roles and the access "
-    "rules there. Last known state kept."
+    "rules there. Last known state kept.",
+    code="ticket.record_hidden",
 )
 DELETED = T(
     "Deleted in ServiceNow: it counts no such record any more. (A rule that hides records even from being counted would "
-    "look the same.) Last known state kept."
+    "look the same.) Last known state kept.",
+    code="ticket.record_deleted",
 )
-UNCLEAR = T(
-    "ServiceNow no longer shows this record to us: it was deleted, or an access rule hides it. Last known state kept."
+NOT_SHOWN = T(
+    "ServiceNow no longer shows this record to us: it was deleted, or an access rule hides it. Last known state kept.",
+    code="ticket.record_not_shown",
 )
+RECORD_MOVED = "ticket.record_moved"
+DUPLICATE_RECORDS = "ticket.duplicate_records"
 
 
 async def link_record(session: Session, ticket: Ticket, found: Sequence[RemoteTicket], *, just_made: bool) -> None:
-    """The record is there: the oldest, should there be several. Compares it with what was sent."""
+    """Follow the oldest of the records `found` from now on, and compare it with what was sent.
+
+    The caller marks the ticket as shared (delivery/outbound.py). `just_made`: the record is the answer to a create, not
+    the result of a lookup.
+    """
     remote, now = found[0], clock.now()
     ticket.sys_id = remote.sys_id
+    # ServiceNow does not make correlation_id unique, so a create that was committed behind an error can leave two
+    # records (docs/facts/servicenow.md#6-idempotency, docs/facts/other-connectors.md#bug-24).
     if len(found) > 1:
-        numbers = ", ".join(twin.number for twin in found[1:])
         sentence = T(
             "ServiceNow holds more than one record of this ticket. We follow the oldest, %(number)s; close %(others)s "
             "there as duplicates.",
+            code=DUPLICATE_RECORDS,
             number=remote.number,
-            others=numbers,
+            others=", ".join(duplicate.number for duplicate in found[1:]),
         )
         ticket.warnings = [*ticket.warnings, sentence.to_json()]
         record_event(session, ticket, EventType.CHANGED, sentence)
@@ -60,139 +63,191 @@ async def link_record(session: Session, ticket: Ticket, found: Sequence[RemoteTi
     )
     ticket.differences = [sentence.to_json() for sentence in differences(ticket, remote)]
     apply_record(session, ticket, remote, await load_names(session))
+    # A record that was just created is a moment old, so its stamp shows by how much, at least, the instance's clock is
+    # ahead of ours. The stamp of a record that was looked up says nothing of the clock.
     if just_made and remote.created_at is not None:
-        # The record is a moment old, so the instance's clock is ahead of ours by this much, or a little more.
         throttle = await throttle_of(session, ticket.connection_id)
         throttle.clock_ahead_seconds = (remote.created_at - now).total_seconds()
 
 
-def apply_record(session: Session, ticket: Ticket, remote: RemoteTicket, names: Names) -> bool:
-    """Take over what was read. True when something moved."""
-    now, kind = clock.now(), TicketKind(ticket.kind)
-    if remote.table and remote.table != TABLES[kind]:
-        ticket.verified_at = now
-        if not ticket.visible:
-            return False
-        moved_to = T("The record was moved to another table of ServiceNow (%(table)s).", table=remote.table)
-        _mark_vanished(session, ticket, moved_to)
-        return True
-    moved = False
+async def apply_page(
+    session: Session,
+    connection_id: UUID,
+    kind: TicketKind,
+    names: StateNames,
+    page: Listed,
+    requested: Collection[str] = (),
+) -> bool:
+    """Copy the rows of a page into their tickets. True when a ticket changed.
+
+    `requested` are the sys_ids that the page was asked for, if it was asked for by id: those without a row are missing.
+    """
+    rows = {row.sys_id: row for row in page.rows}
+    wanted = rows.keys() | set(requested)
+    if not wanted:
+        return False
+    changed = False
+    # In the order of the primary key: two transactions that lock the same tickets cannot wait for each other.
+    query = (
+        select(Ticket)
+        .where(Ticket.connection_id == connection_id, Ticket.kind == kind, Ticket.sys_id.in_(wanted))
+        .order_by(Ticket.id)
+        .with_for_update()
+    )
+    for ticket in (await session.execute(query)).scalars():
+        row = rows.pop(ticket.sys_id or "", None)
+        if row is not None:
+            changed |= apply_record(session, ticket, row, names)
+        else:
+            changed |= await mark_hidden(session, ticket, why_missing(page, requested))
+    await _warn_of_duplicates(session, connection_id, kind, rows.values())
+    return changed
+
+
+def apply_record(session: Session, ticket: Ticket, remote: RemoteTicket, names: StateNames) -> bool:
+    """Copy one record into its ticket. True when something that people see changed."""
+    # A record may be reclassified, and then the parent table lists it with the states of another process
+    # (docs/facts/other-connectors.md#bug-29). Its values mean something else, so none is copied.
+    if remote.table and remote.table != TABLES[TicketKind(ticket.kind)]:
+        return _apply_move(session, ticket, remote.table)
+    changed = False
     if not ticket.visible:
-        ticket.visible, moved = True, True
+        ticket.visible = changed = True
         record_event(session, ticket, EventType.STATE, T("The record is visible again."))
     if remote.state != ticket.state or ticket.state_since is None:
+        changed = True
         _record_state(session, ticket, remote, names)
-        ticket.state, ticket.state_since, moved = remote.state, now, True
-    if ticket.remote_priority and remote.priority != ticket.remote_priority:
-        moved = True
-        change = T(
-            "Priority changed in ServiceNow from %(before)s to %(after)s.",
-            before=priority_name(ticket.remote_priority),
-            after=priority_name(remote.priority),
-        )
+        ticket.state, ticket.state_since = remote.state, clock.now()
+    for change in _other_changes(ticket, remote):
+        changed = True
         record_event(session, ticket, EventType.CHANGED, change)
-    if remote.assigned_to != ticket.assigned_to:
-        moved = True
-        record_event(session, ticket, EventType.CHANGED, T("Assigned to %(name)s.", name=remote.assigned_to or "–"))
     ticket.number = remote.number or ticket.number
     ticket.state_label, ticket.remote_priority = remote.state_label, remote.priority
-    ticket.assigned_to, ticket.remote_updated_at, ticket.verified_at = remote.assigned_to, remote.updated_at, now
-    return moved
-
-
-def why_gone(found: Listed, asked: Sequence[str]) -> Message:
-    """What became of those that were asked for and did not come: it counts also what it does not show (facts 2.5)."""
-    if found.total == len(found.rows):
-        return DELETED
-    return HIDDEN if found.total == len(asked) else UNCLEAR
-
-
-async def mark_hidden(session: Session, ticket: Ticket, why: Message) -> bool:
-    """The record was asked for and not among the answer. Its last known state is kept. True when that is news."""
+    ticket.assigned_to, ticket.remote_updated_at = remote.assigned_to, remote.updated_at
     ticket.verified_at = clock.now()
-    if not ticket.visible and (why == UNCLEAR or why == await why_not_visible(session, ticket)):
+    return changed
+
+
+def _apply_move(session: Session, ticket: Ticket, table: str) -> bool:
+    ticket.verified_at = clock.now()
+    if not ticket.visible:
         return False
-    _mark_vanished(session, ticket, why)
+    moved = T("The record was moved to another table of ServiceNow (%(table)s).", code=RECORD_MOVED, table=table)
+    _set_hidden(session, ticket, moved)
+    return True
+
+
+def _record_state(session: Session, ticket: Ticket, remote: RemoteTicket, names: StateNames) -> None:
+    change = names.change(
+        ticket.connection_id,
+        ticket.kind,
+        before=(ticket.state, ticket.state_label),
+        after=(remote.state, remote.state_label),
+    )
+    if ticket.state_since is None:
+        sentence = T("State: %(after)s.", after=change.after)
+    elif change.reopened:
+        sentence = T("Reopened: from %(before)s to %(after)s.", before=change.before, after=change.after)
+    else:
+        sentence = T("State changed from %(before)s to %(after)s.", before=change.before, after=change.after)
+    record_event(session, ticket, EventType.STATE, sentence)
+
+
+def _other_changes(ticket: Ticket, remote: RemoteTicket) -> list[Message]:
+    found: list[Message] = []
+    # No priority before the first read: then the difference to what was sent is shown, which is no change.
+    if ticket.remote_priority and remote.priority != ticket.remote_priority:
+        found.append(
+            T(
+                "Priority changed in ServiceNow from %(before)s to %(after)s.",
+                before=priority_name(ticket.remote_priority),
+                after=priority_name(remote.priority),
+            )
+        )
+    if remote.assigned_to != ticket.assigned_to:
+        found.append(T("Assigned to %(name)s.", name=remote.assigned_to or "–"))
+    return found
+
+
+def why_missing(page: Listed, requested: Collection[str]) -> Message:
+    """Why requested records have no row, by the count of matches; NOT_SHOWN when the count does not tell.
+
+    X-Total-Count includes rows that the caller may not read (docs/facts/servicenow.md#2-5-pagination-headers), so a
+    deleted record is missing from the count and a hidden one is not. Nothing tells which of several records is which.
+    """
+    if page.total == len(page.rows):
+        return DELETED
+    return HIDDEN if page.total == len(requested) else NOT_SHOWN
+
+
+async def mark_hidden(session: Session, ticket: Ticket, reason: Message) -> bool:
+    """Mark a record as not visible; its last known state stays. True when this was not known before.
+
+    `reason` is HIDDEN, DELETED or NOT_SHOWN.
+    """
+    ticket.verified_at = clock.now()
+    # NOT_SHOWN is less than what is already known, whatever that is.
+    if not ticket.visible and reason.code in (NOT_SHOWN.code, (await _last_reason(session, ticket)).code):
+        return False
+    _set_hidden(session, ticket, reason)
     return True
 
 
 async def why_not_visible(session: Session, ticket: Ticket) -> Message | None:
-    """What was last said of a record that we do not see; None of one that we see."""
-    if ticket.visible:
-        return None
+    """The last recorded reason why the record is not visible; None while it is."""
+    return None if ticket.visible else await _last_reason(session, ticket)
+
+
+async def _last_reason(session: Session, ticket: Ticket) -> Message:
     query = select(TicketEvent.message).where(
         TicketEvent.ticket_id == ticket.id, TicketEvent.event_type == EventType.HIDDEN
     )
     stored = (await session.execute(query.order_by(TicketEvent.id.desc()).limit(1))).scalar_one_or_none()
-    return Message.from_json(stored) if stored else UNCLEAR
+    return Message.from_json(stored) if stored else NOT_SHOWN
 
 
-def _mark_vanished(session: Session, ticket: Ticket, why: Message) -> None:
+def _set_hidden(session: Session, ticket: Ticket, reason: Message) -> None:
     ticket.visible = False
-    record_event(session, ticket, EventType.HIDDEN, why)
+    record_event(session, ticket, EventType.HIDDEN, reason)
 
 
-def warn_duplicate(session: Session, ticket: Ticket, twin: RemoteTicket) -> None:
-    """Another record of this ticket has turned up: say so on its page, once."""
+async def _warn_of_duplicates(
+    session: Session, connection_id: UUID, kind: TicketKind, others: Collection[RemoteTicket]
+) -> None:
+    """Warn of records that are not followed but carry the correlation ID of a ticket that has another record."""
+    by_correlation = {row.correlation_id: row for row in others if row.correlation_id}
+    if not by_correlation:
+        return
+    query = (
+        select(Ticket)
+        .where(Ticket.connection_id == connection_id, Ticket.kind == kind, Ticket.sys_id.is_not(None))
+        .where(Ticket.correlation_id.in_(by_correlation))
+        .order_by(Ticket.id)
+        .with_for_update()
+    )
+    for ticket in (await session.execute(query)).scalars():
+        warn_of_duplicate(session, ticket, by_correlation[ticket.correlation_id])
+
+
+def warn_of_duplicate(session: Session, ticket: Ticket, duplicate: RemoteTicket) -> None:
+    """Add a warning about another record of this ticket, once for each record."""
+    number = duplicate.number or "–"
+    if number in known_duplicates(Message.from_json(stored) for stored in ticket.warnings):
+        return
     sentence = T(
         "ServiceNow holds more than one record of this ticket. We follow %(number)s; close %(other)s there as a duplicate.",
+        code=DUPLICATE_RECORDS,
         number=ticket.number or "–",
-        other=twin.number or "–",
+        other=number,
     )
-    known = [str(Message.from_json(stored)) for stored in ticket.warnings]
-    if not any(twin.number in warning for warning in known):
-        ticket.warnings = [*ticket.warnings, sentence.to_json()]
-        record_event(session, ticket, EventType.CHANGED, sentence)
+    ticket.warnings = [*ticket.warnings, sentence.to_json()]
+    record_event(session, ticket, EventType.CHANGED, sentence)
 
 
-def _record_state(session: Session, ticket: Ticket, remote: RemoteTicket, names: Names) -> None:
-    connection_id, kind = ticket.connection_id, ticket.kind
-    after = names.label(connection_id, kind, remote.state, remote.state_label)
-    if ticket.state_since is None:
-        record_event(session, ticket, EventType.STATE, T("State: %(after)s.", after=after))
-        return
-    before = names.label(connection_id, kind, ticket.state, ticket.state_label)
-    was_closed = names.group(connection_id, kind, ticket.state) in CLOSED_GROUPS
-    is_closed = names.group(connection_id, kind, remote.state) in CLOSED_GROUPS
-    sentence = (
-        T("Reopened: from %(before)s to %(after)s.", before=before, after=after)
-        if was_closed and not is_closed
-        else T("State changed from %(before)s to %(after)s.", before=before, after=after)
-    )
-    record_event(session, ticket, EventType.STATE, sentence)
-
-
-def differences(ticket: Ticket, remote: RemoteTicket) -> list[Message]:
-    """What ServiceNow stored otherwise than it was sent, in sentences."""
-    found: list[Message] = []
-    for name, sent in ticket.record.items():
-        label = FIELD_NAMES.get(name, T("%(value)s", value=name))
-        if name not in remote.values:
-            found.append(T("%(field)s: not readable, so we cannot tell what ServiceNow stored.", field=label))
-        elif _plain(remote.values[name]) != _plain(sent):
-            found.append(_difference(name, label, sent, remote.values[name]))
-    if ticket.kind == TicketKind.INCIDENT and remote.priority and remote.priority != str(ticket.priority):
-        found.append(
-            T(
-                "Priority: asked for %(sent)s, ServiceNow made it %(stored)s (its lookup of impact and urgency decides).",
-                sent=priority_name(str(ticket.priority)),
-                stored=priority_name(remote.priority),
-            )
-        )
+def known_duplicates(warnings: Iterable[Message]) -> set[str]:
+    """The numbers of the records that these warnings name as duplicates."""
+    found: set[str] = set()
+    for warning in warnings:
+        if warning.code == DUPLICATE_RECORDS:
+            found.update(str(warning.values.get("others", warning.values.get("other", ""))).split(", "))
     return found
-
-
-def _difference(name: str, label: Message, sent: str, stored: str) -> Message:
-    if not stored:
-        return T("%(field)s: ServiceNow did not keep it.", field=label)
-    if len(stored) < len(sent) and _plain(sent).startswith(_plain(stored)):
-        return T("%(field)s: ServiceNow cut it after %(count)s characters.", field=label, count=len(stored))
-    if name == "priority":
-        sent, stored = str(priority_name(sent)), str(priority_name(stored))
-    if name in ("description", "short_description"):
-        return T("%(field)s: ServiceNow stored another text.", field=label)
-    return T("%(field)s: sent %(sent)s, ServiceNow stored %(stored)s.", field=label, sent=sent, stored=stored)
-
-
-def _plain(text: str) -> str:
-    return text.replace("\r\n", "\n").rstrip()

@@ -1,10 +1,10 @@
-"""Says how old what we show is, and why it is older than it should be; and notes that somebody looks. Calls nothing."""
+"""How old the shown ticket states are and why they are not newer; and that they are being viewed. Calls nothing remote."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import func, select, update
 
@@ -12,21 +12,19 @@ from app.core import clock
 from app.core.database import Session
 from app.core.jobs import Queue
 from app.core.messages import Message, T
-from app.features.connection.models import Connection, InstanceThrottle
+from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
 from app.features.connection.throttle import Usage, no_usage, usage
 from app.features.tickets.models import PollCursor
+from app.features.tickets.polling.schedule import POLL_ON_VIEW_AFTER, STALE_AFTER, VIEW_RECORDED_EVERY
 from app.features.tickets.types import TicketKind
-
-# Data is at most so old while all is well, also when nobody looked for a while; what is older needs an explanation.
-STALE_AFTER = timedelta(minutes=7)
-# Somebody who comes back after so long does not wait for the clock's next minute.
-LOOKING_AGAIN_AFTER = timedelta(minutes=2)
-NOTE_LOOKS_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Freshness:
-    """`as_of` is when ServiceNow last told us everything; `problem` why it is not fresher, None while it is fresh."""
+    """`as_of`: when all states were last known to be true; None before the first poll.
+
+    `problem` says why they are not newer, None while they are new enough. `usage` is the hour's budget of requests.
+    """
 
     as_of: datetime | None
     problem: Message | None
@@ -35,51 +33,66 @@ class Freshness:
 
 @dataclass(frozen=True)
 class PollStatus:
-    """How the refresh of one connection stands: read once, asked about each kind."""
+    """The polling of one connection, read once for a page. `cursors` are by kind."""
 
     connection: Connection | None
     throttle: InstanceThrottle | None
     cursors: Mapping[str, PollCursor]
 
     def fresh(self, kind: str) -> Freshness:
-        """How old the tickets of this kind are."""
-        if self.connection is None or self.connection.status == "removed":
+        """The freshness of the tickets of one kind."""
+        if self.connection is None or self.connection.status == ConnectionStatus.REMOVED:
             return Freshness(None, T("ServiceNow is not connected, so states are as they were last seen."))
         cursor = self.cursors.get(kind)
         as_of = cursor.succeeded_at if cursor else None
         return Freshness(as_of, self._problem(cursor), usage(self.throttle) if self.throttle else no_usage())
 
     def overall(self) -> Freshness:
-        """How old a list with tickets of both kinds is: as old as its older half."""
+        """The freshness of a list with both kinds: as old as the older one, unknown while one of them is."""
         each = [self.fresh(kind) for kind in TicketKind]
         known = [part.as_of for part in each if part.as_of is not None]
         as_of = min(known) if len(known) == len(each) else None
         return Freshness(as_of, next((part.problem for part in each if part.problem), None), each[0].usage)
 
     def _problem(self, cursor: PollCursor | None) -> Message | None:
-        now, connection = clock.now(), self.connection
-        if connection is not None and connection.status == "needs_attention":
-            needed = T("Somebody has to authorize the connection to ServiceNow again.")
-            return Message.from_json(connection.attention) if connection.attention else needed
-        if self.throttle and self.throttle.paused_until and self.throttle.paused_until > now and self.throttle.reason:
-            return T(
-                "%(reason)s We ask again at %(time)s UTC.",
-                reason=Message.from_json(self.throttle.reason),
-                time=f"{self.throttle.paused_until:%H:%M:%S}",
-            )
-        if cursor is None:
+        """The first cause that explains the others: connection, pause, failed poll, polls that take turns, no polls."""
+        return (
+            self._connection_problem() or self._pause() or (self._poll_problem(cursor) if cursor is not None else None)
+        )
+
+    def _connection_problem(self) -> Message | None:
+        if self.connection is None or self.connection.status != ConnectionStatus.NEEDS_ATTENTION:
             return None
+        if self.connection.attention:
+            return Message.from_json(self.connection.attention)
+        return T("Somebody has to authorize the connection to ServiceNow again.")
+
+    def _pause(self) -> Message | None:
+        throttle = self.throttle
+        if throttle is None or not throttle.reason or throttle.paused_until is None:
+            return None
+        if throttle.paused_until <= clock.now():
+            return None
+        return T(
+            "%(reason)s We ask again at %(time)s UTC.",
+            reason=Message.from_json(throttle.reason),
+            time=f"{throttle.paused_until:%H:%M:%S}",
+        )
+
+    @staticmethod
+    def _poll_problem(cursor: PollCursor) -> Message | None:
         if cursor.problem:
             return Message.from_json(cursor.problem)
-        if cursor.succeeded_at is None or cursor.succeeded_at >= now - STALE_AFTER:
+        if cursor.succeeded_at is None or cursor.succeeded_at >= clock.now() - STALE_AFTER:
             return None
+        # Then data is as old as the ticket that was read longest ago, which is no fault of the worker.
         if cursor.changes_refused:
             return T("ServiceNow does not tell us what changed, so tickets are read one after the other.")
         return T("The background worker has not asked ServiceNow since then. Check that it runs.")
 
 
 async def poll_status(session: Session, connection: Connection | None) -> PollStatus:
-    """Everything there is to say about this connection's data, in one statement."""
+    """The status of this connection's polling, in one statement."""
     if connection is None:
         return PollStatus(None, None, {})
     query = (
@@ -95,19 +108,21 @@ async def poll_status(session: Session, connection: Connection | None) -> PollSt
     )
 
 
-async def record_view(session: Session, queue: Queue, seen: PollStatus) -> None:
-    """Somebody looks at the cards: refresh often, and at once when nobody had looked for a while."""
-    if seen.connection is None or seen.throttle is None:
+async def record_view(session: Session, queue: Queue, status: PollStatus) -> None:
+    """Record that the tickets are viewed, so that they are polled each minute; polls now after a longer break."""
+    if status.connection is None or status.throttle is None:
         return
-    now, before = clock.now(), seen.throttle.last_viewed_at
-    if before is not None and now - before < NOTE_LOOKS_EVERY:
+    now, before = clock.now(), status.throttle.last_viewed_at
+    if before is not None and now - before < VIEW_RECORDED_EVERY:
         return
-    unnoticed = func.coalesce(InstanceThrottle.last_viewed_at < now - NOTE_LOOKS_EVERY, True)
+    # The condition again, on the row as it is now: of many pages that open at once, one writes and the others read.
+    is_older = func.coalesce(InstanceThrottle.last_viewed_at < now - VIEW_RECORDED_EVERY, True)
     statement = (
         update(InstanceThrottle)
-        .where(InstanceThrottle.connection_id == seen.connection.id, unnoticed)
+        .where(InstanceThrottle.connection_id == status.connection.id, is_older)
         .values(last_viewed_at=now)
     )
     await session.execute(statement.execution_options(synchronize_session=False))
-    if before is None or now - before > LOOKING_AGAIN_AFTER:
+    if before is None or now - before > POLL_ON_VIEW_AFTER:
+        # A queueing lock: while a poll waits in the queue, no second one is added.
         await queue.defer(session, "tickets.poll", lock="tickets.poll", queueing_lock="tickets.poll")

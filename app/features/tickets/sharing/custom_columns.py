@@ -1,26 +1,21 @@
-"""What an administrator wants a new record to carry besides: the assignment group, and copies in columns of their own."""
+"""Decides what an administrator's preferences add to a new record: group and copies in custom columns. Pure."""
 
 from __future__ import annotations
 
-from uuid import UUID
+from collections.abc import Sequence
 
-from app.core.database import Session
-from app.features.connection.preferences import load_preferences
-from app.features.tickets.sharing.record import LONGEST_DESCRIPTION, Requester, TicketRequest, clean, cut, one_line
+from app.features.connection.preferences import Preferences
+from app.features.tickets.ticket_fields import FIELDS, Requester, TicketField, TicketRequest, copied_fields
 
 
-async def with_own_columns(
-    session: Session, connection_id: UUID, asked: TicketRequest, sender: Requester, fields: dict[str, str]
+def custom_columns(
+    request: TicketRequest, requester: Requester, preferences: Preferences, fields: Sequence[TicketField] = FIELDS
 ) -> dict[str, str]:
-    """The fields of a record, with what this connection's preferences add; nothing that is there already is replaced."""
-    preferences = await load_preferences(session, connection_id)
-    items = {
-        "requested_by": one_line(sender.oid),
-        "name": fields["short_description"],
-        "description": cut(clean(asked.description), LONGEST_DESCRIPTION),
-        "priority": str(asked.priority),
-        "due_date": fields["due_date"],
-        "source": asked.source.value,
-        "category": asked.category,
+    """Columns of the instance's own with the data items that are copied to them, and the assignment group."""
+    chosen = preferences.columns.get(request.kind, {})
+    copies = {
+        chosen[name]: one.value(request, requester) for name, one in copied_fields(fields).items() if name in chosen
     }
-    return preferences.extra_fields(asked.kind.value, items) | fields
+    # The group's sys_id: a reference is written by id, because names are not unique.
+    # docs/facts/servicenow.md#4-3-shared-task-fields
+    return copies | ({"assignment_group": preferences.group_id} if preferences.group_id else {})

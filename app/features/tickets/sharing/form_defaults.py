@@ -1,71 +1,90 @@
-"""What the share form proposes before a person changes it. Pure: reads and writes nothing."""
+"""Proposes a ticket for an improvement action, for several, or for none. Pure: reads and writes nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 from app.core.messages import T
 from app.features.connection.preferences import USUAL_PRIORITIES, Preferences
 from app.features.secure_score.actions.action import Action
-from app.features.tickets.types import LOWEST_CHANGE_PRIORITY, TicketKind
+from app.features.tickets.ticket_fields import TicketRequest
+from app.features.tickets.types import DEFAULT_KIND, KINDS, TicketKind, TicketSource
 
-# A point of view, not a fact: the more an action moves the score, the sooner. Given in per cent of the whole score.
+# A judgment, not a fact: the more of the whole score an action moves, the sooner. In per cent of the whole score.
 HIGH_IMPACT_PERCENT = 3.0
 MODERATE_IMPACT_PERCENT = 1.0
 IMPACTS = {priority: impact for impact, priority in USUAL_PRIORITIES.items()}
+FREE_TASK_PRIORITY = 3
 
 
-@dataclass(frozen=True)
-class Draft:
-    """The form's fields as proposed."""
-
-    kind: str
-    name: str
-    description: str
-    priority: int
-    due_date: date
-    category: str
-
-
-def draft_for(action: Action | None, today: date, *, kind: str = "", preferences: Preferences | None = None) -> Draft:
-    """A proposal for this action; for None an empty one, for a free task. An administrator's preferences decide first."""
+def propose(
+    action: Action | None, today: date, *, kind: str = "", preferences: Preferences | None = None
+) -> TicketRequest:
+    """The request that the form shows first; for None an empty one, for a free task. `kind` overrides the preferences."""
     decided = preferences or Preferences()
-    known_kinds = {known.value for known in TicketKind}
-    wanted = next((name for name in (kind, decided.kind) if name in known_kinds), TicketKind.CHANGE.value)
-    if action is None:
-        return Draft(wanted, "", "", 3, today + timedelta(days=decided.due_days[3]), decided.category)
-    priority = decided_priority(action, decided, TicketKind(wanted))
-    return Draft(
+    wanted = _kind_of(kind, decided.kind)
+    priority = decided_priority(action, decided, wanted) if action else FREE_TASK_PRIORITY
+    return TicketRequest(
         kind=wanted,
-        name=action.title,
-        description=describe(action),
+        name=action.title if action else "",
+        description=describe(action) if action else "",
         priority=priority,
         due_date=today + timedelta(days=decided.due_days[priority]),
-        category=decided_category(action, decided),
+        source=TicketSource.MICROSOFT if action else TicketSource.USER,
+        category=decided_category(action, decided) if action else decided.category,
     )
 
 
+def propose_for_all(
+    actions: Sequence[Action], today: date, *, kind: str = "", preferences: Preferences | None = None
+) -> TicketRequest:
+    """One ticket for all of these actions, as urgent as the most urgent of them."""
+    decided = preferences or Preferences()
+    first = propose(actions[0], today, kind=kind, preferences=decided)
+    categories = {decided_category(action, decided) for action in actions}
+    # Lower numbers are more urgent.
+    priority = min(decided_priority(action, decided, first.kind) for action in actions)
+    parts = [f"{number}. {action.title}\n{action.remediation}".strip() for number, action in enumerate(actions, 1)]
+    return replace(
+        first,
+        name=str(T("%(count)s improvement actions of Microsoft Secure Score", count=len(actions))),
+        description="\n\n".join(parts),
+        priority=priority,
+        due_date=today + timedelta(days=decided.due_days[priority]),
+        category=categories.pop() if len(categories) == 1 else "",
+    )
+
+
+def _kind_of(*wanted: str) -> TicketKind:
+    """The first of these that is a kind; they come from an address and from stored preferences."""
+    known = {kind.value: kind for kind in TicketKind}
+    return next((known[name] for name in wanted if name in known), DEFAULT_KIND)
+
+
 def decided_category(action: Action, decided: Preferences) -> str:
-    """The action's own, or the one that an administrator wants where there is none."""
+    """The action's own category, or the administrator's where it has none of the five."""
     return action.category.value if action.category else decided.category
 
 
 def decided_priority(action: Action, decided: Preferences, kind: TicketKind) -> int:
-    """The priority that an administrator wants for actions of this impact; a change request knows no Planning."""
+    """The administrator's priority for actions of this impact, as far as this kind has it."""
     priority = decided.priorities[IMPACTS[proposed_priority(action.score_impact)]]
-    return min(priority, LOWEST_CHANGE_PRIORITY) if kind is TicketKind.CHANGE else priority
+    return min(priority, KINDS[kind].lowest_priority)
 
 
 def proposed_priority(score_impact: float | None) -> int:
-    """High, Moderate or Low; Critical is for people to say."""
+    """High (2), Moderate (3) or Low (4), by the impact in per cent; Critical is for people to decide."""
+    # Critical (1) is never proposed: the score does not know what is critical in an organization.
     if score_impact is None or score_impact < MODERATE_IMPACT_PERCENT:
         return 4
     return 2 if score_impact >= HIGH_IMPACT_PERCENT else 3
 
 
 def describe(action: Action) -> str:
-    """The action in plain text, part by part, as somebody who never saw the portal needs it."""
+    """The action in plain text, part by part, for a reader who has never seen the portal."""
+    # The order in which a reader without the portal needs it: what it is, what to do, what that does to users.
     parts = [action.description]
     for title, text in (
         (T("What to do"), action.remediation),

@@ -17,14 +17,15 @@ from app.core.messages import T
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
 from app.features.connection.models import Connection, ConnectionStatus
+from app.features.connection.preferences import load_preferences
 from app.features.tickets.delivery.outbound import requeue
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
-from app.features.tickets.sharing.custom_columns import with_own_columns
-from app.features.tickets.sharing.record import Links, Requester, TicketRequest, clean, compose_record
-from app.features.tickets.sharing.share import action_link, check, ticket_link
+from app.features.tickets.sharing.record import Links, compose_record
+from app.features.tickets.sharing.share import action_link, check_request, ticket_link
 from app.features.tickets.ticket_audit import audit_ticket_event
-from app.features.tickets.types import BULK_PRIORITY, Delivery, TicketKind
+from app.features.tickets.ticket_fields import Requester, TicketRequest, stored_values
+from app.features.tickets.types import BULK_PRIORITY, Delivery
 
 NOT_HELD = T("This ticket is not held any more. Its page shows how it stands now.")
 
@@ -33,6 +34,7 @@ async def retry(session: Session, queue: Queue, ticket_id: UUID, *, viewer: View
     """Send a held ticket again; what may have arrived is looked for first. Raises NotFound or Conflict."""
     ticket = await held_ticket(session, ticket_id)
     record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=viewer.display_name)
+    # One person's wish for one ticket passes the circuit breaker.
     ticket.force_retry = True
     await _queue_again(session, queue, ticket)
     await audit_ticket_event(session, viewer, T("Ticket sent again"), ticket_id)
@@ -43,6 +45,7 @@ async def retry_all(session: Session, queue: Queue, *, viewer: Viewer) -> int:
 
     Without `force_retry`: once a few are refused again, the circuit breaker holds the rest unsent.
     """
+    # Locked in the order of their ids: two people who press the button at once wait for, and do not deadlock, each other.
     query = select(Ticket).where(Ticket.delivery == Delivery.HELD).order_by(Ticket.id).with_for_update()
     tickets = list((await session.execute(query)).scalars())
     for ticket in tickets:
@@ -60,7 +63,7 @@ async def edit_and_retry(
     The person who shared it first stays its requester. Should the first version have arrived after all, it is found
     before anything is sent, and the ticket's page shows how it differs.
     """
-    check(asked, clock.earliest_day(clock.now()))
+    check_request(asked)
     ticket = await held_ticket(session, ticket_id)
     # The other type is another table, where the first version would not be found: two records would be made.
     if asked.kind != ticket.kind and ticket.sent_at is not None:
@@ -77,12 +80,12 @@ async def edit_and_retry(
         predecessor=predecessor.number if predecessor else "",
     )
     requester = Requester(ticket.requested_by_id, ticket.requested_by_oid, ticket.requested_by_name, "")
-    composed = compose_record(asked, requester, links, ticket.correlation_id)
-    ticket.kind = TicketKind(asked.kind)
-    ticket.name, ticket.description = clean(asked.name).replace("\n", " "), clean(asked.description)
-    ticket.priority, ticket.due_date, ticket.category = asked.priority, asked.due_date, asked.category
-    ticket.record = await with_own_columns(session, ticket.connection_id, asked, requester, composed.fields)
-    ticket.warnings = [warning.to_json() for warning in composed.warnings]
+    preferences = await load_preferences(session, ticket.connection_id)
+    payload = compose_record(asked, requester, links, ticket.correlation_id, preferences)
+    for column, value in stored_values(asked).items():
+        setattr(ticket, column, value)
+    ticket.record = payload.fields
+    ticket.warnings = [warning.to_json() for warning in payload.warnings]
     ticket.force_retry = True
     record_event(session, ticket, EventType.PERSON, T("Changed, and asked to try again."), actor=viewer.display_name)
     await _queue_again(session, queue, ticket)
@@ -100,6 +103,7 @@ async def give_up(session: Session, queue: Queue, ticket_id: UUID, *, viewer: Vi
     ticket.delivery, ticket.next_try_at = Delivery.GIVEN_UP, None
     gave_up = T("Given up. It stays here, and nothing more is sent.")
     record_event(session, ticket, EventType.PERSON, gave_up, actor=viewer.display_name)
+    # A refusal may have been made all the same (docs/facts/servicenow.md#trap-4), so every sent one is looked for.
     if ticket.sent_at is not None:
         ticket.uncertain_until = ticket.uncertain_until or clock.now()
         doubt = T(

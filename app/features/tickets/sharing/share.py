@@ -1,10 +1,14 @@
-"""Turns what a person asked into a ticket with its delivery job, in one transaction. Sends nothing itself."""
+"""Makes tickets with their delivery jobs and audit entries, in one transaction. Sends nothing to ServiceNow.
+
+The number of statements does not grow with the number of tickets: everything is read before the first ticket is made, and
+rows and jobs are inserted in bulk.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -14,28 +18,22 @@ from app.core import clock
 from app.core.database import Session
 from app.core.errors import Conflict, InvalidInput
 from app.core.jobs import Queue
-from app.core.messages import Message, T
+from app.core.messages import T
 from app.features.connection.active_connection import NotConnected, active_connection
-from app.features.connection.preferences import REOPEN, load_preferences
+from app.features.connection.preferences import REOPEN, Preferences, load_preferences
 from app.features.secure_score.actions.action import Action
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
-from app.features.tickets.polling.state_names import Names, load_names
-from app.features.tickets.sharing.custom_columns import with_own_columns
-from app.features.tickets.sharing.record import Links, Requester, TicketRequest, clean, compose_record
-from app.features.tickets.types import (
-    BULK_PRIORITY,
-    CLOSED_GROUPS,
-    LOWEST_CHANGE_PRIORITY,
-    PRIORITY_NAMES,
-    Delivery,
-    StateCategory,
-    TicketKind,
-)
+from app.features.tickets.polling.state_names import load_names
+from app.features.tickets.sharing.record import Links, compose_record
+from app.features.tickets.ticket_audit import audit_share
+from app.features.tickets.ticket_fields import Requester, TicketRequest, problems_of, stored_values
+from app.features.tickets.types import BULK_PRIORITY, CLOSED_CATEGORIES, Delivery, StateCategory
 
-LATEST_DUE_YEARS = 10
-# In the order of the array, so that two transactions never wait for each other.
-TAKE_TURNS = text("SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(CAST(:names AS text[])) name")
+# Names are hashed to the 64-bit keys that advisory locks have; a collision only makes two unrelated shares wait. They are
+# taken in the order of the array, and the array is sorted, so that two transactions never deadlock.
+# https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+LOCK_NAMES = text("SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(CAST(:names AS text[])) name")
 
 
 class AlreadyShared(Conflict):
@@ -59,13 +57,13 @@ class DoneBefore(AlreadyShared):
 
 @dataclass(frozen=True)
 class ShareCommand:
-    """One ticket to be made: what was asked, of which actions (none: a free task), from which form.
+    """One ticket to be made of these actions (none: a free task).
 
-    `form_key` is minted with the form, so that the same form sent twice makes one ticket. `again` says that the person
-    saw the open tickets of these actions and wants another.
+    `form_key` is the idempotency key: it comes with the form, and a form that is sent twice makes one ticket. `again` says
+    that the person saw the open tickets of these actions and wants another. `batch_id` is common to a bulk share.
     """
 
-    asked: TicketRequest
+    request: TicketRequest
     actions: Sequence[Action]
     form_key: str
     again: bool = False
@@ -80,56 +78,161 @@ class Shared:
     is_new: bool
 
 
-async def share(session: Session, queue: Queue, wish: ShareCommand, sender: Requester, *, public_url: str) -> Shared:
+@dataclass(frozen=True)
+class _EarlierTicket:
+    """A ticket that was made of one of the actions before."""
+
+    id: UUID
+    number: str
+    created_at: datetime
+    category: StateCategory
+
+
+@dataclass(frozen=True)
+class _Sharing:
+    """What all tickets of one call have in common. `earlier` maps control IDs to tickets, and grows with each new one."""
+
+    connection_id: UUID
+    requester: Requester
+    preferences: Preferences
+    public_url: str
+    earlier: dict[str, list[_EarlierTicket]]
+
+
+async def share(
+    session: Session, queue: Queue, command: ShareCommand, requester: Requester, *, public_url: str
+) -> Shared:
     """Make the ticket and its job. Raises InvalidInput, NotConnected or AlreadyShared, and then nothing is made."""
-    return (await share_many(session, queue, [wish], sender, public_url=public_url))[0]
+    return (await share_many(session, queue, [command], requester, public_url=public_url))[0]
 
 
 async def share_many(
-    session: Session, queue: Queue, wishes: Sequence[ShareCommand], sender: Requester, *, public_url: str
+    session: Session, queue: Queue, commands: Sequence[ShareCommand], requester: Requester, *, public_url: str
 ) -> list[Shared]:
-    """The same for many at once: all of them or, when one cannot be made, none."""
-    for wish in wishes:
-        check(wish.asked, clock.earliest_day(clock.now()))
-    await _one_at_a_time(
-        session,
-        [f"form {wish.form_key}" for wish in wishes]
-        + [f"action {action.control_id}" for wish in wishes for action in wish.actions],
-    )
-    query = select(Ticket.form_key, Ticket.id).where(Ticket.form_key.in_([wish.form_key for wish in wishes]))
-    known = {row.form_key: row.id for row in await session.execute(query)}
-    connection = await active_connection(session)
-    if connection is None and len(known) < len(wishes):
-        raise NotConnected
+    """The same for many at once, answered in their order: all of them or, when one cannot be made, none."""
+    for command in commands:
+        check_request(command.request)
+    # Locked before anything is read: what is read afterwards cannot be overtaken by another share of the same actions.
+    await _lock(session, commands)
+    known = await _tickets_of_forms(session, [command.form_key for command in commands])
+    new = [command for command in commands if command.form_key not in known]
+    if new:
+        connection = await active_connection(session)
+        if connection is None:
+            raise NotConnected
+        preferences = await load_preferences(session, connection.id)
+        earlier = await _earlier_tickets(session, connection.id, new)
+        sharing = _Sharing(connection.id, requester, preferences, public_url, earlier)
+        made = [(_make(command, sharing), command) for command in new]
+        await _store(session, queue, made, requester)
+        known |= {command.form_key: ticket.id for ticket, command in made}
+    # A form that was sent before made nothing now, and has its audit entry already.
+    made_keys = {command.form_key for command in new}
+    return [Shared(known[command.form_key], is_new=command.form_key in made_keys) for command in commands]
+
+
+def check_request(request: TicketRequest) -> None:
+    """Raises InvalidInput with a sentence per field when no ticket can be made of it."""
+    # A day has passed once it is over everywhere on earth: the person may be west of us.
+    problems = problems_of(request, clock.earliest_day(clock.now()))
+    if problems:
+        raise InvalidInput(fields=problems)
+
+
+async def _lock(session: Session, commands: Sequence[ShareCommand]) -> None:
+    """Until the transaction ends, these forms and actions are ours: a double click, or a second person, waits."""
+    names = {f"form {command.form_key}" for command in commands}
+    names |= {f"action {action.control_id}" for command in commands for action in command.actions}
+    await session.execute(LOCK_NAMES, {"names": sorted(names)})
+
+
+async def _tickets_of_forms(session: Session, form_keys: Sequence[str]) -> dict[str, UUID]:
+    """The tickets that were made of these forms before, by form key."""
+    query = select(Ticket.form_key, Ticket.id).where(Ticket.form_key.in_(form_keys))
+    return {row.form_key: row.id for row in await session.execute(query)}
+
+
+async def _earlier_tickets(
+    session: Session, connection_id: UUID, commands: Iterable[ShareCommand]
+) -> dict[str, list[_EarlierTicket]]:
+    """The tickets at this connection of all these actions, by control ID."""
     names = await load_names(session)
-    preferences = await load_preferences(session, connection.id if connection else None)
-    reopens = preferences.after_done == REOPEN
-    return [
-        Shared(known[wish.form_key], is_new=False)
-        if connection is None or wish.form_key in known
-        else await _share(session, queue, wish, sender, connection.id, names, public_url, reopens=reopens)
-        for wish in wishes
-    ]
+    control_ids = {action.control_id for command in commands for action in command.actions}
+    query = (
+        select(TicketAction.control_id, Ticket.id, Ticket.number, Ticket.created_at, Ticket.kind, Ticket.state)
+        .join(Ticket, Ticket.id == TicketAction.ticket_id)
+        .where(TicketAction.control_id.in_(control_ids), Ticket.connection_id == connection_id)
+        # A ticket that was given up does not count, unless its record may have arrived all the same.
+        .where((Ticket.delivery != Delivery.GIVEN_UP) | Ticket.uncertain_until.is_not(None))
+    )
+    found: dict[str, list[_EarlierTicket]] = {}
+    for row in await session.execute(query) if control_ids else ():
+        category = names.category(connection_id, row.kind, row.state)
+        found.setdefault(row.control_id, []).append(_EarlierTicket(row.id, row.number, row.created_at, category))
+    return found
 
 
-async def _share(
-    session: Session,
-    queue: Queue,
-    wish: ShareCommand,
-    sender: Requester,
-    connection_id: UUID,
-    names: Names,
-    public_url: str,
-    *,
-    reopens: bool,
-) -> Shared:
-    earlier = await _earlier_ticket(session, connection_id, names, wish, reopens=reopens)
-    ticket = _make(wish, sender, connection_id, earlier, public_url)
-    ticket.record = await with_own_columns(session, connection_id, wish.asked, sender, ticket.record)
-    session.add(ticket)
+def _make(command: ShareCommand, sharing: _Sharing) -> Ticket:
+    """The ticket with its record, as a row that is not in the session yet. Raises AlreadyShared or DoneBefore."""
+    predecessor = _predecessor(command, sharing)
+    ticket_id, correlation_id, now = uuid4(), uuid4().hex, clock.now()
+    links = Links(
+        ticket=ticket_link(sharing.public_url, ticket_id),
+        actions=[(action.title, action_link(sharing.public_url, action.control_id)) for action in command.actions],
+        predecessor=predecessor.number if predecessor else "",
+    )
+    # Decided and stored now, so that a later import of the score does not change what was asked.
+    payload = compose_record(command.request, sharing.requester, links, correlation_id, sharing.preferences)
+    # Open for the commands that follow in the same call, although it is not in the database yet.
+    newest = _EarlierTicket(ticket_id, "", now, StateCategory.UNKNOWN)
+    for action in command.actions:
+        sharing.earlier.setdefault(action.control_id, []).append(newest)
+    return Ticket(
+        id=ticket_id,
+        connection_id=sharing.connection_id,
+        form_key=command.form_key,
+        batch_id=command.batch_id,
+        predecessor_id=predecessor.id if predecessor else None,
+        **stored_values(command.request),
+        requested_by_id=sharing.requester.person_id,
+        requested_by_oid=sharing.requester.oid,
+        requested_by_name=sharing.requester.name,
+        created_at=now,
+        record=payload.fields,
+        warnings=[warning.to_json() for warning in payload.warnings],
+        delivery=Delivery.QUEUED,
+        correlation_id=correlation_id,
+        next_try_at=now,
+    )
+
+
+def _predecessor(command: ShareCommand, sharing: _Sharing) -> _EarlierTicket | None:
+    """The newest closed ticket of these actions, which the new one follows.
+
+    Raises AlreadyShared for an open one, and DoneBefore where done ones are to be reopened.
+    """
+    found = {one.id: one for action in command.actions for one in sharing.earlier.get(action.control_id, [])}
+    # By id where several were made at the same moment, so that the choice does not depend on the query's order.
+    newest_first = sorted(found.values(), key=lambda one: (-one.created_at.timestamp(), one.id))
+    still_open = [one.id for one in newest_first if one.category not in CLOSED_CATEGORIES]
+    if still_open and not command.again:
+        raise AlreadyShared(still_open)
+    done = [one.id for one in newest_first if one.category is StateCategory.DONE]
+    if done and sharing.preferences.after_done == REOPEN and not command.again:
+        raise DoneBefore(done[:1])
+    return next((one for one in newest_first if one.category in CLOSED_CATEGORIES), None)
+
+
+async def _store(
+    session: Session, queue: Queue, made: Sequence[tuple[Ticket, ShareCommand]], requester: Requester
+) -> None:
+    """Rows, events, audit entries and jobs of these tickets: a few statements, however many they are."""
+    tickets = [ticket for ticket, _ in made]
+    session.add_all(tickets)
+    # The other rows refer to the tickets by foreign key, without a relationship by which the session would order them.
     await session.flush()
-    for action in wish.actions:
-        session.add(
+    for ticket, command in made:
+        session.add_all(
             TicketAction(
                 ticket_id=ticket.id,
                 control_id=action.control_id,
@@ -137,64 +240,16 @@ async def _share(
                 points=action.points,
                 max_points=action.max_points,
             )
+            for action in command.actions
         )
-    record_event(session, ticket, EventType.SHARED, T("Shared; waiting to be sent to ServiceNow."), actor=sender.name)
-    priority = BULK_PRIORITY if wish.batch_id else 0
-    await queue.defer(session, "tickets.deliver", priority=priority, ticket_id=str(ticket.id))
-    return Shared(ticket.id, is_new=True)
-
-
-def check(asked: TicketRequest, today: date) -> None:
-    """Refuse what no ticket can be made of. Raises InvalidInput with a sentence per field."""
-    problems: dict[str, Message] = {}
-    if not clean(asked.name):
-        problems["name"] = T("This is required.")
-    if not clean(asked.description):
-        problems["description"] = T("This is required.")
-    if asked.priority not in PRIORITY_NAMES:
-        problems["priority"] = T("Choose one of the list.")
-    elif asked.kind is TicketKind.CHANGE and asked.priority > LOWEST_CHANGE_PRIORITY:
-        problems["priority"] = T("A change request has no priority Planning. Choose Low, or make it an incident.")
-    if asked.due_date < today:
-        problems["due_date"] = T("This day has passed. Choose today or a later day.")
-    elif asked.due_date.year > today.year + LATEST_DUE_YEARS:
-        problems["due_date"] = T("This day is more than %(years)s years away.", years=LATEST_DUE_YEARS)
-    if problems:
-        raise InvalidInput(fields=problems)
-
-
-async def _one_at_a_time(session: Session, names: Sequence[str]) -> None:
-    """Hold these names until the transaction ends: double clicks, and two people sharing the same action, take turns."""
-    await session.execute(TAKE_TURNS, {"names": sorted(set(names))})
-
-
-async def _earlier_ticket(
-    session: Session, connection_id: UUID, names: Names, wish: ShareCommand, *, reopens: bool
-) -> Ticket | None:
-    """The newest closed ticket of these actions, which the new one follows.
-
-    Raises AlreadyShared for an open one, and DoneBefore where done ones are to be reopened.
-    """
-    if not wish.actions:
-        return None
-    control_ids = [action.control_id for action in wish.actions]
-    of_these = select(TicketAction.ticket_id).where(TicketAction.control_id.in_(control_ids))
-    query = (
-        select(Ticket)
-        .where(Ticket.id.in_(of_these), Ticket.connection_id == connection_id)
-        # One that was given up does not count, unless it may have arrived all the same.
-        .where((Ticket.delivery != Delivery.GIVEN_UP) | Ticket.uncertain_until.is_not(None))
-        .order_by(Ticket.created_at.desc(), Ticket.id)
-    )
-    found = list((await session.execute(query)).scalars())
-    groups = {ticket.id: names.group(ticket.connection_id, ticket.kind, ticket.state) for ticket in found}
-    still_open = [ticket for ticket in found if groups[ticket.id] not in CLOSED_GROUPS]
-    if still_open and not wish.again:
-        raise AlreadyShared([ticket.id for ticket in still_open])
-    done = [ticket.id for ticket in found if groups[ticket.id] is StateCategory.DONE]
-    if done and reopens and not wish.again:
-        raise DoneBefore(done[:1])
-    return next((ticket for ticket in found if ticket not in still_open), None)
+        waiting = T("Shared; waiting to be sent to ServiceNow.")
+        record_event(session, ticket, EventType.SHARED, waiting, actor=requester.name)
+    for ticket, command in made:
+        await audit_share(session, requester, ticket, [action.control_id for action in command.actions])
+    # Procrastinate runs jobs of a higher priority first, so that a single share does not wait for a bulk share.
+    for priority in (0, BULK_PRIORITY):
+        ids = [str(ticket.id) for ticket, command in made if (BULK_PRIORITY if command.batch_id else 0) == priority]
+        await queue.defer_many(session, "tickets.deliver", [{"ticket_id": one} for one in ids], priority=priority)
 
 
 def ticket_link(public_url: str, ticket_id: UUID) -> str:
@@ -203,52 +258,5 @@ def ticket_link(public_url: str, ticket_id: UUID) -> str:
 
 
 def action_link(public_url: str, control_id: str) -> str:
-    """The page of an action; ids may hold anything."""
+    """The page of an action. Graph's control IDs hold blanks, slashes and colons."""
     return f"{public_url}/secure-score/actions/{quote(control_id, safe='')}"
-
-
-def _make(
-    wish: ShareCommand, sender: Requester, connection_id: UUID, follows: Ticket | None, public_url: str
-) -> Ticket:
-    ticket_id, correlation_id, asked = uuid4(), uuid4().hex, wish.asked
-    links = Links(
-        ticket=ticket_link(public_url, ticket_id),
-        actions=[(action.title, action_link(public_url, action.control_id)) for action in wish.actions],
-        predecessor=follows.number if follows else "",
-    )
-    composed = compose_record(asked, sender, links, correlation_id)
-    now = clock.now()
-    return Ticket(
-        id=ticket_id,
-        connection_id=connection_id,
-        kind=asked.kind,
-        form_key=wish.form_key,
-        batch_id=wish.batch_id,
-        predecessor_id=follows.id if follows else None,
-        source=asked.source,
-        category=asked.category,
-        name=clean(asked.name).replace("\n", " "),
-        description=clean(asked.description),
-        priority=asked.priority,
-        due_date=asked.due_date,
-        requested_by_id=sender.person_id,
-        requested_by_oid=sender.oid,
-        requested_by_name=sender.name,
-        created_at=now,
-        record=composed.fields,
-        warnings=[warning.to_json() for warning in composed.warnings],
-        delivery=Delivery.QUEUED,
-        correlation_id=correlation_id,
-        next_try_at=now,
-        attempts=0,
-        refusals=0,
-        force_retry=False,
-        visible=True,
-        number="",
-        state="",
-        state_label="",
-        remote_priority="",
-        assigned_to="",
-        differences=[],
-        journal=[],
-    )

@@ -1,1 +1,1 @@
-"""What pages show of tickets: list, details, cards, outcomes."""
+"""What pages show of tickets: the list, the details, the home cards, the outcomes. Read only."""

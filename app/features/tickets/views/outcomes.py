@@ -1,9 +1,9 @@
-"""Compares tickets with the score: what finished work brought, what is still missing, what was lost again. Changes nothing."""
+"""Compare tickets with Secure Score: points gained, still missing, or lost again. Changes nothing."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -24,7 +24,7 @@ from app.features.tickets.views.ticket_list import TicketLine, line_of
 
 
 class Outcome(StrEnum):
-    """What the score says of a ticket, the most urgent first."""
+    """What the score says of a ticket. The order is that of urgency, the most urgent first."""
 
     REGRESSED = "regressed"
     OVERDUE = "overdue"
@@ -45,7 +45,7 @@ OUTCOME_NAMES: dict[Outcome, Message] = {
 
 @dataclass(frozen=True)
 class TicketOutcome:
-    """One action with its newest ticket, and what the score says. `gained` is in points, against when it was shared."""
+    """One action with its newest ticket. `gained` is in points since it was shared, None where one value is unknown."""
 
     control_id: str
     title: str
@@ -56,13 +56,13 @@ class TicketOutcome:
 
     @property
     def may_reopen(self) -> bool:
-        """Whether a new linked ticket is the answer."""
+        """Whether the page offers a new ticket that is linked to this one."""
         return self.outcome is Outcome.REGRESSED
 
 
 @dataclass(frozen=True)
 class OutcomeSummary:
-    """All of them, the most urgent first, counted by outcome. `as_of` is the day of the score they are compared with."""
+    """`lines` are the most urgent first. `counts` are (outcome, name, number). `as_of` is the day of the newest score."""
 
     lines: list[TicketOutcome]
     counts: list[tuple[Outcome, Message, int]]
@@ -70,26 +70,24 @@ class OutcomeSummary:
 
 
 @dataclass(frozen=True)
-class _Shared:
-    """An action's newest ticket."""
+class ActionTicket:
+    """An action with its newest ticket. `points_then` are of the moment of sharing, `since` is when the state changed."""
 
     control_id: str
     title: str
     points_then: float | None
-    group: StateCategory
+    category: StateCategory
     since: datetime | None
     ticket: TicketLine
 
 
 async def ticket_results(session: Session, tenant_id: str, connection: Connection | None) -> OutcomeSummary:
-    """Every action that has a shared ticket at this connection, judged by its newest one; in three statements."""
-    shared = await _newest_tickets(session, connection) if connection else []
-    if not shared:
+    """The outcome of every action with a shared ticket at this connection, in three statements."""
+    newest = await _newest_tickets(session, connection) if connection else []
+    if not newest:
         return OutcomeSummary([], [], None)
-    points = await current_points(session, tenant_id, [one.control_id for one in shared])
-    now = clock.now()
-    judged = [evaluate(one, points[one.control_id], now) for one in shared if one.control_id in points]
-    lines = [result for result in judged if result is not None]
+    points = await current_points(session, tenant_id, [pair.control_id for pair in newest])
+    lines = _evaluate_all(newest, points)
     lines.sort(key=lambda result: (ORDER.index(result.outcome), result.title))
     counted = Counter(result.outcome for result in lines)
     days = [found.as_of for found in points.values() if found.as_of is not None]
@@ -101,36 +99,43 @@ async def ticket_results(session: Session, tenant_id: str, connection: Connectio
 
 
 async def results_of_ticket(session: Session, tenant_id: str, ticket: TicketDetails) -> list[TicketOutcome]:
-    """What the score says of this one ticket: a line for each of its actions that no later ticket is about."""
-    if ticket.line.delivery != Delivery.SHARED or not ticket.judged:
+    """The outcomes of one ticket: a line for each of its actions that no later ticket is about."""
+    if ticket.line.delivery != Delivery.SHARED or not ticket.rated:
         return []
-    points = await current_points(session, tenant_id, [control_id for control_id, _, _ in ticket.judged])
-    now, group = clock.now(), StateCategory(ticket.line.state_group)
-    shared = [
-        _Shared(control_id, title, points_then, group, ticket.state_since, ticket.line)
-        for control_id, title, points_then in ticket.judged
+    points = await current_points(session, tenant_id, [control_id for control_id, _, _ in ticket.rated])
+    category = StateCategory(ticket.line.state_category)
+    pairs = [
+        ActionTicket(control_id, title, points_then, category, ticket.state_since, ticket.line)
+        for control_id, title, points_then in ticket.rated
     ]
-    judged = [evaluate(one, points[one.control_id], now) for one in shared if one.control_id in points]
-    return [result for result in judged if result is not None]
+    return _evaluate_all(pairs, points)
 
 
-def evaluate(shared: _Shared, points: Points, now: datetime) -> TicketOutcome | None:
-    """What the score says of it; None when it says nothing yet, as of an open ticket without points."""
-    gained = _gained(shared.points_then, points.points)
+def _evaluate_all(pairs: Sequence[ActionTicket], points: Mapping[str, Points]) -> list[TicketOutcome]:
+    """Leaves out actions that the score does not know, or of which it says nothing yet."""
+    now = clock.now()
+    found = (evaluate(pair, points[pair.control_id], now) for pair in pairs if pair.control_id in points)
+    return [outcome for outcome in found if outcome is not None]
+
+
+def evaluate(pair: ActionTicket, points: Points, now: datetime) -> TicketOutcome | None:
+    """None when the score says nothing yet, as of an open ticket without points."""
+    gained = _gained(pair.points_then, points.points)
 
     def result(outcome: Outcome, sentence: Message) -> TicketOutcome:
-        return TicketOutcome(shared.control_id, points.title or shared.title, shared.ticket, outcome, gained, sentence)
+        return TicketOutcome(pair.control_id, points.title or pair.title, pair.ticket, outcome, gained, sentence)
 
-    if shared.group is StateCategory.DONE and shared.since is not None:
-        # A day's score is of its first moment, so a fall on the day of the closure came before it.
-        if points.regressed_on is not None and points.regressed_on > shared.since.date():
+    if pair.category is StateCategory.DONE and pair.since is not None:
+        # A day's score is computed at its beginning, so points lost on the day of the closure were lost before it.
+        if points.regressed_on is not None and points.regressed_on > pair.since.date():
             lost_on = points.regressed_on.isoformat()
             return result(Outcome.REGRESSED, T("closed, but regressed on %(day)s", day=lost_on))
         if points.is_full or (gained is not None and gained > 0):
             return result(Outcome.EFFECTIVE, _effective(gained))
-        # Where Microsoft does not score the action any more, no points are to be expected.
-        return _without_points(result, shared.since, points, now) if points.scored else None
-    is_open = shared.group not in (StateCategory.DONE, StateCategory.CANCELED)
+        # No points can come for an action that Microsoft does not score any more.
+        return _without_points(result, pair.since, points, now) if points.scored else None
+    # Points that were there before the ticket say nothing of it, so some must have been gained since.
+    is_open = pair.category not in (StateCategory.DONE, StateCategory.CANCELED)
     if is_open and points.is_full and (gained is None or gained > 0):
         return result(Outcome.STILL_OPEN, T("Points achieved, ticket still open"))
     return None
@@ -139,8 +144,11 @@ def evaluate(shared: _Shared, points: Points, now: datetime) -> TicketOutcome | 
 def _without_points(
     result: Callable[[Outcome, Message], TicketOutcome], done_at: datetime, points: Points, now: datetime
 ) -> TicketOutcome:
+    # Secure Score is computed once a day and lags behind the change by a time that depends on the product
+    # (docs/facts/microsoft-graph.md#1-8-freshness-change-history-outlook).
     expected = done_at + points.usual_delay
-    shows_it = points.as_of is not None and points.as_of > expected.date()  # An older score proves nothing.
+    # Without a score from after that time, missing points prove nothing: the import may be late.
+    shows_it = points.as_of is not None and points.as_of > expected.date()
     if now <= expected or not shows_it:
         sentence = T(
             "Done in ServiceNow, no points yet. Microsoft usually needs until %(day)s to show it.",
@@ -159,11 +167,12 @@ def _effective(gained: float | None) -> Message:
 
 
 def _gained(then: float | None, now: float | None) -> float | None:
+    # Rounded: scores are floats, and 0.30000000000000004 would be shown as a gain.
     return None if then is None or now is None else round(now - then, 2)
 
 
-async def _newest_tickets(session: Session, connection: Connection) -> list[_Shared]:
-    """One per action: a ticket that was followed by another one is no longer judged."""
+async def _newest_tickets(session: Session, connection: Connection) -> list[ActionTicket]:
+    """One per action. Of several tickets the newest counts, whatever became of the older ones."""
     query = (
         select(TicketAction, Ticket)
         .join(Ticket, Ticket.id == TicketAction.ticket_id)
@@ -173,11 +182,11 @@ async def _newest_tickets(session: Session, connection: Connection) -> list[_Sha
     )
     names = await load_names(session)
     return [
-        _Shared(
+        ActionTicket(
             control_id=action.control_id,
             title=action.title,
             points_then=action.points,
-            group=names.group(ticket.connection_id, ticket.kind, ticket.state),
+            category=names.category(ticket.connection_id, ticket.kind, ticket.state),
             since=ticket.state_since,
             ticket=line_of(ticket, names),
         )

@@ -1,10 +1,11 @@
-"""One ticket with everything its page shows. Changes nothing."""
+"""Everything that the page of one ticket shows. Changes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from functools import partial
 from urllib.parse import quote
 from uuid import UUID
 
@@ -23,24 +24,22 @@ from app.features.tickets.notes.write_note import NoteLine, journal_lines, notes
 from app.features.tickets.polling.apply_remote import why_not_visible
 from app.features.tickets.polling.poll_status import Freshness, poll_status
 from app.features.tickets.polling.state_names import load_names
-from app.features.tickets.types import TABLES, Delivery, TicketKind, priority_name
+from app.features.tickets.ticket_fields import ShownField, TicketRequest, request_from, shown_fields
+from app.features.tickets.types import KINDS, TABLES, Delivery, TicketKind, TicketSource
 from app.features.tickets.views.ticket_list import TicketLine, line_of
 
 
 @dataclass(frozen=True)
 class TicketDetails:
-    """`sent` is the record as it was sent, field by field. `is_archived`: its instance is not the one connected now.
+    """`sent` is the record as (field, value), as it was sent. `is_archived`: its instance is not connected any more.
 
-    `judged` are the actions that no later ticket is about, each with its points when it was shared.
+    `rated` are the actions that no later ticket is about: (control id, title, points when it was shared).
+    `earlier` and `later` are tickets for the same work: the one that this one follows, and those that follow it.
     """
 
     line: TicketLine
-    description: str
-    source: str
-    category: str
-    asked_priority: str
-    priority_value: int
-    due_date: date
+    request: TicketRequest
+    asked: list[ShownField]
     requested_by_oid: str
     sent: list[tuple[str, str]]
     correlation_id: str
@@ -60,7 +59,7 @@ class TicketDetails:
     warnings: list[Message]
     differences: list[Message]
     actions: list[tuple[str, str]]
-    judged: list[tuple[str, str, float | None]]
+    rated: list[tuple[str, str, float | None]]
     state_since: datetime | None
     earlier: TicketLine | None
     later: list[TicketLine]
@@ -81,20 +80,19 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
     if row is None:
         raise NotFound
     ticket, connection = row
+    request = request_from(partial(getattr, ticket), TicketKind(ticket.kind), TicketSource(ticket.source))
     names = await load_names(session)
     actions = list(await session.execute(_actions_of(ticket)))
+    # Both directions in one query: the ticket that this one follows, and those that follow it.
     linked = select(Ticket).where((Ticket.id == ticket.predecessor_id) | (Ticket.predecessor_id == ticket_id))
     others = list((await session.execute(linked.order_by(Ticket.created_at))).scalars())
-    seen = await poll_status(session, connection)
+    status = await poll_status(session, connection)
     return TicketDetails(
         line=line_of(ticket, names),
-        description=ticket.description,
-        source=ticket.source,
-        category=ticket.category,
-        asked_priority=str(priority_name(str(ticket.priority))),
-        priority_value=ticket.priority,
-        due_date=ticket.due_date,
+        request=request,
+        asked=shown_fields(request),
         requested_by_oid=ticket.requested_by_oid,
+        # By name: JSONB does not keep the order in which a record was decided.
         sent=sorted(ticket.record.items()),
         correlation_id=ticket.correlation_id,
         instance=connection.instance_name,
@@ -107,13 +105,14 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         shared_at=ticket.shared_at,
         attempts=ticket.attempts,
         attempted_at=ticket.attempted_at,
+        # Only a queued ticket has another attempt, whatever time the row holds.
         next_try_at=ticket.next_try_at if ticket.delivery == Delivery.QUEUED else None,
         problem=Message.from_json(ticket.problem) if ticket.problem else None,
         advice=_advice(ticket),
         warnings=[Message.from_json(stored) for stored in ticket.warnings],
         differences=[Message.from_json(stored) for stored in ticket.differences],
         actions=[(action.control_id, action.title) for action in actions],
-        judged=[(action.control_id, action.title, action.points) for action in actions if not action.followed],
+        rated=[(action.control_id, action.title, action.points) for action in actions if not action.followed],
         state_since=ticket.state_since,
         earlier=next((line_of(other, names) for other in others if other.id == ticket.predecessor_id), None),
         later=[line_of(other, names) for other in others if other.predecessor_id == ticket_id],
@@ -122,12 +121,13 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         journal=journal_lines(ticket.journal),
         journal_read_at=ticket.journal_read_at,
         journal_problem=Message.from_json(ticket.journal_problem) if ticket.journal_problem else None,
-        fresh=seen.fresh(ticket.kind),
+        fresh=status.fresh(ticket.kind),
     )
 
 
 def _actions_of(ticket: Ticket) -> Select[str, str, float | None, bool]:
-    """The ticket's actions, and whether a later ticket at the same connection is about them as well."""
+    """The ticket's actions, each with `followed`: a later ticket at the same connection is about it as well."""
+    # A later ticket counts only once it is shared: until then this one is what ServiceNow works on.
     other, newer = aliased(TicketAction), aliased(Ticket)
     later = (
         select(newer.id)
@@ -147,9 +147,10 @@ def _actions_of(ticket: Ticket) -> Select[str, str, float | None, bool]:
 
 
 def _advice(ticket: Ticket) -> Message | None:
-    """What a person can do about a held ticket; ServiceNow's own words above it name the rule or the field."""
+    """What a person can do about a held ticket. The page shows it below the refusal, which names the rule or field."""
     if ticket.delivery != Delivery.HELD:
         return None
+    # ServiceNow may have a record of it (docs/facts/servicenow.md#trap-4), so it must not be shared again yet.
     if is_in_doubt(ticket):
         return T(
             "In ServiceNow, look for a record with the correlation ID %(id)s, and let the integration user read such "
@@ -157,15 +158,17 @@ def _advice(ticket: Ticket) -> Message | None:
             "shown to us, give this ticket up and share again.",
             id=ticket.correlation_id,
         )
+    spec = KINDS[TicketKind(ticket.kind)]
+    # Least privilege by kind: docs/facts/servicenow.md#3-6-roles-for-the-integration-user.
     return T(
         "In ServiceNow, check that the integration user may create %(kind)s (role %(role)s, or itil) and that no rule or "
         "mandatory field named above stands in the way. Then retry, or change the ticket first.",
-        kind=T("incidents") if ticket.kind == TicketKind.INCIDENT else T("change requests"),
-        role="sn_incident_write" if ticket.kind == TicketKind.INCIDENT else "sn_change_write",
+        kind=spec.plural,
+        role=spec.least_role,
     )
 
 
 def open_url(origin: str, kind: str, sys_id: str) -> str:
-    """The classic link to a record, which newer instances redirect to their own (facts/servicenow 4.5)."""
+    """The classic link to a record. Newer UIs redirect it to their own (docs/facts/servicenow.md#4-5-links-to-a-record)."""
     target = quote(f"{TABLES[TicketKind(kind)]}.do?sys_id={sys_id}", safe="")
     return f"{origin}/nav_to.do?uri={target}"

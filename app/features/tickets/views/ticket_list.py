@@ -1,4 +1,4 @@
-"""Finds tickets for pages: lists with filters, and those of an improvement action. Changes nothing."""
+"""Find tickets for pages: the list with its filters, and the tickets of improvement actions. Changes nothing."""
 
 from __future__ import annotations
 
@@ -10,18 +10,27 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
 
 from app.core.database import Session
+from app.core.messages import Message
 from app.features.tickets.models import Ticket, TicketAction
-from app.features.tickets.polling.state_names import Names, load_names
-from app.features.tickets.types import CLOSED_GROUPS, DELIVERY_NAMES, Delivery, StateCategory, TicketKind, priority_name
+from app.features.tickets.polling.state_names import StateNames, load_names
+from app.features.tickets.types import (
+    CLOSED_CATEGORIES,
+    DELIVERY_NAMES,
+    KINDS,
+    Delivery,
+    StateCategory,
+    TicketKind,
+    priority_name,
+)
 
 PAGE_SIZE = 50
 
 
 @dataclass(frozen=True)
 class TicketLine:
-    """One ticket in a list. Before it is shared, `state_name` says how far its delivery is and the group is unknown.
+    """One ticket in a list. Before it is shared, `state_name` is the name of its delivery and the category is unknown.
 
-    `verified_at` is when ServiceNow last showed us this very record, or when we last looked for it in vain.
+    `verified_at` is when the record was last read, or was last missing from the answer to a request for it.
     """
 
     id: UUID
@@ -29,7 +38,7 @@ class TicketLine:
     number: str
     name: str
     state_name: str
-    state_group: str
+    state_category: str
     delivery: str
     priority: str
     due_date: date | None
@@ -39,22 +48,27 @@ class TicketLine:
     state_since: datetime | None = None
 
     @property
+    def kind_name(self) -> Message:
+        """What kind of ticket, in words."""
+        return KINDS[TicketKind(self.kind)].title
+
+    @property
     def badge(self) -> str:
-        """The badge to show: by state once it is shared, by delivery before."""
-        return {"shared": self.state_group, "queued": "queued", "held": "held"}.get(self.delivery, "plain")
+        """The badge's kind: by state once the ticket is shared, by delivery before."""
+        return {"shared": self.state_category, "queued": "queued", "held": "held"}.get(self.delivery, "plain")
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody still has to do something about it."""
-        return self.delivery != Delivery.GIVEN_UP and StateCategory(self.state_group) not in CLOSED_GROUPS
+        """Whether work is left to do, here or in ServiceNow."""
+        return self.delivery != Delivery.GIVEN_UP and StateCategory(self.state_category) not in CLOSED_CATEGORIES
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list shows; empty means all."""
+    """What a list shows; empty means all. `state_category` is "open" or a StateCategory, `batch` the id of a bulk share."""
 
     kind: str = ""
-    group: str = ""
+    state_category: str = ""
     state: str = ""
     delivery: str = ""
     search: str = ""
@@ -64,7 +78,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class TicketList:
-    """One page of a list, with the states that there are to filter by: (value of the filter, label)."""
+    """One page of a list. `states` are the choices of the state filter: (value of the filter, label)."""
 
     lines: list[TicketLine]
     total: int
@@ -78,12 +92,12 @@ class _State:
     connection_id: UUID
     kind: str
     value: str
-    group: StateCategory
+    category: StateCategory
     label: str
 
 
 async def list_tickets(session: Session, filters: Filters) -> TicketList:
-    """Newest first, 50 to a page; a page number beyond the last gives the last."""
+    """Newest first, PAGE_SIZE to a page. A page number beyond the last gives the last."""
     names = await load_names(session)
     states = await _states(session, names)
     where = _conditions(filters, states)
@@ -107,7 +121,7 @@ async def tickets_of_action(session: Session, control_id: str) -> list[TicketLin
 
 
 async def tickets_by_action(session: Session, control_ids: Iterable[str]) -> dict[str, list[TicketLine]]:
-    """The same for many actions, in two queries; actions without tickets are not among the answer."""
+    """{control id: tickets, newest first}, in two queries however many actions; without those that have no ticket."""
     query = (
         select(TicketAction.control_id, Ticket)
         .join(Ticket, Ticket.id == TicketAction.ticket_id)
@@ -122,7 +136,8 @@ async def tickets_by_action(session: Session, control_ids: Iterable[str]) -> dic
 
 
 async def numbers_by_action(session: Session) -> dict[str, list[str]]:
-    """The numbers of every action's tickets, in one light query; empty ones are of tickets not shared yet."""
+    """{control id: ticket numbers}; a number is empty until the ticket is shared."""
+    # Two columns of all tickets, not whole rows: the actions list and its export need nothing else.
     query = (
         select(TicketAction.control_id, Ticket.number)
         .join(Ticket, Ticket.id == TicketAction.ticket_id)
@@ -141,8 +156,7 @@ async def lines_of(session: Session, ticket_ids: Sequence[UUID]) -> list[TicketL
     return [line_of(ticket, names) for ticket in (await session.execute(query)).scalars()]
 
 
-def line_of(ticket: Ticket, names: Names) -> TicketLine:
-    """A row as a line."""
+def line_of(ticket: Ticket, names: StateNames) -> TicketLine:
     shared = ticket.delivery == Delivery.SHARED
     return TicketLine(
         id=ticket.id,
@@ -152,7 +166,9 @@ def line_of(ticket: Ticket, names: Names) -> TicketLine:
         state_name=names.label(ticket.connection_id, ticket.kind, ticket.state, ticket.state_label)
         if shared
         else str(DELIVERY_NAMES[Delivery(ticket.delivery)]),
-        state_group=names.group(ticket.connection_id, ticket.kind, ticket.state) if shared else StateCategory.UNKNOWN,
+        state_category=names.category(ticket.connection_id, ticket.kind, ticket.state)
+        if shared
+        else StateCategory.UNKNOWN,
         delivery=ticket.delivery,
         priority=str(priority_name(ticket.remote_priority or str(ticket.priority))),
         due_date=ticket.due_date,
@@ -163,8 +179,8 @@ def line_of(ticket: Ticket, names: Names) -> TicketLine:
     )
 
 
-async def _states(session: Session, names: Names) -> list[_State]:
-    """Every state that shared tickets are in; few, however many tickets."""
+async def _states(session: Session, names: StateNames) -> list[_State]:
+    """Every state that shared tickets are in: a few dozen at most, however many tickets there are."""
     rows = await session.execute(
         select(Ticket.connection_id, Ticket.kind, Ticket.state, func.max(Ticket.state_label))
         .where(Ticket.delivery == Delivery.SHARED)
@@ -175,7 +191,7 @@ async def _states(session: Session, names: Names) -> list[_State]:
             connection_id,
             kind,
             value,
-            names.group(connection_id, kind, value),
+            names.category(connection_id, kind, value),
             names.label(connection_id, kind, value, label),
         )
         for connection_id, kind, value, label in rows
@@ -188,11 +204,14 @@ def _conditions(filters: Filters, states: Sequence[_State]) -> list[ColumnElemen
         where.append(Ticket.kind == filters.kind)
     if filters.delivery in {delivery.value for delivery in Delivery}:
         where.append(Ticket.delivery == filters.delivery)
-    if filters.group == "open":
-        closed = _in_states([state for state in states if state.group in CLOSED_GROUPS])
+    # Categories are no column, because an administrator may rename a state at any time. They become conditions on the
+    # raw values, which are few.
+    if filters.state_category == "open":
+        closed = _in_states([state for state in states if state.category in CLOSED_CATEGORIES])
         where.extend([~closed, Ticket.delivery != Delivery.GIVEN_UP])
-    elif filters.group in {group.value for group in StateCategory}:
-        where.append(_in_states([state for state in states if state.group == filters.group]))
+    elif filters.state_category in {category.value for category in StateCategory}:
+        where.append(_in_states([state for state in states if state.category == filters.state_category]))
+    # By label: several raw values of both kinds may have the same one, and people mean them all.
     if filters.state:
         where.append(_in_states([state for state in states if state.label == filters.state]))
     if filters.batch:
@@ -211,12 +230,14 @@ def _uuid(text: str) -> UUID | None:
 
 def _in_states(states: Sequence[_State]) -> ColumnElement[bool]:
     wanted = [(state.connection_id, state.kind, state.value) for state in states]
-    here = tuple_(Ticket.connection_id, Ticket.kind, Ticket.state).in_(wanted)
-    return (Ticket.delivery == Delivery.SHARED) & here
+    # With the connection: another instance may use the same value for something else.
+    matches = tuple_(Ticket.connection_id, Ticket.kind, Ticket.state).in_(wanted)
+    return (Ticket.delivery == Delivery.SHARED) & matches
 
 
 def _matches(search: str) -> ColumnElement[bool]:
-    """In the name, the number, the sender's name or an action's title; signs of a pattern are taken as they stand."""
+    """The search text in the name, the number, the requester's name or the title of an action."""
+    # autoescape: % and _ are characters to find here, not patterns. The length is that of the search field.
     wanted = search[:200]
     of_actions = select(TicketAction.ticket_id).where(TicketAction.title.icontains(wanted, autoescape=True))
     return or_(

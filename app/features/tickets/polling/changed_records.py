@@ -1,0 +1,144 @@
+"""Read the records of one table that changed since the watermark, page by page, and apply them to their tickets.
+
+One request per table tells all changes, however many tickets there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from app.core import clock
+from app.core.messages import T
+from app.features.connection.gateway import ServiceNowClient, call
+from app.features.tickets.polling.apply_remote import apply_page
+from app.features.tickets.polling.poll_plan import PollPlan
+from app.features.tickets.types import MARKERS, TABLES
+from app.integrations.http.errors import Forbidden, InvalidResponse, QueryIgnored
+from app.integrations.servicenow.protocol import Changed
+from app.integrations.servicenow.schemas import Listed, RemoteTicket
+from app.resources import Resources
+
+# The default limit is 10000 rows (docs/facts/servicenow.md#2-2-query-parameters), but the JSON of large pages is cut
+# when the transaction's quota ends (docs/facts/other-connectors.md#bug-57).
+PAGE_SIZE = 1000
+# Ends a list that never ends, as where the offset is ignored (docs/facts/other-connectors.md#bug-50).
+MOST_PAGES = 100
+# When the instance's clock was turned back by more than this since the last poll, changes are requested from an earlier
+# moment. Anything less, and the time that an answer takes, is within the plan's overlap.
+CLOCK_TURNED_BACK = timedelta(seconds=60)
+# A Date header that is off by more than this comes from a cache on the way, not from a clock.
+MOST_CLOCK_ERROR = timedelta(days=1)
+OTHER_RECORDS = T("ServiceNow ignored what it was asked for and listed other records.")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """A list of changes read to its end. `clock_ahead`: the instance's clock is ahead of ours by this, or by more."""
+
+    applied: bool
+    clock_ahead: timedelta
+
+
+async def poll_changes(resources: Resources, plan: PollPlan) -> Changes | None:
+    """None when the instance refuses to list changes. Raises what the gateway raises for everything else."""
+    # Records are found by our marker or by their creator: a marker can be emptied or cut, a creator cannot. Where a
+    # query ACL closes sys_created_by (docs/facts/servicenow.md#2-3-encoded-query), the marker alone has to do.
+    attempts = [plan, replace(plan, created_by="")] if plan.created_by else [plan]
+    for attempt in attempts:
+        try:
+            return await _read_to_end(resources, attempt)
+        except (Forbidden, QueryIgnored) as error:
+            if error.is_instance_wide:
+                raise
+    return None
+
+
+async def _read_to_end(resources: Resources, plan: PollPlan) -> Changes:
+    page = await _fetch_page(resources, plan, after="", offset=0)
+    ahead = clock_ahead(page, clock.now(), plan.clock_ahead)
+    if ahead < plan.clock_ahead - CLOCK_TURNED_BACK:
+        plan = replace(plan, clock_ahead=ahead)
+        page = await _fetch_page(resources, plan, after="", offset=0)
+        ahead = clock_ahead(page, clock.now(), plan.clock_ahead)
+    applied, after, offset = False, "", 0
+    for _ in range(MOST_PAGES):
+        async with resources.database.transaction() as session:
+            applied |= await apply_page(session, plan.connection_id, plan.kind, plan.names, page)
+        if is_last(page, offset):
+            return Changes(applied, min(ahead, plan.clock_ahead))
+        after, offset = next_page(page, after, offset)
+        page = await _fetch_page(resources, plan, after=after, offset=offset)
+    raise InvalidResponse(T("ServiceNow’s list of changes does not end."))
+
+
+async def _fetch_page(resources: Resources, plan: PollPlan, *, after: str, offset: int) -> Listed:
+    """One page, checked. Raises QueryIgnored when a row is not what was asked for."""
+    query = Changed(
+        marker=MARKERS[plan.kind],
+        created_by=plan.created_by,
+        since=plan.remote_since,
+        after=after,
+        offset=offset,
+        limit=PAGE_SIZE,
+    )
+
+    # Retrieve records: https://www.servicenow.com/docs/r/australia/api-reference/rest-apis/c_TableAPI.html
+    async def fetch(client: ServiceNowClient) -> Listed:
+        return await client.fetch_changed(TABLES[plan.kind], query)
+
+    page = await call(resources, fetch, connection_id=plan.connection_id)
+    if not fits(page.rows, query):
+        raise QueryIgnored(OTHER_RECORDS)
+    return page
+
+
+def fits(rows: Sequence[RemoteTicket], query: Changed) -> bool:
+    """Whether every row is ours, recent enough and in order of its sys_id.
+
+    An instance drops a condition on a field that it does not know or does not let us query, without an error, and lists
+    everything (docs/facts/servicenow.md#trap-6). Such rows prove nothing and must not end up in a ticket.
+    """
+    since, last = query.since.replace(microsecond=0), query.after
+    for row in rows:
+        is_too_old = row.updated_at is not None and row.updated_at < since
+        if is_too_old or row.sys_id <= last or not _is_ours(row, query):
+            return False
+        last = row.sys_id
+    return True
+
+
+def _is_ours(row: RemoteTicket, query: Changed) -> bool:
+    if row.correlation_display == query.marker:
+        return True
+    # ServiceNow compares texts without regard to case (docs/facts/servicenow.md#2-3-encoded-query).
+    return bool(query.created_by) and row.values.get("sys_created_by", "").lower() == query.created_by.lower()
+
+
+def is_last(page: Listed, offset: int) -> bool:
+    """Whether nothing is left after this page, which began at `offset` of the rows that its query matches."""
+    if len(page.rows) >= PAGE_SIZE:
+        return False
+    # Access rules remove rows after the limit has cut the page, so a short or empty page can have successors
+    # (docs/facts/servicenow.md#trap-14). The count tells; without one, only an empty page ends the list.
+    if page.total is None:
+        return not page.rows
+    return offset + (len(page.rows) or PAGE_SIZE) >= page.total
+
+
+def next_page(page: Listed, after: str, offset: int) -> tuple[str, int]:
+    """`after` and `offset` of the following page.
+
+    Keyset paging leaves no gaps while rows move (docs/facts/servicenow.md#2-3-encoded-query). A page without visible
+    rows has no last sys_id, so it is passed by an offset.
+    """
+    return (page.rows[-1].sys_id, 0) if page.rows else (after, offset + PAGE_SIZE)
+
+
+def clock_ahead(page: Listed, now: datetime, known: timedelta) -> timedelta:
+    """How far the instance's clock is ahead of ours by the page's Date header, else `known`."""
+    if page.at is None:
+        return known
+    ahead = page.at - now
+    return ahead if abs(ahead) < MOST_CLOCK_ERROR else known

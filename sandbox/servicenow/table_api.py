@@ -1,0 +1,201 @@
+"""Table API: queries, paging, writes and errors of `/api/now/table`. Business rules and record shapes are elsewhere."""
+# See docs/facts/servicenow.md#2-table-api
+# https://www.servicenow.com/docs/csh?topicname=c_TableAPI.html
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from sandbox.servicenow import business_rules
+from sandbox.servicenow.encoded_query import EncodedQuery, parse_query
+from sandbox.servicenow.record_acl import RowAcl, may_write, table_is_closed
+from sandbox.servicenow.record_shapes import RecordShaper, from_display
+from sandbox.servicenow.request_context import TABLE_API, ApiError, RequestContext, as_text, respond
+from sandbox.servicenow.store import Record
+from sandbox.servicenow.table_schema import FIELDS, JOURNALS
+
+VERBS = {"POST": ("create", "Insert"), "DELETE": ("delete", "Delete")}
+# Where Link headers point with `foreign_links`: port 9 (discard) is closed, so following one fails at once.
+FOREIGN_ORIGIN = "http://127.0.0.1:9"
+
+
+@dataclass(frozen=True)
+class TableTarget:
+    """What a URL names: table, record ("" for none), API version."""
+
+    table: str
+    sys_id: str
+    version: str = "v2"
+
+
+async def handle(request: Request) -> Response:
+    """Handle every call to `/api/now/[v1|v2/]table/…`."""
+    return await respond(request, TABLE_API, _table_call)
+
+
+async def _table_call(context: RequestContext) -> Response:
+    parts = [part for part in context.request.path_params["path"].split("/") if part]
+    version = context.request.path_params.get("version", "v2")
+    if not 1 <= len(parts) <= 2:
+        raise ApiError(400, "Requested URI does not represent any resource")
+    target = TableTarget(parts[0], parts[1] if len(parts) == 2 else "", version)
+    check_table(context, target.table)
+    if context.method in ("GET", "HEAD"):
+        return _read(context, target) if target.sys_id else _list(context, target)
+    return await _write(context, target)
+
+
+def check_table(context: RequestContext, table: str) -> None:
+    """Raise ApiError: 400 for an unknown table, 403 for one that is closed as a whole."""
+    # See docs/facts/servicenow.md#sandbox-27 and #sandbox-37
+    if table not in FIELDS:
+        raise ApiError(400, f"Invalid table {table}", f"Table {table} does not exist")
+    closed = table_is_closed(context.instance, context.user, table)
+    if closed:
+        raise ApiError(403, "User Not Authorized", closed)
+
+
+async def _write(context: RequestContext, target: TableTarget) -> Response:
+    store, switches, table = context.instance.store, context.instance.switches, target.table
+    action, verb = VERBS.get(context.method, ("write", "Update"))
+    if not may_write(context.instance, context.user, table, action):
+        raise ApiError(403, "Operation Failed", f"ACL Exception {verb} Failed due to security constraints")
+    if context.method == "DELETE" and target.sys_id:
+        _one(context, target)
+        store.remove(table, target.sys_id)
+        return Response(status_code=204)
+    sent = await _sent(context, table)
+    if context.method == "POST" and not target.sys_id:
+        record = business_rules.insert(store, switches, table, sent, context.user)
+        location = f"{context.origin}/api/now/{target.version}/table/{table}/{record['sys_id']}"
+        return JSONResponse({"result": _shaper(context, table)(record)}, 201, {"Location": location})
+    # PUT changes only the fields sent: docs/facts/servicenow.md#sandbox-19
+    if context.method in ("PATCH", "PUT") and target.sys_id:
+        record = business_rules.update(store, switches, table, _one(context, target), sent, context.user)
+        return JSONResponse({"result": _shaper(context, table)(record)})
+    raise ApiError(405, "Method not supported")
+
+
+async def _sent(context: RequestContext, table: str) -> Record:
+    """Return the fields of the body as stored values."""
+    sent = {str(name): as_text(value) for name, value in (await context.content()).items()}
+    refused = context.instance.switches.listed("acl_refuses")
+    if any(sent.get(name) and f"{table}.{name}" in refused for name in JOURNALS):
+        raise ApiError(403, "Operation Failed", "ACL Exception Update Failed due to security constraints")
+    if context.option("sysparm_input_display_value") == "true":  # docs/facts/servicenow.md#sandbox-23
+        sent = {name: from_display(table, name, value, context.user) for name, value in sent.items()}
+    return sent
+
+
+def _list(context: RequestContext, target: TableTarget) -> Response:
+    # Defaults: docs/facts/servicenow.md#2-2-query-parameters
+    limit, offset = _number(context, "sysparm_limit", 10_000), _number(context, "sysparm_offset", 0)
+    if context.instance.switches.offset_ignored:
+        offset = 0
+    is_counted = context.option("sysparm_no_count") != "true"
+    matching = matching_rows(context, target.table, None if is_counted else offset + limit)
+    cut = matching[offset : offset + limit]
+    reader = RowAcl(context.instance, context.user, target.table)
+    visible = [row for row in cut if reader.may_read(row)]  # After the limit: docs/facts/servicenow.md#sandbox-24
+    headers = _paging_headers(context, len(matching), len(visible), limit, offset)
+    if not visible and target.version == "v1":  # docs/facts/servicenow.md#sandbox-26
+        detail = "Records matching query not found. Check query parameter or offset parameter"
+        raise ApiError(404, "No Record found", detail)
+    shaper = _shaper(context, target.table)
+    return JSONResponse({"result": [shaper(row) for row in visible]}, headers=headers)
+
+
+def matching_rows(context: RequestContext, table: str, enough: int | None = None) -> list[Record]:
+    """Return the rows that match the query, before row ACLs. Raises ApiError for a refused query."""
+    # See docs/facts/servicenow.md#sandbox-21 and #2-3-encoded-query
+    query = _query(context, table)
+    found = query.run(enough)
+    if not query.order and context.instance.switches.shuffle_unordered:
+        random.shuffle(found)
+    return found
+
+
+def _query(context: RequestContext, table: str) -> EncodedQuery:
+    # See docs/facts/servicenow.md#sandbox-21: an unknown field is ignored, or 403 where query ACLs are strict.
+    switches = context.instance.switches
+    text = context.option("sysparm_query")
+    if not text:
+        pairs = [(k, v) for k, v in context.request.query_params.items() if not k.startswith("sysparm_")]
+        text = "^".join(f"{name}={value}" for name, value in pairs)
+    suppressed = context.option("sysparm_suppress_pagination_header") == "true"
+    # The Link header repeats the query: docs/facts/servicenow.md#2-5-pagination-headers
+    if 0 < switches.long_query_limit < len(text) and not suppressed:
+        detail = "The query is too long to build the response pagination header URLs"
+        raise ApiError(400, "Pagination not supported", detail)
+    query = parse_query(text, context.instance.store, table, context.caller(), switches.listed("closed_fields"))
+    # The same 403 for an unknown and for a closed field: docs/facts/servicenow.md#sandbox-21
+    if query.unknown and switches.strict_queries:
+        raise ApiError(403, "Insufficient rights to query records", None)
+    if query.has_ranges and switches.range_refused:
+        detail = "Field(s) present in the query do not have permission to be read"
+        raise ApiError(403, "Insufficient rights to query records", detail)
+    return query
+
+
+def _read(context: RequestContext, target: TableTarget) -> Response:
+    return JSONResponse({"result": _shaper(context, target.table)(_one(context, target))})
+
+
+def _one(context: RequestContext, target: TableTarget) -> Record:
+    # See docs/facts/servicenow.md#sandbox-27: a missing and an unreadable record get the same 404.
+    record = context.instance.store.get(target.table, target.sys_id)
+    if record is None or not RowAcl(context.instance, context.user, target.table).may_read(record):
+        raise ApiError(404, "No Record found", "Record doesn't exist or ACL restricts the record retrieval")
+    return record
+
+
+def _number(context: RequestContext, name: str, default: int) -> int:
+    text = context.option(name)
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit():
+        raise ApiError(400, "Invalid pagination parameter", f"{name} must not be negative")
+    return int(text)
+
+
+def _paging_headers(context: RequestContext, total: int, returned: int, limit: int, offset: int) -> dict[str, str]:
+    # See docs/facts/servicenow.md#sandbox-25: `prev` is present on the first page too, with a negative offset.
+    counted = context.option("sysparm_no_count") != "true"
+    headers = {"X-Total-Count": str(total if counted else returned)}
+    if context.option("sysparm_suppress_pagination_header") == "true" or not counted:
+        return headers
+    last = max(total - 1, 0) // limit * limit if limit else 0
+    origin = FOREIGN_ORIGIN if context.instance.switches.foreign_links else context.origin
+    base = f"{origin}{context.request.url.path}"
+    kept = [
+        (k, v) for k, v in context.request.query_params.multi_items() if k not in ("sysparm_offset", "sysparm_limit")
+    ]
+
+    def link(rel: str, to: int) -> str:
+        pairs = [*kept, ("sysparm_limit", str(limit)), ("sysparm_offset", str(to))]
+        return f'<{base}?{urlencode(pairs)}>;rel="{rel}"'
+
+    links = [link("first", 0), link("prev", offset - limit)]
+    if offset + limit < total:
+        links.append(link("next", offset + limit))
+    headers["Link"] = ",".join([*links, link("last", last)])
+    return headers
+
+
+def _shaper(context: RequestContext, table: str) -> RecordShaper:
+    wanted = context.option("sysparm_fields")
+    mode = context.option("sysparm_display_value", "false")
+    return RecordShaper(
+        context.instance,
+        table,
+        origin=context.origin,
+        mode=mode if mode in ("true", "all") else "false",
+        links=context.option("sysparm_exclude_reference_link") != "true",
+        fields=[name.strip() for name in wanted.split(",")] if wanted else None,
+        user=context.user,
+    )

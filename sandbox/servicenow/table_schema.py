@@ -1,0 +1,129 @@
+"""Tables of the instance: fields, references, types, lengths, defaults. Data only; checks nothing."""
+
+from __future__ import annotations
+
+from sandbox.servicenow.store import Record, Store
+
+COMMON = ("sys_id", "sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count")
+TASK = (
+    *COMMON, "number", "short_description", "description", "state", "priority", "impact", "urgency", "active",
+    "opened_by", "opened_at", "closed_at", "due_date", "assignment_group", "assigned_to", "correlation_id",
+    "correlation_display", "approval", "close_code", "close_notes", "sys_class_name", "work_notes", "comments",
+)  # fmt: skip
+INCIDENT = ("caller_id", "severity", "incident_state", "hold_reason", "category", "subcategory", "resolved_at")
+CHANGE = (
+    "type", "requested_by", "risk", "scope", "phase", "on_hold", "conflict_status", "chg_model", "category",
+    "start_date", "end_date", "justification", "implementation_plan", "backout_plan", "test_plan",
+)  # fmt: skip
+FIELDS: dict[str, tuple[str, ...]] = {
+    "incident": (*TASK, *INCIDENT),
+    "change_request": (*TASK, *CHANGE),
+    "sys_user": (
+        *COMMON, "user_name", "name", "first_name", "last_name", "email", "active", "time_zone", "date_format",
+        "time_format", "web_service_access_only", "locked_out", "password_needs_reset", "user_password",
+    ),
+    "sys_user_group": (*COMMON, "name", "description", "active", "email", "manager", "type"),
+    "sys_user_grmember": (*COMMON, "user", "group"),
+    "sys_user_role": (*COMMON, "name", "description"),
+    "sys_user_has_role": (*COMMON, "user", "role", "inherited", "state"),
+    "sys_choice": (*COMMON, "name", "element", "value", "label", "language", "dependent_value", "sequence", "inactive"),
+    "sys_properties": (*COMMON, "name", "value", "description"),
+    "sys_dictionary": (
+        *COMMON, "name", "element", "column_label", "internal_type", "max_length", "mandatory", "read_only", "active",
+        "reference",
+    ),
+    "sys_journal_field": (*COMMON, "name", "element", "element_id", "value"),
+    "oauth_entity": (
+        *COMMON, "name", "client_id", "client_secret", "type", "active", "redirect_url", "logo_url",
+        "access_token_lifespan", "refresh_token_lifespan", "auth_code_lifespan",
+    ),
+}  # fmt: skip
+TICKETS = ("change_request", "incident")
+REFERENCES = {
+    "opened_by": "sys_user",
+    "caller_id": "sys_user",
+    "assigned_to": "sys_user",
+    "requested_by": "sys_user",
+    "assignment_group": "sys_user_group",
+    "manager": "sys_user",
+    "user": "sys_user",
+    "group": "sys_user_group",
+    "role": "sys_user_role",
+}
+TIMES = frozenset(
+    {"sys_created_on", "sys_updated_on", "opened_at", "closed_at", "resolved_at", "due_date", "start_date", "end_date"}
+)
+# Compared and sorted as numbers. Every other field is text, even a sys_id of digits only.
+NUMBERS = frozenset(
+    {
+        "state", "incident_state", "priority", "impact", "urgency", "severity", "risk", "scope", "hold_reason",
+        "sys_mod_count", "sequence", "max_length", "access_token_lifespan", "refresh_token_lifespan",
+        "auth_code_lifespan",
+    }
+)  # fmt: skip
+FLAGS = frozenset({"active", "on_hold", "mandatory", "read_only", "inactive", "inherited", "locked_out"})
+# Journal fields read back empty; their entries are rows of sys_journal_field: docs/facts/servicenow.md#4-3-shared-task-fields
+JOURNALS = {"work_notes": "Work notes", "comments": "Additional comments"}
+# Read back as ciphertext, never as stored: docs/facts/servicenow.md#2-4-json-shapes and #trap-35
+SECRET = frozenset({"user_password", "client_secret"})
+MAX_LENGTHS = {
+    "short_description": 160, "description": 4000, "close_notes": 4000, "correlation_id": 100,
+    "correlation_display": 100, "work_notes": 4000, "comments": 4000, "number": 40, "sys_created_by": 40,
+    "sys_updated_by": 40,
+}  # fmt: skip
+PREFIXES = {"incident": ("INC", 10001), "change_request": ("CHG", 30001)}
+
+# Defaults of an insert: docs/facts/servicenow.md#4-1-incident and #4-2-change-request
+DEFAULTS: dict[str, Record] = {
+    "incident": {
+        "state": "1", "incident_state": "1", "impact": "3", "urgency": "3", "severity": "3",
+        "approval": "not requested", "active": "true",
+    },
+    "change_request": {
+        "state": "-5", "type": "normal", "priority": "4", "impact": "3", "urgency": "3", "risk": "3", "scope": "3",
+        "phase": "requested", "approval": "not requested", "conflict_status": "Not Run", "on_hold": "false",
+        "active": "true",
+    },
+}  # fmt: skip
+# Release families, oldest first. Not alphabetical, since names restarted at A: docs/facts/servicenow.md#trap-32
+FAMILIES = (
+    "kingston", "london", "madrid", "newyork", "orlando", "paris", "quebec", "rome", "sandiego", "tokyo", "utah",
+    "vancouver", "washingtondc", "xanadu", "yokohama", "zurich", "australia", "brazil",
+)  # fmt: skip
+
+
+def fields_of(store: Store, table: str) -> tuple[str, ...]:
+    """Return the table's fields, including custom columns added to this instance."""
+    own = [row["name"] for row in store.rows("_column") if row["table"] == table]
+    return (*FIELDS.get(table, COMMON), *own) if own else FIELDS.get(table, COMMON)
+
+
+def type_of(name: str) -> str:
+    """Return a field's internal type as sys_dictionary names it."""
+    if name in TIMES:
+        return "glide_date_time"
+    if name in REFERENCES:
+        return "reference"
+    if name in JOURNALS:
+        return "journal_input"
+    if name in NUMBERS:
+        return "integer"
+    if name in FLAGS:
+        return "boolean"
+    if name in SECRET:
+        return "password2"
+    return "GUID" if name == "sys_id" else "string"
+
+
+def stamp(store: Store, table: str, record: Record, by: str = "system") -> Record:
+    """Store a record with every field present and the sys_* fields updated."""
+    now = store.now_text()
+    full = dict.fromkeys(fields_of(store, table), "") | record
+    full["sys_created_on"] = full["sys_created_on"] or now
+    full["sys_created_by"] = full["sys_created_by"] or by
+    full["sys_updated_on"] = now
+    full["sys_updated_by"] = by
+    full["sys_mod_count"] = str(int(full["sys_mod_count"] or -1) + 1)
+    if not full["sys_id"]:
+        del full["sys_id"]
+    return store.put(table, full)

@@ -1,0 +1,71 @@
+"""Our own side: the worker, the queue, held tickets and the import."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from app.core.clock import SetClock
+from app.features.provisioning.checks.internal import judge_import
+from app.features.secure_score.jobs import scheduled_sync
+from app.features.tickets.types import TicketKind
+from tests.factories.connecting import a_worker
+from tests.factories.graph_payloads import keep_days
+from tests.factories.provisioning import diagnose
+from tests.factories.system import System
+from tests.factories.tickets import run_due_and_waiting, share_one
+
+
+async def test_a_queue_without_a_worker_and_a_stuck_one(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await system.connect()
+    await manager.post("/ticketProvisioning/check")
+    assert "python -m app worker" in str((await diagnose(system))["no_worker"].advice)
+    await a_worker(system)
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("UPDATE procrastinate_events SET at = now() - interval '1 hour'"))
+    assert "has been due for 60 minutes" in str((await diagnose(system))["queue_stuck"].meaning)
+
+
+async def test_tickets_that_wait_for_a_person_are_counted(system: System) -> None:
+    await system.connect()
+    system.servicenow.instance.switches.acl_refuses = "change_request.create"
+    await share_one(system, TicketKind.CHANGE)
+    await run_due_and_waiting(system, rounds=3)
+    finding = (await diagnose(system))["tickets_held"]
+    assert "wait for a person: 1" in str(finding.meaning)
+
+
+async def test_an_import_that_is_missing_or_stale_is_found(system: System, still_clock: SetClock) -> None:
+    await system.connect()
+    assert "Sync now" in str((await diagnose(system))["import_missing"].advice)
+    system.microsoft.tenant.reset()
+    keep_days(system.microsoft.tenant, 3)
+    await scheduled_sync.function(system.resources)
+    assert not (await diagnose(system))["import"].is_problem
+    still_clock.move(36 * 3600)
+    assert "import" in await diagnose(system)  # To the hour it is still fresh enough.
+    still_clock.move(60)
+    finding = (await diagnose(system))["import_stale"]
+    assert finding.is_problem
+    assert "the last runs say what went wrong" in str(finding.advice)
+
+
+@pytest.mark.parametrize(
+    ("age", "key", "words"),
+    [
+        (None, "import_missing", "No Secure Score"),
+        (timedelta(minutes=20), "import", "less than two hours"),
+        (timedelta(hours=2), "import", "Imported 2 hours ago."),
+        (timedelta(hours=36), "import", "36 hours"),
+        (timedelta(hours=36, seconds=1), "import_stale", "36 hours old"),
+    ],
+)
+def test_an_import_is_stale_after_a_day_and_a_half(
+    still_clock: SetClock, age: timedelta | None, key: str, words: str
+) -> None:
+    finding = judge_import(None if age is None else still_clock.now() - age)
+    assert finding.key == key
+    assert words in str(finding.meaning)

@@ -1,0 +1,36 @@
+"""What changed when, and what it did to the score."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core.database import Database
+from app.features.secure_score.reports.history import Period, days_in, delta_of
+from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, snapshot
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "delta"),
+    [
+        ("gained", 1, 3, 2),
+        ("added", None, 4, 4),
+        ("removed", 4, None, -4),
+        ("removed", None, None, None),
+        ("changed", None, 1, None),
+    ],
+)
+def test_what_a_change_did_to_the_score(
+    kind: str, before: float | None, after: float | None, delta: float | None
+) -> None:
+    assert delta_of(kind, before, after) == delta
+
+
+async def test_a_day_that_names_no_services_is_no_loss_of_licences(database: Database) -> None:
+    named = [["HasAADP1"], None, [], ["HasAADP1", "HasAADP2"]]
+    days = [snapshot(days_before(3 - number), enabledServices=services) for number, services in enumerate(named)]
+    await keep(database, snapshots=days)
+    async with database.transaction() as session:
+        _, events = await days_in(session, TENANT, Period(days_before(3), DAY))
+        _, later = await days_in(session, TENANT, Period(days_before(2), DAY))
+    assert [(event.day, event.services_gained, event.services_lost) for event in events] == [(DAY, ("HasAADP2",), ())]
+    assert later == []

@@ -1,0 +1,190 @@
+"""What the list of changes asks for, and what it does with rows that it did not ask for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote_plus
+
+import pytest
+from sqlalchemy import update
+
+from app.core import clock
+from app.features.connection.models import Connection
+from app.features.tickets.polling.changed_records import fits
+from app.features.tickets.types import MARKERS, TicketKind
+from app.integrations.servicenow.parse_response import parse_time, ticket_of
+from app.integrations.servicenow.protocol import Changed
+from tests.factories.system import System
+from tests.factories.tickets import (
+    a_row,
+    calls,
+    cursor,
+    read_ticket,
+    records,
+    refresh_now,
+    run_due_and_waiting,
+    share_one,
+    shared_ticket,
+)
+
+
+def _decoded(query: str) -> str:
+
+    return unquote_plus(query)
+
+
+@pytest.mark.fact("servicenow trap-6")
+async def test_rows_older_than_what_was_asked_for_are_not_taken_over(system: System) -> None:
+    """An instance that drops the condition on time lists everything: nothing of that is believed."""
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    await refresh_now(system)
+    system.servicenow.instance.store.put("incident", record | {"state": "2", "sys_updated_on": "2020-01-01 00:00:00"})
+    system.servicenow.instance.switches.closed_fields = "sys_updated_on"
+    await refresh_now(system)
+    assert (await cursor(system)).changes_refused == 1
+    assert (await read_ticket(system, ticket_id)).state == "1"
+
+
+@pytest.mark.fact("other-connectors bug-22", "servicenow trap-6", "servicenow sandbox-21")
+async def test_where_the_filter_is_ignored_nothing_is_taken_over_and_tickets_are_read_in_turn(system: System) -> None:
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    system.servicenow.instance.switches.closed_fields = "correlation_display,sys_created_by"
+    system.servicenow.control("fill", table="incident", count=3, fields={"state": "2"}, changed_hours_ago=0)
+    system.servicenow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(system)
+    await refresh_now(system)
+    assert (await cursor(system)).changes_refused == 2
+    await refresh_now(system, later=3600)
+    assert (await read_ticket(system, ticket_id)).state == "2"
+    assert "sys_idIN" in calls(system, "GET")[-1].query
+
+
+@pytest.mark.parametrize("marker", ["", "Microsoft 365 Security and Configuration", "Ours now"])
+async def test_a_marker_that_was_lost_or_cut_hides_no_change(system: System, marker: str) -> None:
+    """The creator of the record stays known, and is requested as well."""
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    await refresh_now(system)
+    system.servicenow.control("records", number=record["number"], fields={"correlation_display": marker, "state": "2"})
+    await refresh_now(system)
+    assert (await read_ticket(system, ticket_id)).state == "2"
+    system.servicenow.control("records", number=record["number"], fields={"state": "3"})
+    await refresh_now(system)
+    assert (await read_ticket(system, ticket_id)).state == "3"
+
+
+@pytest.mark.fact("servicenow 2.3")
+@pytest.mark.parametrize("name", ["", "a^NQactive=true"])
+async def test_an_account_whose_name_cannot_stand_in_a_query_is_not_asked_for(system: System, name: str) -> None:
+    """Then the marker alone finds what changed; a record that lost it is read within the hour."""
+    await system.connect()
+    async with system.resources.database.transaction() as session:
+        await session.execute(update(Connection).values(user_name=name))
+    ticket_id, record = await shared_ticket(system)
+    system.servicenow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(system)
+    assert (await read_ticket(system, ticket_id)).state == "2"
+    system.servicenow.control("records", number=record["number"], fields={"correlation_display": "", "state": "3"})
+    await refresh_now(system, later=3600)
+    assert (await read_ticket(system, ticket_id)).state == "3"
+    assert not any("sys_created_by%3D" in call.query for call in calls(system, "GET"))
+
+
+@pytest.mark.fact("servicenow 2.3")
+async def test_where_the_creator_may_not_be_queried_the_marker_alone_is(system: System) -> None:
+    await system.connect()
+    switches = system.servicenow.instance.switches
+    switches.closed_fields, switches.strict_queries = "sys_created_by", True
+    ticket_id, record = await shared_ticket(system)
+    await refresh_now(system)
+    system.servicenow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(system)
+    assert (await read_ticket(system, ticket_id)).state == "2"
+    assert (await cursor(system)).changes_refused == 0
+
+
+@pytest.mark.fact("other-connectors bug-23")
+async def test_hostile_names_never_enter_a_query(system: System) -> None:
+    await system.connect()
+    hostile = [
+        "^ORstate=1",
+        "a^NQactive=true",
+        "javascript:gs.getUserID()",
+        "x\n^ORnumberSTARTSWITHINC",
+        "%5E",
+        "'\"--",
+    ]
+    system.servicenow.fault("dropped_after_commit", times=len(hostile), method="POST")
+    for name in hostile:
+        await share_one(system, TicketKind.INCIDENT, name=name, description=name)
+    await run_due_and_waiting(system, 8)
+    await refresh_now(system, later=3600)
+    assert len(records(system, "incident")) == len(hostile)
+    allowed = re.compile(
+        r"correlation_id=[0-9a-f]{32}\^ORDERBYsys_created_on\^ORDERBYsys_id"
+        r"|correlation_display=Microsoft 365 Security and Configuration \w[\w ]*\^ORsys_created_by=m365\.integration"
+        r"\^sys_updated_on>=[0-9: -]{19}"
+        r"(\^sys_id>[0-9a-f]{32})?\^ORDERBYsys_id"
+        r"|sys_idIN[0-9a-f,]+\^ORDERBYsys_id"
+    )
+    asked = [request.query for request in calls(system, "GET")]
+    assert len(asked) > len(hostile)
+    for query in asked:
+        found = re.search(r"sysparm_query=([^&]*)", query)
+        assert found
+        assert allowed.fullmatch(_decoded(found[1])), query
+
+
+@pytest.mark.fact("other-connectors bug-47", "servicenow 2.3", "servicenow trap-11")
+async def test_queries_carry_plain_utc_and_no_script(system: System) -> None:
+    await system.connect()
+    await shared_ticket(system)
+    await refresh_now(system)
+    system.servicenow.instance.journal.clear()
+    await refresh_now(system)
+    (asked,) = [call.query for call in calls(system, "GET") if "sys_updated_on%3E" in call.query]
+    assert "javascript" not in asked
+    moment = asked.split("sys_updated_on%3E%3D")[1][:23].replace("%3A", ":").replace("+", " ")[:19]
+    since = parse_time(moment)
+    assert since is not None
+    assert timedelta(0) < clock.now() - since < timedelta(minutes=10)
+
+
+MARKER = MARKERS[TicketKind.INCIDENT]
+ASKED = Changed(marker=MARKER, since=datetime(2026, 11, 20, 9, 0, 0, 999, tzinfo=UTC), created_by="m365.integration")
+
+
+@pytest.mark.fact("other-connectors bug-22", "servicenow trap-6")
+@pytest.mark.parametrize(
+    ("changes", "fitting"),
+    [
+        ({}, True),
+        ({"sys_updated_on": "2026-11-20 08:59:59"}, False),
+        ({"sys_updated_on": ""}, True),
+        ({"correlation_display": "Another"}, False),
+        ({"correlation_display": "", "sys_created_by": "M365.Integration"}, True),
+        ({"correlation_display": "", "sys_created_by": "abel.tuter"}, False),
+        ({"correlation_display": "", "sys_created_by": ""}, False),
+    ],
+)
+def test_a_row_has_to_be_ours_and_recent_enough(changes: dict[str, str], fitting: bool) -> None:
+    assert fits([ticket_of(a_row(**changes))], ASKED) is fitting
+
+
+def test_without_a_creator_in_the_query_the_marker_has_to_be_there() -> None:
+    row = ticket_of(a_row(correlation_display="", sys_created_by=""))
+    assert not fits([row], replace(ASKED, created_by=""))
+
+
+@pytest.mark.fact("other-connectors bug-50")
+def test_rows_come_in_the_order_of_their_ids_and_after_the_page_before() -> None:
+    first, second = (ticket_of(a_row(sys_id="0" * 31 + last)) for last in "12")
+    assert fits([first, second], ASKED)
+    assert not fits([second, first], ASKED)
+    assert not fits([first, first], ASKED)
+    assert not fits([first], replace(ASKED, after=first.sys_id))
+    assert fits([second], replace(ASKED, after=first.sys_id))

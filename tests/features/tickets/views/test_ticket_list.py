@@ -1,0 +1,116 @@
+"""Lists of tickets: filters, pages, and what a line says of a ticket before and after it is shared."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from uuid import uuid4
+
+import pytest
+
+from app.features.tickets.models import Ticket
+from app.features.tickets.polling.state_names import StateNames
+from app.features.tickets.types import Delivery, TicketKind
+from app.features.tickets.views.ticket_list import (
+    PAGE_SIZE,
+    Filters,
+    line_of,
+    list_tickets,
+    numbers_by_action,
+    tickets_by_action,
+    tickets_of_action,
+)
+from tests.factories.system import System
+from tests.factories.tickets import an_action, read_ticket, share_one, shared_ticket
+
+NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+NAMES = StateNames({})
+
+
+def a_ticket(**changes: object) -> Ticket:
+    known: dict[str, object] = {
+        "id": uuid4(), "connection_id": uuid4(), "kind": "incident", "name": "n", "number": "INC1", "state": "2",
+        "state_label": "", "delivery": "shared", "priority": 2, "remote_priority": "", "due_date": date(2030, 12, 31),
+        "created_at": NOW, "requested_by_name": "Megan",
+    }  # fmt: skip
+    return Ticket(**{**known, **changes})
+
+
+@pytest.mark.parametrize(
+    ("delivery", "state", "name", "badge", "is_open"),
+    [
+        (Delivery.SHARED, "2", "In Progress", "progress", True),
+        (Delivery.SHARED, "7", "Closed", "done", False),
+        (Delivery.SHARED, "8", "Canceled", "canceled", False),
+        (Delivery.SHARED, "18", "18", "unknown", True),
+        (Delivery.QUEUED, "", "On its way", "queued", True),
+        (Delivery.HELD, "", "Held", "held", True),
+        (Delivery.GIVEN_UP, "", "Given up", "plain", False),
+    ],
+)
+def test_a_line_shows_the_state_once_shared_and_the_delivery_before(
+    delivery: Delivery, state: str, name: str, badge: str, is_open: bool
+) -> None:
+    line = line_of(a_ticket(delivery=delivery, state=state), NAMES)
+    assert (line.state_name, line.badge, line.is_open) == (name, badge, is_open)
+
+
+def test_a_line_shows_the_priority_that_servicenow_stored() -> None:
+    assert line_of(a_ticket(), NAMES).priority == "High"
+    assert line_of(a_ticket(remote_priority="4"), NAMES).priority == "Low"
+
+
+async def test_a_page_beyond_the_last_gives_the_last(system: System) -> None:
+    await system.connect()
+    for _ in range(PAGE_SIZE + 1):
+        await share_one(system, TicketKind.INCIDENT)
+    async with system.resources.database.transaction() as session:
+        first = await list_tickets(session, Filters())
+        last = await list_tickets(session, Filters(page=99))
+    assert (first.total, first.pages, first.page, len(first.lines)) == (PAGE_SIZE + 1, 2, 1, PAGE_SIZE)
+    assert (last.page, len(last.lines)) == (2, 1)
+    assert last.lines[0].id not in {line.id for line in first.lines}
+
+
+async def test_filters_narrow_the_list_and_unknown_values_of_them_do_not(system: System) -> None:
+    await system.connect()
+    shared, record = await shared_ticket(system)
+    queued = await share_one(system, TicketKind.CHANGE)
+    batch_id = uuid4()
+    async with system.resources.database.transaction() as session:
+        (await session.get_one(Ticket, queued)).batch_id = batch_id
+
+    async def found(**filters: str) -> set[object]:
+        async with system.resources.database.transaction() as session:
+            return {line.id for line in (await list_tickets(session, Filters(**filters))).lines}  # type: ignore[arg-type]
+
+    assert await found() == {shared, queued}
+    assert await found(state_category="new") == {shared}
+    assert await found(state_category="done") == set()
+    assert await found(state_category="open") == {shared, queued}
+    assert await found(state_category="x", kind="x", delivery="x") == {shared, queued}
+    assert await found(state="New") == {shared}
+    assert await found(state="Nowhere") == set()
+    assert await found(search=record["number"]) == {shared}
+    assert await found(batch=str(batch_id)) == {queued}
+
+
+async def test_the_states_to_filter_by_are_those_of_shared_tickets(system: System) -> None:
+    await system.connect()
+    await shared_ticket(system)
+    await shared_ticket(system, TicketKind.CHANGE)
+    async with system.resources.database.transaction() as session:
+        assert (await list_tickets(session, Filters())).states == [("New", "New")]
+
+
+async def test_tickets_are_found_by_the_actions_they_were_made_of(system: System) -> None:
+    await system.connect()
+    ticket_id, record = await shared_ticket(system, action=an_action("mfa"))
+    async with system.resources.database.transaction() as session:
+        (await session.get_one(Ticket, ticket_id)).state = "7"
+    later = await share_one(system, TicketKind.CHANGE, action=an_action("mfa"))
+    async with system.resources.database.transaction() as session:
+        assert [line.id for line in await tickets_of_action(session, "mfa")] == [later, ticket_id]
+        assert await tickets_of_action(session, "other") == []
+        assert set(await tickets_by_action(session, ["mfa", "other"])) == {"mfa"}
+        assert await numbers_by_action(session) == {"mfa": ["", record["number"]]}
+    assert (await read_ticket(system, ticket_id)).number == record["number"]

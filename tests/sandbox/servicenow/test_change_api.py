@@ -1,0 +1,78 @@
+"""Change Management API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories.servicenow import FakeServiceNow, rows
+
+
+def change(servicenow: FakeServiceNow, api: httpx.Client, path: str = "", **fields: Any) -> httpx.Response:
+    return api.post(f"{servicenow.url}/api/sn_chg_rest/change{path}", json={"short_description": "x"} | fields)
+
+
+@pytest.mark.fact("servicenow sandbox-41", "servicenow trap-17")
+def test_a_change_is_made_with_200_and_typed_values(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+    answer = change(servicenow, api, type="normal", u_nothing="x", sys_id="mine")
+    assert answer.status_code == 200, "not 201"
+    made = answer.json()["result"]
+    assert made["state"] == {"display_value": "New", "value": -5}
+    assert (made["impact"]["value"], made["priority"]["value"], made["on_hold"]["value"]) == (3, 4, False)
+    assert made["active"]["value"] is True
+    assert made["approval"]["value"] == "not requested"
+    assert {"display_value", "value", "display_value_internal"} == set(made["sys_created_on"])
+    assert made["__meta"] == {"ignoredFields": ["u_nothing", "sys_id"]}
+    stored = rows(api, "change_request", sysparm_query=f"number={made['number']['value']}")
+    assert stored[0]["state"] == "-5", "the Table API has a string for it"
+    assert stored[0]["sys_id"] != "mine"
+
+
+@pytest.mark.fact("servicenow sandbox-41")
+def test_the_kinds_have_paths_of_their_own_and_answer_with_a_list(
+    servicenow: FakeServiceNow, api: httpx.Client
+) -> None:
+    made = change(servicenow, api, "/emergency").json()["result"]
+    assert isinstance(made, list)
+    assert made[0]["type"]["value"] == "emergency"
+    assert isinstance(change(servicenow, api, "/standard/abc").json()["result"], list)
+    found = api.get(f"{servicenow.url}/api/sn_chg_rest/v1/change/emergency").json()["result"]
+    assert [one["number"]["value"] for one in found] == [made[0]["number"]["value"]]
+
+
+@pytest.mark.fact("servicenow sandbox-41")
+def test_next_states_name_where_a_change_may_go(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+    made = change(servicenow, api).json()["result"]
+    url = f"{servicenow.url}/api/sn_chg_rest/change/{made['sys_id']['value']}"
+    told = api.get(f"{url}/nextstates").json()["result"]
+    assert told["available_states"] == ["-4", "4", "-5"]
+    assert told["state_label"]["-4"] == "Assess"
+    step = told["state_transitions"][0][0]
+    assert (step["from_state"], step["to_state"], step["transition_available"]) == ("-5", "-4", True)
+    assert api.patch(url, json={"state": "-4"}).json()["result"]["state"]["value"] == -4
+    refused = api.patch(url, json={"state": "3"})
+    assert refused.status_code == 403
+    assert refused.json()["error"]["message"].startswith("Change Request record could not be updated. Operation")
+    assert api.get(f"{url}/conflict").json()["result"]["status"] == "Conflict"
+    assert api.get(f"{url}/nothing").status_code == 400
+    assert api.get(f"{servicenow.url}/api/sn_chg_rest/change/{'0' * 32}").status_code == 404
+
+
+@pytest.mark.fact("servicenow sandbox-41", "servicenow trap-34")
+def test_the_granular_write_role_is_not_enough_here(servicenow: FakeServiceNow) -> None:
+    servicenow.control("users", user_name="chg.only", roles="sn_change_write")
+    with servicenow.api("chg.only") as other:
+        assert other.post("/change_request", json={}).status_code == 201, "the Table API takes it"
+        assert change(servicenow, other).status_code == 403
+        assert other.get(f"{servicenow.url}/api/sn_chg_rest/change").status_code == 200
+
+
+@pytest.mark.fact("servicenow sandbox-41")
+def test_deleting_needs_a_change_manager(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+    url = f"{servicenow.url}/api/sn_chg_rest/change/{change(servicenow, api).json()['result']['sys_id']['value']}"
+    assert api.delete(url).status_code == 403
+    with servicenow.api("admin") as admin:
+        assert admin.delete(url).status_code == 204
+        assert admin.get(url).status_code == 404

@@ -1,0 +1,54 @@
+"""The exported list as a browser downloads it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+
+from tests.factories.graph_payloads import keep, profile, score, snapshot
+from tests.factories.system import System
+
+
+@pytest.mark.fact("microsoft-graph edge-34")
+async def test_the_file_is_utf_8_with_a_mark_and_keeps_commas_quotes_and_lines(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
+    await keep(
+        system.resources.database,
+        snapshots=[snapshot(controls=[score("=cmd", 1, 10), score("B", 5, 50)], azureTenantId=tenant_id)],
+        profiles=[
+            profile("=cmd", title='@Titel, "größer"\nzwei', azureTenantId=tenant_id, rank=1),
+            profile(
+                "B", title="名前", remediation="<ol><li>One</li><li>Two</li></ol>", azureTenantId=tenant_id, rank=2
+            ),
+        ],
+        tenant_id=tenant_id,
+    )
+    async with await system.signed_in("viewer") as browser:
+        answer = await browser.get("/secure-score/actions.csv?sort=rank")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert re.fullmatch(
+        r'attachment; filename="secure-score-actions-\d{4}-\d\d-\d\d\.csv"', answer.headers["content-disposition"]
+    )
+    assert answer.content.startswith(b"\xef\xbb\xbf")
+    header, first, second = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
+    one, two = dict(zip(header, first, strict=True)), dict(zip(header, second, strict=True))
+    assert one["Recommended action"] == '\'@Titel, "größer" zwei'
+    assert one["Id"] == "'=cmd"
+    assert (two["Recommended action"], two["Points achieved"], two["Points possible"]) == ("名前", "5", "10")
+    assert (one["Opportunity"], two["Opportunity"]) == ("9", "5")
+    assert two["Next steps"] == "1. One\n2. Two"
+    assert two["Score impact (%)"] == "5"
+
+
+@pytest.mark.fact("microsoft-graph edge-34")
+async def test_the_file_holds_what_the_list_filters(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
+    scores = [snapshot(controls=[score(f"A{number}") for number in range(120)], azureTenantId=tenant_id)]
+    await keep(system.resources.database, snapshots=scores, tenant_id=tenant_id)
+    async with await system.signed_in("viewer") as browser:
+        whole = (await browser.get("/secure-score/actions.csv?page=2")).text.strip().splitlines()
+        part = (await browser.get("/secure-score/actions.csv?q=A11")).text.strip().splitlines()
+    assert (len(whole), len(part)) == (121, 12)

@@ -1,0 +1,48 @@
+"""How many SQL statements a page costs: a constant, and at most six, however much there is to show."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.factories.graph_payloads import days_before, keep, profile, score, snapshot
+from tests.factories.statements import counted
+from tests.factories.system import System
+
+MOST = 6
+
+
+PAGES = (
+    "/secure-score",
+    "/secure-score/actions",
+    "/secure-score/actions?ticket=no&group=product&q=title&sort=points",
+    "/secure-score/actions/C1",
+    "/secure-score/actions/C1?tab=implementation",
+    "/secure-score/actions/C1?tab=history",
+    "/secure-score/history",
+    "/secure-score/trends",
+    "/secure-score/trends?category=Identity",
+    "/secure-score/imports",
+    "/secure-score/actions.csv",
+)
+
+
+@pytest.mark.parametrize("role", ["manager", "viewer"])
+async def test_statements_per_page_are_few_and_constant(system: System, role: str) -> None:
+    tenant_id = system.resources.config.tenant_id
+    costs: list[dict[str, int]] = []
+    for size in (2, 60):
+        controls = [score(f"C{number}", number % 10, number % 10 * 10) for number in range(size)]
+        days = [snapshot(days_before(ago), controls, azureTenantId=tenant_id) for ago in range(3)]
+        profiles = [profile(f"C{number}", azureTenantId=tenant_id) for number in range(size)]
+        await keep(system.resources.database, snapshots=days, profiles=profiles, tenant_id=tenant_id)
+        async with await system.signed_in(role) as browser:
+            cost = {}
+            for path in PAGES:
+                with counted(system.resources.database) as seen:
+                    answer = await browser.get(path)
+                if answer.status_code == 200:
+                    cost[path] = len(seen)
+            costs.append(cost)
+    assert costs[0] == costs[1]
+    assert {path: count for path, count in costs[1].items() if count > MOST} == {}
+    assert len(costs[1]) == len(PAGES) - (role == "viewer")

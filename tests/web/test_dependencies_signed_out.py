@@ -1,0 +1,43 @@
+"""A person whose session ended meanwhile is told what did not arrive, and comes back to the page they left."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.factories.system import System
+
+FORM = "/tickets/new?kind=incident"
+SIGN_IN = "/sign-in?return_to=%2Ftickets%2Fnew%3Fkind%3Dincident"
+
+
+async def test_a_form_that_did_not_arrive_is_said_and_found_again(system: System) -> None:
+    async with system.client() as browser:
+        referer = f"{browser.base_url}".rstrip("/") + FORM
+        away = await browser.post(FORM, data={"name": "Lost"}, headers={"referer": referer})
+        assert (away.status_code, away.headers["location"]) == (303, f"{SIGN_IN}&unsent=1")
+        page = await browser.get(away.headers["location"])
+    assert "You were signed out meanwhile" in page.text
+    assert "return_to=%2Ftickets%2Fnew%3Fkind%3Dincident" in page.text
+
+
+async def test_a_part_that_asks_for_itself_leads_back_to_its_page(system: System) -> None:
+    async with system.client() as browser:
+        referer = f"{browser.base_url}".rstrip("/") + FORM
+        answer = await browser.get("/cards/incident", headers={"hx-request": "true", "referer": referer})
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (401, SIGN_IN)
+
+
+@pytest.mark.parametrize("referer", [None, "https://elsewhere.example//evil", "https://elsewhere.example", "//evil"])
+async def test_a_foreign_or_missing_page_leads_to_none_but_ours(system: System, referer: str | None) -> None:
+    async with system.client() as browser:
+        headers = {"hx-request": "true"} | ({"referer": referer} if referer else {})
+        away = await browser.get("/cards/incident", headers=headers)
+        page = await browser.get(away.headers["hx-redirect"])
+    assert 'action="/sign-in?return_to=%2F"' in page.text
+
+
+async def test_a_plain_page_asks_for_nothing_but_the_sign_in(system: System) -> None:
+    async with system.client() as browser:
+        away = await browser.get(FORM)
+        assert away.headers["location"] == SIGN_IN
+        assert "You were signed out meanwhile" not in (await browser.get(SIGN_IN)).text

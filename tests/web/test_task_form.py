@@ -1,0 +1,68 @@
+"""The form of one ticket: its rows, what is hidden in it, and how it is parsed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+
+from app.core.messages import T
+from app.features.tickets.ticket_fields import form_values
+from app.features.tickets.types import TicketKind, TicketSource
+from app.web.forms import parse
+from app.web.task_form import Fields, TaskForm, fields_of
+from app.web.templating import environment
+from tests.factories.tickets import an_ask
+
+
+def rendered(form: Fields) -> str:
+    return environment.get_template("tickets/_task_fields.html").render(page=SimpleNamespace(form=form))
+
+
+def test_priority_and_due_date_share_a_row() -> None:
+    rows = [[shown.name for shown in row] for row in fields_of({}).rows]
+    assert rows == [["name"], ["description"], ["priority", "due_date"], ["category"]]
+
+
+def test_a_fixed_value_is_hidden_and_wins_over_what_was_typed() -> None:
+    html = rendered(fields_of({"category": "Apps"}, fixed={"category": "Data"}))
+    assert '<input type="hidden" name="category" value="Data">' in html
+    assert "Choose a category" not in html
+
+
+@pytest.mark.parametrize("offers_empty", [True, False])
+def test_the_empty_choice_is_offered_where_nothing_is_chosen_yet(offers_empty: bool) -> None:
+    assert ("Choose a category" in rendered(fields_of({}, offers_empty=offers_empty))) is offers_empty
+
+
+def test_values_and_sentences_come_back() -> None:
+    form = fields_of({"name": "Mine <b>", "priority": "2"}, {"due_date": T("This day has passed.")})
+    html = rendered(form)
+    assert 'value="Mine &lt;b&gt;"' in html
+    assert '<option value="2" selected>2 - High</option>' in html
+    assert '<p class="field-error" id="due_date-error">This day has passed.</p>' in html
+    assert html.count("field-error") == 1
+
+
+@pytest.mark.parametrize("name", ["kind", "name", "description", "priority", "due_date", "category", "form_key"])
+def test_every_field_is_required(name: str) -> None:
+    typed = form_values(an_ask()) | {"form_key": str(uuid4())}
+    assert parse(typed, TaskForm).values is not None
+    assert list(parse(typed | {name: ""}, TaskForm).errors) == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("kind", "problem"), ("name", "n" * 401), ("priority", "high"), ("due_date", "2026-02-30"), ("category", "Other")],
+)
+def test_what_the_form_cannot_hold_is_refused(name: str, value: str) -> None:
+    typed = form_values(an_ask()) | {"form_key": str(uuid4()), name: value}
+    assert list(parse(typed, TaskForm).errors) == [name]
+
+
+def test_the_source_is_not_the_forms_to_say() -> None:
+    typed = form_values(an_ask(TicketKind.INCIDENT)) | {"form_key": str(uuid4()), "source": "Microsoft recommendation"}
+    form = parse(typed, TaskForm).values
+    assert form is not None
+    assert form.request(TicketSource.USER) == an_ask(TicketKind.INCIDENT, source=TicketSource.USER)
