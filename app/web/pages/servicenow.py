@@ -81,4 +81,5 @@ async def remove(request: Request, viewer: Manager, resources: Res, session: Db)
         removal = await remove_connection(resources, viewer, connection.id)
     except NotConnected:
         return redirect_to("connect.form")
+    # Whether ServiceNow confirmed the revocation is told on the page that comes next.
     return redirect_to("connect.form", removed="revoked" if removal.revoked else "unconfirmed")
