@@ -38,7 +38,7 @@ async def address_in_the_log(system: System, caller: str, forwarded: list[str], 
 @pytest.mark.parametrize(
     ("caller", "forwarded", "proxies", "expected"),
     [
-        # Nobody is believed by default, this machine neither.
+        # By default no proxy is trusted, not even on this machine.
         ("127.0.0.1", ["203.0.113.7"], "", "127.0.0.1"),
         ("10.0.0.5", ["203.0.113.7"], "", "10.0.0.5"),
         # A proxy that is named, by its address or its network.
@@ -62,7 +62,7 @@ async def test_the_address_in_the_audit_log(
     assert await address_in_the_log(system, caller, forwarded, proxies) == expected
 
 
-async def test_the_environment_of_the_server_makes_nobody_believed(
+async def test_the_environment_of_the_server_makes_no_proxy_trusted(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Uvicorn reads this variable on its own where it may."""

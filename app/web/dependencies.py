@@ -44,7 +44,7 @@ async def open_session(request: Request) -> AsyncIterator[Session]:
 
 
 # FastAPI ends a plain `yield` dependency after the response has left, when a failed commit can no longer be told:
-# https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/#early-exit-and-scope
+# https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/
 Db = Annotated[Session, Depends(open_session, scope="function")]
 Res = Annotated[Resources, Depends(get_resources)]
 

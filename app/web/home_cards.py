@@ -114,7 +114,7 @@ class TicketsContent(CardContent):
 
 @dataclass(frozen=True)
 class ResultsContent(CardContent):
-    """What finished work brought; `shown` is the number of rows there is room for."""
+    """What finished work brought; `shown` is the number of rows on the card."""
 
     results: OutcomeSummary
     shown: int

@@ -15,8 +15,8 @@ log = get_logger(__name__)
 
 # Methods that change nothing, so a forged one does no harm: RFC 9110 9.2.1.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-# The largest form is the selection of every improvement action (some 500 ids of up to 200 characters, URL-encoded); 512 KiB
-# is several times that. Without a limit one request can fill the memory:
+# The largest form is a bulk share of 1,000 actions (MOST_AT_ONCE), whose ids take about 100 KiB; 512 KiB is several times
+# that. Without a limit one request could fill the memory (denial of service):
 # https://cheatsheetseries.owasp.org/cheatsheets/Denial_of_Service_Cheat_Sheet.html
 LARGEST_BODY_BYTES = 512 * 1024
 Refuse = Callable[[Scope, Receive, Send, int], Awaitable[None]]
@@ -109,7 +109,7 @@ class SecurityMiddleware:
                 "default-src 'none'",
                 f"script-src 'self' 'nonce-{nonce}'",
                 "style-src 'self'",
-                # `data:` for the small arrows inside form controls, which Fluent's style sheet embeds.
+                # An image from a data: URL runs nothing and calls nothing.
                 "img-src 'self' data:",
                 "font-src 'self'",
                 "connect-src 'self'",
@@ -134,7 +134,7 @@ class SecurityMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers["X-Correlation-ID"] = state["correlation_id"]
                 headers["Content-Security-Policy"] = policy
-                # MIME sniffing: an upload or export must not be run as a script because of its bytes.
+                # MIME sniffing: a response must not be run as a script because its bytes look like one.
                 headers["X-Content-Type-Options"] = "nosniff"
                 # Paths hold ticket ids and search words: no other site learns them. Ours needs them after a sign-in.
                 headers["Referrer-Policy"] = "same-origin"
@@ -147,7 +147,7 @@ class SecurityMiddleware:
                     # HSTS, one year: RFC 6797. Over plain HTTP browsers must ignore it (8.1).
                     headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
                 if "cache-control" not in headers:
-                    # Pages hold what only their viewer may read: no cache keeps them, not even the Back button's.
+                    # Pages hold what only their viewer may read: no cache stores them: RFC 9111 5.2.2.5.
                     headers["Cache-Control"] = "no-store"
             await send(message)
 

@@ -1,4 +1,5 @@
-// Keeps "2 minutes ago" true while a page stays open. It counts on from the server's seconds (data-ago) and never asks the clock.
+// Keeps "2 minutes ago" true while a page stays open. Counts on from the server's seconds (data-ago), because the browser's
+// clock may be wrong.
 
 const UNITS = [
   ["year", 31536000],
@@ -17,7 +18,7 @@ const tell = (time) => {
   if (!seen.has(time)) seen.set(time, performance.now());
   const then = Number(time.dataset.ago);
   const since = then + (performance.now() - seen.get(time)) / 1000;
-  // What was to come does not become the past by itself: whether it happened, only the server knows.
+  // A future time stops at now: whether the event happened, only the server knows.
   const passed = then < 0 ? Math.min(since, 0) : since;
   const [unit, size] = UNITS.find(([, length]) => Math.abs(passed) >= length) ?? UNITS.at(-1);
   const amount = Math.round(passed / size);
@@ -29,7 +30,7 @@ const tellAll = () => {
   for (const time of document.querySelectorAll("time[data-ago]")) tell(time);
 };
 
-// The first round leaves the server's words: it only notes when they were seen.
+// The server's words stay until the first interval; only the time at which they were rendered is noted here.
 for (const time of document.querySelectorAll("time[data-ago]")) seen.set(time, performance.now());
 setInterval(tellAll, 10_000);
 document.addEventListener("visibilitychange", tellAll);

@@ -1,11 +1,11 @@
-// Home cards are dragged by their title bar and keep their new order. Without this, each card's menu moves it.
+// Drag and drop of home cards by their title bar; the new order is saved. Without this script each card's menu moves it.
 
 const cards = document.querySelector("[data-cards]");
 let held = null;
 
 const cardAt = (event) => event.target.closest?.("[data-card]");
 
-// Dropped on a card further on, the held one comes after it; on an earlier one, before it.
+// Dropped on a later card, the dragged one goes after it; on an earlier one, before it.
 const side = (card) => (held.compareDocumentPosition(card) & Node.DOCUMENT_POSITION_FOLLOWING ? "after" : "before");
 
 const unmark = () => {
@@ -17,7 +17,7 @@ const keep = async () => {
   const answer = await fetch(cards.dataset.cards, { method: "POST", body: new URLSearchParams({ order }) }).catch(
     () => null,
   );
-  // What is not kept must not look as if it were: the page comes again as it is kept.
+  // An order that was not saved must not stay visible: reload the page as it is stored.
   if (answer?.status !== 204) window.location.reload();
   else document.getElementById("announcement").textContent = cards.dataset.moved;
 };
@@ -27,7 +27,7 @@ const listeners = {
     const bar = event.target.closest(".card-header");
     const card = bar && cardAt(event);
     if (!card || event.target.closest("button, summary")) return;
-    for (const link of bar.querySelectorAll("a")) link.draggable = false; // Otherwise the link would be dragged.
+    for (const link of bar.querySelectorAll("a")) link.draggable = false; // Browsers drag a link instead of its card by default.
     card.draggable = true;
   },
   pointerup(event) {

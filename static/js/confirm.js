@@ -1,4 +1,4 @@
-// Opens the dialog named by data-dialog. Without this, the link leads to a page that asks the same.
+// Opens the dialog named by data-dialog. Without this script the link leads to a page that asks the same.
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-dialog]");

@@ -1,4 +1,5 @@
-// Copies the text of data-copy and says so. The button stays hidden where the browser cannot copy.
+// Copies the text of data-copy and announces it. The clipboard exists in secure contexts only, so the button is hidden
+// without it: https://developer.mozilla.org/docs/Web/API/Clipboard_API
 
 const show = () => {
   for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;

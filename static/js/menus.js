@@ -1,10 +1,10 @@
-// Closes open menus on Escape, on a click elsewhere and when the focus leaves, and keeps them on the screen.
-// Menus are details elements and open without this.
+// Closes open menus on Escape, on a click elsewhere and when the focus leaves, and keeps them inside the window.
+// Menus are details elements, so they open without this script.
 
 const opened = () => document.querySelectorAll("details[data-menu][open]");
 
 document.addEventListener("click", (event) => {
-  // The shade behind the drawer belongs to the details element itself.
+  // A click on the backdrop behind the drawer has the details element itself as its target.
   for (const menu of opened()) if (!menu.contains(event.target) || event.target === menu) menu.open = false;
 });
 
@@ -20,7 +20,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A menu that would leave the screen on one side is tied to its other side.
+// A menu that would overflow on one side is aligned to its other side.
 document.addEventListener(
   "toggle",
   (event) => {
@@ -31,5 +31,5 @@ document.addEventListener(
     if (right > document.documentElement.clientWidth) panel.classList.add("menu-end");
     else if (left < 0) panel.classList.remove("menu-end");
   },
-  true, // The event does not bubble.
+  true, // `toggle` does not bubble, so it is caught in the capture phase.
 );

@@ -1,8 +1,8 @@
-// Draws the figures marked data-plot with Chart.js, in the colours of the theme. Days without a value stay gaps.
+// Draws the figures marked data-plot with Chart.js, in the colors of the theme. Days without a value stay gaps.
 
 const palette = (...names) => names.map((name) => `--colorPalette${name}BorderActive`);
 const TONES = ["--colorCompoundBrandStroke", ...palette("Lavender", "Teal", "Marigold", "Berry")];
-// Lines differ by more than their colour.
+// Lines differ by more than color: https://www.w3.org/WAI/WCAG22/Understanding/use-of-color.html
 const DASHES = [[], [6, 4], [2, 3], [9, 3, 2, 3], [12, 4]];
 const ZONES = palette("Red", "Marigold", "Green");
 
@@ -12,13 +12,13 @@ const isDay = (label) => /^\d{4}-\d{2}-\d{2}$/.test(label);
 const spelled = (label, form) =>
   isDay(label) ? new Intl.DateTimeFormat(locale, { timeZone: "UTC", ...form }).format(new Date(label)) : label;
 const shorter = (label) => spelled(label, { day: "numeric", month: "short" });
-// Names beside lying bars take two lines rather than lose their beginning.
+// Labels of horizontal bars wrap to two lines; Chart.js would cut their beginning.
 const folded = (name) => (name.length > 16 ? name.replace(/ (?=[^ ]+ [^ ]+$)/, "\n").split("\n") : name);
 const longer = (label) => spelled(label, { day: "numeric", month: "short", year: "numeric" });
 
 const amount = (value, unit) => value.toLocaleString(locale, { maximumFractionDigits: 2 }) + unit;
 
-// Coloured bands behind the lines, each from one value to another.
+// Colored bands behind the lines, each from one value to another.
 const bands = (zones) => ({
   id: "bands",
   beforeDatasetsDraw({ ctx, chartArea, scales }) {

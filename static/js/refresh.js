@@ -1,9 +1,10 @@
-// Asks htmx to load a part again every data-refresh seconds, but only while somebody is looking at it and nobody is inside it.
-// What changed is said to screen readers, for the pieces marked data-announce; what was unfolded stays unfolded.
+// Polls: lets htmx load a part again every data-refresh seconds, only while the page is visible and the person is not using
+// the part (focus, open menu, selected text). Changes of pieces marked data-announce go to screen readers; open details stay
+// open.
 
 const due = new WeakMap();
-const shown = new Map(); // What each address answered last: the same answer is not swapped in again.
-const before = new WeakMap(); // What a part said just before it was replaced.
+const shown = new Map(); // The last response by URL; an equal one is not swapped in again.
+const before = new WeakMap(); // A part's state just before it was replaced.
 
 const selecting = (part) => {
   const selection = getSelection();
@@ -27,7 +28,7 @@ const tick = () => {
   }
 };
 
-// Says, on the whole page, that what is shown may be old; and stops saying so as soon as an answer comes.
+// Shows the notice that the page may be stale; the next response hides it.
 const setStale = (stale) => {
   const notice = document.getElementById("stale-notice");
   if (notice) notice.hidden = !stale;
@@ -61,7 +62,7 @@ document.addEventListener("htmx:before:swap", (event) => {
   if (ctx.response.status >= 400) return;
   setStale(false);
   const key = ctx.request.action;
-  // How long ago something was differs in every answer and is no news; ago.js counts on by itself.
+  // Ages ("2 minutes ago") differ in every response and are no change; ago.js keeps them true.
   const answer = ctx.text.replace(/ data-ago="-?\d+">[^<]*/g, "");
   if (shown.get(key) === answer || busy(ctx.sourceElement)) {
     event.preventDefault();
@@ -73,7 +74,7 @@ document.addEventListener("htmx:before:swap", (event) => {
 
 document.addEventListener("htmx:after:swap", (event) => {
   if (before.has(event.detail?.ctx)) restore(before.get(event.detail.ctx));
-  // Somebody did something meanwhile: what was shown before is no measure any more.
+  // Another swap changed the page, such as a sent form: earlier responses cannot be compared any more.
   else shown.clear();
 });
 

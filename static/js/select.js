@@ -1,4 +1,4 @@
-// One check box ticks all the others of its form. It appears with this script only: without, each is ticked by hand.
+// One check box selects all the others of its form. It is hidden until this script runs; without it each is selected by hand.
 
 for (const label of document.querySelectorAll("[data-select-all]")) {
   const all = label.control;
@@ -15,7 +15,7 @@ for (const label of document.querySelectorAll("[data-select-all]")) {
     show();
   });
   for (const box of boxes) box.addEventListener("change", show);
-  window.addEventListener("pageshow", show); // A browser that goes back ticks some again.
+  window.addEventListener("pageshow", show); // The back/forward cache restores some ticks.
   label.hidden = false;
   show();
 }

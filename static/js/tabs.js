@@ -1,4 +1,4 @@
-// On narrow screens the tabs scroll sideways: brings the current one into sight.
+// On narrow screens the tabs scroll sideways: scrolls to the current one.
 
 for (const tabs of document.querySelectorAll(".tabs")) {
   const current = tabs.querySelector("[aria-current]");

@@ -1,4 +1,4 @@
-// Light or dark: remembers the choice, and sets it before the first paint, which is why this is not a module.
+// Light or dark theme: stores the choice and applies it before the first paint. A module would be deferred until after it.
 
 (() => {
   const key = "theme";
@@ -7,14 +7,14 @@
     try {
       return localStorage.getItem(key);
     } catch {
-      return null; // Storage can be forbidden; the system's choice holds then.
+      return null; // Storage can be blocked; the system's preference applies then.
     }
   };
   const remember = (theme) => {
     try {
       localStorage.setItem(key, theme);
     } catch {
-      // The choice lasts for this page only.
+      // Storage is blocked: the choice lasts for this page only.
     }
   };
 

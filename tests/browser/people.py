@@ -1,4 +1,4 @@
-"""What people do in front of the browser, in their own words."""
+"""What people do in the browser: sign in, share, look for a ticket."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Visit:
     complaints: list[str] = field(default_factory=list)
 
     def open(self, **options: object) -> Page:
-        """A fresh browser, nobody signed in."""
+        """A fresh browser without a session."""
         context = self.chromium.new_context(base_url=self.demo.url, locale="en-US", **options)  # type: ignore[arg-type]
         context.set_default_timeout(WAIT_MS)
         self.contexts.append(context)
@@ -106,7 +106,7 @@ def seems_connected(demo: Demo) -> bool:
 
 
 def open_share_form(page: Page) -> str:
-    """The task form of the next improvement action that nobody shared yet, by its share menu. Gives its title."""
+    """The task form of the next improvement action that is not shared yet, by its share menu. Gives its title."""
     page.goto("/secure-score/actions")
     link = page.locator("main table a[href*='/secure-score/actions/']").nth(next(NEXT_ACTION))
     title = link.inner_text().strip()

@@ -1,4 +1,4 @@
-"""Everybody can use it: with a keyboard, on a phone, in the dark, with a screen reader, and without scripts."""
+"""Accessibility: every page can be used with a keyboard, on a phone, in the dark, with a screen reader, and without scripts."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def found(page: Page, row: Row) -> None:
     expect(finding.get_by_role("heading")).to_contain_text(row.name)
 
 
-def test_a_healthy_connection_has_nothing_to_mend_and_the_page_fills_in_by_itself(desk: tuple[Page, Demo]) -> None:
+def test_a_healthy_connection_has_nothing_to_fix_and_the_page_fills_in_by_itself(desk: tuple[Page, Demo]) -> None:
     page, _ = desk
     page.goto("/servicenow/diagnosis")
     page.get_by_role("button", name="Check now").click()
@@ -224,7 +224,7 @@ def test_each_row_of_the_diagnosis_is_found_by_name(desk: tuple[Page, Demo], row
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("row", TOKEN, ids=str)
-def test_refused_tokens_are_found_and_authorizing_mends_them(desk: tuple[Page, Demo], row: Row) -> None:
+def test_refused_tokens_are_found_and_authorizing_fixes_them(desk: tuple[Page, Demo], row: Row) -> None:
     page, demo = desk
     key = "token_refused" if row.name == "Access token" else "consent_refused"
     with switched(page, demo, *row.orders, **row.switches):
@@ -362,7 +362,7 @@ def test_an_authorization_that_failed_is_named(desk: tuple[Page, Demo]) -> None:
     authorize(page, demo)
 
 
-def test_connected_but_no_cards_is_mended_from_the_provisioning_page(desk: tuple[Page, Demo]) -> None:
+def test_connected_but_no_cards_is_fixed_from_the_provisioning_page(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     with switched(page, demo, acl_refuses="incident.read,change_request.read"):
         page.goto("/ticketProvisioning")

@@ -1,7 +1,8 @@
-"""Edge case 57 in Chromium: cards are dragged by their title bar, moved from the keyboard, and arranged without scripts."""
+"""Home cards in Chromium: dragged by their title bar, moved from the keyboard, and arranged without scripts."""
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.people import Visit
@@ -21,7 +22,8 @@ def _reset(page: Page) -> None:
     page.get_by_role("button", name="Reset to default").click()
 
 
-def test_edge_57_a_card_is_dragged_by_its_title_bar_and_stays_there(connected: Visit) -> None:
+@pytest.mark.fact("microsoft-graph edge-57")
+def test_a_card_is_dragged_by_its_title_bar_and_stays_there(connected: Visit) -> None:
     page = connected.sign_in("Security Operator")
     assert _order(page) == ["score", "change", "incident", "results"]
     with page.expect_response("**/home-cards/order"):
@@ -38,7 +40,8 @@ def test_edge_57_a_card_is_dragged_by_its_title_bar_and_stays_there(connected: V
     expect(page.locator("[data-card]").nth(2)).to_have_attribute("data-card", "incident")
 
 
-def test_edge_57_an_order_that_could_not_be_kept_is_not_shown(connected: Visit) -> None:
+@pytest.mark.fact("microsoft-graph edge-57")
+def test_an_order_that_could_not_be_kept_is_not_shown(connected: Visit) -> None:
     page = connected.sign_in("Security Operator")
     page.route("**/home-cards/order", lambda route: route.abort())
     with page.expect_navigation():
@@ -46,7 +49,8 @@ def test_edge_57_an_order_that_could_not_be_kept_is_not_shown(connected: Visit) 
     assert _order(page) == ["score", "change", "incident", "results"]
 
 
-def test_edge_57_the_menu_moves_a_card_from_the_keyboard(connected: Visit) -> None:
+@pytest.mark.fact("microsoft-graph edge-57")
+def test_the_menu_moves_a_card_from_the_keyboard(connected: Visit) -> None:
     page = connected.sign_in("Security Operator")
     page.get_by_label("More actions: ServiceNow incident management").press("Enter")
     page.keyboard.press("Tab")
@@ -58,7 +62,8 @@ def test_edge_57_the_menu_moves_a_card_from_the_keyboard(connected: Visit) -> No
     _reset(page)
 
 
-def test_edge_57_without_scripts_cards_are_arranged_all_the_same(connected: Visit) -> None:
+@pytest.mark.fact("microsoft-graph edge-57")
+def test_without_scripts_cards_are_arranged_all_the_same(connected: Visit) -> None:
     page = connected.sign_in("Security Operator", java_script_enabled=False)
     page.get_by_label("More actions: Microsoft Secure Score").click()
     page.get_by_role("button", name="Remove").click()

@@ -1,4 +1,4 @@
-"""What the small scripts promise: theme, drawer, menus, copying, and parts that load again without disturbing anybody."""
+"""What the small scripts promise: theme, drawer, menus, copying, and parts that are polled without disturbing the person."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _theme(page: Page) -> str:
     return str(page.evaluate("getComputedStyle(document.documentElement).colorScheme"))
 
 
-def test_the_theme_follows_the_system_until_somebody_chooses(visit: Visit) -> None:
+def test_the_theme_follows_the_system_until_the_person_chooses(visit: Visit) -> None:
     page = visit.sign_in("Security Reader", color_scheme="dark")
     assert _theme(page) == "dark"
     page.get_by_role("button", name="Switch between light and dark").click()
@@ -68,7 +68,7 @@ def test_the_redirect_url_is_copied_and_said(visit: Visit) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("place", PLACES)
 def test_no_page_scrolls_sideways(connected: Visit, place: str) -> None:
-    """Opened on a phone, and on windows that somebody draws wider or narrower, in the light and in the dark."""
+    """Opened on a phone, and on windows that are made wider or narrower, in the light and in the dark."""
     page = connected.sign_in("Security Administrator", viewport=PHONE)
     page.goto(place)
     for theme in THEMES:

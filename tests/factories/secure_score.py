@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
+from sqlalchemy import select
+
+from app.core import clock
 from app.core.database import Database
+from app.features.accounts.models import Person
+from app.features.accounts.permissions import Role, Viewer
 from app.features.secure_score.actions.action import Category
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import NAMES, ActionStatus, Status
@@ -38,3 +44,19 @@ async def lines_of(database: Database, tenant_id: str = TENANT) -> dict[str, Act
     """Every action of a tenant, by control id."""
     async with database.transaction() as session:
         return {line.control_id: line for line in await load_lines(session, tenant_id)}
+
+
+async def a_manager(database: Database) -> Viewer:
+    """Alex, with a row that the audit log can refer to."""
+    async with database.transaction() as session:
+        found = await session.execute(select(Person.id).where(Person.oid == "alex"))
+        person_id = found.scalar_one_or_none()
+        if person_id is None:
+            person_id = uuid4()
+            session.add(
+                Person(
+                    id=person_id, tid=TENANT, oid="alex", display_name="Alex", email="alex@contoso.example",
+                    last_signed_in_at=clock.now(),
+                )
+            )  # fmt: skip
+    return Viewer(person_id, "alex", TENANT, "Alex", "alex@contoso.example", Role.MANAGER)

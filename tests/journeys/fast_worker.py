@@ -11,7 +11,7 @@ import httpx
 from app.bootstrap import open_resources, run_async
 from app.core import jobs
 from app.core.logging import configure_logs
-from app.features.connection import throttle
+from app.features.connection import slots, throttle
 from app.features.tickets.delivery import circuit_breaker, outbound
 from app.settings import Settings
 
@@ -26,7 +26,8 @@ def hurry() -> None:
     jobs.DEAD_AFTER_SECONDS, jobs.RESTART_PAUSE_SECONDS = 4, 0.5
     landing, attempt = ANSWER_SECONDS + SLOWEST_LANDING_SECONDS, 3 * ANSWER_SECONDS
     outbound.UNCERTAIN_SECONDS, outbound.LOOKUP_INTERVAL_SECONDS = landing, 1.0
-    outbound.ATTEMPT_SECONDS = throttle.ATTEMPT_SECONDS = attempt
+    outbound.ATTEMPT_SECONDS = attempt
+    slots.LEASE_SECONDS, slots.EXTEND_EVERY_SECONDS = attempt, attempt / 3
     circuit_breaker.PROBE_SECONDS = 1.0
     throttle.LONGEST_PAUSE_SECONDS, throttle.PROBE_SECONDS = 2.0, 2 * ANSWER_SECONDS
 

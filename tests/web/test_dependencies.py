@@ -31,7 +31,7 @@ async def holding(system: System, role: str) -> httpx.AsyncClient:
 
 
 @pytest.mark.parametrize("role", [SECURITY_READER, GLOBAL_READER])
-@pytest.mark.fact("microsoft-graph edge-53")
+@pytest.mark.fact("microsoft-graph 2.4", "microsoft-graph edge-53")
 async def test_read_only_roles_see_scores_and_cards_and_write_nothing(system: System, role: str) -> None:
     system.microsoft.tenant.reset()
     await scheduled_sync.function(system.resources)

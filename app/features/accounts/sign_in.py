@@ -61,7 +61,7 @@ def local_path(wanted: str | None) -> str:
     # https://url.spec.whatwg.org/#concept-basic-url-parser
     if not wanted or not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or "\\" in wanted:
         return "/"
-    # 2,000 characters is what every browser and proxy takes as a whole address.
+    # No page of ours has an address near 2,000 characters; a longer one is made by hand, and would fill the next header.
     return wanted if wanted.isprintable() and len(wanted) <= 2000 else "/"
 
 

@@ -1,1 +1,1 @@
-"""The one ServiceNow instance we are authorised at."""
+"""The connection to one ServiceNow instance: authorization, tokens, and the gateway that every call goes through."""

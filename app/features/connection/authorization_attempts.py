@@ -1,4 +1,4 @@
-"""Authorizations under way: each is used once, by the browser and the person that began it, within its time."""
+"""Authorizations that were begun: each is used once, by the same person and browser, within 15 minutes (login CSRF)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from app.core.random_tokens import hash_token
 from app.features.accounts.permissions import Viewer
 from app.features.connection.models import AuthorizationAttempt
 
-# Long enough to log in, meet a second factor and read the consent page.
+# Long enough to log in at ServiceNow, answer a second factor and read the consent page. The code itself lives 60 seconds:
+# docs/facts/servicenow.md#trap-20
 ATTEMPT_MINUTES = 15
+# Used and expired attempts are kept for a day, so that a late answer is told which of the two it is.
 KEPT_HOURS = 24
 DENIED = T(
     "ServiceNow was not authorized: Deny was pressed on its consent page. Nothing was changed. To connect, press "
@@ -27,7 +29,7 @@ DENIED = T(
 
 
 class AuthorizationOver(AppError):
-    """The answer from ServiceNow belongs to no authorization that this person's browser may finish."""
+    """The callback belongs to no authorization that this person's browser may finish."""
 
     status = 400
     default = T(
@@ -37,7 +39,7 @@ class AuthorizationOver(AppError):
 
 
 class AuthorizationUsed(AuthorizationOver):
-    """The same answer came a second time."""
+    """The same callback came a second time."""
 
     default = T(
         "This authorization was already used, and each works once. If the connection is shown as connected, all is "
@@ -51,7 +53,7 @@ class AuthorizationDenied(AuthorizationOver):
 
 @dataclass(frozen=True)
 class Begun:
-    """What was typed when an authorization was begun, to show the form again; its secret is not among it."""
+    """What was typed into the set-up form, to show it again. The secret is not among it."""
 
     instance: str
     client_id: str
@@ -60,13 +62,12 @@ class Begun:
 
 
 async def forget_old_attempts(session: Session) -> None:
-    """Delete those that nobody will come back with."""
-    long_ago = clock.now() - timedelta(hours=KEPT_HOURS)
-    await session.execute(delete(AuthorizationAttempt).where(AuthorizationAttempt.expires_at < long_ago))
+    oldest_kept = clock.now() - timedelta(hours=KEPT_HOURS)
+    await session.execute(delete(AuthorizationAttempt).where(AuthorizationAttempt.expires_at < oldest_kept))
 
 
 async def begun_with(session: Session, viewer: Viewer, state: str) -> Begun | None:
-    """What this person typed for the attempt of this state, to show the form again."""
+    """What this person typed for the attempt of this OAuth `state`; None for another person's."""
     found = await session.execute(
         select(AuthorizationAttempt).where(
             AuthorizationAttempt.state_hash == hash_token(state), AuthorizationAttempt.person_id == viewer.person_id
@@ -77,7 +78,7 @@ async def begun_with(session: Session, viewer: Viewer, state: str) -> Begun | No
 
 
 async def note_problem(session: Session, attempt: AuthorizationAttempt, sentence: Message) -> None:
-    """Why nothing came of it, for diagnosis."""
+    """Store why nothing came of it, for the diagnosis."""
     await session.execute(
         update(AuthorizationAttempt)
         .where(AuthorizationAttempt.id == attempt.id)
@@ -87,7 +88,7 @@ async def note_problem(session: Session, attempt: AuthorizationAttempt, sentence
 
 
 async def last_begun(session: Session, viewer: Viewer) -> Begun | None:
-    """What this person typed last, for whoever comes back to the form after an error page of ServiceNow's own."""
+    """What this person typed last: an error page of ServiceNow's own leads back to no callback."""
     mine = select(AuthorizationAttempt).where(AuthorizationAttempt.person_id == viewer.person_id)
     found = await session.execute(mine.order_by(AuthorizationAttempt.created_at.desc()).limit(1))
     attempt = found.scalar_one_or_none()
@@ -99,12 +100,12 @@ def _begun(attempt: AuthorizationAttempt) -> Begun:
 
 
 async def claim(session: Session, viewer: Viewer, state: str, browser_secret: str | None) -> AuthorizationAttempt:
-    """Mark the attempt as used, once, and take its secrets out of the table. Raises AuthorizationOver."""
+    """Mark the attempt as used, and take its secrets out of the table. Gives it with the secrets. Raises AuthorizationOver."""
     found = await session.execute(
         select(AuthorizationAttempt).where(AuthorizationAttempt.state_hash == hash_token(state)).with_for_update()
     )
     attempt = found.scalar_one_or_none()
-    # A stranger who got hold of an answer must neither use it nor spoil it for the one who began.
+    # Another person who got hold of the callback's address must neither use it up nor finish it.
     if attempt is None or attempt.person_id != viewer.person_id:
         raise AuthorizationOver
     if not secrets.compare_digest(attempt.browser_hash, hash_token(browser_secret or "")):
@@ -131,7 +132,7 @@ async def claim(session: Session, viewer: Viewer, state: str, browser_secret: st
 
 
 def why_denied(error: str) -> Message:
-    """The sentence for what ServiceNow sent in place of a code."""
+    """The sentence for the `error` that came in place of a code (RFC 6749 4.1.2.1)."""
     if error == "access_denied":
         return DENIED
     if not error:
@@ -141,7 +142,7 @@ def why_denied(error: str) -> Message:
 
 @dataclass(frozen=True)
 class LastAttempt:
-    """The newest authorization that anybody began; `came_back` says whether a browser returned from ServiceNow."""
+    """The newest authorization of any person; `came_back` says whether a browser returned from ServiceNow."""
 
     instance_name: str
     origin: str
@@ -153,12 +154,11 @@ class LastAttempt:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it gave a connection."""
         return self.came_back and self.problem is None
 
 
 async def last_attempt(session: Session) -> LastAttempt | None:
-    """For diagnosis, where nothing is connected yet or a new consent did not succeed."""
+    """The newest attempt, for the diagnosis: nothing may be connected yet, or a new consent may have failed."""
     newest = select(AuthorizationAttempt).order_by(AuthorizationAttempt.created_at.desc()).limit(1)
     row = (await session.execute(newest)).scalar_one_or_none()
     if row is None:

@@ -32,7 +32,7 @@ from app.features.connection.authorization_attempts import (
 )
 from app.features.connection.call_log import keep_calls
 from app.features.connection.consent_check import doubt_about
-from app.features.connection.disconnect import EndedSecrets, end_tokens, forget, forget_attempts
+from app.features.connection.disconnect import DiscardedSecrets, discard_attempts, discard_secrets, revoke_tokens
 from app.features.connection.gateway import ServiceNowClient, call_with_token
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.features.connection.oauth_client import CLIENT_SECRET, CODE_VERIFIER, oauth_client
@@ -218,7 +218,7 @@ async def _finish(resources: Resources, viewer: Viewer, attempt: AuthorizationAt
         await _remove_other_instance(resources, viewer, attempt)
         await _store(resources, consent)
     except Conflict:
-        await end_tokens(resources, EndedSecrets.of(attempt.origin, attempt.client_id, client_secret, tokens))
+        await revoke_tokens(resources, DiscardedSecrets.of(attempt.origin, attempt.client_id, client_secret, tokens))
         raise
 
 
@@ -244,12 +244,12 @@ async def _queue_provisioning(session: Session, resources: Resources, connection
 
 async def _store(resources: Resources, consent: _Consent) -> None:
     """Store the connection. Tokens of another account that it had before are revoked: nothing would use them again."""
-    ended: EndedSecrets | None = None
+    discarded: DiscardedSecrets | None = None
     viewer, user = consent.viewer, consent.read_back.user
     async with resources.database.transaction() as session:
         connection = await _upsert_connection(session, consent.attempt)
         if connection.user_sys_id and user and connection.user_sys_id != user.sys_id:
-            ended = forget(resources, connection)
+            discarded = discard_secrets(resources, connection)
         connection.status, connection.attention, connection.removed_at = ConnectionStatus.CONNECTED, None, None
         doubt = consent.read_back.doubt or doubt_about(user, consent.attempt.expected_user_name, viewer)
         if doubt is not None:
@@ -269,15 +269,15 @@ async def _store(resources: Resources, consent: _Consent) -> None:
         "connection.authorized",
         connection=str(connection.id), instance=connection.instance_name, user=connection.user_name,
     )  # fmt: skip
-    if ended is not None:
-        await end_tokens(resources, ended)
+    if discarded is not None:
+        await revoke_tokens(resources, discarded)
 
 
 async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _ReadBack:
     """Who consented and which release answers. Not knowing does not lose the tokens.
 
     An instance that refuses to tell is believed. One that fails is asked again, and then a person must confirm: nothing
-    is sent in the name of an account that nobody has judged.
+    is sent in the name of an account that was not judged.
     """
     user, doubt = None, None
     for pause in (*READ_BACK_PAUSES, None):
@@ -332,12 +332,12 @@ async def _remove_other_instance(resources: Resources, viewer: Viewer, attempt: 
                     wanted=attempt.instance_name,
                 )
             )
-        ended = forget(resources, active)
-        await forget_attempts(session, active.origin)
+        discarded = discard_secrets(resources, active)
+        await discard_attempts(session, active.origin)
         await log_action(
             session, viewer, T("Connection removed"), instance=active.instance_name, in_favour_of=attempt.origin
         )
-    await end_tokens(resources, ended)
+    await revoke_tokens(resources, discarded)
 
 
 async def _upsert_connection(session: Session, attempt: AuthorizationAttempt) -> Connection:

@@ -1,4 +1,4 @@
-"""Keeps the newest calls to ServiceNow for support: where to, how they ended, both sides' numbers. Never their content."""
+"""Call log for support: address, outcome and both sides' correlation numbers of the newest calls. Never their content."""
 
 from __future__ import annotations
 
@@ -17,36 +17,33 @@ from app.resources import Resources
 
 log = get_logger(__name__)
 
+# Retention: a support case is opened within days, and a busy hour makes about a thousand calls.
 KEPT_DAYS = 7
 KEPT_CALLS = 10_000
 
 
 async def keep_calls(resources: Resources) -> None:
-    """Write down the calls that this process has made since the last time.
-
-    Never raises: whoever just made a record at ServiceNow must not take a log that failed for a call that failed.
-    """
+    """Store the calls that this process has made since the last time. Never raises for the database."""
+    # A record just made at ServiceNow must not be taken for a call that failed because its log could not be written.
     waiting = resources.servicenow.recent
-    notes = [waiting.popleft() for _ in range(len(waiting))]
-    if not notes:
+    entries = [waiting.popleft() for _ in range(len(waiting))]
+    if not entries:
         return
     try:
         async with resources.database.transaction() as session:
-            await session.execute(insert(CallRecord), [asdict(note) for note in notes])
+            await session.execute(insert(CallRecord), [asdict(entry) for entry in entries])
     except SQLAlchemyError as error:
-        waiting.extendleft(reversed(notes))
-        log.warning("calls could not be written down", calls=len(notes), why=type(error).__name__)
+        waiting.extendleft(reversed(entries))
+        log.warning("call_log.not_written", calls=len(entries), error=type(error).__name__)
 
 
 async def newest_calls(session: Session, limit: int = 1000) -> list[CallLogEntry]:
-    """The newest first."""
     rows = await session.execute(select(CallRecord).order_by(CallRecord.id.desc()).limit(limit))
     names = CallLogEntry.__dataclass_fields__
     return [CallLogEntry(**{name: getattr(row, name) for name in names}) for row in rows.scalars()]
 
 
 async def forget_old_calls(session: Session) -> None:
-    """Delete what is older than a week, and all but the newest ten thousand."""
     oldest_kept = select(CallRecord.id).order_by(CallRecord.id.desc()).offset(KEPT_CALLS).limit(1).scalar_subquery()
     await session.execute(delete(CallRecord).where(CallRecord.at < clock.now() - timedelta(days=KEPT_DAYS)))
     await session.execute(delete(CallRecord).where(CallRecord.id <= oldest_kept))

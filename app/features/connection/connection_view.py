@@ -1,4 +1,4 @@
-"""What pages may know of the connection: plain values, no secret, no row. Touches rows only."""
+"""The active connection as pages see it: plain values without secrets. Reads rows only."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from app.features.connection.authorization_attempts import LastAttempt
 from app.features.connection.models import Connection, ConnectionStatus
 from app.integrations.servicenow.releases import release_name
 
-# The refresh token dies after 100 days by default, and with it the connection.
+# The refresh token ends 100 days after the consent by default, and with it the connection. Nothing prolongs it but a new
+# consent, so people are warned two weeks ahead: docs/facts/servicenow.md#1-4-token-response
 WARN_DAYS = 14
 
 
 @dataclass(frozen=True)
 class ConnectionView:
-    """The active connection. `status` is "connected", "needs_attention" or "unconfirmed" (a person must say whether the
-    account that consented is the right one, and until then nothing is sent); "begun" is one that is not there yet.
+    """The active connection. `status` is a ConnectionStatus, or "begun" for one that is not there yet.
 
-    `days_left` counts whole days until the refresh token dies, None when that is unknown; `ends_soon` asks for a
-    renewed consent. `user_name` is empty when the instance would not say who consented.
+    `days_left` counts whole days until the refresh token ends, None when that is unknown; `ends_soon` asks for a renewed
+    consent. `user_name` is empty when the instance would not tell who consented.
     """
 
     id: UUID
@@ -55,22 +55,20 @@ class ConnectionView:
 
     @property
     def is_connected(self) -> bool:
-        """Whether tickets flow."""
         return self.status == ConnectionStatus.CONNECTED.value
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the account that consented is the right one; until then nothing is checked and no card appears."""
+        """Until a person has confirmed the account that consented, nothing is checked and no card appears."""
         return self.status != ConnectionStatus.UNCONFIRMED.value
 
     @property
     def has_expired(self) -> bool:
-        """Whether the consent's time is over; on its last day, when no whole day is left, it is not yet."""
+        """`days_left` is 0 all through the last day, on which the consent still holds."""
         return self.refresh_expires_at is not None and self.refresh_expires_at <= clock.now()
 
 
 async def connection_view(session: Session) -> ConnectionView | None:
-    """The active connection, or None when nothing is connected."""
     found = await session.execute(
         select(Connection, Person.display_name)
         .outerjoin(Person, Person.id == Connection.connected_by)
@@ -88,7 +86,7 @@ async def connection_changed_at(session: Session) -> datetime | None:
 
 
 def view_of_attempt(attempt: LastAttempt) -> ConnectionView:
-    """What a connection would be if this authorization had succeeded: enough to look at the instance from outside."""
+    """The connection that this authorization would have made: enough for checks that need no token."""
     return ConnectionView(
         id=UUID(int=0), status="begun", instance_name=attempt.instance_name, origin=attempt.origin,
         client_id=attempt.client_id, attention=attempt.problem, user_sys_id="", user_name="", user_display_name="",
@@ -129,10 +127,7 @@ def _view(connection: Connection, connected_by: str) -> ConnectionView:
 
 
 def _attention(connection: Connection) -> Message | None:
-    """What a person must do; nothing, while it is connected."""
-    if connection.attention is None or connection.status == ConnectionStatus.CONNECTED:
-        return None
-    return Message.from_json(connection.attention)
+    return Message.from_json(connection.attention) if connection.attention else None
 
 
 def _days_left(expires_at: datetime | None) -> int | None:

@@ -1,4 +1,7 @@
-"""Judges who consented: the integration user, or a person by mistake. Looks nothing up."""
+"""Decide whether the integration user consented, or a person by mistake. Pure functions.
+
+The mistake is a known trap: docs/facts/servicenow.md#trap-23
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,11 @@ from app.integrations.servicenow.schemas import RemoteUser
 
 
 def doubt_about(user: RemoteUser | None, expected_user_name: str, viewer: Viewer) -> Message | None:
-    """Why a person should look before anything is sent, or None.
+    """Why a person has to confirm the account before anything is sent, or None.
 
-    Tickets are opened in the name of whoever consented; if that is a person, they stop when the person leaves. That is
-    asked also of the integration user named in the checklist: under single sign-on it may be on purpose that it has a
-    person's name and e-mail address, and then one click says so. An account that ServiceNow does not name cannot be
-    judged.
+    An account that looks like the viewer's own is doubted even when it is the expected one: under single sign-on an
+    integration user may have a person's name and address on purpose, and then one click confirms it. None also for an
+    account that ServiceNow does not name, which cannot be judged.
     """
     if user is None:
         return None
@@ -43,7 +45,7 @@ def doubt_about(user: RemoteUser | None, expected_user_name: str, viewer: Viewer
 
 
 def looks_like(user: RemoteUser, viewer: Viewer) -> bool:
-    """Whether the ServiceNow account seems to be this person's own, by address, sign-in name or full name."""
+    """Whether the ServiceNow account seems to be the viewer's own, by address, sign-in name or full name."""
     person, at_work = viewer.email, viewer.email.partition("@")[0]
     return (
         _same(user.email, person)
@@ -58,4 +60,5 @@ def _same(one: str, other: str) -> bool:
 
 
 def _plain(text: str) -> str:
+    # Full-width letters and composed accents compare equal (https://www.unicode.org/reports/tr15/#Norm_Forms).
     return unicodedata.normalize("NFKC", text).strip().casefold()

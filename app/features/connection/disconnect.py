@@ -1,4 +1,4 @@
-"""Removes the connection: revokes its tokens at ServiceNow and forgets every secret. Its tickets stay, read-only."""
+"""Remove the connection: discard its secrets, then revoke its tokens at ServiceNow. Its tickets stay, read-only."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ TOKEN_IS_OVER = {NOT_RENEWED.code, NAMED_CAUSES["invalid_grant"].code}
 
 
 @dataclass(frozen=True)
-class EndedSecrets:
-    """What is left of a connection that was just forgotten: enough to end its tokens, held in memory only."""
+class DiscardedSecrets:
+    """The secrets of a connection that was just removed: enough to revoke its tokens, held in memory only."""
 
     origin: str
     client_id: str
@@ -41,42 +41,40 @@ class EndedSecrets:
     refresh_token: str = field(repr=False)
 
     @classmethod
-    def of(cls, origin: str, client_id: str, client_secret: str, tokens: Tokens) -> EndedSecrets:
-        """Tokens that were granted and shall not be kept."""
+    def of(cls, origin: str, client_id: str, client_secret: str, tokens: Tokens) -> DiscardedSecrets:
+        """For tokens that were granted and shall not be stored."""
         return cls(origin, client_id, client_secret, tokens.access_token, tokens.refresh_token or "")
 
 
 @dataclass(frozen=True)
 class Removal:
-    """How removing went. `revoked` is True only when ServiceNow was seen to refuse both tokens afterwards."""
+    """`revoked` is True only when ServiceNow was seen to refuse both tokens afterwards."""
 
     instance_name: str
     revoked: bool
 
 
 async def remove_connection(resources: Resources, viewer: Viewer, connection_id: UUID) -> Removal:
-    """Forget this connection, then end its tokens at ServiceNow. Raises NotConnected when it is not the active one.
-
-    Forgetting is committed first: from then on no process can renew the tokens that are about to be revoked, and an
-    instance that does not answer cannot keep us connected.
-    """
+    """Remove this connection, then revoke its tokens at ServiceNow. Raises NotConnected when it is not the active one."""
+    # Removing is committed first: from then on no process can renew the tokens that are about to be revoked, and an
+    # instance that does not answer cannot keep us connected.
     async with resources.database.transaction() as session:
         connection = await _locked(session, connection_id)
         name = connection.instance_name
-        ended = forget(resources, connection)
-        await forget_attempts(session, connection.origin)
+        discarded = discard_secrets(resources, connection)
+        await discard_attempts(session, connection.origin)
         await log_action(session, viewer, T("Connection removed"), instance=name)
-    revoked = await end_tokens(resources, ended)
+    revoked = await revoke_tokens(resources, discarded)
     async with resources.database.transaction() as session:
         outcome = T("Tokens revoked at ServiceNow") if revoked else T("Revoking the tokens was not confirmed")
         await log_action(session, viewer, outcome, instance=name)
-    log.info("connection removed", instance=name, revoked=revoked)
+    log.info("connection.removed", instance=name, revoked=revoked)
     return Removal(name, revoked)
 
 
-def forget(resources: Resources, connection: Connection) -> EndedSecrets:
-    """Within the caller's transaction: the row is removed and holds no secret; gives what revoking needs."""
-    ended = EndedSecrets(
+def discard_secrets(resources: Resources, connection: Connection) -> DiscardedSecrets:
+    """Within the caller's transaction: mark the row as removed, without secrets; gives what revoking needs."""
+    discarded = DiscardedSecrets(
         origin=connection.origin,
         client_id=connection.client_id,
         client_secret=_opened(resources, CLIENT_SECRET, connection.client_secret),
@@ -88,50 +86,49 @@ def forget(resources: Resources, connection: Connection) -> EndedSecrets:
     connection.removed_at = clock.now()
     connection.client_secret = connection.access_token = connection.refresh_token = None
     connection.access_granted_at = connection.access_expires_at = connection.refresh_expires_at = None
-    return ended
+    return discarded
 
 
-async def end_tokens(resources: Resources, ended: EndedSecrets) -> bool:
-    """Revoke both tokens and look whether that helped; an instance that does not answer is only written down."""
-    oauth = oauth_client(resources, ended.origin, ended.client_id, ended.client_secret)
+async def revoke_tokens(resources: Resources, discarded: DiscardedSecrets) -> bool:
+    """Revoke both tokens; True when ServiceNow was seen to refuse them afterwards. Never raises a RemoteError."""
+    oauth = oauth_client(resources, discarded.origin, discarded.client_id, discarded.client_secret)
     try:
-        for token in (ended.refresh_token, ended.access_token):
+        for token in (discarded.refresh_token, discarded.access_token):
             if token:
                 await oauth.revoke(token)
-        return await _is_refused(resources, oauth, ended)
+        return await _is_refused(resources, oauth, discarded)
     except RemoteError as error:
-        log.warning("tokens were not revoked", origin=ended.origin, why=str(error))
+        log.warning("connection.tokens.not_revoked", origin=discarded.origin, error=str(error))
         return False
     finally:
         await keep_calls(resources)
 
 
-async def _is_refused(resources: Resources, oauth: ServiceNowOAuth, ended: EndedSecrets) -> bool:
-    """The revoking service answers 200 to everything, a sleeping instance's web page included: so try the tokens.
-
-    The refresh token first, which lives for months; an access token may be refused only because its half hour is over.
-    """
-    if not ended.access_token:
+async def _is_refused(resources: Resources, oauth: ServiceNowOAuth, discarded: DiscardedSecrets) -> bool:
+    # The revoking service answers 200 to everything, a hibernating instance's web page included, so the tokens are tried:
+    # docs/facts/servicenow.md#1-1-endpoints. The refresh token first, which lives for months: an access token may be
+    # refused only because its half hour is over.
+    if not discarded.access_token:
         return False
-    if ended.refresh_token:
+    if discarded.refresh_token:
         try:
-            await oauth.refresh(ended.refresh_token)
+            await oauth.refresh(discarded.refresh_token)
         except Unauthorized as refusal:
             if refusal.code not in TOKEN_IS_OVER:
-                return False  # The client is refused, which says nothing about the token.
+                return False  # The client was refused, which says nothing about the token.
         else:
             return False
     try:
         await call_with_token(
-            resources, lambda client: client.whoami(), origin=ended.origin, access_token=ended.access_token
+            resources, lambda client: client.whoami(), origin=discarded.origin, access_token=discarded.access_token
         )
     except Unauthorized:
         return True
     return False
 
 
-async def forget_attempts(session: Session, origin: str) -> None:
-    """Authorizations begun at this instance and not finished hold its client secret, too."""
+async def discard_attempts(session: Session, origin: str) -> None:
+    """Use up the unfinished authorizations at this instance, which hold its client secret as well."""
     await session.execute(
         update(AuthorizationAttempt)
         .where(AuthorizationAttempt.origin == origin, AuthorizationAttempt.used_at.is_(None))
@@ -153,7 +150,7 @@ async def _locked(session: Session, connection_id: UUID) -> Connection:
     connection = await active_connection(session)
     if connection is None or connection.id != connection_id:
         raise NotConnected
-    # Waits for a renewal in hand, so that the newest tokens are the ones revoked.
+    # Waits for a token refresh under way, so that the newest tokens are the ones revoked.
     await session.refresh(connection, with_for_update=True)
     if connection.status == ConnectionStatus.REMOVED:
         raise NotConnected

@@ -1,4 +1,4 @@
-"""The connection's background work: forget what is old."""
+"""The connection's background jobs: retention of the call log and of authorizations that were begun."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from app.resources import Resources
 tasks = TaskGroup("connection")
 
 
+# Once an hour, at an odd minute: other jobs that run by the clock start at round ones.
 @tasks.task("sweep", every="17 * * * *")
 async def sweep(resources: Resources) -> None:
-    """Once an hour."""
     async with resources.database.transaction() as session:
         await forget_old_calls(session)
         await forget_old_attempts(session)

@@ -1,4 +1,4 @@
-"""Seals every stored secret anew with the newest key, and finds what no key opens. Gives no secret away."""
+"""Key rotation: encrypt every stored secret with the newest key, and find what no key opens. Returns no secret."""
 
 from __future__ import annotations
 
@@ -19,21 +19,18 @@ from app.features.connection.tokens import needs_attention
 from app.resources import Resources
 
 log = get_logger(__name__)
-# Tables exist once their modules are imported. Those of rooms above this one are imported where the house is put together.
-ROOMS = (accounts, connection)
+# Tables exist once their modules are imported. Tables of features above this one are imported by app/bootstrap.py.
+FEATURES_WITH_SECRETS = (accounts, connection)
 KEY_LOST = T(
     "The key that sealed the tokens is lost. Type the client secret again, and authorize.", code="connection.key_lost"
 )
 
 
 async def reseal_everything(resources: Resources) -> int:
-    """How many secrets are now sealed with the first key.
-
-    Every sealed column of every table is found by its type, so that none can be forgotten. What no key opens any more
-    is left as it is and written to the log: it was lost before.
-    """
+    """How many secrets are now sealed with the first key. What no key opens is left as it is, and logged."""
     count = 0
     async with resources.database.transaction() as session:
+        # Sealed columns are found by their type, in every table, so that none can be forgotten.
         for table in Base.metadata.sorted_tables:
             sealed = [column for column in table.columns if isinstance(column.type, SealedText)]
             if sealed:
@@ -49,7 +46,7 @@ async def opens_what_is_stored(resources: Resources) -> bool:
 
 
 async def forget_what_no_key_opens(resources: Resources) -> bool:
-    """For keys that are lost: the connection lets go of its secrets and waits to be authorized. Whether there was need.
+    """Discard the secrets of the connection when no key opens them; it then waits to be authorized. Whether it was needed.
 
     Its row stays, and with it every ticket.
     """
@@ -76,8 +73,8 @@ def _opens(resources: Resources, found: Connection) -> bool:
 
 
 async def _reseal_table(resources: Resources, session: Session, table: Table, sealed: list[Column[Any]]) -> int:
-    """Row by row, under a lock: a token that is renewed meanwhile must not be overwritten with the one before."""
     key = table.primary_key.columns[0]
+    # Locked: a token that is renewed meanwhile must not be overwritten with the one before.
     rows = await session.execute(select(key, *sealed).with_for_update())
     count = 0
     for row in rows.all():
@@ -95,5 +92,5 @@ def _resealed(resources: Resources, table: Table, column: Column[Any], old: Seal
     try:
         return resources.vault.reseal(old)
     except CannotOpen:
-        log.warning("a sealed value fits none of VAULT_KEYS", table=table.name, column=column.name)
+        log.warning("vault.value_not_openable", table=table.name, column=column.name)
         return None

@@ -1,4 +1,4 @@
-"""The connection to a ServiceNow instance, and authorizations under way."""
+"""Tables of the connection: the instance, its throttle and leases, authorizations that were begun, the call log."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from app.core.vault import Sealed, SealedText
 
 
 class ConnectionStatus(StrEnum):
-    """`NEEDS_ATTENTION` keeps its tokens' row and its tickets: authorizing again takes everything up where it was.
+    """`NEEDS_ATTENTION`: a person has to authorize again; the row and its tickets stay as they are.
 
-    `UNCONFIRMED` has live tokens of an account that may be the wrong one; nothing is sent until a person has decided.
+    `UNCONFIRMED`: the tokens are those of an account that may be the wrong one; nothing is sent until a person confirms it.
     """
 
     CONNECTED = "connected"
@@ -27,7 +27,7 @@ class ConnectionStatus(StrEnum):
 
 
 class Connection(Base):
-    """One instance we are, or were, authorised at. One row per instance, taken up again when it is connected again.
+    """One instance we are, or were, authorized at. One row per instance, reused when it is connected again.
 
     At most one row is not removed. Secrets are sealed. `attention` is what a person is told to do (Message.to_json, with
     its code); None while it is connected. `refresh_answer_lost_at` is when the response to a token refresh was last lost,
@@ -77,9 +77,9 @@ class Connection(Base):
 class AuthorizationAttempt(Base):
     """An authorization that was begun: used once, by the browser that began it, within its time.
 
-    A used or expired one is kept for a day, without its secrets once used, so that whoever comes back with it is told
-    which of the two it is. `replaces` is the connection that was active when it was begun: if another person has
-    connected another instance in the meantime, finishing must not remove that one unasked.
+    A used or expired one is kept for a day, without its secrets once used, so that a late callback is told which of the
+    two it is. `replaces` is the connection that was active when it was begun: if another person has connected another
+    instance in the meantime, finishing must not remove that one unasked.
     """
 
     __tablename__ = "authorization_attempt"
@@ -99,7 +99,7 @@ class AuthorizationAttempt(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
-    # Why nothing came of it, as a sentence (Text.to_json); None while it is open, and when it succeeded.
+    # Why nothing came of it (Message.to_json); None while it is open, and when it succeeded.
     problem: Mapped[dict[str, Any] | None]
 
 
@@ -137,10 +137,10 @@ class TicketPreferences(Base):
 
 
 class InstanceThrottle(Base):
-    """How gently one instance is treated by all processes together.
+    """The rate limiting state of one instance, shared by all processes.
 
-    No call begins before `paused_until`. `requests` counts those of the clock hour that began at `hour`, `hourly_limit`
-    is the instance's own, when it named one. `last_viewed_at` is when somebody last looked at the cards.
+    No call of a job begins before `paused_until`. `requests` counts those of the clock hour that began at `hour`,
+    `hourly_limit` is the instance's own, when it named one. `last_viewed_at` is when the cards were last viewed.
     `clock_ahead_seconds` is how far the instance's clock is ahead of ours, at least: as it stamped the last record that
     it made for us, or less, if its answers have shown less since.
     """

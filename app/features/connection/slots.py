@@ -24,14 +24,14 @@ log = get_logger(__name__)
 
 
 class Pool(StrEnum):
-    """Slots that are taken from one another's number; a call never takes one of the other pool."""
+    """A number of slots; a call never takes one of the other pool."""
 
     SHARED = "shared"
     INTERACTIVE = "interactive"
 
 
-# How many calls may wait for an answer at once, over all our processes. ServiceNow runs the calls of one client in few
-# worker threads, and answers 202 without doing anything when too many wait: docs/facts/servicenow.md#2-8-cookies-and-concurrency
+# How many calls may wait for an answer at once, over all our processes. Every node of an instance has 4 threads for API
+# calls and a queue of 50: docs/facts/servicenow.md#5-limits-failures-sleeping-instances and #2-8-cookies-and-concurrency
 # https://support.servicenow.com/kb?id=kb_article_view&sysparm_article=KB0564204
 # One more for calls that a person waits for, so that a bulk share never holds up a check.
 SLOTS = {Pool.SHARED: 4, Pool.INTERACTIVE: 1}

@@ -1,6 +1,6 @@
-"""How gently one instance is treated by all processes together: pauses, calls at once, an hourly budget. Calls nothing.
+"""Rate limiting of one instance, shared by all processes: pauses with backoff, and an hourly budget. Calls nothing.
 
-Whoever locks this row and a ticket's locks this one first.
+Lock order: a transaction that locks this row and a ticket's locks this one first.
 """
 
 from __future__ import annotations
@@ -19,21 +19,25 @@ from app.core.messages import Message, T
 from app.features.connection.models import InstanceThrottle
 from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError
 
-# Requests in a clock hour that following tickets may use. Sharing is a person's wish: counted, never stopped by this.
+# Requests per clock hour that polling may use. An instance without a rate limit rule allows any number, and one with a rule
+# counts per user and hour: docs/facts/servicenow.md#2-6-error-envelope
 BUDGET = 1000
-# Of a limit that the instance itself names, this part; the rest is for sharing.
+# Where the instance names a limit of its own (X-RateLimit-Limit), polling uses this part of it; the rest is for sharing.
 PART_OF_NAMED_LIMIT = 0.8
-# A lost answer or two are an accident; so many failures in a row are a state.
-PATIENCE = 3
+# One or two lost answers are accidents. This many failures in a row mean that the instance is in trouble.
+FAILURES_BEFORE_PAUSE = 3
+# Long enough to spare an instance that restarts, short enough for a person who waits for tickets to flow again.
 LONGEST_PAUSE_SECONDS = 300.0
+# `Retry-After: 0` has been seen: docs/facts/servicenow.md#sandbox-42
 SHORTEST_PAUSE_SECONDS = 1.0
-# After a pause, one call goes ahead, and the others wait for its outcome, at most so long.
+# After a pause, one call probes the instance. The others wait this long at most for its outcome: it covers a whole call of
+# 40 s (app/integrations/http/transport.py).
 PROBE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Deferral:
-    """No call now, but in so many seconds; `reason` is for people, None when it is only a matter of taking turns."""
+    """No call now, but after `seconds`; `reason` is for people, None when only no slot was free."""
 
     seconds: float
     reason: Message | None
@@ -41,7 +45,7 @@ class Deferral:
 
 @dataclass(frozen=True)
 class Usage:
-    """Requests of this clock hour, what following tickets may use, and when the next hour begins."""
+    """Requests of this clock hour, how many polling may use, and when the next hour begins."""
 
     used: int
     budget: int
@@ -68,7 +72,10 @@ def pause_of(throttle: InstanceThrottle) -> Deferral | None:
 
 
 def check_allowed(throttle: InstanceThrottle, *, requests: int = 0) -> Deferral | None:
-    """What speaks against a call now. `requests` is how many a refresh is about to make, within the budget."""
+    """Why no call may be made now, or None. `requests` is how many the budget has to allow, 0 to ignore it.
+
+    The first call after a pause becomes the probe: this prolongs the pause for all others.
+    """
     paused = pause_of(throttle)
     if paused is not None:
         return paused
@@ -87,45 +94,45 @@ def check_allowed(throttle: InstanceThrottle, *, requests: int = 0) -> Deferral 
 
 
 def count_request(throttle: InstanceThrottle, requests: int = 1) -> None:
-    """Note requests that are about to be made."""
+    """Count requests that are about to be made; a new clock hour starts from zero."""
     throttle.requests = usage(throttle).used + requests
     throttle.hour = _hour(clock.now())
 
 
 def record_success(throttle: InstanceThrottle, hourly_limit: int | None = None) -> None:
-    """It answered as it should; whatever was wrong is over."""
+    """End the pause and forget the failures. `hourly_limit` is the instance's own, where an answer named one."""
     if hourly_limit is not None:
         throttle.hourly_limit = hourly_limit
-    if not _slow_down(throttle):
+    if not _is_long_pause(throttle):
         throttle.failures, throttle.paused_until, throttle.reason = 0, None, None
 
 
 def record_failure(throttle: InstanceThrottle, error: RemoteError) -> None:
-    """Pause, when what went wrong would go wrong for every call."""
+    """Count the failure, and pause when it would happen to every call, or for the third time in a row."""
     if isinstance(error, Forbidden | RecordNotFound | QueryIgnored) and not error.is_instance_wide:
-        # It answered as it should: about this one record, table or field. Others fare better.
+        # The instance works: it refused this one record, table or field.
         record_success(throttle)
         return
     throttle.failures += 1
-    rests = _slow_down(throttle)
-    if not error.is_instance_wide and throttle.failures < PATIENCE:
-        throttle.paused_until = throttle.paused_until if rests else None
+    is_long = _is_long_pause(throttle)
+    if not error.is_instance_wide and throttle.failures < FAILURES_BEFORE_PAUSE:
+        throttle.paused_until = throttle.paused_until if is_long else None
         return
     until = clock.now() + timedelta(seconds=backoff_after(error, throttle.failures, longest=LONGEST_PAUSE_SECONDS))
-    if not rests or throttle.paused_until is None or throttle.paused_until < until:
+    if not is_long or throttle.paused_until is None or throttle.paused_until < until:
         throttle.paused_until, throttle.reason = until, error.message.to_json()
 
 
-def _slow_down(throttle: InstanceThrottle) -> bool:
-    """Whether we wait for longer than any probe: since a call that began before this pause, which says nothing of it."""
+def _is_long_pause(throttle: InstanceThrottle) -> bool:
+    # Longer than any probe waits: so the pause began after this call did, and its outcome says nothing about the cause.
     return throttle.paused_until is not None and throttle.paused_until - clock.now() > timedelta(seconds=PROBE_SECONDS)
 
 
 def backoff_after(error: AppError, failures: int, *, longest: float | None = None) -> float:
     """Seconds before the next try after so many failures in a row.
 
-    A time that was named is never undercut, whoever named it: ServiceNow, its token service or a gateway. One that is
-    named again and again and does not help (0 is a known trap) is not obeyed to the letter: waits grow all the same.
+    A time that the error names (Retry-After of ServiceNow, its token service or a proxy) is never undercut. A named time
+    that does not help is exceeded: from the second failure on, the usual exponential backoff applies as well.
     """
     usual = backoff_seconds(failures - 1)
     if longest is not None:
@@ -137,12 +144,11 @@ def backoff_after(error: AppError, failures: int, *, longest: float | None = Non
 
 
 def no_usage() -> Usage:
-    """Of an instance that was not asked anything yet."""
+    """The usage of an instance that was never called."""
     return Usage(0, BUDGET, _hour(clock.now()) + timedelta(hours=1))
 
 
 def usage(throttle: InstanceThrottle) -> Usage:
-    """How much of this hour's budget is used."""
     hour = _hour(clock.now())
     budget = BUDGET if throttle.hourly_limit is None else min(BUDGET, int(throttle.hourly_limit * PART_OF_NAMED_LIMIT))
     return Usage(throttle.requests if throttle.hour == hour else 0, budget, hour + timedelta(hours=1))

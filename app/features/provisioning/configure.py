@@ -26,7 +26,7 @@ from app.features.connection.preferences import (
     load_preferences,
 )
 from app.features.tickets.polling.state_names import list_state_names, reset_state_names, set_state_name
-from app.features.tickets.ticket_fields import Control, TicketField, copied_fields
+from app.features.tickets.ticket_fields import ControlType, TicketField, copied_fields
 from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.servicenow.probes import (
     PLAIN,
@@ -229,7 +229,7 @@ def column_problem(columns: Mapping[str, TableColumn], name: str, table: str, fi
     if column.read_only:
         return T("This column is read-only.")
     if column.kind in DATE_KINDS:
-        is_day = field.control is not None and field.control.type is Control.DAY
+        is_day = field.control is not None and field.control.type is ControlType.DAY
         return None if is_day else T("This column holds a date: only the due date can go there.")
     if column.kind not in TEXT_KINDS:
         return T("This column does not hold text (it is of the type %(kind)s).", kind=column.kind or "–")

@@ -1,1 +1,1 @@
-"""Scores and improvement actions, imported from Graph."""
+"""Microsoft Secure Score and its improvement actions, imported from Microsoft Graph."""

@@ -1,4 +1,4 @@
-"""Makes Graph's HTML safe to show, and readable as plain text. Trusts nothing in it."""
+"""Sanitize Graph's HTML for pages, and turn it into plain text for tickets and CSV. Trusts nothing in it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ from urllib.parse import urlsplit
 
 import nh3
 
+# The allow-list holds the harmless tags of real texts and their close relatives. div, span and label lose their tags and
+# keep their text. docs/facts/microsoft-graph.md#edge-32
 TAGS = {"p", "ol", "ul", "li", "b", "strong", "em", "u", "i", "br", "a", "abbr", "code", "pre", "h3", "h4", "table"}
 TAGS |= {"thead", "tbody", "tr", "td", "th"}
 ATTRIBUTES = {"a": {"href"}, "abbr": {"title"}}
 BLOCKS = {"p", "div", "ul", "ol", "table", "tr", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6"}
-SILENT = {"script", "style", "title", "template", "noscript", "iframe", "object"}
+# Removed with everything inside them.
+DROPPED = {"script", "style", "title", "template", "noscript", "iframe", "object"}
+# Characters. The longest text in captures has 2,134: docs/facts/microsoft-graph.md#1-4-securescorecontrolprofile
 LONGEST_PLAIN = 8000
-MARK = re.compile(r"\n *(-|\d+\.) ")
+# The number or dash before a list item.
+ITEM_MARK = re.compile(r"\n *(-|\d+\.) ")
 
 
 def clean_html(html: str) -> str:
-    """The text with harmless tags only; links lead to web pages, in a new tab, and tell nobody where they came from."""
+    """The text with allowed tags only. Links open in a new tab and send no referrer."""
     return nh3.clean(
         html,
         tags=TAGS,
-        clean_content_tags=SILENT,
+        clean_content_tags=DROPPED,
         attributes=ATTRIBUTES,
+        # Excludes javascript: and data: links. Relative ones would lead into our own pages.
         url_schemes={"http", "https"},
         url_relative="deny",
         link_rel="noopener noreferrer",
@@ -32,7 +38,7 @@ def clean_html(html: str) -> str:
 
 
 def plain_text(html: str, longest: int = LONGEST_PLAIN) -> str:
-    """The same as lines of plain text: lists keep their marks, links their address, entities become letters."""
+    """Lines of plain text: lists keep their marks, links their address, and entities become characters."""
     reader = _Reader()
     reader.feed(html)
     reader.close()
@@ -40,12 +46,13 @@ def plain_text(html: str, longest: int = LONGEST_PLAIN) -> str:
 
 
 def cut(text: str, longest: int) -> str:
-    """At most so many characters, with an ellipsis where something is missing."""
+    """At most `longest` characters, the last one an ellipsis where something is missing."""
     return text if len(text) <= longest else text[: max(longest - 1, 0)].rstrip() + "…"
 
 
 def is_web_address(address: str) -> bool:
     """Whether it may become a link: http or https, with a host."""
+    # Two GitHub controls come with something else: docs/facts/microsoft-graph.md#edge-41
     try:
         parts = urlsplit(address.strip())
         return parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -54,35 +61,35 @@ def is_web_address(address: str) -> bool:
 
 
 class _Reader(HTMLParser):
-    """Collects text; forgiving, because real texts leave tags open."""
+    """Collects text. Real texts leave tags open, so every end tag may be missing."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._parts: list[str] = []
         self._lists: list[int] = []  # The next number of each open list; -1 for one without numbers.
-        self._silent = 0
+        self._dropping = 0  # How many dropped elements are open.
         self._address = ""
         self._link_start = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in SILENT:
-            self._silent += 1
+        if tag in DROPPED:
+            self._dropping += 1
         elif tag in ("ul", "ol"):
             self._lists.append(1 if tag == "ol" else -1)
         elif tag == "li":
-            self._mark()
+            self._begin_item()
         elif tag == "br":
             self._parts.append("\n")
         elif tag in BLOCKS:
             # A paragraph that opens a list item stays beside the item's mark.
-            self._parts.append("" if self._parts and MARK.fullmatch(self._parts[-1]) else "\n\n")
+            self._parts.append("" if self._parts and ITEM_MARK.fullmatch(self._parts[-1]) else "\n\n")
         elif tag == "a":
             self._address = (dict(attrs).get("href") or "").strip()
             self._link_start = len(self._parts)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in SILENT:
-            self._silent = max(self._silent - 1, 0)
+        if tag in DROPPED:
+            self._dropping = max(self._dropping - 1, 0)
         elif tag in ("ul", "ol"):
             if self._lists:
                 self._lists.pop()
@@ -90,19 +97,20 @@ class _Reader(HTMLParser):
         elif tag in BLOCKS:
             self._parts.append("\n\n")
         elif tag == "a":
-            self._name_address()
+            self._append_address()
 
     def handle_data(self, data: str) -> None:
-        if not self._silent:
+        if not self._dropping:
+            # HTML shows any run of white space as one space. The texts hold tabs, CR/LF and &nbsp; (U+00A0).
             self._parts.append(re.sub(r"[\s\u00a0]+", " ", data))
 
-    def _mark(self) -> None:
-        depth, turn = len(self._lists), self._lists[-1] if self._lists else -1
-        if turn > 0:
+    def _begin_item(self) -> None:
+        depth, number = len(self._lists), self._lists[-1] if self._lists else -1
+        if number > 0:
             self._lists[-1] += 1
-        self._parts.append("\n" + "  " * (depth - 1) + (f"{turn}. " if turn > 0 else "- "))
+        self._parts.append("\n" + "  " * (depth - 1) + (f"{number}. " if number > 0 else "- "))
 
-    def _name_address(self) -> None:
+    def _append_address(self) -> None:
         shown = "".join(self._parts[self._link_start :]).strip()
         if is_web_address(self._address) and self._address not in shown:
             self._parts.append(f" ({self._address})")

@@ -1,4 +1,4 @@
-"""Secure Score's background work: keeps the import up to date. The import itself is elsewhere."""
+"""Secure Score's background jobs: the scheduled import, the import on request, and writing decisions to Graph."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from app.core.errors import AppError, Conflict
 from app.core.jobs import TaskGroup
 from app.core.logging import get_logger
 from app.core.messages import T
+from app.features.accounts.audit import log_action
+from app.features.accounts.permissions import Viewer
 from app.features.secure_score.actions.plan import PlanChange, decide
 from app.features.secure_score.actions.write_back import write_state
 from app.features.secure_score.sync.import_scores import import_from_graph
@@ -28,46 +30,52 @@ log = get_logger(__name__)
 
 tasks = TaskGroup("secure_score")
 
-# Graph makes one snapshot a day; catalog, states and sync times move more often.
-SYNC_EVERY = timedelta(hours=6)
-# After an import that did not get everything; twice as long after each further one, up to SYNC_EVERY.
-TRY_AGAIN_AFTER = timedelta(minutes=15)
+# Graph has one snapshot per day, but catalog, states and `lastSynced` move more often, and a snapshot can be a day late.
+# docs/facts/microsoft-graph.md#1-8-freshness-change-history-outlook
+SYNC_INTERVAL = timedelta(hours=6)
+# Exponential backoff after an import that did not get everything: doubled after each further one, up to SYNC_INTERVAL.
+FIRST_BACKOFF = timedelta(minutes=15)
 MOST_DOUBLINGS = 5
-ONE_AT_A_TIME = "secure_score.scheduled_sync"
+# The queue runs one job per lock. The name is that of the scheduled task, because the two must not overlap either.
+IMPORT_LOCK = "secure_score.scheduled_sync"
 
 
 async def is_due(session: Session, tenant_id: str) -> bool:
-    """Whether the clock says it is time: never imported, six hours ago, or sooner after a failure.
-
-    What fails again and again (a permission nobody grants, one list that Graph will not give) is asked for ever more
-    rarely: after 15 minutes, 30, one hour, two, four, and then every six hours like everything else.
-    """
+    """Whether it is time for an import: never imported, SYNC_INTERVAL ago, or the backoff after a failure has passed."""
     last = await last_ended_run(session, tenant_id, ImportSource.GRAPH)
     if last is None:
         return True
-    wait = SYNC_EVERY
+    wait = SYNC_INTERVAL
     if last.status != RunStatus.DONE:
-        failed = await failures_in_a_row(session, tenant_id, ImportSource.GRAPH)
-        wait = min(TRY_AGAIN_AFTER * 2 ** min(failed - 1, MOST_DOUBLINGS), SYNC_EVERY)
+        wait = backoff(await failures_in_a_row(session, tenant_id, ImportSource.GRAPH))
     return clock.now() - last.asked_at >= wait
 
 
+def backoff(failures: int) -> timedelta:
+    """The wait after this many failed or partial imports in a row: 15 minutes, 30, one hour, two, four, then six."""
+    # A permission that is not granted and a list that Graph refuses fail on every attempt, so asking often is of no use.
+    doublings = min(max(failures - 1, 0), MOST_DOUBLINGS)
+    return min(FIRST_BACKOFF * (1 << doublings), SYNC_INTERVAL)
+
+
+# Runs every minute, so that an import that fell due while no worker ran starts at once.
 @tasks.task("scheduled_sync", every="* * * * *")
 async def scheduled_sync(resources: Resources) -> None:
-    """Import when it is due; looks every minute, so that a worker that was off catches up at once."""
+    """Import when it is due, or when a requested run is still waiting because its own job was lost."""
     config = resources.config
+    # The pages show another tenant's files, and Graph knows our own tenant only.
     if config.shown_tenant_id != config.tenant_id:
-        return  # The pages show another tenant's files; Graph knows only our own tenant.
+        return
     async with resources.database.transaction() as session:
-        asked_for = await waiting_run(session, config.tenant_id)
-        due = asked_for is not None or await is_due(session, config.tenant_id)
+        requested = await waiting_run(session, config.tenant_id)
+        due = requested is not None or await is_due(session, config.tenant_id)
     if due:
-        await _import(resources, asked_for.id if asked_for else None)
+        await _import(resources, requested.id if requested else None)
 
 
 @tasks.task("sync_now")
 async def sync_now(resources: Resources) -> None:
-    """Import because somebody asked; the run they asked for waits in the table."""
+    """Import for the requested run, unless the scheduled import has served it meanwhile."""
     async with resources.database.transaction() as session:
         run = await waiting_run(session, resources.config.tenant_id)
     if run is not None:
@@ -75,11 +83,11 @@ async def sync_now(resources: Resources) -> None:
 
 
 async def _import(resources: Resources, run_id: UUID | None = None) -> None:
-    """The run itself keeps what went wrong, and `scheduled_sync` tries again: a failed import is no failed job."""
     try:
         await import_from_graph(resources, run_id=run_id)
     except AppError as error:
-        log.warning("import failed", error=type(error).__name__)
+        # The run holds what went wrong and `is_due` decides about the next one, so the job itself has not failed.
+        log.warning("secure_score.import.failed", run=run_id, error=type(error).__name__)
 
 
 @tasks.task("send_state")
@@ -89,18 +97,19 @@ async def send_state(resources: Resources, control_id: str) -> None:
 
 
 async def decide_and_send(
-    session: Session, resources: Resources, control_id: str, wish: PlanChange, *, who: str
+    session: Session, resources: Resources, control_id: str, change: PlanChange, *, by: Viewer
 ) -> None:
-    """Keep a decision, and queue its way to Graph where that is switched on. Raises as `plan.decide`."""
+    """Store a decision, and queue its PATCH where write-back is switched on. Raises as `plan.decide`."""
     config = resources.config
     write_back = config.secure_score_write_back and config.shown_tenant_id == config.tenant_id
-    if await decide(session, config.shown_tenant_id, control_id, wish, who=who, write_back=write_back):
+    if await decide(session, config.shown_tenant_id, control_id, change, by=by, write_back=write_back):
+        # One lock per control: two decisions about the same one reach Graph in the order in which they were made.
         await resources.queue.defer(
             session, "secure_score.send_state", lock=f"secure_score.state {control_id}", control_id=control_id
         )
 
 
-async def ask_to_sync(session: Session, resources: Resources, *, asked_by: str) -> None:
+async def request_sync(session: Session, resources: Resources, *, by: Viewer) -> None:
     """Queue an import now. Raises Conflict when one is waiting or the pages show another tenant's data."""
     config = resources.config
     if config.shown_tenant_id != config.tenant_id:
@@ -110,8 +119,9 @@ async def ask_to_sync(session: Session, resources: Resources, *, asked_by: str) 
             )
         )
     queued = await resources.queue.defer(
-        session, "secure_score.sync_now", lock=ONE_AT_A_TIME, queueing_lock="secure_score.sync_now"
+        session, "secure_score.sync_now", lock=IMPORT_LOCK, queueing_lock="secure_score.sync_now"
     )
     if not queued:
         raise Conflict(T("An import is already waiting to begin."))
-    await open_run(session, config.tenant_id, ImportSource.GRAPH, asked_by=asked_by)
+    await open_run(session, config.tenant_id, ImportSource.GRAPH, asked_by=by.display_name)
+    await log_action(session, by, T("Import asked for"))

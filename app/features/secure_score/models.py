@@ -1,4 +1,7 @@
-"""The room's tables. Graph's own words are kept raw beside the typed columns, which are what the pages read."""
+"""Tables of Secure Score. Graph's raw JSON is stored beside the typed columns that the pages read.
+
+A constraint of all of them: data of two tenants is kept strictly apart. docs/facts/microsoft-graph.md#edge-31
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from app.core.database import Base, Id
 
 
 class ScoreSnapshot(Base):
-    """A tenant's score on one day, by Graph's id. Two ids may share a day; kept for ever, Graph forgets after 90 days."""
+    """A tenant's score on one day, by Graph's id. Two ids may share a day."""
+
+    # Without retention: Graph keeps 90 days, and the trends of a year need more: docs/facts/microsoft-graph.md#edge-48
 
     __tablename__ = "score_snapshot"
     __table_args__ = (
@@ -30,9 +35,11 @@ class ScoreSnapshot(Base):
     points: Mapped[float | None]
     max_points: Mapped[float | None]
     control_count: Mapped[int]
-    control_points: Mapped[float | None]  # The sum of the controls' points, which may differ from the tenant's.
+    # The sum of the controls' points, which can differ from `points`: docs/facts/microsoft-graph.md#edge-16
+    control_points: Mapped[float | None]
     enabled_services: Mapped[list[str]]
     comparisons: Mapped[list[Any]]
+    # bigint, because absurd values have been seen: docs/facts/microsoft-graph.md#edge-21
     active_users: Mapped[int | None] = mapped_column(BigInteger)
     licensed_users: Mapped[int | None] = mapped_column(BigInteger)
     raw: Mapped[dict[str, Any]] = mapped_column(JSONB, deferred=True)
@@ -40,7 +47,7 @@ class ScoreSnapshot(Base):
 
 
 class ControlScore(Base):
-    """One control's points in one snapshot; None is unknown, which is not 0."""
+    """One control's points in one snapshot; None is unknown, which differs from 0."""
 
     __tablename__ = "control_score"
     __table_args__ = (Index("ix_control_score_control_id", "control_id", "snapshot_id"),)
@@ -54,10 +61,11 @@ class ControlScore(Base):
 
 
 class ImprovementAction(Base):
-    """One control of one tenant: its profile, and its points in the newest snapshot. Never deleted.
+    """One control of one tenant: its profile, and its points in the newest snapshot. Never deleted, as tickets refer to it.
 
-    `scored` says whether the newest snapshot holds it; `has_profile` whether the catalog does. `category` is one of
-    the five a ticket may carry, or empty. Graph's HTML is kept as it came, and sanitised when shown.
+    `scored` is whether the newest snapshot holds it, `has_profile` whether the catalog does: neither covers the other
+    (docs/facts/microsoft-graph.md#1-6-paging-size-throttling). `category` is one of the five a ticket may carry, or empty.
+    Graph's HTML is stored unchanged, and sanitized when shown.
     """
 
     __tablename__ = "improvement_action"
@@ -102,15 +110,15 @@ class ImprovementAction(Base):
     last_synced_at: Mapped[datetime | None]
     first_scored_on: Mapped[date | None]
     last_scored_on: Mapped[date | None]
-    added_on: Mapped[date | None]  # None for what was there from the first day we know of.
+    added_on: Mapped[date | None]  # None for controls of the first stored day, which may be older.
     regressed_on: Mapped[date | None]
     regressed_from: Mapped[float | None]
 
 
 class ScoreChange(Base):
-    """What changed for one control from one snapshot to the next; made anew from the snapshots at every import.
+    """What changed for one control between two snapshots. Derived: rebuilt from the snapshots at every import.
 
-    `kind` is one of `app.features.secure_score.sync.score_changes.Kind`. `since` is the day of the snapshot before.
+    `kind` is a `sync.score_changes.ChangeKind`. `since` is the day of the snapshot before.
     """
 
     __tablename__ = "score_change"
@@ -132,10 +140,10 @@ class ScoreChange(Base):
 
 
 class ActionPlan(Base):
-    """What this organisation decided about an action. `status` is one of the decisions in `status.Status`.
+    """What this organization decided about an action. `status` is one of `action_status.DECISIONS`.
 
-    A decision that is `to_send` to Graph counts only from when Graph took it (`sent_at`); until then `status_before`
-    does. `confirmed_at` is when Graph showed it; `problem` is why it was refused.
+    A decision that is `to_send` to Graph counts from the moment when Graph accepted it (`sent_at`); until then
+    `status_before` does. `confirmed_at` is when an import showed it; `problem` is the message of a refusal.
     """
 
     __tablename__ = "action_plan"
@@ -155,7 +163,7 @@ class ActionPlan(Base):
 
 
 class StatusChange(Base):
-    """One decision, kept for the record: from what to what, by whom, and why."""
+    """One decision in the history of an action. Never changed."""
 
     __tablename__ = "status_change"
     __table_args__ = (Index("ix_status_change_control", "tenant_id", "control_id"),)
@@ -172,8 +180,6 @@ class StatusChange(Base):
 
 
 class ActionNote(Base):
-    """What somebody wrote about an action."""
-
     __tablename__ = "action_note"
     __table_args__ = (Index("ix_action_note_control", "tenant_id", "control_id"),)
 
@@ -187,7 +193,7 @@ class ActionNote(Base):
 
 
 class ActionTag(Base):
-    """A word this organisation put on an action, to filter by."""
+    """A label of this organization on an action, to filter by."""
 
     __tablename__ = "action_tag"
 
@@ -197,7 +203,7 @@ class ActionTag(Base):
 
 
 class ScoreZones(Base):
-    """From which percentage on the score is okay, and from which it is good."""
+    """The percentages from which the score is okay and good."""
 
     __tablename__ = "score_zones"
 
@@ -209,8 +215,9 @@ class ScoreZones(Base):
 
 
 class ImportRun(Base):
-    """One import, under way or over. `status` is one of `runs.RunStatus`; `warnings` are stored sentences. `known_until` is
-    the newest day up to which everything Graph had was read; None where the scores broke off.
+    """One import, requested, running or ended. `status` is a `runs.RunStatus`; `warnings` are messages as JSON.
+
+    `known_until` is the newest day up to which everything that Graph had was read; None where the scores broke off.
     """
 
     __tablename__ = "import_run"
@@ -223,7 +230,7 @@ class ImportRun(Base):
     asked_by: Mapped[str] = mapped_column(default="")
     asked_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
-    heard_at: Mapped[datetime | None]  # The last sign of life.
+    heard_at: Mapped[datetime | None]  # The last heartbeat.
     finished_at: Mapped[datetime | None]
     stage: Mapped[str] = mapped_column(default="")
     snapshots_read: Mapped[int] = mapped_column(default=0)

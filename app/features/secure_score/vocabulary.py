@@ -1,4 +1,4 @@
-"""Translates Graph's spellings into our words: categories, levels, tiers, threats, products. Pure tables."""
+"""Normalize Graph's spellings of categories, levels, tiers, threats and products. Pure tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from datetime import timedelta
 from app.core.messages import T
 from app.features.secure_score.actions.action import Category
 
+# Keys are lower case. The five categories are those that a ticket of the connector of 2020 could carry; "Account" is from
+# the beta API of 2018, and pages write Device or Devices, App or Apps.
+# docs/facts/microsoft-graph.md#1-4-securescorecontrolprofile, docs/facts/microsoft-graph.md#edge-37
 CATEGORIES = {
     "identity": Category.IDENTITY,
     "account": Category.IDENTITY,
@@ -21,9 +24,13 @@ CATEGORIES = {
     "infrastructure": Category.INFRASTRUCTURE,
 }
 LEVEL_NAMES = {"low": T("Low"), "medium": T("Medium"), "high": T("High"), "unknown": T("Unknown")}
+# Documented are low, moderate and high; captures hold medium, Unknown and null as well, in any case.
+# docs/facts/microsoft-graph.md#edge-36
 LEVELS = {"low": "low", "medium": "medium", "moderate": "medium", "high": "high"}
+# Documented as "Defense in Depth", captured as "Defense In Depth": docs/facts/microsoft-graph.md#edge-38
 TIERS = {"core": "Core", "defense in depth": "Defense in depth", "advanced": "Advanced"}
-# Graph's short names of services, as of the captures of 2024 to 2026, and the names people know.
+# Graph's short names of services in the captures of 2024 to 2026, with the names of the products.
+# docs/facts/microsoft-graph.md#1-4-securescorecontrolprofile
 PRODUCTS = {
     "admincenter": "Microsoft 365 admin center",
     "appg": "App governance",
@@ -52,43 +59,45 @@ PRODUCTS = {
     "mda_netdocuments": "NetDocuments",
     "mda_okta": "Okta",
     "mda_sf": "Salesforce",
-    # The scored product, not the ticket system: the two must not be taken for each other.
+    # The scored product, which filter and search keep apart from the ticket system: docs/facts/microsoft-graph.md#edge-56
     "mda_snow": "ServiceNow (scored app)",
     "mda_workplace": "Workplace from Meta",
     "mda_zendesk": "Zendesk",
     "mda_zoom": "Zoom",
 }
-# Recommendations of these products refresh on a schedule of their own; all others within 24 to 48 hours.
+# Teams refreshes once a month and Entra once a week; work on any other product shows within 24 to 48 hours.
+# docs/facts/microsoft-graph.md#1-8-freshness-change-history-outlook
 DELAYS = {"ms teams": timedelta(days=31), "azuread": timedelta(days=7)}
-HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# Where a lower case letter meets an upper case one, as in the documented "accountBreach".
+WORD_BOUNDARY = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def category_of(raw: str) -> Category | None:
-    """One of the five, or None for a name we do not know."""
+    """None for a name that is none of the five."""
     return CATEGORIES.get(raw.strip().lower())
 
 
 def level_of(raw: str) -> str:
-    """low, medium, high or unknown."""
+    """One of the keys of LEVEL_NAMES."""
     return LEVELS.get(raw.strip().lower(), "unknown")
 
 
 def tier_of(raw: str) -> str:
-    """The tier in one spelling; one we do not know stays as it is."""
+    """An unknown tier keeps its spelling."""
     return TIERS.get(raw.strip().lower(), raw.strip())
 
 
 def threats_of(raw: list[str]) -> list[str]:
     """Threats in one spelling each: "Account Breach", "accountBreach" and "Account breach" are one."""
-    spelled = (" ".join(HUMP.sub(" ", threat).split()) for threat in raw)
+    spelled = (" ".join(WORD_BOUNDARY.sub(" ", threat).split()) for threat in raw)
     return list(dict.fromkeys(threat[:1].upper() + threat[1:].lower() for threat in spelled if threat))
 
 
 def product_of(service: str) -> str:
-    """The name people know; a service we do not know keeps its own, and an empty one stays empty."""
+    """The product's name; an unknown service keeps its short name, and an empty one stays empty."""
     return PRODUCTS.get(service.strip().lower(), service.strip())
 
 
 def usual_delay(service: str) -> timedelta:
-    """How long Microsoft usually needs until finished work shows in the score (facts 1.8)."""
+    """How long Microsoft usually needs until finished work shows in the score."""
     return DELAYS.get(service.strip().lower(), timedelta(hours=48))

@@ -1,4 +1,4 @@
-"""Writes down what happens to a ticket, and tells it again. Decides nothing."""
+"""The history of a ticket: record events, and list them. Decides nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.features.tickets.models import Ticket, TicketEvent
 
 
 class EventType(StrEnum):
-    """Kinds of events, for symbols and filters; the sentence beside each says it in words."""
+    """Kinds of events, for symbols and filters. The values are stored."""
 
     SHARED = "shared"
     TRIED = "tried"
@@ -31,7 +31,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True)
 class EventLine:
-    """One thing that happened; `actor` is a person's name, or empty."""
+    """One event. `actor` is a person's name, empty where the product acted by itself."""
 
     occurred_at: datetime
     event_type: str
@@ -40,7 +40,8 @@ class EventLine:
 
 
 def record_event(session: Session, ticket: Ticket, event_type: EventType, message: Message, *, actor: str = "") -> None:
-    """Write one down, in the caller's transaction."""
+    """Add an event in the caller's transaction, so that it is stored exactly when the change is."""
+    # The message is stored with its values, not as a finished sentence: it is translated when it is shown.
     session.add(
         TicketEvent(
             ticket_id=ticket.id, occurred_at=clock.now(), event_type=event_type, message=message.to_json(), actor=actor
@@ -49,7 +50,8 @@ def record_event(session: Session, ticket: Ticket, event_type: EventType, messag
 
 
 async def events_of(session: Session, ticket_id: UUID, *, limit: int = 200) -> list[EventLine]:
-    """The newest first."""
+    """The newest first, at most `limit`."""
+    # By the identity column: events of one transaction have the same time.
     query = select(TicketEvent).where(TicketEvent.ticket_id == ticket_id).order_by(TicketEvent.id.desc()).limit(limit)
     return [
         EventLine(row.occurred_at, row.event_type, Message.from_json(row.message), row.actor)

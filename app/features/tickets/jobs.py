@@ -1,4 +1,4 @@
-"""The tickets' background work: deliver one, refresh all each minute, take up what was forgotten."""
+"""Background jobs of tickets: names and schedules only, the work is done by the modules they call."""
 
 from __future__ import annotations
 
@@ -22,43 +22,40 @@ tasks = TaskGroup("tickets")
 
 @tasks.task("deliver")
 async def deliver_ticket(resources: Resources, ticket_id: str) -> None:
-    """Bring one ticket to ServiceNow; raises NotYet when it has to be tried again."""
+    # One attempt for each run. RetryLater makes the queue run it again, so a waiting ticket occupies no worker.
     await deliver(resources, UUID(ticket_id))
 
 
 @tasks.task("reconcile")
 async def reconcile_ticket(resources: Resources, ticket_id: str) -> None:
-    """See whether a ticket that was given up had arrived; raises NotYet when it has to be looked for again."""
     await reconcile(resources, UUID(ticket_id))
 
 
 @tasks.task("deliver_note")
-async def deliver_note_job(resources: Resources, note_id: str) -> None:
-    """Bring one work note to ServiceNow; raises NotYet when it has to be tried again."""
+async def deliver_work_note(resources: Resources, note_id: str) -> None:
     await deliver_note(resources, UUID(note_id))
 
 
 @tasks.task("fetch_notes")
 async def fetch_notes(resources: Resources, ticket_id: str) -> None:
-    """Read what others wrote on one ticket."""
     await read_notes(resources, UUID(ticket_id))
 
 
+# The highest frequency of polling. `poll_states` itself skips most runs while nothing moves and no page is open.
 @tasks.task("poll", every="* * * * *")
 async def poll_tickets(resources: Resources) -> None:
-    """Read the states of all tickets."""
     await poll_states(resources)
 
 
+# Hourly, so that a failed read is repeated soon. One that succeeded is not repeated for a day.
 @tasks.task("state_choices", every="7 * * * *")
-async def choices(resources: Resources) -> None:
-    """Read which states the instance knows; does so once a day."""
+async def read_state_choices(resources: Resources) -> None:
     await read_choices(resources)
 
 
 @tasks.task("sweep", every="* * * * *")
 async def sweep(resources: Resources) -> None:
-    """Queue tickets again that wait without a job: those that waited for the connection, and any whose job was lost."""
+    """Queue tickets and notes again that wait without a job: for the connection, or because their job was lost."""
     queue = resources.queue
     async with resources.database.transaction() as session:
         worked_on = await queue.unfinished_values(session, "tickets.deliver", "ticket_id")
@@ -72,4 +69,4 @@ async def sweep(resources: Resources) -> None:
         for note_id in notes:
             await queue.defer(session, "tickets.deliver_note", note_id=str(note_id))
     if tickets or notes:
-        log.info("queued again", tickets=len(tickets), notes=len(notes))
+        log.info("ticket.sweep.queued", tickets=len(tickets), notes=len(notes))

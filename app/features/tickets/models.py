@@ -1,4 +1,4 @@
-"""Tickets: what was asked, how its delivery went, and what ServiceNow made of it."""
+"""The tables of tickets: what was asked, how its delivery went, what ServiceNow made of it. No queries."""
 
 from __future__ import annotations
 
@@ -45,16 +45,19 @@ class Ticket(Outbound, Base):
 
     __tablename__ = "ticket"
     __table_args__ = (
+        # Partial indexes: nearly all tickets are shared and idle, and each query concerns the few that are not.
         Index("ix_ticket_queued", "next_try_at", postgresql_where=text("delivery = 'queued'")),
         Index("ix_ticket_in_flight", "connection_id", postgresql_where=text("in_flight_since IS NOT NULL")),
         Index("ix_ticket_verified", "connection_id", "kind", "verified_at", postgresql_where=text("sys_id <> ''")),
         Index("ix_ticket_newest", text("created_at DESC"), "id"),
+        # Two tickets never follow one record. NULLs do not collide, so unsent tickets do not either.
         UniqueConstraint("connection_id", "sys_id", "kind"),
     )
 
     id: Mapped[Id]
     connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"))
     kind: Mapped[str]
+    # Made with the form: one that is sent twice makes one ticket.
     form_key: Mapped[str] = mapped_column(unique=True)
     batch_id: Mapped[UUID | None] = mapped_column(index=True)
     predecessor_id: Mapped[UUID | None] = mapped_column(ForeignKey("ticket.id"), index=True)
@@ -75,7 +78,8 @@ class Ticket(Outbound, Base):
 
     correlation_id: Mapped[str] = mapped_column(unique=True)
 
-    # What ServiceNow made of it, in its own values; labels are for people only. NULL, not '', before it is shared.
+    # What ServiceNow made of it, in its own values: labels are for people and differ by language
+    # (docs/facts/servicenow.md#trap-31). `sys_id` is NULL, not '', before the ticket is shared.
     sys_id: Mapped[str | None]
     number: Mapped[str] = mapped_column(default="")
     state: Mapped[str] = mapped_column(default="")
@@ -123,7 +127,7 @@ class TicketAction(Base):
 
 
 class TicketEvent(Base):
-    """Something that happened to a ticket; `message` is the sentence (Message.to_json), `actor` a person's name or empty."""
+    """Something that happened to a ticket. `message` is stored as Message.to_json, `actor` is a person's name or empty."""
 
     __tablename__ = "ticket_event"
 
@@ -159,11 +163,11 @@ class StateChoice(Base):
 
 
 class PollCursor(Base):
-    """How far the refresh of one table has read, and how it went.
+    """How far polling of one table has read, and how it went.
 
-    `watermark` is the moment up to which changes were read, on our clock; `last_scan_at` when the rolling pass last read a
-    chunk. `succeeded_at` is what cards show as their data's age, `problem` why it is older than it should be.
-    `changes_refused` counts how often in a row the instance would not say what changed, last at `changes_refused_at`.
+    `watermark` is the moment up to which changes were read, on our clock. `last_scan_at` is when the rolling scan last
+    read a chunk. Cards show `succeeded_at` as the age of their data, and `problem` as the reason when that is old.
+    `changes_refused` counts refusals of the query for changes in a row, the last one at `changes_refused_at`.
     """
 
     __tablename__ = "poll_cursor"

@@ -65,7 +65,7 @@ class Requester:
         return self.name
 
 
-class Control(StrEnum):
+class ControlType(StrEnum):
     """How a field is typed; each is a macro of templates/components/field.html."""
 
     TEXT = "text"
@@ -84,20 +84,27 @@ class Shown(StrEnum):
 
 @dataclass(frozen=True)
 class FormControl:
-    """`accepts` is the annotation by which Pydantic reads the typed value; `choices` are (value, text).
+    """`accepts` and `default` are Pydantic's annotation and default; `...` means that something has to be typed.
 
-    Neighbors that are `is_narrow` share a row. `empty` is the choice that stands for none, where a choice is required.
+    `choices` are (value, text), and `empty` is the text that stands for none of them. Neighbors that are `is_narrow` share
+    a row.
     """
 
-    type: Control
+    type: ControlType
     label: Message
     accepts: Any
+    default: Any = ...
     hint: Message | str = ""
     max_length: int | None = None
     rows: int = 8
     choices: Sequence[tuple[str, Message | str]] = ()
     empty: Message | str = ""
     is_narrow: bool = False
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the form is refused without it."""
+        return self.default is ...
 
 
 @dataclass(frozen=True)
@@ -137,9 +144,10 @@ class TicketField:
     def stored(self, request: TicketRequest) -> Any:  # noqa: ANN401 - a text, a number or a day, as the column has it.
         """What the ticket keeps of this request: texts without characters that could not be sent."""
         value = getattr(request, self.name)
-        if self.control is None or self.control.type not in (Control.TEXT, Control.AREA):
+        if self.control is None or self.control.type not in (ControlType.TEXT, ControlType.AREA):
             return value
-        return clean(value).replace("\n", " ") if self.control.type is Control.TEXT else clean(value)
+        # A one-line column of ServiceNow shows a line break as a blank at best.
+        return clean(value).replace("\n", " ") if self.control.type is ControlType.TEXT else clean(value)
 
 
 def _required(name: str) -> Callable[[TicketRequest, date], Message | None]:
@@ -152,6 +160,7 @@ def _required(name: str) -> Callable[[TicketRequest, date], Message | None]:
 def _priority_problem(request: TicketRequest, _today: date) -> Message | None:
     if request.priority not in PRIORITY_NAMES:
         return T("Choose one of the list.")
+    # The form offers all five for both kinds, because without a script it cannot know which kind will be chosen.
     spec = KINDS[request.kind]
     return None if request.priority in spec.priority_columns else spec.priority_problem
 
@@ -159,12 +168,14 @@ def _priority_problem(request: TicketRequest, _today: date) -> Message | None:
 def _due_date_problem(request: TicketRequest, today: date) -> Message | None:
     if request.due_date < today:
         return T("This day has passed. Choose today or a later day.")
+    # A year such as 2206 is a typing error, and ServiceNow would keep it silently.
     if request.due_date.year > today.year + LATEST_DUE_YEARS:
         return T("This day is more than %(years)s years away.", years=LATEST_DUE_YEARS)
     return None
 
 
 def _requester_line(_request: TicketRequest, requester: Requester) -> str:
+    # Bounded like every line, so that a display name of any length leaves room for the description.
     name = f"{requester.name} <{requester.email}>" if requester.email else requester.name
     return f"{cut(one_line(name), 200)}, {T('user ID')} {cut(one_line(requester.oid), 64)}"
 
@@ -178,7 +189,9 @@ FIELDS: tuple[TicketField, ...] = (
         name="requested_by",
         label=T("Shared by"),
         sent_as=T("User ID of the sender"),
-        limit=36,  # An object ID is a GUID.
+        # The object ID of Entra ID, a GUID: names and e-mail addresses change, and Microsoft's connector sent it as well.
+        # docs/facts/servicenow.md#9-microsoft-s-own-connector-what-we-mirror
+        limit=36,
         value=lambda _request, requester: one_line(requester.oid),
         line=RecordLine(T("Requested by"), _requester_line),
         shown=Shown.OWN_LINE,
@@ -192,9 +205,10 @@ FIELDS: tuple[TicketField, ...] = (
         value=lambda request, _requester: cut(_one_line_name(request), LONGEST_NAME),
         columns={"short_description": T("Name")},
         fills_column=True,
+        # The text repeats the whole name, because the column may hold only its beginning.
         line=RecordLine(T("Task name"), lambda request, _: cut(_one_line_name(request), LONGEST_TYPED_NAME)),
         control=FormControl(
-            Control.TEXT,
+            ControlType.TEXT,
             T("Name"),
             Annotated[str, Limited(max_length=LONGEST_TYPED_NAME)],
             max_length=LONGEST_TYPED_NAME,
@@ -207,9 +221,10 @@ FIELDS: tuple[TicketField, ...] = (
         sent_as=T("Description"),
         limit=LONGEST_DESCRIPTION,
         value=lambda request, _requester: cut(clean(request.description), LONGEST_DESCRIPTION),
+        # No `fills_column`: record.py shortens the text once more, to leave room for the lines below it.
         columns={"description": T("Description")},
         control=FormControl(
-            Control.AREA,
+            ControlType.AREA,
             T("Description"),
             str,
             hint=T("ServiceNow keeps 4,000 characters, the details below included."),
@@ -230,7 +245,7 @@ FIELDS: tuple[TicketField, ...] = (
             T("Priority"), lambda request, _: f"{request.priority} - {priority_name(str(request.priority))}"
         ),
         control=FormControl(
-            Control.SELECT,
+            ControlType.SELECT,
             T("Priority"),
             int,
             hint=T("Planning is for incidents only."),
@@ -252,13 +267,14 @@ FIELDS: tuple[TicketField, ...] = (
         columns={"due_date": T("Due date")},
         fills_column=True,
         line=RecordLine(T("Due date"), lambda request, _: request.due_date.isoformat()),
-        control=FormControl(Control.DAY, T("Due date"), date, is_narrow=True),
+        control=FormControl(ControlType.DAY, T("Due date"), date, is_narrow=True),
         problem=_due_date_problem,
     ),
     TicketField(
         name="source",
         label=T("Recommendation source"),
         sent_as=T("Recommendation source"),
+        # No control: it follows from what the ticket is made of, and a person could not know better.
         limit=max(len(source) for source in TicketSource),
         value=lambda request, _requester: request.source.value,
         line=RecordLine(T("Recommendation source"), lambda request, _: request.source.value),
@@ -272,7 +288,7 @@ FIELDS: tuple[TicketField, ...] = (
         value=lambda request, _requester: request.category,
         line=RecordLine(T("Recommendation category"), lambda request, _: request.category),
         control=FormControl(
-            Control.SELECT,
+            ControlType.SELECT,
             T("Category"),
             Category,
             choices=[(category.value, category.value) for category in Category],
@@ -310,7 +326,7 @@ def stored_values(request: TicketRequest, fields: Sequence[TicketField] = FIELDS
 
 
 def request_from(values: Callable[[str], Any], kind: TicketKind, source: TicketSource) -> TicketRequest:
-    """The request whose other values are got by the field's name, from a ticket's row or a parsed form."""
+    """The request whose other values are looked up by the field's name, in a ticket's row or a parsed form."""
     names = [one.name for one in FIELDS if not one.is_of_requester and one.name != "source"]
     return TicketRequest(kind=kind, source=source, **{name: values(name) for name in names})
 

@@ -107,9 +107,7 @@ class ServiceNowClient:
         return answer
 
     async def _listed(self, request: Request) -> Listed:
-        answer = await self.answer(request)
-        rows = parse_response.tickets_of(parse_response.result_of(answer))
-        return Listed(rows, parse_response.counted(answer), parse_response.answered_at(answer))
+        return parse_response.listed(await self.answer(request))
 
     async def _result(self, request: Request, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - straight from JSON.
         return parse_response.result_of(await self.answer(request), purpose=purpose)

@@ -24,7 +24,7 @@ from app.integrations.http.errors import (
 )
 from app.integrations.http.http_types import LONGEST_NAMED_WAIT_SECONDS, RemoteResponse, named_retry, named_wait
 from app.integrations.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
-from app.integrations.servicenow.schemas import FieldChoice, Release, RemoteTicket, RemoteUser, Table
+from app.integrations.servicenow.schemas import FieldChoice, Listed, Release, RemoteTicket, RemoteUser, Table
 
 Purpose = Literal["read", "write"]
 NO_RECORD = T("ServiceNow has no such record, or its access rules hide it from the integration user.")
@@ -117,6 +117,11 @@ def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON
 
 def tickets_of(result: Any) -> list[RemoteTicket]:  # noqa: ANN401 - straight from JSON.
     return [ticket_of(record) for record in rows_of(result)]
+
+
+def listed(answer: RemoteResponse) -> Listed:
+    """One page of a list, with its count and the instance's time. Raises the RemoteError that a bad response means."""
+    return Listed(tickets_of(result_of(answer)), counted(answer), answered_at(answer))
 
 
 def found_by(answer: RemoteResponse, correlation_id: str) -> list[RemoteTicket]:

@@ -1,4 +1,4 @@
-"""Improvement actions: the list, its file, one action and what people decide and write about it."""
+"""Pages of improvement actions: the list, its export, one action, and forms for status, notes and tags."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from pydantic import BaseModel, Field
 from app.core import clock
 from app.core.errors import Conflict, InvalidInput
 from app.core.messages import Message, T
-from app.features.accounts.audit import log_action
 from app.features.secure_score.actions.action_details import (
     ActionDetail,
     Event,
     Note,
     load_action,
-    load_course,
+    load_daily_points,
     load_events,
     load_notes,
 )
@@ -53,11 +52,12 @@ from app.web.templating import render
 
 router = PageRouter(prefix="/secure-score")
 TABS = ("general", "implementation", "history")
+# Characters of the next steps in a mailto: link, as mail programs cut long links off.
 LONGEST_MAIL = 1500
 
 
 class StatusForm(BaseModel):
-    """Status and action plan."""
+    """`reason` is the action plan."""
 
     status: Status
     planned_for: date | None = None
@@ -66,7 +66,7 @@ class StatusForm(BaseModel):
 
 @dataclass(frozen=True)
 class ActionListPage:
-    """The list as its address asks for it; `nothing` says why there is none at all."""
+    """The list of one address; `nothing` is why there is none at all."""
 
     view: View
     listing: Listing
@@ -78,49 +78,44 @@ class ActionListPage:
 
     @property
     def shown(self) -> list[Column]:
-        """The columns of the table."""
         return [LIST_COLUMNS_BY_KEY[key] for key in self.view.columns]
 
     @property
     def groups(self) -> list[tuple[str, Message]]:
-        """What one may group by."""
         labels = {facet.name: facet.label for facet in FACETS}
         return [(name, labels[name]) for name in GROUPS]
 
     @property
     def chosen(self) -> list[tuple[str, Message | str]]:
-        """Every filter that is set: the address without it, and what it says."""
+        """Every filter that is set: the address without it, and its text."""
         found: list[tuple[str, Message | str]] = []
         for facet in FACETS:
             for value in self.view.chosen.get(facet.name, ()):
-                said = T("%(facet)s: %(value)s", facet=facet.label, value=facet.name_of(value))
-                found.append((list_address(self.view.without(facet.name, value)), said))
+                label = T("%(facet)s: %(value)s", facet=facet.label, value=facet.name_of(value))
+                found.append((list_address(self.view.without(facet.name, value)), label))
         return found
 
     def address(self, number: int) -> str:
-        """This view, on another page."""
         return list_address(self.view.on_page(number))
 
     def sorting(self, column: Column) -> str:
-        """This view, in the order of this column."""
         return list_address(self.view.sorted_by(column.key))
 
     @property
     def csv_address(self) -> str:
-        """The same list as a file."""
         return url_for("actions.export") + "?" + self.view.on_page(1).query()
 
 
 @dataclass(frozen=True)
 class ActionPage:
-    """One action. `tab` is general, implementation or history; `typed` and `errors` are of a form that was refused."""
+    """One action. `tab` is one of TABS; `typed` and `errors` belong to a form that was refused."""
 
     detail: ActionDetail
     tab: str
     tickets: list[TicketLine]
     notes: list[Note]
     events: list[Event]
-    course: tuple[list[str], list[float | None]]
+    daily_points: tuple[list[str], list[float | None]]
     link: str
     today: date
     viewer_id: UUID
@@ -132,66 +127,56 @@ class ActionPage:
 
     @property
     def line(self) -> ActionLine:
-        """The action in short."""
         return self.detail.line
 
     @property
     def description(self) -> Markup:
-        """Sanitised by the room."""
-        return Markup(self.detail.description_html)  # noqa: S704 - nh3 has been over it.
+        return Markup(self.detail.description_html)  # noqa: S704 - sanitized by html_text.
 
     @property
     def remediation(self) -> Markup:
-        """Sanitised by the room."""
-        return Markup(self.detail.remediation_html)  # noqa: S704 - nh3 has been over it.
+        return Markup(self.detail.remediation_html)  # noqa: S704 - sanitized by html_text.
 
     @property
     def remediation_impact(self) -> Markup:
-        """Sanitised by the room."""
-        return Markup(self.detail.remediation_impact_html)  # noqa: S704 - nh3 has been over it.
+        return Markup(self.detail.remediation_impact_html)  # noqa: S704 - sanitized by html_text.
 
     @property
     def implementation(self) -> Markup:
-        """Sanitised by the room."""
-        return Markup(self.detail.implementation_html)  # noqa: S704 - nh3 has been over it.
+        return Markup(self.detail.implementation_html)  # noqa: S704 - sanitized by html_text.
 
     @property
     def regressed_after(self) -> list[TicketLine]:
-        """Tickets that were done before the action lost its points again."""
+        """Tickets that were done before the action regressed."""
+        # docs/facts/microsoft-graph.md#edge-51
         day = self.line.regressed_on if self.line.is_regressed else None
         done = [ticket for ticket in self.tickets if ticket.state_category == "done"]
         return [ticket for ticket in done if day is not None and (ticket.state_since or ticket.created_at).date() < day]
 
     @property
     def choices(self) -> list[tuple[str, Message]]:
-        """What the status may be set to."""
         return [(str(status), NAMES[status]) for status in DECISIONS]
 
     @property
     def mail_link(self) -> str:
-        """A mail with title, link and next steps, to be addressed by whoever sends it."""
+        """A mail without a recipient, with title, link and next steps."""
         steps = plain_text(self.detail.remediation_html, LONGEST_MAIL)
         body = "\n\n".join(part for part in (self.line.title, self.link, steps) if part)
         return "mailto:?" + urlencode({"subject": self.line.title, "body": body}, quote_via=quote)
 
     @property
     def teams_link(self) -> str:
-        """Teams' own share page.
-
-        Source: learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/share-to-teams-from-web-apps
-        """
+        # https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/share-to-teams-from-web-apps
         return "https://teams.microsoft.com/share?" + urlencode({"href": self.link, "msgText": self.line.title})
 
 
 def list_address(view: View) -> str:
-    """Where a view of the list is."""
     query = view.query()
     return url_for("actions.list") + (f"?{query}" if query else "")
 
 
 @router.get("/actions", name="actions.list")
 async def list_page(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
-    """The list; its whole state is in the address."""
     view = View.from_query(request.query_params.multi_items())
     lines = await load_lines(session, resources.config.shown_tenant_id)
     ticketed = frozenset(await numbers_by_action(session))
@@ -209,19 +194,20 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
 
 
 def _shows_nothing(lines: Sequence[ActionLine], view: View) -> bool:
-    """Without a score there is nothing to show, but the catalog for who asks for actions without a licence."""
+    # Without a score, the catalog is still shown to a person who asks for actions without a license.
     return not any(line.scored for line in lines) and not (lines and "licence" in view.chosen)
 
 
 @router.get("/actions.csv", name="actions.export")
 async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Res) -> Response:
-    """The whole list that the address asks for, all pages of it, as a file."""
+    """All pages of the list as a file."""
     view = View.from_query(request.query_params.multi_items())
     tenant_id = resources.config.shown_tenant_id
     lines = await load_lines(session, tenant_id)
-    every = await numbers_by_action(session)
-    chosen = order_lines(select_lines(lines, view, frozenset(every)), view)
-    numbers = {key: [number for number in found if number] for key, found in every.items()}
+    tickets = await numbers_by_action(session)
+    chosen = order_lines(select_lines(lines, view, frozenset(tickets)), view)
+    # A ticket that was not delivered yet has no number.
+    numbers = {key: [number for number in found if number] for key, found in tickets.items()}
     content = as_csv(chosen, numbers, await load_texts(session, tenant_id))
     name = f"secure-score-actions-{clock.now():%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -232,24 +218,21 @@ async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Re
 async def action_page(
     request: Request, viewer: Viewer, session: Db, resources: Res, control_id: str, tab: str = "general"
 ) -> Response:
-    """One action."""
     return await _show(request, viewer, session, resources, control_id, tab=tab)
 
 
-# An id may end in anything, so what is done to an action has addresses of its own.
+# A page's path holds the id, which may contain slashes and end in anything: docs/facts/microsoft-graph.md#edge-27
+# The forms take it as a parameter instead.
 @router.post("/actions/status", name="actions.set_status")
 async def set_status(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
-    """Status and action plan."""
     parsed = parse(await read_form(request), StatusForm)
     errors, problem = parsed.errors, None
     if parsed.values is not None:
         form = parsed.values
         planned_for = form.planned_for if form.status is Status.PLANNED else None
-        wish = PlanChange(form.status, planned_for, form.reason)
+        change = PlanChange(form.status, planned_for, form.reason)
         try:
-            await decide_and_send(session, resources, action, wish, who=manager.display_name)
-            planned = {"planned_for": planned_for} if planned_for else {}
-            await log_action(session, manager, T("Status set"), action=action, status=NAMES[form.status], **planned)
+            await decide_and_send(session, resources, action, change, by=manager)
             return redirect_to("actions.detail", control_id=action)
         except InvalidInput as error:
             errors = error.fields
@@ -263,37 +246,30 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
 
 @router.post("/actions/notes", name="actions.add_note")
 async def write_note(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
-    """One more note."""
     typed = await read_form(request)
+    # PostgreSQL cannot store NUL.
     note = typed.get("note", "").replace("\0", "")
     tenant_id = resources.config.shown_tenant_id
     try:
-        await add_note(
-            session, tenant_id, action, note, author_id=manager.person_id, who=manager.display_name
-        )  # fmt: skip
-        await log_action(session, manager, T("Note written"), action=action)
+        await add_note(session, tenant_id, action, note, author=manager)
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
     return redirect_to("actions.detail", control_id=action, anchor="notes")
 
 
 @router.post("/actions/notes/remove", name="actions.remove_note")
-async def take_note_back(manager: Manager, session: Db, resources: Res, action: str, note: UUID) -> Response:
-    """Remove one's own note."""
+async def delete_note(manager: Manager, session: Db, resources: Res, action: str, note: UUID) -> Response:
     tenant_id = resources.config.shown_tenant_id
-    await remove_note(session, tenant_id, action, note, author_id=manager.person_id)
-    await log_action(session, manager, T("Note removed"), action=action, note=note)
+    await remove_note(session, tenant_id, action, note, author=manager)
     return redirect_to("actions.detail", control_id=action, anchor="notes")
 
 
 @router.post("/actions/tags", name="actions.set_tags")
 async def write_tags(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
-    """The action's tags, all anew."""
     typed = await read_form(request)
     try:
         tags = typed.get("tags", "").replace("\0", "")
-        await set_tags(session, resources.config.shown_tenant_id, action, tags)
-        await log_action(session, manager, T("Tags set"), action=action, tags=tags or "none")
+        await set_tags(session, resources.config.shown_tenant_id, action, tags, by=manager)
     except InvalidInput as error:
         return await _show(request, manager, session, resources, action, typed=typed, errors=error.fields)
     return redirect_to("actions.detail", control_id=action)
@@ -320,7 +296,7 @@ async def _show(
         tickets=await tickets_of_action(session, control_id),
         notes=await load_notes(session, tenant_id, control_id) if tab == "general" else [],
         events=await load_events(session, tenant_id, control_id) if in_history else [],
-        course=await load_course(session, tenant_id, control_id) if in_history else ([], []),
+        daily_points=await load_daily_points(session, tenant_id, control_id) if in_history else ([], []),
         link=resources.config.public_url + url_for("actions.detail", control_id=control_id),
         today=clock.earliest_day(clock.now()),
         viewer_id=viewer.person_id,

@@ -1,4 +1,4 @@
-"""The way to a connection: checklist and form, off to ServiceNow for consent, and back. Everything here is for managers."""
+"""Pages that connect an instance: checklist and form, redirect to ServiceNow, callback, confirmation. For managers only."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ from app.web.templating import render
 
 router = PageRouter(prefix="/servicenow")
 ATTEMPT_COOKIE = "servicenow-attempt"
-ATTEMPT_SECONDS = 3600
-# What copying from a web page leaves at the ends of a value, besides the blanks that every form field loses.
+# Longer than an attempt lives (15 minutes): a late callback must be told that it expired, not that the browser is another.
+COOKIE_SECONDS = 3600
+# Copying from a web page leaves these at the ends of a value: zero-width characters, byte order mark, no-break space.
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00a0"
 
 
@@ -53,7 +54,7 @@ Credential = Annotated[str, StringConstraints(max_length=512), AfterValidator(_w
 
 
 class SetUpForm(BaseModel):
-    """The set-up form; what an instance name may be is decided further down."""
+    """The set-up form. The instance's address is judged by integrations/servicenow/address.py."""
 
     instance: Annotated[str, StringConstraints(max_length=400)]
     client_id: Credential
@@ -62,7 +63,6 @@ class SetUpForm(BaseModel):
     pkce: Literal["yes", "no"] = "yes"
 
     def as_set_up(self) -> SetUp:
-        """For the room."""
         return SetUp(
             self.instance, self.client_id, self.client_secret, self.expected_user_name, uses_pkce=self.pkce == "yes"
         )
@@ -88,7 +88,6 @@ class SetUpPage:
 
 @router.get("/connect", name="connect.form")
 async def set_up(request: Request, viewer: Manager, resources: Res, session: Db, removed: str = "") -> Response:
-    """Checklist and form, filled in with what is known."""
     connection = await connection_view(session)
     typed = _known(connection) or _typed(await last_begun(session, viewer))
     return await _set_up(request, resources, session, 200, typed=typed, removed=removed)
@@ -96,18 +95,19 @@ async def set_up(request: Request, viewer: Manager, resources: Res, session: Db,
 
 @router.post("/connect", name="connect.begin")
 async def begin(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
-    """Off to ServiceNow."""
     typed = await read_form(request)
     form = parse(typed, SetUpForm)
     errors = dict(form.errors)
     if form.values:
         try:
             secret = request.cookies.get(ATTEMPT_COOKIE)
-            return _off(resources, await begin_connect(resources, viewer, form.values.as_set_up(), secret))
+            return _redirect_to_servicenow(
+                resources, await begin_connect(resources, viewer, form.values.as_set_up(), secret)
+            )
         except InvalidInput as error:
             errors = dict(error.fields)
     elif typed.get("instance") and "instance" not in errors:
-        try:  # All that is wrong is said at once.
+        try:  # All mistakes are shown at once.
             await check_instance(resources, typed["instance"])
         except InvalidInput as error:
             errors |= error.fields
@@ -117,9 +117,11 @@ async def begin(request: Request, viewer: Manager, resources: Res, session: Db) 
 
 @router.post("/authorize", name="connect.authorize")
 async def authorize_again(request: Request, viewer: Manager, resources: Res) -> Response:
-    """Off to ServiceNow once more, with the client that is stored."""
+    """Begin another authorization with the stored client."""
     try:
-        return _off(resources, await begin_again(resources, viewer, request.cookies.get(ATTEMPT_COOKIE)))
+        return _redirect_to_servicenow(
+            resources, await begin_again(resources, viewer, request.cookies.get(ATTEMPT_COOKIE))
+        )
     except AppError:
         return redirect_to("connect.form")
 
@@ -128,7 +130,7 @@ async def authorize_again(request: Request, viewer: Manager, resources: Res) -> 
 async def callback(
     request: Request, viewer: Manager, resources: Res, code: str = "", state: str = "", error: str = ""
 ) -> Response:
-    """Back from ServiceNow."""
+    """The redirect URI: ServiceNow sends the browser back here, with a code or an error."""
     try:
         secret = request.cookies.get(ATTEMPT_COOKIE)
         await finish_connect(resources, viewer, code=code, state=state, error=error, browser_secret=secret)
@@ -145,7 +147,7 @@ async def callback(
 
 @router.post("/confirm", name="connect.confirm_account")
 async def confirm(request: Request, viewer: Manager, resources: Res) -> Response:
-    """The account that consented is the right one, whatever it looks like; another than was shown is shown first."""
+    """Confirm the account that consented. If it changed since the page was shown, the page shows it again."""
     shown = (await read_form(request)).get("account", "-")
     await confirm_account(resources, viewer, shown=shown)
     return redirect_to("provisioning.page")
@@ -177,15 +179,16 @@ async def _set_up(
     return render(request, "servicenow/set_up.html", page, status=status)
 
 
-def _off(resources: Resources, start: AuthorizationStart) -> Response:
+def _redirect_to_servicenow(resources: Resources, start: AuthorizationStart) -> Response:
     response = RedirectResponse(start.address, 303)
     response.set_cookie(
         ATTEMPT_COOKIE,
         start.browser_secret,
-        max_age=ATTEMPT_SECONDS,
+        max_age=COOKIE_SECONDS,
         path=url_for("servicenow.status"),
         httponly=True,
-        # Lax, because the browser comes back from another site.
+        # Lax: the browser comes back from another site with a top-level GET.
+        # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#samesitesamesite-value
         samesite="lax",
         secure=resources.config.public_url.startswith("https://"),
     )

@@ -1,4 +1,4 @@
-"""Secure Score: overview, history, trends and imports."""
+"""Pages of Secure Score: overview, history, trends and imports."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from pydantic import BaseModel
 from app.core import clock
 from app.core.errors import Conflict, InvalidInput
 from app.core.messages import Message, T
-from app.features.accounts.audit import log_action
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
-from app.features.secure_score.jobs import ask_to_sync
+from app.features.secure_score.jobs import request_sync
 from app.features.secure_score.reports.history import (
     HistoryLine,
     HistoryPage,
     Period,
     TenantEvent,
     days_in,
+    filter_values,
     load_history,
     newest_changes,
-    what_is_known,
 )
 from app.features.secure_score.reports.no_score import NoScore, why_no_score
 from app.features.secure_score.reports.overview import (
@@ -50,12 +49,12 @@ from app.web.templating import render
 router = PageRouter(prefix="/secure-score")
 
 RANGES = ((30, T("30 days")), (90, T("90 days")), (180, T("6 months")), (365, T("12 months")))
-USUAL_DAYS = 90
+DEFAULT_DAYS = 90
 CHANGES_SHOWN = 6
 
 
 class ZonesForm(BaseModel):
-    """From where on the score is okay, and good."""
+    """Percentages; `set_zones` checks their order."""
 
     okay_from: float
     good_from: float
@@ -63,7 +62,7 @@ class ZonesForm(BaseModel):
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything the overview shows once there is a score; `include` names the targets drawn into the plot."""
+    """The overview with a score; `include` holds the names of the targets that are drawn into the plot."""
 
     card: ScoreCard
     newest: NewestDay
@@ -77,24 +76,24 @@ class Overview:
 
     @property
     def sum_differs(self) -> bool:
-        """Whether Microsoft's total is not the sum of its parts; the total may be of an older day than the parts."""
+        """Whether the reported total is not the sum of the actions' points."""
+        # The total can be of an older day than the points, and then nothing can be said: docs/facts/microsoft-graph.md#edge-16
         return self.card.day == self.newest.day and differs(self.card.points, self.newest.control_points)
 
     @property
     def unknown(self) -> int:
-        """Actions whose maximum nobody tells."""
+        """Actions whose maximum is unknown."""
         return sum(category.unknown for category in self.categories)
 
     @property
     def series(self) -> list[tuple[Message, list[float | None]]]:
-        """The plot: the score, and the targets that were chosen."""
         days = len(self.card.days)
         chosen = [(target.label, [target.percent] * days) for target in self.targets if target.name in self.include]
         return [(T("Secure Score in per cent"), self.card.values), *chosen]
 
     @property
     def comparison(self) -> tuple[list[str], list[tuple[Message, list[float | None]]]]:
-        """Bars: us, and whoever Microsoft gives a number for."""
+        """Bars: our percentage, and each comparison that Microsoft gives."""
         known = [line for line in self.newest.comparisons if line.percent is not None]
         names = [str(T("Your organisation")), *(str(line.label) for line in known)]
         return names, [(T("Secure Score in per cent"), [self.card.percent, *(line.percent for line in known)])]
@@ -102,7 +101,7 @@ class Overview:
 
 @dataclass(frozen=True)
 class OverviewPage:
-    """`shown` is None while there is no score, and `nothing` then says why."""
+    """`shown` is None while there is no score; `nothing` is then the reason."""
 
     shown: Overview | None
     nothing: NoScore | None
@@ -110,8 +109,8 @@ class OverviewPage:
 
 
 @dataclass(frozen=True)
-class FilterOption:
-    """A time and categories, as the address names them; `nothing` says why there is no score of any day."""
+class PeriodFilter:
+    """Period and category of the address; `days` is 0 for a period of one's own. `nothing` is why there is no score at all."""
 
     period: Period
     days: int
@@ -121,30 +120,26 @@ class FilterOption:
 
     @property
     def ranges(self) -> tuple[tuple[int, Message], ...]:
-        """The usual times."""
         return RANGES
 
 
 @dataclass(frozen=True)
 class HistoryView:
-    """What changed each day."""
-
-    choice: FilterOption
+    choice: PeriodFilter
     history: HistoryPage
     plot: tuple[list[str], list[float | None]]
     events: list[TenantEvent]
 
     def address(self, number: int) -> str:
-        """The same, on another page."""
         period, category = self.choice.period, self.choice.category or None
         return url_for("secure_score.history", since=period.since, until=period.until, page=number, category=category)
 
 
 @dataclass(frozen=True)
 class TrendsPage:
-    """Measures over time, and the zones; `typed` and `errors` are of a form that was refused."""
+    """`typed` and `errors` belong to a form for the zones that was refused."""
 
-    choice: FilterOption
+    choice: PeriodFilter
     trends: Trends
     zones: Zones
     may_edit: bool
@@ -153,14 +148,13 @@ class TrendsPage:
 
     @property
     def bands(self) -> list[tuple[Message, float, float]]:
-        """The zones behind the plot."""
         okay, good = self.zones.okay_from, self.zones.good_from
         return [(T("Bad"), 0, okay), (T("Okay"), okay, good), (T("Good"), good, 100)]
 
 
 @dataclass(frozen=True)
 class ImportsPage:
-    """`problem` is why an import could not be asked for; `from_files` that Graph is not asked at all."""
+    """`problem` is why an import could not be requested; `from_files` is true where Graph is not used at all."""
 
     runs: list[RunLine]
     from_files: bool
@@ -168,13 +162,11 @@ class ImportsPage:
 
     @property
     def in_progress(self) -> bool:
-        """Whether the page has something to wait for."""
         return any(run.in_progress for run in self.runs)
 
 
 @router.get("", name="secure_score.overview")
 async def overview(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
-    """The score, and how it came about."""
     config = resources.config
     include = tuple(request.query_params.getlist("include"))
     shown = await _overview(session, config.shown_tenant_id, include)
@@ -185,7 +177,7 @@ async def overview(request: Request, viewer: Viewer, session: Db, resources: Res
 
 async def _overview(session: Db, tenant_id: str, include: tuple[str, ...]) -> Overview | None:
     lines = await load_lines(session, tenant_id)
-    days = await day_scores(session, tenant_id, USUAL_DAYS)
+    days = await day_scores(session, tenant_id, DEFAULT_DAYS)
     regressed = sum(line.is_regressed for line in lines)
     newest = await newest_day(session, tenant_id)
     card = card_of(days, regressed=regressed, synced=newest.synced_at)
@@ -208,7 +200,6 @@ async def _overview(session: Db, tenant_id: str, include: tuple[str, ...]) -> Ov
 async def history(
     request: Request, _viewer: Viewer, session: Db, resources: Res, category: str = "", page: str = "1"
 ) -> Response:
-    """What changed each day."""
     tenant_id = resources.config.shown_tenant_id
     choice = await _choice(request, session, resources, category)
     categories_asked = [choice.category] if choice.category else []
@@ -221,23 +212,18 @@ async def history(
 
 @router.get("/trends", name="secure_score.trends")
 async def trends(request: Request, viewer: Viewer, session: Db, resources: Res, category: str = "") -> Response:
-    """Measures over time."""
     page = await _trends_page(request, session, resources, category, may_edit=viewer.may_manage)
     return render(request, "secure_score/trends.html", page)
 
 
 @router.post("/zones", name="secure_score.set_zones")
 async def zones(request: Request, manager: Manager, session: Db, resources: Res) -> Response:
-    """The organisation's own zones."""
     parsed = parse(await read_form(request), ZonesForm)
     errors = parsed.errors
     if parsed.values is not None:
         form, tenant_id = parsed.values, resources.config.shown_tenant_id
         try:
-            await set_zones(
-                session, tenant_id, okay_from=form.okay_from, good_from=form.good_from, who=manager.display_name
-            )
-            await log_action(session, manager, T("Zones set"), okay_from=form.okay_from, good_from=form.good_from)
+            await set_zones(session, tenant_id, okay_from=form.okay_from, good_from=form.good_from, by=manager)
             return redirect_to("secure_score.trends")
         except InvalidInput as error:
             errors = error.fields
@@ -269,24 +255,25 @@ async def _trends_page(
     )
 
 
-async def _choice(request: Request, session: Db, resources: Res, category: str) -> FilterOption:
-    """The time and category that the address names; what makes no sense is the usual."""
-    known = await what_is_known(session, resources.config.shown_tenant_id)
-    asked = request.query_params
+async def _choice(request: Request, session: Db, resources: Res, category: str) -> PeriodFilter:
+    """Period and category of the address; what cannot be parsed is replaced by the default."""
+    known = await filter_values(session, resources.config.shown_tenant_id)
+    query = request.query_params
     today = clock.now().date()
     newest = known.newest or today
-    since, last = _day(asked.get("since", "")), _day(asked.get("until", ""))
+    since, last = _day(query.get("since", "")), _day(query.get("until", ""))
     # Scores end with the newest snapshot, which may be old; decisions go on until today.
     until = last or max(newest, today)
-    days = next((days for days, _ in RANGES if str(days) == asked.get("days", "")), USUAL_DAYS)
+    days = next((days for days, _ in RANGES if str(days) == query.get("days", "")), DEFAULT_DAYS)
     if since is not None and since > until:
         since = None
     is_own = since is not None or last is not None
-    before = min(newest, until).toordinal() - (days - 1)  # A last day alone is the end of the usual span.
+    # With a last day alone, the period is the usual number of days before it.
+    before = min(newest, until).toordinal() - (days - 1)
     period = Period(since or date.fromordinal(max(before, 1)), until)
     chosen = category if category in known.categories else ""
     nothing = await why_no_score(session, resources.config) if known.newest is None else None
-    return FilterOption(period, 0 if is_own else days, chosen, known.categories, nothing)
+    return PeriodFilter(period, 0 if is_own else days, chosen, known.categories, nothing)
 
 
 def _day(value: str) -> date | None:
@@ -298,10 +285,8 @@ def _day(value: str) -> date | None:
 
 @router.post("/sync", name="secure_score.sync")
 async def sync(request: Request, manager: Manager, session: Db, resources: Res) -> Response:
-    """Ask for an import now."""
     try:
-        await ask_to_sync(session, resources, asked_by=manager.display_name)
-        await log_action(session, manager, T("Import asked for"))
+        await request_sync(session, resources, by=manager)
     except Conflict as error:
         page = await _imports_page(session, resources, error.message)
         return render(request, "secure_score/imports.html", page, status=error.status)
@@ -310,7 +295,7 @@ async def sync(request: Request, manager: Manager, session: Db, resources: Res) 
 
 @router.get("/imports", name="secure_score.imports")
 async def imports(request: Request, _manager: Manager, session: Db, resources: Res) -> Response:
-    """What was imported, when, and what was odd. Asked for by htmx, only the part that changes."""
+    """The whole page, or for htmx the part that changes."""
     page = await _imports_page(session, resources, None)
     template = "secure_score/_runs.html" if request.headers.get("hx-request") else "secure_score/imports.html"
     return render(request, template, page)

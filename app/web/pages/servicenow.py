@@ -1,4 +1,4 @@
-"""The ServiceNow connection's own pages: status, what is exchanged, removal. The way to it is in `connecting`."""
+"""Pages of the connection: status, data exchange, removal. Connecting is in connect.py."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ router = PageRouter(prefix="/servicenow")
 
 @dataclass(frozen=True)
 class StatusPage:
-    """The active connection; `stale_because`: why its tickets are not as fresh as they should be, None while they are."""
+    """`stale_because` is why tickets are older than they should be, None while they are not."""
 
     connection: ConnectionView
     redirect_url: str
@@ -39,14 +39,13 @@ class DataExchangePage:
 
 @dataclass(frozen=True)
 class RemovePage:
-    """What is about to be removed."""
+    """Asks for confirmation of the removal."""
 
     connection: ConnectionView
 
 
 @router.get("", name="servicenow.status")
 async def show(request: Request, _viewer: Manager, resources: Res, session: Db) -> Response:
-    """How the connection is, or the way to one."""
     connection = await connection_view(session)
     if connection is None:
         return redirect_to("connect.form")
@@ -63,7 +62,6 @@ async def data_exchange(request: Request, _viewer: Viewer, session: Db) -> Respo
 
 @router.get("/remove", name="servicenow.ask_removal")
 async def ask_to_remove(request: Request, _viewer: Manager, session: Db) -> Response:
-    """What removing means."""
     connection = await connection_view(session)
     if connection is None:
         return redirect_to("connect.form")
@@ -72,10 +70,7 @@ async def ask_to_remove(request: Request, _viewer: Manager, session: Db) -> Resp
 
 @router.post("/remove", name="servicenow.remove")
 async def remove(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
-    """Remove, and say whether ServiceNow confirmed it. A second click finds nothing left to do.
-
-    Another connection than the page asked about is asked about anew.
-    """
+    """Remove the connection that the page showed; one that changed since is shown for confirmation again."""
     connection = await connection_view(session)
     if connection is not None and (await read_form(request)).get("connection") != str(connection.id):
         return redirect_to("servicenow.ask_removal")

@@ -97,6 +97,7 @@ async def ticket_list(
     delivery: str = "",
     q: str = "",
     batch: str = "",
+    # Without an upper limit the query's OFFSET could become a number that PostgreSQL does not take.
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Response:
     # PostgreSQL stores no NUL in a text and answers a query that has one with an error.
@@ -111,6 +112,7 @@ async def ticket_list(
             found=found,
             filters=filters,
             kinds=_choices(KIND_NAMES),
+            # Open is no category: it is every state that ends no work.
             state_categories=[("open", T("Open")), *category_choices()],
             deliveries=_choices(DELIVERY_NAMES),
             fresh=status.overall(),
@@ -122,6 +124,7 @@ async def ticket_list(
 @router.get("/tickets/{ticket_id}", name="tickets.detail")
 async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     page = await _ticket_page(session, resources, viewer, ticket_id)
+    # In the background: the page shows what was read last, and refreshes itself.
     await ask_for_notes(session, resources.queue, ticket_id)
     # htmx refreshes the partial alone.
     template = "tickets/_ticket.html" if request.headers.get("hx-request") else "tickets/ticket.html"
@@ -172,6 +175,7 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
     typed = await read_form(request)
     parsed = parse(typed, TaskForm)
     errors = parsed.errors
+    # The kind of recommendation is not in the form: a person cannot change who recommended the task.
     ticket = await ticket_details(session, ticket_id)
     if parsed.values is not None:
         try:

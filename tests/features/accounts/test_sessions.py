@@ -98,9 +98,7 @@ async def test_over_https_the_session_cookie_is_bound_to_this_host(
         assert (await browser.get("/servicenow/audit")).status_code == 303  # The unbound name counts for nothing here.
 
 
-async def test_a_session_ends_when_its_time_is_over_whoever_is_at_the_browser(
-    system: System, still_clock: SetClock
-) -> None:
+async def test_a_session_ends_when_its_time_is_over(system: System, still_clock: SetClock) -> None:
     browser = await system.signed_in("manager")  # Twelve hours.
     still_clock.move(12 * 3600 - 1)
     assert (await browser.get("/servicenow/audit")).status_code == 200
@@ -111,9 +109,9 @@ async def test_a_session_ends_when_its_time_is_over_whoever_is_at_the_browser(
 
 
 async def test_signing_in_makes_a_new_session_whatever_cookie_the_browser_had(system: System) -> None:
-    """Session fixation: a token that somebody else knows, put into this browser, never becomes this person's."""
+    """Session fixation: a token that another person knows, put into this browser, never becomes this person's."""
     async with system.client() as browser, system.client() as thief:
-        known = "a-token-that-somebody-else-knows"
+        known = "a-token-that-another-person-knows"
         for each in (browser, thief):
             each.cookies.set("session", known, domain="security-center.test")
         done = await sign_in(browser, MANAGER)

@@ -1,4 +1,4 @@
-"""A sign-in is finished by the browser that began it, once, in time; nobody is led elsewhere or told foreign sentences."""
+"""A sign-in is finished by the browser that began it, once and in time; no open redirect and no content injection."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ async def sessions(system: System) -> int:
         return (await session.execute(select(func.count()).select_from(WebSession))).scalar_one()
 
 
+@pytest.mark.fact("microsoft-graph 2.3")
 async def test_another_browser_cannot_finish_what_this_one_began(system: System) -> None:
-    """Otherwise somebody could send a person a link that signs them in as somebody else."""
+    """Login CSRF: a link must not sign a person in as another one."""
     async with system.client() as attacker, system.client() as without, system.client() as victim:
         link = await answer_of_entra(attacker, MANAGER)
         refused = await without.get(link)
@@ -43,7 +44,7 @@ async def test_another_browser_cannot_finish_what_this_one_began(system: System)
         refused = await victim.get(link)
         assert refused.status_code == 400
         assert "session" not in victim.cookies
-        # Whoever tried has used it up, for the browser it belongs to as well.
+        # The refused try has used the attempt up, for its own browser as well.
         assert (await attacker.get(link)).status_code == 400
     assert await sessions(system) == 0
 
@@ -71,7 +72,7 @@ async def test_after_signing_in_the_wanted_page_opens(system: System) -> None:
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
-async def test_nobody_is_led_to_another_site(system: System, foreign: str) -> None:
+async def test_a_foreign_return_address_leads_to_the_home_page(system: System, foreign: str) -> None:
     async with system.client() as browser:
         page = await browser.get("/sign-in", params={"return_to": foreign})
         assert 'action="/sign-in?return_to=/"' in page.text.replace("%2F", "/")

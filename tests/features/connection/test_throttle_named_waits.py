@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.core.clock import SetClock
 from app.features.connection.models import InstanceThrottle
 from app.features.connection.throttle import check_allowed, record_failure, record_success
-from app.features.tickets.polling import poll as refreshing
+from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.types import TicketKind
 from app.integrations.http.errors import Ambiguous, Forbidden, Throttled
 from tests.factories.system import System
@@ -84,7 +84,7 @@ async def test_after_a_429_nothing_is_asked_until_the_time_has_come(system: Syst
     async with system.resources.database.transaction() as session:
         await session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"))
     await system.work()
-    await refreshing.poll_states(system.resources)
+    await poll_states(system.resources)
     assert len(calls(system)) == before == 1
     page = await told(system, "/")
     assert "slow down" in page

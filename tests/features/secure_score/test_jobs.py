@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
 from app.core.clock import SetClock
 from app.core.errors import Conflict
+from app.features.accounts.audit import list_entries
 from app.features.secure_score.actions.action_rows import load_lines
-from app.features.secure_score.jobs import ask_to_sync, scheduled_sync, sync_now
+from app.features.secure_score.jobs import backoff, request_sync, scheduled_sync, sync_now
 from app.features.secure_score.reports.score_summary import score_card
 from app.features.secure_score.sync.runs import RunLine, RunStatus, list_runs
 from sandbox.graph_faults import GraphFault
+from tests.factories.secure_score import a_manager
 from tests.factories.system import System
 
 
@@ -64,21 +68,23 @@ async def test_after_a_failure_it_tries_again_in_a_quarter_of_an_hour(system: Sy
 
 
 async def test_sync_now_waits_in_the_queue_and_is_done_by_the_worker(system: System) -> None:
+    by = await a_manager(system.resources.database)
     async with system.resources.database.transaction() as session:
-        await ask_to_sync(session, system.resources, asked_by="Alex")
+        await request_sync(session, system.resources, by=by)
     [waiting] = await runs(system)
     assert (waiting.status, waiting.asked_by) == (RunStatus.WAITING, "Alex")
     async with system.resources.database.transaction() as session:
         with pytest.raises(Conflict, match="already waiting"):
-            await ask_to_sync(session, system.resources, asked_by="Alex")
+            await request_sync(session, system.resources, by=by)
     await system.work()
     [done] = await runs(system)
     assert (done.status, done.snapshots_new) == (RunStatus.DONE, 90)
 
 
 async def test_a_request_whose_job_was_lost_is_served_by_the_clock(system: System) -> None:
+    by = await a_manager(system.resources.database)
     async with system.resources.database.transaction() as session:
-        await ask_to_sync(session, system.resources, asked_by="Alex")
+        await request_sync(session, system.resources, by=by)
     await scheduled_sync.function(system.resources)
     assert [run.status for run in await runs(system)] == [RunStatus.DONE]
     await sync_now.function(system.resources)
@@ -86,12 +92,13 @@ async def test_a_request_whose_job_was_lost_is_served_by_the_clock(system: Syste
 
 
 async def test_graph_is_left_alone_while_the_pages_show_another_tenants_files(system: System) -> None:
+    by = await a_manager(system.resources.database)
     resources = replace(system.resources, config=replace(system.resources.config, shown_tenant_id="another"))
     await scheduled_sync.function(resources)
     assert await runs(system) == []
     async with system.resources.database.transaction() as session:
         with pytest.raises(Conflict, match="SECURE_SCORE_TENANT_ID"):
-            await ask_to_sync(session, resources, asked_by="Alex")
+            await request_sync(session, resources, by=by)
 
 
 async def test_a_catalogue_that_fails_does_not_make_ninety_days_be_read_again(
@@ -143,5 +150,23 @@ async def test_what_fails_again_and_again_is_asked_for_ever_more_rarely(system: 
     await scheduled_sync.function(system.resources)
     assert (await runs(system))[0].status == RunStatus.FAILED
     still_clock.move(15 * 60)
-    await scheduled_sync.function(system.resources)  # After a success, patience begins anew.
+    await scheduled_sync.function(system.resources)  # After a success, the backoff starts again.
     assert (await runs(system))[0].status == RunStatus.DONE
+
+
+@pytest.mark.parametrize(
+    ("failures", "minutes"), [(0, 15), (1, 15), (2, 30), (3, 60), (4, 120), (5, 240), (6, 360), (7, 360), (1000, 360)]
+)
+def test_the_backoff_doubles_up_to_the_usual_interval(failures: int, minutes: int) -> None:
+    assert backoff(failures) == timedelta(minutes=minutes)
+
+
+async def test_a_requested_import_is_in_the_audit_log_and_a_refused_one_is_not(system: System) -> None:
+    by = await a_manager(system.resources.database)
+    for _ in range(2):
+        async with system.resources.database.transaction() as session:
+            with suppress(Conflict):
+                await request_sync(session, system.resources, by=by)
+    async with system.resources.database.transaction() as session:
+        entries = await list_entries(session)
+    assert [(line.who, str(line.action)) for line in entries.lines] == [("Alex", "Import asked for")]

@@ -17,7 +17,7 @@ from app.features.tickets.models import Ticket
 from app.features.tickets.sharing.record import Links, compose_record
 from app.features.tickets.ticket_fields import (
     FIELDS,
-    Control,
+    ControlType,
     FormControl,
     RecordLine,
     Shown,
@@ -61,7 +61,7 @@ REASON = TicketField(
     columns={"justification": T("Justification")},
     fills_column=True,
     line=RecordLine(T("Business reason"), _reason),
-    control=FormControl(Control.TEXT, T("Reason"), str, hint=T("In one sentence."), max_length=80),
+    control=FormControl(ControlType.TEXT, T("Reason"), str, default="", hint=T("In one sentence."), max_length=80),
 )
 WITH_REASON = (*FIELDS, REASON)
 
@@ -76,11 +76,13 @@ def test_a_field_that_is_added_to_the_list_is_in_form_record_page_exchange_page_
     html = environment.get_template("tickets/_task_fields.html").render(
         page=SimpleNamespace(form=fields_of(typed, fields=WITH_REASON))
     )
-    assert 'name="reason" required' in html
+    assert 'name="reason"' in html
     assert 'value="An audit asks for it."' in html
     assert "In one sentence." in html
     form: Any = task_form(WITH_REASON).model_validate(typed)
     assert form.reason == "An audit asks for it."
+    without: Any = task_form(WITH_REASON).model_validate({name: typed[name] for name in typed if name != "reason"})
+    assert without.reason == ""
 
     # The record carries it in its text, in its own column, and in a column that an administrator has chosen.
     request = RequestWithReason(**vars(asked), reason=form.reason)

@@ -40,10 +40,10 @@ async def test_an_empty_or_strange_correlation_id_never_becomes_a_request(wrong:
 @pytest.mark.fact("other-connectors bug-22", "servicenow trap-6")
 @pytest.mark.parametrize("other", ["", "b" * 32])
 async def test_rows_that_were_not_asked_for_prove_nothing(other: str) -> None:
-    """An instance that ignores the condition answers with fakes' tickets; ours may be among those it left out."""
-    fakes = [a_row(), a_row(correlation_id={"value": other, "display_value": other})]
+    """An instance that ignores the condition answers with other people's tickets; ours may be among those it left out."""
+    others = [a_row(), a_row(correlation_id={"value": other, "display_value": other})]
     with pytest.raises(QueryIgnored, match="listed other records"):
-        await client_over(Scripted(replied(fakes))).find_by_correlation("incident", "a" * 32)
+        await client_over(Scripted(replied(others))).find_by_correlation("incident", "a" * 32)
 
 
 @pytest.mark.fact("other-connectors bug-22")

@@ -65,8 +65,8 @@ def test_choices_come_in_english_or_in_whatever_there_is() -> None:
     ]
     found = choices_of(rows, "incident", "state")
     assert [(one.value, one.label) for one in found] == [("1", "New"), ("7", "Geschlossen")]
-    fakes = [choice("9", "Other", "en") | {"element": "priority"}, choice("9", "Other", "en", "problem")]
-    assert choices_of(fakes, "incident", "state") == []
+    others = [choice("9", "Other", "en") | {"element": "priority"}, choice("9", "Other", "en", "problem")]
+    assert choices_of(others, "incident", "state") == []
 
 
 @pytest.mark.fact("other-connectors bug-44", "servicenow 2.4", "servicenow trap-16")

@@ -31,7 +31,7 @@ def offered_in(html: str) -> list[str]:
 
 
 async def shown(browser: httpx.AsyncClient) -> list[str]:
-    """The cards of whoever is at this browser."""
+    """The cards on the home page of the person signed in here."""
     return cards_of((await browser.get("/")).text)
 
 

@@ -1,4 +1,4 @@
-"""An improvement action as other rooms and pages see it. Reads nothing."""
+"""An improvement action as tickets and pages see it. Types only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from enum import StrEnum
 
 
 class Category(StrEnum):
-    """The five categories a ticket may carry; the value is what is sent and shown."""
+    """The categories a ticket may carry; the value is what is sent to ServiceNow and shown.
+
+    Source: docs/facts/microsoft-graph.md#3-4-the-servicenow-connector-of-2020-retired
+    """
 
     DEVICES = "Devices"
     DATA = "Data"
@@ -18,7 +21,7 @@ class Category(StrEnum):
 
 @dataclass(frozen=True)
 class Action:
-    """What a ticket is made of. Points are None when unknown; `category` is None when Graph's is none of the five.
+    """What a ticket is made from. Points are None when unknown; `category` is None when Graph's is none of the five.
 
     `description`, `remediation` and `remediation_impact` (what users notice; empty where Microsoft says "None.") are
     plain text, made from Graph's HTML. `score_impact` is in per cent of the tenant's maximum.

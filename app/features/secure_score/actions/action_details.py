@@ -1,4 +1,4 @@
-"""Everything one action's page shows, texts included. Reads rows, changes nothing."""
+"""Load everything that the page of one action shows. Reads rows, changes nothing."""
 
 from __future__ import annotations
 
@@ -30,8 +30,6 @@ MOST_EVENTS = 200
 
 @dataclass(frozen=True)
 class Note:
-    """What somebody wrote."""
-
     id: UUID
     text: str
     author_id: UUID | None
@@ -41,7 +39,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: points moved, or somebody decided. `kind` is a change's kind, or "decided"."""
+    """A change of points or of the status. `kind` is a `ChangeKind`, or "decided"."""
 
     kind: str
     day: date
@@ -58,11 +56,11 @@ class Event:
 
 @dataclass(frozen=True)
 class ActionDetail:
-    """One action. Texts ending in `_html` are sanitised and may be shown as they are; empty ones are empty strings.
+    """One action. Texts ending in `_html` are sanitized, and empty strings when Graph has none.
 
-    `manage_url` is Microsoft's page for it, or empty when what Graph gave is no web address. `wanted_status` is the
-    one that is on its way to Graph and does not count yet, and `problem` why Graph did not take it. `sent_state` is what
-    Graph took last, until a decision follows one that Graph has shown.
+    `manage_url` is Microsoft's page for it, or empty when Graph gave no web address. `wanted_status` is a decision that
+    Graph has not accepted yet and that does not count, and `problem` why Graph refused it. `sent_state` is the state that
+    Graph accepted last, until an import shows it and another decision follows.
     """
 
     line: ActionLine
@@ -91,21 +89,21 @@ class ActionDetail:
 
     @property
     def wanted(self) -> Message | None:
-        """What is on its way, in words."""
         return NAMES[self.wanted_status] if self.wanted_status else None
 
     @property
     def is_editable(self) -> bool:
-        """Completed is Microsoft's to say, device controls follow Vulnerability Management, unscored ones have no status."""
+        """Whether people may set its status."""
+        # docs/facts/microsoft-graph.md#edge-44
         return self.line.status not in (Status.COMPLETED, Status.NOT_APPLICABLE) and not self.is_device
 
     @property
     def is_device(self) -> bool:
-        """Whether its state cannot be set."""
         return is_device_control(self.line.control_id)
 
 
-EXTRA = (
+# What only the page of one action needs, so that the list does not read the long texts.
+DETAIL_COLUMNS = (
     Row.description, Row.remediation, Row.remediation_impact, Row.implementation_status, Row.action_url,
     Row.action_type, Row.switched_on, Row.counted, Row.counted_of, Row.state_by, Row.state_comment,
     Row.first_scored_on, Row.profile_seen_at, ActionPlan.decided_by,
@@ -115,7 +113,7 @@ EXTRA = (
 
 async def load_action(session: Session, tenant_id: str, control_id: str) -> ActionDetail:
     """One action by its exact id, in one statement. Raises NotFound."""
-    query = statement(tenant_id).add_columns(*EXTRA).where(Row.control_id == control_id)
+    query = statement(tenant_id).add_columns(*DETAIL_COLUMNS).where(Row.control_id == control_id)
     row = (await session.execute(query)).one_or_none()
     if row is None:
         raise NotFound(NO_SUCH_ACTION)
@@ -146,14 +144,18 @@ async def load_action(session: Session, tenant_id: str, control_id: str) -> Acti
     )
 
 
-async def load_course(session: Session, tenant_id: str, control_id: str) -> tuple[list[str], list[float | None]]:
-    """Its points of every day since it was first scored, for a plot; days without are gaps."""
+async def load_daily_points(session: Session, tenant_id: str, control_id: str) -> tuple[list[str], list[float | None]]:
+    """Days and points since it was first scored, for a plot. Days without a score are None, which draws a gap.
+
+    Source: docs/facts/microsoft-graph.md#edge-48
+    """
     found = await session.execute(
         select(ScoreSnapshot.day, ControlScore.points)
         .join(ControlScore, ControlScore.snapshot_id == ScoreSnapshot.id)
         .where(ScoreSnapshot.tenant_id == tenant_id, ControlScore.control_id == control_id)
         .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
     )
+    # Two snapshots may be of one day; the later one counts: docs/facts/microsoft-graph.md#edge-19
     by_day = {row.day: row.points for row in found}
     if not by_day:
         return [], []
@@ -173,22 +175,23 @@ async def load_notes(session: Session, tenant_id: str, control_id: str) -> list[
     return [Note(note.id, note.text, note.author_id, note.author_name, note.created_at) for note in found.scalars()]
 
 
-HAPPENED = """
+# Changes of points have a day only, decisions have a moment. Within a day, decisions come first.
+EVENTS = """
 SELECT kind, day, CAST(NULL AS timestamptz) AS at, points_before, points_after, max_before, max_after,
-       NULL AS status_before, NULL AS status_after, '' AS who, '' AS reason, id AS turn
+       NULL AS status_before, NULL AS status_after, '' AS who, '' AS reason, id AS position
 FROM score_change WHERE tenant_id = :tenant_id AND control_id = :control_id
 UNION ALL
 SELECT 'decided', CAST(decided_at AT TIME ZONE 'UTC' AS date), decided_at, NULL, NULL, NULL, NULL,
        status_before, status_after, decided_by, reason, 0
 FROM status_change WHERE tenant_id = :tenant_id AND control_id = :control_id
-ORDER BY day DESC, at DESC NULLS LAST, turn DESC LIMIT :most
+ORDER BY day DESC, at DESC NULLS LAST, position DESC LIMIT :most
 """
 
 
 async def load_events(session: Session, tenant_id: str, control_id: str) -> list[Event]:
-    """What happened to it, the newest first: points and decisions together."""
-    asked = {"tenant_id": tenant_id, "control_id": control_id, "most": MOST_EVENTS}
-    found = await session.execute(text(HAPPENED), asked)
+    """Changes of points and decisions, the newest first."""
+    parameters = {"tenant_id": tenant_id, "control_id": control_id, "most": MOST_EVENTS}
+    found = await session.execute(text(EVENTS), parameters)
     return [
         Event(
             kind=row.kind,

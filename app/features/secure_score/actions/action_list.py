@@ -1,4 +1,4 @@
-"""What the list of actions shows: filters, order, groups, columns and page, to and from an address. Pure.
+"""The view of the actions list: search, filters, order, groups, columns and page, to and from a query string. Pure.
 
 The whole state of the view is in the address, so that it can be shared and bookmarked.
 """
@@ -24,7 +24,7 @@ from app.features.secure_score.vocabulary import LEVEL_NAMES
 PAGE_SIZE = 50
 LONGEST_SEARCH = 200
 Name = Message | str
-Tickets = frozenset[str]  # Control ids that have a ticket.
+Tickets = frozenset[str]  # Control ids of actions that have a ticket.
 
 YES, NO = "yes", "no"
 YES_NO = {YES: T("Yes"), NO: T("No")}
@@ -32,7 +32,7 @@ YES_NO = {YES: T("Yes"), NO: T("No")}
 
 @dataclass(frozen=True)
 class Facet:
-    """One thing to filter by: what an action has of it, and what its values are called."""
+    """One filter. `values` gives the values of an action, `names` what people read instead of them."""
 
     name: str
     label: Message
@@ -40,7 +40,6 @@ class Facet:
     names: Mapping[str, Name] = field(default_factory=dict)
 
     def name_of(self, value: str) -> Name:
-        """A value as people read it."""
         if not value:
             return T("None")
         return self.names.get(value, value)
@@ -72,7 +71,7 @@ GROUPS = ("category", "status", "product", "tier", "impact", "licence")
 
 @dataclass(frozen=True)
 class View:
-    """The list as one address describes it. Without a choice of licence, only scored actions are shown."""
+    """The list as one address describes it."""
 
     search: str = ""
     chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -84,7 +83,7 @@ class View:
 
     @classmethod
     def from_query(cls, pairs: Iterable[tuple[str, str]]) -> View:
-        """What an address asks for; what makes no sense is left out, so that an old bookmark still opens."""
+        """Parse a query string. Unknown names and values are ignored, so that an old bookmark still opens."""
         chosen: dict[str, list[str]] = {}
         single: dict[str, str] = {}
         columns: list[str] = []
@@ -104,11 +103,12 @@ class View:
             descending=direction == "desc" if direction in ("asc", "desc") else LIST_COLUMNS_BY_KEY[sort].largest_first,
             group=single.get("group", "") if single.get("group") in GROUPS else "",
             columns=_in_order(columns) or FIRST_COLUMN_KEYS,
+            # isdigit() accepts "²" as well, which int() does not.
             page=int(page) if (page := single.get("page", "1")).isascii() and page.isdigit() and len(page) < 7 else 1,
         )
 
     def query(self) -> str:
-        """The view as a query string, without what is usual anyway."""
+        """The view as a query string, without defaults."""
         pairs: list[tuple[str, str]] = [("q", self.search)] if self.search else []
         pairs += [(name, value) for name in FACET_NAMES for value in self.chosen.get(name, ())]
         if self.sort != "rank":
@@ -124,16 +124,14 @@ class View:
         return urlencode(pairs)
 
     def on_page(self, number: int) -> View:
-        """The same, on another page."""
         return replace(self, page=number)
 
     def sorted_by(self, name: str) -> View:
-        """Ordered by this column; the other way round when it is already."""
+        """Sorted by this column; in the other direction when it is already."""
         usual = LIST_COLUMNS_BY_KEY[name].largest_first
         return replace(self, sort=name, descending=not self.descending if self.sort == name else usual, page=1)
 
     def without(self, name: str, value: str) -> View:
-        """The same with one choice taken back."""
         left = tuple(other for other in self.chosen.get(name, ()) if other != value)
         return replace(self, chosen={**self.chosen, name: left}, page=1)
 
@@ -147,7 +145,7 @@ def _in_order(keys: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class FacetOption:
-    """One value of a facet, with how many actions the other filters leave of it."""
+    """One value of a facet; `count` is the number of actions that have it and pass all other filters."""
 
     value: str
     name: Name
@@ -157,21 +155,18 @@ class FacetOption:
 
 @dataclass(frozen=True)
 class FacetOptions:
-    """A facet with its values."""
-
     name: str
     label: Message
     options: tuple[FacetOption, ...]
 
     @property
     def chosen(self) -> int:
-        """How many values are ticked."""
         return sum(option.chosen for option in self.options)
 
 
 @dataclass(frozen=True)
 class ActionGroup:
-    """A heading with its actions on this page, and how many the whole list has of them; `name` is None without groups."""
+    """The actions of a group on this page. `total` counts the whole list; `name` is None when nothing is grouped."""
 
     name: Name | None
     total: int
@@ -180,8 +175,6 @@ class ActionGroup:
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of the list."""
-
     total: int
     page: int
     pages: int
@@ -189,35 +182,44 @@ class Listing:
     lines: tuple[ActionLine, ...]
 
 
-def select_lines(lines: Sequence[ActionLine], view: View, tickets: Tickets, *, but: str = "") -> list[ActionLine]:
-    """The actions that pass the search and every filter except the facet named `but`."""
+def select_lines(
+    lines: Sequence[ActionLine], view: View, tickets: Tickets, *, except_facet: str = ""
+) -> list[ActionLine]:
+    """The actions that pass the search and every filter, except that of the facet `except_facet`."""
     needles = view.search.casefold().split()
     filters = [(facet, frozenset(view.chosen[facet.name])) for facet in FACETS if view.chosen.get(facet.name)]
     found = []
     for line in lines:
-        if not line.scored and "licence" not in view.chosen and but != "licence":
+        # The catalog holds controls that the tenant has no license for. They are hidden until that filter is used.
+        # docs/facts/microsoft-graph.md#edge-25
+        if not line.scored and "licence" not in view.chosen and except_facet != "licence":
             continue
-        if any(not wanted.intersection(facet.values(line, tickets)) for facet, wanted in filters if facet.name != but):
+        if any(
+            not wanted.intersection(facet.values(line, tickets))
+            for facet, wanted in filters
+            if facet.name != except_facet
+        ):
             continue
-        if needles and not all(needle in line.haystack for needle in needles):
+        if needles and not all(needle in line.search_text for needle in needles):
             continue
         found.append(line)
     return found
 
 
 def order_lines(lines: Iterable[ActionLine], view: View) -> list[ActionLine]:
-    """Sorted by the view; equal ones by what they would add to the score, then by title and id, so that none jumps."""
+    """Sorted by the view; unknown values come last in both directions."""
+    # Most controls tie in rank, and a total order keeps them in place at a reload: docs/facts/microsoft-graph.md#edge-39
     key = LIST_COLUMNS_BY_KEY[view.sort].sort_key or (lambda line: line.rank)
     ordered = sorted(lines, key=lambda line: (-(line.score_impact or 0.0), line.title.casefold(), line.control_id))
     known = [line for line in ordered if key(line) is not None]
     unknown = [line for line in ordered if key(line) is None]
-    # Python's sort keeps equal ones in their order, also in reverse.
+    # Python's sort is stable, also in reverse.
     known.sort(key=lambda line: cast("Any", key(line)), reverse=view.descending)
     return [*known, *unknown]
 
 
 def list_actions(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> Listing:
-    """The page of the list that the view asks for; a page beyond the end is the last one."""
+    """One page of the list. A page beyond the end is the last one."""
     ordered = order_lines(select_lines(lines, view, tickets), view)
     totals: dict[str, int] = {}
     facet = next((facet for facet in FACETS if facet.name == view.group), None)
@@ -243,12 +245,12 @@ def list_actions(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> L
 
 
 def facet_options(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> list[FacetOptions]:
-    """Every facet with the values that the other filters leave; chosen values stay, so that they can be taken back."""
+    """The facets with a choice of values. Chosen values are always there, so that they can be taken back."""
     found = []
     for facet in FACETS:
         chosen = view.chosen.get(facet.name, ())
         counts: dict[str, int] = dict.fromkeys(chosen, 0)
-        for line in select_lines(lines, view, tickets, but=facet.name):
+        for line in select_lines(lines, view, tickets, except_facet=facet.name):
             for value in facet.values(line, tickets):
                 counts[value] = counts.get(value, 0) + 1
         options = [FacetOption(value, facet.name_of(value), count, value in chosen) for value, count in counts.items()]

@@ -1,4 +1,4 @@
-"""One line per improvement action, with all that lists, totals and filters need; read in one statement. No long texts."""
+"""Load one line per improvement action with all that lists, totals and filters need, in one statement. No long texts."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ from app.features.secure_score.models import ActionNote, ActionPlan, ActionTag, 
 from app.features.secure_score.vocabulary import product_of
 
 Row = ImprovementAction
-# What came or was rewritten within this time is shown as recent.
+# Added or rewritten within this time counts as recent. Ours: no document says what the portal takes.
 RECENT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
 class ActionLine:
-    """An action as lists show it. Points and percentages are None when unknown; `category` is empty when it is none of
-    the five. `score_impact` is in per cent of the tenant's maximum, and `rank` is Microsoft's, lower being more urgent.
+    """An action as lists show it. Points and percentages are None when unknown.
+
+    `category` is None when Graph's is none of the five. `score_impact` is in percent of the tenant's maximum. `rank` is
+    Microsoft's, and a lower one is more important.
     """
 
     control_id: str
@@ -69,39 +71,38 @@ class ActionLine:
 
     @property
     def status(self) -> Status:
-        """How it stands."""
         return self.resolved.status
 
     @property
     def is_regressed(self) -> bool:
-        """Whether it lost points that it has not got back."""
         return self.scored and self.regressed_on is not None
 
     @property
     def category_name(self) -> str:
-        """One of the five, or Graph's own word where it is none of them."""
+        """One of the five, or Graph's own word."""
         return self.category or self.category_raw
 
     @property
     def recent(self) -> tuple[str, ...]:
-        """Whether it was added or rewritten lately, as filter values."""
+        """Values of the filter "Recent"."""
         return tuple(name for name, is_so in (("added", self.is_new), ("updated", self.is_updated)) if is_so)
 
     @cached_property
-    def haystack(self) -> str:
-        """What a search looks through."""
+    def search_text(self) -> str:
+        """Folded for comparison without case."""
         return " ".join(
             (self.title, self.control_id, self.product, self.category_name, *self.threats, *self.tags)
         ).casefold()
 
     @property
     def is_self_declared(self) -> bool:
-        """Full points that Microsoft gave on the organisation's word."""
+        """Whether it has full points for a claim that Microsoft cannot verify."""
         return self.status in SELF_DECLARED
 
     @property
-    def counts(self) -> bool:
-        """Whether it belongs into totals."""
+    def is_in_totals(self) -> bool:
+        """Whether totals include it."""
+        # Retired controls can stay in the catalog: docs/facts/microsoft-graph.md#edge-29
         return self.scored and not self.deprecated
 
     @property
@@ -122,30 +123,29 @@ class ActionLine:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing is left to gain."""
         return has_full_points(self.points, self.max_points, self.percent)
 
 
-COLUMNS = (
+ACTION_COLUMNS = (
     Row.control_id, Row.title, Row.service, Row.category, Row.category_raw, Row.points, Row.max_points, Row.percent,
     Row.rank, Row.tier, Row.user_impact, Row.implementation_cost, Row.threats, Row.state, Row.state_at, Row.scored,
     Row.has_profile, Row.deprecated, Row.regressed_on, Row.regressed_from, Row.last_synced_at, Row.profile_changed_at,
     Row.added_on, Row.last_scored_on,
 )  # fmt: skip
-PLAN = (
+PLAN_COLUMNS = (
     ActionPlan.status.label("decided"), ActionPlan.planned_for, ActionPlan.decided_at, ActionPlan.sent_at,
     ActionPlan.confirmed_at, ActionPlan.status_before, ActionPlan.to_send,
 )  # fmt: skip
 
 
 def newest_maximum(tenant_id: str) -> Any:  # noqa: ANN401 - SQLAlchemy's scalar subquery of a nullable float.
-    """The tenant's maximum in its newest snapshot, as a part of a statement."""
+    """The tenant's maximum in its newest snapshot, as a subquery."""
     newest = select(ScoreSnapshot.max_points).where(ScoreSnapshot.tenant_id == tenant_id)
     return newest.order_by(ScoreSnapshot.created_at.desc(), ScoreSnapshot.id.desc()).limit(1).scalar_subquery()
 
 
 def statement(tenant_id: str) -> Select[*tuple[Any, ...]]:
-    """Every action with its plan, tags and number of notes."""
+    """Select every action with its plan, tags and number of notes."""
     tags = (
         select(ActionTag.control_id, func.array_agg(aggregate_order_by(ActionTag.tag, ActionTag.tag)).label("tags"))
         .where(ActionTag.tenant_id == tenant_id)
@@ -160,7 +160,9 @@ def statement(tenant_id: str) -> Select[*tuple[Any, ...]]:
     )
     plan = and_(ActionPlan.tenant_id == Row.tenant_id, ActionPlan.control_id == Row.control_id)
     return (
-        select(*COLUMNS, *PLAN, tags.c.tags, notes.c.notes, newest_maximum(tenant_id).label("tenant_max"))
+        select(
+            *ACTION_COLUMNS, *PLAN_COLUMNS, tags.c.tags, notes.c.notes, newest_maximum(tenant_id).label("tenant_max")
+        )
         .outerjoin(ActionPlan, plan)
         .outerjoin(tags, tags.c.control_id == Row.control_id)
         .outerjoin(notes, notes.c.control_id == Row.control_id)
@@ -169,7 +171,7 @@ def statement(tenant_id: str) -> Select[*tuple[Any, ...]]:
 
 
 async def load_lines(session: Session, tenant_id: str, control_ids: Sequence[str] | None = None) -> list[ActionLine]:
-    """All of the tenant's actions, or those with these ids; in no order."""
+    """All actions of the tenant, or those with these ids, in no order."""
     query = statement(tenant_id)
     if control_ids is not None:
         query = query.where(Row.control_id.in_(list(control_ids)))
@@ -179,10 +181,10 @@ async def load_lines(session: Session, tenant_id: str, control_ids: Sequence[str
 
 
 def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of the statement above.
-    """One row as a line."""
     percent = percent_of(row.points, row.max_points, row.percent)
     return ActionLine(
         control_id=row.control_id,
+        # A scored control may have no profile, and then no title: docs/facts/microsoft-graph.md#edge-24
         title=row.title or row.control_id,
         product=product_of(row.service),
         category=Category(row.category) if row.category else None,
@@ -218,7 +220,8 @@ def _resolve(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row o
     decision = None
     if row.decided is not None:
         in_force = not row.to_send or row.sent_at is not None
-        # A status that only Microsoft can say was never ours: without force, our decision then says nothing.
+        # Until Graph accepts it, a decision leaves the status as it was. A status that only Microsoft can give was never
+        # ours, and is resolved from Graph's data again.
         status = Status(row.decided if in_force else row.status_before)
         if status in DECISIONS:
             decision = Decision(status, row.decided_at, row.planned_for, row.sent_at, row.confirmed_at)
@@ -235,7 +238,8 @@ def _resolve(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row o
 
 
 def percent_of(points: float | None, max_points: float | None, given: float | None) -> float | None:
-    """0 to 100: what Graph gave, or computed from the points; None without a maximum, or where it is 0."""
+    """0 to 100: Graph's own percentage, or computed from the points. None without a maximum."""
+    # docs/facts/microsoft-graph.md#edge-14, docs/facts/microsoft-graph.md#edge-15
     if max_points == 0:
         return None
     if given is not None:
@@ -246,7 +250,10 @@ def percent_of(points: float | None, max_points: float | None, given: float | No
 
 
 def impact_of(points: float | None, max_points: float | None, tenant_max: float | None) -> float | None:
-    """What completing it would add to the score, in per cent of the tenant's maximum."""
+    """What completing it would add to the score, in percent of the tenant's maximum: (max - points) / tenant max * 100.
+
+    Source: docs/facts/microsoft-graph.md#3-1-pages-and-tabs
+    """
     if points is None or max_points is None or not tenant_max:
         return None
     return max(max_points - points, 0.0) / tenant_max * 100

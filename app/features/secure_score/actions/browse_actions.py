@@ -1,4 +1,4 @@
-"""Finds improvement actions for other rooms and pages, by tenant and Graph's control id. Changes nothing."""
+"""Find improvement actions for tickets and pages, by tenant and Graph's control id. Changes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ NO_SUCH_ACTION = T("There is no improvement action with this id. It may not have
 
 
 async def find_action(session: Session, tenant_id: str, control_id: str) -> Action:
-    """One action, by its exact id. Raises NotFound."""
+    """Raises NotFound. The id has to match exactly, because some differ by case alone.
+
+    Source: docs/facts/microsoft-graph.md#edge-27
+    """
     found = await find_actions(session, tenant_id, [control_id])
     if not found:
         raise NotFound(NO_SUCH_ACTION)
@@ -25,7 +28,7 @@ async def find_action(session: Session, tenant_id: str, control_id: str) -> Acti
 
 
 async def find_actions(session: Session, tenant_id: str, control_ids: Sequence[str]) -> list[Action]:
-    """Those of these ids that exist, each once, in the order asked for."""
+    """The actions of these ids that exist, each once, in the given order."""
     wanted = list(dict.fromkeys(control_ids))
     lines = {line.control_id: line for line in await load_lines(session, tenant_id, wanted)}
     texts = await session.execute(
@@ -54,6 +57,7 @@ def _action(line: ActionLine, description: str, remediation: str, remediation_im
         rank=line.rank,
         description=plain_text(description),
         remediation=plain_text(remediation),
+        # Most profiles say "None." instead of nothing: docs/facts/microsoft-graph.md#1-4-securescorecontrolprofile
         remediation_impact="" if impact.strip(" .").lower() == "none" else impact,
         threats=line.threats,
     )

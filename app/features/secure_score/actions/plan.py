@@ -1,4 +1,7 @@
-"""Keeps what people decide and write about actions: status and plan, notes, tags. Sends nothing itself."""
+"""Store what people decide and write about actions: status and plan, notes, tags. Never calls Graph.
+
+Each function writes its entry of the audit log in the caller's transaction.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,16 @@ from app.core import clock
 from app.core.database import Session
 from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.messages import T
+from app.features.accounts.audit import log_action
+from app.features.accounts.permissions import Viewer
 from app.features.secure_score.actions.action_details import ActionDetail, load_action
-from app.features.secure_score.actions.action_status import DECISIONS, STATES_TO_WRITE, Status, status_of_state
+from app.features.secure_score.actions.action_status import (
+    DECISIONS,
+    NAMES,
+    STATES_TO_WRITE,
+    Status,
+    status_of_state,
+)
 from app.features.secure_score.models import ActionNote, ActionPlan, ActionTag, StatusChange
 
 LONGEST_NOTE = 4000
@@ -25,7 +36,7 @@ MOST_TAGS = 20
 
 @dataclass(frozen=True)
 class PlanChange:
-    """What somebody wants the status to be; the date belongs to Planned alone."""
+    """The wanted status; `planned_for` belongs to Planned alone and is None for every other."""
 
     status: Status
     planned_for: date | None
@@ -33,26 +44,27 @@ class PlanChange:
 
 
 async def decide(
-    session: Session, tenant_id: str, control_id: str, wish: PlanChange, *, who: str, write_back: bool
+    session: Session, tenant_id: str, control_id: str, change: PlanChange, *, by: Viewer, write_back: bool
 ) -> bool:
-    """Keep a decision; says whether it is to be written to Graph.
+    """Store a decision; gives whether it has to be written to Graph.
 
-    Raises NotFound, Conflict where Microsoft alone says how it stands, and InvalidInput.
+    Raises NotFound, InvalidInput, and Conflict where Microsoft alone decides the status.
     """
     detail = await load_action(session, tenant_id, control_id)
     _refuse_uneditable(detail)
-    _check(wish)
-    is_same = wish.status is detail.line.status and wish.planned_for == detail.line.planned_for and not wish.reason
-    if is_same and detail.wanted_status is None:  # One that is on its way may be taken back.
+    _check(change)
+    planned = {"planned_for": change.planned_for} if change.planned_for else {}
+    await log_action(session, by, T("Status set"), action=control_id, status=NAMES[change.status], **planned)
+    if _changes_nothing(detail, change):
         return False
     now = clock.now()
-    must_send = write_back and _differs_at_graph(detail, wish.status)
+    must_send = write_back and _differs_at_graph(detail, change.status)
     values = {
-        "status": wish.status,
+        "status": change.status,
         "status_before": detail.line.status,
-        "planned_for": wish.planned_for,
+        "planned_for": change.planned_for,
         "decided_at": now,
-        "decided_by": who,
+        "decided_by": by.display_name,
         "to_send": must_send,
         "sent_state": "",
         "sent_at": None,
@@ -60,25 +72,35 @@ async def decide(
         "problem": None,
     }
     statement = insert(ActionPlan).values(tenant_id=tenant_id, control_id=control_id, **values)
+    # Graph holds this state already, though no import has shown it. Without it, a decision that goes back to the shown
+    # state would look like no change and would never be sent: docs/facts/microsoft-graph.md#edge-46
     if _is_unshown(detail):
-        del values["sent_state"]  # Graph was told it, so the next word to Graph is no repetition.
+        del values["sent_state"]
     await session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "control_id"], set_=values))
     session.add(
         StatusChange(
             tenant_id=tenant_id,
             control_id=control_id,
             status_before=detail.wanted_status or detail.line.status,
-            status_after=wish.status,
-            planned_for=wish.planned_for,
-            reason=wish.reason,
+            status_after=change.status,
+            planned_for=change.planned_for,
+            reason=change.reason,
             decided_at=now,
-            decided_by=who,
+            decided_by=by.display_name,
         )
     )
     return must_send
 
 
+def _changes_nothing(detail: ActionDetail, change: PlanChange) -> bool:
+    """Whether it repeats what is in force, without a reason to write down."""
+    is_same = change.status is detail.line.status and change.planned_for == detail.line.planned_for
+    # Another decision on its way to Graph is taken back by choosing the status that is still in force.
+    return is_same and not change.reason and detail.wanted_status is None
+
+
 def _refuse_uneditable(detail: ActionDetail) -> None:
+    # docs/facts/microsoft-graph.md#edge-44
     if detail.is_device:
         raise Conflict(
             T(
@@ -92,17 +114,19 @@ def _refuse_uneditable(detail: ActionDetail) -> None:
         raise Conflict(T("Microsoft does not score this action for your organisation, so it has no status."))
 
 
-def _check(wish: PlanChange) -> None:
-    if wish.status not in DECISIONS:
+def _check(change: PlanChange) -> None:
+    if change.status not in DECISIONS:
         raise InvalidInput(fields={"status": T("Choose one of the list.")})
-    if wish.status is Status.PLANNED and wish.planned_for is None:
+    if change.status is Status.PLANNED and change.planned_for is None:
         raise InvalidInput(fields={"planned_for": T("When is it planned for?")})
-    if wish.planned_for is not None and wish.planned_for < clock.earliest_day(clock.now()):
+    if change.planned_for is not None and change.planned_for < clock.earliest_day(clock.now()):
         raise InvalidInput(fields={"planned_for": T("This day has passed. Choose a later one.")})
 
 
 def _differs_at_graph(detail: ActionDetail, status: Status) -> bool:
-    """Whether Graph would have to be told: it knows the status, and shows another one now or was sent another one."""
+    """Whether Graph has a name for the status, and holds another one."""
+    # Each PATCH is an entry in the score's history, so one is sent for a real change only.
+    # docs/facts/microsoft-graph.md#edge-45
     return status in STATES_TO_WRITE and (_is_unshown(detail) or status_of_state(detail.state) is not status)
 
 
@@ -111,8 +135,8 @@ def _is_unshown(detail: ActionDetail) -> bool:
     return detail.sent_state != "" and detail.confirmed_at is None
 
 
-async def add_note(session: Session, tenant_id: str, control_id: str, note: str, *, author_id: UUID, who: str) -> None:
-    """Keep a note. Raises NotFound and InvalidInput."""
+async def add_note(session: Session, tenant_id: str, control_id: str, note: str, *, author: Viewer) -> None:
+    """Raises NotFound, and InvalidInput for an empty or too long note."""
     if not note.strip():
         raise InvalidInput(fields={"note": T("This is required.")})
     if len(note) > LONGEST_NOTE:
@@ -123,30 +147,32 @@ async def add_note(session: Session, tenant_id: str, control_id: str, note: str,
             tenant_id=tenant_id,
             control_id=control_id,
             text=note.strip(),
-            author_id=author_id,
-            author_name=who,
+            author_id=author.person_id,
+            author_name=author.display_name,
             created_at=clock.now(),
         )
     )
+    await log_action(session, author, T("Note written"), action=control_id)
 
 
-async def remove_note(session: Session, tenant_id: str, control_id: str, note_id: UUID, *, author_id: UUID) -> None:
-    """Remove one's own note. Raises NotFound for anybody else's."""
+async def remove_note(session: Session, tenant_id: str, control_id: str, note_id: UUID, *, author: Viewer) -> None:
+    """Remove a note of this author. Raises NotFound for a note of another one."""
     found = await session.execute(
         delete(ActionNote)
         .where(
             ActionNote.tenant_id == tenant_id,
             ActionNote.control_id == control_id,
             ActionNote.id == note_id,
-            ActionNote.author_id == author_id,
+            ActionNote.author_id == author.person_id,
         )
         .returning(ActionNote.id)
     )
     if found.scalar_one_or_none() is None:
         raise NotFound(T("There is no such note of yours. It may have been removed already."))
+    await log_action(session, author, T("Note removed"), action=control_id, note=note_id)
 
 
-def read_tags(typed: str) -> list[str]:
+def parse_tags(typed: str) -> list[str]:
     """Tags from one line, separated by commas: trimmed, each once whatever its case. Raises InvalidInput."""
     tags: dict[str, str] = {}
     for part in typed.replace("\n", ",").split(","):
@@ -160,13 +186,15 @@ def read_tags(typed: str) -> list[str]:
     return list(tags.values())
 
 
-async def set_tags(session: Session, tenant_id: str, control_id: str, typed: str) -> None:
-    """Replace an action's tags. A tag that other actions have in another case takes theirs. Raises as `read_tags`."""
-    wanted = read_tags(typed)
+async def set_tags(session: Session, tenant_id: str, control_id: str, typed: str, *, by: Viewer) -> None:
+    """Replace an action's tags. Raises as `parse_tags`, and NotFound."""
+    wanted = parse_tags(typed)
     await load_action(session, tenant_id, control_id)
     found = await session.execute(select(ActionTag.tag).where(ActionTag.tenant_id == tenant_id).distinct())
-    spelled = {tag.casefold(): tag for tag in found.scalars()}
+    # "mail" and "Mail" would be two values of the filter, so the spelling that other actions have already wins.
+    known = {tag.casefold(): tag for tag in found.scalars()}
     await session.execute(delete(ActionTag).where(ActionTag.tenant_id == tenant_id, ActionTag.control_id == control_id))
     session.add_all(
-        ActionTag(tenant_id=tenant_id, control_id=control_id, tag=spelled.get(tag.casefold(), tag)) for tag in wanted
+        ActionTag(tenant_id=tenant_id, control_id=control_id, tag=known.get(tag.casefold(), tag)) for tag in wanted
     )
+    await log_action(session, by, T("Tags set"), action=control_id, tags=typed or "none")

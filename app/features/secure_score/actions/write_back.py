@@ -1,4 +1,7 @@
-"""Tells Graph what was decided here, and notices when Graph shows it. Only on a real change, never for device controls."""
+"""Write decisions to Graph, and confirm those that Graph shows. Only real changes, never device controls.
+
+https://learn.microsoft.com/graph/api/securescorecontrolprofile-update, docs/facts/microsoft-graph.md#edge-45
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,7 @@ log = get_logger(__name__)
 
 
 async def write_state(resources: Resources, control_id: str) -> None:
-    """Send one decision, if it still is to be sent. A refusal is kept for the page; what may pass is raised, to try again.
-
-    An answer that got lost is taken for success: the status then stays "pending at Microsoft", and the import tells.
-    """
+    """Send one decision, if it still has to be sent. A refusal is stored for the page. Raises errors worth a retry."""
     tenant_id = resources.config.tenant_id
     async with resources.database.transaction() as session:
         state = await _state_to_send(session, tenant_id, control_id)
@@ -32,7 +32,9 @@ async def write_state(resources: Resources, control_id: str) -> None:
     try:
         await resources.graph.change_state(control_id, state=state, comment=reason)
     except Ambiguous:
-        log.warning("no answer to a change of state", control=control_id)
+        # Counts as success. The status is then "pending at Microsoft", and an import shows whether it arrived; repeating
+        # the PATCH would add noise to the history: docs/facts/microsoft-graph.md#edge-46
+        log.warning("secure_score.state.answer_lost", control=control_id)
     except AppError as error:
         if error.retry.allowed:
             raise
@@ -40,7 +42,7 @@ async def write_state(resources: Resources, control_id: str) -> None:
     async with resources.database.transaction() as session:
         plan = await session.get(ActionPlan, (tenant_id, control_id), with_for_update=True)
         if plan is None or STATES_TO_WRITE.get(Status(plan.status)) != state:
-            return  # Somebody decided anew meanwhile; that decision has a job of its own.
+            return  # A newer decision has a job of its own.
         plan.problem = problem.to_json() if problem else None
         if problem is None:
             plan.sent_state, plan.sent_at = state, clock.now()
@@ -51,14 +53,15 @@ async def _state_to_send(session: Session, tenant_id: str, control_id: str) -> s
     action = await session.get(ImprovementAction, (tenant_id, control_id))
     if plan is None or action is None or is_device_control(control_id) or not plan.to_send or plan.sent_at is not None:
         return None
+    # Graph shows the state already, so that a PATCH would be noise: docs/facts/microsoft-graph.md#edge-45
     if plan.sent_state == "" and status_of_state(action.state) == plan.status:
-        plan.sent_at = plan.confirmed_at = clock.now()  # It says so already: nothing to send.
+        plan.sent_at = plan.confirmed_at = clock.now()
         return None
     return STATES_TO_WRITE.get(Status(plan.status))
 
 
 async def _newest_reason(session: Session, tenant_id: str, control_id: str) -> str:
-    """What whoever decided last wrote; Microsoft's portal shows it as the comment."""
+    """The reason of the newest decision, which Microsoft's portal shows as the comment."""
     found = await session.execute(
         select(StatusChange.reason)
         .where(StatusChange.tenant_id == tenant_id, StatusChange.control_id == control_id)
@@ -69,7 +72,7 @@ async def _newest_reason(session: Session, tenant_id: str, control_id: str) -> s
 
 
 async def confirm_states(session: Session, tenant_id: str) -> None:
-    """After an import: decisions that Graph shows now are confirmed, and so are those that somebody overruled there."""
+    """After an import: confirm decisions that Graph shows now, and those that a newer state at Graph overruled."""
     found = await session.execute(
         select(ActionPlan, ImprovementAction.state, ImprovementAction.state_at)
         .join(

@@ -1,4 +1,4 @@
-"""Lets tickets be compared with the score: points now, points gained since a moment, regressions. Knows no ticket."""
+"""What tickets are compared with: an action's points now, and regressions. Knows no ticket."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Row = ImprovementAction
 
 @dataclass(frozen=True)
 class Points:
-    """An action's points in the newest snapshot, which is the one of `as_of`; None is unknown.
+    """An action's points in the snapshot of `as_of`, the newest; None is unknown.
 
-    `usual_delay` is how long Microsoft usually needs until work on this product shows in the score. `regressed_on` is
-    set while points that were lost have not come back.
+    `usual_delay` is the usual time until work on this product shows in the score. `regressed_on` is set as long as the
+    regression lasts.
     """
 
     control_id: str
@@ -38,8 +38,6 @@ class Points:
 
 @dataclass(frozen=True)
 class Regressed:
-    """An action that lost points and has not got them back."""
-
     control_id: str
     title: str
     on: date
@@ -48,7 +46,9 @@ class Regressed:
 
 
 async def current_points(session: Session, tenant_id: str, control_ids: Sequence[str]) -> dict[str, Points]:
-    """Points by control id, in one statement; ids we do not know are missing from the answer."""
+    """Points by control id, in one statement; unknown ids are missing."""
+    # A day can come without its controls, and their points are then still those of the day before.
+    # docs/facts/microsoft-graph.md#edge-13
     newest = (
         select(func.max(ScoreSnapshot.day))
         .where(ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.control_count > 0)
@@ -78,7 +78,7 @@ async def current_points(session: Session, tenant_id: str, control_ids: Sequence
 
 
 async def regressions(session: Session, tenant_id: str) -> list[Regressed]:
-    """Every regression that lasts, the newest first."""
+    """The regressions that last, the newest first."""
     found = await session.execute(
         select(Row.control_id, Row.title, Row.points, Row.regressed_on, Row.regressed_from)
         .where(Row.tenant_id == tenant_id, Row.scored, Row.regressed_on.is_not(None))

@@ -1,4 +1,4 @@
-"""Reads what changed when: points, decisions, licences. Changes nothing."""
+"""Load what changed when: points, decisions, licenses. Changes nothing."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from app.features.secure_score.reports.score_summary import DayScore
 from app.features.secure_score.vocabulary import product_of
 
 PAGE_SIZE = 100
-MAX_CHANGED = 0.005
+# Points. The tenant's maximum moves with licenses and catalog from day to day; a smaller difference is rounding.
+# docs/facts/microsoft-graph.md#1-2-securescore
+ROUNDING = 0.005
 
 
 @dataclass(frozen=True)
 class Period:
-    """From the first to the last day, both included."""
+    """Both days included."""
 
     since: date
     until: date
 
 
 @dataclass(frozen=True)
-class Known:
-    """What there is to choose from: the categories ever scored, and the newest day with a score."""
+class FilterValues:
+    """What the filters offer: the categories ever scored, and the newest day with a score."""
 
     categories: list[str]
     newest: date | None
@@ -39,7 +41,7 @@ class Known:
 
 @dataclass(frozen=True)
 class HistoryLine:
-    """One thing that happened to one action. `kind` is a change's kind or "decided"; `delta` is in points."""
+    """One change of one action. `kind` is a `ChangeKind` or "decided"; `delta` is in points."""
 
     day: date
     kind: str
@@ -58,7 +60,7 @@ class HistoryLine:
 
 @dataclass(frozen=True)
 class TenantEvent:
-    """What changed for the whole tenant from one snapshot to the next: licences, and what can be reached."""
+    """What changed for the whole tenant between two snapshots: enabled services and the maximum."""
 
     day: date
     since: date
@@ -70,7 +72,7 @@ class TenantEvent:
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """One page of lines, with how many there are in all."""
+    """`total` counts the lines of all pages."""
 
     lines: tuple[HistoryLine, ...]
     total: int
@@ -78,10 +80,10 @@ class HistoryPage:
     pages: int
 
 
-HAPPENED = """
+CHANGES = """
 WITH happened AS (
   SELECT day, kind, control_id, points_before AS before, points_after AS after, NULL AS status_before,
-         NULL AS status_after, '' AS who, '' AS reason, id AS turn
+         NULL AS status_after, '' AS who, '' AS reason, id AS position
   FROM score_change WHERE tenant_id = :tenant_id AND day BETWEEN :since AND :until
   UNION ALL
   SELECT CAST(decided_at AT TIME ZONE 'UTC' AS date), 'decided', control_id, NULL, NULL, status_before, status_after,
@@ -93,14 +95,14 @@ SELECT happened.*, COALESCE(NULLIF(action.title, ''), happened.control_id) AS ti
 FROM happened JOIN improvement_action action
   ON action.tenant_id = :tenant_id AND action.control_id = happened.control_id
 WHERE CAST(:categories AS text[]) = '{}' OR COALESCE(NULLIF(action.category, ''), action.category_raw) = ANY(:categories)
-ORDER BY happened.day DESC, happened.turn DESC, happened.control_id
+ORDER BY happened.day DESC, happened.position DESC, happened.control_id
 LIMIT :limit OFFSET :offset
 """
 
 
 async def newest_changes(session: Session, tenant_id: str, count: int) -> tuple[HistoryLine, ...]:
-    """The last few things that happened, whenever that was."""
-    asked = {
+    """The newest changes of any day."""
+    parameters = {
         "tenant_id": tenant_id,
         "since": date.min,
         "until": date.max,
@@ -108,16 +110,16 @@ async def newest_changes(session: Session, tenant_id: str, count: int) -> tuple[
         "limit": count,
         "offset": 0,
     }
-    rows = (await session.execute(text(HAPPENED), asked)).all()
+    rows = (await session.execute(text(CHANGES), parameters)).all()
     return tuple(_line(row) for row in rows)
 
 
 async def load_history(
     session: Session, tenant_id: str, period: Period, categories: Sequence[str], page: int
 ) -> HistoryPage:
-    """What happened in this time, the newest first; without categories, in all of them."""
+    """One page of the changes in this period, the newest first; without categories, of all."""
     page = max(page, 1)
-    asked = {
+    parameters = {
         "tenant_id": tenant_id,
         "since": period.since,
         "until": period.until,
@@ -125,7 +127,7 @@ async def load_history(
         "limit": PAGE_SIZE,
         "offset": (page - 1) * PAGE_SIZE,
     }
-    rows = (await session.execute(text(HAPPENED), asked)).all()
+    rows = (await session.execute(text(CHANGES), parameters)).all()
     if not rows and page > 1:
         return await load_history(session, tenant_id, period, categories, 1)
     total = rows[0].total if rows else 0
@@ -152,7 +154,9 @@ def _line(row: Any) -> HistoryLine:  # noqa: ANN401 - a row of the statement abo
 
 
 def delta_of(kind: str, before: float | None, after: float | None) -> float | None:
-    """What it did to the score, in points: an action that comes brings its points, one that goes takes them along."""
+    """The effect on the score, in points."""
+    # A control that is added brings its points, and one that is removed takes them away, which the portal shows too.
+    # docs/facts/microsoft-graph.md#3-1-pages-and-tabs
     if kind == "added":
         return after
     if kind == "removed":
@@ -161,7 +165,7 @@ def delta_of(kind: str, before: float | None, after: float | None) -> float | No
 
 
 async def days_in(session: Session, tenant_id: str, period: Period) -> tuple[list[DayScore], list[TenantEvent]]:
-    """The scores of this time, oldest first, and what changed for the whole tenant."""
+    """The scores of this period, oldest first, and what changed for the whole tenant, newest first."""
     found = await session.execute(
         select(ScoreSnapshot.day, ScoreSnapshot.points, ScoreSnapshot.max_points, ScoreSnapshot.enabled_services)
         .where(ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.day.between(period.since, period.until))
@@ -170,7 +174,7 @@ async def days_in(session: Session, tenant_id: str, period: Period) -> tuple[lis
     rows = found.all()
     by_day = {row.day: DayScore(row.day, row.points, row.max_points) for row in rows}
     events: list[TenantEvent] = []
-    had: set[str] = set()
+    had: set[str] = set()  # The services last named.
     for before, after in pairwise(rows):
         had = set(before.enabled_services) or had
         if (event := _tenant_event(before, after, had)) is not None:
@@ -179,13 +183,13 @@ async def days_in(session: Session, tenant_id: str, period: Period) -> tuple[lis
 
 
 def _tenant_event(before: Any, after: Any, had: set[str]) -> TenantEvent | None:  # noqa: ANN401 - rows of the statement above.
-    """`had` are the services last known; a day without any did not say, and every tenant with a score has some."""
+    # A day without services says nothing about them, because every tenant with a score has some.
     has = set(after.enabled_services) or had
     had = had or has
     rescaled = (
         before.max_points is not None
         and after.max_points is not None
-        and abs(before.max_points - after.max_points) > MAX_CHANGED
+        and abs(before.max_points - after.max_points) > ROUNDING
     )
     if had == has and not rescaled:
         return None
@@ -199,8 +203,7 @@ def _tenant_event(before: Any, after: Any, had: set[str]) -> TenantEvent | None:
     )
 
 
-async def what_is_known(session: Session, tenant_id: str) -> Known:
-    """In one statement."""
+async def filter_values(session: Session, tenant_id: str) -> FilterValues:
     found = await session.execute(
         text(
             "SELECT (SELECT max(day) FROM score_snapshot WHERE tenant_id = :tenant_id) AS newest, "
@@ -210,4 +213,4 @@ async def what_is_known(session: Session, tenant_id: str) -> Known:
         {"tenant_id": tenant_id},
     )
     row = found.one()
-    return Known(sorted(name for name in row.categories if name), row.newest)
+    return FilterValues(sorted(name for name in row.categories if name), row.newest)

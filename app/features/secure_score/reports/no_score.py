@@ -1,4 +1,4 @@
-"""Says why there is no score to show, and what to do about it. Reads one row, changes nothing."""
+"""Explain why there is no score to show, and what to do about it. Reads one row, changes nothing."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.resources import ProductConfig
 
 @dataclass(frozen=True)
 class NoScore:
-    """What is missing, why, and what to do; `problem` is what the last import said, None unless it failed.
+    """What is missing, why, and what to do. `problem` is that of the last import, None unless it failed.
 
-    `can_wait` says that it comes by itself; otherwise somebody who manages has to act.
+    `can_wait` is true where the score will come by itself, and false where a manager has to act.
     """
 
     title: Message
@@ -27,7 +27,7 @@ NOT_YET = T("No score yet")
 
 
 async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
-    """Judged by the newest import; asked only while there is no score."""
+    """Decided by the newest import. To be called only while there is no score."""
     if config.shown_tenant_id != config.tenant_id:
         return NoScore(
             NOT_YET,
@@ -56,6 +56,7 @@ async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
             problem=runs[0].problem,
             can_wait=runs[0].status != RunStatus.FAILED,
         )
+    # A tenant without a score answers `{"value": []}`, which is no error and not 0 %: docs/facts/microsoft-graph.md#edge-4
     return NoScore(
         NOT_YET,
         T(

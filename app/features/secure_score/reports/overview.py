@@ -1,4 +1,4 @@
-"""Puts the overview together: totals, targets, categories, what to review, comparison. Changes nothing."""
+"""Compute the overview: targets, categories, actions to review, comparison. Changes nothing."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from app.features.secure_score.models import ScoreSnapshot
 from app.features.secure_score.sync.runs import last_sync
 
 TOP_ACTIONS = 6
-# A difference that rounding explains is none.
+# Points. Scores of single controls are rounded, so that a smaller difference of the sum means nothing.
 SAME_POINTS = 0.05
+# By `basis` and never by position, because the order varies: docs/facts/microsoft-graph.md#edge-18
 BASIS_NAMES = {
     "alltenants": T("All organisations"),
     "totalseats": T("Organisations of similar size"),
@@ -29,7 +30,7 @@ BASIS_NAMES = {
 
 @dataclass(frozen=True)
 class Target:
-    """A score that could be reached; the percentage is None where the tenant's maximum is unknown or 0."""
+    """A score that could be reached; `percent` is None where the tenant's maximum is unknown or 0."""
 
     name: str
     label: Message
@@ -40,8 +41,9 @@ class Target:
 
 @dataclass(frozen=True)
 class CategoryScore:
-    """One category. Only actions whose maximum is known are summed; `unknown` counts the others, which hold
-    `unknown_points`. A category that Graph names and we do not know keeps Graph's word.
+    """One category. Only actions of known maximum are summed; `unknown` counts the others, with `unknown_points` together.
+
+    A category that is none of the five keeps Graph's word.
     """
 
     name: str
@@ -54,7 +56,7 @@ class CategoryScore:
 
 @dataclass(frozen=True)
 class Review:
-    """A group of actions worth a look: how many, and the query of the list that shows them."""
+    """A group of actions to review; `query` is the list's query string for them."""
 
     label: Message
     count: int
@@ -63,7 +65,7 @@ class Review:
 
 @dataclass(frozen=True)
 class ComparisonLine:
-    """How others do on average, 0 to 100; None where Microsoft says it is not available."""
+    """The average of other tenants, 0 to 100; None where Microsoft has none. `seats` is a range, or empty."""
 
     label: Message
     percent: float | None
@@ -72,9 +74,10 @@ class ComparisonLine:
 
 @dataclass(frozen=True)
 class NewestDay:
-    """What only the newest snapshot says, and when an import last brought something. User counts are shown, never used:
-    Microsoft's are known to be implausible.
-    """
+    """What only the newest snapshot says, and the end of the last import that was not a failure."""
+
+    # Users call Microsoft's counts implausible, and some are 0. They are for display, and never a divisor.
+    # docs/facts/microsoft-graph.md#edge-21
 
     control_points: float | None
     comparisons: tuple[ComparisonLine, ...]
@@ -86,7 +89,7 @@ class NewestDay:
 
 @dataclass(frozen=True)
 class ActionSummary:
-    """What the improvement actions amount to, for cards elsewhere."""
+    """The improvement actions in short, for the cards of the home page."""
 
     reviews: list[Review]
     top: list[ActionLine]
@@ -94,7 +97,7 @@ class ActionSummary:
 
 
 async def summary_of_actions(session: Session, tenant_id: str) -> ActionSummary | None:
-    """The actions in short, or None while none has a score."""
+    """None while no action has a score."""
     lines = await load_lines(session, tenant_id)
     if not any(line.scored for line in lines):
         return None
@@ -102,7 +105,6 @@ async def summary_of_actions(session: Session, tenant_id: str) -> ActionSummary 
 
 
 async def newest_day(session: Session, tenant_id: str) -> NewestDay:
-    """The newest snapshot's particulars."""
     found = await session.execute(
         select(
             ScoreSnapshot.day,
@@ -124,15 +126,18 @@ async def newest_day(session: Session, tenant_id: str) -> NewestDay:
 
 
 def comparison_line(entry: dict[str, Any]) -> ComparisonLine:
-    """One stored comparison; a basis we do not know keeps its name."""
+    """One stored comparison; an unknown basis keeps its name."""
     basis, low, high = entry["basis"], entry["seats_from"], entry["seats_to"]
     label = BASIS_NAMES.get(basis.lower(), T("%(basis)s", basis=basis or "?"))
     return ComparisonLine(label, entry["percent"], f"{low}–{high}" if low is not None and high is not None else "")
 
 
 def targets(lines: Sequence[ActionLine], points: float, max_points: float) -> list[Target]:
-    """Planned, achievable and current-licence score. What an action of unknown maximum could add is left out."""
-    counted = [line for line in lines if line.counts]
+    """Planned, achievable and current license score. What an action of unknown maximum could add is left out.
+
+    Source: docs/facts/microsoft-graph.md#3-1-pages-and-tabs
+    """
+    counted = [line for line in lines if line.is_in_totals]
     planned = sum(line.to_gain for line in counted if line.status is Status.PLANNED)
     everything = sum(line.to_gain for line in counted)
     accepted = sum(line.to_gain for line in counted if line.status is Status.RISK_ACCEPTED)
@@ -153,16 +158,19 @@ def targets(lines: Sequence[ActionLine], points: float, max_points: float) -> li
 
 
 def percent_of_max(points: float, max_points: float) -> float | None:
-    """Never above 100, and None without a maximum."""
+    """At most 100; None without a maximum."""
+    # docs/facts/microsoft-graph.md#edge-14, docs/facts/microsoft-graph.md#edge-17
     return min(points / max_points * 100, 100.0) if max_points > 0 else None
 
 
 def categories(lines: Sequence[ActionLine]) -> list[CategoryScore]:
-    """The categories that have a scored action, in alphabetical order."""
+    """The categories that have a scored action, in alphabetical order; the one without a name comes last."""
     names = sorted(
-        {line.category_name for line in lines if line.counts}, key=lambda name: (name == "", name.casefold())
+        {line.category_name for line in lines if line.is_in_totals}, key=lambda name: (name == "", name.casefold())
     )
-    return [_category(name, [line for line in lines if line.counts and line.category_name == name]) for name in names]
+    return [
+        _category(name, [line for line in lines if line.is_in_totals and line.category_name == name]) for name in names
+    ]
 
 
 def _category(name: str, lines: Sequence[ActionLine]) -> CategoryScore:
@@ -181,7 +189,7 @@ def _category(name: str, lines: Sequence[ActionLine]) -> CategoryScore:
 
 
 def reviews(lines: Sequence[ActionLine]) -> list[Review]:
-    """What to look at, each with its list."""
+    """In the order of the page."""
     scored = [line for line in lines if line.scored]
 
     def counted(status: Status) -> int:
@@ -198,11 +206,14 @@ def reviews(lines: Sequence[ActionLine]) -> list[Review]:
 
 
 def top_actions(lines: Sequence[ActionLine]) -> list[ActionLine]:
-    """The first few that are still to be addressed, as the list ranks them."""
-    open_ones = [line for line in lines if line.counts and line.status is Status.TO_ADDRESS]
-    return order_lines(open_ones, View())[:TOP_ACTIONS]
+    """The first actions to address in the list's own order."""
+    to_address = [line for line in lines if line.is_in_totals and line.status is Status.TO_ADDRESS]
+    return order_lines(to_address, View())[:TOP_ACTIONS]
 
 
 def differs(points: float, control_points: float | None) -> bool:
-    """Whether the actions' points do not add up to the score Microsoft reports."""
+    """Whether the actions' points do not add up to the reported score, which happens in real tenants.
+
+    Source: docs/facts/microsoft-graph.md#edge-16
+    """
     return control_points is not None and abs(points - control_points) > SAME_POINTS

@@ -1,4 +1,4 @@
-"""Sums the score up for the home page's card and for the overview. Reads rows, changes nothing."""
+"""Summarize the score for the card of the home page and for the overview. Reads rows, changes nothing."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from app.core.database import Session
 from app.features.secure_score.models import ImprovementAction, ScoreSnapshot
 from app.features.secure_score.sync.runs import last_sync
 
+# As many days as Graph keeps: docs/facts/microsoft-graph.md#1-6-paging-size-throttling
 PLOT_DAYS = 90
 COMPARED_WITH_DAYS = 30
 
 
 @dataclass(frozen=True)
 class DayScore:
-    """The tenant's score on one day."""
-
     day: date
     points: float | None
     max_points: float | None
@@ -34,8 +33,9 @@ class DayScore:
 
 @dataclass(frozen=True)
 class ScoreCard:
-    """The score in a few numbers. `change_points` is against 30 days before, None when we know no such day;
-    `days` and `values` are the small plot: every day of the last 90, None where there is no score.
+    """The score in short. `change_points` is the difference from 30 days before, None when no such day is known.
+
+    `days` and `values` are the plot: every day of the last PLOT_DAYS, None where there is no score.
     """
 
     percent: float | None
@@ -50,14 +50,14 @@ class ScoreCard:
 
 
 async def score_card(session: Session, tenant_id: str) -> ScoreCard | None:
-    """The card, or None when there is no score yet."""
+    """None when there is no score yet."""
     days = await day_scores(session, tenant_id, PLOT_DAYS)
     regressed, synced = (await session.execute(select(count_regressed(tenant_id), last_sync(tenant_id)))).one()
     return card_of(days, regressed=regressed, synced=synced)
 
 
 def card_of(days: Sequence[DayScore], *, regressed: int, synced: datetime | None) -> ScoreCard | None:
-    """The card of these days, oldest first; None when none of them has a score."""
+    """The card of these days, oldest first; None when no day has a score."""
     known = [day for day in days if day.points is not None and day.max_points is not None]
     if not known:
         return None
@@ -77,29 +77,30 @@ def card_of(days: Sequence[DayScore], *, regressed: int, synced: datetime | None
 
 
 async def day_scores(session: Session, tenant_id: str, days: int) -> list[DayScore]:
-    """The scores of the last so many days before the newest one, oldest first; the last snapshot of a day counts."""
+    """The scores of the newest `days` days, oldest first."""
     newest = select(func.max(ScoreSnapshot.day)).where(ScoreSnapshot.tenant_id == tenant_id).scalar_subquery()
     found = await session.execute(
         select(ScoreSnapshot.day, ScoreSnapshot.points, ScoreSnapshot.max_points)
         .where(ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.day > newest - days)
         .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
     )
+    # The last snapshot of a day counts: docs/facts/microsoft-graph.md#edge-19
     by_day = {row.day: DayScore(row.day, row.points, row.max_points) for row in found}
     return list(by_day.values())
 
 
 def count_regressed(tenant_id: str) -> ScalarSelect[int]:
-    """How many actions lost points and have not got them back, as a part of a statement."""
-    lost = (
+    """The number of regressions that last, as a subquery."""
+    regressed = (
         ImprovementAction.tenant_id == tenant_id,
         ImprovementAction.scored,
         ImprovementAction.regressed_on.is_not(None),
     )
-    return select(func.count()).select_from(ImprovementAction).where(*lost).scalar_subquery()
+    return select(func.count()).select_from(ImprovementAction).where(*regressed).scalar_subquery()
 
 
 def change_since(days: Sequence[DayScore], back: int) -> float | None:
-    """Points gained (or lost, negative) since the last known day that is at least so many days before the newest."""
+    """Points gained since the last known day that is at least `back` days before the newest; negative when lost."""
     newest = days[-1]
     before = [day for day in days if day.day <= newest.day - timedelta(days=back) and day.points is not None]
     if not before or newest.points is None or before[-1].points is None:
@@ -108,7 +109,10 @@ def change_since(days: Sequence[DayScore], back: int) -> float | None:
 
 
 def plotted(days: Sequence[DayScore]) -> tuple[list[str], list[float | None]]:
-    """Labels and percentages of every day from the first to the last; a day without a score is a gap."""
+    """Labels and percentages of every day from the first to the last; None draws a gap.
+
+    Source: docs/facts/microsoft-graph.md#edge-48
+    """
     if not days:
         return [], []
     by_day = {day.day: day.percent for day in days}

@@ -1,4 +1,7 @@
-"""Measures over time: zones, comparison, changes, regressions, accepted risks. Reads rows; the counting is pure."""
+"""Metrics and trends: score zones, comparison, changes, regressions, accepted risks over time.
+
+The five charts of the portal: docs/facts/microsoft-graph.md#3-1-pages-and-tabs
+"""
 
 from __future__ import annotations
 
@@ -14,23 +17,26 @@ from app.core import clock
 from app.core.database import Session
 from app.core.errors import InvalidInput
 from app.core.messages import T
+from app.features.accounts.audit import log_action
+from app.features.accounts.permissions import Viewer
 from app.features.secure_score.actions.action_status import Status, status_of_state
 from app.features.secure_score.models import ScoreZones
 from app.features.secure_score.reports.history import Period, delta_of
 from app.features.secure_score.reports.overview import comparison_line
 from app.features.secure_score.sync.json_values import moment, objects, words
-from app.features.secure_score.sync.parse_graph import BEFORE_ALL
+from app.features.secure_score.sync.parse_graph import UNDATED
 from app.features.secure_score.sync.score_changes import Change, ChangeKind, marks_by_day
 
-FIRST_OKAY, FIRST_GOOD = 40.0, 70.0
+# Percent. Ours until an organization sets its own: no document gives the portal's.
+DEFAULT_OKAY, DEFAULT_GOOD = 40.0, 70.0
 
 
 @dataclass(frozen=True)
 class Zones:
-    """From which percentage on the score is okay, and from which it is good; below is bad."""
+    """The percentages from which the score is okay and good; below it is bad."""
 
-    okay_from: float = FIRST_OKAY
-    good_from: float = FIRST_GOOD
+    okay_from: float = DEFAULT_OKAY
+    good_from: float = DEFAULT_GOOD
     set_by: str = ""
 
     def zone_of(self, percent: float | None) -> str:
@@ -44,7 +50,7 @@ class Zones:
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a plot."""
+    """One line of a plot; None draws a gap."""
 
     name: object
     values: list[float | None]
@@ -64,32 +70,32 @@ class Trends:
 
     @property
     def comparison_pairs(self) -> list[tuple[object, list[float | None]]]:
-        """As plots take them."""
         return [(series.name, series.values) for series in self.comparison]
 
     @property
     def change_pairs(self) -> list[tuple[object, list[float | None]]]:
-        """As plots take them."""
         return [(series.name, series.values) for series in self.changes]
 
 
 async def load_zones(session: Session, tenant_id: str) -> Zones:
-    """The zones somebody set, or the usual ones."""
+    """The organization's zones, or the defaults."""
     found = await session.get(ScoreZones, tenant_id)
     return Zones(found.okay_from, found.good_from, found.set_by) if found else Zones()
 
 
-async def set_zones(session: Session, tenant_id: str, *, okay_from: float, good_from: float, who: str) -> None:
-    """Set both bounds. Raises InvalidInput when they are no two rising percentages."""
+async def set_zones(session: Session, tenant_id: str, *, okay_from: float, good_from: float, by: Viewer) -> None:
+    """Raises InvalidInput unless 0 < okay_from < good_from < 100."""
     if not 0 < okay_from < 100:
         raise InvalidInput(fields={"okay_from": T("Choose a percentage between 0 and 100.")})
     if not okay_from < good_from < 100:
         raise InvalidInput(fields={"good_from": T("Good begins above okay, and below 100 %%.")})
-    values = {"okay_from": okay_from, "good_from": good_from, "set_at": clock.now(), "set_by": who}
+    values = {"okay_from": okay_from, "good_from": good_from, "set_at": clock.now(), "set_by": by.display_name}
     statement = insert(ScoreZones).values(tenant_id=tenant_id, **values)
     await session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=values))
+    await log_action(session, by, T("Zones set"), okay_from=okay_from, good_from=good_from)
 
 
+# A category without one of the five names is Graph's own word, as in `ActionLine.category_name`.
 DAYS = """
 SELECT snapshot.day, snapshot.points, snapshot.max_points, snapshot.comparisons,
   CASE WHEN :category <> '' THEN (
@@ -104,13 +110,14 @@ ORDER BY snapshot.created_at, snapshot.graph_id
 
 
 async def load_trends(session: Session, tenant_id: str, period: Period, category: str) -> Trends:
-    """The measures of this time; with a category, score, changes, regressions and risks are that category's alone."""
-    asked = {"tenant_id": tenant_id, "since": period.since, "until": period.until, "category": category}
-    found = await session.execute(text(DAYS), asked)
+    """The metrics of this period; with a category, all but the comparison are of that category alone."""
+    parameters = {"tenant_id": tenant_id, "since": period.since, "until": period.until, "category": category}
+    found = await session.execute(text(DAYS), parameters)
     rows = {row.day: row for row in found}
     days = every_day(list(rows))
     own = {day: _percent(row) for day, row in rows.items()}
-    # The maximum of one category on past days is known to nobody, so it is plotted in points.
+    # Graph keeps no maximum per control and day, so a category is plotted in points instead of percent.
+    # docs/facts/microsoft-graph.md#1-3-controlscores
     of_category = {day: row.category_points for day, row in rows.items()}
     score = [of_category.get(day) if category else own.get(day) for day in days]
     changes = await _changes(session, tenant_id, category)
@@ -122,24 +129,24 @@ async def load_trends(session: Session, tenant_id: str, period: Period, category
         weeks=[week.isoformat() for week in weeks],
         changes=change_series(weeks, [change for change in changes if period.since <= change.day <= period.until]),
         regressed=marks_by_day(changes, days),
-        accepted=accepted_by_day(await _decisions(session, tenant_id, category), days),
+        accepted=accepted_by_day(await _risk_decisions(session, tenant_id, category), days),
     )
 
 
 def every_day(known: Sequence[date]) -> list[date]:
-    """Every day from the first to the last, so that missing ones are gaps."""
+    """Every day from the first to the last, so that missing ones are drawn as gaps."""
     if not known:
         return []
     return [known[0] + timedelta(days=offset) for offset in range((known[-1] - known[0]).days + 1)]
 
 
 def weeks_of(days: Sequence[date]) -> list[date]:
-    """The first days of the weeks that cover these days, counted from the first one."""
+    """The first day of each week, counted from the first of `days`."""
     return list(days[::7])
 
 
 def comparison_series(days: Sequence[date], rows: dict[date, Any], own: list[float | None]) -> list[Series]:
-    """Our own percentage beside every comparison that Microsoft gave on any of these days."""
+    """Our own percentage, and each comparison that Microsoft gave on any of these days."""
     by_basis: dict[str, tuple[object, dict[date, float | None]]] = {}
     for day, row in rows.items():
         for entry in row.comparisons:
@@ -160,7 +167,7 @@ CHANGE_NAMES = (
 
 
 def change_series(weeks: Sequence[date], changes: Iterable[Change]) -> list[Series]:
-    """Points per week and kind; what was added or removed counts as changed."""
+    """Points per week and kind; added and removed count as changed."""
     sums: dict[ChangeKind, list[float]] = {kind: [0.0] * len(weeks) for kind, _ in CHANGE_NAMES}
     for change in changes:
         delta = delta_of(change.kind, change.before, change.after)
@@ -172,17 +179,17 @@ def change_series(weeks: Sequence[date], changes: Iterable[Change]) -> list[Seri
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Somebody decided about an action: from this moment on its risk is accepted, or no longer."""
+class RiskDecision:
+    """From this moment on, the risk of an action is accepted, or no longer."""
 
     at: datetime
     control_id: str
     accepted: bool
 
 
-def accepted_by_day(verdicts: Iterable[Verdict], days: Sequence[date]) -> list[int]:
-    """How many actions' risk was accepted at the end of each of these days."""
-    waiting = sorted(verdicts, key=lambda verdict: verdict.at)
+def accepted_by_day(decisions: Iterable[RiskDecision], days: Sequence[date]) -> list[int]:
+    """How many actions had an accepted risk at the end of each day. `days` are in the order of time."""
+    waiting = sorted(decisions, key=lambda decision: decision.at)
     accepted: set[str] = set()
     counts, at = [], 0
     for day in days:
@@ -218,8 +225,8 @@ async def _changes(session: Session, tenant_id: str, category: str) -> list[Chan
     ]
 
 
-async def _decisions(session: Session, tenant_id: str, category: str) -> list[Verdict]:
-    """What was decided here, and in Microsoft's portal; an undated state there counts from the beginning."""
+async def _risk_decisions(session: Session, tenant_id: str, category: str) -> list[RiskDecision]:
+    """Decisions made here and in Microsoft's portal."""
     found = await session.execute(
         text(
             "SELECT action.control_id, action.profile_raw -> 'controlStateUpdates' AS updates, change.decided_at, "
@@ -231,11 +238,12 @@ async def _decisions(session: Session, tenant_id: str, category: str) -> list[Ve
         ),
         {"tenant_id": tenant_id, "category": category},
     )
-    verdicts: set[Verdict] = set()
+    decisions: set[RiskDecision] = set()
     for control_id, updates, decided_at, status_after in found.all():
         if decided_at is not None:
-            verdicts.add(Verdict(decided_at, control_id, status_after == Status.RISK_ACCEPTED))
+            decisions.add(RiskDecision(decided_at, control_id, status_after == Status.RISK_ACCEPTED))
         for update in objects(updates):
+            # A state without a date counts from the beginning.
             accepted = status_of_state(words(update.get("state"))) is Status.RISK_ACCEPTED
-            verdicts.add(Verdict(moment(update.get("updatedDateTime")) or BEFORE_ALL, control_id, accepted))
-    return list(verdicts)
+            decisions.add(RiskDecision(moment(update.get("updatedDateTime")) or UNDATED, control_id, accepted))
+    return list(decisions)

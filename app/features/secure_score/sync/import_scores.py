@@ -1,6 +1,6 @@
-"""Imports scores and control profiles, from Graph or from files, and says what came of it. Deletes nothing it did not see.
+"""Import scores and control profiles, from Graph or from files. Never deletes what an answer lacks.
 
-Each page that arrives is kept in a transaction of its own, so a failure later on costs only what comes after it.
+Each page is stored in its own transaction, so that a later failure costs only what comes after it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,23 @@ from app.features.secure_score.sync.parse_graph import ParseReport, SnapshotRow,
 from app.features.secure_score.sync.rebuild_history import rebuild_history
 from app.features.secure_score.sync.runs import ImportSource, RunStatus, known_until, open_run, stored
 from app.features.secure_score.sync.score_changes import DECISION_DAYS
-from app.features.secure_score.sync.upsert import Kept, apply_newest, keep_profiles, keep_snapshots, take_turn
+from app.features.secure_score.sync.upsert import (
+    UpsertResult,
+    apply_newest,
+    lock_tenant,
+    upsert_profiles,
+    upsert_snapshots,
+)
 from app.integrations.microsoft.schemas import GraphPage
 from app.resources import ProductConfig, Resources
 
 log = get_logger(__name__)
 
-# Graph keeps 90 days; when we are nearly that far behind, all of them are read.
+# Graph keeps 90 days. When we are nearly that far behind, all of them are read, without `$top`.
+# docs/facts/microsoft-graph.md#1-6-paging-size-throttling
 MOST_DAYS_BEHIND = 80
 # Days before the newest known one that are read again, in case they were corrected.
-READ_AGAIN_DAYS = 3
+REREAD_DAYS = 3
 LARGEST_FILE_BYTES = 256 * 1024 * 1024
 
 Pages = AsyncIterator[GraphPage]
@@ -49,7 +56,7 @@ class CannotImport(AppError):
 
 @dataclass
 class ImportReport:
-    """What an import brought; ``str()`` tells it to the person who asked."""
+    """The result of an import; ``str()`` is what the command line prints."""
 
     source: ImportSource
     snapshots_read: int = 0
@@ -61,34 +68,34 @@ class ImportReport:
     actions_scored: int = 0
     without_profile: int = 0
     warnings: list[Message] = field(default_factory=list)
-    failures: list[tuple[Message, Message]] = field(default_factory=list)  # What was being done, and what went wrong.
+    failures: list[tuple[Message, Message]] = field(default_factory=list)  # The stage, and what went wrong in it.
     earliest: date | None = None
     newest: SnapshotRow | None = field(default=None, repr=False)
-    kept_anything: bool = False
-    is_incomplete: bool = False  # Microsoft marked an answer so (206).
+    stored_anything: bool = False
+    is_incomplete: bool = False  # Graph answered 206 Partial Content.
 
     @property
     def status(self) -> RunStatus:
-        """Done, partial when something is missing, failed when nothing came."""
+        """Partial when something is missing, failed when nothing was stored."""
         if not self.failures:
             return RunStatus.PARTIAL if self.is_incomplete else RunStatus.DONE
-        return RunStatus.PARTIAL if self.kept_anything else RunStatus.FAILED
+        return RunStatus.PARTIAL if self.stored_anything else RunStatus.FAILED
 
     @property
     def problems(self) -> list[Message]:
-        """Every failure as one sentence; what befell everything alike is said once."""
-        told = dict.fromkeys(sentence for _, sentence in self.failures)
-        if len(told) == 1 and len(self.failures) > 1:
-            return list(told)
+        """One sentence per failure; the same one for all stages is said once."""
+        distinct = dict.fromkeys(sentence for _, sentence in self.failures)
+        if len(distinct) == 1 and len(self.failures) > 1:
+            return list(distinct)
         return [T("%(stage)s: %(problem)s", stage=stage, problem=sentence) for stage, sentence in self.failures]
 
     @property
     def problem(self) -> Message | None:
-        """Why it is partial or failed, in one text."""
-        together: Message | None = None
+        """Why it is partial or failed."""
+        joined: Message | None = None
         for sentence in self.problems:
-            together = sentence if together is None else T("%(first)s %(second)s", first=together, second=sentence)
-        return together
+            joined = sentence if joined is None else T("%(first)s %(second)s", first=joined, second=sentence)
+        return joined
 
     def __str__(self) -> str:
         opening = {
@@ -129,43 +136,46 @@ class ImportReport:
 SOURCE_NAMES = {ImportSource.GRAPH: T("Microsoft Graph"), ImportSource.FILES: T("files")}
 READING_PROFILES = T("Reading the catalog of controls")
 READING_SCORES = T("Reading the daily scores")
-TELLING = T("Comparing the days")
+COMPARING_DAYS = T("Comparing the days")
 
 
 async def import_from_graph(resources: Resources, *, run_id: UUID | None = None) -> ImportReport:
-    """Fetch and keep; `run_id` is a waiting run that somebody asked for. Raises CannotImport when nothing came."""
+    """Import everything that is missing; `run_id` is the waiting run of a request. Raises CannotImport when nothing came."""
     work = _Import(resources.database, resources.config.tenant_id, ImportSource.GRAPH)
     top = await work.begin(run_id)
-    await work.part(READING_PROFILES, resources.graph.control_profiles(), work.keep_profile_page)
-    whole = await work.part(READING_SCORES, resources.graph.scores(top), work.keep_score_page)
-    return await work.end(scores_are_whole=whole)
+    # Neither list covers the other, and one may fail alone: docs/facts/microsoft-graph.md#edge-8
+    # https://learn.microsoft.com/graph/api/security-list-securescorecontrolprofiles
+    await work.read_list(READING_PROFILES, resources.graph.control_profiles(), work.store_profile_page)
+    # https://learn.microsoft.com/graph/api/security-list-securescores
+    complete = await work.read_list(READING_SCORES, resources.graph.scores(top), work.store_score_page)
+    return await work.end(scores_are_complete=complete)
 
 
 async def import_from_files(
     database: Database, config: ProductConfig, *, scores: Path | None, profiles: Path | None
 ) -> ImportReport:
-    """Keep what these files hold: Graph's answers, lists of items, or single items. Raises CannotImport."""
+    """Import files that hold answers of Graph, lists of items, or single items. Raises CannotImport."""
     work = _Import(database, config.shown_tenant_id, ImportSource.FILES)
     await work.begin(None)
     if profiles is not None:
-        await work.part(READING_PROFILES, _file_page(profiles, work.report), work.keep_profile_page)
+        await work.read_list(READING_PROFILES, _file_page(profiles, work.report), work.store_profile_page)
     if scores is not None:
-        await work.part(READING_SCORES, _file_page(scores, work.report), work.keep_score_page)
+        await work.read_list(READING_SCORES, _file_page(scores, work.report), work.store_score_page)
     return await work.end()
 
 
 class _Import:
-    """One run, step by step; every method opens its own short transaction."""
+    """One run. Every method opens its own short transactions."""
 
     def __init__(self, database: Database, tenant_id: str, source: ImportSource) -> None:
         self.report = ImportReport(source)
         self._database = database
         self._tenant_id = tenant_id
-        self._findings = ParseReport()
+        self._parse_report = ParseReport()
         self._run_id: UUID | None = None
 
     async def begin(self, run_id: UUID | None) -> int | None:
-        """Open the run, or take up the waiting one; says how many days to ask for, None for all."""
+        """Start the waiting run, or a new one; gives how many days to ask Graph for, None for all."""
         async with self._database.transaction() as session:
             run = await session.get(ImportRun, run_id) if run_id else None
             if run is None:
@@ -175,78 +185,74 @@ class _Import:
             self._run_id = run.id
             return await _days_to_read(session, self._tenant_id)
 
-    async def part(self, stage: Message, pages: Pages, keep: Callable[[GraphPage], Awaitable[None]]) -> bool:
-        """Read one list to its end or to its first failure, which is written down and does not stop the other list.
-
-        Says whether all of it came.
-        """
-        whole = True
+    async def read_list(self, stage: Message, pages: Pages, store: Callable[[GraphPage], Awaitable[None]]) -> bool:
+        """Read one list to its end or to its first failure, which is recorded; gives whether all of it came."""
+        complete = True
         await self._note(stage)
         try:
             async for page in pages:
                 if page.warning:
-                    whole = False
+                    # 206 with a Warning header: a provider behind Graph failed. docs/facts/microsoft-graph.md#edge-5
+                    complete = False
                     self.report.is_incomplete = True
                     self.report.warnings.append(
                         T("Microsoft marked its answer as incomplete (%(warning)s).", warning=page.warning[:300])
                     )
-                await keep(page)
+                await store(page)
                 await self._note(stage)
         except AppError as error:
-            log.warning("import stopped early", stage=stage.message, error=type(error).__name__)
+            log.warning("secure_score.import.list_broke_off", stage=stage.message, error=type(error).__name__)
             self.report.failures.append((stage, error.message))
             return False
-        return whole
+        return complete
 
-    async def keep_profile_page(self, page: GraphPage) -> None:
-        """One page of the catalog."""
-        rows = profiles_of(page.items, self._tenant_id, self._findings)
+    async def store_profile_page(self, page: GraphPage) -> None:
+        rows = profiles_of(page.items, self._tenant_id, self._parse_report)
         if page.items and not rows:
             raise CannotImport(T("None of the %(count)s entries is a control profile.", count=len(page.items)))
         async with self._database.transaction() as session:
-            await take_turn(session, self._tenant_id)
-            kept = await keep_profiles(session, self._tenant_id, rows)
+            await lock_tenant(session, self._tenant_id)
+            result = await upsert_profiles(session, self._tenant_id, rows)
         self.report.profiles_read += len(rows)
-        self.report.profiles_new += kept.new
-        self.report.profiles_changed += kept.changed
-        self.report.kept_anything = True
+        self.report.profiles_new += result.new
+        self.report.profiles_changed += result.changed
+        self.report.stored_anything = True
 
-    async def keep_score_page(self, page: GraphPage) -> None:
-        """One page of daily scores."""
-        rows = snapshots_of(page.items, self._tenant_id, self._findings)
+    async def store_score_page(self, page: GraphPage) -> None:
+        rows = snapshots_of(page.items, self._tenant_id, self._parse_report)
         if page.items and not rows:
             raise CannotImport(T("None of the %(count)s entries is a daily score.", count=len(page.items)))
         async with self._database.transaction() as session:
-            await take_turn(session, self._tenant_id)
+            await lock_tenant(session, self._tenant_id)
             if page.warning:
                 rows = await _without_gaps(session, self._tenant_id, rows)
-            kept = await keep_snapshots(session, self._tenant_id, rows)
+            result = await upsert_snapshots(session, self._tenant_id, rows)
         self.report.snapshots_read += len(rows)
-        self.report.kept_anything = True
-        self._remember(kept, rows)
+        self.report.stored_anything = True
+        self._remember(result, rows)
 
-    def _remember(self, kept: Kept, rows: list[SnapshotRow]) -> None:
+    def _remember(self, result: UpsertResult, rows: list[SnapshotRow]) -> None:
         report = self.report
-        report.snapshots_new += kept.new
-        report.snapshots_changed += kept.changed
-        if kept.earliest is not None:
-            report.earliest = min(report.earliest or kept.earliest, kept.earliest)
+        report.snapshots_new += result.new
+        report.snapshots_changed += result.changed
+        if result.earliest is not None:
+            report.earliest = min(report.earliest or result.earliest, result.earliest)
         for row in rows:
             if row.controls and (report.newest is None or row.created_at >= report.newest.created_at):
                 report.newest = row
 
-    async def end(self, *, scores_are_whole: bool = False) -> ImportReport:
-        """Compare the days, close the run. Raises CannotImport when nothing came."""
+    async def end(self, *, scores_are_complete: bool = False) -> ImportReport:
+        """Derive the history and close the run. Raises CannotImport when nothing came."""
         report = self.report
-        report.warnings += self._findings.sentences()
-        await self._note(TELLING)
+        report.warnings += self._parse_report.sentences()
+        await self._note(COMPARING_DAYS)
         async with self._database.transaction() as session:
-            await take_turn(session, self._tenant_id)
+            await lock_tenant(session, self._tenant_id)
             if report.newest is not None:
                 await apply_newest(session, self._tenant_id, report.newest)
             newest_day = await _newest_day(session, self._tenant_id)
             if newest_day is not None and report.profiles_read:
-                # The catalog holds the decisions, and may tell one after the points that it moved.
+                # The catalog holds the states, and a catalog that failed yesterday tells today why the points moved then.
                 late = newest_day - timedelta(days=DECISION_DAYS)
                 report.earliest = min(report.earliest or late, late)
             if report.earliest is not None:
@@ -254,17 +260,20 @@ class _Import:
             await confirm_states(session, self._tenant_id)
             await count_actions(session, self._tenant_id, report)
             run = await session.get_one(ImportRun, self._run_id)
-            run.known_until = newest_day if scores_are_whole else None
+            run.known_until = newest_day if scores_are_complete else None
             self._close(run)
         log.info(
-            "import ended", status=str(report.status), snapshots=report.snapshots_read, profiles=report.profiles_read
+            "secure_score.import.ended",
+            status=str(report.status),
+            snapshots=report.snapshots_read,
+            profiles=report.profiles_read,
         )
         if report.status is RunStatus.FAILED and report.problem is not None:
             raise CannotImport(report.problem)
         return report
 
     async def _note(self, stage: Message) -> None:
-        """Write down how far it is, for whoever looks."""
+        """Record the stage and a heartbeat."""
         async with self._database.transaction() as session:
             run = await session.get_one(ImportRun, self._run_id)
             run.stage = stage.message
@@ -288,17 +297,13 @@ class _Import:
 
 
 async def _days_to_read(session: Session, tenant_id: str) -> int | None:
-    """Days that are missing at our end, with a few to read again; None for everything Graph has.
-
-    Counted from the day up to which the scores are known without a gap, not from the newest one: Graph sends the newest
-    first, so a list that broke off leaves a hole below it. A catalog that fails does not make days be read again.
-    Everything is read the first time and when we are far behind.
-    """
+    """How many of the newest days to read; None for everything Graph has, the first time and when we are far behind."""
+    # Not counted from the newest stored day: Graph sends the newest first, so a list that broke off leaves a gap below it.
     known = await known_until(session, tenant_id)
     if known is None:
         return None
     behind = max((clock.now().date() - known).days, 0)
-    return None if behind > MOST_DAYS_BEHIND else behind + READ_AGAIN_DAYS
+    return None if behind > MOST_DAYS_BEHIND else behind + REREAD_DAYS
 
 
 async def _newest_day(session: Session, tenant_id: str) -> date | None:
@@ -307,7 +312,8 @@ async def _newest_day(session: Session, tenant_id: str) -> date | None:
 
 
 async def _without_gaps(session: Session, tenant_id: str, rows: list[SnapshotRow]) -> list[SnapshotRow]:
-    """What a failing provider did not send is unknown, not gone: of a day that lacks actions, only the totals are kept."""
+    """Leave the controls out of days that lack some of them."""
+    # In an answer marked as partial, a control that is missing is unknown, and not removed: docs/facts/microsoft-graph.md#edge-5
     found = await session.execute(
         select(ImprovementAction.control_id).where(ImprovementAction.tenant_id == tenant_id, ImprovementAction.scored)
     )
@@ -319,7 +325,7 @@ async def _without_gaps(session: Session, tenant_id: str, rows: list[SnapshotRow
 
 
 async def count_actions(session: Session, tenant_id: str, report: ImportReport) -> None:
-    """How many actions have a score now, and how many of them the catalog does not know."""
+    """Count the actions with a score, and those of them that the catalog lacks."""
     scored = (ImprovementAction.tenant_id == tenant_id, ImprovementAction.scored)
     without = func.count().filter(~ImprovementAction.has_profile)
     found = await session.execute(select(func.count(), without).where(*scored))
@@ -327,7 +333,7 @@ async def count_actions(session: Session, tenant_id: str, report: ImportReport) 
 
 
 async def _file_page(path: Path, report: ImportReport) -> Pages:
-    """A file as one page. Raises CannotImport with the place where it cannot be read."""
+    """A file as one page. Raises CannotImport, with line and column where the JSON breaks off."""
     content = _read_json(path)
     if isinstance(content, list):
         items: Any = content

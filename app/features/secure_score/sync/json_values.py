@@ -1,4 +1,7 @@
-"""Reads the loose values of Graph's JSON: what cannot be read is None, never 0. Knows no field's name."""
+"""Parse loose values of Graph's JSON. What cannot be read is None, never 0. Knows no member's name.
+
+Types on the wire differ from the declared ones: docs/facts/microsoft-graph.md#1-3-controlscores
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,22 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
-MOST_INTEGER = 2**62
+# Below the limit of PostgreSQL's bigint, which is 2**63 - 1.
+LARGEST_INTEGER = 2**62
+# Stricter than float(), which also reads "1_000", "NaN" and digits of other scripts: docs/facts/microsoft-graph.md#edge-12
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-# .NET's empty date and anything else from before computers; seen where a date is not known.
+# .NET writes an unknown date as year 1. No date of this data can be older than the product.
 EARLIEST_YEAR = 1990
-# PostgreSQL holds neither NUL nor half a surrogate pair.
+# PostgreSQL's text and jsonb hold neither NUL nor half a surrogate pair.
+# https://www.postgresql.org/docs/current/datatype-json.html
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-ESCAPED_TROUBLE = re.compile(r"\\u0000|\\ud[89a-f]", re.IGNORECASE)
+# The same characters as json.dumps writes them.
+UNSTORABLE_ESCAPES = re.compile(r"\\u0000|\\ud[89a-f]", re.IGNORECASE)
 
 
 def number(value: object) -> float | None:
-    """A number, or a string that holds one; negative ones, which Graph uses for "not available", are None too."""
+    """A number, or a string that holds one. A negative one is None."""
+    # A bool is an int in Python.
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -31,19 +39,21 @@ def number(value: object) -> float | None:
         found = float(value)
     except OverflowError:
         return None
+    # -1 and "-1" are sentinels for "not available": docs/facts/microsoft-graph.md#1-2-securescore
     return found if isfinite(found) and found >= 0 else None
 
 
 def whole(value: object) -> int | None:
-    """A whole number, or a string that holds one."""
+    """An integer, or a string that holds one, as `count` and `total` do."""
     found = number(value)
-    if found is None or found != int(found) or found > MOST_INTEGER:
+    if found is None or found != int(found) or found > LARGEST_INTEGER:
         return None
     return int(found)
 
 
 def flag(value: object) -> bool | None:
-    """True and false, also as words in any case: Graph sends `on` as a string, where "false" must not count as true."""
+    """True and false, also as words in any case."""
+    # Graph sends `on` as a string, and "false" is truthy in Python: docs/facts/microsoft-graph.md#edge-13
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -52,25 +62,26 @@ def flag(value: object) -> bool | None:
 
 
 def words(value: object) -> str:
-    """A text without what the database cannot hold; anything else is an empty one."""
+    """A text that the database can hold; an empty one for every other type."""
     return UNSTORABLE.sub("\ufffd", value).replace("\r\n", "\n") if isinstance(value, str) else ""
 
 
 def texts(value: object) -> list[str]:
-    """The texts of a list; anything else is left out."""
+    """The texts of a list; other items are left out."""
     return [words(item) for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def objects(value: object) -> list[dict[str, Any]]:
-    """The objects of a list; anything else is left out."""
+    """The objects of a list; other items are left out."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def moment(value: object) -> datetime | None:
-    """An ISO 8601 time, with any number of decimals; one without a zone is read as UTC."""
+    """An ISO 8601 time; None when it cannot be read. Without a zone it is UTC."""
     if not isinstance(value, str):
         return None
     try:
+        # Takes the six and seven decimals that Graph sends: docs/facts/microsoft-graph.md#edge-20
         found = datetime.fromisoformat(value.strip())
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -79,12 +90,13 @@ def moment(value: object) -> datetime | None:
 
 
 def as_stored_json(value: object) -> str:
-    """JSON that PostgreSQL's jsonb takes, whatever Graph sent: without NUL, broken surrogates, NaN or Infinity."""
+    """JSON that PostgreSQL's jsonb accepts: without NUL, broken surrogates, NaN or Infinity."""
+    # Rewriting every value is slow, and hardly any snapshot needs it.
     try:
         written = json.dumps(value, allow_nan=False)
     except ValueError:
         return json.dumps(_storable(value))
-    return json.dumps(_storable(value)) if ESCAPED_TROUBLE.search(written) else written
+    return json.dumps(_storable(value)) if UNSTORABLE_ESCAPES.search(written) else written
 
 
 def _storable(value: object) -> object:

@@ -1,7 +1,10 @@
-"""Turns Graph's snapshots and control profiles into typed rows. Pure: reads no file, no row and no network.
+"""Parse Graph's secureScore and secureScoreControlProfile into typed rows. Pure: reads no file, no row and no network.
 
-Both types are open (facts: learn.microsoft.com/graph/api/resources/securescore): unknown members are kept in the raw
-JSON and ignored here, and every member may be missing, null, or a string where a number belongs.
+Both types are open: unknown members stay in the raw JSON and are ignored here, and every member may be missing, null, or a
+string in place of a number. docs/facts/microsoft-graph.md#edge-11
+
+- https://learn.microsoft.com/graph/api/resources/securescore
+- https://learn.microsoft.com/graph/api/resources/securescorecontrolprofile
 """
 
 from __future__ import annotations
@@ -29,14 +32,14 @@ from app.features.secure_score.vocabulary import category_of, level_of, threats_
 
 
 class OtherTenant(AppError):
-    """The data belongs to another tenant than the one we expect; nothing of it is kept."""
+    """The data belongs to another tenant than the pages show. Nothing of it is stored."""
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One control in one snapshot. Everything but its points is only read from the entry when somebody asks:
-    ninety days hold tens of thousands of these, and only the newest day's texts are kept.
-    """
+    """One control in one snapshot."""
+
+    # The properties parse on access, because 90 days hold tens of thousands of these and only the newest day's are stored.
 
     control_id: str
     points: float | None
@@ -45,43 +48,40 @@ class ScoreRow:
 
     @property
     def category_raw(self) -> str:
-        """The category in Graph's word."""
         return words(self.entry.get("controlCategory")).strip()
 
     @property
     def description(self) -> str:
-        """Graph's HTML."""
         return words(self.entry.get("description"))
 
     @property
     def implementation_status(self) -> str:
-        """Graph's text, sometimes HTML; never to be parsed."""
+        # Free text, at times HTML, that contradicts itself; shown and never parsed: docs/facts/microsoft-graph.md#edge-35
         return words(self.entry.get("implementationStatus"))
 
     @property
     def switched_on(self) -> bool | None:
-        """Graph's word for whether it is on."""
         return flag(self.entry.get("on"))
 
     @property
     def counted(self) -> int | None:
-        """Graph's count, of what depends on the control."""
+        # count / total is the share that is done already: docs/facts/microsoft-graph.md#1-3-controlscores
         return whole(self.entry.get("count"))
 
     @property
     def counted_of(self) -> int | None:
-        """The total that belongs to the count; may be missing, and 0."""
+        # Can be missing where count is present, and 0: docs/facts/microsoft-graph.md#edge-13
         return whole(self.entry.get("total"))
 
     @property
     def last_synced_at(self) -> datetime | None:
-        """When Microsoft last looked; weeks old or later than the snapshot."""
+        # Weeks old, or after the snapshot itself: docs/facts/microsoft-graph.md#edge-20
         return moment(self.entry.get("lastSynced"))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How others do: a percentage of 0 to 100, or None where Graph says it has none. Seats are for `TotalSeats`."""
+    """The average of other tenants: a percentage of 0 to 100, None where it is not available. Seats are for `TotalSeats`."""
 
     basis: str
     percent: float | None
@@ -91,7 +91,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SnapshotRow:
-    """One day of a tenant; `controls` is None when Graph sent no list of them, which is not an empty one."""
+    """One day of a tenant; `controls` is None when Graph sent no list of them, which differs from an empty list."""
 
     graph_id: str
     created_at: datetime
@@ -106,23 +106,23 @@ class SnapshotRow:
 
     @property
     def raw(self) -> str:
-        """The whole snapshot as the database keeps it."""
+        """The whole snapshot as JSON."""
         return as_stored_json(self.item)
 
     @property
     def day(self) -> date:
-        """The day in UTC, which is how Graph dates it."""
+        # Snapshots are of midnight UTC: docs/facts/microsoft-graph.md#1-2-securescore
         return self.created_at.date()
 
     @property
     def control_points(self) -> float | None:
-        """The sum of what is known of the controls."""
+        """The sum of the known points of the controls, which can differ from `points`."""
         return round(sum(score.points or 0.0 for score in self.controls), 4) if self.controls else None
 
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """One control of the catalog. `content_hash` covers what Microsoft wrote, not what the tenant decided."""
+    """One control of the catalog. `content_hash` covers what Microsoft wrote, and not what the tenant decided."""
 
     control_id: str
     title: str
@@ -151,7 +151,7 @@ class ProfileRow:
 
 @dataclass
 class ParseReport:
-    """What was odd, counted, to be told once per kind."""
+    """Counts of odd entries, reported once per kind."""
 
     without_id: int = 0
     foreign: int = 0
@@ -160,7 +160,7 @@ class ParseReport:
     without_controls: list[str] = field(default_factory=list)
 
     def sentences(self) -> list[Message]:
-        """One true sentence for each kind of oddity."""
+        """One warning per kind."""
         found = []
         if self.without_id:
             found.append(T("%(count)s entries without an id were left out.", count=self.without_id))
@@ -182,42 +182,43 @@ class ParseReport:
         return found
 
 
-def snapshots_of(items: Iterable[dict[str, Any]], tenant_id: str, findings: ParseReport) -> list[SnapshotRow]:
-    """Every usable snapshot, once per id. Raises OtherTenant."""
+def snapshots_of(items: Iterable[dict[str, Any]], tenant_id: str, report: ParseReport) -> list[SnapshotRow]:
+    """Every usable snapshot, once per id; the last one wins. Raises OtherTenant."""
     found: dict[str, SnapshotRow] = {}
     for item in items:
         _refuse_other_tenant(item, tenant_id)
         if not item.keys() & {"currentScore", "controlScores"}:
-            findings.foreign += 1
+            report.foreign += 1
             continue
-        row = _snapshot(item, tenant_id, findings)
+        row = _snapshot(item, tenant_id, report)
         if row is None:
             continue
         if row.graph_id in found:
-            findings.doubled[row.graph_id] += 1
+            report.doubled[row.graph_id] += 1
         found[row.graph_id] = row
     return list(found.values())
 
 
-def profiles_of(items: Iterable[dict[str, Any]], tenant_id: str, findings: ParseReport) -> list[ProfileRow]:
-    """Every usable profile, once per id. Raises OtherTenant."""
+def profiles_of(items: Iterable[dict[str, Any]], tenant_id: str, report: ParseReport) -> list[ProfileRow]:
+    """Every usable profile, once per id; the last one wins. Raises OtherTenant."""
     found: dict[str, ProfileRow] = {}
     for item in items:
         _refuse_other_tenant(item, tenant_id)
         if "controlScores" in item:
-            findings.foreign += 1
+            report.foreign += 1
             continue
         row = _profile(item)
         if not row.control_id:
-            findings.without_id += 1
+            report.without_id += 1
             continue
         if row.control_id in found:
-            findings.doubled[row.control_id] += 1
+            report.doubled[row.control_id] += 1
         found[row.control_id] = row
     return list(found.values())
 
 
 def _refuse_other_tenant(item: dict[str, Any], tenant_id: str) -> None:
+    # docs/facts/microsoft-graph.md#edge-22
     named = words(item.get("azureTenantId")).strip()
     if named and named.lower() != tenant_id.lower():
         raise OtherTenant(
@@ -230,16 +231,17 @@ def _refuse_other_tenant(item: dict[str, Any], tenant_id: str) -> None:
         )
 
 
-def _snapshot(item: dict[str, Any], tenant_id: str, findings: ParseReport) -> SnapshotRow | None:
+def _snapshot(item: dict[str, Any], tenant_id: str, report: ParseReport) -> SnapshotRow | None:
     graph_id = words(item.get("id")).strip()
+    # The id is `{tenantGuid}_{yyyy-MM-dd}`, so its date can stand in: docs/facts/microsoft-graph.md#1-2-securescore
     created_at = moment(item.get("createdDateTime")) or moment(graph_id.rpartition("_")[2])
     if created_at is None:
-        findings.undated += 1
+        report.undated += 1
         return None
     graph_id = graph_id or f"{tenant_id}_{created_at.date().isoformat()}"
-    controls = _controls(item.get("controlScores"), findings)
+    controls = _controls(item.get("controlScores"), report)
     if controls is None:
-        findings.without_controls.append(created_at.date().isoformat())
+        report.without_controls.append(created_at.date().isoformat())
     return SnapshotRow(
         graph_id=graph_id,
         created_at=created_at,
@@ -254,17 +256,17 @@ def _snapshot(item: dict[str, Any], tenant_id: str, findings: ParseReport) -> Sn
     )
 
 
-def _controls(value: object, findings: ParseReport) -> list[ScoreRow] | None:
+def _controls(value: object, report: ParseReport) -> list[ScoreRow] | None:
     if not isinstance(value, list):
         return None
     found: dict[str, ScoreRow] = {}
     for entry in objects(value):
         row = _score(entry)
         if not row.control_id:
-            findings.without_id += 1
+            report.without_id += 1
             continue
         if row.control_id in found:
-            findings.doubled[row.control_id] += 1
+            report.doubled[row.control_id] += 1
         found[row.control_id] = row
     return list(found.values())
 
@@ -274,17 +276,19 @@ def _score(entry: dict[str, Any]) -> ScoreRow:
     return ScoreRow(
         control_id=words(entry.get("controlName")),
         points=number(entry.get("score")),
+        # docs/facts/microsoft-graph.md#edge-17
         percent=None if percent is None else min(percent, 100.0),
         entry=entry,
     )
 
 
 def _comparison(entry: dict[str, Any]) -> Comparison:
-    """Members are found by name in either spelling: the order and the case of these lists have changed over the years."""
+    # Members were camelCase in 2019 and are PascalCase today: docs/facts/microsoft-graph.md#edge-18
     by_name = {name.lower(): value for name, value in entry.items()}
     percent = number(by_name.get("averagescore"))
     return Comparison(
         basis=words(entry.get("basis")).strip(),
+        # A percentage today; in 2019 it held points, which say nothing here: docs/facts/microsoft-graph.md#1-2-securescore
         percent=percent if percent is not None and percent <= 100 else None,
         seats_from=whole(by_name.get("seatsizerangelowervalue")),
         seats_to=whole(by_name.get("seatsizerangeuppervalue")),
@@ -294,10 +298,10 @@ def _comparison(entry: dict[str, Any]) -> Comparison:
 def _profile(item: dict[str, Any]) -> ProfileRow:
     raw_category = words(item.get("controlCategory")).strip()
     state, state_at, state_by, comment = effective_state(item.get("controlStateUpdates"))
-    # What the tenant decides and how Graph ranks it this week is not an update by Microsoft.
     written = {name: item.get(name) for name in HASHED}
     return ProfileRow(
         control_id=words(item.get("id")),
+        # Some titles end with spaces: docs/facts/microsoft-graph.md#edge-40
         title=" ".join(words(item.get("title")).split()),
         service=words(item.get("service")).strip(),
         category=category_of(raw_category) or "",
@@ -317,12 +321,14 @@ def _profile(item: dict[str, Any]) -> ProfileRow:
         state_at=state_at,
         state_by=state_by,
         state_comment=comment,
+        # Always null in real data; `content_hash` finds out what changed: docs/facts/microsoft-graph.md#edge-20
         modified_at=moment(item.get("lastModifiedDateTime")),
         content_hash=sha256(as_stored_json(written).encode()).hexdigest(),
         raw=as_stored_json(item),
     )
 
 
+# What Microsoft writes about a control. Its rank and the tenant's state move without an update of the text.
 HASHED = (
     "title",
     "remediation",
@@ -337,18 +343,17 @@ HASHED = (
     "implementationCost",
     "deprecated",
 )
-BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+# Stands for the missing date of a state update, and sorts before every real one.
+UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def effective_state(updates: object) -> tuple[str, datetime | None, str, str]:
-    """State, time, author and comment of the latest of a control's state updates; an empty state means Default.
-
-    The list is a history in no order; of entries with equal times the last one counts (facts 1.5).
-    """
+    """State, time, author and comment of the newest of a control's `controlStateUpdates`; an empty state means Default."""
+    # The list is a history in no order; of equal times the last entry counts: docs/facts/microsoft-graph.md#edge-42
     latest: dict[str, Any] | None = None
-    latest_at = BEFORE_ALL
+    latest_at = UNDATED
     for update in objects(updates):
-        at = moment(update.get("updatedDateTime")) or BEFORE_ALL
+        at = moment(update.get("updatedDateTime")) or UNDATED
         if at >= latest_at:
             latest, latest_at = update, at
     if latest is None:
@@ -356,7 +361,7 @@ def effective_state(updates: object) -> tuple[str, datetime | None, str, str]:
     state = words(latest.get("state")).strip()
     return (
         "" if state.lower() == "default" else state,
-        None if latest_at == BEFORE_ALL else latest_at,
+        None if latest_at == UNDATED else latest_at,
         words(latest.get("updatedBy")).strip(),
         words(latest.get("comment")).strip(),
     )

@@ -1,4 +1,4 @@
-"""Tells the history anew from the stored snapshots: spans, changes, marks of regressions. Changes no snapshot."""
+"""Rebuild the derived history from the stored snapshots: spans, changes, marks of regressions. Changes no snapshot."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.features.secure_score.sync.json_values import moment, objects, words
 from app.features.secure_score.sync.score_changes import Change, ChangeKind, Day, Mark, Point, changes_of, marks_of
 from app.features.secure_score.sync.upsert import columns
 
+# `added_on` stays empty for controls of the first day, because nothing tells since when they were there.
 SPANS = """
 WITH span AS (
   SELECT score.control_id, min(snapshot.day) AS first_day, max(snapshot.day) AS last_day
@@ -25,6 +26,7 @@ SET first_scored_on = span.first_day, last_scored_on = span.last_day, added_on =
 FROM span WHERE action.tenant_id = :tenant_id AND action.control_id = span.control_id
   AND (action.first_scored_on, action.last_scored_on) IS DISTINCT FROM (span.first_day, span.last_day)
 """
+# One array per column: PostgreSQL plans one statement, however many rows it inserts.
 CHANGES = """
 INSERT INTO score_change (tenant_id, control_id, day, since, kind, points_before, points_after, max_before, max_after)
 SELECT :tenant_id, * FROM unnest(CAST(:control_id AS text[]), CAST(:day AS date[]), CAST(:since AS date[]),
@@ -41,13 +43,15 @@ WHERE action.tenant_id = :tenant_id AND same.tenant_id = action.tenant_id AND sa
 
 
 async def rebuild_history(session: Session, tenant_id: str, since: date | None = None) -> None:
-    """Make the changes anew from the snapshots, from the day `since` on (all when None), and mark what regressed."""
+    """Derive the changes from the day `since` on (all when None), and mark what regressed."""
     await session.execute(text(SPANS), {"tenant_id": tenant_id})
     days, scores = await _series(session, tenant_id, since)
     if since is not None and days and days[0].day >= since:
-        since = None  # Nothing came before: all is told anew.
+        # There is no older snapshot to compare with, so this is everything.
+        since = None
     elif since is not None and _begins_unknown(days, scores):
-        since = None  # The last known points lie further back.
+        # The last known points lie further back, and a fall after an unknown day would be missed.
+        since = None
         days, scores = await _series(session, tenant_id, None)
     changes = changes_of(days, scores, await _decisions(session, tenant_id))
     await session.execute(
@@ -57,16 +61,16 @@ async def rebuild_history(session: Session, tenant_id: str, since: date | None =
         {"tenant_id": tenant_id, "since": since},
     )
     if changes:
-        told = columns(changes, "control_id", "day", "since", "before", "after", "max_before", "max_after")
+        values = columns(changes, "control_id", "day", "since", "before", "after", "max_before", "max_after")
         await session.execute(
-            text(CHANGES), {"tenant_id": tenant_id, "kind": [str(change.kind) for change in changes]} | told
+            text(CHANGES), {"tenant_id": tenant_id, "kind": [str(change.kind) for change in changes]} | values
         )
     marks = marks_of(await _all_changes(session, tenant_id))
     await session.execute(text(MARKS), {"tenant_id": tenant_id, **_mark_columns(marks)})
 
 
 def _begins_unknown(days: Sequence[Day], scores: Mapping[str, Mapping[int, Point]]) -> bool:
-    """Whether an action's points are unknown on the first day, so that what follows has nothing to be compared with."""
+    """Whether any control's points are unknown on the first day."""
     first = [by_day[days[0].key] for by_day in scores.values() if days[0].key in by_day] if days else []
     return any(point.points is None for point in first)
 
@@ -74,7 +78,7 @@ def _begins_unknown(days: Sequence[Day], scores: Mapping[str, Mapping[int, Point
 async def _series(
     session: Session, tenant_id: str, since: date | None
 ) -> tuple[list[Day], dict[str, dict[int, Point]]]:
-    """The snapshots from the last one before `since` on, with every control's points in them."""
+    """The snapshots from the last one before `since` on, with every control's points."""
     found = await session.execute(
         text(
             "SELECT id, day, created_at FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0 "
@@ -96,7 +100,7 @@ async def _series(
 
 
 async def _decisions(session: Session, tenant_id: str) -> Mapping[str, list[datetime]]:
-    """When each control's state became another one in Microsoft's portal."""
+    """The times at which each control's state became another one at Microsoft."""
     found = await session.execute(
         text(
             "SELECT control_id, profile_raw -> 'controlStateUpdates' FROM improvement_action "
@@ -104,19 +108,19 @@ async def _decisions(session: Session, tenant_id: str) -> Mapping[str, list[date
         ),
         {"tenant_id": tenant_id},
     )
-    return {control_id: _turns(objects(updates)) for control_id, updates in found.all()}
+    return {control_id: _state_changes(objects(updates)) for control_id, updates in found.all()}
 
 
-def _turns(updates: list[dict[str, Any]]) -> list[datetime]:
-    """When the state became another one; an update that keeps it, for a comment or an owner, is no decision."""
+def _state_changes(updates: list[dict[str, Any]]) -> list[datetime]:
+    """The times of updates that changed the state. Those for a comment or an owner keep it, and are none."""
     dated = [(at, words(update.get("state"))) for update in updates if (at := moment(update.get("updatedDateTime")))]
-    turns, before = [], Status.TO_ADDRESS
+    changes, before = [], Status.TO_ADDRESS
     for at, state in sorted(dated, key=lambda one: one[0]):
         status = status_of_state(state)
         if status is not before:
-            turns.append(at)
+            changes.append(at)
         before = status
-    return turns
+    return changes
 
 
 async def _all_changes(session: Session, tenant_id: str) -> list[Change]:

@@ -1,4 +1,4 @@
-"""Keeps the record of imports: who asked, how far it is, what was odd, how it ended. Imports nothing itself."""
+"""The record of imports: who requested it, progress, warnings, result. Imports nothing itself."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from app.core.database import Session
 from app.core.messages import Message, T
 from app.features.secure_score.models import ImportRun
 
-# A run that has given no sign of life for so long died with its process.
-SILENT_FOR = timedelta(minutes=15)
+# A running import writes a heartbeat per page. Without one for this long, its process has died.
+HEARTBEAT_TIMEOUT = timedelta(minutes=15)
 MOST_WARNINGS = 50
 
 
 class RunStatus(StrEnum):
-    """How an import stands."""
-
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
@@ -31,8 +29,6 @@ class RunStatus(StrEnum):
 
 
 class ImportSource(StrEnum):
-    """Where the data came from."""
-
     GRAPH = "graph"
     FILES = "files"
 
@@ -65,12 +61,11 @@ class RunLine:
 
     @property
     def in_progress(self) -> bool:
-        """Whether something may still change."""
         return self.status in (RunStatus.WAITING, RunStatus.RUNNING)
 
 
 async def open_run(session: Session, tenant_id: str, source: ImportSource, *, asked_by: str = "") -> ImportRun:
-    """A new run that waits; runs that died unheard are closed first."""
+    """Add a run that waits, after closing runs whose process has died."""
     await close_dead_runs(session, tenant_id)
     run = ImportRun(
         tenant_id=tenant_id,
@@ -86,32 +81,32 @@ async def open_run(session: Session, tenant_id: str, source: ImportSource, *, as
 
 
 async def close_dead_runs(session: Session, tenant_id: str) -> None:
-    """Runs that began and have not been heard of for long are over, and say why."""
+    """Mark running imports without a recent heartbeat as failed."""
     await session.execute(
         update(ImportRun)
         .where(
             ImportRun.tenant_id == tenant_id,
             ImportRun.status == RunStatus.RUNNING,
-            ImportRun.heard_at < clock.now() - SILENT_FOR,
+            ImportRun.heard_at < clock.now() - HEARTBEAT_TIMEOUT,
         )
         .values(status=RunStatus.FAILED, finished_at=ImportRun.heard_at, problem=INTERRUPTED.to_json())
     )
 
 
 async def waiting_run(session: Session, tenant_id: str) -> ImportRun | None:
-    """The run that somebody asked for and nobody has begun."""
+    """The oldest run that was requested and has not begun, locked until the transaction ends."""
     found = await session.execute(
         select(ImportRun)
         .where(ImportRun.tenant_id == tenant_id, ImportRun.status == RunStatus.WAITING)
         .order_by(ImportRun.asked_at)
         .limit(1)
+        # A run that another worker is about to begin is not ours.
         .with_for_update(skip_locked=True)
     )
     return found.scalar_one_or_none()
 
 
 async def last_ended_run(session: Session, tenant_id: str, source: ImportSource) -> ImportRun | None:
-    """The newest run that is over."""
     ended = (RunStatus.DONE, RunStatus.PARTIAL, RunStatus.FAILED)
     found = await session.execute(
         select(ImportRun)
@@ -123,7 +118,7 @@ async def last_ended_run(session: Session, tenant_id: str, source: ImportSource)
 
 
 async def failures_in_a_row(session: Session, tenant_id: str, source: ImportSource) -> int:
-    """How many of the newest ended runs did not get everything."""
+    """How many partial or failed runs followed the last complete one."""
     done = select(func.max(ImportRun.asked_at)).where(
         ImportRun.tenant_id == tenant_id, ImportRun.source == source, ImportRun.status == RunStatus.DONE
     )
@@ -139,7 +134,7 @@ async def failures_in_a_row(session: Session, tenant_id: str, source: ImportSour
 
 
 async def known_until(session: Session, tenant_id: str) -> date | None:
-    """The day up to which every score that Graph had was read, whatever became of the catalog; None before the first."""
+    """The newest day up to which the scores were read without a gap; None before the first such import."""
     found = await session.execute(
         select(func.max(ImportRun.known_until)).where(
             ImportRun.tenant_id == tenant_id, ImportRun.source == ImportSource.GRAPH
@@ -149,18 +144,17 @@ async def known_until(session: Session, tenant_id: str) -> date | None:
 
 
 def last_sync(tenant_id: str) -> ScalarSelect[datetime | None]:
-    """When an import last brought something, as a part of a statement."""
+    """The end of the last import that was not a failure, as a subquery."""
     brought = ImportRun.status.in_((RunStatus.DONE, RunStatus.PARTIAL))
     return select(func.max(ImportRun.finished_at)).where(ImportRun.tenant_id == tenant_id, brought).scalar_subquery()
 
 
 async def synced_at(session: Session, tenant_id: str) -> datetime | None:
-    """The same, asked for alone."""
     return (await session.execute(select(last_sync(tenant_id)))).scalar_one()
 
 
 async def list_runs(session: Session, tenant_id: str, *, limit: int = 50) -> list[RunLine]:
-    """The newest runs first; one that died unheard is shown as such."""
+    """The newest runs first. One whose process has died is shown as failed, also before it is closed."""
     found = await session.execute(
         select(ImportRun).where(ImportRun.tenant_id == tenant_id).order_by(ImportRun.asked_at.desc()).limit(limit)
     )
@@ -168,12 +162,14 @@ async def list_runs(session: Session, tenant_id: str, *, limit: int = 50) -> lis
 
 
 def stored(sentences: Sequence[Message]) -> list[dict[str, object]]:
-    """Sentences as the row keeps them, each once."""
+    """Warnings as JSON, each once, at most MOST_WARNINGS."""
     return [sentence.to_json() for sentence in dict.fromkeys(sentences)][:MOST_WARNINGS]
 
 
 def _line(run: ImportRun) -> RunLine:
-    died = run.status == RunStatus.RUNNING and run.heard_at is not None and run.heard_at < clock.now() - SILENT_FOR
+    died = (
+        run.status == RunStatus.RUNNING and run.heard_at is not None and run.heard_at < clock.now() - HEARTBEAT_TIMEOUT
+    )
     finished_at = run.heard_at if died else run.finished_at
     problem = Message.from_json(run.problem) if run.problem else None
     return RunLine(

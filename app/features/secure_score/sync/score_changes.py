@@ -1,4 +1,7 @@
-"""Says what changed from snapshot to snapshot, and which fall is a regression. Pure: rows come in, events go out."""
+"""Derive changes from consecutive snapshots, and which fall of the points is a regression. Pure.
+
+A regression is a fall beyond a tolerance, at equal state and maximum: docs/facts/microsoft-graph.md#edge-47
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-# Falls smaller than this are noise of proportional actions: one more account among many (points, not per cent).
+# Points. Proportional actions lose a little with each new account, which is noise.
+# docs/facts/microsoft-graph.md#3-2-scoring-rules
 TOLERANCE_POINTS = 0.1
-# Graph rounds; differences below this are none.
-NOTHING = 0.005
-# After a decision the points follow within a day, sometimes within a week (facts 1.5).
+# Points. Graph sends rounded numbers, so that a smaller difference is none.
+ROUNDING = 0.005
+# The points follow a change of state within a day, and in some cases only after a week.
+# docs/facts/microsoft-graph.md#1-5-state-updates-reading-and-writing
 DECISION_DAYS = 7
 
 
@@ -20,14 +25,14 @@ class ChangeKind(StrEnum):
 
     GAINED = "gained"
     REGRESSED = "regressed"
-    CHANGED = "changed"  # The maximum changed, somebody decided, or the fall is within the tolerance.
+    CHANGED = "changed"  # The maximum or the state changed, or the fall is within the tolerance.
     ADDED = "added"
     REMOVED = "removed"
 
 
 @dataclass(frozen=True)
 class Day:
-    """One snapshot in the order of time; `key` names it in the scores."""
+    """One snapshot; `key` identifies it in the scores."""
 
     key: int
     day: date
@@ -43,7 +48,8 @@ class Point:
 
     @property
     def maximum(self) -> float | None:
-        """What the maximum must have been, as far as points and percentage tell."""
+        """The maximum on that day, computed from points and percentage; None when either is unknown or 0."""
+        # The score entry has no maximum, and the profile only has today's: docs/facts/microsoft-graph.md#1-3-controlscores
         if self.points and self.percent:
             return round(self.points / self.percent * 100, 2)
         return None
@@ -65,7 +71,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Mark:
-    """A regression that has not been made good: since when, and from how many points."""
+    """A regression that lasts: since when, and from how many points."""
 
     on: date
     points: float
@@ -76,26 +82,28 @@ def changes_of(
     scores: Mapping[str, Mapping[int, Point]],
     decided: Mapping[str, Sequence[datetime]],
 ) -> list[Change]:
-    """Every change from the first of `days` to the last; `scores` maps control and snapshot key to points.
+    """Every change from the first of `days` to the last, in the order of time.
 
-    `decided` holds when somebody set each control's state: a fall that follows a decision is no regression.
+    `scores` maps control id and snapshot key to points, `decided` control id to the times at which its state changed.
     """
     found: list[Change] = []
     for control_id, by_day in scores.items():
-        found += _course(control_id, days, by_day, decided.get(control_id, ()))
+        found += _changes_of_control(control_id, days, by_day, decided.get(control_id, ()))
     return sorted(found, key=lambda change: (change.day, change.control_id))
 
 
-def _course(
+def _changes_of_control(
     control_id: str, days: Sequence[Day], by_day: Mapping[int, Point], decided: Sequence[datetime]
 ) -> list[Change]:
     found: list[Change] = []
-    known: tuple[Day, Point] | None = None  # The last value that was not unknown, within one stretch of presence.
+    # The last known value since the control was added; unknown days are skipped, because unknown is no fall.
+    known: tuple[Day, Point] | None = None
     before: Day | None = None
     present = False
     for day in days:
         point = by_day.get(day.key)
         if before is not None and (point is not None) != present:
+            # Points come and go with the control; neither is a regression: docs/facts/microsoft-graph.md#edge-28
             kind = ChangeKind.ADDED if point is not None else ChangeKind.REMOVED
             old, new = (known[1].points if known and present else None), (point.points if point else None)
             found.append(
@@ -103,7 +111,7 @@ def _course(
             )
             known = None
         elif known is not None and point is not None and point.points is not None:
-            change = _step(control_id, known, (day, point), decided)
+            change = _change_between(control_id, known, (day, point), decided)
             if change is not None:
                 found.append(change)
         present = point is not None
@@ -113,7 +121,7 @@ def _course(
     return found
 
 
-def _step(
+def _change_between(
     control_id: str, before: tuple[Day, Point], after: tuple[Day, Point], decided: Sequence[datetime]
 ) -> Change | None:
     (old_day, old), (new_day, new) = before, after
@@ -121,7 +129,7 @@ def _step(
         return None
     rescaled = _differs(old.maximum, new.maximum)
     delta = new.points - old.points
-    if abs(delta) < NOTHING and not rescaled:
+    if abs(delta) < ROUNDING and not rescaled:
         return None
     earliest = old_day.created_at - timedelta(days=DECISION_DAYS)
     was_decided = any(earliest < moment <= new_day.created_at for moment in decided)
@@ -136,7 +144,7 @@ def _step(
 
 
 def _differs(old: float | None, new: float | None) -> bool:
-    """Whether two maxima, computed from rounded numbers, are surely different."""
+    """Whether two maxima differ by more than the error of computing them from rounded numbers."""
     return old is not None and new is not None and abs(old - new) > max(0.02 * max(old, new), 0.05)
 
 
@@ -148,7 +156,7 @@ def _is_noise(change: Change) -> bool:
 
 
 def marks_of(changes: Iterable[Change]) -> dict[str, Mark]:
-    """The regressions that last, by control; `changes` in the order of time."""
+    """The regressions that last after all changes, by control id. `changes` are in the order of time."""
     marks: dict[str, Mark] = {}
     for change in changes:
         advance(marks, change)
@@ -156,7 +164,7 @@ def marks_of(changes: Iterable[Change]) -> dict[str, Mark]:
 
 
 def marks_by_day(changes: Iterable[Change], days: Sequence[date]) -> list[int]:
-    """How many regressions lasted at the end of each of these days, which are in the order of time."""
+    """How many regressions lasted at the end of each day. `days` are in the order of time."""
     waiting = sorted(changes, key=lambda change: change.day)
     marks: dict[str, Mark] = {}
     counts, at = [], 0
@@ -169,9 +177,10 @@ def marks_by_day(changes: Iterable[Change], days: Sequence[date]) -> list[int]:
 
 
 def advance(marks: dict[str, Mark], change: Change) -> None:
-    """One change further: a fall marks, and the mark goes when the points are back where they were, when the action is
-    gone or rescaled, or when somebody decided. A fall within the tolerance leaves it. A second fall keeps the first
-    one's points and takes the second one's day.
+    """Apply one change to the marks.
+
+    A fall sets the mark. It goes when the points are back, when the action is gone or rescaled, or when its state changed;
+    a fall within the tolerance leaves it. A second fall keeps the higher level and takes the later day.
     """
     mark = marks.get(change.control_id)
     if change.kind is ChangeKind.REGRESSED:

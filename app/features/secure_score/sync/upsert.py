@@ -1,4 +1,4 @@
-"""Writes deciphered snapshots and profiles into the tables, many rows per statement. Deletes no action, ever."""
+"""Upsert parsed snapshots and profiles, many rows per statement. Never deletes an action."""
 
 from __future__ import annotations
 
@@ -17,22 +17,27 @@ from app.features.secure_score.vocabulary import category_of
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What became of a batch: how many rows were new, how many differed; `earliest` is the first day touched."""
+class UpsertResult:
+    """How many rows of a batch were new and how many had changed; `earliest` is the first day that was written."""
 
     new: int
     changed: int
     earliest: date | None = None
 
 
-AT_A_TIME = 15
+# A snapshot is 15 to 62 KB of JSON, and a batch is in memory twice: docs/facts/microsoft-graph.md#1-6-paging-size-throttling
+SNAPSHOT_BATCH = 15
 
 
-async def take_turn(session: Session, tenant_id: str) -> None:
-    """Imports of one tenant write one after the other, whichever process they run in."""
+async def lock_tenant(session: Session, tenant_id: str) -> None:
+    """Serialize the writes of a tenant's imports over all processes, until the transaction ends."""
+    # The command line imports as well, and knows nothing of the queue's lock.
+    # https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
     await session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"secure_score {tenant_id}"})
 
 
+# A whole day is kept when a later answer lacks its controls, and an unchanged one is not written: the `WHERE` spares the
+# scores of up to 90 days at each import. `xmax = 0` tells an insert from an update.
 SNAPSHOTS = """
 INSERT INTO score_snapshot (tenant_id, graph_id, day, created_at, points, max_points, control_count, control_points,
                             enabled_services, comparisons, active_users, licensed_users, raw, imported_at)
@@ -62,7 +67,8 @@ INSERT INTO control_score (snapshot_id, control_id, points, percent)
 SELECT * FROM unnest(CAST(:snapshot_id AS bigint[]), CAST(:control_id AS text[]),
                      CAST(:points AS float8[]), CAST(:percent AS float8[]))
 """
-SEEN = """
+# A scored control may have no profile; its row then has a name and a category only: docs/facts/microsoft-graph.md#edge-24
+SCORED_CONTROLS = """
 INSERT INTO improvement_action (tenant_id, control_id, first_seen_at, has_profile, title, service, category, category_raw,
   tier, user_impact, implementation_cost, action_type, action_url, threats, remediation, remediation_impact, deprecated,
   state, state_by, state_comment, profile_hash, scored, description, implementation_status)
@@ -74,18 +80,18 @@ ON CONFLICT DO NOTHING
 """
 
 
-async def keep_snapshots(session: Session, tenant_id: str, rows: Sequence[SnapshotRow]) -> Kept:
-    """Insert or update by Graph's id; one that is here word for word, with its actions, is left alone."""
+async def upsert_snapshots(session: Session, tenant_id: str, rows: Sequence[SnapshotRow]) -> UpsertResult:
+    """Insert or update by Graph's id, which is the same for one day at every import."""
+    # docs/facts/microsoft-graph.md#edge-19
     touched: list[tuple[bool, date]] = []
-    # A few at a time, so that only their JSON is in memory twice.
-    for start in range(0, len(rows), AT_A_TIME):
-        touched += await _keep_some(session, tenant_id, rows[start : start + AT_A_TIME])
+    for start in range(0, len(rows), SNAPSHOT_BATCH):
+        touched += await _upsert_batch(session, tenant_id, rows[start : start + SNAPSHOT_BATCH])
     new = sum(is_new for is_new, _ in touched)
-    return Kept(new, len(touched) - new, min((day for _, day in touched), default=None))
+    return UpsertResult(new, len(touched) - new, min((day for _, day in touched), default=None))
 
 
-async def _keep_some(session: Session, tenant_id: str, rows: Sequence[SnapshotRow]) -> list[tuple[bool, date]]:
-    """Whether each one that differed is new, and its day."""
+async def _upsert_batch(session: Session, tenant_id: str, rows: Sequence[SnapshotRow]) -> list[tuple[bool, date]]:
+    """For each row that was written: whether it is new, and its day."""
     written = await session.execute(
         text(SNAPSHOTS),
         {
@@ -107,7 +113,7 @@ async def _keep_some(session: Session, tenant_id: str, rows: Sequence[SnapshotRo
     by_graph_id = {row.graph_id: row for row in rows}
     scores = [(line.id, score) for line in touched for score in by_graph_id[line.graph_id].controls or ()]
     await _replace_scores(session, scores)
-    await _know_controls(session, tenant_id, [score for _, score in scores])
+    await _insert_controls(session, tenant_id, [score for _, score in scores])
     return [(line.is_new, line.day) for line in touched]
 
 
@@ -124,12 +130,12 @@ async def _replace_scores(session: Session, scores: Sequence[tuple[int, ScoreRow
     )
 
 
-async def _know_controls(session: Session, tenant_id: str, scores: Sequence[ScoreRow]) -> None:
-    """Every control that was ever scored has a row, so that history can name it."""
+async def _insert_controls(session: Session, tenant_id: str, scores: Sequence[ScoreRow]) -> None:
+    """Give every scored control a row, so that the history can name it."""
     raw = {score.control_id: score.category_raw for score in scores}
     if raw:
         await session.execute(
-            text(SEEN),
+            text(SCORED_CONTROLS),
             {
                 "tenant_id": tenant_id,
                 "now": clock.now(),
@@ -140,6 +146,8 @@ async def _know_controls(session: Session, tenant_id: str, scores: Sequence[Scor
         )
 
 
+# A category that Graph leaves out keeps the one that the score gave. `profile_changed_at` is the day of the import that
+# found another text, because Graph's own date is always null: docs/facts/microsoft-graph.md#edge-20
 PROFILES = """
 INSERT INTO improvement_action (tenant_id, control_id, first_seen_at, has_profile, title, service, category, category_raw,
   max_points, rank, tier, user_impact, implementation_cost, action_type, action_url, threats, remediation,
@@ -175,10 +183,13 @@ ON CONFLICT (tenant_id, control_id) DO UPDATE SET
 """
 
 
-async def keep_profiles(session: Session, tenant_id: str, rows: Sequence[ProfileRow]) -> Kept:
-    """Insert or update by control id; what is not among them stays."""
+async def upsert_profiles(session: Session, tenant_id: str, rows: Sequence[ProfileRow]) -> UpsertResult:
+    """Insert or update by control id; other profiles stay, because a catalog may break off.
+
+    Source: docs/facts/microsoft-graph.md#edge-1
+    """
     if not rows:
-        return Kept(0, 0)
+        return UpsertResult(0, 0)
     found = await session.execute(
         text("SELECT control_id, profile_hash FROM improvement_action WHERE tenant_id = :tenant_id AND has_profile"),
         {"tenant_id": tenant_id},
@@ -202,9 +213,10 @@ async def keep_profiles(session: Session, tenant_id: str, rows: Sequence[Profile
     )  # fmt: skip
     new = sum(row.control_id not in known for row in rows)
     changed = sum(known.get(row.control_id, row.content_hash) != row.content_hash for row in rows)
-    return Kept(new, changed)
+    return UpsertResult(new, changed)
 
 
+# The profile's category wins over the score's.
 NEWEST = """
 UPDATE improvement_action AS action SET
   scored = true, points = given.points, percent = given.percent, description = given.description,
@@ -220,7 +232,8 @@ FROM unnest(CAST(:control_id AS text[]), CAST(:points AS float8[]), CAST(:percen
             last_synced_at, category, category_raw)
 WHERE action.tenant_id = :tenant_id AND action.control_id = given.control_id
 """
-GONE = """
+# Archived instead of deleted: tickets and history refer to it. docs/facts/microsoft-graph.md#edge-28
+ARCHIVE = """
 UPDATE improvement_action SET scored = false, points = NULL, percent = NULL, switched_on = NULL, counted = NULL,
   counted_of = NULL
 WHERE tenant_id = :tenant_id AND scored AND control_id <> ALL(:control_id)
@@ -228,13 +241,13 @@ WHERE tenant_id = :tenant_id AND scored AND control_id <> ALL(:control_id)
 
 
 async def apply_newest(session: Session, tenant_id: str, newest: SnapshotRow) -> None:
-    """Carry the newest snapshot's points to the actions, unless a newer one is here already; what it lacks is archived."""
+    """Copy the newest snapshot's points to the actions and archive those that it lacks, unless a newer one is stored."""
     found = await session.execute(
         text("SELECT max(created_at) FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0"),
         {"tenant_id": tenant_id},
     )
-    newest_here: datetime | None = found.scalar_one()
-    if not newest.controls or (newest_here is not None and newest_here > newest.created_at):
+    newest_stored: datetime | None = found.scalar_one()
+    if not newest.controls or (newest_stored is not None and newest_stored > newest.created_at):
         return
     await session.execute(
         text(NEWEST),
@@ -249,10 +262,10 @@ async def apply_newest(session: Session, tenant_id: str, newest: SnapshotRow) ->
         },
     )  # fmt: skip
     await session.execute(
-        text(GONE), {"tenant_id": tenant_id, "control_id": [row.control_id for row in newest.controls]}
+        text(ARCHIVE), {"tenant_id": tenant_id, "control_id": [row.control_id for row in newest.controls]}
     )
 
 
 def columns(rows: Sequence[object], *names: str) -> dict[str, list[Any]]:
-    """Rows as one list per column, which is how unnest takes them."""
+    """One list per column, as unnest takes them."""
     return {name: [getattr(row, name) for row in rows] for name in names}

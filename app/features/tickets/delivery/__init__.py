@@ -1,1 +1,1 @@
-"""Create records in ServiceNow exactly once."""
+"""Deliver tickets to ServiceNow exactly once, and find out what became of those that may have arrived."""

@@ -1,7 +1,7 @@
 """Circuit breaker: after three tickets were refused for one cause, hold new ones unsent, and let one probe through.
 
-One missing role is so not asked about five hundred times. The refusal is not believed for ever: of the tickets shared
-after the last one, one is tried, and the others wait for its outcome.
+So one missing role does not cause five hundred refused requests (docs/facts/other-connectors.md#bug-69). The refusal is
+not believed for ever: of the tickets shared after the last one, one is tried, and the others wait for its outcome.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ class OpenCircuit:
 async def open_circuit(session: Session, ticket: Ticket) -> OpenCircuit | None:
     """None when the ticket may be sent: few were refused, one got through since, or a person asked for this try.
 
-    Also None for a ticket shared after the last refusal, once no other probe is under way: somebody may have acted.
+    Also None for a ticket shared after the last refusal, once no other probe is under way: a person may have fixed the cause.
     """
+    # One that was sent before is looked up first, which costs ServiceNow a read and may find it.
     if ticket.sent_at is not None or ticket.force_retry:
         return None
     await session.execute(ONE_AT_A_TIME, {"name": f"circuit {ticket.connection_id} {ticket.kind}"})
@@ -73,6 +74,7 @@ async def open_circuit(session: Session, ticket: Ticket) -> OpenCircuit | None:
     got_through = select(func.count()).where(*alike, Ticket.shared_at > newest)
     if times < ENOUGH_REFUSALS or (await session.execute(got_through)).scalar_one():
         return None
+    # Refused once and queued again: ServiceNow refuses intermittently, so the second answer decides.
     if any(why == reason and delivery == Delivery.QUEUED for why, _, delivery in found):
         return OpenCircuit(reason, half_open=True)
     still_alive = max(newest, clock.now() - timedelta(seconds=outbound.ATTEMPT_SECONDS))

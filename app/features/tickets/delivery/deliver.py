@@ -42,6 +42,7 @@ async def tickets_without_job(
         .where(lost_its_job(Ticket), Connection.status == ConnectionStatus.CONNECTED)
         .order_by(Ticket.created_at)
     )
+    # Filtered here and not in SQL: the queue's tables are known to app/core/jobs.py alone.
     found = [(row.id, row.batch_id is not None) for row in await session.execute(query)]
     return [(ticket_id, bulk) for ticket_id, bulk in found if str(ticket_id) not in worked_on][:limit]
 

@@ -56,9 +56,11 @@ async def reconcile(resources: Resources, ticket_id: UUID) -> None:
     except InstancePaused as error:
         raise RetryLater(error.seconds) from error
     except (Superseded, NotConnected):
+        # Not raised again: without a connection there may never be an answer, and the page says what is unknown.
         return
     except RemoteError as error:
-        log.info("reconcile.failed", ticket=str(ticket_id), outcome=type(error).__name__, why=str(error))
+        log.info("delivery.reconcile.failed", ticket=str(ticket_id), outcome=type(error).__name__, why=str(error))
+        # A refusal would be the same in a minute; everything else passes.
         if not is_refusal(error):
             raise RetryLater(RETRY_SECONDS) from error
 

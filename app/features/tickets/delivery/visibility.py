@@ -33,6 +33,7 @@ async def known_records(session: Session, ticket: Ticket) -> list[str]:
     query = (
         select(Ticket.correlation_id)
         .where(Ticket.connection_id == ticket.connection_id, Ticket.kind == ticket.kind, Ticket.id != ticket.id)
+        # A record that was hidden from us before proves nothing now.
         .where(Ticket.sys_id.is_not(None), Ticket.visible)
         .order_by(Ticket.shared_at.desc(), Ticket.id)
         .limit(KNOWN_RECORDS)

@@ -1,4 +1,4 @@
-"""Reads from ServiceNow what others wrote on a ticket. Writes nothing there."""
+"""Fetch the notes and comments of other people from a ticket's record. Writes nothing to ServiceNow."""
 
 from __future__ import annotations
 
@@ -18,29 +18,32 @@ from app.resources import Resources
 
 log = get_logger(__name__)
 
-# A record's page shows its newest notes; somebody who wants more opens it in ServiceNow.
+# Enough for a page; the whole journal is one click away in ServiceNow.
 MOST_ENTRIES = 50
 
 
 async def read_notes(resources: Resources, ticket_id: UUID) -> None:
-    """Others' notes of one ticket, as the record shows them. What stands in the way is no accident: next time."""
+    """Store the newest notes as the record shows them, or why they cannot be read. Raises nothing that a call raises."""
     async with resources.database.transaction() as session:
         ticket = await session.get(Ticket, ticket_id)
         if ticket is None or ticket.sys_id is None:
             return
         table, sys_id, connection_id = TABLES[TicketKind(ticket.kind)], ticket.sys_id, ticket.connection_id
 
-    async def question(client: ServiceNowClient) -> dict[str, str]:
+    async def read_journal(client: ServiceNowClient) -> dict[str, str]:
+        # As display values, since raw values of journal fields are empty:
+        # docs/facts/servicenow.md#4-3-shared-task-fields
         return await client.journal(table, sys_id)
 
     try:
-        shown = await call(resources, question, connection_id=connection_id)
+        shown = await call(resources, read_journal, connection_id=connection_id)
     except (NotConnected, InstancePaused) as error:
-        log.info("notes not asked for", ticket=str(ticket_id), why=str(error))
+        # Nothing was sent. The next view of the ticket's page asks again.
+        log.info("ticket.notes.skipped", ticket=str(ticket_id), why=str(error))
         return
     except RemoteError as error:
-        log.info("notes not read", ticket=str(ticket_id), why=str(error))
-        await _note_failure(resources, ticket_id, error)
+        log.info("ticket.notes.failed", ticket=str(ticket_id), outcome=type(error).__name__)
+        await _store_problem(resources, ticket_id, error)
         return
     async with resources.database.transaction() as session:
         ticket = await session.get_one(Ticket, ticket_id, with_for_update=True)
@@ -48,10 +51,12 @@ async def read_notes(resources: Resources, ticket_id: UUID) -> None:
         ticket.journal_read_at, ticket.journal_problem = clock.now(), None
 
 
-async def _note_failure(resources: Resources, ticket_id: UUID, error: RemoteError) -> None:
-    """Somebody looks at the ticket, and is told; the next look at its notes is a minute away all the same."""
+async def _store_problem(resources: Resources, ticket_id: UUID, error: RemoteError) -> None:
     async with resources.database.transaction() as session:
         ticket = await session.get_one(Ticket, ticket_id, with_for_update=True)
+        # As after a success, the next read is a minute away: an open page must not repeat a refused call.
         ticket.journal_read_at, ticket.journal_problem = clock.now(), error.message.to_json()
+        # A record that is missing here is deleted or hidden, which the count of matches tells apart:
+        # docs/facts/servicenow.md#2-5-pagination-headers
         if isinstance(error, RecordNotFound) and error.counted is not None:
             await mark_hidden(session, ticket, HIDDEN if error.counted else DELETED)

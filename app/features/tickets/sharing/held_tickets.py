@@ -34,6 +34,7 @@ async def retry(session: Session, queue: Queue, ticket_id: UUID, *, viewer: View
     """Send a held ticket again; what may have arrived is looked for first. Raises NotFound or Conflict."""
     ticket = await held_ticket(session, ticket_id)
     record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=viewer.display_name)
+    # One person's wish for one ticket passes the circuit breaker.
     ticket.force_retry = True
     await _queue_again(session, queue, ticket)
     await audit_ticket_event(session, viewer, T("Ticket sent again"), ticket_id)
@@ -44,6 +45,7 @@ async def retry_all(session: Session, queue: Queue, *, viewer: Viewer) -> int:
 
     Without `force_retry`: once a few are refused again, the circuit breaker holds the rest unsent.
     """
+    # Locked in the order of their ids: two people who press the button at once wait for, and do not deadlock, each other.
     query = select(Ticket).where(Ticket.delivery == Delivery.HELD).order_by(Ticket.id).with_for_update()
     tickets = list((await session.execute(query)).scalars())
     for ticket in tickets:
@@ -101,6 +103,7 @@ async def give_up(session: Session, queue: Queue, ticket_id: UUID, *, viewer: Vi
     ticket.delivery, ticket.next_try_at = Delivery.GIVEN_UP, None
     gave_up = T("Given up. It stays here, and nothing more is sent.")
     record_event(session, ticket, EventType.PERSON, gave_up, actor=viewer.display_name)
+    # A refusal may have been made all the same (docs/facts/servicenow.md#trap-4), so every sent one is looked for.
     if ticket.sent_at is not None:
         ticket.uncertain_until = ticket.uncertain_until or clock.now()
         doubt = T(

@@ -83,6 +83,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
     request = request_from(partial(getattr, ticket), TicketKind(ticket.kind), TicketSource(ticket.source))
     names = await load_names(session)
     actions = list(await session.execute(_actions_of(ticket)))
+    # Both directions in one query: the ticket that this one follows, and those that follow it.
     linked = select(Ticket).where((Ticket.id == ticket.predecessor_id) | (Ticket.predecessor_id == ticket_id))
     others = list((await session.execute(linked.order_by(Ticket.created_at))).scalars())
     status = await poll_status(session, connection)
@@ -91,6 +92,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         request=request,
         asked=shown_fields(request),
         requested_by_oid=ticket.requested_by_oid,
+        # By name: JSONB does not keep the order in which a record was decided.
         sent=sorted(ticket.record.items()),
         correlation_id=ticket.correlation_id,
         instance=connection.instance_name,
@@ -103,6 +105,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         shared_at=ticket.shared_at,
         attempts=ticket.attempts,
         attempted_at=ticket.attempted_at,
+        # Only a queued ticket has another attempt, whatever time the row holds.
         next_try_at=ticket.next_try_at if ticket.delivery == Delivery.QUEUED else None,
         problem=Message.from_json(ticket.problem) if ticket.problem else None,
         advice=_advice(ticket),
@@ -147,6 +150,7 @@ def _advice(ticket: Ticket) -> Message | None:
     """What a person can do about a held ticket. The page shows it below the refusal, which names the rule or field."""
     if ticket.delivery != Delivery.HELD:
         return None
+    # ServiceNow may have a record of it (docs/facts/servicenow.md#trap-4), so it must not be shared again yet.
     if is_in_doubt(ticket):
         return T(
             "In ServiceNow, look for a record with the correlation ID %(id)s, and let the integration user read such "

@@ -16,12 +16,13 @@ from app.features.secure_score.jobs import decide_and_send, send_state
 from app.features.secure_score.sync.import_scores import import_from_graph
 from app.resources import Resources
 from tests.factories.graph_payloads import keep_days
+from tests.factories.secure_score import a_manager
 from tests.factories.system import System
 
 
 @pytest.fixture
 async def writing(system: System) -> System:
-    """The system with write-back switched on and the stand-in's data imported."""
+    """The system with write-back switched on and the sandbox's data imported."""
     keep_days(system.microsoft.tenant, 3)
     await import_from_graph(system.resources)
     config = replace(system.resources.config, secure_score_write_back=True)
@@ -29,8 +30,9 @@ async def writing(system: System) -> System:
 
 
 async def choose(system: System, control_id: str, status: Status) -> None:
+    by = await a_manager(system.resources.database)
     async with system.resources.database.transaction() as session:
-        await decide_and_send(session, system.resources, control_id, PlanChange(status, None, ""), who="Alex")
+        await decide_and_send(session, system.resources, control_id, PlanChange(status, None, ""), by=by)
 
 
 async def detail(resources: Resources, control_id: str) -> ActionDetail:
@@ -86,8 +88,8 @@ async def test_a_decision_taken_back_before_it_was_sent_is_not_sent(writing: Sys
     assert (await detail(writing.resources, CONTROL)).wanted is None
     async with writing.resources.database.transaction() as session:
         events = await load_events(session, writing.resources.config.tenant_id, CONTROL)
-    told = [(str(event.status_before), str(event.status_after)) for event in events if event.kind == "decided"]
-    assert told == [("Risk accepted", "To address"), ("To address", "Risk accepted")]
+    decisions = [(str(event.status_before), str(event.status_after)) for event in events if event.kind == "decided"]
+    assert decisions == [("Risk accepted", "To address"), ("To address", "Risk accepted")]
 
 
 @pytest.mark.fact("microsoft-graph edge-45")
@@ -102,9 +104,10 @@ async def test_a_refused_decision_can_be_taken_back(writing: System) -> None:
 
 @pytest.mark.fact("microsoft-graph edge-45")
 async def test_the_reason_reaches_graph_as_the_comment(writing: System) -> None:
+    by = await a_manager(writing.resources.database)
     async with writing.resources.database.transaction() as session:
-        wish = PlanChange(Status.RISK_ACCEPTED, None, "Legacy printers until 2027")
-        await decide_and_send(session, writing.resources, CONTROL, wish, who="Alex")
+        change = PlanChange(Status.RISK_ACCEPTED, None, "Legacy printers until 2027")
+        await decide_and_send(session, writing.resources, CONTROL, change, by=by)
     await writing.work()
     assert writing.microsoft.tenant.updates[CONTROL][-1]["comment"] == "Legacy printers until 2027"
 
@@ -150,10 +153,10 @@ async def test_a_plain_400_is_shown_and_changes_nothing(writing: System) -> None
 
 
 @pytest.mark.fact("microsoft-graph edge-46")
-async def test_what_microsoft_dropped_again_is_told_after_a_week(writing: System, still_clock: SetClock) -> None:
+async def test_a_state_that_microsoft_dropped_is_reported_after_a_week(writing: System, still_clock: SetClock) -> None:
     """Reviewed falls back to Default, as some saw: until then it might only be late."""
     writing.microsoft.tenant.edge_cases.reviewed_lost = True
-    still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # The stand-in has a clock of its own.
+    still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # The sandbox has a clock of its own.
     await choose(writing, CONTROL, Status.ALTERNATE_MITIGATION)
     still_clock.move(60)
     await writing.work()

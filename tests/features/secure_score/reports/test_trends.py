@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,10 +11,11 @@ from app.core.database import Database
 from app.core.errors import InvalidInput
 from app.features.secure_score.reports.history import Period, days_in
 from app.features.secure_score.reports.trends import (
-    Verdict,
+    RiskDecision,
     Zones,
     accepted_by_day,
     change_series,
+    comparison_series,
     every_day,
     load_trends,
     set_zones,
@@ -21,7 +23,7 @@ from app.features.secure_score.reports.trends import (
 )
 from app.features.secure_score.sync.score_changes import Change, ChangeKind
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
-from tests.factories.secure_score import state_update
+from tests.factories.secure_score import a_manager, state_update
 
 
 def change(day: int, kind: ChangeKind, before: float | None, after: float | None, control_id: str = "A") -> Change:
@@ -31,14 +33,14 @@ def change(day: int, kind: ChangeKind, before: float | None, after: float | None
 
 def test_accepted_risks_by_day() -> None:
     start = datetime(2026, 11, 1, 12, tzinfo=UTC)
-    verdicts = [
-        Verdict(start, "A", accepted=True),
-        Verdict(start + timedelta(days=1), "B", accepted=True),
-        Verdict(start + timedelta(days=2), "A", accepted=False),
-        Verdict(start + timedelta(days=2), "C", accepted=False),
+    decisions = [
+        RiskDecision(start, "A", accepted=True),
+        RiskDecision(start + timedelta(days=1), "B", accepted=True),
+        RiskDecision(start + timedelta(days=2), "A", accepted=False),
+        RiskDecision(start + timedelta(days=2), "C", accepted=False),
     ]
     days = [date(2026, 10, 31) + timedelta(days=number) for number in range(5)]
-    assert accepted_by_day(reversed(verdicts), days) == [0, 1, 2, 1, 1]
+    assert accepted_by_day(reversed(decisions), days) == [0, 1, 2, 1, 1]
 
 
 def test_changes_by_week() -> None:
@@ -67,9 +69,10 @@ def test_zones() -> None:
     ("okay", "good"), [(0, 50), (50, 50), (60, 50), (50, 100), (float("nan"), 50), (50, float("inf"))]
 )
 async def test_zones_that_make_no_sense_are_refused(database: Database, okay: float, good: float) -> None:
+    by = await a_manager(database)
     async with database.transaction() as session:
         with pytest.raises(InvalidInput):
-            await set_zones(session, TENANT, okay_from=okay, good_from=good, who="Alex")
+            await set_zones(session, TENANT, okay_from=okay, good_from=good, by=by)
 
 
 async def test_trends_over_real_rows(database: Database) -> None:
@@ -96,3 +99,37 @@ async def test_trends_over_real_rows(database: Database) -> None:
     assert (data.score, data.regressed, data.accepted) == ([5, None, 5, 5], [0, 0, 0, 0], [0, 0, 1, 1])
     assert [(event.services_gained, event.services_lost) for event in events] == [(("P2",), ("P1",))]
     assert every_day([]) == []
+
+
+def test_zones_are_the_usual_ones_until_set() -> None:
+    assert [Zones().zone_of(percent) for percent in (39, 40, 70)] == ["bad", "okay", "good"]
+
+
+@pytest.mark.fact("microsoft-graph edge-48")
+def test_every_day_is_in_the_plot_and_a_week_begins_with_the_first() -> None:
+    days = every_day([date(2026, 11, 1), date(2026, 11, 9)])
+    assert (len(days), days[1]) == (9, date(2026, 11, 2))
+    assert weeks_of(days) == [date(2026, 11, 1), date(2026, 11, 8)]
+
+
+@pytest.mark.fact("microsoft-graph edge-18")
+def test_comparisons_are_told_apart_by_their_basis_and_those_without_a_value_are_left_out() -> None:
+    days = [date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 3)]
+
+    def day(*entries: tuple[str, float | None]) -> SimpleNamespace:
+        return SimpleNamespace(
+            comparisons=[
+                {"basis": basis, "percent": percent, "seats_from": None, "seats_to": None} for basis, percent in entries
+            ]
+        )
+
+    rows = {
+        days[0]: day(("AllTenants", 50.0), ("IndustryTypes", None)),
+        days[2]: day(("TotalSeats", 40.0), ("ALLTENANTS", 52.0)),
+    }
+    found = comparison_series(days, rows, [60.0, None, 61.0])
+    assert [(str(series.name), series.values) for series in found] == [
+        ("Your organisation", [60.0, None, 61.0]),
+        ("All organisations", [50.0, None, 52.0]),
+        ("Organisations of similar size", [None, None, 40.0]),
+    ]

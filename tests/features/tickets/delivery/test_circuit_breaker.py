@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.features.connection.throttle import CALLS_AT_ONCE
+from app.features.connection.slots import SLOTS, Pool
 from app.features.tickets.delivery.circuit_breaker import ENOUGH_REFUSALS
 from app.features.tickets.delivery.outbound import BELIEVED_REFUSALS
 from app.features.tickets.types import TicketKind
@@ -22,8 +22,8 @@ async def test_one_missing_role_is_not_asked_about_forty_times(system: System) -
     assert {ticket.delivery for ticket in ends} == {"held"}
     asked = len(calls(system, "POST"))
     # Work on the first few begins before any of them is refused, and each is asked about a second time.
-    assert ENOUGH_REFUSALS * BELIEVED_REFUSALS <= asked <= 2 * (ENOUGH_REFUSALS + CALLS_AT_ONCE)
-    # Somebody may have mended the cause: of those that are shared later, one tries, and the others wait for it.
+    assert ENOUGH_REFUSALS * BELIEVED_REFUSALS <= asked <= 2 * (ENOUGH_REFUSALS + SLOTS[Pool.SHARED])
+    # Somebody may have fixed the cause: of those that are shared later, one tries, and the others wait for it.
     later = [await share_one(system, TicketKind.INCIDENT) for _ in range(20)]
     await run_due_and_waiting(system)
     assert len(calls(system, "POST")) == asked + 1

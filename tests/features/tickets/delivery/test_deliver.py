@@ -213,7 +213,7 @@ async def test_an_attempt_that_another_one_overtook_before_it_got_its_slot_sends
     monkeypatch.setattr("app.features.tickets.delivery.outbound.call", stalls)
     stalled = asyncio.create_task(deliver(system.resources, ticket_id))
     await waiting.wait()
-    system.servicenow.fault("bad_gateway", method="POST", path="/table/")
+    system.servicenow.fault("dropped_before", method="POST", path="/table/")
     with pytest.raises(RetryLater):
         await deliver(system.resources, ticket_id)
     go_on.set()

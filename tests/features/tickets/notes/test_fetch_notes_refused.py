@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.features.tickets.polling import poll as refreshing
+from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.types import TicketKind
 from tests.factories.system import System
 from tests.factories.tickets import (
@@ -31,7 +31,7 @@ async def test_a_refusal_of_the_journal_alone_hurts_nothing_else(system: System)
     ticket_id, record = opened[0]
     assert "Notes of others could not be read" in await told(system, f"/tickets/{ticket_id}")
     system.servicenow.control("records", number=record["number"], fields={"state": "2"})
-    await refreshing.poll_states(system.resources)
+    await poll_states(system.resources)
     ticket = await read_ticket(system, ticket_id)
     assert (ticket.delivery, ticket.state, ticket.visible) == ("shared", "2", True)
 

@@ -37,8 +37,8 @@ async def test_of_two_records_the_oldest_is_kept_and_a_person_is_told(system: Sy
     await system.work()
     (first,) = records(system, "incident")
     store = system.servicenow.instance.store
-    twin = {name: value for name, value in first.items() if name != "sys_id"}
-    store.put("incident", twin | {"number": "INC0099999", "sys_created_on": "2030-01-01 00:00:00"})
+    duplicate = {name: value for name, value in first.items() if name != "sys_id"}
+    store.put("incident", duplicate | {"number": "INC0099999", "sys_created_on": "2030-01-01 00:00:00"})
     await run_due_and_waiting(system)
     ticket = await read_ticket(system, ticket_id)
     assert (ticket.delivery, ticket.number) == ("shared", first["number"])
@@ -52,8 +52,8 @@ async def test_a_second_record_that_turns_up_later_is_reported_once(system: Syst
     await system.connect()
     ticket_id, record = await shared_ticket(system)
     store = system.servicenow.instance.store
-    twin = {name: value for name, value in record.items() if name != "sys_id"}
-    store.put("incident", twin | {"number": "INC0099999", "sys_updated_on": store.now_text()})
+    duplicate = {name: value for name, value in record.items() if name != "sys_id"}
+    store.put("incident", duplicate | {"number": "INC0099999", "sys_updated_on": store.now_text()})
     await refresh_now(system)
     await refresh_now(system)
     ticket = await read_ticket(system, ticket_id)
@@ -77,13 +77,13 @@ async def test_a_number_is_no_key(system: System) -> None:
         session.add(other)
         await session.flush()
         values = {column.key: getattr(ours, column.key) for column in Ticket.__table__.columns}
-        stranger = uuid4()
-        fresh = {"id": stranger, "connection_id": other.id, "form_key": "old", "correlation_id": "f" * 32}
+        other_id = uuid4()
+        fresh = {"id": other_id, "connection_id": other.id, "form_key": "old", "correlation_id": "f" * 32}
         session.add(Ticket(**{**values, **fresh}))
     system.servicenow.control("records", number=record["number"], fields={"state": "2"})
     await refresh_now(system)
     assert (await read_ticket(system, ticket_id)).state == "2"
-    assert (await read_ticket(system, stranger)).state == "1"
+    assert (await read_ticket(system, other_id)).state == "1"
 
 
 @pytest.mark.fact("other-connectors bug-29")

@@ -35,7 +35,7 @@ from tests.factories.tickets import (
 async def test_a_record_that_is_gone_is_not_visible_and_not_closed(
     system: System, trouble: dict[str, bool], said: str
 ) -> None:
-    """ServiceNow counts also what it does not show (facts 2.5)."""
+    """ServiceNow counts hidden records as well."""
     await system.connect()
     ticket_id, record = await shared_ticket(system)
     system.servicenow.control("records", number=record["number"], **trouble)

@@ -29,9 +29,9 @@ async def states(system: System) -> set[str]:
 
 
 async def several_that_move(system: System, monkeypatch: pytest.MonkeyPatch, count: int, page: int) -> dict[str, str]:
-    """So many tickets that the rolling pass has read, and whose records then moved: only the list of changes tells.
+    """`count` tickets whose records changed after the rolling scan has read them: only the list of changes tells.
 
-    Gives their numbers by sys_id, in the order of a list; pages hold so many.
+    Returns their numbers by sys_id, in the order of a list. A page holds `page` rows.
     """
     monkeypatch.setattr(changed_records, "PAGE_SIZE", page)
     await system.connect()
@@ -53,7 +53,7 @@ def hide(system: System, *numbers: str) -> None:
 
 @pytest.mark.fact("other-connectors bug-50")
 async def test_a_list_that_does_not_advance_is_left(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The instance drops the condition that leads on: every page is the first. Nobody asks it for ever."""
+    """The instance drops the condition that leads on: every page is the first. Reading ends all the same."""
     numbers = await several_that_move(system, monkeypatch, 5, 2)
     system.servicenow.instance.switches.closed_fields = "sys_id"
     before = await cursor(system)
@@ -117,7 +117,7 @@ async def test_every_list_is_in_a_unique_order(system: System) -> None:
 async def test_a_page_cut_short_or_emptied_by_hidden_rows_is_not_the_last(
     system: System, monkeypatch: pytest.MonkeyPatch, hidden: tuple[int, ...]
 ) -> None:
-    """Rows are hidden after the page was cut (facts 2.2), so that a short or empty one says nothing of what follows."""
+    """Rows are hidden after the page was cut , so that a short or empty one says nothing of what follows."""
     numbers = list((await several_that_move(system, monkeypatch, 9, 4)).values())
     hide(system, *(numbers[place] for place in hidden))
     await refresh_now(system)

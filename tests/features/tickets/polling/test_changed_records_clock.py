@@ -40,7 +40,7 @@ def set_alike(system: System, ours: SetClock) -> None:
 
 
 async def test_a_list_read_to_its_end_is_not_requested_again(system: System) -> None:
-    """The moment to ask from moves on with each refresh: cost follows what changed, not what there is."""
+    """The watermark moves on with each poll: cost follows what changed, not what there is."""
     await system.connect()
     await shared_ticket(system)
     await refresh_now(system)
@@ -117,7 +117,7 @@ async def test_a_clock_that_drifts_loses_no_change(system: System) -> None:
 @pytest.mark.fact("other-connectors bug-48")
 @pytest.mark.parametrize("seconds", [-600, 600, -3600])
 async def test_a_clock_that_is_off_is_known_without_a_create_that_answered(system: System, seconds: int) -> None:
-    """The record was found by looking for it, so that its making says nothing of the clock."""
+    """The record was found by a lookup, so that its creation says nothing of the clock."""
     system.servicenow.instance.switches.clock_off_seconds = seconds
     await system.connect()
     system.servicenow.fault("dropped_after_commit", method="POST")

@@ -37,7 +37,7 @@ def _decoded(query: str) -> str:
 
 @pytest.mark.fact("servicenow trap-6")
 async def test_rows_older_than_what_was_asked_for_are_not_taken_over(system: System) -> None:
-    """An instance that drops the condition on time lists everything: nothing is believed, and all is read in turn."""
+    """An instance that drops the condition on time lists everything: nothing of that is believed."""
     await system.connect()
     ticket_id, record = await shared_ticket(system)
     await refresh_now(system)
@@ -65,7 +65,7 @@ async def test_where_the_filter_is_ignored_nothing_is_taken_over_and_tickets_are
 
 @pytest.mark.parametrize("marker", ["", "Microsoft 365 Security and Configuration", "Ours now"])
 async def test_a_marker_that_was_lost_or_cut_hides_no_change(system: System, marker: str) -> None:
-    """Whoever made the record stays known, and is asked for as well."""
+    """The creator of the record stays known, and is requested as well."""
     await system.connect()
     ticket_id, record = await shared_ticket(system)
     await refresh_now(system)

@@ -31,7 +31,7 @@ from tests.factories.tickets import (
 
 
 def held_bytes() -> int:
-    """What every list, dictionary and object of this process takes, without what the coverage tracer keeps in C."""
+    """The size of every list, dictionary and object of this process, without what the coverage tracer keeps in C."""
     gc.collect()
     return sum(sys.getsizeof(one) for one in gc.get_objects())
 

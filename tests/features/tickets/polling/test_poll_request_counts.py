@@ -26,7 +26,7 @@ SIZES = [1000, pytest.param(10_000, marks=pytest.mark.skipif(not FULL, reason="m
 
 
 async def known_tickets(system: System, count: int) -> None:
-    """So many open tickets of both kinds, in the stand-in and here, made hours ago."""
+    """`count` open tickets of both kinds, in the sandbox and here, created hours ago."""
     connection = await system.connect()
     made = clock.now() - timedelta(hours=5)
     for kind in TicketKind:
@@ -50,7 +50,7 @@ async def known_tickets(system: System, count: int) -> None:
 
 
 async def minute(system: System) -> int:
-    """One refresh with somebody looking; how many requests it made."""
+    """One poll while pages are viewed; the number of its requests."""
     async with system.resources.database.transaction() as session:
         await session.execute(text("UPDATE instance_throttle SET last_viewed_at = :now"), {"now": clock.now()})
     before = len(calls(system))
@@ -59,19 +59,19 @@ async def minute(system: System) -> int:
 
 
 def rolling(system: System) -> int:
-    """Requests of the rolling pass so far."""
+    """The number of requests of the rolling scan until now."""
     return sum("sys_idIN" in call.query for call in calls(system, "GET"))
 
 
 def pass_time(system: System, ticking: SetClock, seconds: int) -> None:
-    """Here and over there."""
+    """On our clock and on the instance's."""
     ticking.move(seconds)
     system.servicenow.instance.switches.clock_off_seconds += seconds
 
 
 @pytest.fixture
 def ticking() -> Iterator[SetClock]:
-    """The true time, until it is moved."""
+    """A clock that shows the true time until it is moved."""
     still = SetClock(datetime.now(UTC))
     before = clock.use(still)
     yield still
@@ -148,7 +148,7 @@ async def test_while_nothing_changes_and_no_page_is_viewed_it_polls_every_five_m
         await poll_states(system.resources)
     asked = len(calls(system)) - rolling(system)
     assert 20 <= asked <= 26
-    assert await minute(system) >= 2, "somebody looks again"
+    assert await minute(system) >= 2, "a page is viewed again"
 
 
 async def test_it_stops_at_the_hourly_budget_and_goes_on_in_the_next_hour(system: System, ticking: SetClock) -> None:

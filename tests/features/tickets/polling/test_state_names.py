@@ -29,7 +29,7 @@ from tests.factories.tickets import (
 CLOSED = {"close_code": "Solution provided", "close_notes": "Done."}
 
 
-NOBODY = uuid4()
+CONNECTION_ID = uuid4()
 
 
 @pytest.mark.fact("other-connectors bug-30", "other-connectors bug-42")
@@ -108,16 +108,16 @@ async def test_there_are_several_ends_and_they_differ_by_table(
     ],
 )
 def test_categories_come_from_raw_values(kind: str, value: str, category: StateCategory) -> None:
-    assert StateNames({}).category(NOBODY, kind, value) is category
+    assert StateNames({}).category(CONNECTION_ID, kind, value) is category
 
 
 def test_labels_come_from_the_administrator_then_the_instance_then_the_defaults() -> None:
-    names = StateNames({(NOBODY, "incident", "6"): ("Fixed", StateCategory.DONE)})
-    assert names.label(NOBODY, "incident", "6", "Gelöst") == "Fixed"
-    assert names.label(NOBODY, "incident", "7", "Geschlossen") == "Geschlossen"
-    assert names.label(NOBODY, "change", "0", "") == "Review"
-    assert names.label(NOBODY, "change", "42", "42") == "42"
-    assert names.label(NOBODY, "change", "", "") == "Not readable"
+    names = StateNames({(CONNECTION_ID, "incident", "6"): ("Fixed", StateCategory.DONE)})
+    assert names.label(CONNECTION_ID, "incident", "6", "Gelöst") == "Fixed"
+    assert names.label(CONNECTION_ID, "incident", "7", "Geschlossen") == "Geschlossen"
+    assert names.label(CONNECTION_ID, "change", "0", "") == "Review"
+    assert names.label(CONNECTION_ID, "change", "42", "42") == "42"
+    assert names.label(CONNECTION_ID, "change", "", "") == "Not readable"
 
 
 async def test_the_list_has_usual_and_seen_states_with_counts(system: System) -> None:
@@ -173,20 +173,20 @@ async def test_what_is_no_name_is_refused(
     [("7", "2", True), ("6", "1", True), ("2", "7", False), ("6", "7", False), ("1", "2", False), ("8", "18", True)],
 )
 def test_a_change_from_a_closed_category_to_an_open_one_is_a_reopening(before: str, after: str, reopened: bool) -> None:
-    change = StateNames({}).change(NOBODY, "incident", before=(before, "x"), after=(after, "y"))
+    change = StateNames({}).change(CONNECTION_ID, "incident", before=(before, "x"), after=(after, "y"))
     assert (change.before, change.after, change.reopened) == ("x", "y", reopened)
 
 
 def test_closed_values_follow_what_an_administrator_set() -> None:
-    assert StateNames({}).closed_values(NOBODY, "incident") == ["6", "7", "8"]
-    assert StateNames({}).closed_values(NOBODY, "change") == ["3", "4", "7"]
+    assert StateNames({}).closed_values(CONNECTION_ID, "incident") == ["6", "7", "8"]
+    assert StateNames({}).closed_values(CONNECTION_ID, "change") == ["3", "4", "7"]
     given = {
-        (NOBODY, "incident", "6"): ("", StateCategory.WAITING),
-        (NOBODY, "incident", "22"): ("", StateCategory.DONE),
-        (NOBODY, "change", "0"): ("", StateCategory.DONE),
+        (CONNECTION_ID, "incident", "6"): ("", StateCategory.WAITING),
+        (CONNECTION_ID, "incident", "22"): ("", StateCategory.DONE),
+        (CONNECTION_ID, "change", "0"): ("", StateCategory.DONE),
         (uuid4(), "incident", "2"): ("", StateCategory.DONE),
     }
-    assert StateNames(given).closed_values(NOBODY, "incident") == ["22", "7", "8"]
+    assert StateNames(given).closed_values(CONNECTION_ID, "incident") == ["22", "7", "8"]
 
 
 def test_a_form_offers_every_category() -> None:

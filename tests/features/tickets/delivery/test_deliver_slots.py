@@ -7,12 +7,14 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from app.core import clock
 from app.core.errors import RetryLater
-from app.features.connection.models import InstanceThrottle
-from app.features.connection.throttle import ATTEMPT_SECONDS, CALLS_AT_ONCE, calls_in_flight
+from app.features.connection import gateway
+from app.features.connection.models import CallLease
+from app.features.connection.slots import SLOTS, Pool
+from app.features.tickets.delivery import outbound
 from app.features.tickets.delivery.deliver import deliver
 from app.features.tickets.models import Ticket
 from app.features.tickets.notes.deliver_note import deliver_note
@@ -28,6 +30,8 @@ from tests.factories.tickets import (
     share_one,
     shared_ticket,
 )
+
+CALLS_AT_ONCE = SLOTS[Pool.SHARED]
 
 
 class Line:
@@ -59,7 +63,7 @@ async def test_at_most_four_wait_for_an_answer_however_many_workers(
     tickets = [await share_one(system) for _ in range(12)]
     line = Line(LookupError())
     line.stand_in_for(monkeypatch, "create")
-    monkeypatch.setattr("app.features.connection.gateway.TURN_SECONDS", 0.01)
+    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 60.0)
 
     async def one(ticket_id: UUID) -> None:
         with pytest.raises(LookupError):
@@ -80,8 +84,7 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
     tickets = [await share_one(system) for _ in range(6)]
     line = Line(RecordNotFound())
     line.stand_in_for(monkeypatch, "create", "add_note", "journal")
-    monkeypatch.setattr("app.features.connection.gateway.TURN_SECONDS", 0.01)
-    monkeypatch.setattr("app.features.connection.gateway.TURNS_WAITED_FOR", 2000)
+    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 60.0)
     done = await asyncio.gather(
         *(deliver_note(system.resources, note_id) for note_id in notes),
         *(deliver(system.resources, other) for other in tickets),
@@ -91,8 +94,7 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
     assert {type(outcome) for outcome in done} == {RetryLater, type(None)}
     assert line.most == CALLS_AT_ONCE
     async with system.resources.database.transaction() as session:
-        throttle = (await session.execute(select(InstanceThrottle))).scalar_one()
-        assert await calls_in_flight(session, throttle.connection_id) == 0
+        assert list((await session.execute(select(CallLease))).scalars()) == []
 
 
 async def a_note(system: System, ticket_id: UUID) -> UUID:
@@ -104,17 +106,18 @@ async def a_note(system: System, ticket_id: UUID) -> UUID:
     return note_id
 
 
-async def test_a_place_that_a_killed_process_took_is_free_after_a_while(system: System) -> None:
-    await system.connect()
+async def test_a_slot_that_a_killed_process_took_is_free_after_a_while(system: System) -> None:
+    connection = await system.connect()
     ticket_id, _ = await shared_ticket(system)
-    old = (clock.now() - timedelta(seconds=ATTEMPT_SECONDS + 1)).isoformat()
+    ended = clock.now() - timedelta(seconds=1)
     async with system.resources.database.transaction() as session:
-        await session.execute(
-            update(InstanceThrottle).values(calls_in_flight={str(number): old for number in range(CALLS_AT_ONCE)})
+        session.add_all(
+            CallLease(id=uuid4(), connection_id=connection.id, pool=Pool.SHARED, expires_at=ended)
+            for _ in range(CALLS_AT_ONCE)
         )
     await refresh_now(system)
     async with system.resources.database.transaction() as session:
-        assert (await session.execute(select(InstanceThrottle.calls_in_flight))).scalar_one() == {}
+        assert list((await session.execute(select(CallLease))).scalars()) == []
     assert ticket_id
 
 
@@ -124,7 +127,7 @@ async def test_calls_of_a_killed_process_do_not_block_the_others_for_ever(system
     async with system.resources.database.transaction() as session:
         for ticket_id in dead:
             ticket = await session.get_one(Ticket, ticket_id)
-            ticket.in_flight_since = clock.now() - timedelta(seconds=ATTEMPT_SECONDS + 1)
+            ticket.in_flight_since = clock.now() - timedelta(seconds=outbound.ATTEMPT_SECONDS + 1)
             ticket.attempts = 1
     await share_one(system)
     await run_due_and_waiting(system)

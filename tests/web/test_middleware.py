@@ -1,0 +1,87 @@
+"""CSRF refusal and security headers, on an application that has nothing else."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from app.web.middleware import SecurityMiddleware
+
+ORIGIN = "https://security-center.test"
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application: says that it was reached."""
+    headers = {"Cache-Control": "private"} if scope["path"] == "/kept" else {}
+    await PlainTextResponse("reached", headers=headers)(scope, receive, send)
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
+    await Response(status_code=status)(scope, receive, send)
+
+
+async def ask(method: str = "GET", path: str = "/", public_url: str = ORIGIN, **headers: str) -> httpx.Response:
+    app = SecurityMiddleware(
+        answer, public_url=f"{public_url}/", form_targets=("https://login.example",), refuse=refuse
+    )
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=public_url) as browser:
+        return await browser.request(method, path, headers=named)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec_fetch_site": "same-origin"}, 200),
+        ({"sec_fetch_site": "none"}, 200),
+        ({"sec_fetch_site": "same-site"}, 403),
+        ({"sec_fetch_site": "cross-site"}, 403),
+        ({"sec_fetch_site": "same-site", "origin": ORIGIN}, 403),
+        ({"sec_fetch_site": "invented"}, 403),
+        ({"origin": ORIGIN}, 200),
+        ({"origin": "http://security-center.test"}, 403),
+        ({"origin": f"{ORIGIN}:8443"}, 403),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({}, 200),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_csrf_a_write_is_taken_from_our_own_pages_and_from_programs(
+    method: str, headers: dict[str, str], status: int
+) -> None:
+    assert (await ask(method, **headers)).status_code == status
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+async def test_a_read_may_come_from_anywhere(method: str) -> None:
+    assert (await ask(method, sec_fetch_site="cross-site", origin="https://evil.example")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/kept"])
+async def test_every_response_carries_the_headers_and_a_refusal_too(path: str) -> None:
+    for response in (await ask(path=path), await ask("POST", path, sec_fetch_site="cross-site")):
+        policy = response.headers["content-security-policy"]
+        for part in ("default-src 'none'", "form-action 'self' https://login.example", "frame-ancestors 'none'"):
+            assert part in policy
+        assert "unsafe" not in policy
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["referrer-policy"] == "same-origin"
+        assert response.headers["cross-origin-opener-policy"] == "same-origin"
+        assert response.headers["cross-origin-resource-policy"] == "same-origin"
+        assert response.headers["strict-transport-security"].startswith("max-age=31536000")
+        reached = response.status_code == 200
+        assert response.headers["cache-control"] == ("private" if reached and path == "/kept" else "no-store")
+
+
+async def test_hsts_is_sent_over_https_only() -> None:
+    assert "strict-transport-security" not in (await ask(public_url="http://127.0.0.1:8000")).headers
+
+
+async def test_each_response_has_a_nonce_and_a_correlation_id_of_its_own() -> None:
+    first, second = await ask(), await ask()
+    for name in ("content-security-policy", "x-correlation-id"):
+        assert first.headers[name] != second.headers[name]
