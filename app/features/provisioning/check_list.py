@@ -24,7 +24,7 @@ from app.features.provisioning.checks.integration_user import check_account
 from app.features.provisioning.checks.internal import QUEUE_EXAMINED, check_import, check_queue, check_tickets
 from app.features.provisioning.checks.tables import check_choices, check_correlation, check_ranges, check_table
 from app.features.provisioning.finding import Finding
-from app.features.tickets.types import TABLES, TicketKind
+from app.features.tickets.types import KINDS, TABLES, TicketKind
 from app.resources import Resources
 
 Subject = TypeVar("Subject", CheckContext, Resources)
@@ -191,8 +191,7 @@ CHECKS: tuple[Check[CheckContext], ...] = (
         step_title=T("Integration user and its roles"),
         kinds=BOTH,
     ),
-    _table_check(TicketKind.CHANGE, T("Change requests: read, create, change")),
-    _table_check(TicketKind.INCIDENT, T("Incidents: read, create, change")),
+    *(_table_check(kind, spec.step_title) for kind, spec in KINDS.items()),
     Check(
         code="choices",
         stage=Stage.ACCESS,

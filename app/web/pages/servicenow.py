@@ -72,6 +72,7 @@ async def ask_to_remove(request: Request, _viewer: Manager, session: Db) -> Resp
 async def remove(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
     """Remove the connection that the page showed; one that changed since is shown for confirmation again."""
     connection = await connection_view(session)
+    # The page named the connection that it asked about. Another administrator may have replaced it since.
     if connection is not None and (await read_form(request)).get("connection") != str(connection.id):
         return redirect_to("servicenow.ask_removal")
     try:
@@ -80,4 +81,5 @@ async def remove(request: Request, viewer: Manager, resources: Res, session: Db)
         removal = await remove_connection(resources, viewer, connection.id)
     except NotConnected:
         return redirect_to("connect.form")
+    # Whether ServiceNow confirmed the revocation is told on the page that comes next.
     return redirect_to("connect.form", removed="revoked" if removal.revoked else "unconfirmed")
