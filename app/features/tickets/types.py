@@ -165,7 +165,7 @@ KINDS: dict[TicketKind, KindSpec] = {
         least_role="sn_incident_write",
     ),
 }
-# Proposed unless an administrator decides otherwise: the retired connector made change requests.
+# Proposed unless an administrator decided otherwise: the retired connector made change requests.
 DEFAULT_KIND = TicketKind.CHANGE
 
 # Columns of KINDS that are read most, by kind.

@@ -52,7 +52,7 @@ from app.web.templating import render
 
 router = PageRouter(prefix="/secure-score")
 TABS = ("general", "implementation", "history")
-# Characters of the next steps in a mailto: link. Browsers and mail programs cut links off at about 2,000 characters.
+# Characters of the next steps in a mailto: link, as mail programs cut long links off.
 LONGEST_MAIL = 1500
 
 

@@ -36,7 +36,7 @@ from app.web.templating import render
 
 router = PageRouter(prefix="/tickets")
 
-# The record's text names about ten actions, and counts the others (LONGEST_DESCRIPTION).
+# The record's text holds the lines of about ten actions, and counts the others (LONGEST_DESCRIPTION).
 MOST_IN_ONE = 100
 # Fields of a bulk form besides an "action" and a "shown" for each action.
 OTHER_FIELDS = 100

@@ -150,7 +150,7 @@ async def test_what_fails_again_and_again_is_asked_for_ever_more_rarely(system: 
     await scheduled_sync.function(system.resources)
     assert (await runs(system))[0].status == RunStatus.FAILED
     still_clock.move(15 * 60)
-    await scheduled_sync.function(system.resources)  # After a success, patience begins anew.
+    await scheduled_sync.function(system.resources)  # After a success, the backoff starts again.
     assert (await runs(system))[0].status == RunStatus.DONE
 
 

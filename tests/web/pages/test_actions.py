@@ -164,6 +164,7 @@ async def test_odd_ids_are_rows_of_their_own_with_pages_of_their_own(system: Sys
                 await find_action(session, tenant_id, near)
 
 
+@pytest.mark.fact("microsoft-graph 3.3")
 async def test_sharing_with_servicenow_is_offered_to_sharers_only(scored: System) -> None:
     async with await scored.signed_in("sharer") as browser:
         page = (await browser.get(REGRESSED)).text

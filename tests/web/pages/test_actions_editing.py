@@ -27,7 +27,7 @@ WRITES = {
 
 
 @pytest.mark.fact("microsoft-graph edge-53")
-async def test_whoever_only_reads_gets_403_on_every_write(scored: System) -> None:
+async def test_readers_get_403_on_every_write(scored: System) -> None:
     for role in ("viewer", "sharer"):
         async with await scored.signed_in(role) as browser:
             for address, form in WRITES.items():

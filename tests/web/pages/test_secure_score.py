@@ -89,7 +89,7 @@ async def test_history_and_trends_take_times_and_categories(system: System) -> N
         assert "46 changes" in beyond
 
 
-async def test_pages_open_for_whoever_may_look(scored: System) -> None:
+async def test_pages_open_for_every_role(scored: System) -> None:
     for role in ("manager", "sharer", "viewer"):
         async with await scored.signed_in(role) as browser:
             for path in PAGES:
@@ -97,13 +97,13 @@ async def test_pages_open_for_whoever_may_look(scored: System) -> None:
 
 
 async def test_pages_stay_closed_for_others(system: System) -> None:
-    async with await system.signed_in("stranger") as stranger, system.client() as nobody:
+    async with await system.signed_in("stranger") as without_role, system.client() as signed_out:
         for path in (*PAGES, "/secure-score/imports"):
-            assert (await stranger.get(path)).status_code == 403, path
-            assert (await nobody.get(path)).status_code == 303, path
+            assert (await without_role.get(path)).status_code == 403, path
+            assert (await signed_out.get(path)).status_code == 303, path
 
 
-async def test_the_empty_house_says_what_to_wait_for(system: System) -> None:
+async def test_without_an_import_pages_say_what_to_wait_for(system: System) -> None:
     async with await system.signed_in("viewer") as browser:
         for path in WITHOUT_A_SCORE:
             page = (await browser.get(path)).text

@@ -1,4 +1,4 @@
-"""Every oddity that the stand-in for Graph can show is imported, and every page opens on it."""
+"""Every oddity that the sandbox for Graph can show is imported, and every page opens on it."""
 
 from __future__ import annotations
 

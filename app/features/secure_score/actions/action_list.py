@@ -24,7 +24,7 @@ from app.features.secure_score.vocabulary import LEVEL_NAMES
 PAGE_SIZE = 50
 LONGEST_SEARCH = 200
 Name = Message | str
-Tickets = frozenset[str]  # Control ids that have a ticket.
+Tickets = frozenset[str]  # Control ids of actions that have a ticket.
 
 YES, NO = "yes", "no"
 YES_NO = {YES: T("Yes"), NO: T("No")}

@@ -33,7 +33,7 @@ async def write_state(resources: Resources, control_id: str) -> None:
         await resources.graph.change_state(control_id, state=state, comment=reason)
     except Ambiguous:
         # Counts as success. The status is then "pending at Microsoft", and an import shows whether it arrived; repeating
-        # the PATCH could only add an entry to the history: docs/facts/microsoft-graph.md#edge-46
+        # the PATCH would add noise to the history: docs/facts/microsoft-graph.md#edge-46
         log.warning("secure_score.state.answer_lost", control=control_id)
     except AppError as error:
         if error.retry.allowed:

@@ -41,7 +41,7 @@ log = get_logger(__name__)
 # Graph keeps 90 days. When we are nearly that far behind, all of them are read, without `$top`.
 # docs/facts/microsoft-graph.md#1-6-paging-size-throttling
 MOST_DAYS_BEHIND = 80
-# Days before the newest known one that are read again, because the newest ones are corrected now and then.
+# Days before the newest known one that are read again, in case they were corrected.
 REREAD_DAYS = 3
 LARGEST_FILE_BYTES = 256 * 1024 * 1024
 

@@ -15,7 +15,7 @@ from typing import Any
 LARGEST_INTEGER = 2**62
 # Stricter than float(), which also reads "1_000", "NaN" and digits of other scripts: docs/facts/microsoft-graph.md#edge-12
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-# .NET writes an unknown date as year 1. Secure Score is of 2017, so any early year is an unknown date.
+# .NET writes an unknown date as year 1. No date of this data can be older than the product.
 EARLIEST_YEAR = 1990
 # PostgreSQL's text and jsonb hold neither NUL nor half a surrogate pair.
 # https://www.postgresql.org/docs/current/datatype-json.html

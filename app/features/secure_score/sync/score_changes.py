@@ -13,7 +13,7 @@ from enum import StrEnum
 # Points. Proportional actions lose a little with each new account, which is noise.
 # docs/facts/microsoft-graph.md#3-2-scoring-rules
 TOLERANCE_POINTS = 0.1
-# Points. Graph rounds to two decimals, so a smaller difference is none.
+# Points. Graph sends rounded numbers, so that a smaller difference is none.
 ROUNDING = 0.005
 # The points follow a change of state within a day, and in some cases only after a week.
 # docs/facts/microsoft-graph.md#1-5-state-updates-reading-and-writing

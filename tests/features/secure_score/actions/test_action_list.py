@@ -177,7 +177,7 @@ def test_filters_join_values_by_or_and_facets_by_and() -> None:
     assert [one.control_id for one in select_lines(lines, view, NO_TICKETS)] == ["B"]
 
 
-def test_actions_with_a_ticket_can_be_told_from_those_without() -> None:
+def test_actions_with_a_ticket_can_be_separated_from_those_without() -> None:
     lines = [action_line("A"), action_line("B")]
     with_ticket = View(chosen={"ticket": ("yes",)})
     assert [one.control_id for one in select_lines(lines, with_ticket, frozenset({"B"}))] == ["B"]

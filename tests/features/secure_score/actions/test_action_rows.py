@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.core.database import Database
-from app.features.secure_score.actions.action_rows import percent_of
+from app.features.secure_score.actions.action_rows import impact_of, percent_of
 from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.reports.score_summary import DayScore
 from app.features.secure_score.sync.json_values import number
@@ -88,3 +88,32 @@ def test_the_opportunity_is_what_is_left_to_gain(
 @pytest.mark.fact("microsoft-graph edge-43")
 def test_an_accepted_risk_keeps_its_opportunity() -> None:
     assert action_line(points=0.0, resolved=resolved(Status.RISK_ACCEPTED)).opportunity == 10
+
+
+@pytest.mark.fact("microsoft-graph 3.1")
+@pytest.mark.parametrize(
+    ("points", "max_points", "tenant_max", "impact"),
+    [
+        (4, 10, 200, 3),
+        (10, 10, 200, 0),
+        (15, 10, 200, 0),
+        (None, 10, 200, None),
+        (4, None, 200, None),
+        (4, 10, 0, None),
+        (4, 10, None, None),
+    ],
+)
+def test_the_score_impact_is_in_percent_of_the_tenants_maximum(
+    points: float | None, max_points: float | None, tenant_max: float | None, impact: float | None
+) -> None:
+    assert impact_of(points, max_points, tenant_max) == impact
+
+
+def test_recent_is_what_was_added_or_updated() -> None:
+    assert action_line().recent == ()
+    assert action_line(is_new=True, is_updated=True).recent == ("added", "updated")
+
+
+def test_a_search_looks_through_title_id_product_category_threats_and_tags() -> None:
+    text = action_line("Id1", title="Turn ON", tags=("Ümlaut",)).search_text
+    assert all(word in text for word in ("turn on", "id1", "exchange online", "apps", "malware", "ümlaut"))

@@ -81,7 +81,7 @@ def test_states_in_any_case_and_unknown_ones_in_their_own_words(state: str, stat
         ("Planned", 10, Status.COMPLETED),
     ],
 )
-def test_completed_is_what_microsoft_detected_and_nobody_declared(state: str, points: float, status: Status) -> None:
+def test_completed_is_what_microsoft_detected_and_not_declared(state: str, points: float, status: Status) -> None:
     assert resolve(state=state, points=points).status is status
 
 
@@ -184,7 +184,7 @@ def test_full_points_are_read_from_points_and_else_from_the_percentage(
 
 @pytest.mark.fact("microsoft-graph edge-44")
 @pytest.mark.parametrize(("control_id", "is_device"), [("scid_2021", True), ("SCID_1", True), ("aad_scid_1", False)])
-def test_device_controls_are_told_by_their_id(control_id: str, is_device: bool) -> None:
+def test_device_controls_are_recognized_by_their_id(control_id: str, is_device: bool) -> None:
     assert is_device_control(control_id) is is_device
 
 

@@ -22,7 +22,7 @@ from tests.factories.system import System
 
 @pytest.fixture
 async def writing(system: System) -> System:
-    """The system with write-back switched on and the stand-in's data imported."""
+    """The system with write-back switched on and the sandbox's data imported."""
     keep_days(system.microsoft.tenant, 3)
     await import_from_graph(system.resources)
     config = replace(system.resources.config, secure_score_write_back=True)
@@ -153,10 +153,10 @@ async def test_a_plain_400_is_shown_and_changes_nothing(writing: System) -> None
 
 
 @pytest.mark.fact("microsoft-graph edge-46")
-async def test_what_microsoft_dropped_again_is_told_after_a_week(writing: System, still_clock: SetClock) -> None:
+async def test_a_state_that_microsoft_dropped_is_reported_after_a_week(writing: System, still_clock: SetClock) -> None:
     """Reviewed falls back to Default, as some saw: until then it might only be late."""
     writing.microsoft.tenant.edge_cases.reviewed_lost = True
-    still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # The stand-in has a clock of its own.
+    still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # The sandbox has a clock of its own.
     await choose(writing, CONTROL, Status.ALTERNATE_MITIGATION)
     still_clock.move(60)
     await writing.work()

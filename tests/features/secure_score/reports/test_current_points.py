@@ -7,7 +7,7 @@ from app.features.secure_score.reports.current_points import current_points, reg
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
 
 
-async def laid(database: Database) -> None:
+async def import_points(database: Database) -> None:
     points = {10: (2, 20, None, 8), 9: (2, 20, 5, 8), 5: (6, 60, 5, 8), 0: (10, 100, 5, 3)}
     days = [
         snapshot(
@@ -20,7 +20,7 @@ async def laid(database: Database) -> None:
 
 
 async def test_current_points(database: Database) -> None:
-    await laid(database)
+    await import_points(database)
     async with database.transaction() as session:
         found = await current_points(session, TENANT, ["Won", "Lost", "New", "x"])
     assert set(found) == {"Won", "Lost", "New"}
@@ -31,7 +31,7 @@ async def test_current_points(database: Database) -> None:
 
 
 async def test_regressions_the_newest_first(database: Database) -> None:
-    await laid(database)
+    await import_points(database)
     async with database.transaction() as session:
         [found] = await regressions(session, TENANT)
         assert await regressions(session, "another tenant") == []

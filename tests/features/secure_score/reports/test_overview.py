@@ -14,6 +14,7 @@ from app.features.secure_score.reports.overview import (
     comparison_line,
     differs,
     newest_day,
+    percent_of_max,
     reviews,
     targets,
     top_actions,
@@ -138,3 +139,32 @@ async def test_a_retired_action_is_kept_marked_and_out_of_totals(database: Datab
     assert [line.deprecated for line in sorted(lines, key=lambda line: line.control_id)] == [False, True]
     assert [category.max_points for category in categories(lines)] == [10]
     assert {target.points for target in targets(lines, 2, 100)} == {2, 11}
+
+
+@pytest.mark.fact("microsoft-graph edge-14", "microsoft-graph edge-17")
+@pytest.mark.parametrize(("points", "max_points", "percent"), [(5, 10, 50), (15, 10, 100), (5, 0, None), (0, 10, 0)])
+def test_a_percentage_is_at_most_a_hundred_and_unknown_without_a_maximum(
+    points: float, max_points: float, percent: float | None
+) -> None:
+    assert percent_of_max(points, max_points) == percent
+
+
+def test_categories_are_in_alphabetical_order_and_the_unnamed_one_is_last() -> None:
+    lines = [
+        action_line("A", category=None, category_raw=""),
+        action_line("B", category=None, category_raw="containers"),
+        action_line("C"),
+    ]
+    assert [category.name for category in categories(lines)] == ["Apps", "containers", ""]
+
+
+@pytest.mark.fact("microsoft-graph edge-18")
+def test_an_unknown_basis_keeps_its_name() -> None:
+    line = comparison_line({"basis": "Planet", "percent": 1.0, "seats_from": 1, "seats_to": None})
+    assert (str(line.label), line.seats) == ("Planet", "")
+    assert str(comparison_line({"basis": "", "percent": None, "seats_from": None, "seats_to": None}).label) == "?"
+
+
+@pytest.mark.fact("microsoft-graph edge-16")
+def test_without_the_points_of_the_actions_no_difference_is_claimed() -> None:
+    assert not differs(10, None)

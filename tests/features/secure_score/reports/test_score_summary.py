@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.features.secure_score.reports.score_summary import DayScore, card_of, change_since, plotted
 from tests.factories.graph_payloads import DAY, days_before
 
@@ -15,3 +17,20 @@ def test_the_card_compares_with_thirty_days_before() -> None:
     assert (card.percent, card.points, len(card.days)) == (50, 100, 46)
     assert card_of([DayScore(DAY, None, 10.0)], regressed=0, synced=None) is None
     assert plotted([]) == ([], [])
+
+
+@pytest.mark.fact("microsoft-graph edge-48")
+def test_days_without_a_score_are_gaps_of_the_plot() -> None:
+    days = [DayScore(days_before(3), 50.0, 200.0), DayScore(days_before(1), None, 200.0), DayScore(DAY, 60.0, 200.0)]
+    labels, values = plotted(days)
+    assert labels == [days_before(ago).isoformat() for ago in (3, 2, 1, 0)]
+    assert values == [25.0, None, None, 30.0]
+
+
+@pytest.mark.fact("microsoft-graph edge-14", "microsoft-graph edge-17")
+@pytest.mark.parametrize(
+    ("points", "max_points", "percent"),
+    [(5.0, 10.0, 50.0), (15.0, 10.0, 100.0), (5.0, 0.0, None), (None, 10.0, None), (5.0, None, None)],
+)
+def test_the_percentage_of_a_day(points: float | None, max_points: float | None, percent: float | None) -> None:
+    assert DayScore(DAY, points, max_points).percent == percent

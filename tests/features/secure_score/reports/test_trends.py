@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from app.features.secure_score.reports.trends import (
     Zones,
     accepted_by_day,
     change_series,
+    comparison_series,
     every_day,
     load_trends,
     set_zones,
@@ -97,3 +99,37 @@ async def test_trends_over_real_rows(database: Database) -> None:
     assert (data.score, data.regressed, data.accepted) == ([5, None, 5, 5], [0, 0, 0, 0], [0, 0, 1, 1])
     assert [(event.services_gained, event.services_lost) for event in events] == [(("P2",), ("P1",))]
     assert every_day([]) == []
+
+
+def test_zones_are_the_usual_ones_until_set() -> None:
+    assert [Zones().zone_of(percent) for percent in (39, 40, 70)] == ["bad", "okay", "good"]
+
+
+@pytest.mark.fact("microsoft-graph edge-48")
+def test_every_day_is_in_the_plot_and_a_week_begins_with_the_first() -> None:
+    days = every_day([date(2026, 11, 1), date(2026, 11, 9)])
+    assert (len(days), days[1]) == (9, date(2026, 11, 2))
+    assert weeks_of(days) == [date(2026, 11, 1), date(2026, 11, 8)]
+
+
+@pytest.mark.fact("microsoft-graph edge-18")
+def test_comparisons_are_told_apart_by_their_basis_and_those_without_a_value_are_left_out() -> None:
+    days = [date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 3)]
+
+    def day(*entries: tuple[str, float | None]) -> SimpleNamespace:
+        return SimpleNamespace(
+            comparisons=[
+                {"basis": basis, "percent": percent, "seats_from": None, "seats_to": None} for basis, percent in entries
+            ]
+        )
+
+    rows = {
+        days[0]: day(("AllTenants", 50.0), ("IndustryTypes", None)),
+        days[2]: day(("TotalSeats", 40.0), ("ALLTENANTS", 52.0)),
+    }
+    found = comparison_series(days, rows, [60.0, None, 61.0])
+    assert [(str(series.name), series.values) for series in found] == [
+        ("Your organisation", [60.0, None, 61.0]),
+        ("All organisations", [50.0, None, 52.0]),
+        ("Organisations of similar size", [None, None, 40.0]),
+    ]

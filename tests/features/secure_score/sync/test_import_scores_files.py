@@ -114,7 +114,7 @@ async def test_files_given_the_wrong_way_round_are_refused(system: System, tmp_p
         (b"[" * 100_000, "not readable"),
     ],
 )
-async def test_a_broken_file_is_told_with_its_place(
+async def test_a_broken_file_is_reported_with_line_and_column(
     database: Database, tmp_path: Path, content: bytes, says: str
 ) -> None:
     file = tmp_path / "scores.json"
@@ -125,7 +125,7 @@ async def test_a_broken_file_is_told_with_its_place(
 
 
 @pytest.mark.fact("microsoft-graph edge-10")
-async def test_a_missing_file_is_told(database: Database, tmp_path: Path) -> None:
+async def test_a_missing_file_is_reported(database: Database, tmp_path: Path) -> None:
     config: Any = type("Config", (), {"shown_tenant_id": TENANT})
     with pytest.raises(CannotImport, match=r"nowhere\.json cannot be read: No such file"):
         await import_from_files(database, config, scores=tmp_path / "nowhere.json", profiles=None)
@@ -164,7 +164,7 @@ async def test_an_older_file_does_not_turn_the_actions_back(database: Database) 
     assert not lines["Gone"].scored
 
 
-async def test_entries_that_cannot_be_used_are_counted_and_told(database: Database) -> None:
+async def test_entries_that_cannot_be_used_are_counted_and_reported(database: Database) -> None:
     report = await keep(
         database,
         snapshots=[
@@ -173,7 +173,7 @@ async def test_entries_that_cannot_be_used_are_counted_and_told(database: Databa
         ],
         profiles=[profile("A"), profile(...), profile("A")],  # type: ignore[arg-type]
     )
-    told = " ".join(str(warning) for warning in report.warnings)
-    assert "2 entries without an id were left out." in told
-    assert "1 daily scores without a readable date were left out." in told
-    assert "2 entries came twice (A, for one); the last was kept." in told
+    warnings = " ".join(str(warning) for warning in report.warnings)
+    assert "2 entries without an id were left out." in warnings
+    assert "1 daily scores without a readable date were left out." in warnings
+    assert "2 entries came twice (A, for one); the last was kept." in warnings

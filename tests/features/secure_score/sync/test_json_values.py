@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.features.secure_score.sync.json_values import as_stored_json, flag, moment, number, whole
+from app.features.secure_score.sync.json_values import (
+    as_stored_json,
+    flag,
+    moment,
+    number,
+    objects,
+    texts,
+    whole,
+    words,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
@@ -61,3 +70,57 @@ def test_whatever_graph_sends_can_be_stored(value: object) -> None:
     assert "NaN" not in written.replace('"NaN', "")
     json.loads(written).get("member")
     written.encode()
+
+
+@pytest.mark.fact("microsoft-graph edge-13")
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("3", 3),
+        (3, 3),
+        (3.0, 3),
+        ("3.5", None),
+        (0, 0),
+        ("0", 0),
+        (None, None),
+        (-1, None),
+        (2**62, 2**62),
+        (2**70, None),
+    ],
+)
+def test_a_count_is_an_integer_that_the_database_holds(sent: object, read: int | None) -> None:
+    assert whole(sent) == read
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("plain", "plain"), ("two\r\nlines", "two\nlines"), ("nul \x00", "nul \ufffd"), ("half \ud800", "half \ufffd"),
+        (" blank ", " blank "), (None, ""), (7, ""), (["text"], ""),
+    ],
+)  # fmt: skip
+def test_a_text_is_one_that_the_database_holds(sent: object, read: str) -> None:
+    assert words(sent) == read
+
+
+@pytest.mark.parametrize(("sent", "read"), [(["a", 1, None, "b"], ["a", "b"]), ("ab", []), (None, []), ({"a": 1}, [])])
+def test_of_a_list_of_texts_only_the_texts_are_read(sent: object, read: list[str]) -> None:
+    assert texts(sent) == read
+
+
+@pytest.mark.parametrize(("sent", "read"), [([{"a": 1}, "x", None], [{"a": 1}]), ({"a": 1}, []), ("x", []), (None, [])])
+def test_of_a_list_of_objects_only_the_objects_are_read(sent: object, read: list[dict[str, int]]) -> None:
+    assert objects(sent) == read
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ({"a": "x\x00y"}, {"a": "x\ufffdy"}),
+        ({"n\x00": [float("nan"), float("inf"), 1.5]}, {"n\ufffd": [None, None, 1.5]}),
+        ({"deep": [{"half": "\ud800"}]}, {"deep": [{"half": "\ufffd"}]}),
+        ({"plain": ["é", 1, True, None]}, {"plain": ["é", 1, True, None]}),
+    ],
+)
+def test_what_jsonb_refuses_is_replaced_and_the_rest_is_kept(value: object, written: object) -> None:
+    assert json.loads(as_stored_json(value)) == written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.features.secure_score.sync.json_values import number
 from app.features.secure_score.sync.parse_graph import (
+    OtherTenant,
     ParseReport,
     ProfileRow,
     SnapshotRow,
@@ -17,7 +19,7 @@ from app.features.secure_score.sync.parse_graph import (
     profiles_of,
     snapshots_of,
 )
-from tests.factories.graph_payloads import TENANT, profile, score, snapshot
+from tests.factories.graph_payloads import DAY, TENANT, profile, score, snapshot
 from tests.factories.secure_score import state_update
 
 JSON = st.recursive(
@@ -119,3 +121,62 @@ def test_no_profile_makes_the_reader_fall(changes: dict[str, Any]) -> None:
 )
 def test_the_latest_state_counts(updates: object, state: str) -> None:
     assert effective_state(updates)[0] == state
+
+
+@pytest.mark.fact("microsoft-graph edge-42")
+def test_the_state_comes_with_its_time_author_and_comment() -> None:
+    update = state_update("Ignored", "2026-03-01T00:00:00Z", updatedBy=" Alex ", comment=" Old printers ")
+    assert effective_state([update]) == ("Ignored", datetime(2026, 3, 1, tzinfo=UTC), "Alex", "Old printers")
+    assert effective_state([]) == ("", None, "", "")
+
+
+def test_the_date_of_the_id_stands_in_for_a_missing_one() -> None:
+    row = read_snapshot(id=f"{TENANT}_2026-11-18", createdDateTime=None)
+    assert (row.day.isoformat(), row.created_at.tzinfo) == ("2026-11-18", UTC)
+    assert read_snapshot(id=...).graph_id == f"{TENANT}_{DAY.isoformat()}"
+
+
+def test_odd_entries_are_counted_and_reported_once_per_kind() -> None:
+    report = ParseReport()
+    doubled = snapshot(controls=[score("A"), score("A"), score("")])
+    assert (
+        len(snapshots_of([doubled, doubled, snapshot(id="x", createdDateTime="soon"), profile()], TENANT, report)) == 1
+    )
+    assert len(profiles_of([profile("A"), profile("A"), profile(""), snapshot()], TENANT, report)) == 1
+    assert (report.foreign, report.undated, report.without_id, report.doubled.total()) == (2, 1, 3, 4)
+    assert len(report.sentences()) == 4
+    assert ParseReport().sentences() == []
+
+
+@pytest.mark.fact("microsoft-graph edge-22")
+@pytest.mark.parametrize("named", [TENANT, TENANT.upper(), f" {TENANT} ", "", None, ...])
+def test_the_own_tenant_in_any_case_or_no_tenant_is_accepted(named: object) -> None:
+    assert len(profiles_of([profile(azureTenantId=named)], TENANT, ParseReport())) == 1
+
+
+@pytest.mark.fact("microsoft-graph edge-22")
+def test_another_tenant_is_refused() -> None:
+    for parse in (profiles_of, snapshots_of):
+        with pytest.raises(OtherTenant, match="tenant other"):
+            parse([profile(azureTenantId="other")], TENANT, ParseReport())
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_update"),
+    [
+        ({"title": "Another"}, True),
+        ({"maxScore": 9}, True),
+        ({"remediation": "Another"}, True),
+        ({"rank": 99}, False),
+        ({"controlStateUpdates": [{"state": "Ignored"}]}, False),
+        ({"vendorInformation": None}, False),
+    ],
+)
+def test_an_update_is_what_microsoft_wrote_and_not_rank_or_state(changes: dict[str, Any], is_update: bool) -> None:
+    assert (read_profile(**changes).content_hash != read_profile().content_hash) is is_update
+
+
+@pytest.mark.fact("microsoft-graph edge-16")
+def test_the_points_of_the_controls_are_summed_as_far_as_known() -> None:
+    assert read_snapshot(controls=[score("A", 3), score("B", "n/a"), score("C", 0.1)]).control_points == 3.1
+    assert read_snapshot(controlScores=...).control_points is None

@@ -15,7 +15,7 @@ from tests.factories.system import System
 
 
 @pytest.mark.fact("microsoft-graph edge-47")
-async def test_the_stand_ins_regression_is_found_and_no_licence_change_is_one(system: System) -> None:
+async def test_the_sandboxs_regression_is_found_and_a_license_change_is_none(system: System) -> None:
     await import_from_graph(system.resources)
     async with system.resources.database.transaction() as session:
         [found] = await regressions(session, system.resources.config.tenant_id)
@@ -35,7 +35,7 @@ async def test_day_by_day_finds_what_all_days_at_once_find_though_points_were_un
 
 
 @pytest.mark.fact("microsoft-graph edge-47")
-async def test_a_decision_that_is_told_late_takes_the_mark_away(database: Database) -> None:
+async def test_a_decision_that_arrives_late_takes_the_mark_away(database: Database) -> None:
     await keep(database, snapshots=[snapshot(days_before(1), [score("A", 10, 100)])], profiles=[profile("A")])
     await keep(database, snapshots=[snapshot(DAY, [score("A", 0, 0)])])  # The catalog could not be read.
     assert (await lines_of(database))["A"].is_regressed

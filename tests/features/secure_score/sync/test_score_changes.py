@@ -45,7 +45,7 @@ def change(day: int, kind: ChangeKind, before: float | None, after: float | None
     return Change(control_id, on, on - timedelta(days=1), kind, before, after, None, None)
 
 
-@pytest.mark.fact("microsoft-graph edge-47")
+@pytest.mark.fact("microsoft-graph edge-47", "microsoft-graph 3.2")
 def test_a_fall_beyond_the_tolerance_is_a_regression() -> None:
     assert kinds(8, 8, 0) == [ChangeKind.REGRESSED]
     assert kinds(8, 7.95) == [ChangeKind.CHANGED]
@@ -112,3 +112,40 @@ def test_regressions_by_day() -> None:
     ]
     days = [date(2026, 11, number) for number in range(1, 7)]
     assert marks_by_day(changes, days) == [0, 1, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("points", "percent", "maximum"), [(5, 50, 10), (1, 30, 3.33), (0, 0, None), (None, 50, None), (5, None, None)]
+)
+def test_the_maximum_of_a_day_follows_from_points_and_percentage(
+    points: float | None, percent: float | None, maximum: float | None
+) -> None:
+    assert Point(points, percent).maximum == maximum
+
+
+@pytest.mark.fact("microsoft-graph edge-28")
+def test_a_control_that_comes_or_goes_is_added_or_removed_with_its_points() -> None:
+    days, scores = course(8, 8, 3)
+    del scores["A"][1]
+    found = changes_of(days, scores, {})
+    assert [(change.kind, change.before, change.after) for change in found] == [
+        (ChangeKind.REMOVED, 8, None),
+        (ChangeKind.ADDED, None, 3),
+    ]
+    assert [(change.since, change.day) for change in found] == [(days[0].day, days[1].day), (days[1].day, days[2].day)]
+
+
+@pytest.mark.fact("microsoft-graph edge-47")
+@pytest.mark.parametrize("kind", [ChangeKind.CHANGED, ChangeKind.REMOVED, ChangeKind.ADDED])
+def test_a_mark_goes_when_the_action_is_gone_rescaled_or_decided_about(kind: ChangeKind) -> None:
+    assert marks_of([change(2, ChangeKind.REGRESSED, 8, 0), change(3, kind, 4, 0)]) == {}
+
+
+@pytest.mark.fact("microsoft-graph edge-47")
+def test_marks_of_controls_are_independent() -> None:
+    changes = [
+        change(2, ChangeKind.REGRESSED, 8, 0),
+        change(2, ChangeKind.REGRESSED, 5, 1, "B"),
+        change(3, ChangeKind.GAINED, 1, 5, "B"),
+    ]
+    assert set(marks_of(changes)) == {"A"}

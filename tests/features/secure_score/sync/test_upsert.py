@@ -39,12 +39,12 @@ async def test_last_synced_may_be_later_than_the_day_or_weeks_old(database: Data
     assert [lines[key].last_synced_at and lines[key].last_synced_at.month for key in "ABC"] == [12, 10, None]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("nasty", ["nul \x00 byte", "half \ud800 pair", "\u202eright to left", "emoji 🛡️"])
-async def test_nasty_texts_reach_the_database(database: Database, nasty: str) -> None:
+@pytest.mark.parametrize("odd", ["nul \x00 byte", "half \ud800 pair", "\u202eright to left", "emoji 🛡️"])
+async def test_odd_texts_reach_the_database(database: Database, odd: str) -> None:
     await keep(
         database,
-        snapshots=[snapshot(controls=[score(nasty, description=nasty)], enabledServices=[nasty])],
-        profiles=[profile("A", title=nasty, threats=[nasty], controlStateUpdates=[{"comment": nasty, "state": nasty}])],
+        snapshots=[snapshot(controls=[score(odd, description=odd)], enabledServices=[odd])],
+        profiles=[profile("A", title=odd, threats=[odd], controlStateUpdates=[{"comment": odd, "state": odd}])],
     )
     lines = await lines_of(database)
     assert len(lines) == 2
