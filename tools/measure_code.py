@@ -58,7 +58,9 @@ MOST_RETURNS = 8
 # What would be added, and how an existing one is written in code and templates (a regular expression). Every file
 # that mentions the existing one has to be changed for a new one.
 RECIPES: Mapping[str, str] = {
-    "add a ticket field": r"\bdue_date\b",
+    # Where a field's label and its column stand. What existing fields do besides, such as the due date, which is proposed by
+    # priority, chosen in bulk and a column of the list, is not needed for a new one.
+    "add a ticket field": r"\bRecommendation source\b|(?s:\bclass Ticket\(.*?\bsource: Mapped)",
     "add a column of the actions list": r"\bopportunity\b",
     "add a role": r"\bsharer_roles\b|\bRole\.SHARER\b",
     "add a home card": r"[\"']review[\"']",

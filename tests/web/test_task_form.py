@@ -8,10 +8,11 @@ from uuid import uuid4
 import pytest
 
 from app.core.messages import T
+from app.features.accounts.permissions import Role, Viewer
 from app.features.tickets.ticket_fields import form_values
 from app.features.tickets.types import TicketKind, TicketSource
 from app.web.forms import parse
-from app.web.task_form import Fields, TaskForm, fields_of
+from app.web.task_form import Fields, TaskForm, fields_of, requester_of
 from app.web.templating import environment
 from tests.factories.tickets import an_ask
 
@@ -66,3 +67,10 @@ def test_the_source_is_not_the_forms_to_say() -> None:
     form = parse(typed, TaskForm).values
     assert form is not None
     assert form.request(TicketSource.USER) == an_ask(TicketKind.INCIDENT, source=TicketSource.USER)
+
+
+def test_the_signed_in_person_is_the_requester_with_the_address_of_the_browser() -> None:
+    viewer = Viewer(uuid4(), "an oid", "a tid", "Megan Bowen", "megan@contoso.example", Role.SHARER, "192.0.2.1")
+    requester = requester_of(viewer)
+    assert (requester.person_id, requester.oid, requester.address) == (viewer.person_id, "an oid", "192.0.2.1")
+    assert requester.name == requester.display_name == "Megan Bowen"

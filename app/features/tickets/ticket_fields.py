@@ -175,7 +175,7 @@ def _due_date_problem(request: TicketRequest, today: date) -> Message | None:
 
 
 def _requester_line(_request: TicketRequest, requester: Requester) -> str:
-    # Bounded like every line, so that a display name of any length leaves space for the description.
+    # Bounded like every line, so that a display name of any length leaves most of the text to the description.
     name = f"{requester.name} <{requester.email}>" if requester.email else requester.name
     return f"{cut(one_line(name), 200)}, {T('user ID')} {cut(one_line(requester.oid), 64)}"
 
@@ -221,7 +221,7 @@ FIELDS: tuple[TicketField, ...] = (
         sent_as=T("Description"),
         limit=LONGEST_DESCRIPTION,
         value=lambda request, _requester: cut(clean(request.description), LONGEST_DESCRIPTION),
-        # No `fills_column`: record.py shortens the text once more, to leave space for the lines below it.
+        # No `fills_column`: record.py shortens the text once more, because the lines below it need a part of the column.
         columns={"description": T("Description")},
         control=FormControl(
             ControlType.AREA,

@@ -99,11 +99,11 @@ def _action_lines(actions: Sequence[tuple[str, str]]) -> list[str]:
     """One line per action with its address, as many as fit into a quarter of the text; the rest is counted."""
     # A quarter, so that neither the description nor the list of actions can push the other out.
     lines: list[str] = []
-    room = LONGEST_DESCRIPTION // 4
+    remaining = LONGEST_DESCRIPTION // 4
     for done, (title, address) in enumerate(actions):
         line = f"{T('Improvement action')}: {cut(one_line(title), 160)} {address}"
-        room -= utf16_length(line) + 1
-        if room < 0:
+        remaining -= utf16_length(line) + 1
+        if remaining < 0:
             lines.append(str(T("… and %(count)s more improvement actions", count=len(actions) - done)))
             break
         lines.append(line)

@@ -239,7 +239,7 @@ async def test_a_done_ticket_is_to_be_reopened_where_the_administrator_wants_it(
     assert (await read_ticket(system, again.ticket_id)).predecessor_id == newer
 
 
-async def test_a_ticket_that_was_given_up_is_in_nobodys_way_unless_it_may_have_arrived(system: System) -> None:
+async def test_a_ticket_that_was_given_up_does_not_count_unless_it_may_have_arrived(system: System) -> None:
     await system.connect()
     first = await share_one(system, action=an_action())
     async with system.resources.database.transaction() as session:
