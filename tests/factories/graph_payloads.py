@@ -1,4 +1,7 @@
-"""Graph's answers as messy as real ones, made up: every quirk of the fact sheet that a real tenant's answers show."""
+"""Answers of Graph for tests, as messy as real ones.
+
+The oddities are those of docs/facts/microsoft-graph.md#7-edge-cases-our-importer-and-ui-must-survive.
+"""
 
 from __future__ import annotations
 
