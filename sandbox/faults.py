@@ -17,7 +17,7 @@ BEFORE_OR_AFTER = (BEFORE, AFTER)
 
 @dataclass(frozen=True)
 class FaultKind:
-    """Description of a fault: the ID of its fact in docs/facts/servicenow.md, its console text, its places (default first)."""
+    """Description of a fault: the ID of its fact, its console text, its places (default first)."""
 
     number: str
     text: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Fault name: its text in the console, which begins with the fact it reproduces (docs/facts/microsoft-graph.md#edge-N).
+# Fault name: its text in the console, which begins with the fact it reproduces (see
+# docs/facts/microsoft-graph.md#7-edge-cases-our-importer-and-ui-must-survive).
 GRAPH_FAULTS = {
     "throttled": "edge-6 – 429 with Retry-After in seconds",
     "throttled_date": "edge-6 – 429 with Retry-After as a date",

@@ -48,6 +48,7 @@ def task_form(fields: Sequence[TicketField] = FIELDS) -> type[TaskFormBase]:
     return create_model("TaskForm", __base__=TaskFormBase, **accepted)
 
 
+# Made once: building a Pydantic model takes milliseconds. https://docs.pydantic.dev/latest/concepts/models/#dynamic-model-creation
 TaskForm = task_form()
 
 
@@ -88,6 +89,7 @@ def fields_of(
 ) -> Fields:
     """The form with these values. `fixed` values are sent with it, but hidden."""
     known = [*TaskFormBase.model_fields, *(name for name, _ in typed_fields(fields))]
+    # Every name is there, because undefined names are errors in templates (StrictUndefined).
     values = {**dict.fromkeys(known, ""), **typed, **(fixed or {})}
     sentences: dict[str, Message | str] = {**dict.fromkeys(known, ""), **(errors or {})}
     controls = [
@@ -100,6 +102,7 @@ def fields_of(
         kinds=[(kind.value, name) for kind, name in KIND_NAMES.items()],
         choices={name: control.choices for name, control in typed_fields(fields)},
         rows=[list(row) for _, row in groupby(controls, key=_row_of)],
+        # The earliest day that is still today somewhere, which is what `check_request` accepts as well.
         today=clock.earliest_day(clock.now()).isoformat(),
         offers_empty=offers_empty,
     )

@@ -18,7 +18,10 @@ OAUTH, SIGN_ON, TABLES, RULES, ACCESS, EDGE = (
 
 @dataclass
 class Switches(Toggles):
-    """Each switch names its fact in docs/facts/servicenow.md: `sandbox-N`, or the number of a section."""
+    """Each switch names its fact: a section's number, or `sandbox-N`.
+
+    The facts are in docs/facts/servicenow.md#what-a-faithful-sandbox-must-reproduce.
+    """
 
     state_required: bool = toggle(OAUTH, "sandbox-2", "An authorization request needs a state", default=True)
     pkce_required: bool = toggle(OAUTH, "sandbox-8", "An authorization request needs a code challenge", default=False)

@@ -1,4 +1,7 @@
-"""Switches for the edge cases of Graph's data: docs/facts/microsoft-graph.md#edge-N. Describes them; `malformed` applies them."""
+"""Switches for the edge cases of Graph's data. Describes them; `malformed` applies them.
+
+The cases are those of docs/facts/microsoft-graph.md#7-edge-cases-our-importer-and-ui-must-survive.
+"""
 
 from __future__ import annotations
 

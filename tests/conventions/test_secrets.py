@@ -31,7 +31,7 @@ PLACES = re.compile(
 )
 BINARY = {".png", ".ico", ".webp", ".mo", ".gz"}
 # Files whose subject is the look of secrets.
-ABOUT_SECRETS = {"tests/conventions/test_secrets.py", "tests/foundation/test_logs.py"}
+ABOUT_SECRETS = {"tests/conventions/test_secrets.py", "tests/core/test_logging.py"}
 TEXTS = [path for path in project_files() if path.suffix not in BINARY and named(path) not in ABOUT_SECRETS]
 LOCKS = {"requirements.lock", "requirements-dev.lock", "requirements-clients.lock", "package-lock.json"}
 

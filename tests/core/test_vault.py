@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from app.core.clock import SetClock
 from app.core.vault import CannotOpen, Sealed, SealedText, Vault
+from app.settings import Settings
 
 OLD, NEW = Vault.new_key(), Vault.new_key()
 
@@ -52,5 +54,20 @@ def test_nothing_sealed_can_be_printed_and_nothing_clear_can_be_stored() -> None
 
 
 def test_a_vault_without_a_key_does_not_open() -> None:
+    with pytest.raises(ValueError, match="at least one key"):
+        Vault([])
+
+
+@pytest.mark.fact("other-connectors bug-20")
+def test_without_a_key_the_product_refuses_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENTRA_TENANT_ID", "ENTRA_CLIENT_ID", "ENTRA_CLIENT_SECRET"):
+        monkeypatch.setenv(name, "x")
+    for value in ("", " , "):
+        monkeypatch.setenv("VAULT_KEYS", value)
+        with pytest.raises(ValidationError, match="VAULT_KEYS"):
+            Settings(_env_file=None)
+    monkeypatch.delenv("VAULT_KEYS")
+    with pytest.raises(ValidationError):
+        Settings(_env_file=None)
     with pytest.raises(ValueError, match="at least one key"):
         Vault([])

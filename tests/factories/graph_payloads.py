@@ -1,6 +1,6 @@
-"""Answers of Graph for tests, as messy as real ones.
+"""Made-up Graph answers, as messy as a real tenant's.
 
-The oddities are those of docs/facts/microsoft-graph.md#7-edge-cases-our-importer-and-ui-must-survive.
+The edge cases are those of docs/facts/microsoft-graph.md#7-edge-cases-our-importer-and-ui-must-survive.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ from tests.journeys.fast_worker import ANSWER_SECONDS, SLOWEST_LANDING_SECONDS
 FULL = os.environ.get("SOAK") == "full"
 SHARES = int(os.environ.get("SHARES") or 2000)  # Of the full run; fewer where there is less time.
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))
-# Behaviours 42 to 49 of the fact sheet: every kind of fault that has such a number.
-NUMBERS = {str(number) for number in range(42, 50)}
+# Every kind of fault of docs/facts/servicenow.md#sandbox-42 to docs/facts/servicenow.md#sandbox-49.
+NUMBERS = {f"sandbox-{number}" for number in range(42, 50)}
 EVERY_KIND = [name for name, kind in FAULTS.items() if kind.number in NUMBERS]
 KINDS = {TicketKind.INCIDENT: "incident", TicketKind.CHANGE: "change_request"}
 

@@ -35,6 +35,7 @@ async def usable_connection(session: Session, connection_id: UUID | None = None,
     if lock:
         query = query.with_for_update()
     connection = (await session.execute(query)).scalar_one_or_none()
+    # Removed, or replaced by a connection to another instance, since the caller read its id.
     if connection is None:
         raise NotConnected
     if connection.status != ConnectionStatus.CONNECTED:

@@ -131,15 +131,6 @@ async def claim(session: Session, viewer: Viewer, state: str, browser_secret: st
     return attempt
 
 
-def why_denied(error: str) -> Message:
-    """The sentence for the `error` that came in place of a code (RFC 6749 4.1.2.1)."""
-    if error == "access_denied":
-        return DENIED
-    if not error:
-        return T("ServiceNow sent neither a code nor a reason. Nothing was changed. Press Authorize again.")
-    return T("ServiceNow did not authorize us (%(reason)s). Nothing was changed.", reason=error[:80])
-
-
 @dataclass(frozen=True)
 class LastAttempt:
     """The newest authorization of any person; `came_back` says whether a browser returned from ServiceNow."""

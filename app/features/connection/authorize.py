@@ -23,16 +23,16 @@ from app.features.accounts.permissions import Viewer
 from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.authorization_attempts import (
     ATTEMPT_MINUTES,
+    DENIED,
     AuthorizationDenied,
     AuthorizationOver,
     AuthorizationUsed,
     claim,
     note_problem,
-    why_denied,
 )
 from app.features.connection.call_log import keep_calls
 from app.features.connection.consent_check import doubt_about
-from app.features.connection.disconnect import DiscardedSecrets, discard_attempts, discard_secrets, revoke_tokens
+from app.features.connection.disconnect import DiscardedSecrets, discard_secrets, mark_removed, revoke_tokens
 from app.features.connection.gateway import ServiceNowClient, call_with_token
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.features.connection.oauth_client import CLIENT_SECRET, CODE_VERIFIER, oauth_client
@@ -105,7 +105,8 @@ async def check_instance(resources: Resources, typed: str) -> Instance:
     """The instance that was typed, if we may call it (SSRF). Raises InvalidInput by field."""
     try:
         instance = parse_instance(typed, resources.config.servicenow_allowed_origins)
-        # Checked again at every call: a name may point elsewhere by then.
+        # SSRF: the address must be public, or allowed by name. Checked again at every call, since a name may point elsewhere
+        # by then (DNS rebinding).
         await resources.servicenow.check(instance.origin)
     except (InvalidAddress, Unreachable) as error:
         raise InvalidInput(fields={"instance": error.message}) from error
@@ -139,6 +140,7 @@ async def _begin(
     resources: Resources, viewer: Viewer, instance: Instance, typed: SetUp, browser_secret: str | None
 ) -> AuthorizationStart:
     # A browser that has begun before keeps its secret, so that a double click or a second tab spoils nothing.
+    # `state` holds letters and digits only: docs/facts/servicenow.md#trap-21
     state, browser_secret = new_state(), browser_secret or new_token()
     verifier = new_verifier() if typed.uses_pkce else ""
     now, vault = clock.now(), resources.vault
@@ -163,6 +165,8 @@ async def _begin(
         )
         await log_action(session, viewer, T("Authorization begun"), instance=instance.name, client_id=typed.client_id)
     oauth = oauth_client(resources, instance.origin, typed.client_id, typed.client_secret)
+    # PKCE can be switched off: from a client with a secret it is not documented for every release.
+    # docs/facts/servicenow.md#1-3-token-request-and-client-authentication
     challenge = challenge_of(verifier) if verifier else ""
     return AuthorizationStart(oauth.authorize_url(state=state, code_challenge=challenge), browser_secret)
 
@@ -199,6 +203,15 @@ async def finish_connect(
         raise
 
 
+def why_denied(error: str) -> Message:
+    """The sentence for the `error` that came in place of a code (RFC 6749 4.1.2.1)."""
+    if error == "access_denied":
+        return DENIED
+    if not error:
+        return T("ServiceNow sent neither a code nor a reason. Nothing was changed. Press Authorize again.")
+    return T("ServiceNow did not authorize us (%(reason)s). Nothing was changed.", reason=error[:80])
+
+
 async def _finish(resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt, code: str) -> None:
     if attempt.verifier is None or attempt.client_secret is None:
         raise AuthorizationUsed
@@ -209,6 +222,8 @@ async def _finish(resources: Resources, viewer: Viewer, attempt: AuthorizationAt
         raise AuthorizationOver from problem
     oauth = oauth_client(resources, attempt.origin, attempt.client_id, client_secret)
     try:
+        # POST /oauth_token.do with grant_type=authorization_code. The code lives 60 seconds:
+        # docs/facts/servicenow.md#1-2-authorization-request
         tokens = await oauth.exchange(code=code, code_verifier=verifier)
         read_back = await _read_back(resources, attempt.origin, tokens)
     finally:
@@ -218,7 +233,10 @@ async def _finish(resources: Resources, viewer: Viewer, attempt: AuthorizationAt
         await _remove_other_instance(resources, viewer, attempt)
         await _store(resources, consent)
     except Conflict:
-        await revoke_tokens(resources, DiscardedSecrets.of(attempt.origin, attempt.client_id, client_secret, tokens))
+        access, refresh = tokens.access_token, tokens.refresh_token or ""
+        await revoke_tokens(
+            resources, DiscardedSecrets(attempt.origin, attempt.client_id, client_secret, access, refresh)
+        )
         raise
 
 
@@ -256,6 +274,7 @@ async def _store(resources: Resources, consent: _Consent) -> None:
             connection.status, connection.attention = ConnectionStatus.UNCONFIRMED, doubt.to_json()
         connection.client_secret = resources.vault.seal(CLIENT_SECRET, consent.client_secret)
         _describe(connection, viewer, user, consent.read_back.release)
+        # A consent without a refresh token must not keep the one of the consent before it.
         connection.refresh_token = connection.refresh_expires_at = None
         store_tokens(resources, connection, consent.tokens)
         await session.flush()
@@ -277,13 +296,17 @@ async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _Read
     """Who consented and which release answers. Not knowing does not lose the tokens.
 
     An instance that refuses to tell is believed. One that fails is asked again, and then a person must confirm: nothing
-    is sent in the name of an account that nobody has judged.
+    is sent in the name of an account that was not judged.
     """
+    # Tickets are opened in the name of the account that consented. A person's own account would stop them when that
+    # person leaves: docs/facts/servicenow.md#trap-23
     user, doubt = None, None
     for pause in (*READ_BACK_PAUSES, None):
         try:
             user, doubt = (
-                await call_with_token(resources, _whoami, origin=origin, access_token=tokens.access_token),
+                await call_with_token(
+                    resources, ServiceNowClient.whoami, origin=origin, access_token=tokens.access_token
+                ),
                 None,
             )
             break
@@ -293,19 +316,13 @@ async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _Read
         if pause is not None:
             await clock.sleep(pause)
     try:
-        release = await call_with_token(resources, _release, origin=origin, access_token=tokens.access_token)
+        release = await call_with_token(
+            resources, ServiceNowClient.release, origin=origin, access_token=tokens.access_token
+        )
         return _ReadBack(user, release, doubt)
     except RemoteError as error:
         log.warning("connection.release.not_read", origin=origin, error=str(error))
         return _ReadBack(user, None, doubt)
-
-
-async def _whoami(client: ServiceNowClient) -> RemoteUser | None:
-    return await client.whoami()
-
-
-async def _release(client: ServiceNowClient) -> Release | None:
-    return await client.release()
 
 
 def _account_unknown(error: RemoteError) -> Message:
@@ -332,8 +349,7 @@ async def _remove_other_instance(resources: Resources, viewer: Viewer, attempt: 
                     wanted=attempt.instance_name,
                 )
             )
-        discarded = discard_secrets(resources, active)
-        await discard_attempts(session, active.origin)
+        discarded = await mark_removed(session, resources, active)
         await log_action(
             session, viewer, T("Connection removed"), instance=active.instance_name, in_favour_of=attempt.origin
         )
@@ -346,6 +362,7 @@ async def _upsert_connection(session: Session, attempt: AuthorizationAttempt) ->
     active = await active_connection(session)
     if active is not None and active.origin != attempt.origin:
         raise Conflict
+    # Waits for a token refresh under way, whose outcome must not overwrite the new tokens.
     found = await session.execute(select(Connection).where(Connection.origin == attempt.origin).with_for_update())
     connection = found.scalar_one_or_none()
     if connection is None:

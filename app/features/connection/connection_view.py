@@ -69,6 +69,7 @@ class ConnectionView:
 
 
 async def connection_view(session: Session) -> ConnectionView | None:
+    # An outer join: the person who connected may have been deleted since.
     found = await session.execute(
         select(Connection, Person.display_name)
         .outerjoin(Person, Person.id == Connection.connected_by)
@@ -133,4 +134,5 @@ def _attention(connection: Connection) -> Message | None:
 def _days_left(expires_at: datetime | None) -> int | None:
     if expires_at is None:
         return None
+    # Whole days, rounded down: a person who reads "1 day left" has at least one.
     return max((expires_at - clock.now()) // timedelta(days=1), 0)

@@ -19,6 +19,7 @@ def doubt_about(user: RemoteUser | None, expected_user_name: str, viewer: Viewer
     integration user may have a person's name and address on purpose, and then one click confirms it. None also for an
     account that ServiceNow does not name, which cannot be judged.
     """
+    # An ACL may hide the account from itself; that is no reason to doubt it.
     if user is None:
         return None
     shown = f"{user.name} ({user.user_name})" if user.name else user.user_name

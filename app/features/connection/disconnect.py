@@ -21,7 +21,6 @@ from app.features.connection.models import AuthorizationAttempt, Connection, Con
 from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN, oauth_client
 from app.integrations.http.errors import RemoteError, Unauthorized
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED, ServiceNowOAuth
-from app.integrations.servicenow.schemas import Tokens
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -40,11 +39,6 @@ class DiscardedSecrets:
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
 
-    @classmethod
-    def of(cls, origin: str, client_id: str, client_secret: str, tokens: Tokens) -> DiscardedSecrets:
-        """For tokens that were granted and shall not be stored."""
-        return cls(origin, client_id, client_secret, tokens.access_token, tokens.refresh_token or "")
-
 
 @dataclass(frozen=True)
 class Removal:
@@ -61,8 +55,7 @@ async def remove_connection(resources: Resources, viewer: Viewer, connection_id:
     async with resources.database.transaction() as session:
         connection = await _locked(session, connection_id)
         name = connection.instance_name
-        discarded = discard_secrets(resources, connection)
-        await discard_attempts(session, connection.origin)
+        discarded = await mark_removed(session, resources, connection)
         await log_action(session, viewer, T("Connection removed"), instance=name)
     revoked = await revoke_tokens(resources, discarded)
     async with resources.database.transaction() as session:
@@ -70,6 +63,18 @@ async def remove_connection(resources: Resources, viewer: Viewer, connection_id:
         await log_action(session, viewer, outcome, instance=name)
     log.info("connection.removed", instance=name, revoked=revoked)
     return Removal(name, revoked)
+
+
+async def mark_removed(session: Session, resources: Resources, connection: Connection) -> DiscardedSecrets:
+    """Within the caller's transaction: remove the connection with its secrets; gives what revoking needs."""
+    # Authorizations that were begun at this instance and not finished hold its client secret as well.
+    await session.execute(
+        update(AuthorizationAttempt)
+        .where(AuthorizationAttempt.origin == connection.origin, AuthorizationAttempt.used_at.is_(None))
+        .values(used_at=clock.now(), client_secret=None, verifier=None)
+        .execution_options(synchronize_session=False)
+    )
+    return discard_secrets(resources, connection)
 
 
 def discard_secrets(resources: Resources, connection: Connection) -> DiscardedSecrets:
@@ -125,16 +130,6 @@ async def _is_refused(resources: Resources, oauth: ServiceNowOAuth, discarded: D
     except Unauthorized:
         return True
     return False
-
-
-async def discard_attempts(session: Session, origin: str) -> None:
-    """Use up the unfinished authorizations at this instance, which hold its client secret as well."""
-    await session.execute(
-        update(AuthorizationAttempt)
-        .where(AuthorizationAttempt.origin == origin, AuthorizationAttempt.used_at.is_(None))
-        .values(used_at=clock.now(), client_secret=None, verifier=None)
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _opened(resources: Resources, purpose: str, sealed: Sealed | None) -> str:

@@ -36,6 +36,8 @@ class Connection(Base):
 
     __tablename__ = "connection"
     __table_args__ = (
+        # A unique index over a constant allows one row that is not removed.
+        # https://www.postgresql.org/docs/current/indexes-partial.html
         Index("uq_connection_active", text("(true)"), unique=True, postgresql_where=text("status <> 'removed'")),
     )
 
@@ -46,7 +48,7 @@ class Connection(Base):
     attention: Mapped[dict[str, Any] | None]
 
     client_id: Mapped[str]
-    # None once the connection is removed: secrets are forgotten, the row stays for its tickets.
+    # None once the connection is removed: secrets are discarded, the row stays for its tickets.
     client_secret: Mapped[Sealed | None] = mapped_column(SealedText())
     access_token: Mapped[Sealed | None] = mapped_column(SealedText())
     access_granted_at: Mapped[datetime | None]

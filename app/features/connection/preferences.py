@@ -17,7 +17,7 @@ IMPACTS = ("high", "moderate", "low")
 # reopening asks for fields that differ from site to site. docs/facts/servicenow.md#4-2-change-request
 NEW, REOPEN = AFTER_DONE = ("new", "reopen")
 USUAL_PRIORITIES = {"high": 2, "moderate": 3, "low": 4}
-# Days until a ticket of each priority is due, where nobody has decided otherwise.
+# Days until a ticket of each priority is due, unless an administrator decided otherwise.
 USUAL_DUE_DAYS = {1: 7, 2: 14, 3: 30, 4: 60, 5: 90}
 
 

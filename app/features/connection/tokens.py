@@ -43,7 +43,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 # many seconds: docs/facts/servicenow.md#1-5-error-responses-of-oauth-token-do
 SECOND_TRY_SECONDS = 1.0
 
-# asyncio keeps only weak references to tasks; one that nobody awaits any more would be collected in the middle.
+# asyncio keeps only weak references to tasks; one that is no longer awaited would be collected while it runs.
 _renewals_under_way: set[asyncio.Task[LiveToken]] = set()
 
 

@@ -24,7 +24,7 @@ from app.features.provisioning.checks.integration_user import check_account
 from app.features.provisioning.checks.internal import QUEUE_EXAMINED, check_import, check_queue, check_tickets
 from app.features.provisioning.checks.tables import check_choices, check_correlation, check_ranges, check_table
 from app.features.provisioning.finding import Finding
-from app.features.tickets.types import TABLES, TicketKind
+from app.features.tickets.types import KINDS, KindSpec, TicketKind
 from app.resources import Resources
 
 Subject = TypeVar("Subject", CheckContext, Resources)
@@ -78,20 +78,20 @@ ERROR_CODES = (
 )  # fmt: skip
 
 
-def _table_check(kind: TicketKind, title: Message) -> Check[CheckContext]:
+def _table_check(spec: KindSpec) -> Check[CheckContext]:
     return Check(
-        code=kind.value,
+        code=spec.kind.value,
         stage=Stage.ACCESS,
         examines=T(
             "In the table %(table)s, records are read, and one that does not exist is changed. Nothing is left behind.",
-            table=TABLES[kind],
+            table=spec.table,
         ),
-        run=partial(check_table, kind=kind),
+        run=partial(check_table, kind=spec.kind),
         findings=(
             "table:created", "table:roles_allow", "table:untried", "table:newest_hidden", "role_missing", "create_refused",
         ),
-        step_title=title,
-        kinds=frozenset({kind}),
+        step_title=spec.step_title,
+        kinds=frozenset({spec.kind}),
     )  # fmt: skip
 
 
@@ -191,8 +191,7 @@ CHECKS: tuple[Check[CheckContext], ...] = (
         step_title=T("Integration user and its roles"),
         kinds=BOTH,
     ),
-    _table_check(TicketKind.CHANGE, T("Change requests: read, create, change")),
-    _table_check(TicketKind.INCIDENT, T("Incidents: read, create, change")),
+    *(_table_check(spec) for spec in KINDS.values()),
     Check(
         code="choices",
         stage=Stage.ACCESS,

@@ -92,7 +92,7 @@ def as_text(steps: Sequence[ChecklistStep]) -> str:
 
 
 def checklist(redirect_url: str) -> tuple[ChecklistStep, ...]:
-    """The steps to be done in ServiceNow, in order; the sources are docs/facts/servicenow.md, sections 1 and 3.6."""
+    """The steps to be done in ServiceNow, in order; sources stand beside them."""
     return (_prerequisites(), _client(redirect_url), _user())
 
 

@@ -18,10 +18,12 @@ async def audit_ticket_event(session: Session, actor: Actor, action: Message, ti
 
 async def audit_share(session: Session, actor: Actor, ticket: Ticket, control_ids: Sequence[str]) -> None:
     """The entry about a ticket that was just made of these actions."""
+    # Sorted, so that entries about the same actions can be searched for and compared.
     about = {"actions": ", ".join(sorted(control_ids))} if control_ids else {}
     await _log(session, actor, T("Ticket shared"), ticket, **about)
 
 
 async def _log(session: Session, actor: Actor, action: Message, ticket: Ticket, **facts: object) -> None:
+    # A number exists only once ServiceNow has confirmed the record; the ticket's id is there from the beginning.
     number = {"number": ticket.number} if ticket.number else {}
     await log_action(session, actor, action, name=ticket.name, kind=ticket.kind, **number, ticket=ticket.id, **facts)

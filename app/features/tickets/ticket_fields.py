@@ -146,6 +146,7 @@ class TicketField:
         value = getattr(request, self.name)
         if self.control is None or self.control.type not in (ControlType.TEXT, ControlType.AREA):
             return value
+        # A one-line column of ServiceNow shows a line break as a blank at best.
         return clean(value).replace("\n", " ") if self.control.type is ControlType.TEXT else clean(value)
 
 
@@ -159,6 +160,7 @@ def _required(name: str) -> Callable[[TicketRequest, date], Message | None]:
 def _priority_problem(request: TicketRequest, _today: date) -> Message | None:
     if request.priority not in PRIORITY_NAMES:
         return T("Choose one of the list.")
+    # The form offers all five for both kinds, because without a script it cannot know which kind will be chosen.
     spec = KINDS[request.kind]
     return None if request.priority in spec.priority_columns else spec.priority_problem
 
@@ -166,12 +168,14 @@ def _priority_problem(request: TicketRequest, _today: date) -> Message | None:
 def _due_date_problem(request: TicketRequest, today: date) -> Message | None:
     if request.due_date < today:
         return T("This day has passed. Choose today or a later day.")
+    # A year such as 2206 is a typing error, and ServiceNow would keep it silently.
     if request.due_date.year > today.year + LATEST_DUE_YEARS:
         return T("This day is more than %(years)s years away.", years=LATEST_DUE_YEARS)
     return None
 
 
 def _requester_line(_request: TicketRequest, requester: Requester) -> str:
+    # Bounded like every line, so that a display name of any length leaves space for the description.
     name = f"{requester.name} <{requester.email}>" if requester.email else requester.name
     return f"{cut(one_line(name), 200)}, {T('user ID')} {cut(one_line(requester.oid), 64)}"
 
@@ -185,7 +189,9 @@ FIELDS: tuple[TicketField, ...] = (
         name="requested_by",
         label=T("Shared by"),
         sent_as=T("User ID of the sender"),
-        limit=36,  # An object ID is a GUID.
+        # The object ID of Entra ID, a GUID: names and e-mail addresses change, and Microsoft's connector sent it as well.
+        # docs/facts/servicenow.md#9-microsoft-s-own-connector-what-we-mirror
+        limit=36,
         value=lambda _request, requester: one_line(requester.oid),
         line=RecordLine(T("Requested by"), _requester_line),
         shown=Shown.OWN_LINE,
@@ -199,6 +205,7 @@ FIELDS: tuple[TicketField, ...] = (
         value=lambda request, _requester: cut(_one_line_name(request), LONGEST_NAME),
         columns={"short_description": T("Name")},
         fills_column=True,
+        # The text repeats the whole name, because the column may hold only its beginning.
         line=RecordLine(T("Task name"), lambda request, _: cut(_one_line_name(request), LONGEST_TYPED_NAME)),
         control=FormControl(
             ControlType.TEXT,
@@ -214,6 +221,7 @@ FIELDS: tuple[TicketField, ...] = (
         sent_as=T("Description"),
         limit=LONGEST_DESCRIPTION,
         value=lambda request, _requester: cut(clean(request.description), LONGEST_DESCRIPTION),
+        # No `fills_column`: record.py shortens the text once more, to leave space for the lines below it.
         columns={"description": T("Description")},
         control=FormControl(
             ControlType.AREA,
@@ -266,6 +274,7 @@ FIELDS: tuple[TicketField, ...] = (
         name="source",
         label=T("Recommendation source"),
         sent_as=T("Recommendation source"),
+        # No control: it follows from what the ticket is made of, and a person could not know better.
         limit=max(len(source) for source in TicketSource),
         value=lambda request, _requester: request.source.value,
         line=RecordLine(T("Recommendation source"), lambda request, _: request.source.value),

@@ -73,6 +73,7 @@ class KindSpec:
     states_title: Message
     columns_title: Message
     step_title: Message
+    table_title: Message
     priority_columns: Mapping[int, Mapping[str, str]]
     priority_problem: Message
     states: Mapping[str, DefaultState]
@@ -103,6 +104,7 @@ KINDS: dict[TicketKind, KindSpec] = {
         states_title=T("State names of change requests"),
         columns_title=T("Columns of change requests"),
         step_title=T("Change requests: read, create, change"),
+        table_title=T("Table of change requests"),
         # No lookup decides a change's priority, and there is no fifth one.
         # docs/facts/servicenow.md#4-2-change-request
         priority_columns={priority: {"priority": str(priority)} for priority in (1, 2, 3, 4)},
@@ -137,6 +139,7 @@ KINDS: dict[TicketKind, KindSpec] = {
         states_title=T("State names of incidents"),
         columns_title=T("Columns of incidents"),
         step_title=T("Incidents: read, create, change"),
+        table_title=T("Table of incidents"),
         # ServiceNow looks an incident's priority up from impact and urgency, and overwrites one that is sent alone. Of
         # the pairs that lead to a priority, these are the even ones. docs/facts/servicenow.md#4-1-incident
         priority_columns={
@@ -162,7 +165,7 @@ KINDS: dict[TicketKind, KindSpec] = {
         least_role="sn_incident_write",
     ),
 }
-# Proposed where nobody has decided otherwise: the retired connector made change requests.
+# Proposed unless an administrator decided otherwise: the retired connector made change requests.
 DEFAULT_KIND = TicketKind.CHANGE
 
 # Columns of KINDS that are read most, by kind.

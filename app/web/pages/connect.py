@@ -111,6 +111,7 @@ async def begin(request: Request, viewer: Manager, resources: Res, session: Db) 
             await check_instance(resources, typed["instance"])
         except InvalidInput as error:
             errors |= error.fields
+    # The secret never goes back to the browser: it would stay in its history and caches.
     shown = {name: value for name, value in typed.items() if name != "client_secret"}
     return await _set_up(request, resources, session, 422, typed=shown, errors=errors)
 
@@ -140,6 +141,7 @@ async def callback(
             typed = _typed(begun) or _known(await connection_view(session))
             status = problem.status if isinstance(problem, AuthorizationOver) else 409
             return await _set_up(request, resources, session, status, typed=typed, problem=problem.message)
+    # Away from the address that holds the code, so that a reload does not send it again.
     response = redirect_to("provisioning.page")
     response.delete_cookie(ATTEMPT_COOKIE, path=url_for("servicenow.status"))
     return response

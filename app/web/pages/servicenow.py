@@ -72,6 +72,7 @@ async def ask_to_remove(request: Request, _viewer: Manager, session: Db) -> Resp
 async def remove(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
     """Remove the connection that the page showed; one that changed since is shown for confirmation again."""
     connection = await connection_view(session)
+    # The page named the connection that it asked about. Another administrator may have replaced it since.
     if connection is not None and (await read_form(request)).get("connection") != str(connection.id):
         return redirect_to("servicenow.ask_removal")
     try:

@@ -36,7 +36,7 @@ from app.web.templating import render
 
 router = PageRouter(prefix="/tickets")
 
-# The record's text has room for the lines of about ten actions, and counts the others (LONGEST_DESCRIPTION).
+# The record's text holds the lines of about ten actions, and counts the others (LONGEST_DESCRIPTION).
 MOST_IN_ONE = 100
 # Fields of a bulk form besides an "action" and a "shown" for each action.
 OTHER_FIELDS = 100
@@ -152,11 +152,12 @@ async def share_selection(request: Request, _viewer: Sharer, session: Db, resour
 @router.post("/new", name="share.send")
 async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wanted: Actions) -> Response:
     """Share as one ticket, and redirect to it."""
+    # One action is part of the address, several come in the body (SharePage.address).
     several = _all_of(await _many_fields(request), "action")
     actions, _ = await _find(session, resources, [*wanted, *several][:MOST_IN_ONE])
     typed = await read_form(request)
     parsed = parse(typed, TaskForm)
-    errors, problem, in_the_way = parsed.errors, InvalidInput.default, None
+    errors, problem, conflicting = parsed.errors, InvalidInput.default, None
     if parsed.values is not None:
         source = TicketSource.MICROSOFT if actions else TicketSource.USER
         form_key, again = str(parsed.values.form_key), parsed.values.again
@@ -168,11 +169,12 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
         except InvalidInput as error:
             errors = error.fields
         except AlreadyShared as error:
-            problem, in_the_way = error.message, await lines_of(session, error.ticket_ids)
+            problem, conflicting = error.message, await lines_of(session, error.ticket_ids)
         except NotConnected as error:
             problem = error.message
-    page = await _share_page(session, typed, actions, errors=errors, problem=problem, in_the_way=in_the_way)
-    return render(request, "tickets/new.html", page, status=409 if in_the_way else 422)
+    page = await _share_page(session, typed, actions, errors=errors, problem=problem, conflicting=conflicting)
+    # 409 asks for a decision (share again although there is a ticket), 422 for other values.
+    return render(request, "tickets/new.html", page, status=409 if conflicting else 422)
 
 
 @router.post("/bulk", name="share.send_bulk")
@@ -216,6 +218,7 @@ async def _empty_form(
 ) -> Response:
     """The form for these actions, with what is proposed for them."""
     actions, missing = await _find(session, resources, wanted)
+    # The idempotency key of what will be sent: the same form twice makes one ticket.
     today, key = clock.now().date(), {"form_key": str(uuid4())}
     preferences = await _preferences(session)
     if len(wanted) > 1 and as_what != "one":
@@ -274,18 +277,18 @@ async def _share_page(
     *,
     errors: Mapping[str, Message] | None = None,
     problem: Message | None = None,
-    in_the_way: list[TicketLine] | None = None,
+    conflicting: list[TicketLine] | None = None,
 ) -> SharePage:
-    made = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
-    tickets = list({line.id: line for lines in made.values() for line in lines}.values())
+    earlier = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
+    tickets = list({line.id: line for lines in earlier.values() for line in lines}.values())
     done = any(ticket.state_category == StateCategory.DONE for ticket in tickets)
     reopens = done and (await _preferences(session)).after_done == REOPEN
     return SharePage(
         form=fields_of(typed, errors, fixed=_common_category(actions)),
         problem=problem,
         actions=actions,
-        tickets=in_the_way or tickets,
-        ask_again=bool(in_the_way) or reopens or any(ticket.is_open for ticket in tickets),
+        tickets=conflicting or tickets,
+        ask_again=bool(conflicting) or reopens or any(ticket.is_open for ticket in tickets),
         reopens=reopens,
         is_connected=await connection_view(session) is not None,
     )
@@ -308,14 +311,16 @@ async def _bulk_page(
     ticked: frozenset[str] | None = None,
     missing: int = 0,
 ) -> BulkPage:
-    made = await tickets_by_action(session, [action.control_id for action in actions])
+    earlier = await tickets_by_action(session, [action.control_id for action in actions])
     parsed = parse({name: typed.get(name, "") for name in BulkForm.model_fields}, BulkForm).values
     decided = await _preferences(session)
+    # While the form cannot be parsed, the preview shows what is proposed for each action.
     kind = propose(None, clock.now().date(), kind=typed.get("kind", ""), preferences=decided).kind
     usual = BulkChoice(kind, None, None, None, decided)
     choice = BulkChoice(parsed.kind, parsed.priority, parsed.due_date, parsed.category, decided) if parsed else usual
-    previews = preview(actions, made, choice, clock.now().date())
+    previews = preview(actions, earlier, choice, clock.now().date())
     reopens = decided.after_done == REOPEN
+    # Ticked at first: actions without a ticket that is followed, or that would be reopened.
     unshared = frozenset(
         line.action.control_id for line in previews if not line.is_open and not (reopens and line.is_done)
     )

@@ -101,7 +101,8 @@ def self_signed(folder: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_bug_75_the_token_goes_to_the_instance_and_nowhere_an_answer_points_to(
+@pytest.mark.fact("other-connectors bug-75")
+async def test_the_token_goes_to_the_instance_and_nowhere_an_answer_points_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with running_servicenow() as servicenow, listening() as (port, asked), listening(leads_to=port) as (door, knocks):
@@ -154,7 +155,8 @@ async def test_an_answer_that_trickles_ends_and_may_have_been_an_answer(monkeypa
             await transport.close()
 
 
-async def test_bug_76_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+@pytest.mark.fact("other-connectors bug-76")
+async def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     transport = Transport("servicenow")
     with listening(self_signed(tmp_path)) as (port, asked):
         try:
@@ -165,7 +167,8 @@ async def test_bug_76_a_certificate_that_nobody_vouches_for_is_refused_before_an
     assert asked == []
 
 
-async def test_bug_77_calls_and_token_requests_go_through_the_proxy_unless_excepted(
+@pytest.mark.fact("other-connectors bug-77")
+async def test_calls_and_token_requests_go_through_the_proxy_unless_excepted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with listening() as (proxy, through), listening() as (own, direct):

@@ -1,4 +1,4 @@
-"""The embassy at Graph: paging, patience, tokens, refusals, and the one write it knows. Numbers are the fact sheet's."""
+"""The Graph client: paging, backoff, tokens, refusals, and its one write."""
 
 from __future__ import annotations
 
@@ -24,24 +24,28 @@ async def read_all(*replies: Reply) -> tuple[list[dict[str, Any]], Scripted]:
     return [item async for found in client.control_profiles() for item in found.items], transport
 
 
-async def test_edge_01_next_links_are_followed_to_the_last_page() -> None:
+@pytest.mark.fact("microsoft-graph edge-1")
+async def test_next_links_are_followed_to_the_last_page() -> None:
     items, transport = await read_all(page([{"id": "a"}], NEXT), page([{"id": "b"}]))
     assert [item["id"] for item in items] == ["a", "b"]
     assert len(transport.requests) == 2
 
 
-async def test_edge_02_the_newest_days_cost_exactly_one_request() -> None:
+@pytest.mark.fact("microsoft-graph edge-2")
+async def test_the_newest_days_cost_exactly_one_request() -> None:
     transport = Scripted([page([{"id": "t_2026-11-19"}], f"{GRAPH}/v1.0/security/secureScores?$skiptoken=1")])
     pages = [found async for found in graph_over(transport).scores(top=1)]
     assert len(pages) == 1
     assert transport.urls == [f"{GRAPH}/v1.0/security/secureScores?$top=1"]
 
 
-async def test_edge_03_a_next_link_is_used_byte_for_byte() -> None:
+@pytest.mark.fact("microsoft-graph edge-3")
+async def test_a_next_link_is_used_byte_for_byte() -> None:
     _, transport = await read_all(page([], NEXT), page([]))
     assert transport.urls[1] == NEXT
 
 
+@pytest.mark.fact("microsoft-graph edge-3")
 @pytest.mark.parametrize(
     "link",
     [
@@ -56,19 +60,21 @@ async def test_edge_03_a_next_link_is_used_byte_for_byte() -> None:
         "",
     ],
 )
-async def test_edge_03_a_next_link_to_anywhere_else_is_refused_and_never_gets_the_token(link: object) -> None:
+async def test_a_next_link_to_anywhere_else_is_refused_and_never_gets_the_token(link: object) -> None:
     transport = Scripted([page([{"id": "a"}], link)])
     with pytest.raises(InvalidResponse):
         _ = [found async for found in graph_over(transport).control_profiles()]
     assert len(transport.requests) == 1
 
 
-async def test_edge_03_pages_that_lead_in_a_circle_end() -> None:
+@pytest.mark.fact("microsoft-graph edge-3")
+async def test_pages_that_lead_in_a_circle_end() -> None:
     with pytest.raises(InvalidResponse, match="circle"):
         await read_all(page([], NEXT), page([], NEXT))
 
 
-async def test_edge_03_the_number_of_pages_is_capped() -> None:
+@pytest.mark.fact("microsoft-graph edge-3")
+async def test_the_number_of_pages_is_capped() -> None:
     count = 0
 
     def endless(_: object) -> Any:
@@ -81,35 +87,40 @@ async def test_edge_03_the_number_of_pages_is_capped() -> None:
     assert count == MOST_PAGES
 
 
-async def test_edge_05_a_partial_answer_carries_its_warning() -> None:
+@pytest.mark.fact("microsoft-graph edge-5")
+async def test_a_partial_answer_carries_its_warning() -> None:
     transport = Scripted([page([{"id": "a"}], status=206, warning='199 - "SecureScore/Provider/503/1000"')])
     [found] = [found async for found in graph_over(transport).control_profiles()]
     assert found.items
     assert found.warning == '199 - "SecureScore/Provider/503/1000"'
 
 
+@pytest.mark.fact("microsoft-graph edge-6")
 @pytest.mark.parametrize("status", [429, 503])
-async def test_edge_06_it_waits_as_long_as_it_is_told_in_seconds(still_clock: SetClock, status: int) -> None:
+async def test_it_waits_as_long_as_it_is_told_in_seconds(still_clock: SetClock, status: int) -> None:
     before = still_clock.now()
     items, _ = await read_all(answer(status, retry_after="7"), page([{"id": "a"}]))
     assert items
     assert still_clock.now() - before == timedelta(seconds=7)
 
 
-async def test_edge_06_it_waits_until_the_date_it_is_told(still_clock: SetClock) -> None:
+@pytest.mark.fact("microsoft-graph edge-6")
+async def test_it_waits_until_the_date_it_is_told(still_clock: SetClock) -> None:
     before = still_clock.now()
     until = format_datetime(before + timedelta(seconds=30), usegmt=True)
     await read_all(answer(429, retry_after=until), page([]))
     assert still_clock.now() - before == timedelta(seconds=30)
 
 
-async def test_edge_06_it_backs_off_where_no_time_is_named(still_clock: SetClock) -> None:
+@pytest.mark.fact("microsoft-graph edge-6")
+async def test_it_backs_off_where_no_time_is_named(still_clock: SetClock) -> None:
     before = still_clock.now()
     await read_all(answer(429), answer(429), page([]))
     assert still_clock.now() - before == timedelta(seconds=2 + 4)
 
 
-async def test_edge_06_patience_has_an_end(still_clock: SetClock) -> None:
+@pytest.mark.fact("microsoft-graph edge-6")
+async def test_patience_has_an_end(still_clock: SetClock) -> None:
     before = still_clock.now()
     transport = Scripted([answer(429, retry_after="100")])
     with pytest.raises(Throttled) as refused:
@@ -120,7 +131,8 @@ async def test_edge_06_patience_has_an_end(still_clock: SetClock) -> None:
         await read_all(answer(503))
 
 
-async def test_edge_06_no_more_than_four_calls_at_once() -> None:
+@pytest.mark.fact("microsoft-graph edge-6")
+async def test_no_more_than_four_calls_at_once() -> None:
     transport = Scripted([page([])])
     client = graph_over(transport)
 
@@ -134,26 +146,30 @@ async def test_edge_06_no_more_than_four_calls_at_once() -> None:
     assert transport.tokens == 1
 
 
-async def test_edge_07_a_401_is_met_with_one_new_token_and_one_more_try() -> None:
+@pytest.mark.fact("microsoft-graph edge-7")
+async def test_a_401_is_met_with_one_new_token_and_one_more_try() -> None:
     items, transport = await read_all(answer(401), page([{"id": "a"}]))
     assert items
     assert [request.headers["Authorization"] for request in transport.requests] == ["Bearer token-1", "Bearer token-2"]
 
 
-async def test_edge_07_a_second_401_ends_it() -> None:
+@pytest.mark.fact("microsoft-graph edge-7")
+async def test_a_second_401_ends_it() -> None:
     transport = Scripted([answer(401)])
     with pytest.raises(Unauthorized):
         _ = [found async for found in graph_over(transport).control_profiles()]
     assert (len(transport.requests), transport.tokens) == (2, 2)
 
 
-async def test_edge_07_a_403_names_the_permission_and_that_it_is_an_application_permission() -> None:
+@pytest.mark.fact("microsoft-graph edge-7")
+async def test_a_403_names_the_permission_and_that_it_is_an_application_permission() -> None:
     with pytest.raises(Forbidden, match=r"SecurityEvents\.Read\.All as an application permission"):
         await read_all(answer(403))
 
 
+@pytest.mark.fact("microsoft-graph edge-7")
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 418, 429, 500, 502, 503])
-async def test_edge_07_no_secret_is_in_any_message(status: int, still_clock: SetClock) -> None:
+async def test_no_secret_is_in_any_message(status: int, still_clock: SetClock) -> None:
     with pytest.raises(RemoteError) as error:
         await read_all(answer(status, {"error": {"message": "token-1 made up"}}))
     assert "token-1" not in str(error.value)
@@ -175,8 +191,9 @@ def settings(cloud: str) -> Settings:
     return Settings(_env_file=None, **made)
 
 
+@pytest.mark.fact("microsoft-graph edge-9")
 @pytest.mark.parametrize("cloud", list(CLOUDS))
-async def test_edge_09_host_token_host_and_scope_change_together(cloud: str) -> None:
+async def test_host_token_host_and_scope_change_together(cloud: str) -> None:
     configured = settings(cloud)
     assert (configured.graph, configured.authority) == CLOUDS[cloud]
     seen: list[Any] = []
@@ -197,12 +214,14 @@ async def test_edge_09_host_token_host_and_scope_change_together(cloud: str) -> 
     assert listing.url.startswith(CLOUDS[cloud][0])
 
 
+@pytest.mark.fact("microsoft-graph edge-9")
 @pytest.mark.parametrize("cloud", ["china", "21Vianet", " Gallatin "])
-def test_edge_09_china_is_refused_with_the_reason(cloud: str) -> None:
+def test_china_is_refused_with_the_reason(cloud: str) -> None:
     with pytest.raises(ValueError, match="not offered by Microsoft Graph in the cloud operated by 21Vianet in China"):
         settings(cloud)
 
 
+@pytest.mark.fact("microsoft-graph edge-10")
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
@@ -217,13 +236,14 @@ def test_edge_09_china_is_refused_with_the_reason(cloud: str) -> None:
         (answer(200, '{"value": [{"id": ' + "1" * 5000 + "}]}"), "JSON"),
     ],
 )
-async def test_edge_10_what_is_no_list_is_a_clean_error_that_says_where(reply: Reply, says: str) -> None:
+async def test_what_is_no_list_is_a_clean_error_that_says_where(reply: Reply, says: str) -> None:
     with pytest.raises(InvalidResponse, match=says):
         await read_all(reply)
 
 
+@pytest.mark.fact("microsoft-graph edge-45")
 @pytest.mark.parametrize("status", [200, 204])
-async def test_edge_45_a_state_is_written_with_vendor_information(status: int) -> None:
+async def test_a_state_is_written_with_vendor_information(status: int) -> None:
     transport = Scripted([answer(status)])
     await graph_over(transport).change_state("aad/odd id.v1", state="Ignored", comment="")
     [request] = transport.requests
@@ -236,17 +256,19 @@ async def test_edge_45_a_state_is_written_with_vendor_information(status: int) -
     assert "controlStateUpdates" not in request.body
 
 
+@pytest.mark.fact("microsoft-graph edge-45")
 @pytest.mark.parametrize(
     ("status", "says"), [(400, "Microsoft refused this status"), (403, r"SecurityEvents\.ReadWrite\.All")]
 )
-async def test_edge_45_a_refused_state_says_what_to_do(status: int, says: str) -> None:
+async def test_a_refused_state_says_what_to_do(status: int, says: str) -> None:
     transport = Scripted([answer(status)])
     with pytest.raises(Forbidden, match=says):
         await graph_over(transport).change_state("a", state="Reviewed", comment="")
     assert len(transport.requests) == 1
 
 
-async def test_edge_45_a_write_is_repeated_once_with_a_new_token_and_never_otherwise(still_clock: SetClock) -> None:
+@pytest.mark.fact("microsoft-graph edge-45")
+async def test_a_write_is_repeated_once_with_a_new_token_and_never_otherwise(still_clock: SetClock) -> None:
     transport = Scripted([answer(401), answer(204)])
     await graph_over(transport).change_state("a", state="Reviewed", comment="")
     assert transport.tokens == 2

@@ -15,6 +15,7 @@ SANDBOX = "http://127.0.0.1:8100"
 ALLOWED = (SANDBOX, "https://servicenow.contoso.example", "https://vanity.contoso.example:8443/")
 
 
+@pytest.mark.fact("other-connectors bug-73")
 @pytest.mark.parametrize(
     "typed",
     [
@@ -42,10 +43,11 @@ ALLOWED = (SANDBOX, "https://servicenow.contoso.example", "https://vanity.contos
         "ｃｏｎｔｏｓｏ",
     ],
 )
-def test_73_what_a_person_means_becomes_one_form(typed: str) -> None:
+def test_what_a_person_means_becomes_one_form(typed: str) -> None:
     assert parse_instance(typed, ALLOWED) == CONTOSO
 
 
+@pytest.mark.fact("other-connectors bug-73")
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
@@ -99,12 +101,13 @@ def test_73_what_a_person_means_becomes_one_form(typed: str) -> None:
         ("null\0byte", "holds no blanks"),
     ],
 )
-def test_73_everything_else_gets_a_sentence(typed: str, words: str) -> None:
+def test_everything_else_gets_a_sentence(typed: str, words: str) -> None:
     with pytest.raises(InvalidAddress) as caught:
         parse_instance(typed, ALLOWED)
     assert words in str(caught.value)
 
 
+@pytest.mark.fact("other-connectors bug-73")
 @pytest.mark.parametrize(
     ("typed", "origin"),
     [
@@ -116,10 +119,11 @@ def test_73_everything_else_gets_a_sentence(typed: str, words: str) -> None:
         ("https://vanity.contoso.example:8443", "https://vanity.contoso.example:8443"),
     ],
 )
-def test_73_listed_addresses_are_taken_with_their_port(typed: str, origin: str) -> None:
+def test_listed_addresses_are_taken_with_their_port(typed: str, origin: str) -> None:
     assert parse_instance(typed, ALLOWED).origin == origin
 
 
+@pytest.mark.fact("other-connectors bug-74")
 @pytest.mark.parametrize(
     "typed",
     [
@@ -132,7 +136,7 @@ def test_73_listed_addresses_are_taken_with_their_port(typed: str, origin: str) 
         "http://127.0.0.1:8100@evil.example",
     ],
 )
-def test_74_what_only_resembles_a_listed_address_is_refused(typed: str) -> None:
+def test_what_only_resembles_a_listed_address_is_refused(typed: str) -> None:
     with pytest.raises(InvalidAddress):
         parse_instance(typed, ALLOWED)
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from app.core.messages import T
 from app.features.provisioning.finding import FindingText, State
 from app.features.provisioning.texts.screens import ACCESS_RULES, RECORD_RULES, USER_RECORD
-from app.features.tickets.types import TicketKind
+from app.features.tickets.types import KINDS
 
 # fmt: off
 TABLE, STATES, OUR_ID, QUERY_RULES = T("Table"), T("Lists of states"), T("Our id"), T("Query rules")
 # The headings of the keys "table_change" and "table_incident".
-TABLE_TITLES = {
-    f"table_{TicketKind.CHANGE.value}": T("Table of change requests"),
-    f"table_{TicketKind.INCIDENT.value}": T("Table of incidents"),
-}
+TABLE_TITLES = {f"table_{kind.value}": spec.table_title for kind, spec in KINDS.items()}
 # A right that is missing, as a part of the sentence of "role_missing".
 RIGHT_NAMES = {"read": T("reading"), "write": T("changing"), "create": T("creating")}
 NO_RECORD, SOME_RECORDS = T("no record yet"), T("records are visible")

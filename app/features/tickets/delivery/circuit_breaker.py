@@ -54,7 +54,7 @@ class OpenCircuit:
 async def open_circuit(session: Session, ticket: Ticket) -> OpenCircuit | None:
     """None when the ticket may be sent: few were refused, one got through since, or a person asked for this try.
 
-    Also None for a ticket shared after the last refusal, once no other probe is under way: somebody may have acted.
+    Also None for a ticket shared after the last refusal, once no other probe is under way: a person may have fixed the cause.
     """
     # One that was sent before is looked up first, which costs ServiceNow a read and may find it.
     if ticket.sent_at is not None or ticket.force_retry:

@@ -44,6 +44,7 @@ def propose_for_all(
     decided = preferences or Preferences()
     first = propose(actions[0], today, kind=kind, preferences=decided)
     categories = {decided_category(action, decided) for action in actions}
+    # Lower numbers are more urgent.
     priority = min(decided_priority(action, decided, first.kind) for action in actions)
     parts = [f"{number}. {action.title}\n{action.remediation}".strip() for number, action in enumerate(actions, 1)]
     return replace(
@@ -75,6 +76,7 @@ def decided_priority(action: Action, decided: Preferences, kind: TicketKind) -> 
 
 def proposed_priority(score_impact: float | None) -> int:
     """High (2), Moderate (3) or Low (4), by the impact in per cent; Critical is for people to decide."""
+    # Critical (1) is never proposed: the score does not know what is critical in an organization.
     if score_impact is None or score_impact < MODERATE_IMPACT_PERCENT:
         return 4
     return 2 if score_impact >= HIGH_IMPACT_PERCENT else 3
@@ -82,6 +84,7 @@ def proposed_priority(score_impact: float | None) -> int:
 
 def describe(action: Action) -> str:
     """The action in plain text, part by part, for a reader who has never seen the portal."""
+    # The order in which a reader without the portal needs it: what it is, what to do, what that does to users.
     parts = [action.description]
     for title, text in (
         (T("What to do"), action.remediation),

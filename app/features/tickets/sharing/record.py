@@ -88,6 +88,7 @@ def _lines_below(request: TicketRequest, requester: Requester, links: Links, fie
     """The labelled lines; bounded, so that they always leave most of the text to the description."""
     lines = [f"{one.line.label}: {one.line.value(request, requester)}" for one in fields if one.line is not None]
     lines.append(f"{T('Ticket in the security center')}: {links.ticket}")
+    # By its number, which is what people search for in ServiceNow.
     if links.predecessor:
         lines.append(f"{T('Follows')}: {cut(one_line(links.predecessor), 60)}")
     lines.extend(_action_lines(links.actions))
@@ -96,6 +97,7 @@ def _lines_below(request: TicketRequest, requester: Requester, links: Links, fie
 
 def _action_lines(actions: Sequence[tuple[str, str]]) -> list[str]:
     """One line per action with its address, as many as fit into a quarter of the text; the rest is counted."""
+    # A quarter, so that neither the description nor the list of actions can push the other out.
     lines: list[str] = []
     room = LONGEST_DESCRIPTION // 4
     for done, (title, address) in enumerate(actions):

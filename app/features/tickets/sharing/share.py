@@ -30,7 +30,8 @@ from app.features.tickets.ticket_audit import audit_share
 from app.features.tickets.ticket_fields import Requester, TicketRequest, problems_of, stored_values
 from app.features.tickets.types import BULK_PRIORITY, CLOSED_CATEGORIES, Delivery, StateCategory
 
-# Advisory locks in the order of the array, and the array is sorted, so that two transactions never deadlock.
+# Names are hashed to the 64-bit keys that advisory locks have; a collision only makes two unrelated shares wait. They are
+# taken in the order of the array, and the array is sorted, so that two transactions never deadlock.
 # https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 LOCK_NAMES = text("SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(CAST(:names AS text[])) name")
 
@@ -111,6 +112,7 @@ async def share_many(
     """The same for many at once, answered in their order: all of them or, when one cannot be made, none."""
     for command in commands:
         check_request(command.request)
+    # Locked before anything is read: what is read afterwards cannot be overtaken by another share of the same actions.
     await _lock(session, commands)
     known = await _tickets_of_forms(session, [command.form_key for command in commands])
     new = [command for command in commands if command.form_key not in known]
@@ -124,6 +126,7 @@ async def share_many(
         made = [(_make(command, sharing), command) for command in new]
         await _store(session, queue, made, requester)
         known |= {command.form_key: ticket.id for ticket, command in made}
+    # A form that was sent before made nothing now, and has its audit entry already.
     made_keys = {command.form_key for command in new}
     return [Shared(known[command.form_key], is_new=command.form_key in made_keys) for command in commands]
 
@@ -180,6 +183,7 @@ def _make(command: ShareCommand, sharing: _Sharing) -> Ticket:
     )
     # Decided and stored now, so that a later import of the score does not change what was asked.
     payload = compose_record(command.request, sharing.requester, links, correlation_id, sharing.preferences)
+    # Open for the commands that follow in the same call, although it is not in the database yet.
     newest = _EarlierTicket(ticket_id, "", now, StateCategory.UNKNOWN)
     for action in command.actions:
         sharing.earlier.setdefault(action.control_id, []).append(newest)
@@ -242,6 +246,7 @@ async def _store(
         record_event(session, ticket, EventType.SHARED, waiting, actor=requester.name)
     for ticket, command in made:
         await audit_share(session, requester, ticket, [action.control_id for action in command.actions])
+    # Procrastinate runs jobs of a higher priority first, so that a single share does not wait for a bulk share.
     for priority in (0, BULK_PRIORITY):
         ids = [str(ticket.id) for ticket, command in made if (BULK_PRIORITY if command.batch_id else 0) == priority]
         await queue.defer_many(session, "tickets.deliver", [{"ticket_id": one} for one in ids], priority=priority)

@@ -79,9 +79,11 @@ async def batch_of(session: Session, batch_id: UUID) -> Batch:
     rows = await session.execute(
         select(Ticket.delivery, func.count()).where(Ticket.batch_id == batch_id).group_by(Ticket.delivery)
     )
+    # Counted by the database: a batch holds up to 1,000 tickets, and the page asks every few seconds.
     counts = {row[0]: row[1] for row in rows}
     if not counts:
         raise NotFound
+    # Held tickets need a person, and would be lost below 50 that need none.
     held_first = (Ticket.delivery != Delivery.HELD, Ticket.created_at, Ticket.id)
     query = select(Ticket).where(Ticket.batch_id == batch_id).order_by(*held_first).limit(SHOWN_AT_MOST)
     names = await load_names(session)

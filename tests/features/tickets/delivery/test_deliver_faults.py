@@ -138,25 +138,6 @@ async def test_a_create_that_a_gateway_gave_up_on_is_not_repeated_while_it_goes_
     assert (await read_ticket(system, ticket_id)).delivery == "shared"
 
 
-@pytest.mark.fact("microsoft-graph edge-52")
-@pytest.mark.parametrize("fault", ["hibernating", "unavailable", "dropped", "bad_gateway", "cancelled_after_commit"])
-async def test_a_ticket_system_that_is_down_or_slow_gets_the_ticket_later_and_once(system: System, fault: str) -> None:
-    await system.connect()
-    system.servicenow.fault(fault, method="POST", path="/table/")
-    ticket_id = await share_one(system, TicketKind.INCIDENT)
-    await system.work()
-    waiting = await read_ticket(system, ticket_id)
-    assert waiting.delivery == "queued"
-    async with await system.signed_in("viewer") as browser:
-        assert "On its way" in (await browser.get("/")).text
-    await run_due_and_waiting(system, 4)
-    await let_time_pass(system)
-    await run_due_and_waiting(system, 2)
-    ticket = await read_ticket(system, ticket_id)
-    assert (ticket.delivery, len(records(system, "incident"))) == ("shared", 1)
-    assert calls(system, "GET")  # It looked before it sent a second time.
-
-
 @pytest.mark.fact("other-connectors bug-72")
 async def test_a_share_while_servicenow_sleeps_is_kept_and_delivered_later(
     system: System, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,4 @@
-"""A client with a live token: renewed once, under the row's lock, whatever happens in between."""
+"""The access token is kept live: renewed when it is about to end, and what a failed renewal means."""
 
 from __future__ import annotations
 
@@ -13,21 +13,28 @@ from structlog.testing import capture_logs
 
 from app.core import clock
 from app.core.clock import SetClock
-from app.core.database import Database, make_engine
 from app.core.errors import Retry
-from app.core.keyed_locks import KeyedLocks
 from app.core.messages import T
 from app.core.vault import Vault
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.gateway import Lane, call
 from app.features.connection.models import Connection
-from app.features.connection.tokens import NoToken, RefreshAnswerLost, mark_attention
-from app.integrations.http.errors import ServerError, Throttled
+from app.features.connection.oauth_client import ACCESS_TOKEN
+from app.features.connection.tokens import (
+    TOKEN_REFUSED,
+    NoToken,
+    RefreshAnswerLost,
+    mark_attention,
+    still_good,
+    store_tokens,
+    was_answer_lost_before,
+)
+from app.integrations.http.errors import Unauthorized
 from app.integrations.servicenow.client import ServiceNowClient
-from app.integrations.servicenow.schemas import RemoteUser
+from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED
+from app.integrations.servicenow.schemas import RemoteUser, Tokens
 from tests.factories.connecting import connect_by_pages, connections, decide, expire, requests, said, trouble
 from tests.factories.system import System
-from tests.features.connection.callers import call_patiently
 
 # As a check that a person waits for: no pause of the instance holds it back.
 ask = partial(call, lane=Lane.INTERACTIVE)
@@ -46,21 +53,7 @@ async def test_a_live_token_is_used_as_it_is(system: System) -> None:
     assert requests(system, "/oauth_token.do") == []
 
 
-async def test_a_crowd_in_one_process_holds_one_database_connection_while_it_waits(system: System) -> None:
-    await system.connect()
-    await expire(system)
-    system.servicenow.instance.journal.clear()
-    small = Database(
-        make_engine(system.resources.database.engine.url.render_as_string(hide_password=False), pool_size=2)
-    )
-    resources = replace(system.resources, database=small, keyed_locks=KeyedLocks())
-    answers = await asyncio.gather(*(call_patiently(resources) for _ in range(40)))
-    await small.close()
-    assert all(answers)
-    assert len(requests(system, "/oauth_token.do")) == 1
-
-
-async def test_whoever_asked_may_go_away_and_the_new_token_is_stored(system: System) -> None:
+async def test_a_cancelled_caller_does_not_keep_the_new_token_from_being_stored(system: System) -> None:
     await system.connect()
     system.servicenow.instance.switches.refresh_rotates_token = True
     await expire(system)
@@ -91,7 +84,7 @@ async def test_a_passing_trouble_while_renewing_keeps_the_connection_and_says_no
     assert await ask(system.resources, whoami)  # The lock was let go, and the next attempt works.
 
 
-async def test_an_error_nobody_expected_lets_go_of_the_lock(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_error_releases_the_lock(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     await system.connect()
     await expire(system)
 
@@ -114,7 +107,7 @@ async def test_a_slow_token_service_that_names_a_time_is_obeyed(system: System) 
     assert caught.value.retry == Retry.after(600)
 
 
-async def test_a_refused_refresh_is_believed_after_a_second_look(system: System, still_clock: SetClock) -> None:
+async def test_a_refused_refresh_is_believed_after_a_second_request(system: System, still_clock: SetClock) -> None:
     await system.connect()
     await expire(system)
     store = system.servicenow.instance.store
@@ -235,27 +228,53 @@ async def test_a_short_remaining_life_is_used_up_and_not_renewed_at_every_call(s
     assert requests(system, "/oauth_token.do") == []
 
 
-async def test_a_named_wait_is_written_down_and_cleared_by_the_next_success(system: System) -> None:
-    await system.connect()
-    trouble(system, "rate_limited", path="/api/now")
-    with pytest.raises(Throttled):
-        await ask(system.resources, whoami)
-    [connection] = await connections(system)
-    assert connection.throttled_until is not None
-    await ask(system.resources, whoami)
-    [connection] = await connections(system)
-    assert connection.throttled_until is None
-    assert connection.last_success_at is not None
+def an_hour_old_connection(**values: object) -> Connection:
+    granted = clock.now() - timedelta(minutes=25)
+    usual = {"access_granted_at": granted, "access_expires_at": granted + timedelta(minutes=30), "token_version": 3}
+    return Connection(**(usual | values))
 
 
-@pytest.mark.parametrize(("fault", "error"), [("bad_gateway", ServerError)])
-async def test_errors_of_the_work_itself_come_through(system: System, fault: str, error: type[Exception]) -> None:
-    await system.connect()
-    trouble(system, fault, path="/api/now")
-    with pytest.raises(error):
-        await ask(system.resources, whoami)
+def test_polishing_the_sentence_of_a_refused_refresh_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The column and the code decide; an edited or translated sentence does not."""
+    polished = Unauthorized(T("Access has ended. Please authorize again.", code=NOT_RENEWED.code))
+    monkeypatch.setattr(RefreshAnswerLost, "default", T("The answer went missing."))
+    assert was_answer_lost_before(Connection(refresh_answer_lost_at=clock.now()), polished)
+    assert not was_answer_lost_before(Connection(refresh_answer_lost_at=None), polished)
 
 
-async def test_without_a_connection_it_says_so(system: System) -> None:
-    with pytest.raises(NotConnected):
-        await ask(system.resources, whoami)
+@pytest.mark.parametrize("cause", sorted(NAMED_CAUSES))
+@pytest.mark.fact("servicenow 1.5")
+def test_a_refusal_with_a_cause_of_its_own_is_not_put_down_to_a_lost_answer(cause: str) -> None:
+    lost = Connection(refresh_answer_lost_at=clock.now())
+    assert not was_answer_lost_before(lost, Unauthorized(NAMED_CAUSES[cause]))
+
+
+async def test_new_tokens_end_the_memory_of_a_lost_answer(system: System) -> None:
+    connection = await system.connect()
+    connection.refresh_answer_lost_at = clock.now()
+    store_tokens(system.resources, connection, Tokens("access", None, 1800, "useraccount"))
+    assert connection.refresh_answer_lost_at is None
+
+
+async def test_what_is_stored_for_a_person_carries_its_code(system: System) -> None:
+    connection = await system.connect()
+    await mark_attention(system.resources, connection.id, TOKEN_REFUSED)
+    [stored] = await connections(system)
+    assert stored.attention is not None
+    assert stored.attention["code"] == "connection.token_refused"
+
+
+def test_a_token_is_good_until_it_is_about_to_end_or_was_refused(system: System, still_clock: SetClock) -> None:
+    resources = system.resources
+    sealed = resources.vault.seal(ACCESS_TOKEN, "live")
+    good = an_hour_old_connection(access_token=sealed)
+    live = still_good(resources, good)
+    assert live is not None
+    assert live.access_token == "live"
+    assert "live" not in repr(live)
+    assert still_good(resources, good, stale_version=3) is None
+    assert still_good(resources, good, stale_version=2) is not None
+    assert still_good(resources, an_hour_old_connection(access_token=None)) is None
+    assert still_good(resources, an_hour_old_connection(access_token=Vault([Vault.new_key()]).seal("x", "y"))) is None
+    still_clock.move(181)  # Less than two minutes are left.
+    assert still_good(resources, good) is None

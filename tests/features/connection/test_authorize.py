@@ -1,4 +1,4 @@
-"""Connecting through the pages and the stand-in's own login and consent, over HTTP."""
+"""Connecting through the pages and the sandbox's own login and consent, over HTTP."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.core.clock import SetClock
+from app.core.messages import T
+from app.features.connection.gateway import call
 from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
+from app.features.connection.tokens import mark_attention
+from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.schemas import RemoteUser
 from tests.factories.connecting import (
     allow,
     begin,
     beside,
-    changed,
     connect_by_pages,
     connections,
     decide,
+    expire,
+    remove,
     requests,
     said,
     second_manager,
@@ -24,6 +29,10 @@ from tests.factories.connecting import (
 )
 from tests.factories.servicenow import running_servicenow
 from tests.factories.system import System
+
+
+async def whoami(client: ServiceNowClient) -> RemoteUser | None:
+    return await client.whoami()
 
 
 async def test_a_manager_connects_an_instance(system: System) -> None:
@@ -158,103 +167,6 @@ async def test_a_wrong_secret_says_what_to_check_and_keeps_the_form(system: Syst
     assert await connections(system) == []
 
 
-async def test_a_state_works_once(system: System) -> None:
-    manager = await system.signed_in("manager")
-    start = await begin(system, manager)
-    back = decide(system, start.headers["location"])
-    assert (await manager.get(back)).status_code == 303
-    manager.cookies.update(start.cookies)
-    again = await manager.get(back)
-    assert again.status_code == 400
-    assert "was already used" in said(again)
-    assert len(requests(system, "/oauth_token.do")) == 1
-    [connection] = await connections(system)
-    assert connection.status == "connected"
-
-
-async def test_a_double_callback_at_the_same_moment_connects_once(system: System) -> None:
-    manager = await system.signed_in("manager")
-    start = await begin(system, manager)
-    back = decide(system, start.headers["location"])
-    answers = await asyncio.gather(*(manager.get(back) for _ in range(4)))
-    assert sorted(answer.status_code for answer in answers) == [303, 400, 400, 400]
-    assert len(requests(system, "/oauth_token.do")) == 1
-
-
-async def test_a_wrong_state_is_refused(system: System) -> None:
-    manager = await system.signed_in("manager")
-    start = await begin(system, manager)
-    back = decide(system, start.headers["location"])
-    for state in ("x" * 48, ""):
-        answer = await manager.get(changed(back, state=state))
-        assert answer.status_code == 400
-        assert "belongs to no authorization" in said(answer)
-    assert (await manager.get(back)).status_code == 303  # The right one still works.
-
-
-async def test_an_expired_state_is_refused(system: System, still_clock: SetClock) -> None:
-    manager = await system.signed_in("manager")
-    start = await begin(system, manager)
-    back = decide(system, start.headers["location"])
-    still_clock.move(15 * 60 + 1)
-    answer = await manager.get(back)
-    assert answer.status_code == 400
-    assert "has expired" in said(answer)
-    assert await connections(system) == []
-
-
-async def test_another_browser_cannot_finish_and_spoils_nothing(system: System) -> None:
-    manager, elsewhere = await system.signed_in("manager"), await system.signed_in("manager")
-    start = await begin(system, manager)
-    back = decide(system, start.headers["location"])
-    answer = await elsewhere.get(back)
-    assert answer.status_code == 400
-    assert "begun in another browser" in said(answer)
-    assert await connections(system) == []
-    assert (await manager.get(back)).status_code == 303
-
-
-async def test_another_persons_state_is_refused_and_not_spoiled(system: System) -> None:
-    manager, second = await system.signed_in("manager"), await second_manager(system)
-    start = await begin(system, manager)
-    back = decide(system, start.headers["location"])
-    second.cookies.update(start.cookies)
-    answer = await second.get(back)
-    assert answer.status_code == 400
-    assert "belongs to no authorization" in said(answer)
-    assert (await manager.get(back)).status_code == 303
-
-
-async def test_error_without_a_state_of_ours_shows_no_foreign_words(system: System) -> None:
-    manager = await system.signed_in("manager")
-    answer = await manager.get("/servicenow/callback?error=call+0900-EVIL&state=nothing")
-    assert answer.status_code == 400
-    assert "EVIL" not in answer.text
-
-
-async def test_signed_out_meanwhile_the_answer_is_kept_until_sign_in(system: System) -> None:
-    manager = await system.signed_in("manager")
-    start = await begin(system, manager)
-    back = decide(system, start.headers["location"])
-    session = manager.cookies["session"]
-    manager.cookies.delete("session")
-    away = await manager.get(back)
-    assert away.status_code == 303
-    assert away.headers["location"].startswith("/sign-in?return_to=%2Fservicenow%2Fcallback%3Fcode%3D")
-    manager.cookies.set("session", session, domain="security-center.test")
-    assert (await manager.get(back)).status_code == 303
-
-
-async def test_two_tabs_or_a_double_click_can_both_finish(system: System) -> None:
-    manager = await system.signed_in("manager")
-    first, second = await begin(system, manager), await begin(system, manager)
-    for start in (second, first):
-        manager.cookies.update(second.cookies)
-        assert (await manager.get(decide(system, start.headers["location"]))).status_code == 303
-    [connection] = await connections(system)
-    assert connection.token_version == 2
-
-
 async def test_two_admins_connecting_the_same_instance_share_one_connection(system: System) -> None:
     manager, second = await system.signed_in("manager"), await second_manager(system)
     starts = [(browser, await begin(system, browser)) for browser in (manager, second)]
@@ -336,7 +248,7 @@ async def test_only_managers_connect(system: System, role: str) -> None:
     assert connection.status == "connected"
 
 
-async def test_everybody_who_may_look_sees_the_state(system: System) -> None:
+async def test_everyone_who_may_read_sees_the_state(system: System) -> None:
     await system.connect()
     for role in ("viewer", "sharer"):
         page = said(await (await system.signed_in(role)).get("/ticketProvisioning"))
@@ -344,3 +256,25 @@ async def test_everybody_who_may_look_sees_the_state(system: System) -> None:
         assert "Authorize" not in page
     assert "Authorize" in said(await (await system.signed_in("manager")).get("/ticketProvisioning"))
     assert (await (await system.signed_in("stranger")).get("/ticketProvisioning")).status_code == 403
+
+
+@pytest.mark.fact("other-connectors bug-13")
+async def test_being_connected_does_not_prevent_connecting_again(system: System) -> None:
+    connection = await system.connect()
+    manager = await system.signed_in("manager")
+    assert (await connect_by_pages(system, manager)).status_code == 303
+    await mark_attention(system.resources, connection.id, T("Expired."))
+    assert (await connect_by_pages(system, manager)).status_code == 303
+    [now] = await connections(system)
+    assert (now.id, now.status) == (connection.id, "connected")
+
+
+@pytest.mark.fact("other-connectors bug-17")
+async def test_the_password_grant_is_never_requested(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager)
+    await expire(system)
+    await call(system.resources, whoami)
+    await remove(manager)
+    asked = [parse_qs(entry.body)["grant_type"][0] for entry in requests(system, "/oauth_token.do")]
+    assert asked == ["authorization_code", "refresh_token", "refresh_token"]  # The last sees that it was revoked.
