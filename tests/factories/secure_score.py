@@ -23,14 +23,14 @@ def action_line(control_id: str = "A", **changes: Any) -> ActionLine:
         "control_id": control_id, "title": f"Title {control_id}", "product": "Exchange Online", "category": Category.APPS,
         "category_raw": "Apps", "points": 1.0, "max_points": 10.0, "percent": 10.0, "score_impact": 9.0, "rank": 1,
         "tier": "Core", "user_impact": "low", "implementation_cost": "low", "threats": ("Malware",),
-        "resolved": resolved(Status.TO_ADDRESS), "planned_for": None, "scored": True, "has_profile": True,
+        "status_shown": shown_status(Status.TO_ADDRESS), "planned_for": None, "scored": True, "has_profile": True,
         "deprecated": False, "regressed_on": None, "regressed_from": None, "last_synced_at": None, "updated_at": None,
         "added_on": None, "last_scored_on": None, "tags": (), "notes": 0, "is_new": False, "is_updated": False,
     }  # fmt: skip
     return ActionLine(**made | changes)
 
 
-def resolved(status: Status) -> ActionStatus:
+def shown_status(status: Status) -> ActionStatus:
     """A status that nothing is pending for."""
     return ActionStatus(status, NAMES[status])
 

@@ -53,7 +53,7 @@ class ActionLine:
     user_impact: str
     implementation_cost: str
     threats: tuple[str, ...]
-    resolved: ActionStatus
+    status_shown: ActionStatus
     planned_for: date | None
     scored: bool
     has_profile: bool
@@ -71,7 +71,7 @@ class ActionLine:
 
     @property
     def status(self) -> Status:
-        return self.resolved.status
+        return self.status_shown.status
 
     @property
     def is_regressed(self) -> bool:
@@ -198,7 +198,7 @@ def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of t
         user_impact=row.user_impact,
         implementation_cost=row.implementation_cost,
         threats=tuple(row.threats or ()),
-        resolved=_resolve(row, now),
+        status_shown=_resolve(row, now),
         planned_for=row.planned_for if row.decided == Status.PLANNED else None,
         scored=row.scored,
         has_profile=row.has_profile,
@@ -221,7 +221,7 @@ def _resolve(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row o
     if row.decided is not None:
         in_force = not row.to_send or row.sent_at is not None
         # Until Graph accepts it, a decision leaves the status as it was. A status that only Microsoft can give was never
-        # ours, and is resolved from Graph's data again.
+        # ours, and follows from Graph's data again.
         status = Status(row.decided if in_force else row.status_before)
         if status in DECISIONS:
             decision = Decision(status, row.decided_at, row.planned_for, row.sent_at, row.confirmed_at)

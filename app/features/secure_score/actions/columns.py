@@ -154,7 +154,7 @@ COLUMNS = (
         T("Status"),
         Cell.STATUS,
         sort_key=lambda line: list(Status).index(line.status),
-        export=lambda row: str(row.line.resolved.name),
+        export=lambda row: str(row.line.status_shown.name),
     ),
     Column("planned_for", T("Planned for"), export=lambda row: day_text(row.line.planned_for)),
     Column(

@@ -26,7 +26,7 @@ from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.actions.columns import FIRST_COLUMN_KEYS, LIST_COLUMNS, SORTABLE_KEYS
 from tests.factories.graph_payloads import TENANT, keep, profile, score, snapshot
-from tests.factories.secure_score import action_line, lines_of, resolved
+from tests.factories.secure_score import action_line, lines_of, shown_status
 
 NO_TICKETS: frozenset[str] = frozenset()
 
@@ -46,7 +46,7 @@ LINES = st.lists(
         category=st.none() | st.sampled_from(Category),
         category_raw=NAMES_OF,
         scored=st.booleans(),
-        resolved=st.sampled_from(Status).map(resolved),
+        status_shown=st.sampled_from(Status).map(shown_status),
         tags=st.lists(NAMES_OF.filter(bool), unique=True).map(tuple),
         threats=st.lists(NAMES_OF.filter(bool), unique=True).map(tuple),
         last_synced_at=st.none() | st.just(datetime(2026, 11, 1, tzinfo=UTC)),

@@ -13,7 +13,7 @@ from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.reports.score_summary import DayScore
 from app.features.secure_score.sync.json_values import number
 from tests.factories.graph_payloads import keep, profile, score, snapshot
-from tests.factories.secure_score import action_line, lines_of, resolved
+from tests.factories.secure_score import action_line, lines_of, shown_status
 
 
 def snapshot_day() -> Any:
@@ -87,7 +87,7 @@ def test_the_opportunity_is_what_is_left_to_gain(
 
 @pytest.mark.fact("microsoft-graph edge-43")
 def test_an_accepted_risk_keeps_its_opportunity() -> None:
-    assert action_line(points=0.0, resolved=resolved(Status.RISK_ACCEPTED)).opportunity == 10
+    assert action_line(points=0.0, status_shown=shown_status(Status.RISK_ACCEPTED)).opportunity == 10
 
 
 @pytest.mark.fact("microsoft-graph 3.1")

@@ -53,10 +53,10 @@ async def test_a_decision_reaches_graph_and_counts_once_graph_took_it(writing: S
     sent = writing.microsoft.tenant.updates[CONTROL][-1]
     assert sent["state"] == "Ignored"
     after = await detail(writing.resources, CONTROL)
-    assert (after.line.status, after.line.resolved.pending) == (Status.RISK_ACCEPTED, True)
+    assert (after.line.status, after.line.status_shown.pending) == (Status.RISK_ACCEPTED, True)
     await import_from_graph(writing.resources)
     shown = await detail(writing.resources, CONTROL)
-    assert (shown.line.status, shown.line.resolved.pending, shown.state) == (Status.RISK_ACCEPTED, False, "Ignored")
+    assert (shown.line.status, shown.line.status_shown.pending, shown.state) == (Status.RISK_ACCEPTED, False, "Ignored")
 
 
 @pytest.mark.fact("microsoft-graph edge-45")
@@ -119,7 +119,7 @@ async def test_it_is_off_by_default(system: System) -> None:
     await system.work()
     assert CONTROL not in system.microsoft.tenant.updates
     found = await detail(system.resources, CONTROL)
-    assert (found.line.status, found.line.resolved.pending) == (Status.RISK_ACCEPTED, False)
+    assert (found.line.status, found.line.status_shown.pending) == (Status.RISK_ACCEPTED, False)
 
 
 @pytest.mark.fact("microsoft-graph edge-45")
@@ -161,10 +161,10 @@ async def test_a_state_that_microsoft_dropped_is_reported_after_a_week(writing: 
     still_clock.move(60)
     await writing.work()
     await import_from_graph(writing.resources)
-    assert (await detail(writing.resources, CONTROL)).line.resolved.pending
+    assert (await detail(writing.resources, CONTROL)).line.status_shown.pending
     still_clock.move(timedelta(days=8).total_seconds())
     await import_from_graph(writing.resources)
-    found = (await detail(writing.resources, CONTROL)).line.resolved
+    found = (await detail(writing.resources, CONTROL)).line.status_shown
     assert (found.status, found.pending, found.overdue) == (Status.TO_ADDRESS, False, True)
     async with await writing.signed_in("viewer") as browser:
         page = (await browser.get(f"/secure-score/actions/{CONTROL}")).text
@@ -179,11 +179,11 @@ async def test_until_microsoft_shows_it_nothing_flaps(writing: System, still_clo
     for day in range(1, 7):
         still_clock.move(timedelta(days=1).total_seconds())
         await import_from_graph(writing.resources)
-        found = (await detail(writing.resources, CONTROL)).line.resolved
+        found = (await detail(writing.resources, CONTROL)).line.status_shown
         assert (found.status, found.pending, found.overdue) == (Status.RISK_ACCEPTED, True, False), day
     still_clock.move(timedelta(days=2).total_seconds())
-    assert (await detail(writing.resources, CONTROL)).line.resolved.overdue
+    assert (await detail(writing.resources, CONTROL)).line.status_shown.overdue
     writing.microsoft.tenant.edge_cases.writes_hidden = False
     await import_from_graph(writing.resources)
-    found = (await detail(writing.resources, CONTROL)).line.resolved
+    found = (await detail(writing.resources, CONTROL)).line.status_shown
     assert (found.status, found.pending) == (Status.RISK_ACCEPTED, False)

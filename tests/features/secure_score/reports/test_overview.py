@@ -22,7 +22,7 @@ from app.features.secure_score.reports.overview import (
 from app.features.secure_score.reports.score_summary import DayScore
 from app.features.secure_score.sync.parse_graph import ParseReport, SnapshotRow, snapshots_of
 from tests.factories.graph_payloads import TENANT, keep, profile, score, snapshot
-from tests.factories.secure_score import action_line, lines_of, resolved
+from tests.factories.secure_score import action_line, lines_of, shown_status
 
 
 def read_snapshot(**changes: Any) -> SnapshotRow:
@@ -36,11 +36,13 @@ def snapshot_day() -> Any:
 
 LINES = [
     action_line("Open", points=2.0, max_points=10.0),
-    action_line("Planned", points=0.0, max_points=5.0, resolved=resolved(Status.PLANNED)),
-    action_line("Accepted", points=1.0, max_points=4.0, resolved=resolved(Status.RISK_ACCEPTED)),
-    action_line("Done", points=7.0, max_points=7.0, resolved=resolved(Status.COMPLETED)),
+    action_line("Planned", points=0.0, max_points=5.0, status_shown=shown_status(Status.PLANNED)),
+    action_line("Accepted", points=1.0, max_points=4.0, status_shown=shown_status(Status.RISK_ACCEPTED)),
+    action_line("Done", points=7.0, max_points=7.0, status_shown=shown_status(Status.COMPLETED)),
     action_line("Stray", points=3.0, max_points=None, has_profile=False),
-    action_line("Unscored", points=None, max_points=9.0, scored=False, resolved=resolved(Status.NOT_APPLICABLE)),
+    action_line(
+        "Unscored", points=None, max_points=9.0, scored=False, status_shown=shown_status(Status.NOT_APPLICABLE)
+    ),
 ]
 
 
