@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -76,6 +77,11 @@ def test_every_router_names_its_routes() -> None:
     of_pages = [getattr(route, "name", "") for page in PAGES for route in page.router.routes]
     assert sorted(of_pages) == sorted(named_routes())
     assert [name for name in of_pages if not re.fullmatch(r"[a-z_]+\.[a-z_]+", name)] == []
+
+
+def test_no_two_routes_answer_one_method_at_one_path() -> None:
+    answered = [(method, route.path) for route in named_routes().values() for method in route.methods or ()]
+    assert [each for each, times in Counter(answered).items() if times > 1] == []
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=named)

@@ -24,7 +24,7 @@ PUBLIC = {
     "GET /sign-out/front-channel": "Entra ID calls it from a hidden frame, without cookies; the session's name is what counts",
     "GET /sign-out/elsewhere": "the same; app registrations still name this earlier address",
     "GET /servicenow/exchanged": "an earlier address: a redirect that shows nothing",
-    "GET /servicenow/diagnosis": "an earlier address: a redirect that shows nothing",
+    "GET /servicenow/check": "an earlier address: a redirect that shows nothing",
     "GET /api/connector/status": "programs; a signed token that can be revoked is what counts",
     "POST /sign-out": "ends a session if there is one",
 }

@@ -21,6 +21,6 @@ async def data_exchange(request: Request) -> Response:
     return _moved(request, "servicenow.data_exchange")
 
 
-@router.get("/servicenow/diagnosis", name="moved.diagnosis")
+@router.get("/servicenow/check", name="moved.diagnosis")
 async def diagnosis(request: Request) -> Response:
     return _moved(request, "diagnosis.page")
