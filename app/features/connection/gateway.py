@@ -28,11 +28,9 @@ from app.features.connection.models import Connection
 from app.features.connection.slots import Pool, acquire_slot, extend_lease, release_slot, wake_key
 from app.features.connection.throttle import (
     Deferral,
-    check_allowed,
-    count_request,
-    pause_of,
     record_failure,
     record_success,
+    start_call,
     throttle_of,
 )
 from app.features.connection.tokens import TOKEN_REFUSED, LiveToken, live_token, mark_attention, still_good
@@ -200,14 +198,14 @@ async def _try_to_start(resources: Resources, current: _Call) -> float | None:
         current.live = still_good(resources, connection)
         throttle = await throttle_of(session, current.connection_id)
         expires_in = await acquire_slot(session, current.connection_id, current.pool, current.lease_id)
-        if current.lane is not Lane.INTERACTIVE:
-            budgeted = 1 if current.lane is Lane.BACKGROUND else 0
-            # Without a slot it is not decided yet which call is the probe after a pause.
-            stop = pause_of(throttle) if expires_in is not None else check_allowed(throttle, requests=budgeted)
-            if stop is not None:
-                raise InstancePaused(stop)
-        if expires_in is None:
-            count_request(throttle)
+        stop = start_call(
+            throttle,
+            has_slot=expires_in is None,
+            budgeted=current.lane is Lane.BACKGROUND,
+            may_be_held=current.lane is not Lane.INTERACTIVE,
+        )
+        if stop is not None:
+            raise InstancePaused(stop)
     return expires_in
 
 

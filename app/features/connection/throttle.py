@@ -93,6 +93,20 @@ def check_allowed(throttle: InstanceThrottle, *, requests: int = 0) -> Deferral 
     return None
 
 
+def start_call(throttle: InstanceThrottle, *, has_slot: bool, budgeted: bool, may_be_held: bool) -> Deferral | None:
+    """Count a call that starts now, or return what holds it back. Without a slot, only a pause can be told yet.
+
+    `budgeted` calls respect the hourly budget, and `may_be_held` is False for those that neither pause nor budget stops.
+    """
+    stop: Deferral | None = None
+    if may_be_held:
+        # Without a slot it is not decided yet which call is the probe after a pause.
+        stop = check_allowed(throttle, requests=int(budgeted)) if has_slot else pause_of(throttle)
+    if stop is None and has_slot:
+        count_request(throttle)
+    return stop
+
+
 def count_request(throttle: InstanceThrottle, requests: int = 1) -> None:
     """Count requests that are about to be made; a new clock hour starts from zero."""
     throttle.requests = usage(throttle).used + requests
