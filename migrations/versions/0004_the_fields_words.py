@@ -49,9 +49,11 @@ def upgrade() -> None:
             op.alter_column(table, old, new_column_name=new)
     op.execute("ALTER INDEX ix_diagnosis_walk_started_at RENAME TO ix_diagnosis_run_started_at")
     _rename_tasks(TASKS)
+    _rename_argument("provisioning.diagnose", "walk_id", "run_id")
 
 
 def downgrade() -> None:
+    _rename_argument("provisioning.diagnose", "run_id", "walk_id")
     op.execute("ALTER INDEX ix_diagnosis_run_started_at RENAME TO ix_diagnosis_walk_started_at")
     _rename_tasks({new: old for old, new in TASKS.items()})
     for table, columns in COLUMNS.items():
@@ -64,3 +66,10 @@ def downgrade() -> None:
 def _rename_tasks(names: dict[str, str]) -> None:
     for old, new in names.items():
         op.execute(f"UPDATE procrastinate_jobs SET task_name = '{new}' WHERE task_name = '{old}'")  # noqa: S608
+
+
+def _rename_argument(task: str, old: str, new: str) -> None:
+    op.execute(
+        f"UPDATE procrastinate_jobs SET args = (args - '{old}') || jsonb_build_object('{new}', args -> '{old}')"  # noqa: S608
+        f" WHERE task_name = '{task}' AND jsonb_exists(args, '{old}')"
+    )

@@ -29,6 +29,10 @@ CODES = {
 }
 
 
+# What a connected row held while the answer to its last refresh was lost.
+ANSWER_LOST = "An answer of ServiceNow with a new token was lost on its way."
+
+
 def upgrade() -> None:
     op.create_table(
         "call_lease",
@@ -50,10 +54,12 @@ def upgrade() -> None:
         "connection",
         sa.Column("refresh_answer_lost_at", app.core.database.Instant(timezone=True), nullable=True),
     )
-    # Until now a connected row's attention was this flag, and shown to nobody.
+    # Until now a connected row's attention was this flag, and not shown. A row without it holds JSON null, not NULL.
     op.execute(
-        "UPDATE connection SET refresh_answer_lost_at = now(), attention = NULL"
-        " WHERE status = 'connected' AND attention IS NOT NULL"
+        sa.text(
+            "UPDATE connection SET refresh_answer_lost_at = now(), attention = NULL"
+            " WHERE status = 'connected' AND starts_with(attention ->> 'message', :beginning)"
+        ).bindparams(beginning=ANSWER_LOST)
     )
     for table, column in (("connection", "attention"), ("authorization_attempt", "problem")):
         for beginning, code in CODES.items():
@@ -66,6 +72,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(
+        sa.text(
+            "UPDATE connection SET attention = jsonb_build_object('message', CAST(:message AS text), 'values', '{}'::jsonb)"
+            " WHERE status = 'connected' AND refresh_answer_lost_at IS NOT NULL"
+        ).bindparams(message=f"{ANSWER_LOST} Nothing else was sent; we will try again.")
+    )
     op.drop_column("connection", "refresh_answer_lost_at")
     op.add_column(
         "instance_throttle",

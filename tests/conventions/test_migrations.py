@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -80,51 +79,3 @@ def test_each_migration_can_be_taken_back(empty_database: str) -> None:
 
 def test_there_is_one_line_of_migrations() -> None:
     assert len(ScriptDirectory.from_config(migrations.alembic_config()).get_heads()) == 1
-
-
-def test_stored_sentences_that_logic_needs_get_their_codes(empty_database: str) -> None:
-    """Events and warnings written before messages had codes; other sentences stay as they were."""
-    migrations.migrate(empty_database)
-    with create_engine(as_psycopg_url(empty_database), poolclass=NullPool).connect() as connection:
-        command.downgrade(migrations.alembic_config(connection), "0006")
-        connection.commit()
-    deleted = "Deleted in ServiceNow: it counts no such record any more. (A rule that hides records …)"
-    duplicate = "ServiceNow holds more than one record of this ticket. We follow %(number)s; close %(other)s there."
-    warnings = [{"message": "Cut.", "values": {}}, {"message": duplicate, "values": {"other": "INC2"}}]
-    with psycopg.connect(empty_database) as connection:
-        # The rows alone, without the connection and the person that they belong to.
-        connection.execute("SET session_replication_role = replica")
-        columns = connection.execute(
-            "SELECT column_name, data_type FROM information_schema.columns"
-            " WHERE table_name = 'ticket' AND is_nullable = 'NO'"
-        ).fetchall()
-        values = {name: _EXAMPLES[kind] for name, kind in columns} | {"warnings": json.dumps(warnings)}
-        connection.execute(
-            sql.SQL("INSERT INTO ticket ({}) VALUES ({})").format(
-                sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(sql.Placeholder() * len(values))
-            ),
-            list(values.values()),
-        )
-        for event_type, sentence in (("hidden", deleted), ("changed", deleted), ("hidden", "Something else.")):
-            connection.execute(
-                "INSERT INTO ticket_event (ticket_id, occurred_at, event_type, message, actor)"
-                " VALUES (gen_random_uuid(), now(), %s, jsonb_build_object('message', %s::text), '')",
-                (event_type, sentence),
-            )
-    migrations.migrate(empty_database)
-    with psycopg.connect(empty_database) as connection:
-        codes = connection.execute("SELECT message->>'code' FROM ticket_event ORDER BY id").fetchall()
-        stored = connection.execute("SELECT warnings FROM ticket").fetchone()
-    assert codes == [("ticket.record_deleted",), (None,), (None,)]
-    assert stored == ([warnings[0], warnings[1] | {"code": "ticket.duplicate_records"}],)
-
-
-_EXAMPLES = {
-    "uuid": "00000000-0000-4000-8000-000000000001",
-    "text": "x",
-    "integer": 1,
-    "boolean": True,
-    "date": "2026-11-20",
-    "timestamp with time zone": "2026-11-20 09:00:00+00",
-    "jsonb": "{}",
-}

@@ -1,0 +1,124 @@
+"""Rows and jobs of earlier versions mean the same after the migrations."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+from alembic import command
+from psycopg import sql
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from app.core import migrations
+from app.core.database import as_psycopg_url
+from app.core.messages import Message
+from app.features.tickets.delivery.visibility import cause_of
+from tests.conventions.test_migrations import empty_database
+
+__all__ = ["empty_database"]  # The fixture.
+
+
+def downgrade(url: str, revision: str) -> None:
+    migrations.migrate(url)
+    with create_engine(as_psycopg_url(url), poolclass=NullPool).connect() as connection:
+        command.downgrade(migrations.alembic_config(connection), revision)
+        connection.commit()
+
+
+def insert(connection: psycopg.Connection[Any], table: str, **given: object) -> None:
+    """A row with something in each column that must not be empty, without the rows that it refers to."""
+    connection.execute("SET session_replication_role = replica")
+    columns = connection.execute(
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = %s AND is_nullable = 'NO'",
+        (table,),
+    ).fetchall()
+    values = {name: _EXAMPLES[kind] for name, kind in columns if kind in _EXAMPLES} | given
+    connection.execute(
+        sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(map(sql.Identifier, values)),
+            sql.SQL(", ").join(sql.Placeholder() * len(values)),
+        ),
+        list(values.values()),
+    )
+
+
+def test_a_connection_whose_refresh_answer_was_lost_is_marked_and_no_other(empty_database: str) -> None:
+    """SQLAlchemy writes None into a JSON column as JSON null, which is not NULL."""
+    lost = {"message": "An answer of ServiceNow with a new token was lost on its way. Nothing else …", "values": {}}
+    downgrade(empty_database, "0005")
+    for attention, is_marked in (("null", False), (None, False), (json.dumps(lost), True)):
+        with psycopg.connect(empty_database) as connection:
+            connection.execute("DELETE FROM connection")
+            insert(connection, "connection", status="connected", attention=attention)
+        migrations.migrate(empty_database)
+        with psycopg.connect(empty_database) as connection:
+            query = "SELECT refresh_answer_lost_at IS NOT NULL FROM connection"
+            assert connection.execute(query).fetchone() == (is_marked,), attention
+        downgrade(empty_database, "0005")
+    with psycopg.connect(empty_database) as connection:
+        found = connection.execute("SELECT attention ->> 'message' FROM connection").fetchone()
+    assert found is not None
+    assert found[0].startswith("An answer of ServiceNow with a new token was lost on its way.")
+
+
+def test_the_cause_of_a_ticket_in_doubt_is_known_after_the_upgrade(empty_database: str) -> None:
+    reason = {"message": "No.", "values": {}}
+    problem = {"message": "We cannot tell whether this ticket arrived. %(reason)s", "values": {"reason": reason}}
+    downgrade(empty_database, "0003")
+    with psycopg.connect(empty_database) as connection:
+        insert(connection, "ticket", problem=json.dumps(problem), delivery="held")
+    migrations.migrate(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        stored = connection.execute("SELECT problem FROM ticket").fetchone()
+    assert stored is not None
+    assert str(cause_of(Message.from_json(stored[0]))) == "No."
+
+
+def test_a_diagnosis_that_waits_in_the_queue_can_be_run_after_the_upgrade(empty_database: str) -> None:
+    downgrade(empty_database, "0003")
+    with psycopg.connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, args)"
+            " VALUES ('default', 'provisioning.diagnose', '{\"walk_id\": \"x\"}'),"
+            " ('default', 'tickets.bring_note', '{\"note_id\": \"y\"}')"
+        )
+    migrations.migrate(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        jobs = connection.execute("SELECT task_name, args FROM procrastinate_jobs ORDER BY id").fetchall()
+    assert jobs == [("provisioning.diagnose", {"run_id": "x"}), ("tickets.deliver_note", {"note_id": "y"})]
+
+
+def test_stored_sentences_that_logic_needs_get_their_codes(empty_database: str) -> None:
+    """Events and warnings written before messages had codes; other sentences stay as they were."""
+    downgrade(empty_database, "0006")
+    deleted = "Deleted in ServiceNow: it counts no such record any more. (A rule that hides records …)"
+    duplicate = "ServiceNow holds more than one record of this ticket. We follow %(number)s; close %(other)s there."
+    warnings = [{"message": "Cut.", "values": {}}, {"message": duplicate, "values": {"other": "INC2"}}]
+    with psycopg.connect(empty_database) as connection:
+        insert(connection, "ticket", warnings=json.dumps(warnings))
+        for event_type, sentence in (("hidden", deleted), ("changed", deleted), ("hidden", "Something else.")):
+            connection.execute(
+                "INSERT INTO ticket_event (ticket_id, occurred_at, event_type, message, actor)"
+                " VALUES (gen_random_uuid(), now(), %s, jsonb_build_object('message', %s::text), '')",
+                (event_type, sentence),
+            )
+    migrations.migrate(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        codes = connection.execute("SELECT message->>'code' FROM ticket_event ORDER BY id").fetchall()
+        stored = connection.execute("SELECT warnings FROM ticket").fetchone()
+    assert codes == [("ticket.record_deleted",), (None,), (None,)]
+    assert stored == ([warnings[0], warnings[1] | {"code": "ticket.duplicate_records"}],)
+
+
+_EXAMPLES = {
+    "uuid": "00000000-0000-4000-8000-000000000001",
+    "text": "x",
+    "integer": 1,
+    "boolean": True,
+    "date": "2026-11-20",
+    "timestamp with time zone": "2026-11-20 09:00:00+00",
+    "jsonb": "{}",
+}
