@@ -1,7 +1,7 @@
-"""Measure the code base and print the figures of docs/architecture.md as Markdown tables. Changes nothing.
+"""Measure the code base and print the figures of docs/architecture.md as Markdown tables. Changes no code.
 
-`--check` exits with 1 when a figure whose goal is 0 is not 0, `--walk deliver` draws a journey hop by hop, and
-`--files` names the files that each recipe touches. Needs only Python; nothing has to be installed.
+`--write` puts the tables into the document (`make figures`), `--check` exits with 1 when a figure whose goal is 0 is not 0,
+`--walk deliver` draws a journey hop by hop, and `--files` names the files that each recipe touches. Needs only Python.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ RECIPE_FOLDERS = ("app", "templates")
 # -------------------------------------------------------------------------------------------------------------------
 
 MEASURED = ("app", "sandbox")
+DOCUMENT = ROOT / "docs" / "architecture.md"
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 LEAST_COMMENTS = 3
 LEAST_MIRRORING = 85
 
@@ -194,10 +196,18 @@ def all_sources(root: Path = ROOT) -> dict[str, str]:
     return project_sources(root) | read_sources(root, ("templates", "benchmarks", "tools"), (".py", ".html"))
 
 
+def render_document(document: str, tables: str) -> str:
+    """The document with these tables between its two marks."""
+    before, _, rest = document.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status."""
     options = argparse.ArgumentParser(description="Measure the code base.")
     options.add_argument("--check", action="store_true", help="list what has to be nowhere; exit 1 if there is any")
+    options.add_argument("--write", action="store_true", help="put the tables into docs/architecture.md")
     options.add_argument("--walk", choices=JOURNEYS, help="draw a journey hop by hop")
     options.add_argument("--files", action="store_true", help="list the files that each recipe touches")
     chosen = options.parse_args(arguments)
@@ -213,6 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.files:
         for recipe, example in RECIPES.items():
             print(recipe, *touched(sources, example), sep="\n  ")
+        return 0
+    if chosen.write:
+        DOCUMENT.write_text(render_document(DOCUMENT.read_text(encoding="utf-8"), report(sources)), encoding="utf-8")
         return 0
     print(report(sources))
     return 0
