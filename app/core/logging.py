@@ -102,7 +102,7 @@ def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger. Events are dotted, stable names, because alerts match them: ``log.info("ticket.delivered", ticket=…)``."""
+    """A logger. Events are dotted, stable names, because alerts match them: ``log.info("delivery.delivered", ticket=…)``."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
 

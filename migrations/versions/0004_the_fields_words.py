@@ -65,7 +65,9 @@ def downgrade() -> None:
 
 def _rename_tasks(names: dict[str, str]) -> None:
     for old, new in names.items():
-        op.execute(f"UPDATE procrastinate_jobs SET task_name = '{new}' WHERE task_name = '{old}'")  # noqa: S608
+        # Tasks that run by the clock have locks of the same name.
+        for column in ("task_name", "lock", "queueing_lock"):
+            op.execute(f"UPDATE procrastinate_jobs SET {column} = '{new}' WHERE {column} = '{old}'")  # noqa: S608
 
 
 def _rename_argument(task: str, old: str, new: str) -> None:

@@ -32,6 +32,7 @@ ATTRIBUTE = re.compile(r"\s(?:href|src|action|formaction|hx-[a-z]+|data-[a-z]+)=
 PUBLISHED = {
     "app/features/accounts/sign_in.py": "the redirect URI at Entra ID",
     "app/features/connection/oauth_client.py": "the redirect URI at ServiceNow",
+    "app/web/pages/moved.py": "earlier addresses, each beside the route that answers now",
     "app/features/tickets/sharing/share.py": "the links to a ticket and to an action, which stand in the record",
 }
 

@@ -11,6 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from app.main import PAGES
+from app.web.pages.moved import MOVED
 from tests.factories.system import PUBLIC_URL, System
 
 # Whom these are for is not a matter of roles; each says why.
@@ -23,11 +24,9 @@ PUBLIC = {
     "GET /signed-out": "the way out",
     "GET /sign-out/front-channel": "Entra ID calls it from a hidden frame, without cookies; the session's name is what counts",
     "GET /sign-out/elsewhere": "the same; app registrations still name this earlier address",
-    "GET /servicenow/exchanged": "an earlier address: a redirect that shows nothing",
-    "GET /servicenow/check": "an earlier address: a redirect that shows nothing",
     "GET /api/connector/status": "programs; a signed token that can be revoked is what counts",
     "POST /sign-out": "ends a session if there is one",
-}
+} | {f"{method} {path}": "an earlier address: a redirect that shows nothing" for method, path in MOVED}
 # Whoever may look may do these: they change what the same person sees, and nothing for anybody else.
 OWN_PAGE = {f"POST /home-cards/{deed}" for deed in ("add", "move", "order", "remove", "reset")}
 SOME_ID = "0b7c1c8e-0000-4a6e-9c3e-5d1f0a00ffff"

@@ -79,6 +79,7 @@ class SettingsPage:
     categories: Sequence[tuple[str, Message]]
     kinds: Sequence[KindSpec]
     kind_choices: Sequence[tuple[str, Message]]
+    default_kind: TicketKind = DEFAULT_KIND
     form: str = ""
     typed: dict[str, str] = field(default_factory=dict)
     errors: dict[str, Message] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Sends browsers from earlier addresses of pages, kept in bookmarks, to their present ones. Shows nothing itself."""
+"""Sends browsers from earlier addresses to their present ones: bookmarks, and pages open during an upgrade. Shows nothing."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from app.web.routing import PageRouter, url_for
 router = PageRouter()
 
 
+# Earlier path and method: the name of the route that answers now.
+MOVED = {
+    ("GET", "/servicenow/exchanged"): "servicenow.data_exchange",
+    ("GET", "/servicenow/check"): "diagnosis.page",
+    ("POST", "/servicenow/check"): "diagnosis.start",
+    ("GET", "/servicenow/check/findings"): "diagnosis.findings",
+    ("GET", "/servicenow/check/bundle.zip"): "diagnosis.bundle",
+    ("POST", "/secure-score/action/status"): "actions.set_status",
+    ("POST", "/secure-score/action/notes"): "actions.add_note",
+    ("POST", "/secure-score/action/notes/remove"): "actions.remove_note",
+    ("POST", "/secure-score/action/tags"): "actions.set_tags",
+}
+
+
 # 308 Permanent Redirect lets browsers update what they remember, and is never turned into another method: RFC 9110 15.4.9.
-def _moved(request: Request, name: str) -> Response:
+# What a form holds is sent again with it, so that nothing typed is lost.
+async def moved(request: Request) -> Response:
     query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(url_for(name) + query, 308)
+    return RedirectResponse(url_for(MOVED[request.method, request.url.path]) + query, 308)
 
 
-@router.get("/servicenow/exchanged", name="moved.data_exchange")
-async def data_exchange(request: Request) -> Response:
-    return _moved(request, "servicenow.data_exchange")
-
-
-@router.get("/servicenow/check", name="moved.diagnosis")
-async def diagnosis(request: Request) -> Response:
-    return _moved(request, "diagnosis.page")
+for method, path in MOVED:
+    router.add_api_route(path, moved, methods=[method], name="moved." + MOVED[method, path].replace(".", "_"))

@@ -93,6 +93,8 @@ async def ticket_list(
     session: Db,
     kind: str = "",
     state_category: str = "",
+    # What bookmarks of earlier versions call it.
+    group: str = "",
     state: str = "",
     delivery: str = "",
     q: str = "",
@@ -102,7 +104,7 @@ async def ticket_list(
 ) -> Response:
     # PostgreSQL stores no NUL in a text and answers a query that has one with an error.
     search = q.strip().replace("\0", "")
-    filters = Filters(kind, state_category, state, delivery, search, batch, page)
+    filters = Filters(kind, state_category or group, state, delivery, search, batch, page)
     found = await list_tickets(session, filters)
     status = await poll_status(session, await active_connection(session))
     return render(

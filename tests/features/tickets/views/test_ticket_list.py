@@ -114,3 +114,11 @@ async def test_tickets_are_found_by_the_actions_they_were_made_of(system: System
         assert set(await tickets_by_action(session, ["mfa", "other"])) == {"mfa"}
         assert await numbers_by_action(session) == {"mfa": ["", record["number"]]}
     assert (await read_ticket(system, ticket_id)).number == record["number"]
+
+
+async def test_a_bookmark_of_an_earlier_version_still_filters(system: System) -> None:
+    await system.connect()
+    await shared_ticket(system)
+    async with await system.signed_in("viewer") as browser:
+        assert "No ticket fits" in (await browser.get("/tickets?group=done")).text
+        assert "No ticket fits" not in (await browser.get("/tickets?group=open")).text
