@@ -12,7 +12,8 @@ from app.core.database import Session
 from app.core.errors import RetryLater
 from app.core.messages import Message, T
 from app.features.connection.gateway import ServiceNowClient
-from app.features.connection.models import Connection, ConnectionStatus
+from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
+from app.features.connection.throttle import throttle_of
 from app.features.tickets.delivery import circuit_breaker
 from app.features.tickets.delivery.outbound import Attempt, Call, OutboundAdapter, hold, lost_its_job
 from app.features.tickets.delivery.visibility import assert_visible, in_doubt_message, known_records
@@ -22,6 +23,11 @@ from app.features.tickets.polling.apply_remote import link_record
 from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.servicenow.schemas import RemoteTicket, Table
 from app.resources import Resources
+
+STILL_UNCERTAIN = T(
+    "ServiceNow’s answer was lost, and the record is not there yet. ServiceNow may still be working on it, so we look "
+    "again before we send it a second time."
+)
 
 
 async def deliver(resources: Resources, ticket_id: UUID) -> None:
@@ -50,7 +56,9 @@ async def tickets_without_job(
 class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
     """A ticket and the records with its correlation ID: one, or several, oldest first."""
 
+    still_uncertain = STILL_UNCERTAIN
     ticket: Ticket
+    throttle: InstanceThrottle | None = None
 
     def __init__(self, ticket_id: UUID) -> None:
         self.ticket_id = ticket_id
@@ -89,8 +97,12 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
         # POST /api/now/v2/table/{table}: docs/facts/servicenow.md#2-1-url-and-methods
         return [await client.create(self.table, self.ticket.record)]
 
-    async def delivered(self, session: Session, row: Ticket, found: list[RemoteTicket], *, just_sent: bool) -> None:
-        await link_record(session, row, found, just_made=just_sent)
+    async def lock_before_row(self, session: Session, *, just_sent: bool) -> None:
+        # The stamp of a record that was looked up says nothing of the instance's clock, so nothing is kept of it there.
+        self.throttle = await throttle_of(session, self.connection_id) if just_sent else None
+
+    async def delivered(self, session: Session, row: Ticket, found: list[RemoteTicket]) -> None:
+        await link_record(session, row, found, self.throttle)
 
     def in_doubt(self, reason: Message, before: Message | None) -> Message:
         return in_doubt_message(reason, before)

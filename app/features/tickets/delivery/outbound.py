@@ -53,10 +53,6 @@ ATTEMPT_SECONDS = 75.0
 JOB_LOST_AFTER = timedelta(minutes=1)
 
 STILL_UNDER_WAY = T("Another attempt is still waiting for ServiceNow’s answer.")
-STILL_UNCERTAIN = T(
-    "ServiceNow’s answer was lost, and the record is not there yet. ServiceNow may still be working on it, so we look "
-    "again before we send it a second time."
-)
 
 Row = TypeVar("Row", bound=Outbound)
 Found = TypeVar("Found")
@@ -89,6 +85,8 @@ class OutboundAdapter(ABC, Generic[Row, Found]):
     connection_id: UUID
     # The state in which the row is this adapter's business.
     awaiting = Delivery.QUEUED
+    # What a person reads while a send may still be under way. None leaves what is already said of the row.
+    still_uncertain: Message | None = None
     log_fields: dict[str, Any]
 
     @abstractmethod
@@ -111,8 +109,14 @@ class OutboundAdapter(ABC, Generic[Row, Found]):
     async def send(self, client: ServiceNowClient) -> Found:
         """Make it in ServiceNow: one call, never repeated here."""
 
+    async def lock_before_row(self, session: Session, *, just_sent: bool) -> None:
+        """Lock what `delivered` changes besides the row: connection/throttle.py says what is locked before a row.
+
+        `just_sent`: what is kept is the answer to the send, and not the result of a lookup.
+        """
+
     @abstractmethod
-    async def delivered(self, session: Session, row: Row, found: Found, *, just_sent: bool) -> None:
+    async def delivered(self, session: Session, row: Row, found: Found) -> None:
         """Keep what was found or made."""
 
     @abstractmethod
@@ -130,6 +134,8 @@ class Lookup(Generic[Row, Found]):
     """Finds out whether a row has arrived. Sends nothing, and takes no attempt's number."""
 
     lane = Lane.BACKGROUND
+    # Whether a send might still have been under way when the newest call left.
+    was_uncertain = False
 
     def __init__(self, resources: Resources, adapter: OutboundAdapter[Row, Found], number: int = 0) -> None:
         """`number` is the row's last attempt: once there is a later one, this lookup is superseded."""
@@ -146,11 +152,12 @@ class Lookup(Generic[Row, Found]):
         found = await self._call(self.adapter.find)
         if found is not None:
             return found
+        # As it was before the lookup left. By now the time may be over, but the send may have ended between the moment
+        # at which ServiceNow answered the lookup and this one, and an empty answer would be taken for the proof.
+        if self.was_uncertain:
+            raise StillUncertain
         async with self.resources.database.transaction() as session:
-            row = await self.current(session)
-            if is_uncertain(row, clock.now()):
-                raise StillUncertain
-            check = await self.adapter.visibility_check(session, row)
+            check = await self.adapter.visibility_check(session, await self.current(session))
         if check is not None:
             await self._call(check)
         return None
@@ -158,10 +165,11 @@ class Lookup(Generic[Row, Found]):
     async def keep(self, found: Found, *, just_sent: bool = False) -> None:
         """The row has arrived. That is true whatever other attempts wrote, unless one of them has said so already."""
         async with self.resources.database.transaction() as session:
+            await self.adapter.lock_before_row(session, just_sent=just_sent)
             row = await self.adapter.load(session)
             if row is None or row.delivery == Delivery.SHARED:
                 return
-            await self.adapter.delivered(session, row, found, just_sent=just_sent)
+            await self.adapter.delivered(session, row, found)
             row.delivery, row.shared_at = Delivery.SHARED, clock.now()
             row.in_flight_since = row.next_try_at = row.uncertain_until = row.problem = None
 
@@ -183,7 +191,7 @@ class Lookup(Generic[Row, Found]):
 
     async def _note(self, *, sends: bool) -> None:  # noqa: ARG002 - a lookup never sends.
         async with self.resources.database.transaction() as session:
-            await self.current(session)
+            self.was_uncertain = is_uncertain(await self.current(session), clock.now())
 
 
 class Attempt(Lookup[Row, Found]):
@@ -205,12 +213,12 @@ class Attempt(Lookup[Row, Found]):
         except Superseded:
             log.warning("delivery.superseded", **self.adapter.log_fields, attempt=self.number)
         except StillUncertain:
-            await self._wait(STILL_UNCERTAIN, LOOKUP_INTERVAL_SECONDS)
+            await self._wait(self.adapter.still_uncertain, LOOKUP_INTERVAL_SECONDS)
         except InstancePaused as error:
             # Without a reason it was only a matter of taking turns, and no problem to show.
             await self._wait(error.reason, error.seconds, in_history=False)
         except NotConnected as error:
-            await self._wait(error.message, None)
+            await self._wait(error.message, None, failed=True)
         except RemoteError as error:
             await self._fail(error)
         else:
@@ -239,13 +247,14 @@ class Attempt(Lookup[Row, Found]):
 
     async def _note(self, *, sends: bool) -> None:
         """Commit, before the call, that this attempt makes it. The first time, the attempt takes its number."""
-        now = clock.now()
         async with self.resources.database.transaction() as session:
             row = await self.current(session)
             stop = None if self.began else await self._stop(session, row)
+            now = clock.now()
+            self.was_uncertain = is_uncertain(row, now)
             if stop is None:
                 if not self.began:
-                    row.attempts, row.attempted_at = row.attempts + 1, now
+                    _count_attempt(row, now)
                 row.in_flight_since = row.next_try_at = now
                 if sends:
                     row.sent_at, row.uncertain_until = now, now + timedelta(seconds=UNCERTAIN_SECONDS)
@@ -253,13 +262,20 @@ class Attempt(Lookup[Row, Found]):
             raise stop
         self.number, self.began, self.sends = row.attempts, True, sends
 
-    async def _end(self, session: Session) -> Row | None:
-        """The row, no longer in flight; None when another attempt has begun since."""
+    async def _end(self, session: Session, *, failed: bool) -> Row | None:
+        """The row, no longer in flight; None when another attempt has begun since.
+
+        An attempt that failed before its first call, because there was no token or no connection, is counted now: its
+        page shows it, and the next wait is longer.
+        """
         try:
             row = await self.current(session)
         except Superseded:
             return None
         row.in_flight_since = None
+        if failed and not self.began:
+            _count_attempt(row, clock.now())
+            self.number, self.began = row.attempts, True
         return row
 
     def _show(self, session: Session, row: Row, problem: Message, *, in_history: bool = True) -> None:
@@ -267,10 +283,12 @@ class Attempt(Lookup[Row, Found]):
             self.adapter.note_problem(session, row, problem)
         row.problem = problem.to_json()
 
-    async def _wait(self, problem: Message | None, seconds: float | None, *, in_history: bool = True) -> None:
+    async def _wait(
+        self, problem: Message | None, seconds: float | None, *, in_history: bool = True, failed: bool = False
+    ) -> None:
         """Nothing more was sent. Without `seconds`, the sweep queues the row again once the connection is authorized."""
         async with self.resources.database.transaction() as session:
-            row = await self._end(session)
+            row = await self._end(session, failed=failed)
             if row is None:
                 return
             if problem is not None:
@@ -284,11 +302,11 @@ class Attempt(Lookup[Row, Found]):
 
     async def _fail(self, error: RemoteError) -> None:
         """Write down what went wrong and what follows. Raises RetryLater unless a person has to act."""
-        seconds = backoff_after(error, max(self.number, 1))
         async with self.resources.database.transaction() as session:
-            row = await self._end(session)
+            row = await self._end(session, failed=True)
             if row is None:
                 return
+            seconds = backoff_after(error, self.number)
             before = Message.from_json(row.problem) if row.problem and row.refusals else None
             self._show(session, row, error.message)
             # What was said of a lookup says nothing of the send before it.
@@ -311,6 +329,10 @@ class Attempt(Lookup[Row, Found]):
     def _hold(self, session: Session, row: Row, problem: Message) -> None:
         hold(row, problem)
         self.adapter.note_held(session, row)
+
+
+def _count_attempt(row: Outbound, now: datetime) -> None:
+    row.attempts, row.attempted_at = row.attempts + 1, now
 
 
 def is_uncertain(row: Outbound, now: datetime) -> bool:

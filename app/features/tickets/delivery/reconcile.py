@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from app.core import clock
 from app.core.errors import RetryLater
 from app.core.logging import get_logger
 from app.core.messages import T
@@ -15,6 +16,7 @@ from app.features.tickets.delivery.outbound import (
     StillUncertain,
     Superseded,
     is_refusal,
+    is_uncertain,
 )
 from app.features.tickets.delivery.visibility import is_in_doubt
 from app.features.tickets.events import EventType, record_event
@@ -66,7 +68,13 @@ async def reconcile(resources: Resources, ticket_id: UUID) -> None:
 
 
 async def _mark_absent(lookup: Lookup[Ticket, list[RemoteTicket]]) -> None:
+    """Raises Superseded and StillUncertain when the row says something else by now."""
     async with lookup.resources.database.transaction() as session:
         ticket = await lookup.current(session)
+        # The queue may run a job twice at once, when it takes the first worker for dead. The other run was faster.
+        if not is_in_doubt(ticket):
+            raise Superseded
+        if is_uncertain(ticket, clock.now()):
+            raise StillUncertain
         ticket.uncertain_until, ticket.problem = None, NOT_THERE.to_json()
         record_event(session, ticket, EventType.CHANGED, NOT_THERE)

@@ -75,7 +75,7 @@ class NoteAdapter(OutboundAdapter[TicketNote, Literal[True]]):
         await client.add_note(TABLES[TicketKind(self.ticket.kind)], self.sys_id, text)
         return True
 
-    async def delivered(self, session: Session, row: TicketNote, found: Literal[True], *, just_sent: bool) -> None:
+    async def delivered(self, session: Session, row: TicketNote, found: Literal[True]) -> None:
         """The note keeps nothing of its copy in ServiceNow."""
 
     def in_doubt(self, reason: Message, before: Message | None) -> Message:  # noqa: ARG002 - the reason says it all.

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.core import clock
 from app.core.database import Session
 from app.core.messages import Message, T
-from app.features.connection.throttle import throttle_of
+from app.features.connection.models import InstanceThrottle
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketEvent
 from app.features.tickets.polling.differences import differences
@@ -38,11 +38,13 @@ RECORD_MOVED = "ticket.record_moved"
 DUPLICATE_RECORDS = "ticket.duplicate_records"
 
 
-async def link_record(session: Session, ticket: Ticket, found: Sequence[RemoteTicket], *, just_made: bool) -> None:
+async def link_record(
+    session: Session, ticket: Ticket, found: Sequence[RemoteTicket], throttle: InstanceThrottle | None
+) -> None:
     """Follow the oldest of the records `found` from now on, and compare it with what was sent.
 
-    The caller marks the ticket as shared (delivery/outbound.py). `just_made`: the record is the answer to a create, not
-    the result of a lookup.
+    The caller marks the ticket as shared (delivery/outbound.py). `throttle`, locked before the ticket was, is given when
+    the record is the answer to a create, and None when it is the result of a lookup.
     """
     remote, now = found[0], clock.now()
     ticket.sys_id = remote.sys_id
@@ -65,8 +67,7 @@ async def link_record(session: Session, ticket: Ticket, found: Sequence[RemoteTi
     apply_record(session, ticket, remote, await load_names(session))
     # A record that was just created is a moment old, so its stamp shows by how much, at least, the instance's clock is
     # ahead of ours. The stamp of a record that was looked up says nothing of the clock.
-    if just_made and remote.created_at is not None:
-        throttle = await throttle_of(session, ticket.connection_id)
+    if throttle is not None and remote.created_at is not None:
         throttle.clock_ahead_seconds = (remote.created_at - now).total_seconds()
 
 

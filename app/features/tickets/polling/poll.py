@@ -58,7 +58,7 @@ async def _poll_table(resources: Resources, plan: PollPlan) -> _Result:
 
 async def _record_result(session: Session, plan: PollPlan, result: _Result) -> None:
     """Move the cursor, for the cards and for the next poll."""
-    # The throttle's row is locked before any other one, here as everywhere.
+    # The throttle's row comes before the cursor's. The order of locks is written down in connection/throttle.py.
     throttle = await throttle_of(session, plan.connection_id) if result.changes else None
     cursor = await cursor_of(session, plan.connection_id, plan.kind)
     cursor.problem = result.problem.to_json() if result.problem else None

@@ -104,7 +104,7 @@ async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind, u
     first = (await session.execute(select(func.min(Ticket.shared_at)).where(*shared))).scalar_one()
     if first is None:
         return None
-    # The throttle's row is locked before tickets are, here as everywhere, so that no two transactions wait for each other.
+    # The throttle's row comes before the cursor's. The order of locks is written down in connection/throttle.py.
     throttle = await throttle_of(session, connection_id)
     names, closed_values = await load_names_and_closed_values(session, connection_id, kind)
     cursor = await cursor_of(session, connection_id, kind)

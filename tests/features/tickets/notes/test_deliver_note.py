@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import text
 
 from app.features.tickets.notes.deliver_note import deliver_note
-from app.integrations.http.errors import Forbidden
+from app.integrations.http.errors import Ambiguous, Forbidden
 from app.integrations.servicenow.client import ServiceNowClient
 from tests.factories.delivering import note_deliveries, note_row, shared_change, work_notes, write_note
 from tests.factories.system import System
-from tests.factories.tickets import run_due_and_waiting
+from tests.factories.tickets import run_due_and_waiting, told
 
 
 @pytest.mark.fact("other-connectors bug-67")
@@ -43,6 +43,20 @@ async def test_a_note_that_may_still_land_is_looked_for_and_not_repeated(system:
         await session.execute(text("UPDATE ticket_note SET uncertain_until = now() - interval '1 second'"))
     await run_due_and_waiting(system)
     assert len(work_notes(system)) == 1
+
+
+async def test_a_note_that_may_still_land_says_nothing_of_a_record_that_is_not_there(system: System) -> None:
+    """That is a ticket's sentence. A note keeps what was said of its send."""
+    ticket_id = await shared_change(system)
+    system.servicenow.fault("dropped_before", method="PATCH")
+    await write_note(system, ticket_id, "Once, please.")
+    await run_due_and_waiting(system)
+    said = (await note_row(system)).problem
+    assert said == Ambiguous().message.to_json()
+    await run_due_and_waiting(system, 2)
+    note = await note_row(system)
+    assert (note.delivery, note.problem) == ("queued", said)
+    assert "the record is not there yet" not in await told(system, f"/tickets/{ticket_id}")
 
 
 @pytest.mark.fact("other-connectors bug-67", "servicenow trap-15")
