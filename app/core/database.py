@@ -93,8 +93,10 @@ class Database:
         self.engine = engine
         # Rows stay readable after the commit (expire_on_commit), and nothing is written before it is flushed on purpose.
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
-        address = engine.url.set(drivername="postgresql")
-        self.notifications = Notifications(address.render_as_string(hide_password=False))
+        # The arguments that the engine itself connects with. An address made from its URL would write spaces as "+", which
+        # libpq does not read: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+        _, arguments = engine.dialect.create_connect_args(engine.url)
+        self.notifications = Notifications(arguments)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

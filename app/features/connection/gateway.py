@@ -24,10 +24,11 @@ from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.features.connection.active_connection import NotConnected, usable_connection
 from app.features.connection.call_log import keep_calls
-from app.features.connection.models import Connection
+from app.features.connection.models import Connection, InstanceThrottle
 from app.features.connection.slots import Pool, acquire_slot, extend_lease, release_slot, wake_key
 from app.features.connection.throttle import (
     Deferral,
+    give_probe_back,
     record_failure,
     record_success,
     start_call,
@@ -52,8 +53,8 @@ class Lane(StrEnum):
     BACKGROUND: polling and what else runs by the clock. Waits for the instance's pause and the hourly budget.
     DELIVERY: tickets and notes that a person has sent. The same slots and pauses; counted, never stopped by the budget.
     INTERACTIVE: a person waits for the answer. A slot of its own. Neither pause nor budget hold it back, since at most
-    one such call is under way. Its success ends a pause. Its failure starts none: the person is told, and checks fail on
-    purpose.
+    one such call is under way. It is counted as a request, and its outcome changes no pause: its success does not end a
+    time that the instance has named, and its failure starts none, since the person is told and checks fail on purpose.
     """
 
     BACKGROUND = "background"
@@ -65,6 +66,9 @@ POOLS = {Lane.BACKGROUND: Pool.SHARED, Lane.DELIVERY: Pool.SHARED, Lane.INTERACT
 # The longest wait for a slot. A job gives up early, and its worker runs another one in the meantime. A person's call
 # waits until the one before it must have ended: connecting (5 s) and a whole answer (35 s), integrations/http/transport.py.
 LONGEST_WAIT_SECONDS = {Pool.SHARED: 10.0, Pool.INTERACTIVE: 45.0}
+# A notification may be lost: its connection died, or a pooler in transaction mode has swallowed the LISTEN. Then a waiter
+# looks again after this long: five times in the 10 s of a job.
+RECHECK_SECONDS = 2.0
 # When all slots stayed taken for that long, the caller comes back at once, behind those that wait already.
 BUSY_RETRY_SECONDS = 0.25
 # How often a success is written to the connection: a person reads it in minutes.
@@ -87,7 +91,10 @@ class InstancePaused(AppError):
 
 @dataclass
 class _Call:
-    """One call under way; `trouble` is the error that says something about the instance."""
+    """One call under way; `trouble` is the error that says something about the instance.
+
+    `probe_until`: the call is the first one after a pause, and holds all others back until then.
+    """
 
     lease_id: UUID
     connection_id: UUID
@@ -96,6 +103,7 @@ class _Call:
     hourly_limit: int | None = None
     answered: bool = False
     trouble: RemoteError | None = None
+    probe_until: datetime | None = None
 
     @property
     def pool(self) -> Pool:
@@ -154,7 +162,7 @@ async def _wait_for_slot(resources: Resources, current: _Call) -> None:
     Within this process callers come one after the other (an asyncio.Lock is first in, first out). Only the first of them
     asks the database, and it is woken when any process releases a slot.
     """
-    loop = asyncio.get_running_loop()
+    loop, notifications = asyncio.get_running_loop(), resources.database.notifications
     deadline = loop.time() + LONGEST_WAIT_SECONDS[current.pool]
     key = wake_key(current.connection_id, current.pool)
     turn = resources.keyed_locks.of(key)
@@ -166,7 +174,7 @@ async def _wait_for_slot(resources: Resources, current: _Call) -> None:
     try:
         if await _try_to_start(resources, current) is None:
             return
-        async with resources.database.notifications.subscribe(key) as released:
+        async with notifications.subscribe(key, patience=deadline - loop.time()) as released:
             while True:
                 released.clear()
                 expires_in = await _try_to_start(resources, current)
@@ -175,7 +183,10 @@ async def _wait_for_slot(resources: Resources, current: _Call) -> None:
                 if loop.time() >= deadline:
                     raise InstancePaused(Deferral(BUSY_RETRY_SECONDS, None))
                 # The timer is for the slot of a process that died, and for a notification that was lost.
-                await _wait(released, min(loop.time() + expires_in, deadline))
+                await _wait(released, min(loop.time() + min(expires_in, RECHECK_SECONDS), deadline))
+                # Perhaps woken because the connection that listens was lost. Before the rows are read again: a slot that is
+                # released in between is then seen there.
+                await notifications.listen(deadline - loop.time())
     finally:
         turn.release()
 
@@ -197,6 +208,7 @@ async def _try_to_start(resources: Resources, current: _Call) -> float | None:
         connection = await usable_connection(session, current.connection_id)
         current.live = still_good(resources, connection)
         throttle = await throttle_of(session, current.connection_id)
+        paused_until = throttle.paused_until
         expires_in = await acquire_slot(session, current.connection_id, current.pool, current.lease_id)
         stop = start_call(
             throttle,
@@ -206,6 +218,9 @@ async def _try_to_start(resources: Resources, current: _Call) -> float | None:
         )
         if stop is not None:
             raise InstancePaused(stop)
+        if throttle.paused_until != paused_until:
+            # Before the commit: who is cancelled in the middle of it gives the probe back as well.
+            current.probe_until = throttle.paused_until
     return expires_in
 
 
@@ -242,15 +257,26 @@ async def _finish(resources: Resources, current: _Call) -> None:
         async with resources.database.transaction() as session:
             throttle = await throttle_of(session, current.connection_id)
             await release_slot(session, current.connection_id, current.pool, current.lease_id)
-            if current.trouble is not None and current.lane is not Lane.INTERACTIVE:
-                record_failure(throttle, current.trouble)
-            elif current.answered:
-                record_success(throttle, current.hourly_limit)
+            _record_outcome(throttle, current)
             await _describe_connection(session, current)
     except SQLAlchemyError as error:
         log.warning("gateway.outcome.not_recorded", error=type(error).__name__)
     resources.database.notifications.wake(wake_key(current.connection_id, current.pool))
     await keep_calls(resources)
+
+
+def _record_outcome(throttle: InstanceThrottle, current: _Call) -> None:
+    if current.lane is Lane.INTERACTIVE:
+        # A person's check may well succeed while the instance still wants to be spared, and one that is refused says
+        # nothing of the calls that jobs make.
+        return
+    if current.trouble is not None:
+        record_failure(throttle, current.trouble)
+    elif current.answered:
+        record_success(throttle, current.hourly_limit)
+    elif current.probe_until is not None:
+        # Ended by something else than ServiceNow's answer: cancelled, superseded, an error of our own database.
+        give_probe_back(throttle, current.probe_until)
 
 
 async def _describe_connection(session: Session, current: _Call) -> None:

@@ -1,6 +1,7 @@
 """Rate limiting of one instance, shared by all processes: pauses with backoff, and an hourly budget. Calls nothing.
 
-Lock order: a transaction that locks this row and a ticket's locks this one first.
+Lock order: a transaction that locks this row locks it before any other row, those of tickets included. Two transactions
+that lock the same rows in opposite orders would wait for each other.
 """
 
 from __future__ import annotations
@@ -105,6 +106,13 @@ def start_call(throttle: InstanceThrottle, *, has_slot: bool, budgeted: bool, ma
     if stop is None and has_slot:
         count_request(throttle)
     return stop
+
+
+def give_probe_back(throttle: InstanceThrottle, probe_until: datetime) -> None:
+    """The probe that holds the others back until `probe_until` ended without an outcome: the next call may be the probe."""
+    # Another value was written by a failure, or by the probe after this one.
+    if throttle.paused_until == probe_until:
+        throttle.paused_until = clock.now()
 
 
 def count_request(throttle: InstanceThrottle, requests: int = 1) -> None:

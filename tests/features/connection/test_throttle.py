@@ -18,6 +18,7 @@ from app.features.connection.throttle import (
     backoff_after,
     check_allowed,
     count_request,
+    give_probe_back,
     no_usage,
     pause_of,
     record_failure,
@@ -84,6 +85,29 @@ def test_after_a_pause_the_first_caller_is_the_probe(throttle: InstanceThrottle,
     assert stop.seconds == PROBE_SECONDS
     record_success(throttle)
     assert check_allowed(throttle) is None
+
+
+def test_a_probe_that_is_given_back_is_the_next_callers(throttle: InstanceThrottle, still_clock: SetClock) -> None:
+    record_failure(throttle, Throttled(seconds=30))
+    still_clock.move(31)
+    assert check_allowed(throttle) is None
+    assert throttle.paused_until is not None
+    give_probe_back(throttle, throttle.paused_until)
+    assert check_allowed(throttle) is None
+    assert check_allowed(throttle) is not None
+
+
+def test_a_probe_that_comes_late_gives_back_no_later_pause(throttle: InstanceThrottle, still_clock: SetClock) -> None:
+    record_failure(throttle, Throttled(seconds=30))
+    still_clock.move(31)
+    assert check_allowed(throttle) is None
+    probe_until = throttle.paused_until
+    assert probe_until is not None
+    record_failure(throttle, Throttled(seconds=300))
+    give_probe_back(throttle, probe_until)
+    stop = check_allowed(throttle)
+    assert stop is not None
+    assert stop.seconds == 300
 
 
 def test_a_call_from_before_a_long_pause_does_not_end_it(throttle: InstanceThrottle) -> None:
