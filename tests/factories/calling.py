@@ -50,9 +50,16 @@ class Gate:
     async def fill(self, resources: Resources, calls: int = SLOTS[Pool.SHARED]) -> list[asyncio.Task[str]]:
         """As many calls under way as were asked for."""
         tasks = [asyncio.create_task(call(resources, self.work)) for _ in range(calls)]
-        for _ in tasks:
-            await self.entered.acquire()
+        entered = asyncio.create_task(self._entered(calls))
+        done, _ = await asyncio.wait([entered, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        if entered not in done:  # A call that failed would otherwise be waited for without an end.
+            entered.cancel()
+            await asyncio.gather(*done)
         return tasks
+
+    async def _entered(self, calls: int) -> None:
+        for _ in range(calls):
+            await self.entered.acquire()
 
 
 async def at_once(_client: ServiceNowClient) -> str:

@@ -137,9 +137,9 @@ async def test_a_lease_is_extended_while_its_call_goes_on(system: System, monkey
 
 async def test_waiting_for_a_slot_ends_and_nothing_is_sent(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     await system.connect()
-    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 0.2)
     gate = Gate()
     held = await gate.fill(system.resources)
+    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 0.2)
     outcomes = await asyncio.gather(*(call(system.resources, gate.work) for _ in range(3)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [InstancePaused] * 3
     assert all(isinstance(outcome, InstancePaused) and outcome.reason is None for outcome in outcomes)

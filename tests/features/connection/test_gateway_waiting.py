@@ -94,13 +94,13 @@ async def test_a_database_that_hangs_holds_no_caller_up_past_the_deadline(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await system.connect()
-    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 0.2)
 
     async def hang(**_: object) -> None:
         await asyncio.Event().wait()
 
     gate = Gate()
     held = await gate.fill(system.resources)
+    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 0.2)
     monkeypatch.setattr(psycopg.AsyncConnection, "connect", hang)
     with pytest.raises(InstancePaused) as caught:
         await asyncio.wait_for(call(system.resources, at_once), 10)
