@@ -13,6 +13,8 @@ from tests.factories.database import fresh_database
 from tests.factories.microsoft import FakeMicrosoft
 from tests.factories.servicenow import FakeServiceNow
 
+pytestmark = pytest.mark.thorough
+
 ROLES = ("manager", "sharer", "viewer")
 # Who is asking costs one statement, the page the rest; a page that needs more is made of queries in a loop.
 MOST_STATEMENTS = 12

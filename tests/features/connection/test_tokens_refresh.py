@@ -159,6 +159,7 @@ async def test_a_rotated_refresh_token_lives_its_whole_time(system: System, stil
     assert (now.refresh_expires_at - before.refresh_expires_at).days == 50
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("other-connectors bug-16")
 async def test_a_hundred_calls_cost_no_token_request(system: System) -> None:
     await system.connect()

@@ -113,6 +113,7 @@ async def test_the_page_says_that_no_worker_runs_while_a_check_waits_for_one(
     assert no_worker not in (await manager.get("/servicenow/diagnosis")).text
 
 
+@pytest.mark.thorough
 async def test_a_result_from_before_a_change_of_the_connection_says_so(system: System) -> None:
     outdated = "The connection was made, authorized again or removed since then."
     manager = await system.signed_in("manager")

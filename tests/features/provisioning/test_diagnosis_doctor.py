@@ -9,6 +9,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.factories.connecting import a_worker, database_url, with_known_key
 from tests.factories.system import PUBLIC_URL, System
 
@@ -34,6 +36,7 @@ async def doctor(system: System, key: str, *arguments: str) -> subprocess.Comple
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 async def test_the_doctor_names_the_fault_and_its_fix(system: System, tmp_path: Path) -> None:
     key = with_known_key(system)
     await system.connect()

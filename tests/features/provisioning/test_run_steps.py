@@ -50,6 +50,7 @@ async def test_checking_leaves_nothing_behind_at_servicenow(system: System) -> N
     assert {table: list(store.rows(table)) for table in before} == before
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("servicenow 5", "servicenow 1.9")
 @pytest.mark.parametrize(
     ("switches", "step", "key", "state", "words"),

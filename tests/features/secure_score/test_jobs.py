@@ -131,6 +131,7 @@ async def test_scores_that_broke_off_are_read_whole_once_more_and_then_a_few_at_
     assert after <= 5 < broken < whole == 90
 
 
+@pytest.mark.thorough
 async def test_what_fails_again_and_again_is_asked_for_ever_more_rarely(system: System, still_clock: SetClock) -> None:
     asked = []
     for minute in range(0, 24 * 60, 5):

@@ -100,6 +100,7 @@ def test_queries_on_indexed_fields_do_not_walk_the_table(
     assert took(run) < milliseconds * 50
 
 
+@pytest.mark.thorough
 def test_the_api_stays_quick_with_20000_records(servicenow: FakeServiceNow) -> None:
     servicenow.control(
         "fill", table="incident", count=MANY, fields={"correlation_id": "id-{n}", "correlation_display": "ours"}

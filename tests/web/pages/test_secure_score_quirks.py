@@ -13,6 +13,8 @@ from sandbox.tenant.edge_cases import COMPARISONS
 from tests.factories.graph_payloads import DAY, days_before, keep, keep_days, profile, score, snapshot
 from tests.factories.system import System
 
+pytestmark = pytest.mark.thorough
+
 QUIRKS: list[dict[str, Any]] = [
     {"no_score_yet": True},
     {"extra_members": True, "numbers_as_text": True},

@@ -61,6 +61,7 @@ async def test_an_api_that_is_protected_as_a_whole_names_its_role(system: System
     assert "role_missing.api" not in await diagnose(system)
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("servicenow 1.9")
 async def test_a_refusal_by_an_address_rule_is_no_missing_role_and_names_the_address_rules(system: System) -> None:
     await system.connect()

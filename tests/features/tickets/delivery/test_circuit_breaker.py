@@ -12,6 +12,7 @@ from tests.factories.system import System
 from tests.factories.tickets import calls, read_ticket, records, run_due_and_waiting, share_one, told
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("other-connectors bug-69")
 async def test_one_missing_role_is_not_asked_about_forty_times(system: System) -> None:
     await system.connect()

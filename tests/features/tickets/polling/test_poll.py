@@ -36,6 +36,7 @@ def held_bytes() -> int:
     return sum(sys.getsizeof(one) for one in gc.get_objects())
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("other-connectors bug-80")
 async def test_polling_for_long_needs_no_more_memory(system: System) -> None:
     await system.connect()

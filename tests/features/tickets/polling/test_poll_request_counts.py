@@ -78,6 +78,7 @@ def ticking() -> Iterator[SetClock]:
     clock.use(before)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("count", SIZES)
 async def test_an_hour_in_which_nothing_changes(system: System, ticking: SetClock, count: int) -> None:
     await known_tickets(system, count)
@@ -97,6 +98,7 @@ async def test_an_hour_in_which_nothing_changes(system: System, ticking: SetCloc
     assert unread == 0, "every open ticket is read by its id within the hour"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("count", SIZES)
 async def test_a_minute_in_which_everything_changes(system: System, ticking: SetClock, count: int) -> None:
     await known_tickets(system, count)
