@@ -12,6 +12,8 @@ import pytest
 
 from tests.factories.microsoft import CONTEXT, FakeMicrosoft
 
+pytestmark = pytest.mark.thorough
+
 
 def profiles(client: httpx.Client) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.get("/secureScoreControlProfiles").raise_for_status().json()["value"]

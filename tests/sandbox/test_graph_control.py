@@ -13,6 +13,8 @@ from sandbox.graph_faults import GRAPH_FAULTS
 from sandbox.tenant.edge_cases import EdgeCases
 from tests.factories.microsoft import NEWEST, FakeMicrosoft
 
+pytestmark = pytest.mark.thorough
+
 SCORES, PROFILES = "/secureScores", "/secureScoreControlProfiles"
 
 

@@ -11,6 +11,8 @@ import pytest
 from sandbox.faults import FAULTS
 from tests.factories.servicenow import FakeServiceNow, make, rows
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.fact("servicenow sandbox-16")
 def test_a_hibernating_instance_answers_the_token_endpoint_with_a_web_page(servicenow: FakeServiceNow) -> None:

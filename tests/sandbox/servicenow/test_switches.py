@@ -11,6 +11,8 @@ import pytest
 from sandbox.servicenow.switches import Switches
 from tests.factories.servicenow import FakeServiceNow
 
+pytestmark = pytest.mark.thorough
+
 NAMES = [item.name for item in fields(Switches)]
 
 

@@ -11,6 +11,8 @@ import pytest
 from sandbox.tenant.malformed import OTHER_TENANT, UNUSUAL_IDS
 from tests.factories.microsoft import FakeMicrosoft
 
+pytestmark = pytest.mark.thorough
+
 SCORES, PROFILES = "/secureScores", "/secureScoreControlProfiles"
 
 

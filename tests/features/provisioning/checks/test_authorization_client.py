@@ -14,6 +14,8 @@ from tests.factories.connecting import connections, said
 from tests.factories.provisioning import check_context, diagnose, provisioned
 from tests.factories.system import System
 
+pytestmark = pytest.mark.thorough
+
 
 def client_record(system: System, **changes: str) -> None:
     """Change the client's record, as its administrator would."""

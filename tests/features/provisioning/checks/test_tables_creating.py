@@ -21,6 +21,8 @@ from tests.factories.provisioning import check_context, diagnose
 from tests.factories.system import System
 from tests.factories.tickets import read_ticket, run_due_and_waiting, share_one
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.fact("servicenow 2.6")
 @pytest.mark.parametrize(

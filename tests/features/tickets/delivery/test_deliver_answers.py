@@ -21,6 +21,8 @@ from tests.factories.tickets import (
     shared_ticket,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 async def expire_landing(system: System) -> None:
     """Time passes, until nothing that was sent can still arrive."""

@@ -24,6 +24,8 @@ from tests.factories.tickets import (
     told,
 )
 
+pytestmark = pytest.mark.thorough
+
 # name of the fault: what the first create may leave behind, and whether it is known at once that nothing is at work.
 VERDICTS = {
     "session_overflow": (0, True),

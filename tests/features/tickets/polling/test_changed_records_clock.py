@@ -29,6 +29,8 @@ from tests.factories.tickets import (
     shared_ticket,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 def delta_calls(system: System) -> list[Any]:
     return [call for call in calls(system, "GET") if "sys_updated_on%3E" in call.query]
