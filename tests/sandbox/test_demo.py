@@ -77,7 +77,6 @@ def test_ports_wanted_twice_are_refused(tmp_path: Path) -> None:
     assert "Each needs a port of its own" in demo.said
 
 
-@pytest.mark.thorough
 def test_ctrl_c_stops_everything_and_the_next_start_is_quick(demo: Demo) -> None:
     family, keys = demo.family(), demo.keys
     assert demo.stop(signal.SIGINT) == 0
@@ -90,7 +89,6 @@ def test_ctrl_c_stops_everything_and_the_next_start_is_quick(demo: Demo) -> None
     assert "First start" not in demo.said
 
 
-@pytest.mark.thorough
 def test_after_a_sigkill_nothing_is_left_running_and_the_next_start_works(demo: Demo) -> None:
     family = demo.family()
     demo.process.kill()
@@ -99,7 +97,6 @@ def test_after_a_sigkill_nothing_is_left_running_and_the_next_start_works(demo: 
     demo.launch().ready()
 
 
-@pytest.mark.thorough
 def test_child_that_dies_is_named_and_the_rest_stops(demo: Demo) -> None:
     family = demo.family()
     family["worker"].kill()
