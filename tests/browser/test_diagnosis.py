@@ -32,6 +32,8 @@ from tests.browser.connecting import (
 from tests.browser.people import FOLLOWS_MS, INTEGRATION_USER, Visit, ensure_connected, share
 from tests.factories.demo import Demo
 
+pytestmark = pytest.mark.thorough
+
 
 @dataclass(frozen=True)
 class Row:
@@ -202,7 +204,6 @@ def test_a_healthy_connection_has_nothing_to_fix_and_the_page_fills_in_by_itself
     assert page.get_by_text("Needs somebody").count() == 0
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("row", ALONE, ids=str)
 def test_what_stands_in_front_is_found_by_name(desk: tuple[Page, Demo], row: Row) -> None:
     page, demo = desk
@@ -211,7 +212,6 @@ def test_what_stands_in_front_is_found_by_name(desk: tuple[Page, Demo], row: Row
         found(page, row)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("rows", TOGETHER, ids=lambda rows: " ".join(row.key for row in rows))
 def test_each_row_of_the_diagnosis_is_found_by_name(desk: tuple[Page, Demo], rows: tuple[Row, ...]) -> None:
     page, demo = desk
@@ -222,7 +222,6 @@ def test_each_row_of_the_diagnosis_is_found_by_name(desk: tuple[Page, Demo], row
             found(page, row)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("row", TOKEN, ids=str)
 def test_refused_tokens_are_found_and_authorizing_fixes_them(desk: tuple[Page, Demo], row: Row) -> None:
     page, demo = desk
@@ -238,7 +237,6 @@ def test_refused_tokens_are_found_and_authorizing_fixes_them(desk: tuple[Page, D
     expect(page.locator("#token")).to_contain_text("In order")
 
 
-@pytest.mark.thorough
 def test_a_token_service_that_does_not_answer_is_told_from_a_refusal(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     with switched(page, demo, *fault("hibernating", "/oauth_token.do", times=2)):
@@ -248,7 +246,6 @@ def test_a_token_service_that_does_not_answer_is_told_from_a_refusal(desk: tuple
     expect(check_step(page, "Token works and can be renewed")).to_have_attribute("data-finding", "token")
 
 
-@pytest.mark.thorough
 def test_an_account_that_servicenow_does_not_name_is_said_to_be_unknown(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     with switched(page, demo, *fault("ip_blocked", "/table/sys_user", times=3)):
@@ -259,7 +256,6 @@ def test_an_account_that_servicenow_does_not_name_is_said_to_be_unknown(desk: tu
     expect(page.locator("#account")).to_have_attribute("data-finding", "user")
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("row", CREATING, ids=str)
 def test_refused_creating_is_found_by_its_tickets_and_sending_again_ends_it(desk: tuple[Page, Demo], row: Row) -> None:
     page, demo = desk
@@ -278,7 +274,6 @@ def test_refused_creating_is_found_by_its_tickets_and_sending_again_ends_it(desk
     expect(page.locator(f'#findings li[data-finding="{table}"]')).to_contain_text("was created")
 
 
-@pytest.mark.thorough
 def test_a_ticket_that_is_not_found_again_is_named(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     share(page, "Change request", "Not found again")
@@ -293,7 +288,6 @@ def test_a_ticket_that_is_not_found_again_is_named(desk: tuple[Page, Demo]) -> N
     order(page, demo, "records", {"number": newest["number"], "fields": {"correlation_id": newest["correlation_id"]}})
 
 
-@pytest.mark.thorough
 def test_a_consent_that_ends_soon_or_has_ended_is_found(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     for seconds, row in (
@@ -310,7 +304,6 @@ def test_a_consent_that_ends_soon_or_has_ended_is_found(desk: tuple[Page, Demo])
     expect(page.locator("#diagnosis-result")).to_have_text("Nothing stands in the way.")
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("row", LOGIN, ids=str)
 def test_a_login_that_refuses_the_integration_user_is_named(
     desk: tuple[Page, Demo], chromium: Browser, row: Row
@@ -330,7 +323,6 @@ def test_a_login_that_refuses_the_integration_user_is_named(
     authorize(page, demo)
 
 
-@pytest.mark.thorough
 def test_single_sign_on_is_named_and_the_side_door_leads_around_it(desk: tuple[Page, Demo], chromium: Browser) -> None:
     page, demo = desk
     away = Visit(chromium, demo)
@@ -349,7 +341,6 @@ def test_single_sign_on_is_named_and_the_side_door_leads_around_it(desk: tuple[P
     away.close()
 
 
-@pytest.mark.thorough
 def test_an_authorization_that_failed_is_named(desk: tuple[Page, Demo]) -> None:
     page, demo = desk
     with switched(page, demo, wrong_secret=True):

@@ -7,6 +7,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.people import Visit
 
+pytestmark = pytest.mark.thorough
+
 
 def _order(page: Page) -> list[str]:
     found: list[str] = page.eval_on_selector_all("[data-card]", "cards => cards.map(card => card.dataset.card)")

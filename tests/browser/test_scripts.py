@@ -10,6 +10,8 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.people import Visit, share
 
+pytestmark = pytest.mark.thorough
+
 PHONE = {"width": 390, "height": 844}
 CARD = "#incident-card"
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -65,7 +67,6 @@ def test_the_redirect_url_is_copied_and_said(visit: Visit) -> None:
     assert str(page.evaluate("navigator.clipboard.readText()")).endswith("/servicenow/callback")
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("place", PLACES)
 def test_no_page_scrolls_sideways(connected: Visit, place: str) -> None:
     """Opened on a phone, and on windows that are made wider or narrower, in the light and in the dark."""

@@ -15,6 +15,8 @@ from tools.list_facts import (
     without_target,
 )
 
+pytestmark = pytest.mark.thorough
+
 # Texts of a small project; put together here, so that this file itself cites nothing that does not exist.
 DOCUMENT = {f"{FACTS_FOLDER}/servicenow.md": '<a id="2-6-error-envelope"></a>\n### 2.6 Error envelope\n'}
 SERVICENOW = f"{FACTS_FOLDER}/servicenow.md"

@@ -21,6 +21,8 @@ from app.web.templating import environment
 from tests.conventions.files import ROOT, files_with, named
 from tests.factories.system import PUBLIC_URL, System
 
+pytestmark = pytest.mark.thorough
+
 TEMPLATES = files_with(".html", under="templates")
 CODE = files_with(".py", under="app/web") + files_with(".py", under="app/features")
 SEGMENTS = {route.path.split("/")[1].split(".")[0] for route in named_routes().values()} - {""}

@@ -16,6 +16,8 @@ from tools.code_names import (
 from tools.code_sources import only, read_sources
 from tools.measure_code import ALLOWED_CLASS_NAMES, ALLOWED_MODULE_NAMES, LEAST_MIRRORING, ROOT, all_sources
 
+pytestmark = pytest.mark.thorough
+
 FORBIDDEN_MODULES = frozenset({
     "look", "mend", "deeds", "household", "settle", "pace", "asking", "refused", "follow", "house", "strangers", "storm",
 })  # fmt: skip

@@ -14,6 +14,8 @@ from app.web.templating import environment
 from sandbox.page_rendering import _environment as sandbox_environment
 from tests.conventions.files import ROOT, files_with, named
 
+pytestmark = pytest.mark.thorough
+
 OURS = files_with(".html", under="templates")
 STRANGERS = files_with(".html", under="sandbox/templates")
 GETTEXT = {"_", "gettext", "ngettext", "pgettext", "npgettext"}

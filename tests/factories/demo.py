@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Far more than it takes on idle cores: other things may run beside.
 START_SECONDS = 180
 STOP_SECONDS = 90
+GONE_SECONDS = 40
 PORTS = ("PORT", "SANDBOX_SERVICENOW_PORT", "SANDBOX_MICROSOFT_PORT")
 
 
@@ -125,6 +126,12 @@ class Demo:
             words = process.cmdline()
             found[words[-1]] = process
         return found
+
+
+def all_gone(family: dict[str, psutil.Process]) -> bool:
+    """Whether these processes end within GONE_SECONDS."""
+    _, alive = psutil.wait_procs(list(family.values()), timeout=GONE_SECONDS)
+    return not alive
 
 
 @contextmanager

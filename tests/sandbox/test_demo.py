@@ -1,4 +1,4 @@
-"""`make run`: first start, second start, port in use, a child that ends, and shutdown."""
+"""`make run`: first start, second start, port in use, and shutdown."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
-from tests.factories.demo import Demo
+from tests.factories.demo import Demo, all_gone
 
 # A second start takes about four seconds on two idle cores; the tests may share them with others.
 SECOND_START_SECONDS = 120
-GONE_SECONDS = 40
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +24,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     yield running
     if running.process.poll() is None:
         running.stop()
-
-
-def _gone(family: dict[str, psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(list(family.values()), timeout=GONE_SECONDS)
-    return not alive
 
 
 def test_first_start_prints_addresses_and_accounts(demo: Demo) -> None:
@@ -80,27 +73,10 @@ def test_ports_wanted_twice_are_refused(tmp_path: Path) -> None:
 def test_ctrl_c_stops_everything_and_the_next_start_is_quick(demo: Demo) -> None:
     family, keys = demo.family(), demo.keys
     assert demo.stop(signal.SIGINT) == 0
-    assert _gone(family)
+    assert all_gone(family)
     assert "Traceback" not in demo.said
     seconds = demo.launch().ready()
     print(f"ready again after {seconds:.1f} seconds")
     assert seconds < SECOND_START_SECONDS
     assert demo.keys == keys
     assert "First start" not in demo.said
-
-
-def test_after_a_sigkill_nothing_is_left_running_and_the_next_start_works(demo: Demo) -> None:
-    family = demo.family()
-    demo.process.kill()
-    demo.process.wait()
-    assert _gone(family), "children outlived the demo"
-    demo.launch().ready()
-
-
-def test_child_that_dies_is_named_and_the_rest_stops(demo: Demo) -> None:
-    family = demo.family()
-    family["worker"].kill()
-    assert demo.ended() == 1
-    assert "worker was ended by signal SIGKILL" in demo.said
-    assert "worker.log" in demo.said
-    assert _gone(family)

@@ -177,6 +177,7 @@ async def _set_up(log: Log, system: System, manager: httpx.AsyncClient) -> None:
     await log.did(manager, here + "/{number}/revoke", f"{here}/{token}/revoke", "Status token revoked")
 
 
+@pytest.mark.thorough
 async def test_everything_that_can_be_done_is_in_the_audit_log(scored: System) -> None:
     log, manager = Log(scored), await scored.signed_in("manager")
     await _set_up(log, scored, manager)

@@ -71,6 +71,7 @@ async def test_after_signing_in_the_wanted_page_opens(system: System) -> None:
         assert (asked.status_code, asked.headers["location"]) == (303, wanted)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("foreign", FOREIGN)
 async def test_a_foreign_return_address_leads_to_the_home_page(system: System, foreign: str) -> None:
     async with system.client() as browser:

@@ -25,6 +25,7 @@ async def test_a_healthy_connection_has_no_problem(system: System) -> None:
             "table_incident", "choices", "query_acl", "correlation", "clock", "queue"} <= set(found)  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("servicenow 9", "servicenow 1.9")
 @pytest.mark.parametrize(
     ("switches", "key", "words"),

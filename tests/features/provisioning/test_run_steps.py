@@ -133,6 +133,7 @@ async def test_a_step_checked_while_the_connection_waits_for_a_consent_says_to_a
     assert "Press Authorize on this page." in page
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("fault", "key"), [("semaphore_full", "rate_limit"), ("dropped_before", "trouble")])
 async def test_a_busy_moment_takes_no_working_card_away_and_the_clock_checks_again(
     system: System, fault: str, key: str

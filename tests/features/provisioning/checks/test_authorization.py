@@ -47,6 +47,7 @@ async def move(system: System, **values: Any) -> None:
 USUAL = "ServiceNow names no cause"
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("servicenow 1.5")
 @pytest.mark.parametrize(
     ("switches", "words", "advice", "answer"),

@@ -14,6 +14,7 @@ from tests.factories.secure_score import lines_of, state_update
 from tests.factories.system import System
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("microsoft-graph edge-47")
 async def test_the_sandboxs_regression_is_found_and_a_license_change_is_none(system: System) -> None:
     await import_from_graph(system.resources)

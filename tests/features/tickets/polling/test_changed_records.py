@@ -67,6 +67,7 @@ async def test_a_list_that_does_not_advance_is_left(system: System, monkeypatch:
     assert await states(system) == set(), numbers
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("other-connectors bug-50")
 async def test_an_offset_that_is_ignored_is_no_endless_list(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """A first page of hidden rows only can be passed by an offset alone."""
@@ -112,6 +113,7 @@ async def test_every_list_is_in_a_unique_order(system: System) -> None:
     assert not any("sysparm_offset" in query for query in asked)
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("other-connectors bug-53", "servicenow 2.2", "servicenow trap-14", "servicenow sandbox-24")
 @pytest.mark.parametrize("hidden", [(1, 2), (0, 1, 2, 3), (1, 2, 3), (4, 5, 6, 7, 8), (0, 1, 2, 3, 4, 5, 6, 7), (8,)])
 async def test_a_page_cut_short_or_emptied_by_hidden_rows_is_not_the_last(
@@ -124,6 +126,7 @@ async def test_a_page_cut_short_or_emptied_by_hidden_rows_is_not_the_last(
     assert await states(system) == {numbers[place] for place in hidden}
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("other-connectors bug-53")
 async def test_a_short_page_that_tells_nothing_new_is_not_the_last(
     system: System, monkeypatch: pytest.MonkeyPatch
@@ -180,6 +183,7 @@ async def test_an_error_in_the_middle_is_no_success(system: System, monkeypatch:
     assert await states(system) == set()
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("other-connectors bug-57", "servicenow sandbox-44")
 @pytest.mark.parametrize("trouble", ["broken_json", "partial_result"])
 async def test_a_list_that_breaks_off_changes_nothing(system: System, trouble: str) -> None:

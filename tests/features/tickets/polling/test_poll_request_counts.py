@@ -153,6 +153,7 @@ async def test_while_nothing_changes_and_no_page_is_viewed_it_polls_every_five_m
     assert await minute(system) >= 2, "a page is viewed again"
 
 
+@pytest.mark.thorough
 async def test_it_stops_at_the_hourly_budget_and_goes_on_in_the_next_hour(system: System, ticking: SetClock) -> None:
     system.servicenow.instance.switches.rate_limit_per_hour = 100
     await known_tickets(system, 100)
