@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from app.core import clock
 from app.core.clock import SetClock
@@ -22,6 +23,10 @@ from tests.factories.microsoft import FakeMicrosoft
 from tests.factories.servicenow import FakeServiceNow
 from tests.factories.system import System, open_system, running_fakes
 from tests.factories.xdist_schedule import ByPart, longest_first
+
+# No test may fail because the machine is busy. The first draw of a fresh checkout builds tables of characters as well.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 @pytest.hookimpl(trylast=True)

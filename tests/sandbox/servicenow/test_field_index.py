@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.servicenow.field_index import OrderedIndex, ValueIndex
@@ -12,7 +12,6 @@ from sandbox.servicenow.field_index import OrderedIndex, ValueIndex
 words = st.text("ab1", max_size=2)
 
 
-@settings(deadline=None)  # A busy machine must not fail the test.
 @given(st.lists(st.tuples(st.sampled_from("xyz"), st.one_of(st.none(), words)), max_size=30), words)
 def test_an_index_says_what_a_walk_would_say(changes: list[tuple[str, str | None]], value: str) -> None:
     truth: dict[str, str] = {}
