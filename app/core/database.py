@@ -54,9 +54,11 @@ class Base(DeclarativeBase):
         datetime: Instant(),
         str: Text(),
         UUID: Uuid(),
-        dict[str, Any]: JSONB(),
-        list[Any]: JSONB(),
-        list[str]: JSONB(),
+        # Without none_as_null, None is stored as JSON null, which `IS NULL` does not find.
+        # https://docs.sqlalchemy.org/en/21/core/type_basics.html#sqlalchemy.types.JSON.params.none_as_null
+        dict[str, Any]: JSONB(none_as_null=True),
+        list[Any]: JSONB(none_as_null=True),
+        list[str]: JSONB(none_as_null=True),
     }
 
 

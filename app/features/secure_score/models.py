@@ -94,7 +94,7 @@ class ImprovementAction(Base):
     state_at: Mapped[datetime | None]
     state_by: Mapped[str] = mapped_column(default="")
     state_comment: Mapped[str] = mapped_column(default="")
-    profile_raw: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True)
+    profile_raw: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
     profile_hash: Mapped[str] = mapped_column(default="")
     profile_seen_at: Mapped[datetime | None]
     profile_changed_at: Mapped[datetime | None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, false, func, or_, select, tuple_
 
 from app.core.database import Session
 from app.core.messages import Message
@@ -215,7 +215,9 @@ def _conditions(filters: Filters, states: Sequence[_State]) -> list[ColumnElemen
     if filters.state:
         where.append(_in_states([state for state in states if state.label == filters.state]))
     if filters.batch:
-        where.append(Ticket.batch_id == _uuid(filters.batch))
+        batch_id = _uuid(filters.batch)
+        # An id that is none belongs to no bulk share: the list is empty then, and says how to clear the filter.
+        where.append(Ticket.batch_id == batch_id if batch_id else false())
     if filters.search:
         where.append(_matches(filters.search))
     return where

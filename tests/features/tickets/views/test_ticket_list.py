@@ -92,6 +92,8 @@ async def test_filters_narrow_the_list_and_unknown_values_of_them_do_not(system:
     assert await found(state="Nowhere") == set()
     assert await found(search=record["number"]) == {shared}
     assert await found(batch=str(batch_id)) == {queued}
+    assert await found(batch=str(uuid4())) == set()
+    assert await found(batch="x") == set()
 
 
 async def test_the_states_to_filter_by_are_those_of_shared_tickets(system: System) -> None:
