@@ -108,6 +108,27 @@ def start_call(throttle: InstanceThrottle, *, has_slot: bool, budgeted: bool, ma
     return stop
 
 
+def end_call(
+    throttle: InstanceThrottle,
+    *,
+    trouble: RemoteError | None,
+    answered: bool,
+    hourly_limit: int | None,
+    probe_until: datetime | None,
+) -> None:
+    """Record the outcome of a call that `start_call` let go ahead: its trouble, an answer, or neither.
+
+    `hourly_limit` is the instance's own, where the answer named one; `probe_until` is set where the call was the probe.
+    """
+    if trouble is not None:
+        record_failure(throttle, trouble)
+    elif answered:
+        record_success(throttle, hourly_limit)
+    elif probe_until is not None:
+        # Ended by something else than ServiceNow's answer: cancelled, superseded, an error of our own database.
+        give_probe_back(throttle, probe_until)
+
+
 def give_probe_back(throttle: InstanceThrottle, probe_until: datetime) -> None:
     """The probe that holds the others back until `probe_until` ended without an outcome: the next call may be the probe."""
     # Another value was written by a failure, or by the probe after this one.

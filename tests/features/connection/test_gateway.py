@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core import clock
-from app.features.connection import gateway
+from app.features.connection import slots
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.gateway import InstancePaused, Lane, ServiceNowClient, call, call_with_token
 from app.features.connection.models import CallLease
@@ -46,8 +46,8 @@ async def test_a_waiting_caller_is_woken_when_another_process_releases(
 ) -> None:
     """By the notification: the timer is far away, and there is no loop that looks again."""
     await system.connect()
-    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 50.0)
-    monkeypatch.setattr(gateway, "RECHECK_SECONDS", 50.0)
+    monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 50.0)
+    monkeypatch.setattr(slots, "RECHECK_SECONDS", 50.0)
     gate = Gate()
     async with another_process(system) as other:
         held = await gate.fill(other)
@@ -63,7 +63,7 @@ async def test_a_waiting_caller_is_woken_when_another_process_releases(
 
 async def test_callers_of_one_process_go_first_in_first_out(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     await system.connect()
-    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 50.0)
+    monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 50.0)
     gate, order = Gate(), list[int]()
     held = await gate.fill(system.resources)
 
@@ -139,7 +139,7 @@ async def test_waiting_for_a_slot_ends_and_nothing_is_sent(system: System, monke
     await system.connect()
     gate = Gate()
     held = await gate.fill(system.resources)
-    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 0.2)
+    monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 0.2)
     outcomes = await asyncio.gather(*(call(system.resources, gate.work) for _ in range(3)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [InstancePaused] * 3
     assert all(isinstance(outcome, InstancePaused) and outcome.reason is None for outcome in outcomes)
@@ -258,7 +258,7 @@ async def test_an_outcome_that_cannot_be_recorded_does_not_spoil_the_answer(
     async def database_away(*_: object) -> None:
         raise SQLAlchemyError
 
-    monkeypatch.setattr(gateway, "release_slot", database_away)
+    monkeypatch.setattr(slots, "_give_back", database_away)
     assert await call(system.resources, at_once) == "answered"
     assert len(await leases(system)) == 1
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from app.features.connection import gateway
+from app.features.connection import slots
 from app.features.connection.gateway import InstancePaused, call
 from app.features.connection.slots import Pool
 from tests.factories.calling import Gate, another_process, at_once
@@ -21,8 +21,8 @@ async def test_a_waiting_caller_listens_again_after_its_connection_was_lost(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await system.connect()
-    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 50.0)
-    monkeypatch.setattr(gateway, "RECHECK_SECONDS", 50.0)  # So it is not the timer that wakes the caller.
+    monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 50.0)
+    monkeypatch.setattr(slots, "RECHECK_SECONDS", 50.0)  # So it is not the timer that wakes the caller.
     gate = Gate()
     async with another_process(system) as other:
         held = await gate.fill(other)
@@ -48,9 +48,9 @@ async def test_a_lost_notification_costs_seconds_and_few_statements(
 ) -> None:
     """As behind a pooler in transaction mode, which swallows the LISTEN."""
     await system.connect()
-    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 50.0)
+    monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 50.0)
     gate, tries = Gate(), 0
-    try_to_start = gateway._try_to_start
+    try_to_start = slots._try_to_start
 
     async def counted(*given: Any) -> float | None:
         nonlocal tries
@@ -60,14 +60,14 @@ async def test_a_lost_notification_costs_seconds_and_few_statements(
     async with another_process(system) as other:
         held = await gate.fill(other)
         monkeypatch.setattr(system.resources.database.notifications, "wake", lambda _key: None)
-        monkeypatch.setattr(gateway, "_try_to_start", counted)
+        monkeypatch.setattr(slots, "_try_to_start", counted)
         waiting = asyncio.create_task(call(system.resources, at_once))
-        await asyncio.sleep(2 * gateway.RECHECK_SECONDS)
+        await asyncio.sleep(2 * slots.RECHECK_SECONDS)
         assert 1 < tries <= 4
         gate.open.set()
         started = time.monotonic()
         assert await asyncio.wait_for(waiting, 30) == "answered"
-        assert time.monotonic() - started < 5 * gateway.RECHECK_SECONDS
+        assert time.monotonic() - started < 5 * slots.RECHECK_SECONDS
         await asyncio.gather(*held)
 
 
@@ -100,7 +100,7 @@ async def test_a_database_that_hangs_holds_no_caller_up_past_the_deadline(
 
     gate = Gate()
     held = await gate.fill(system.resources)
-    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 0.2)
+    monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 0.2)
     monkeypatch.setattr(psycopg.AsyncConnection, "connect", hang)
     with pytest.raises(InstancePaused) as caught:
         await asyncio.wait_for(call(system.resources, at_once), 10)

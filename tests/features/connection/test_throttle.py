@@ -18,6 +18,7 @@ from app.features.connection.throttle import (
     backoff_after,
     check_allowed,
     count_request,
+    end_call,
     give_probe_back,
     no_usage,
     pause_of,
@@ -108,6 +109,21 @@ def test_a_probe_that_comes_late_gives_back_no_later_pause(throttle: InstanceThr
     stop = check_allowed(throttle)
     assert stop is not None
     assert stop.seconds == 300
+
+
+def test_a_call_without_trouble_and_without_an_answer_changes_nothing_but_its_own_probe(
+    throttle: InstanceThrottle, still_clock: SetClock
+) -> None:
+    record_failure(throttle, Throttled(seconds=30))
+    still_clock.move(31)
+    before = throttle.paused_until
+    end_call(throttle, trouble=None, answered=False, hourly_limit=100, probe_until=None)
+    assert (throttle.failures, throttle.paused_until, throttle.hourly_limit) == (1, before, None)
+    assert check_allowed(throttle) is None
+    end_call(throttle, trouble=None, answered=False, hourly_limit=None, probe_until=throttle.paused_until)
+    assert (throttle.failures, pause_of(throttle)) == (1, None)
+    end_call(throttle, trouble=None, answered=True, hourly_limit=100, probe_until=None)
+    assert (throttle.failures, throttle.paused_until, throttle.hourly_limit) == (0, None, 100)
 
 
 def test_a_call_from_before_a_long_pause_does_not_end_it(throttle: InstanceThrottle) -> None:

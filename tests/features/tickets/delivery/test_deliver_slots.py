@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app.core import clock
 from app.core.errors import RetryLater
-from app.features.connection import gateway
+from app.features.connection import slots
 from app.features.connection.models import CallLease
 from app.features.connection.slots import SLOTS, Pool
 from app.features.tickets.delivery import outbound
@@ -63,7 +63,7 @@ async def test_at_most_four_wait_for_an_answer_however_many_workers(
     tickets = [await share_one(system) for _ in range(12)]
     line = Line(LookupError())
     line.stand_in_for(monkeypatch, "create")
-    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 60.0)
+    monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 60.0)
 
     async def one(ticket_id: UUID) -> None:
         with pytest.raises(LookupError):
@@ -84,7 +84,7 @@ async def test_notes_and_questions_wait_in_the_same_line_as_shares(
     tickets = [await share_one(system) for _ in range(6)]
     line = Line(RecordNotFound())
     line.stand_in_for(monkeypatch, "create", "add_note", "journal")
-    monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 60.0)
+    monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 60.0)
     done = await asyncio.gather(
         *(deliver_note(system.resources, note_id) for note_id in notes),
         *(deliver(system.resources, other) for other in tickets),

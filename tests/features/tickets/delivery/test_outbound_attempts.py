@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app.core import clock
 from app.core.errors import RetryLater
-from app.features.connection import gateway
+from app.features.connection import slots
 from app.features.connection.models import CallLease
 from app.features.connection.slots import SLOTS, Pool
 from app.features.connection.throttle import throttle_of
@@ -133,7 +133,7 @@ async def test_waiting_for_a_slot_or_for_the_end_of_a_pause_is_no_attempt(
     connection = await system.connect()
     ticket_id = await share_one(system)
     if full:
-        monkeypatch.setitem(gateway.LONGEST_WAIT_SECONDS, Pool.SHARED, 0.1)
+        monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 0.1)
         await occupy_all_slots(system, connection.id)
     else:
         system.servicenow.fault("rate_limited", method="POST", path="/table/")
