@@ -12,6 +12,7 @@ from tools.list_facts import (
     project_sources,
     read_anchors,
     unknown_markers,
+    without_mark_or_source,
     without_target,
 )
 
@@ -32,6 +33,10 @@ def test_every_marker_names_a_fact_that_exists() -> None:
 
 def test_no_citation_leads_nowhere_in_an_old_form() -> None:
     assert old_citations(project_sources()) == []
+
+
+def test_every_statement_says_how_sure_it_is_and_where_it_is_from() -> None:
+    assert without_mark_or_source(project_sources()) == []
 
 
 def test_an_anchor_stands_once_in_its_document() -> None:
@@ -77,7 +82,15 @@ def test_a_marker_without_a_fact_is_found(marker: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["(facts {}2.6)", "facts/servicenow {}4.3", "(peers {}55)", "number of the fact{} sheet", "The Fact {}sheet's"],
+    [
+        "(facts {}2.6)",
+        "facts/servicenow {}4.3",
+        "(peers {}55)",
+        "number of the fact{} sheet",
+        "The Fact {}sheet's",
+        "Bug {}74: SSRF",
+        "every kind of trap {}8",
+    ],
 )
 def test_an_old_citation_is_found(text: str) -> None:
     assert old_citations({"app/a.py": text.format("")})
