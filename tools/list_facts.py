@@ -306,10 +306,19 @@ def _section_source(every: list[Block], anchor: str) -> str:
     return " ".join(block.text for block in takewhile(lambda block: block.kind == "paragraph", section))
 
 
-def report(sources: Sources) -> str:
-    """The facts without a test, by document, each with the files that cite it; above them, a table of counts."""
+def without_test(sources: Sources) -> dict[str, list[str]]:
+    """The anchors of the facts that no marker names, by document."""
     anchors = read_anchors(sources)
     tested = {anchor_of(each.id, anchors) for each in markers(sources) if each.id}
+    return {
+        document: [fact for fact in facts_of(found) if (document, fact) not in tested]
+        for document, found in anchors.items()
+    }
+
+
+def report(sources: Sources) -> str:
+    """The facts without a test, by document, each with the files that cite it; above them, a table of counts."""
+    anchors, untested = read_anchors(sources), without_test(sources)
     cited: dict[tuple[str, str | None], set[str]] = {}
     for each in citations(only(sources, "app", "sandbox", "tests")):
         cited.setdefault((each.document, each.anchor), set()).add(each.path)
@@ -317,7 +326,7 @@ def report(sources: Sources) -> str:
     lists: list[str] = []
     for document in anchors:
         facts = facts_of(anchors[document])
-        missing = [fact for fact in facts if (document, fact) not in tested]
+        missing = untested[document]
         in_code = sum((document, fact) in cited for fact in facts)
         table.append(f"| {document} | {len(facts)} | {len(facts) - len(missing)} | {in_code} |")
         lists += ["", f"{document}: {len(missing)} facts without a test"]

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from tools.list_facts import (
+    ENTRY,
     FACTS_FOLDER,
     old_citations,
     project_sources,
@@ -14,6 +15,7 @@ from tools.list_facts import (
     unknown_markers,
     without_mark_or_source,
     without_target,
+    without_test,
 )
 
 pytestmark = pytest.mark.thorough
@@ -21,6 +23,12 @@ pytestmark = pytest.mark.thorough
 # Texts of a small project; put together here, so that this file itself cites nothing that does not exist.
 DOCUMENT = {f"{FACTS_FOLDER}/servicenow.md": '<a id="2-6-error-envelope"></a>\n### 2.6 Error envelope\n'}
 SERVICENOW = f"{FACTS_FOLDER}/servicenow.md"
+# Entries about what this product does not do: it closes no ticket, uses no import set, and is sent nothing by ServiceNow.
+NOT_DONE_HERE = {
+    "servicenow": ["trap-8", "trap-18", "trap-37"],
+    "other-connectors": ["bug-79"],
+    "microsoft-graph": [],
+}
 
 
 def test_every_citation_names_a_document_and_an_anchor_that_exist() -> None:
@@ -29,6 +37,12 @@ def test_every_citation_names_a_document_and_an_anchor_that_exist() -> None:
 
 def test_every_marker_names_a_fact_that_exists() -> None:
     assert unknown_markers(project_sources()) == []
+
+
+def test_every_list_entry_has_a_test_unless_the_product_does_nothing_of_the_kind() -> None:
+    untested = without_test(project_sources())
+    entries = {document: [fact for fact in facts if ENTRY.fullmatch(fact)] for document, facts in untested.items()}
+    assert entries == NOT_DONE_HERE
 
 
 def test_no_citation_leads_nowhere_in_an_old_form() -> None:
