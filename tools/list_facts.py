@@ -4,8 +4,8 @@ A fact is an anchor in one of the documents: a numbered section, or an entry of 
 `edge-12`, `bug-24`). A test names the facts it covers: `@pytest.mark.fact("servicenow 2.6", "servicenow trap-12")`.
 Code and documents cite a fact as a link to its anchor.
 
-A fact consists of statements: list items, table rows and paragraphs. Each says how sure it is, by a mark of its document's
-legend, and where it is from.
+A fact consists of statements: list items, table rows and paragraphs. Each says how sure it is, by a mark of its
+document's legend, and where it is from.
 """
 
 from __future__ import annotations
@@ -49,13 +49,14 @@ CITATION = re.compile(r"docs/facts/([\w.-]+\.md)(?:#([\w-]*))?")
 LEGEND_ROW = re.compile(r"^\| \**\[(\w+)\]\** \|", re.MULTILINE)
 ISSUE = r"[\w./-]*\w#\d+"
 LINK_TO_SECTION = r"\]\(#[\w-]+\)"
-# What may stand as a source beside a mark: a page, an article, an issue, a short name of a legend, an observation, a link
-# to the section that names it, or the plain words that nothing is known.
+# What may stand as a source beside a mark: a page, an article, an issue, a short name of a legend, an observation, a
+# link to the section that names it, or the plain words that nothing is known.
 SOURCE = re.compile(
-    rf"\bdocs(?:@\w+)?:|\w\.(?:md|com|co|io|ts)\b|\b(?:KB|PRB)\d|{ISSUE}|\b(?:issues?|PR|Q&A|Tech Community) \d|{LINK_TO_SECTION}"
+    rf"\bdocs(?:@\w+)?:|\w\.(?:md|com|co|io|ts)\b|\b(?:KB|PRB)\d|{ISSUE}|{LINK_TO_SECTION}"
+    r"|\b(?:issues?|PR|Q&A|Tech Community) \d|[Dd]ocumentation\b"
     r"|\b(?:ANS|KIB|GD|DD|M365|ED|CSDL|CIPP(?:-API)?|MSEC|LENS|G2O|H2|SND|SN docs)\b"
-    r"|\b(?:public code|public report|support articles?|captur\w+|instance probe|measure\w*|communit\w+|by absence|absence)\b"
-    r"|\b(?:inference|inferred|general knowledge|source of|changelog|pages? not on record)\b|[Dd]ocumentation\b"
+    r"|\b(?:public code|public report|support articles?|captur\w+|instance probe|measure\w*|communit\w+|absence)\b"
+    r"|\b(?:inference|inferred|general knowledge|source of|changelog|pages? not on record)\b"
 )
 # Marks that by their legend name the source themselves, or mean that there is none.
 MARKS_WITHOUT_SOURCE = ("U", "L", "run", "src", "doc", "iss", "inf")
@@ -231,7 +232,7 @@ def blocks(text: str) -> list[Block]:
         kind = _kind(line)
         if line.startswith("```") or in_code:
             in_code = in_code != line.startswith("```")
-        elif kind == "item" or kind == "row" or (kind == "paragraph" and before != "paragraph"):
+        elif kind != "none" and not (kind == before == "paragraph"):
             found.append(Block(kind, number, line, anchor))
         elif (kind == "paragraph" or line.startswith(" ")) and found:
             found[-1] = replace(found[-1], text=f"{found[-1].text}\n{line}")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.thorough
 # Texts of a small project; put together here, so that this file itself cites nothing that does not exist.
 DOCUMENT = {f"{FACTS_FOLDER}/servicenow.md": '<a id="2-6-error-envelope"></a>\n### 2.6 Error envelope\n'}
 SERVICENOW = f"{FACTS_FOLDER}/servicenow.md"
-# Entries about what this product does not do: it closes no ticket, uses no import set, and is sent nothing by ServiceNow.
+# Entries about what this product does not do: it closes no ticket, uses no import set, and ServiceNow sends it nothing.
 NOT_DONE_HERE = {
     "servicenow": ["trap-8", "trap-18", "trap-37"],
     "other-connectors": ["bug-79"],
