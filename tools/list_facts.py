@@ -3,6 +3,9 @@
 A fact is an anchor in one of the documents: a numbered section, or an entry of a numbered list (`sandbox-7`, `trap-3`,
 `edge-12`, `bug-24`). A test names the facts it covers: `@pytest.mark.fact("servicenow 2.6", "servicenow trap-12")`.
 Code and documents cite a fact as a link to its anchor.
+
+A fact consists of statements: list items, table rows and paragraphs. Each says how sure it is, by a mark of its
+document's legend, and where it is from.
 """
 
 from __future__ import annotations
@@ -12,8 +15,10 @@ import posixpath
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -32,6 +37,7 @@ OLD_FORMS = (
     re.compile(r"(?<![\w/])facts? \d+(?:\.\d+)?\b"),
     re.compile(r"\bpeers \d"),
     re.compile(r"\bfact sheet", re.IGNORECASE),
+    re.compile(r"\b(?:bug|edge|trap) \d+", re.IGNORECASE),
 )
 
 ANCHOR = re.compile(r"<a id=\"([a-z0-9-]+)\">\s*</a>")
@@ -39,6 +45,25 @@ SECTION = re.compile(r"(\d+(?:-\d+)*)-(?=[a-z])")
 ENTRY = re.compile(rf"(?:{'|'.join(LISTS)})-\d+")
 ANY_ENTRY = re.compile(r"[a-z]+-\d+")
 CITATION = re.compile(r"docs/facts/([\w.-]+\.md)(?:#([\w-]*))?")
+# A row of the legend that explains a mark: `| [A] | Vendor documentation |`.
+LEGEND_ROW = re.compile(r"^\| \**\[(\w+)\]\** \|", re.MULTILINE)
+ISSUE = r"[\w./-]*\w#\d+"
+LINK_TO_SECTION = r"\]\(#[\w-]+\)"
+# What may stand as a source beside a mark: a page, an article, an issue, a short name of a legend, an observation, a
+# link to the section that names it, or the plain words that nothing is known.
+SOURCE = re.compile(
+    rf"\bdocs(?:@\w+)?:|\w\.(?:md|com|co|io|ts)\b|\b(?:KB|PRB)\d|{ISSUE}|{LINK_TO_SECTION}"
+    r"|\b(?:issues?|PR|Q&A|Tech Community) \d|[Dd]ocumentation\b"
+    r"|\b(?:ANS|KIB|GD|DD|M365|ED|CSDL|CIPP(?:-API)?|MSEC|LENS|G2O|H2|SND|SN docs)\b"
+    r"|\b(?:public code|public report|support articles?|captur\w+|instance probe|measure\w*|communit\w+|absence)\b"
+    r"|\b(?:inference|inferred|general knowledge|source of|changelog|pages? not on record)\b"
+)
+# Marks that by their legend name the source themselves, or mean that there is none.
+MARKS_WITHOUT_SOURCE = ("U", "L", "run", "src", "doc", "iss", "inf")
+STATEMENT_ITEM = re.compile(r"(?:[*-]|\d+\.) ")
+TABLE_RULE = re.compile(r"\|[|\s:-]+")
+# `**Action flyout** (full page) [H]`
+TITLE = re.compile(r"\*\*[^*]+\*\*[^.]{0,20}")
 LINK = re.compile(r"\]\(([^)\s]*\.md|)#([\w-]+)\)|\]\(([^)\s]+\.md)\)")
 
 # The anchors of each document in the order of the text; a document's name has no ending: `servicenow`.
@@ -188,10 +213,113 @@ def old_citations(sources: Sources) -> list[str]:
     ]
 
 
-def report(sources: Sources) -> str:
-    """The facts without a test, by document, each with the files that cite it; above them, a table of counts."""
+@dataclass(frozen=True)
+class Block:
+    """A list item with all it contains, a table row, or a paragraph. `anchor` is the section or list entry it is in."""
+
+    kind: Literal["item", "row", "paragraph"]
+    line: int
+    text: str
+    anchor: str
+
+
+def blocks(text: str) -> list[Block]:
+    """The blocks of a document in order. Headings, rulers, and code between paragraphs are none."""
+    found: list[Block] = []
+    anchor, in_code, before = "", False, ""
+    for number, line in enumerate(text.splitlines(), 1):
+        anchor = ANCHOR.findall(line)[-1] if ANCHOR.search(line) else anchor
+        kind = _kind(line)
+        if line.startswith("```") or in_code:
+            in_code = in_code != line.startswith("```")
+        elif kind != "none" and not (kind == before == "paragraph"):
+            found.append(Block(kind, number, line, anchor))
+        elif (kind == "paragraph" or line.startswith(" ")) and found:
+            found[-1] = replace(found[-1], text=f"{found[-1].text}\n{line}")
+        before = kind
+    return found
+
+
+def _kind(line: str) -> Literal["item", "row", "paragraph", "none"]:
+    if line.startswith(("#", "---", "```", " ")) or not line or ANCHOR.fullmatch(line):
+        return "none"
+    if line.startswith("|"):
+        return "row"
+    return "item" if STATEMENT_ITEM.match(line) else "paragraph"
+
+
+def without_mark_or_source(sources: Sources) -> list[str]:
+    """Statements that do not say how sure they are, or where they are from.
+
+    A mark stands in the statement itself; for a row, in one of its cells or in the text directly before or after the
+    table. A source may also be named once in a paragraph of the section, ahead of its list.
+    """
+    return [
+        f"{path}:{block.line}: no {missing}: {block.text[:60]}"
+        for path, text in sorted(sources.items())
+        if posixpath.dirname(path) == FACTS_FOLDER and path.endswith(".md")
+        for block, missing in _incomplete(text)
+    ]
+
+
+def _incomplete(text: str) -> Iterator[tuple[Block, str]]:
+    marks = LEGEND_ROW.findall(text)
+    every = blocks(text)
+    facts = {*facts_of(ANCHOR.findall(text)), *(found for found in ANCHOR.findall(text) if ANY_ENTRY.fullmatch(found))}
+    for place, block in enumerate(every):
+        if block.anchor in facts and not _is_lead_in(block, every[place + 1 : place + 2]):
+            support = block.text + (_around_table(every, place) if block.kind == "row" else "")
+            found = _marks_in(support, marks)
+            if not found:
+                yield block, "mark"
+            elif not (found & {*MARKS_WITHOUT_SOURCE} or SOURCE.search(support + _section_source(every, block.anchor))):
+                yield block, "source"
+
+
+def _is_lead_in(block: Block, following: list[Block]) -> bool:
+    """Whether the block states nothing itself: a title, words that introduce what follows, or the head of a table."""
+    if block.kind == "row":
+        return any(TABLE_RULE.fullmatch(each.text) for each in (block, *following))
+    return block.kind == "paragraph" and (block.text.endswith(":") or TITLE.fullmatch(block.text) is not None)
+
+
+def _marks_in(text: str, marks: list[str]) -> set[str]:
+    """`[A/B]`, `[A docs; C inference]`, `**[run]**`, a cell `| H |`, or a link to the section where the marks stand."""
+    bracketed = " ".join(re.findall(r"\[([^\]]*)\](?!\()", text))
+    found = {
+        mark for mark in marks if re.search(rf"\b{mark}\b", bracketed) or re.search(rf"\| {mark}(?:/\w)? \|", text)
+    }
+    if "iss" in marks and re.search(ISSUE, text):
+        found.add("iss")
+    return found or ({"link"} if re.search(LINK_TO_SECTION, text) else set())
+
+
+def _around_table(every: list[Block], place: int) -> str:
+    """The blocks directly before and after the table that a row belongs to."""
+    start = next((at for at in range(place, -1, -1) if every[at].kind != "row"), None)
+    end = next((at for at in range(place, len(every)) if every[at].kind != "row"), None)
+    return " ".join(every[at].text for at in (start, end) if at is not None and every[at].anchor == every[place].anchor)
+
+
+def _section_source(every: list[Block], anchor: str) -> str:
+    """The paragraphs with which the section begins."""
+    section = (block for block in every if block.anchor == anchor)
+    return " ".join(block.text for block in takewhile(lambda block: block.kind == "paragraph", section))
+
+
+def without_test(sources: Sources) -> dict[str, list[str]]:
+    """The anchors of the facts that no marker names, by document."""
     anchors = read_anchors(sources)
     tested = {anchor_of(each.id, anchors) for each in markers(sources) if each.id}
+    return {
+        document: [fact for fact in facts_of(found) if (document, fact) not in tested]
+        for document, found in anchors.items()
+    }
+
+
+def report(sources: Sources) -> str:
+    """The facts without a test, by document, each with the files that cite it; above them, a table of counts."""
+    anchors, untested = read_anchors(sources), without_test(sources)
     cited: dict[tuple[str, str | None], set[str]] = {}
     for each in citations(only(sources, "app", "sandbox", "tests")):
         cited.setdefault((each.document, each.anchor), set()).add(each.path)
@@ -199,7 +327,7 @@ def report(sources: Sources) -> str:
     lists: list[str] = []
     for document in anchors:
         facts = facts_of(anchors[document])
-        missing = [fact for fact in facts if (document, fact) not in tested]
+        missing = untested[document]
         in_code = sum((document, fact) in cited for fact in facts)
         table.append(f"| {document} | {len(facts)} | {len(facts) - len(missing)} | {in_code} |")
         lists += ["", f"{document}: {len(missing)} facts without a test"]

@@ -24,7 +24,7 @@ def _reset(page: Page) -> None:
     page.get_by_role("button", name="Reset to default").click()
 
 
-@pytest.mark.fact("microsoft-graph edge-57")
+@pytest.mark.fact("microsoft-graph edge-57", "microsoft-graph 3.5")
 def test_a_card_is_dragged_by_its_title_bar_and_stays_there(connected: Visit) -> None:
     page = connected.sign_in("Security Operator")
     assert _order(page) == ["score", "change", "incident", "results"]

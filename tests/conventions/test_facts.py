@@ -7,12 +7,15 @@ from collections import Counter
 import pytest
 
 from tools.list_facts import (
+    ENTRY,
     FACTS_FOLDER,
     old_citations,
     project_sources,
     read_anchors,
     unknown_markers,
+    without_mark_or_source,
     without_target,
+    without_test,
 )
 
 pytestmark = pytest.mark.thorough
@@ -20,6 +23,12 @@ pytestmark = pytest.mark.thorough
 # Texts of a small project; put together here, so that this file itself cites nothing that does not exist.
 DOCUMENT = {f"{FACTS_FOLDER}/servicenow.md": '<a id="2-6-error-envelope"></a>\n### 2.6 Error envelope\n'}
 SERVICENOW = f"{FACTS_FOLDER}/servicenow.md"
+# Entries about what this product does not do: it closes no ticket, uses no import set, and ServiceNow sends it nothing.
+NOT_DONE_HERE = {
+    "servicenow": ["trap-8", "trap-18", "trap-37"],
+    "other-connectors": ["bug-79"],
+    "microsoft-graph": [],
+}
 
 
 def test_every_citation_names_a_document_and_an_anchor_that_exist() -> None:
@@ -30,8 +39,18 @@ def test_every_marker_names_a_fact_that_exists() -> None:
     assert unknown_markers(project_sources()) == []
 
 
+def test_every_list_entry_has_a_test_unless_the_product_does_nothing_of_the_kind() -> None:
+    untested = without_test(project_sources())
+    entries = {document: [fact for fact in facts if ENTRY.fullmatch(fact)] for document, facts in untested.items()}
+    assert entries == NOT_DONE_HERE
+
+
 def test_no_citation_leads_nowhere_in_an_old_form() -> None:
     assert old_citations(project_sources()) == []
+
+
+def test_every_statement_says_how_sure_it_is_and_where_it_is_from() -> None:
+    assert without_mark_or_source(project_sources()) == []
 
 
 def test_an_anchor_stands_once_in_its_document() -> None:
@@ -77,7 +96,15 @@ def test_a_marker_without_a_fact_is_found(marker: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["(facts {}2.6)", "facts/servicenow {}4.3", "(peers {}55)", "number of the fact{} sheet", "The Fact {}sheet's"],
+    [
+        "(facts {}2.6)",
+        "facts/servicenow {}4.3",
+        "(peers {}55)",
+        "number of the fact{} sheet",
+        "The Fact {}sheet's",
+        "Bug {}74: SSRF",
+        "every kind of trap {}8",
+    ],
 )
 def test_an_old_citation_is_found(text: str) -> None:
     assert old_citations({"app/a.py": text.format("")})

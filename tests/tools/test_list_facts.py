@@ -17,6 +17,7 @@ from tools.list_facts import (
     read_anchors,
     report,
     section_number,
+    without_mark_or_source,
 )
 
 ANCHORS = (
@@ -107,6 +108,61 @@ def test_the_report_lists_what_no_test_covers(project: Path) -> None:
         "  edge-1",
         "  9-added-28-november-2026",
     ]
+
+
+LEGEND = """| Mark | Meaning |
+|---|---|
+| [A] | Documentation |
+| **[inf]** | Inference |
+
+Words before the first section are no statements.
+
+<a id="1-tokens"></a>
+## 1. Tokens
+
+"""
+
+
+def incomplete(text: str) -> list[str]:
+    found = without_mark_or_source({f"{FACTS_FOLDER}/servicenow.md": LEGEND + text})
+    return [line.split(": ", 2)[1] for line in found]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "* A token lives 30 minutes. [A] KB0725643\n",
+        "- Two marks [A docs; inf]: `docs:tokens.md`\n",
+        "* A token lives 30 minutes. **[inf]**\n",
+        "* A token has lines:\n\n  more of the item. [A] `tokens.md`\n",
+        "* What it says follows from [another](#2-errors).\n",
+        "Tokens are text. [A] captured\ntrace\n",
+        "From the `docs:tokens.md`:\n\n* A token lives 30 minutes. [A]\n",
+        "**A title**\n\n```\nCode states nothing.\n```\n",
+        "| Field | Sure |\n|---|---|\n| code | [A] KB0725643 |\n",
+        "| Field | Length |\n|---|---|\n| code | 86 |\n\nThe table is from `docs:tokens.md` [A].\n",
+        '1. <a id="bug-1"></a>A token is lost. [A] owner/repo#12\n',
+    ],
+)
+def test_a_statement_with_mark_and_source_is_not_complained_of(text: str) -> None:
+    assert incomplete(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("* A token lives 30 minutes. KB0725643\n", ["no mark"]),
+        ("* A token lives 30 minutes. [A]\n", ["no source"]),
+        ("* A mark that the legend does not have. [B] KB0725643\n", ["no mark"]),
+        ("Tokens are text.\n", ["no mark"]),
+        ("| Field | Length |\n|---|---|\n| code | 86 |\n| token | 86 |\n", ["no mark", "no mark"]),
+        ("* One. [A] KB1\n* Two.\n* Three. [A] KB3\n", ["no mark"]),
+        ("* One. [A] `one.md`\n\nFrom `two.md`:\n\n* Two. [A]\n", ["no source"]),
+        ('<a id="2-bugs"></a>\n## 2. Bugs\n\n1. <a id="bug-1"></a>A token is lost.\n', ["no mark"]),
+    ],
+)
+def test_a_statement_without_mark_or_source_is_found(text: str, missing: list[str]) -> None:
+    assert incomplete(text) == missing
 
 
 def test_a_project_without_facts_has_an_empty_report(tmp_path: Path) -> None:

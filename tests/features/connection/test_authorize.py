@@ -62,10 +62,12 @@ async def test_a_manager_connects_an_instance(system: System) -> None:
         assert words in page
 
 
+@pytest.mark.fact("servicenow 1.1", "servicenow 1.2", "servicenow trap-21")
 async def test_what_is_sent_for_consent(system: System) -> None:
     manager = await system.signed_in("manager")
     answer = await begin(system, manager)
     asked = parse_qs(urlsplit(answer.headers["location"]).query)
+    assert urlsplit(answer.headers["location"]).path == "/oauth_auth.do"
     assert asked["response_type"] == ["code"]
     assert asked["code_challenge_method"] == ["S256"]
     assert asked["redirect_uri"] == ["http://security-center.test/servicenow/callback"]
@@ -157,6 +159,7 @@ async def test_deny_changes_nothing_and_says_so(system: System) -> None:
     assert requests(system, "/oauth_token.do") == []
 
 
+@pytest.mark.fact("servicenow trap-19")
 async def test_a_wrong_secret_says_what_to_check_and_keeps_the_form(system: System) -> None:
     manager = await system.signed_in("manager")
     answer = await connect_by_pages(system, manager, client_secret="not-the-secret")
@@ -165,6 +168,28 @@ async def test_a_wrong_secret_says_what_to_check_and_keeps_the_form(system: Syst
     assert system.servicenow.settings.client_id in answer.text
     assert "not-the-secret" not in answer.text
     assert await connections(system) == []
+
+
+@pytest.mark.fact("servicenow trap-20")
+async def test_a_code_that_comes_back_too_late_is_named_among_the_causes(system: System) -> None:
+    manager = await system.signed_in("manager")
+    start = await begin(system, manager)
+    back = decide(system, start.headers["location"])
+    system.servicenow.control("clock", seconds=61)
+    answer = await manager.get(back)
+    assert answer.status_code == 409
+    assert "whether more than a minute passed between Allow and now" in said(answer)
+    assert (await connect_by_pages(system, manager)).status_code == 303
+
+
+@pytest.mark.fact("other-connectors bug-78")
+async def test_what_was_typed_is_tried_and_not_what_is_stored(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
+    answer = await connect_by_pages(system, manager, client_secret="not-the-secret")
+    assert answer.status_code == 409
+    assert "check them in turn: the client secret" in said(answer)
+    assert [row.status for row in await connections(system)] == ["connected"]
 
 
 async def test_two_admins_connecting_the_same_instance_share_one_connection(system: System) -> None:

@@ -34,6 +34,7 @@ def account(**changes: str) -> RemoteUser:
     return RemoteUser(**values)
 
 
+@pytest.mark.fact("servicenow trap-23")
 @pytest.mark.parametrize(
     "user",
     [
@@ -61,6 +62,7 @@ def test_what_gives_no_reason_to_ask(user: RemoteUser | None, expected: str) -> 
     assert doubt_about(user, expected, ALEX) is None
 
 
+@pytest.mark.fact("servicenow trap-23")
 def test_a_persons_own_account_is_said_also_when_it_is_the_one_named() -> None:
     shared = account(user_name="robot", name="Alex Wilber", email="alex@contoso.example")
     for user, named in ((shared, "robot"), (account(user_name="alex"), "alex")):
@@ -76,6 +78,7 @@ def test_another_user_than_the_one_named_is_said() -> None:
     assert "your own account, and not as the integration user m365.integration" in own
 
 
+@pytest.mark.fact("servicenow trap-23")
 async def test_nothing_is_sent_until_somebody_has_decided(system: System) -> None:
     manager = await system.signed_in("manager")
     answer = await connect_by_pages(system, manager, user="alex.wilber")

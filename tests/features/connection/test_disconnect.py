@@ -40,6 +40,7 @@ async def test_removing_asks_first_and_says_what_stays(system: System) -> None:
     assert connection.status == "connected"
 
 
+@pytest.mark.fact("servicenow 1.1")
 async def test_removing_revokes_both_tokens_and_forgets_every_secret(system: System) -> None:
     before = await system.connect()
     manager = await system.signed_in("manager", follow_redirects=True)

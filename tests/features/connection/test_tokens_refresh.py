@@ -129,7 +129,7 @@ async def test_what_one_worker_renewed_the_other_one_sees(system: System) -> Non
         await process.database.close()
 
 
-@pytest.mark.fact("other-connectors bug-5")
+@pytest.mark.fact("other-connectors bug-5", "servicenow trap-25")
 @pytest.mark.parametrize("omits", [True, False])
 async def test_both_shapes_of_a_refresh_response_keep_a_refresh_token(system: System, omits: bool) -> None:
     before = await system.connect()

@@ -16,7 +16,7 @@ from tests.factories.system import System
 REDIRECT = "http://security-center.test/servicenow/callback"
 
 
-@pytest.mark.fact("servicenow 9", "servicenow 1.7")
+@pytest.mark.fact("servicenow 9", "servicenow 1.7", "servicenow trap-26", "servicenow trap-27")
 async def test_the_checklist_names_every_value_and_both_paths(system: System) -> None:
     page = said(await (await system.signed_in("manager")).get("/servicenow/connect"))
     for words in (

@@ -1,4 +1,4 @@
-"""Bug 74: connections go to public addresses only, and to the very address that was checked."""
+"""Connections go to public addresses only, and to the very address that was checked."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def names(**addresses: str) -> Callable[[str, int], Awaitable[list[str]]]:
     return resolve
 
 
+@pytest.mark.fact("other-connectors bug-74")
 @pytest.mark.parametrize(
     "address",
     [
@@ -45,6 +46,7 @@ def test_public_addresses_pass(address: str) -> None:
     assert is_public(address)
 
 
+@pytest.mark.fact("other-connectors bug-74")
 @given(st.ip_addresses(v=4))
 def test_no_private_address_passes_in_any_dress(address: Any) -> None:
     number = int(address)
@@ -52,6 +54,7 @@ def test_no_private_address_passes_in_any_dress(address: Any) -> None:
         assert is_public(dressed) == is_public(str(address))
 
 
+@pytest.mark.fact("other-connectors bug-74")
 @pytest.mark.parametrize("found", ["10.0.0.1", "8.8.8.8,10.0.0.1", "::1"])
 async def test_one_private_address_among_them_is_enough_to_refuse(found: str) -> None:
     guard = AddressPolicy(resolve=names(contoso=found))
@@ -93,6 +96,7 @@ class Wires(httpcore.AsyncMockBackend):
         return await super().connect_tcp(host, *args, **kwargs)
 
 
+@pytest.mark.fact("other-connectors bug-74")
 async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
     wires = Wires()
     await PolicyCheckedNetwork(wires, AddressPolicy(resolve=names(contoso="8.8.8.8"))).connect_tcp(
@@ -108,6 +112,7 @@ async def test_a_second_address_is_tried_when_the_first_does_not_answer() -> Non
     assert wires.opened == ["2606:4700::1111", "8.8.8.8"]
 
 
+@pytest.mark.fact("other-connectors bug-74")
 async def test_a_name_that_changes_between_check_and_use_is_caught_at_the_call() -> None:
     answers = iter(["8.8.8.8", "127.0.0.1"])
 
@@ -122,6 +127,7 @@ async def test_a_name_that_changes_between_check_and_use_is_caught_at_the_call()
     await transport.close()
 
 
+@pytest.mark.fact("other-connectors bug-74")
 async def test_a_redirect_to_the_inside_is_not_followed() -> None:
     asked: list[str] = []
 

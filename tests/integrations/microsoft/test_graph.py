@@ -31,7 +31,7 @@ async def test_next_links_are_followed_to_the_last_page() -> None:
     assert len(transport.requests) == 2
 
 
-@pytest.mark.fact("microsoft-graph edge-2")
+@pytest.mark.fact("microsoft-graph edge-2", "microsoft-graph 1.1")
 async def test_the_newest_days_cost_exactly_one_request() -> None:
     transport = Scripted([page([{"id": "t_2026-11-19"}], f"{GRAPH}/v1.0/security/secureScores?$skiptoken=1")])
     pages = [found async for found in graph_over(transport).scores(top=1)]
@@ -191,7 +191,7 @@ def settings(cloud: str) -> Settings:
     return Settings(_env_file=None, **made)
 
 
-@pytest.mark.fact("microsoft-graph edge-9")
+@pytest.mark.fact("microsoft-graph edge-9", "microsoft-graph 1.7")
 @pytest.mark.parametrize("cloud", list(CLOUDS))
 async def test_host_token_host_and_scope_change_together(cloud: str) -> None:
     configured = settings(cloud)
@@ -214,7 +214,7 @@ async def test_host_token_host_and_scope_change_together(cloud: str) -> None:
     assert listing.url.startswith(CLOUDS[cloud][0])
 
 
-@pytest.mark.fact("microsoft-graph edge-9")
+@pytest.mark.fact("microsoft-graph edge-9", "microsoft-graph 1.7")
 @pytest.mark.parametrize("cloud", ["china", "21Vianet", " Gallatin "])
 def test_china_is_refused_with_the_reason(cloud: str) -> None:
     with pytest.raises(ValueError, match="not offered by Microsoft Graph in the cloud operated by 21Vianet in China"):

@@ -1,4 +1,4 @@
-"""Which addresses we agree to call: every kind of bug 73 and 74 gets the corrected form or a sentence."""
+"""Which addresses we agree to call: a typed address is corrected, or refused with a sentence that says why."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ async def test_the_port_stays_in_every_address() -> None:
     assert urlsplit(address).netloc == "vanity.contoso.example:8443"
 
 
-@pytest.mark.fact("other-connectors bug-15")
+@pytest.mark.fact("other-connectors bug-15", "servicenow 1.1", "servicenow 1.3")
 async def test_a_token_request_holds_exactly_what_it_must_and_nothing_in_its_address() -> None:
     received: list[tuple[str, str, str, dict[str, list[str]]]] = []
 

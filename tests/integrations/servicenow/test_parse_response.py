@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from app.integrations.http.errors import Ambiguous, Forbidden, InvalidResponse, RecordNotFound, RemoteError, ServerError
+from app.integrations.http.errors import (
+    Ambiguous,
+    Forbidden,
+    InvalidResponse,
+    RecordNotFound,
+    RemoteError,
+    ServerError,
+    Unauthorized,
+)
 from app.integrations.http.http_types import RemoteResponse
 from tests.factories.tickets import Scripted, client_over, replied
 
@@ -59,6 +67,23 @@ async def test_servicenows_own_word_is_believed() -> None:
     assert "Invalid table x" in str(refused)
     assert not missing.is_instance_wide
     assert not refused.is_instance_wide
+
+
+@pytest.mark.fact("servicenow trap-31")
+@pytest.mark.parametrize(
+    "words", ["User Not Authenticated", "User is not authenticated", "Utilisateur non authentifié"]
+)
+async def test_a_token_is_refused_by_the_status_whatever_the_words(words: str) -> None:
+    refused = await create(replied(status=401, body=f'{{"error":{{"message":"{words}"}},"status":"failure"}}'))
+    assert isinstance(refused, Unauthorized)
+
+
+@pytest.mark.fact("servicenow trap-28", "servicenow trap-29")
+async def test_the_first_request_carries_the_token_and_a_401_is_not_answered_by_another_scheme() -> None:
+    transport = Scripted(replied(status=401, body=OWN, www_authenticate='BASIC realm="Service-now"'))
+    with pytest.raises(Unauthorized):
+        await client_over(transport).whoami()
+    assert [request.headers["Authorization"] for request in transport.requests] == ["Bearer a token made up"]
 
 
 async def test_a_time_named_with_a_503_is_kept() -> None:

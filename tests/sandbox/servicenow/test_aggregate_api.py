@@ -16,7 +16,7 @@ def stats(servicenow: FakeServiceNow, api: httpx.Client, **params: str) -> Any:
     return answer.json()["result"]
 
 
-@pytest.mark.fact("servicenow sandbox-40")
+@pytest.mark.fact("servicenow sandbox-40", "servicenow 3.2")
 def test_counts_are_strings(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     for urgency in ("1", "1", "3"):
         make(api, correlation_id="t40", urgency=urgency)
@@ -33,7 +33,7 @@ def test_counts_are_strings(servicenow: FakeServiceNow, api: httpx.Client) -> No
     assert labelled[0]["groupby_fields"] == [{"field": "state", "value": "New"}]
 
 
-@pytest.mark.fact("servicenow sandbox-40")
+@pytest.mark.fact("servicenow sandbox-40", "servicenow 3.2")
 def test_without_access_it_is_403(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     with servicenow.api("no.roles") as other:
         assert other.get(f"{servicenow.url}/api/now/stats/change_request").status_code == 403

@@ -24,7 +24,7 @@ def packed(content: Any) -> str:
     return b64encode(json.dumps(content).encode()).decode()
 
 
-@pytest.mark.fact("servicenow sandbox-39")
+@pytest.mark.fact("servicenow sandbox-39", "servicenow 3.1")
 def test_a_batch_does_its_items_in_turn_with_base64_bodies(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     made = make(api)
     answer = batch(
@@ -45,7 +45,7 @@ def test_a_batch_does_its_items_in_turn_with_base64_bodies(servicenow: FakeServi
     assert isinstance(third["execution_time"], int)
 
 
-@pytest.mark.fact("servicenow sandbox-39")
+@pytest.mark.fact("servicenow sandbox-39", "servicenow 3.1")
 def test_items_beyond_the_limit_are_unserviced(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", batch_services=2)
     before = len(servicenow.records())
@@ -56,7 +56,7 @@ def test_items_beyond_the_limit_are_unserviced(servicenow: FakeServiceNow, api: 
     assert len(servicenow.records()) == before + 2
 
 
-@pytest.mark.fact("servicenow sandbox-39")
+@pytest.mark.fact("servicenow sandbox-39", "servicenow 3.1")
 def test_each_item_is_under_its_own_access_rules(servicenow: FakeServiceNow) -> None:
     with servicenow.api("no.roles") as other:
         answer = batch(servicenow, other, {"method": "POST", "url": "/api/now/table/incident", "body": packed({})})

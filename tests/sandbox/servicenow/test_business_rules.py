@@ -54,7 +54,7 @@ def test_a_data_policy_may_want_fields_in_every_new_ticket(servicenow: FakeServi
     assert make(api, assignment_group="0" * 32)["number"]
 
 
-@pytest.mark.fact("servicenow sandbox-32")
+@pytest.mark.fact("servicenow sandbox-32", "servicenow trap-9")
 def test_resolving_needs_a_code_and_notes(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     url = f"/incident/{make(api)['sys_id']}"
     answer = api.patch(url, json={"state": "6"})

@@ -14,7 +14,7 @@ def change(servicenow: FakeServiceNow, api: httpx.Client, path: str = "", **fiel
     return api.post(f"{servicenow.url}/api/sn_chg_rest/change{path}", json={"short_description": "x"} | fields)
 
 
-@pytest.mark.fact("servicenow sandbox-41", "servicenow trap-17")
+@pytest.mark.fact("servicenow sandbox-41", "servicenow trap-17", "servicenow 3.5")
 def test_a_change_is_made_with_200_and_typed_values(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     answer = change(servicenow, api, type="normal", u_nothing="x", sys_id="mine")
     assert answer.status_code == 200, "not 201"
@@ -42,7 +42,7 @@ def test_the_kinds_have_paths_of_their_own_and_answer_with_a_list(
     assert [one["number"]["value"] for one in found] == [made[0]["number"]["value"]]
 
 
-@pytest.mark.fact("servicenow sandbox-41")
+@pytest.mark.fact("servicenow sandbox-41", "servicenow 3.5")
 def test_next_states_name_where_a_change_may_go(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     made = change(servicenow, api).json()["result"]
     url = f"{servicenow.url}/api/sn_chg_rest/change/{made['sys_id']['value']}"

@@ -256,7 +256,7 @@ def test_a_create_may_be_answered_with_200(servicenow: FakeServiceNow, api: http
     assert answer.json()["result"]["number"] in {row["number"] for row in servicenow.records()}
 
 
-@pytest.mark.fact("servicenow sandbox-38")
+@pytest.mark.fact("servicenow sandbox-38", "servicenow 2.7")
 def test_answers_carry_the_usual_headers_and_cookies(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     answer = api.get("/incident")
     assert answer.headers["server"] == "snow_adc"

@@ -98,7 +98,7 @@ def test_not_you_ends_the_session_and_keeps_the_request(servicenow: FakeServiceN
         assert browser.get(servicenow.authorize_path()).url.path == "/oauth_login.do"
 
 
-@pytest.mark.fact("servicenow sandbox-6")
+@pytest.mark.fact("servicenow sandbox-6", "servicenow trap-22")
 def test_a_web_service_only_user_does_not_get_through_login(servicenow: FakeServiceNow) -> None:
     with servicenow.browser() as browser:
         form = {"goto": "/", "user_name": "m365.robot", "user_password": servicenow.settings.password}

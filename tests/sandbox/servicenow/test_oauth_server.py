@@ -32,7 +32,7 @@ def test_the_client_record_may_hold_another_redirect_url(servicenow: FakeService
         assert "Invalid redirect_uri" in browser.get(servicenow.authorize_path()).text
 
 
-@pytest.mark.fact("servicenow 1.5")
+@pytest.mark.fact("servicenow 1.5", "servicenow trap-19")
 @pytest.mark.parametrize(
     "switch",
     [
@@ -79,7 +79,7 @@ def test_an_inactive_client_gets_a_page_at_consent(servicenow: FakeServiceNow) -
         assert "Invalid client_id" in browser.get(servicenow.authorize_path()).text
 
 
-@pytest.mark.fact("servicenow sandbox-1")
+@pytest.mark.fact("servicenow sandbox-1", "servicenow 1.1", "servicenow 1.2")
 def test_login_comes_first_then_consent_with_everything_on_it(servicenow: FakeServiceNow) -> None:
     with servicenow.browser() as browser:
         page = browser.get(servicenow.authorize_path())
@@ -96,7 +96,7 @@ def test_login_comes_first_then_consent_with_everything_on_it(servicenow: FakeSe
     assert page.text.index(">Deny<") < page.text.index(">Allow<"), "Allow is the second button"
 
 
-@pytest.mark.fact("servicenow sandbox-2")
+@pytest.mark.fact("servicenow sandbox-2", "servicenow 1.2")
 def test_a_missing_state_gets_a_page_and_no_code_unless_switched_off(servicenow: FakeServiceNow) -> None:
     with servicenow.browser() as browser:
         page = browser.get(servicenow.authorize_path(state=""))
@@ -105,7 +105,7 @@ def test_a_missing_state_gets_a_page_and_no_code_unless_switched_off(servicenow:
         assert browser.get(servicenow.authorize_path(state="")).url.path == "/oauth_login.do"
 
 
-@pytest.mark.fact("servicenow sandbox-3")
+@pytest.mark.fact("servicenow sandbox-3", "servicenow 1.2", "servicenow trap-21")
 @pytest.mark.parametrize("uri", ["http://evil.example/callback", CALLBACK + "/", ""])
 def test_an_unregistered_redirect_gets_a_page_and_no_redirect(servicenow: FakeServiceNow, uri: str) -> None:
     answer = httpx.get(servicenow.url + servicenow.authorize_path(redirect_uri=uri), follow_redirects=False)
@@ -113,7 +113,7 @@ def test_an_unregistered_redirect_gets_a_page_and_no_redirect(servicenow: FakeSe
     assert "Invalid redirect_uri" in answer.text
 
 
-@pytest.mark.fact("servicenow sandbox-4")
+@pytest.mark.fact("servicenow sandbox-4", "servicenow 1.2")
 def test_allow_sends_a_code_and_the_unchanged_state(servicenow: FakeServiceNow) -> None:
     with servicenow.browser() as browser:
         answer = consent(
@@ -125,7 +125,7 @@ def test_allow_sends_a_code_and_the_unchanged_state(servicenow: FakeServiceNow) 
     assert len(sent["code"][0]) == 86
 
 
-@pytest.mark.fact("servicenow sandbox-4")
+@pytest.mark.fact("servicenow sandbox-4", "servicenow 1.2")
 def test_the_consent_form_needs_its_own_secret(servicenow: FakeServiceNow) -> None:
     with servicenow.browser() as browser:
         consent(browser, servicenow.authorize_path(), INTEGRATION_USER, servicenow.settings.password)
@@ -154,7 +154,7 @@ def test_a_code_works_once(servicenow: FakeServiceNow) -> None:
     assert (again.status_code, again.json()) == (401, DENIED)
 
 
-@pytest.mark.fact("servicenow sandbox-7")
+@pytest.mark.fact("servicenow sandbox-7", "servicenow 1.2")
 def test_a_code_lives_sixty_seconds(servicenow: FakeServiceNow) -> None:
     code = servicenow.code()
     httpx.post(f"{servicenow.url}/_sandbox/clock", json={"seconds": 61}).raise_for_status()
@@ -171,7 +171,7 @@ def test_a_code_needs_the_same_redirect_and_client(servicenow: FakeServiceNow, c
     assert (answer.status_code, answer.json()) == (401, DENIED)
 
 
-@pytest.mark.fact("servicenow sandbox-8")
+@pytest.mark.fact("servicenow sandbox-8", "servicenow 1.3")
 def test_with_a_challenge_the_verifier_must_fit(servicenow: FakeServiceNow) -> None:
     challenge = urlsafe_b64encode(hashlib.sha256(b"v" * 43).digest()).rstrip(b"=").decode()
     pkce = {"code_challenge": challenge, "code_challenge_method": "S256"}
@@ -189,7 +189,7 @@ def test_a_client_may_insist_on_a_challenge(servicenow: FakeServiceNow) -> None:
         assert browser.get(asked).url.path == "/oauth_login.do"
 
 
-@pytest.mark.fact("servicenow sandbox-9")
+@pytest.mark.fact("servicenow sandbox-9", "servicenow 1.1", "servicenow 1.3")
 def test_parameters_in_the_address_and_json_bodies_are_refused(servicenow: FakeServiceNow) -> None:
     refresh = servicenow.tokens()["refresh_token"]
     form = {"grant_type": "refresh_token", "refresh_token": refresh, "client_id": servicenow.settings.client_id}
@@ -210,7 +210,7 @@ def test_the_answer_has_exactly_these_members(servicenow: FakeServiceNow) -> Non
     assert servicenow.tokens()["scope"] == ""
 
 
-@pytest.mark.fact("servicenow sandbox-11")
+@pytest.mark.fact("servicenow sandbox-11", "servicenow trap-25")
 def test_a_refresh_gives_a_new_access_token_and_keeps_the_refresh_token(servicenow: FakeServiceNow) -> None:
     first = servicenow.tokens()
     httpx.post(f"{servicenow.url}/_sandbox/clock", json={"seconds": 1801}).raise_for_status()
@@ -219,7 +219,7 @@ def test_a_refresh_gives_a_new_access_token_and_keeps_the_refresh_token(servicen
     assert again["refresh_token"] == first["refresh_token"]
 
 
-@pytest.mark.fact("servicenow sandbox-11")
+@pytest.mark.fact("servicenow sandbox-11", "other-connectors 7")
 def test_variants_that_omit_or_rotate_the_refresh_token(servicenow: FakeServiceNow) -> None:
     first = servicenow.tokens()["refresh_token"]
     servicenow.instance.switches.refresh_omits_token = True
@@ -250,7 +250,7 @@ def test_a_refresh_while_the_token_lives_gives_the_same_one_with_the_time_it_has
     assert servicenow.tokens()["expires_in"] in (1799, 1800), "a new grant does (KB0791140)"
 
 
-@pytest.mark.fact("servicenow sandbox-13")
+@pytest.mark.fact("servicenow sandbox-13", "servicenow trap-25")
 def test_a_new_grant_makes_the_refresh_token_live_longer_and_a_refresh_does_not(servicenow: FakeServiceNow) -> None:
     refresh = servicenow.tokens()["refresh_token"]
     servicenow.control("clock", seconds=8_000_000)
@@ -278,7 +278,7 @@ def test_every_refresh_token_may_count_as_expired(servicenow: FakeServiceNow) ->
     assert servicenow.grant(grant_type="refresh_token", refresh_token=refresh).json() == DENIED
 
 
-@pytest.mark.fact("servicenow sandbox-13")
+@pytest.mark.fact("servicenow sandbox-13", "servicenow trap-25")
 def test_a_refresh_token_lives_a_hundred_days(servicenow: FakeServiceNow) -> None:
     refresh = servicenow.tokens()["refresh_token"]
     httpx.post(f"{servicenow.url}/_sandbox/clock", json={"seconds": 8_640_001}).raise_for_status()
@@ -286,7 +286,7 @@ def test_a_refresh_token_lives_a_hundred_days(servicenow: FakeServiceNow) -> Non
     assert (answer.status_code, answer.json()) == (401, DENIED)
 
 
-@pytest.mark.fact("servicenow sandbox-14")
+@pytest.mark.fact("servicenow sandbox-14", "servicenow 1.1")
 def test_revoking_needs_no_sign_in_and_the_next_call_is_401(servicenow: FakeServiceNow) -> None:
     token = servicenow.tokens()["access_token"]
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}

@@ -6,6 +6,8 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from sandbox.servicenow.send import CapturedResponse, ResponseSender
 from tests.factories.servicenow import FakeServiceNow
 
@@ -36,6 +38,7 @@ class Transport:
         self.done.append("closed")
 
 
+@pytest.mark.fact("other-connectors 5")
 async def test_an_answer_is_one_write() -> None:
     transport = Transport()
     cycle = Cycle(transport)
@@ -47,6 +50,7 @@ async def test_an_answer_is_one_write() -> None:
     assert cycle.default_headers == []
 
 
+@pytest.mark.fact("other-connectors 5")
 def test_an_answer_arrives_whole_in_one_read(servicenow: FakeServiceNow) -> None:
     parts = urlsplit(servicenow.url)
     with socket.create_connection((parts.hostname, parts.port)) as connection:

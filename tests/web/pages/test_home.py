@@ -35,7 +35,7 @@ async def shown(browser: httpx.AsyncClient) -> list[str]:
     return cards_of((await browser.get("/")).text)
 
 
-@pytest.mark.fact("microsoft-graph edge-57")
+@pytest.mark.fact("microsoft-graph edge-57", "microsoft-graph 3.4")
 async def test_not_connected_a_card_asks_to_connect(system: System) -> None:
     async with await system.signed_in("manager") as browser:
         page = (await browser.get("/")).text

@@ -48,7 +48,7 @@ USUAL = "ServiceNow names no cause"
 
 
 @pytest.mark.thorough
-@pytest.mark.fact("servicenow 1.5")
+@pytest.mark.fact("servicenow 1.5", "servicenow trap-19", "other-connectors bug-78")
 @pytest.mark.parametrize(
     ("switches", "words", "advice", "answer"),
     [
@@ -127,6 +127,7 @@ async def test_a_token_service_that_does_not_answer_is_no_refusal(system: System
     assert (await connections(system))[0].status == "connected"
 
 
+@pytest.mark.fact("servicenow trap-25")
 async def test_an_expired_consent_is_known_by_its_day(system: System) -> None:
     await system.connect()
     await expire(system)

@@ -51,6 +51,7 @@ async def test_a_query_rule_on_the_clients_record_is_no_cross_scope_refusal(syst
     assert "query_match" in str(found["client_query_refused"].message)
 
 
+@pytest.mark.fact("servicenow trap-26")
 async def test_a_short_consent_is_said_and_its_end_is_known(system: System) -> None:
     store = system.servicenow.instance.store
     record = store.find("oauth_entity", client_id=system.servicenow.settings.client_id)

@@ -57,7 +57,7 @@ async def test_an_account_that_may_only_read_is_found_while_its_token_lives(syst
     assert "remove the role snc_read_only from the user m365.integration" in str(found["user_read_only"].message)
 
 
-@pytest.mark.fact("servicenow 1.8")
+@pytest.mark.fact("servicenow 1.8", "servicenow trap-22")
 @pytest.mark.parametrize(
     ("change", "key", "state"),
     [

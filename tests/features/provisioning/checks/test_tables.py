@@ -48,7 +48,7 @@ async def test_whether_older_records_are_visible_cannot_be_known_while_the_newes
     assert "Access rules hide the newest records" in str(finding.meaning)
 
 
-@pytest.mark.fact("servicenow 3.6")
+@pytest.mark.fact("servicenow 3.6", "other-connectors bug-78")
 async def test_the_role_that_is_said_to_suffice_suffices(system: System) -> None:
     store = system.servicenow.instance.store
     robot = store.find("sys_user", user_name="m365.integration")

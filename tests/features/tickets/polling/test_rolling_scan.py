@@ -19,7 +19,7 @@ from tests.factories.tickets import (
 
 
 @pytest.mark.thorough
-@pytest.mark.fact("other-connectors bug-55", "servicenow 2.9")
+@pytest.mark.fact("other-connectors bug-55", "servicenow 2.9", "other-connectors 5")
 async def test_fifty_ids_fit_where_long_queries_are_refused(system: System) -> None:
     await system.connect()
     ids = await several(system, 51)
