@@ -15,7 +15,8 @@ from sqlalchemy import select, text
 
 from app.core.database import Session
 from app.core.errors import NotFound
-from app.features.secure_score.actions.action import Action, Category
+from app.features.secure_score.actions.browse_actions import Action
+from app.features.secure_score.vocabulary import Category
 from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.sharing.share import ShareCommand, share

@@ -17,7 +17,7 @@ from pydantic import Field as Limited
 
 from app.core.messages import Message, T
 from app.core.text_limits import clean, cut, one_line
-from app.features.secure_score.actions.action import Category
+from app.features.secure_score.vocabulary import Category
 from app.features.tickets.types import KINDS, PRIORITY_NAMES, TicketKind, TicketSource, priority_name
 from app.integrations.servicenow.protocol import format_time
 

@@ -19,8 +19,8 @@ from app.core.messages import Message, T
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.connection_view import connection_view
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
-from app.features.secure_score.actions.action import Action, Category
-from app.features.secure_score.actions.browse_actions import find_action, find_actions
+from app.features.secure_score.actions.browse_actions import Action, find_action, find_actions
+from app.features.secure_score.vocabulary import Category
 from app.features.tickets.sharing.bulk import MOST_AT_ONCE, BulkChoice, commands_for_each
 from app.features.tickets.sharing.form_defaults import propose, propose_for_all
 from app.features.tickets.sharing.share import AlreadyShared, ShareCommand, share, share_many

@@ -10,7 +10,8 @@ from uuid import UUID
 from app.core.errors import InvalidInput
 from app.core.messages import T
 from app.features.connection.preferences import Preferences
-from app.features.secure_score.actions.action import Action, Category
+from app.features.secure_score.actions.browse_actions import Action
+from app.features.secure_score.vocabulary import Category
 from app.features.tickets.sharing.form_defaults import decided_priority, describe
 from app.features.tickets.sharing.share import ShareCommand
 from app.features.tickets.ticket_fields import TicketRequest

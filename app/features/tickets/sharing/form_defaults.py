@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from app.core.messages import T
 from app.features.connection.preferences import USUAL_PRIORITIES, Preferences
-from app.features.secure_score.actions.action import Action
+from app.features.secure_score.actions.browse_actions import Action
 from app.features.tickets.ticket_fields import TicketRequest
 from app.features.tickets.types import DEFAULT_KIND, KINDS, TicketKind, TicketSource
 
