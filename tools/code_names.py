@@ -69,10 +69,18 @@ def mirroring(sources: Sources) -> tuple[list[str], list[str]]:
 
 def mirrors_a_module(path: str, sources: Sources) -> bool:
     """Whether a module stands at the test module's place, with its name or with the beginning of it."""
-    folder = PurePosixPath(path).parent.relative_to("tests")
     words = PurePosixPath(path).stem.removeprefix("test_").split("_")
-    names = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
-    return any((base / folder / f"{name}.py").as_posix() in sources for base in _BASES for name in names)
+    return any(_stands_beside(path, "_".join(words[:count]), sources) for count in range(1, len(words) + 1))
+
+
+def mirrors_exactly(path: str, sources: Sources) -> bool:
+    """Whether a module of exactly the test module's name stands at its place."""
+    return _stands_beside(path, PurePosixPath(path).stem.removeprefix("test_"), sources)
+
+
+def _stands_beside(path: str, name: str, sources: Sources) -> bool:
+    folder = PurePosixPath(path).parent.relative_to("tests")
+    return any((base / folder / f"{name}.py").as_posix() in sources for base in _BASES)
 
 
 _BASES = (PurePosixPath("app"), PurePosixPath())

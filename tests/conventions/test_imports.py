@@ -18,7 +18,9 @@ def test_import_contracts_are_kept() -> None:
 
 def test_layers_leave_no_folder_out() -> None:
     """A contract that is not exhaustive says nothing of a folder that is added later."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     layered = {
         container
         for contract in contracts

@@ -76,7 +76,11 @@ def test_a_module_name_with_two_meanings_is_found() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other", "named"),
-    [("check_list", "checklist", "checklist"), ("finding", "findings", "finding"), ("list_steps", "liststep", "liststep")],
+    [
+        ("check_list", "checklist", "checklist"),
+        ("finding", "findings", "finding"),
+        ("list_steps", "liststep", "liststep"),
+    ],
 )
 def test_module_names_that_differ_by_an_underscore_or_a_plural_are_found(one: str, other: str, named: str) -> None:
     paths = [f"app/a/{one}.py", f"app/b/{other}.py"]

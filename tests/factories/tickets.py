@@ -20,8 +20,8 @@ from app.features.secure_score.vocabulary import Category
 from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.sharing.share import ShareCommand, share
-from app.features.tickets.ticket_fields import Requester, TicketRequest
-from app.features.tickets.types import MARKERS, TABLES, TicketKind, TicketSource
+from app.features.tickets.ticket_fields import Requester, TicketRequest, TicketSource
+from app.features.tickets.types import MARKERS, TABLES, TicketKind
 from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.servicenow.client import ServiceNowClient
 from app.web.pages import share as share_pages
