@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiled modules are kept: tests and demo start many processes, and each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup clients run test browser-test soak bench check format lock audit reset clean messages migration figures findings facts
+.PHONY: help setup clients run test browser-test soak bench check format lock audit reset clean messages migration figures findings facts roles
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -93,8 +93,11 @@ messages: setup ## Collect every text a person reads into locales/messages.pot
 figures: ## Put the figures of the code into docs/architecture.md
 	@$(PYTHON) tools/measure_code.py --write
 
-findings: setup ## Write docs/findings.md from the catalogue of findings
+findings: setup ## Write docs/findings.md from the catalog of findings
 	@$(BIN)/python tools/list_findings.py
+
+roles: setup ## Write the settings of roles into README.md and .env.example
+	@$(BIN)/python tools/list_roles.py
 
 facts: ## List the facts of docs/facts that no test covers
 	@$(PYTHON) tools/list_facts.py

@@ -24,8 +24,8 @@ from app.features.tickets.delivery.deliver import deliver
 from app.features.tickets.models import PollCursor, Ticket, TicketEvent
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.sharing.share import ShareCommand, share
-from app.features.tickets.ticket_fields import Requester, TicketRequest
-from app.features.tickets.types import Delivery, TicketKind, TicketSource
+from app.features.tickets.ticket_fields import Requester, TicketRequest, TicketSource
+from app.features.tickets.types import Delivery, TicketKind
 from app.integrations.http.errors import RemoteError
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow.client import ServiceNowClient

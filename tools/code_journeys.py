@@ -1,13 +1,16 @@
 """Follow a journey through the code: which files it passes, and how often it returns to one it has left.
 
 The walk is static, depth-first, in the order in which expressions are evaluated, and visits each function once. It
-follows calls whose target the imports and annotations show. Constructors, properties and jobs that are only put into
-the queue are not followed; a function handed on is followed where it is called, when that can be seen.
+follows calls whose target the imports and annotations show; for an abstract class, the journey's definition names the
+class whose methods are followed. Constructors, properties and jobs that are only put into the queue are not followed. A
+function handed on is followed where it is called, when that can be seen; one that is handed to a function which was
+visited already is followed where it is handed over.
 """
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -19,26 +22,33 @@ Closure = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 @dataclass(frozen=True)
 class Hop:
-    """A move from one file to another by a call. `is_return` tells that the file had been visited and left before."""
+    """A move from one file to another, at `path`, by a call. `is_return`: that file had been visited and left before."""
 
     caller: str
     called: str
+    path: str
     depth: int
     is_return: bool
 
 
 @dataclass
 class Journey:
-    """What a walk passed. `files` are in the order of the first visit."""
+    """What a walk passed. `files` are in the order of the first visit, `stops` are methods without code that it met."""
 
     hops: list[Hop] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
+    stops: list[str] = field(default_factory=list)
 
     @property
     def returns(self) -> int:
         """How many hops lead back to a file that was left."""
         return sum(hop.is_return for hop in self.hops)
+
+    @property
+    def returns_by_file(self) -> list[tuple[str, int]]:
+        """The files that returns lead to, the most frequent first."""
+        return Counter(hop.path for hop in self.hops if hop.is_return).most_common()
 
 
 @dataclass(frozen=True)
@@ -70,18 +80,29 @@ class Walk:
         self._enter(function, {}, {}, 0)
         return self.journey
 
-    def _is_utility(self, path: str) -> bool:
-        return path.startswith(self.utilities) or path.endswith(self.utilities)
+    def _is_followed(self, function: FunctionRef) -> bool:
+        if function.path.startswith(self.utilities) or function.path.endswith(self.utilities):
+            return False
+        if _is_empty(function.node):
+            self.journey.stops.append(str(function))
+            return False
+        return True
 
     def _enter(
-        self, function: FunctionRef, handed: dict[str, Thing], closures: dict[str, tuple[Closure, _Place]], depth: int
+        self,
+        function: FunctionRef,
+        handed: dict[str, Thing],
+        closures: dict[str, tuple[Closure, _Place]],
+        depth: int,
+        receiver: ClassRef | None = None,
     ) -> None:
         self._visited.add(str(function))
         self.journey.functions.append(str(function))
         scope = self.program.arguments(function.module, function.node) | handed
         owner = self._owner(function)
         if owner is not None:
-            scope |= {"self": Instance(owner), "cls": owner}
+            # A method that is inherited calls those of the class whose object it was called for.
+            scope |= {"self": Instance(receiver or owner), "cls": receiver or owner}
             bases = self.program.bases(owner)
             scope |= {"super": Instance(bases[0])} if bases else {}
         self._statements(function.node.body, _Place(function, scope, dict(closures), depth))
@@ -167,7 +188,7 @@ class Walk:
             self._run_closure(*place.closures[call.func.id], place)
             return
         called = self._value(call.func, place)
-        if isinstance(called, FunctionRef) and not self._is_utility(called.path) and not _is_empty(called.node):
+        if isinstance(called, FunctionRef) and self._is_followed(called):
             self._step(called, call, place)
         # A function that is defined here and handed on runs now at the latest.
         for value in values:
@@ -176,6 +197,7 @@ class Walk:
 
     def _step(self, called: FunctionRef, call: ast.Call, place: _Place) -> None:
         if str(called) in self._visited:
+            self._follow_handed(called, call, place)
             return
         things: dict[str, Thing] = {}
         closures: dict[str, tuple[Closure, _Place]] = {}
@@ -187,7 +209,26 @@ class Walk:
             elif isinstance(thing := self._value(value, place), FunctionRef):
                 things[name] = thing
         self._move(place.function.path, called.path, place, str(called))
-        self._enter(called, things, closures, place.depth + 1)
+        self._enter(called, things, closures, place.depth + 1, self._receiver(call, place))
+
+    def _follow_handed(self, visited: FunctionRef, call: ast.Call, place: _Place) -> None:
+        """What a function does with what it is handed is known from its first visit: here it does it with these."""
+        for _, value in _bound(visited.node, call, is_method="." in visited.name):
+            handed = self._value(value, place)
+            if isinstance(handed, FunctionRef) and self._is_followed(handed) and str(handed) not in self._visited:
+                self._move(place.function.path, handed.path, place, str(handed))
+                self._enter(handed, {}, {}, place.depth + 1)
+
+    def _receiver(self, call: ast.Call, place: _Place) -> ClassRef | None:
+        """The class of the object whose method is called; None for a function."""
+        match call.func:
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="super"))):
+                owner = place.scope.get("self")
+            case ast.Attribute(value=value):
+                owner = self._value(value, place)
+            case _:
+                return None
+        return self.program.implementation(owner.of) if isinstance(owner, Instance) else None
 
     def _move(self, here: str, there: str, place: _Place, name: str) -> None:
         if here == there:
@@ -195,7 +236,7 @@ class Walk:
         is_return = there in self.journey.files
         if not is_return:
             self.journey.files.append(there)
-        self.journey.hops.append(Hop(str(place.function), name, place.depth + 1, is_return))
+        self.journey.hops.append(Hop(str(place.function), name, there, place.depth + 1, is_return))
 
     def _run_closure(self, closure: Closure, home: _Place, place: _Place) -> None:
         """Walk a nested function in the scope it was defined in; when another file calls it, that is a hop as well."""

@@ -17,15 +17,25 @@ CAMPAIGN = re.compile(r"test_(?:bugs?|edges?)(?:_|$)|test_\d")
 
 
 def shared_module_names(sources: Sources, allowed: Collection[str]) -> dict[str, list[str]]:
-    """Module names that several files have, with those files. Dunder modules such as `__init__` do not count."""
+    """Module names that several files have, with those files; the shortest stands for names that differ by `_` or `s`.
+
+    Dunder modules such as `__init__` do not count.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for path in sources:
-        found[PurePosixPath(path).stem].append(path)
-    return {
-        name: sorted(paths)
-        for name, paths in sorted(found.items())
-        if len(paths) > 1 and name not in allowed and not name.startswith("__")
-    }
+        if not PurePosixPath(path).stem.startswith("__"):
+            found[_without_underscore_and_plural(PurePosixPath(path).stem)].append(path)
+    shared = {_shortest_name(paths): sorted(paths) for paths in found.values() if len(paths) > 1}
+    return {name: shared[name] for name in sorted(shared) if name not in allowed}
+
+
+def _without_underscore_and_plural(name: str) -> str:
+    """`check_list`, `check_lists` and `checklist` are one name to a reader who looks for a file."""
+    return "".join(word.removesuffix("s") for word in name.split("_"))
+
+
+def _shortest_name(paths: Collection[str]) -> str:
+    return min((PurePosixPath(path).stem for path in paths), key=lambda name: (len(name), name))
 
 
 def shared_class_names(sources: Sources, allowed: Collection[str]) -> dict[str, list[str]]:
@@ -59,10 +69,18 @@ def mirroring(sources: Sources) -> tuple[list[str], list[str]]:
 
 def mirrors_a_module(path: str, sources: Sources) -> bool:
     """Whether a module stands at the test module's place, with its name or with the beginning of it."""
-    folder = PurePosixPath(path).parent.relative_to("tests")
     words = PurePosixPath(path).stem.removeprefix("test_").split("_")
-    names = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
-    return any((base / folder / f"{name}.py").as_posix() in sources for base in _BASES for name in names)
+    return any(_stands_beside(path, "_".join(words[:count]), sources) for count in range(1, len(words) + 1))
+
+
+def mirrors_exactly(path: str, sources: Sources) -> bool:
+    """Whether a module of exactly the test module's name stands at its place."""
+    return _stands_beside(path, PurePosixPath(path).stem.removeprefix("test_"), sources)
+
+
+def _stands_beside(path: str, name: str, sources: Sources) -> bool:
+    folder = PurePosixPath(path).parent.relative_to("tests")
+    return any((base / folder / f"{name}.py").as_posix() in sources for base in _BASES)
 
 
 _BASES = (PurePosixPath("app"), PurePosixPath())

@@ -61,13 +61,17 @@ Scope = Mapping[str, Thing]
 
 
 class Program:
-    """All modules of the sources, with what each name in them means."""
+    """All modules of the sources, with what each name in them means.
 
-    def __init__(self, sources: Sources) -> None:
+    `implementations` name, for abstract classes, the class whose methods are meant: `{"app.a:Store": "app.b:FileStore"}`.
+    """
+
+    def __init__(self, sources: Sources, implementations: Mapping[str, str] | None = None) -> None:
         self.paths = {module_name(path): path for path in sources}
         self.trees = {module_name(path): parse(text) for path, text in sources.items()}
         self._names = {module: dict(self._definitions(module)) for module in self.trees}
         self._looking_up: set[tuple[str, str]] = set()
+        self._implementations = implementations or {}
 
     def _definitions(self, module: str) -> Iterator[tuple[str, ast.AST | tuple[str, str]]]:
         """Every name that a module defines or imports; an import is where it leads: module, and name or nothing."""
@@ -178,12 +182,23 @@ class Program:
                 inner = f"{module}.{name}"
                 return ModuleRef(inner) if inner in self.trees else self.lookup(module, name)
             case ClassRef():
-                return self._class_member(owner, name)
+                return self._class_member(self.implementation(owner), name)
             case Instance(of=cls, elements=False):
-                found = self._class_member(cls, name)
+                found = self._class_member(self.implementation(cls), name)
                 return self.result(found) if isinstance(found, FunctionRef) and _is_property(found.node) else found
             case _:
                 return None
+
+    def implementation(self, cls: ClassRef) -> ClassRef:
+        """The class that is meant where this one is named."""
+        found = self.class_named(self._implementations.get(f"{cls.module}:{cls.name}", ""))
+        return found or cls
+
+    def class_named(self, name: str) -> ClassRef | None:
+        """The class that `module:Class` names."""
+        module, _, found = name.partition(":")
+        thing = self.lookup(module, found)
+        return thing if isinstance(thing, ClassRef) else None
 
     def _class_member(self, cls: ClassRef, name: str) -> Thing | None:
         for node in cls.node.body:
@@ -233,9 +248,19 @@ class Program:
                 if isinstance(node.returns, ast.Name) and node.returns.id == "Self":
                     owner = self.lookup(module, called.name.partition(".")[0])
                     return Instance(owner) if isinstance(owner, ClassRef) else None
-                return self.annotated(module, node.returns)
+                return self.annotated(module, node.returns) or self._returned_function(module, node)
             case _:
                 return None
+
+    def _returned_function(self, module: str, node: Function) -> FunctionRef | None:
+        """The function that a function gives back, as it is or with some of its arguments (`partial`)."""
+        scope = self.arguments(module, node)
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Return) and isinstance(inner.value, ast.Name | ast.Call):
+                found = self.value(module, inner.value, scope) if _is_name_or_partial(inner.value) else None
+                if isinstance(found, FunctionRef):
+                    return found
+        return None
 
     def arguments(self, module: str, function: Function) -> dict[str, Thing]:
         """The arguments of a function whose annotation names a class."""
@@ -269,6 +294,10 @@ def _quoted(text: str) -> ast.expr | None:
         return ast.parse(text, mode="eval").body
     except SyntaxError:
         return None
+
+
+def _is_name_or_partial(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) or (isinstance(node, ast.Call) and ast.unparse(node.func) == "partial")
 
 
 def _is_property(node: Function) -> bool:

@@ -1,4 +1,4 @@
-"""Write docs/findings.md from the catalogue of findings (`make findings`). Changes no text.
+"""Write docs/findings.md from the catalog of findings (`make findings`). Changes no text.
 
 The document lists, check by check, what provisioning and diagnosis may find. A convention test keeps it current.
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.core.messages import Message
-from app.features.provisioning.check_list import CHECKS, ERROR_CODES, INTERNAL_CHECKS, Check
+from app.features.provisioning.check_catalog import CHECKS, ERROR_CODES, INTERNAL_CHECKS, Check
 from app.features.provisioning.checks.check_context import CheckContext
-from app.features.provisioning.findings import FINDINGS, PLACEHOLDER, key_of
+from app.features.provisioning.finding_catalog import FINDINGS, PLACEHOLDER, key_of
 from app.resources import Resources
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +30,7 @@ INTRODUCTION = """\
 # Findings
 
 What provisioning, "Check the connection" and `python -m app doctor` may find, and what to do about it. Written by
-`make findings` from `app/features/provisioning/check_list.py` and the catalogue in
+`make findings` from `app/features/provisioning/check_catalog.py` and the catalog in
 `app/features/provisioning/texts/`; do not edit it here.
 
 A verdict is `good`, `note` (worth knowing, blocks nothing), `unknown` (cannot be known without writing to ServiceNow) or

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 from typing import Any
@@ -20,10 +20,9 @@ from app.features.tickets.ticket_fields import (
     Requester,
     TicketField,
     TicketRequest,
-    request_from,
     typed_fields,
 )
-from app.features.tickets.types import KIND_NAMES, TicketKind, TicketSource
+from app.features.tickets.types import KIND_NAMES, TicketKind
 
 
 class TaskFormBase(BaseModel):
@@ -33,9 +32,9 @@ class TaskFormBase(BaseModel):
     form_key: UUID
     again: bool = False
 
-    def request(self, source: TicketSource) -> TicketRequest:
-        """What the person asks for. `source` is not typed: it follows from what the ticket is made of."""
-        return request_from(self._value, self.kind, source)
+    def request(self, proposed: TicketRequest) -> TicketRequest:
+        """What the person asks for: what is typed here, and what was `proposed` for fields without a control."""
+        return replace(proposed, kind=self.kind, **{name: self._value(name) for name, _ in typed_fields()})
 
     def _value(self, name: str) -> Any:  # noqa: ANN401 - of the type that the field's control accepts.
         value = getattr(self, name)

@@ -1,10 +1,11 @@
-"""The floors and rooms hold: every import contract of pyproject.toml is kept, and time has one source."""
+"""Every import contract of pyproject.toml is kept and leaves no folder out, and time has one source."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+import tomllib
 
 from tests.conventions.files import ROOT, files_with, named
 
@@ -13,6 +14,22 @@ def test_import_contracts_are_kept() -> None:
     command = "from importlinter.cli import lint_imports; import sys; sys.exit(lint_imports(no_cache=True))"
     done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_layers_leave_no_folder_out() -> None:
+    """A contract that is not exhaustive says nothing of a folder that is added later."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layered = {
+        container
+        for contract in contracts
+        if contract["type"] == "layers" and contract.get("exhaustive")
+        for container in contract["containers"]
+    }
+    features = ROOT / "app" / "features"
+    with_folders = {f"app.features.{folder.parent.parent.name}" for folder in features.glob("*/*/__init__.py")}
+    assert with_folders | {"app", "app.features"} == layered
 
 
 def test_the_clock_alone_tells_the_time() -> None:

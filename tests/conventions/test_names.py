@@ -74,6 +74,20 @@ def test_a_module_name_with_two_meanings_is_found() -> None:
     assert shared_module_names(sources, ["status"]) == {}
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "named"),
+    [
+        ("check_list", "checklist", "checklist"),
+        ("finding", "findings", "finding"),
+        ("list_steps", "liststep", "liststep"),
+    ],
+)
+def test_module_names_that_differ_by_an_underscore_or_a_plural_are_found(one: str, other: str, named: str) -> None:
+    paths = [f"app/a/{one}.py", f"app/b/{other}.py"]
+    assert shared_module_names(dict.fromkeys(paths, ""), ()) == {named: paths}
+    assert shared_module_names(dict.fromkeys(paths, ""), [named]) == {}
+
+
 def test_a_class_name_with_two_meanings_is_found() -> None:
     sources = {
         "app/a.py": "class Choice: ...\nclass _Row: ...\n",

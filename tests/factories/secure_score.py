@@ -11,9 +11,9 @@ from app.core import clock
 from app.core.database import Database
 from app.features.accounts.models import Person
 from app.features.accounts.permissions import Role, Viewer
-from app.features.secure_score.actions.action import Category
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import NAMES, ActionStatus, Status
+from app.features.secure_score.vocabulary import Category
 from tests.factories.graph_payloads import TENANT
 
 

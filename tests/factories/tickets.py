@@ -15,12 +15,13 @@ from sqlalchemy import select, text
 
 from app.core.database import Session
 from app.core.errors import NotFound
-from app.features.secure_score.actions.action import Action, Category
+from app.features.secure_score.actions.browse_actions import Action
+from app.features.secure_score.vocabulary import Category
 from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.sharing.share import ShareCommand, share
-from app.features.tickets.ticket_fields import Requester, TicketRequest
-from app.features.tickets.types import MARKERS, TABLES, TicketKind, TicketSource
+from app.features.tickets.ticket_fields import Requester, TicketRequest, TicketSource
+from app.features.tickets.types import MARKERS, TABLES, TicketKind
 from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.servicenow.client import ServiceNowClient
 from app.web.pages import share as share_pages

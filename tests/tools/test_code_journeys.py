@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tools.code_journeys import Journey, drawn, walk
 from tools.code_types import Program
 
@@ -9,10 +11,10 @@ UTILITIES = ("app/core/", "/models.py")
 ENTRY = "app.a:start"
 
 
-def journey(**modules: str) -> Journey:
+def journey(implementations: Mapping[str, str] | None = None, /, **modules: str) -> Journey:
     """Walk from `start` in `app/a.py`; a module's name has two underscores for each slash."""
     sources = {f"app/{name.replace('__', '/')}.py": text for name, text in modules.items()}
-    found = walk(Program(sources), ENTRY, UTILITIES)
+    found = walk(Program(sources, implementations), ENTRY, UTILITIES)
     assert found is not None
     assert found.returns == len(found.hops) - (len(found.files) - 1)
     return found
@@ -43,6 +45,7 @@ def test_a_call_back_into_a_file_is_a_return_and_the_end_of_a_call_is_none() -> 
     )
     assert moves(found) == [("b:one", False), ("c:three", False), ("a:helper", True)]
     assert (found.files, found.returns) == (["app/a.py", "app/b.py", "app/c.py"], 1)
+    assert found.returns_by_file == [("app/a.py", 1)]
 
 
 def test_utilities_are_neither_entered_nor_counted() -> None:
@@ -57,6 +60,8 @@ def test_utilities_are_neither_entered_nor_counted() -> None:
 
 METHODS = """
 from __future__ import annotations
+
+from collections.abc import Mapping
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from app.c import Base
@@ -134,7 +139,58 @@ def test_methods_without_code_are_not_entered() -> None:
         a="from app.b import Store\n\ndef start(store: Store): store.keep()\n",
         b='from typing import Protocol\n\nclass Store(Protocol):\n    def keep(self) -> None:\n        """Keep it."""\n',
     )
-    assert found.hops == []
+    assert (found.hops, found.stops) == ([], ["app.b:Store.keep"])
+
+
+ADAPTER = """
+class Adapter:
+    def load(self) -> None:
+        \"\"\"The row.\"\"\"
+
+    def told(self) -> None:
+        self.load()
+
+class Machine:
+    def __init__(self, adapter: Adapter) -> None:
+        self.adapter = adapter
+
+    def run(self) -> None:
+        self.adapter.load()
+        self.adapter.told()
+"""
+
+
+def test_an_abstract_class_is_followed_into_the_class_that_the_journey_names() -> None:
+    modules = {
+        "a": "from app.b import Machine\nfrom app.c import Rows\n\ndef start():\n    Machine(Rows()).run()\n",
+        "b": ADAPTER,
+        "c": "from app.b import Adapter\nfrom app.d import read\n\nclass Rows(Adapter):\n    def load(self): read()\n",
+        "d": "def read(): return 1\n",
+    }
+    assert journey({}, **modules).files == ["app/a.py", "app/b.py"]
+    found = journey({"app.b:Adapter": "app.c:Rows"}, **modules)
+    assert names(found) == ["a:start", "b:Machine.run", "c:Rows.load", "d:read", "b:Adapter.told"]
+    assert found.stops == []
+
+
+def test_an_inherited_method_calls_the_methods_of_the_object_it_was_called_for() -> None:
+    found = journey(
+        a="from app.b import Attempt\n\ndef start(attempt: Attempt):\n    attempt.run()\n",
+        b="from app.c import Lookup\n\nclass Attempt(Lookup):\n    def note(self): return super().told()\n",
+        c="class Lookup:\n    def run(self): self.note()\n    def note(self): return 1\n    def told(self): return 2\n",
+    )
+    assert names(found) == ["a:start", "c:Lookup.run", "b:Attempt.note", "c:Lookup.told"]
+
+
+def test_a_function_handed_to_one_that_was_visited_is_followed_where_it_is_handed_over() -> None:
+    found = journey(
+        a="from app.b import lend\nfrom app.c import ask, find, made, send\n\n"
+        "def start():\n    lend(find)\n    lend(send)\n    lend(send)\n    asked = made()\n    lend(asked)\n",
+        b="def lend(work): work()\n",
+        c="from functools import partial\n\ndef find(): return 1\ndef send(): return 2\ndef ask(way): return 3\n"
+        "def made(): return partial(ask, 1)\n",
+    )
+    assert moves(found) == [("b:lend", False), ("c:find", False), ("c:send", True), ("c:made", True), ("c:ask", True)]
 
 
 def test_imports_in_a_circle_and_odd_constants_end_no_walk() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from app.core.messages import T
 from app.features.accounts.permissions import Role, Viewer
-from app.features.tickets.ticket_fields import form_values
-from app.features.tickets.types import TicketKind, TicketSource
+from app.features.tickets.ticket_fields import TicketSource, form_values
+from app.features.tickets.types import TicketKind
 from app.web.forms import parse
 from app.web.task_form import Fields, TaskForm, fields_of, requester_of
 from app.web.templating import environment
@@ -66,7 +66,7 @@ def test_the_source_is_not_the_forms_to_say() -> None:
     typed = form_values(an_ask(TicketKind.INCIDENT)) | {"form_key": str(uuid4()), "source": "Microsoft recommendation"}
     form = parse(typed, TaskForm).values
     assert form is not None
-    assert form.request(TicketSource.USER) == an_ask(TicketKind.INCIDENT, source=TicketSource.USER)
+    assert form.request(an_ask(source=TicketSource.USER)) == an_ask(TicketKind.INCIDENT, source=TicketSource.USER)
 
 
 def test_the_signed_in_person_is_the_requester_with_the_address_of_the_browser() -> None:

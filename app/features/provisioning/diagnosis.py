@@ -22,11 +22,11 @@ from app.features.connection.connection_view import (
     connection_view,
     view_of_attempt,
 )
-from app.features.provisioning.check_list import CHECKS, INTERNAL_CHECKS, Check, Stage
+from app.features.provisioning.check_catalog import CHECKS, INTERNAL_CHECKS, Check, Stage
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.internal import QUEUE_EXAMINED, queue_finding
 from app.features.provisioning.finding import Finding
-from app.features.provisioning.findings import make_finding
+from app.features.provisioning.finding_catalog import make_finding
 from app.features.provisioning.models import DiagnosisRun
 from app.features.provisioning.run_check import run_check, run_internal_check
 from app.resources import Resources

@@ -28,7 +28,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class FindingText:
-    """An entry of the catalogue: the texts of one finding, with `%(name)s` where facts are filled in.
+    """An entry of the catalog: the texts of one finding, with `%(name)s` where facts are filled in.
 
     `title` is its heading on the diagnosis page. `meaning` is None where the error's own message says it best. `advice`
     says what to do, `screen` where in ServiceNow, and `message` is what to send to the instance's administrator.

@@ -10,7 +10,7 @@ from app.core.database import Session
 from app.core.messages import Message, T
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.findings import make_finding
+from app.features.provisioning.finding_catalog import make_finding
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.readiness import hides_everything, load_problems, readiness_after
 from app.features.provisioning.step_rows import is_due, is_lost, load_rows

@@ -13,7 +13,7 @@ from app.features.accounts.permissions import Viewer
 from app.features.connection.connection_view import connection_view
 from app.features.connection.gateway import Lane
 from app.features.provisioning.finding import State
-from app.features.provisioning.findings import passes_by_itself
+from app.features.provisioning.finding_catalog import passes_by_itself
 from app.features.provisioning.list_steps import list_steps
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.step_rows import is_due, is_lost, load_rows, set_state

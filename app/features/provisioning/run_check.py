@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.core.errors import AppError
-from app.features.provisioning.check_list import Check
+from app.features.provisioning.check_catalog import Check
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.finding_for_error import finding_for_error
 from app.features.provisioning.finding import Finding

@@ -9,10 +9,10 @@ from app.core.database import Session
 from app.core.logging import get_logger
 from app.features.connection.connection_view import connection_view
 from app.features.connection.gateway import Lane
-from app.features.provisioning.check_list import Check
+from app.features.provisioning.check_catalog import Check
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.findings import passes_by_itself
+from app.features.provisioning.finding_catalog import passes_by_itself
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.run_check import run_check
 from app.features.provisioning.step_rows import is_lost, load_rows, set_state

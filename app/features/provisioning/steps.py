@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.core.messages import T
-from app.features.provisioning.check_list import CHECKS, Check
+from app.features.provisioning.check_catalog import CHECKS, Check
 from app.features.provisioning.checks.check_context import CheckContext
 
 STEPS = tuple(check for check in CHECKS if check.step_title is not None)

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from enum import StrEnum
 
 from app.core.messages import T
-from app.features.secure_score.actions.action import Category
+
+
+class Category(StrEnum):
+    """The categories a ticket may carry; the value is what is sent to ServiceNow and shown.
+
+    Source: docs/facts/microsoft-graph.md#3-4-the-servicenow-connector-of-2020-retired
+    """
+
+    DEVICES = "Devices"
+    DATA = "Data"
+    APPS = "Apps"
+    IDENTITY = "Identity"
+    INFRASTRUCTURE = "Infrastructure"
+
 
 # Keys are lower case. The five categories are those that a ticket of the connector of 2020 could carry; "Account" is from
 # the beta API of 2018, and pages write Device or Devices, App or Apps.

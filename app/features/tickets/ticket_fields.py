@@ -17,8 +17,9 @@ from pydantic import Field as Limited
 
 from app.core.messages import Message, T
 from app.core.text_limits import clean, cut, one_line
-from app.features.secure_score.actions.action import Category
-from app.features.tickets.types import KINDS, PRIORITY_NAMES, TicketKind, TicketSource, priority_name
+from app.features.secure_score.vocabulary import Category
+from app.features.tickets.models import Ticket
+from app.features.tickets.types import KINDS, PRIORITY_NAMES, TicketKind, priority_name
 from app.integrations.servicenow.protocol import format_time
 
 # Lengths of ServiceNow's columns. Longer texts are cut here, visibly, because it is not known whether an instance would
@@ -31,6 +32,13 @@ LATEST_DUE_YEARS = 10
 # `due_date` is a moment in UTC; noon is on the same day of the calendar almost everywhere on earth.
 # docs/facts/servicenow.md#4-3-shared-task-fields
 DUE_TIME = time(12, 0, tzinfo=UTC)
+
+
+class TicketSource(StrEnum):
+    """Who recommends the task; the value is what is sent."""
+
+    MICROSOFT = "Microsoft recommendation"
+    USER = "User recommendation"
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,7 @@ class TicketField:
 
     `name` is the attribute of TicketRequest, the column of Ticket and the name of the form field. `label` names it on our
     pages, `sent_as` where it is sent. `value` is what a column of ServiceNow receives, at most `limit` UTF-16 units.
+    `restored` makes the attribute of what the column of Ticket keeps.
     `columns` are the columns of ServiceNow that hold it, with the names that people know; where `fills_column`, its only
     column receives `value`, otherwise record.py says what. `problem` is why a value cannot be taken, on this day.
     """
@@ -130,6 +139,7 @@ class TicketField:
     sent_as: Message
     limit: int
     value: Callable[[TicketRequest, Requester], str]
+    restored: Callable[[Any], Any] = lambda stored: stored
     columns: Mapping[str, Message] = field(default_factory=dict)
     fills_column: bool = False
     line: RecordLine | None = None
@@ -277,6 +287,7 @@ FIELDS: tuple[TicketField, ...] = (
         # No control: it follows from what the ticket is made of, and a person could not know better.
         limit=max(len(source) for source in TicketSource),
         value=lambda request, _requester: request.source.value,
+        restored=TicketSource,
         line=RecordLine(T("Recommendation source"), lambda request, _: request.source.value),
         exchanged_as=T("Recommendation source (User or Microsoft recommendation)"),
     ),
@@ -325,10 +336,10 @@ def stored_values(request: TicketRequest, fields: Sequence[TicketField] = FIELDS
     return {"kind": request.kind} | {one.name: one.stored(request) for one in fields if not one.is_of_requester}
 
 
-def request_from(values: Callable[[str], Any], kind: TicketKind, source: TicketSource) -> TicketRequest:
-    """The request whose other values are looked up by the field's name, in a ticket's row or a parsed form."""
-    names = [one.name for one in FIELDS if not one.is_of_requester and one.name != "source"]
-    return TicketRequest(kind=kind, source=source, **{name: values(name) for name in names})
+def stored_request(ticket: Ticket) -> TicketRequest:
+    """What was asked, from the columns of a ticket."""
+    kept = {one.name: one.restored(getattr(ticket, one.name)) for one in FIELDS if not one.is_of_requester}
+    return TicketRequest(kind=TicketKind(ticket.kind), **kept)
 
 
 def form_values(request: TicketRequest, fields: Sequence[TicketField] = FIELDS) -> dict[str, str]:

@@ -40,13 +40,6 @@ class StateCategory(StrEnum):
     UNKNOWN = "unknown"
 
 
-class TicketSource(StrEnum):
-    """Who recommends the task; the value is what is sent."""
-
-    MICROSOFT = "Microsoft recommendation"
-    USER = "User recommendation"
-
-
 @dataclass(frozen=True)
 class DefaultState:
     """A state as ServiceNow delivers it. `label` is None for codes that are kept for old records and never offered."""

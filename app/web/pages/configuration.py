@@ -23,7 +23,7 @@ from app.features.provisioning.configure import (
     save_proposals,
     save_state_names,
 )
-from app.features.secure_score.actions.action import Category
+from app.features.secure_score.vocabulary import Category
 from app.features.tickets.polling.state_names import StateNameLine, category_choices, list_state_names
 from app.features.tickets.ticket_fields import copied_fields
 from app.features.tickets.types import DEFAULT_KIND, KINDS, PRIORITY_NAMES, KindSpec, TicketKind

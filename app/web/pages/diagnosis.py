@@ -11,7 +11,7 @@ from app.core import clock
 from app.core.messages import Message
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.provisioning.diagnosis import DiagnosisView, shown_run, start_diagnosis
-from app.features.provisioning.findings import title_of
+from app.features.provisioning.finding_catalog import title_of
 from app.features.provisioning.support_bundle import support_bundle
 from app.web.dependencies import Db, Manager, Res
 from app.web.routing import PageRouter, redirect_to

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from app.core.database import Session
 from app.features.connection.connection_view import ConnectionView, connection_view
-from app.features.provisioning.findings import needs_consent
+from app.features.provisioning.finding_catalog import needs_consent
 from app.features.provisioning.list_steps import StepLine, list_steps
 from app.features.provisioning.queue_checks import request_all_checks, request_check, request_checks_in_need
 from app.web.dependencies import Db, Manager, Res, Viewer

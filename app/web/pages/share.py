@@ -19,13 +19,13 @@ from app.core.messages import Message, T
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.connection_view import connection_view
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
-from app.features.secure_score.actions.action import Action, Category
-from app.features.secure_score.actions.browse_actions import find_action, find_actions
+from app.features.secure_score.actions.browse_actions import Action, find_action, find_actions
+from app.features.secure_score.vocabulary import Category
 from app.features.tickets.sharing.bulk import MOST_AT_ONCE, BulkChoice, commands_for_each
 from app.features.tickets.sharing.form_defaults import propose, propose_for_all
 from app.features.tickets.sharing.share import AlreadyShared, ShareCommand, share, share_many
-from app.features.tickets.ticket_fields import form_values
-from app.features.tickets.types import StateCategory, TicketKind, TicketSource
+from app.features.tickets.ticket_fields import TicketRequest, form_values
+from app.features.tickets.types import StateCategory, TicketKind
 from app.features.tickets.views.bulk_share import Batch, Preview, batch_of, preview
 from app.features.tickets.views.ticket_list import TicketLine, lines_of, tickets_by_action
 from app.web.dependencies import Db, Res, Sharer, Viewer
@@ -159,9 +159,9 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
     parsed = parse(typed, TaskForm)
     errors, problem, conflicting = parsed.errors, InvalidInput.default, None
     if parsed.values is not None:
-        source = TicketSource.MICROSOFT if actions else TicketSource.USER
         form_key, again = str(parsed.values.form_key), parsed.values.again
-        command = ShareCommand(parsed.values.request(source), actions, form_key, again=again)
+        proposal = await _proposal(session, actions, parsed.values.kind)
+        command = ShareCommand(parsed.values.request(proposal), actions, form_key, again=again)
         queue, public_url = resources.queue, resources.config.public_url
         try:
             shared = await share(session, queue, command, requester_of(viewer), public_url=public_url)
@@ -219,18 +219,21 @@ async def _empty_form(
     """The form for these actions, with what is proposed for them."""
     actions, missing = await _find(session, resources, wanted)
     # The idempotency key of what will be sent: the same form twice makes one ticket.
-    today, key = clock.now().date(), {"form_key": str(uuid4())}
-    preferences = await _preferences(session)
+    key = {"form_key": str(uuid4())}
     if len(wanted) > 1 and as_what != "one":
-        typed = {"kind": propose(None, today, kind=kind, preferences=preferences).kind.value, **key}
+        typed = {"kind": (await _proposal(session, [], kind)).kind.value, **key}
         page = await _bulk_page(session, actions, typed, missing=missing)
         return render(request, "tickets/bulk.html", page)
-    if len(actions) > 1:
-        proposal = propose_for_all(actions, today, kind=kind, preferences=preferences)
-    else:
-        proposal = propose(actions[0] if actions else None, today, kind=kind, preferences=preferences)
-    typed = form_values(proposal) | key
+    typed = form_values(await _proposal(session, actions, kind)) | key
     return render(request, "tickets/new.html", await _share_page(session, typed, actions))
+
+
+async def _proposal(session: Db, actions: Sequence[Action], kind: str) -> TicketRequest:
+    """What is proposed for one ticket of these actions; for none of them, a free task."""
+    today, preferences = clock.now().date(), await _preferences(session)
+    if len(actions) > 1:
+        return propose_for_all(actions, today, kind=kind, preferences=preferences)
+    return propose(actions[0] if actions else None, today, kind=kind, preferences=preferences)
 
 
 async def _many_fields(request: Request) -> FormData:

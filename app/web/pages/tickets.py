@@ -177,7 +177,7 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
     typed = await read_form(request)
     parsed = parse(typed, TaskForm)
     errors = parsed.errors
-    # The kind of recommendation is not in the form: a person cannot change who recommended the task.
+    # What has no control in the form stays: a person cannot change who recommended the task.
     ticket = await ticket_details(session, ticket_id)
     if parsed.values is not None:
         try:
@@ -185,7 +185,7 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
                 session,
                 resources.queue,
                 ticket_id,
-                parsed.values.request(ticket.request.source),
+                parsed.values.request(ticket.request),
                 viewer=viewer,
                 public_url=resources.config.public_url,
             )

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.clock import SetClock
-from app.features.provisioning.check_list import Stage
+from app.features.provisioning.check_catalog import Stage
 from app.features.provisioning.diagnosis import diagnosis_checks, run_diagnosis
 from tests.factories.connecting import a_worker, connect_by_pages, remove, requests, said, trouble
 from tests.factories.provisioning import attempt, check_context, diagnose

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.core.messages import T
-from app.features.provisioning.check_list import INTERNAL_CHECKS, Check, Stage
+from app.features.provisioning.check_catalog import INTERNAL_CHECKS, Check, Stage
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.finding import Finding
-from app.features.provisioning.findings import make_finding
+from app.features.provisioning.finding_catalog import make_finding
 from app.features.provisioning.run_check import run_check, run_internal_check
 from app.integrations.http.errors import ServerError
 from app.resources import Resources

@@ -6,8 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from app.features.secure_score.actions.action import Category
-from app.features.secure_score.vocabulary import category_of, level_of, product_of, threats_of, tier_of, usual_delay
+from app.features.secure_score.vocabulary import (
+    Category,
+    category_of,
+    level_of,
+    product_of,
+    threats_of,
+    tier_of,
+    usual_delay,
+)
 
 
 @pytest.mark.fact("microsoft-graph edge-36")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -28,12 +28,12 @@ from app.features.tickets.ticket_fields import (
     exchanged_items,
     form_values,
     problems_of,
-    request_from,
     shown_fields,
+    stored_request,
     stored_values,
     typed_fields,
 )
-from app.features.tickets.types import TicketKind, TicketSource
+from app.features.tickets.types import TicketKind
 from app.web.task_form import fields_of, task_form
 from app.web.templating import environment
 from tests.factories.tickets import LATER, SENDER, an_ask
@@ -146,9 +146,9 @@ def test_a_request_survives_form_and_ticket() -> None:
         "category": "Identity",
     }
     form = task_form().model_validate(typed | {"form_key": str(uuid4())})
-    assert form.request(TicketSource.MICROSOFT) == asked
+    assert form.request(replace(asked, name="proposed", kind=TicketKind.CHANGE)) == asked
     ticket = Ticket(**stored_values(asked))
-    assert request_from(partial(getattr, ticket), TicketKind.INCIDENT, TicketSource.MICROSOFT) == asked
+    assert stored_request(ticket) == asked
 
 
 def test_a_ticket_keeps_texts_without_what_cannot_be_sent() -> None:

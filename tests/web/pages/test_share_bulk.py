@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from app.core import clock
 from app.features.connection.preferences import USUAL_DUE_DAYS, Preferences, keep_preferences
-from app.features.secure_score.actions.action import Action
+from app.features.secure_score.actions.browse_actions import Action
 from app.features.tickets.models import Ticket
 from app.features.tickets.sharing.bulk import MOST_AT_ONCE
 from tests.factories.system import System

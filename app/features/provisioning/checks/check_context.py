@@ -13,7 +13,7 @@ from app.features.connection.connection_view import ConnectionView
 from app.features.connection.gateway import Lane, ServiceNowClient
 from app.features.connection.oauth_client import redirect_uri
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.findings import fill, make_finding
+from app.features.provisioning.finding_catalog import fill, make_finding
 from app.resources import Resources
 
 Returned = TypeVar("Returned")

@@ -9,7 +9,7 @@ from app.features.connection.oauth_client import redirect_uri
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.finding_for_error import throttled, unreachable
 from app.features.provisioning.finding import Finding
-from app.features.provisioning.findings import fill
+from app.features.provisioning.finding_catalog import fill
 from app.features.provisioning.texts.instance_findings import ADDRESS_GUESSED, ADDRESS_NAMED
 from app.integrations.http.errors import RemoteError, Throttled, Unreachable
 from app.integrations.http.http_types import RemoteResponse, named_wait

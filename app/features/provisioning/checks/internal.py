@@ -11,7 +11,7 @@ from app.core.database import Session
 from app.core.messages import T
 from app.core.queue_health import queue_health
 from app.features.provisioning.finding import Finding
-from app.features.provisioning.findings import make_finding
+from app.features.provisioning.finding_catalog import make_finding
 from app.features.secure_score.reports.score_summary import score_card
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import Delivery

@@ -14,7 +14,7 @@ from app.features.connection.gateway import ServiceNowClient
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.finding_for_error import is_about_rights, is_access_rule, remote_text_of
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.findings import fill
+from app.features.provisioning.finding_catalog import fill
 from app.features.provisioning.texts.table_findings import (
     HIDES_ALL,
     NO_CREATING_ROLE,

@@ -13,7 +13,6 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from app.core import clock
 from app.core.database import Session
-from app.features.secure_score.actions.action import Category
 from app.features.secure_score.actions.action_status import (
     DECISIONS,
     SELF_DECLARED,
@@ -24,7 +23,7 @@ from app.features.secure_score.actions.action_status import (
     resolve_status,
 )
 from app.features.secure_score.models import ActionNote, ActionPlan, ActionTag, ImprovementAction, ScoreSnapshot
-from app.features.secure_score.vocabulary import product_of
+from app.features.secure_score.vocabulary import Category, product_of
 
 Row = ImprovementAction
 # Added or rewritten within this time counts as recent. Ours: no document says what the portal takes.

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
 
 from app.core.database import Session
 from app.core.errors import NotFound
 from app.core.messages import T
-from app.features.secure_score.actions.action import Action
 from app.features.secure_score.actions.action_rows import ActionLine, Row, load_lines
 from app.features.secure_score.html_text import plain_text
+from app.features.secure_score.vocabulary import Category
 
 NO_SUCH_ACTION = T("There is no improvement action with this id. It may not have been imported yet.")
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a ticket is made from. Points are None when unknown; `category` is None when Graph's is none of the five.
+
+    `description`, `remediation` and `remediation_impact` (what users notice; empty where Microsoft says "None.") are
+    plain text, made from Graph's HTML. `score_impact` is in per cent of the tenant's maximum.
+    """
+
+    control_id: str
+    title: str
+    product: str
+    category: Category | None
+    points: float | None
+    max_points: float | None
+    score_impact: float | None
+    rank: int | None
+    description: str
+    remediation: str
+    remediation_impact: str
+    threats: tuple[str, ...]
 
 
 async def find_action(session: Session, tenant_id: str, control_id: str) -> Action:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from uuid import UUID
 
 from app.core.errors import InvalidInput
 from app.core.messages import T
 from app.features.connection.preferences import Preferences
-from app.features.secure_score.actions.action import Action, Category
-from app.features.tickets.sharing.form_defaults import decided_priority, describe
+from app.features.secure_score.actions.browse_actions import Action
+from app.features.secure_score.vocabulary import Category
+from app.features.tickets.sharing.form_defaults import decided_priority, propose
 from app.features.tickets.sharing.share import ShareCommand
 from app.features.tickets.ticket_fields import TicketRequest
-from app.features.tickets.types import TicketKind, TicketSource
+from app.features.tickets.types import TicketKind
 
 # A form of this many actions has some 100 kB, and is shared in one transaction within seconds.
 MOST_AT_ONCE = 1000
@@ -42,13 +43,10 @@ def request_for(action: Action, choice: BulkChoice, today: date) -> TicketReques
     priority = choice.priority or decided_priority(action, choice.preferences, choice.kind)
     days = choice.preferences.due_days
     category = action.category or choice.category
-    return TicketRequest(
-        kind=choice.kind,
-        name=action.title,
-        description=describe(action),
+    return replace(
+        propose(action, today, kind=choice.kind, preferences=choice.preferences),
         priority=priority,
         due_date=choice.due_date or today + timedelta(days=days.get(priority, days[FALLBACK_PRIORITY])),
-        source=TicketSource.MICROSOFT,
         category=category.value if category else "",
     )
 

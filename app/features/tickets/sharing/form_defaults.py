@@ -8,9 +8,9 @@ from datetime import date, timedelta
 
 from app.core.messages import T
 from app.features.connection.preferences import USUAL_PRIORITIES, Preferences
-from app.features.secure_score.actions.action import Action
-from app.features.tickets.ticket_fields import TicketRequest
-from app.features.tickets.types import DEFAULT_KIND, KINDS, TicketKind, TicketSource
+from app.features.secure_score.actions.browse_actions import Action
+from app.features.tickets.ticket_fields import TicketRequest, TicketSource
+from app.features.tickets.types import DEFAULT_KIND, KINDS, TicketKind
 
 # A judgment, not a fact: the more of the whole score an action moves, the sooner. In per cent of the whole score.
 HIGH_IMPACT_PERCENT = 3.0

@@ -21,7 +21,7 @@ from app.core.jobs import Queue
 from app.core.messages import T
 from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
-from app.features.secure_score.actions.action import Action
+from app.features.secure_score.actions.browse_actions import Action
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.polling.state_names import load_names

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from app.core.database import Session
 from app.core.errors import NotFound
 from app.core.messages import Message
-from app.features.secure_score.actions.action import Action
+from app.features.secure_score.actions.browse_actions import Action
 from app.features.tickets.models import Ticket
 from app.features.tickets.polling.state_names import load_names
 from app.features.tickets.sharing.bulk import BulkChoice, request_for

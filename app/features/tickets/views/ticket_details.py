@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from urllib.parse import quote
 from uuid import UUID
 
@@ -24,8 +23,8 @@ from app.features.tickets.notes.write_note import NoteLine, journal_lines, notes
 from app.features.tickets.polling.apply_remote import why_not_visible
 from app.features.tickets.polling.poll_status import Freshness, poll_status
 from app.features.tickets.polling.state_names import load_names
-from app.features.tickets.ticket_fields import ShownField, TicketRequest, request_from, shown_fields
-from app.features.tickets.types import KINDS, TABLES, Delivery, TicketKind, TicketSource
+from app.features.tickets.ticket_fields import ShownField, TicketRequest, shown_fields, stored_request
+from app.features.tickets.types import KINDS, TABLES, Delivery, TicketKind
 from app.features.tickets.views.ticket_list import TicketLine, line_of
 
 
@@ -80,7 +79,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
     if row is None:
         raise NotFound
     ticket, connection = row
-    request = request_from(partial(getattr, ticket), TicketKind(ticket.kind), TicketSource(ticket.source))
+    request = stored_request(ticket)
     names = await load_names(session)
     actions = list(await session.execute(_actions_of(ticket)))
     # Both directions in one query: the ticket that this one follows, and those that follow it.

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.database import Database
-from app.features.secure_score.actions.action import Category
 from app.features.secure_score.actions.action_list import (
     FACET_NAMES,
     GROUPS,
@@ -25,6 +24,7 @@ from app.features.secure_score.actions.action_list import (
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.actions.columns import FIRST_COLUMN_KEYS, LIST_COLUMNS, SORTABLE_KEYS
+from app.features.secure_score.vocabulary import Category
 from tests.factories.graph_payloads import TENANT, keep, profile, score, snapshot
 from tests.factories.secure_score import action_line, lines_of, shown_status
 

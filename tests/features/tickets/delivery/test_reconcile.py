@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 
 from app.core import clock
 from app.core.errors import RetryLater
-from app.features.secure_score.actions.action import Action
+from app.features.secure_score.actions.browse_actions import Action
 from app.features.tickets.delivery.reconcile import NOT_THERE, reconcile
 from app.features.tickets.models import Ticket, TicketEvent
 from app.features.tickets.sharing.share import AlreadyShared

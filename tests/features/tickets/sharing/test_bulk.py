@@ -10,7 +10,7 @@ import pytest
 
 from app.core.errors import InvalidInput
 from app.features.connection.preferences import Preferences
-from app.features.secure_score.actions.action import Category
+from app.features.secure_score.vocabulary import Category
 from app.features.tickets.sharing.bulk import BulkChoice, commands_for_each, request_for
 from app.features.tickets.types import TicketKind
 from app.features.tickets.views.bulk_share import preview

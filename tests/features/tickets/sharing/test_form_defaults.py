@@ -15,7 +15,8 @@ from app.features.tickets.sharing.form_defaults import (
     propose_for_all,
     proposed_priority,
 )
-from app.features.tickets.types import TicketKind, TicketSource
+from app.features.tickets.ticket_fields import TicketSource
+from app.features.tickets.types import TicketKind
 from tests.factories.tickets import an_action
 
 TODAY = date(2026, 11, 28)

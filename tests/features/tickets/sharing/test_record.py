@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from app.core.text_limits import FORBIDDEN
 from app.features.connection.preferences import Preferences
 from app.features.tickets.sharing.record import Links, RecordPayload, compose_record
-from app.features.tickets.ticket_fields import Requester, TicketRequest
-from app.features.tickets.types import TicketKind, TicketSource
+from app.features.tickets.ticket_fields import Requester, TicketRequest, TicketSource
+from app.features.tickets.types import TicketKind
 from tests.factories.tickets import an_ask
 
 REQUESTER = Requester(None, "0f8fad5b-d9cb-469f-a165-70867728950e", "Megan Bowen", "megan@contoso.example")

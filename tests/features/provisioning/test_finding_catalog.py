@@ -1,4 +1,4 @@
-"""The catalogue of findings: complete, named on the page, and filled with facts."""
+"""The catalog of findings: complete, named on the page, and filled with facts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from app.core import clock
 from app.core.messages import T
 from app.features.provisioning.finding import Finding, State
-from app.features.provisioning.findings import (
+from app.features.provisioning.finding_catalog import (
     FINDINGS,
     PLACEHOLDER,
     fill,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from app.features.provisioning.check_list import ERROR_CODES, Stage
-from app.features.provisioning.findings import FINDINGS
+from app.features.provisioning.check_catalog import ERROR_CODES, Stage
+from app.features.provisioning.finding_catalog import FINDINGS
 from app.features.tickets.types import TicketKind
 from tools.list_findings import ALL_CHECKS, BEFORE_ANY_CHECK, OUTCOME
 
 
-def test_every_code_of_a_check_is_in_the_catalogue_and_every_entry_belongs_somewhere() -> None:
+def test_every_code_of_a_check_is_in_the_catalog_and_every_entry_belongs_somewhere() -> None:
     codes = {code for check in ALL_CHECKS for code in check.findings} | {*ERROR_CODES, *BEFORE_ANY_CHECK, *OUTCOME}
     assert codes == set(FINDINGS)
 

@@ -1,4 +1,4 @@
-"""The catalogue of findings: every code with its texts, and how facts are filled into them. Checks nothing itself.
+"""The catalog of findings: every code with its texts, and how facts are filled into them. Checks nothing itself.
 
 Provisioning, the diagnosis, `python -m app doctor` and docs/findings.md (`make findings`) all derive from it.
 """
