@@ -385,4 +385,3 @@ def _describe(connection: Connection, viewer: Viewer, user: RemoteUser | None, r
     connection.connected_at = clock.now()
     connection.connected_by = viewer.person_id
     connection.last_success_at = clock.now() if user else None
-    connection.throttled_until = None

@@ -26,7 +26,7 @@ from app.features.connection.call_log import keep_calls
 from app.features.connection.models import CallLease, Connection
 from app.features.connection.throttle import Deferral, end_call, start_call, throttle_of
 from app.features.connection.tokens import LiveToken, still_good
-from app.integrations.http.errors import RemoteError, Throttled
+from app.integrations.http.errors import RemoteError
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -245,7 +245,7 @@ async def release_slot(resources: Resources, current: CallUnderWay) -> None:
                     hourly_limit=current.hourly_limit,
                     probe_until=current.probe_until,
                 )
-            await _describe_connection(session, current)
+            await _record_success(session, current)
     except SQLAlchemyError as error:
         log.warning("gateway.outcome.not_recorded", error=type(error).__name__)
     resources.database.notifications.wake(current.wake_key)
@@ -270,20 +270,14 @@ async def _extend_lease(resources: Resources, lease_id: UUID) -> None:
             log.warning("gateway.lease.not_extended", error=type(error).__name__)
 
 
-async def _describe_connection(session: Session, current: CallUnderWay) -> None:
-    """What the status page shows: the last success, at most once a minute, and until when we are rate limited."""
-    now, live, trouble = clock.now(), current.live, current.trouble
-    if isinstance(trouble, Throttled) and trouble.seconds:
-        await _update_unless_locked(session, current, throttled_until=now + timedelta(seconds=trouble.seconds))
-    elif current.answered and live is not None:
-        is_recent = live.last_success_at is not None and now - live.last_success_at < RECORD_SUCCESS_EVERY
-        if not is_recent or live.was_throttled:
-            await _update_unless_locked(session, current, last_success_at=now, throttled_until=None)
-
-
-async def _update_unless_locked(session: Session, current: CallUnderWay, **values: datetime | None) -> None:
+async def _record_success(session: Session, current: CallUnderWay) -> None:
+    """When a call was last answered, for the status page: written once a minute at most."""
+    now, live = clock.now(), current.live
+    if not current.answered or live is None:
+        return
+    if live.last_success_at is not None and now - live.last_success_at < RECORD_SUCCESS_EVERY:
+        return
     # A row that another process holds while it renews the token is not waited for: the next call writes this as well.
     free = select(Connection.id).where(Connection.id == current.connection_id).with_for_update(skip_locked=True)
-    await session.execute(
-        update(Connection).where(Connection.id.in_(free)).values(**values).execution_options(synchronize_session=False)
-    )
+    record = update(Connection).where(Connection.id.in_(free)).values(last_success_at=now)
+    await session.execute(record.execution_options(synchronize_session=False))

@@ -134,7 +134,8 @@ def test_a_row_that_is_queued_again_begins_anew_and_is_still_known_to_have_been_
     row.delivery, row.refusals, row.problem, row.attempts, row.sent_at = "held", 2, T("Refused.").to_json(), 4, NOW
     row.refusal_cause = "servicenow.refused"
     requeue(row)
-    assert (row.delivery, row.refusals, row.refusal_cause) == ("queued", 0, None)
+    assert (row.delivery, row.refusals) == ("queued", 0)
+    assert row.refusal_cause is None
     assert row.problem is None
     assert (row.attempts, row.sent_at) == (4, NOW)
     assert row.next_try_at is not None
