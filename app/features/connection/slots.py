@@ -93,13 +93,14 @@ class InstancePaused(AppError):
 class CallUnderWay:
     """One call under way, and what came of it; `trouble` is the error that says something about the instance.
 
-    `probe_until`: the call is the first one after a pause, and holds all others back until then. `extension` keeps its
-    lease.
+    `uses_connection`: the call is made with the connection's token, so the connection has to be usable. `probe_until`: the
+    call is the first one after a pause, and holds all others back until then. `extension` keeps its lease.
     """
 
     lease_id: UUID
     connection_id: UUID
     lane: Lane
+    uses_connection: bool = True
     live: LiveToken | None = None
     hourly_limit: int | None = None
     answered: bool = False
@@ -117,12 +118,14 @@ class CallUnderWay:
         return f"servicenow-slot {self.connection_id} {self.pool}"
 
 
-async def wait_for_slot(resources: Resources, connection_id: UUID, lane: Lane) -> CallUnderWay:
+async def wait_for_slot(
+    resources: Resources, connection_id: UUID, lane: Lane, *, uses_connection: bool = True
+) -> CallUnderWay:
     """Begin a call: its slot is leased, and the lease extended until `release_slot`; its request is counted.
 
-    Raises InstancePaused and NotConnected.
+    Raises InstancePaused, and NotConnected where the call needs the connection's own token.
     """
-    current = CallUnderWay(uuid4(), connection_id, lane)
+    current = CallUnderWay(uuid4(), connection_id, lane, uses_connection)
     try:
         await _wait_for_turn(resources, current)
     except asyncio.CancelledError:
@@ -182,8 +185,9 @@ async def _try_to_start(resources: Resources, current: CallUnderWay) -> float | 
     Whatever is raised here takes the lease back with the transaction.
     """
     async with resources.database.transaction() as session:
-        connection = await usable_connection(session, current.connection_id)
-        current.live = still_good(resources, connection)
+        if current.uses_connection:
+            connection = await usable_connection(session, current.connection_id)
+            current.live = still_good(resources, connection)
         throttle = await throttle_of(session, current.connection_id)
         paused_until = throttle.paused_until
         expires_in = await _take_slot(session, current)
