@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from tools.code_message_names import compared_names, functions_giving_messages
 from tools.code_sources import Sources, parse
 
 # Attributes that hold a message for people.
@@ -20,15 +21,20 @@ _PARTIAL_COMPARISONS = frozenset({"startswith", "endswith"})
 def message_comparisons(sources: Sources) -> list[str]:
     """Each comparison of a message with a text or a constant: `path:line: the comparison`.
 
-    Looks at `==`, `!=`, `in`, `not in`, `match` and `startswith`, and at every comparison with a constant that is made
-    by `T("…")`. `is None` is allowed, and so is comparing two messages of rows with one another, which asks whether
-    something changed.
+    Looks at `==`, `!=`, `in`, `not in`, `match` and `startswith`, at every comparison with a constant that is made by
+    `T("…")`, and at every comparison or count of variables that hold messages (tools/code_message_names.py). `is None` is
+    allowed, and so is comparing the stored message of a row with another, which asks whether something changed.
     """
-    constants = {name for text in sources.values() for name in _message_constants(parse(text))}
+    trees = {path: parse(text) for path, text in sorted(sources.items())}
+    constants = {name for tree in trees.values() for name in _message_constants(tree)}
+    makers = functions_giving_messages(trees.values())
     return [
         f"{path}:{node.lineno}: {ast.unparse(node)}"
-        for path, text in sorted(sources.items())
-        for node in sorted(_comparisons(parse(text), constants), key=lambda found: (found.lineno, found.col_offset))
+        for path, tree in trees.items()
+        for node in sorted(
+            {*_comparisons(tree, constants), *compared_names(tree, makers, MESSAGES)},
+            key=lambda found: (found.lineno, found.col_offset),
+        )
     ]
 
 

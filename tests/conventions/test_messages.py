@@ -42,6 +42,46 @@ def test_a_comparison_with_a_message_constant_is_found_wherever_it_is_defined() 
     assert message_comparisons(sources) == ["app/a.py:3: why == UNCLEAR"]
 
 
+NAMES_OF_MESSAGES = """
+def cause_of(problem: Message) -> Message:
+    return problem
+
+def circuit(rows, before: Message | None):
+    found = [(cause_of(Message.from_json(row[0])), row[1]) for row in rows]
+    reason, times = Counter(why for why, _ in found).most_common(1)[0]
+    at = max(at for _, at in found)
+    error_message = error.message
+    return {comparison}
+"""
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        "[why for why, _ in found if why == reason]",
+        "before == reason",
+        "before != cause_of(row.problem)",
+        "str(before) == str(reason)",
+        "reason in [why for why, _ in found]",
+        "len(set(why for why, _ in found))",
+        "error_message == text",
+    ],
+)
+def test_a_comparison_of_variables_that_hold_messages_is_found(comparison: str) -> None:
+    """The first finding is the `Counter` that counts messages."""
+    found = message_comparisons({"app/a.py": NAMES_OF_MESSAGES.format(comparison=comparison)})
+    assert len(found) == 2, found
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    ["times == 3", "at == rows[0][1]", "before is None", "before.code == reason.code", "row.problem != reason"],
+)
+def test_a_comparison_of_what_stands_beside_a_message_is_allowed(comparison: str) -> None:
+    found = message_comparisons({"app/a.py": NAMES_OF_MESSAGES.format(comparison=comparison)})
+    assert len(found) == 1, found
+
+
 def test_a_match_over_messages_is_found() -> None:
     assert message_comparisons({"app/a.py": 'match error.message:\n    case "No token.":\n        pass\n'})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from alembic import command
@@ -14,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from app.core import migrations
 from app.core.database import as_psycopg_url
 from app.core.messages import Message
-from app.features.tickets.delivery.visibility import cause_of
+from app.features.tickets.delivery.visibility import refusal_message
 from tests.conventions.test_migrations import empty_database
 
 __all__ = ["empty_database"]  # The fixture.
@@ -74,7 +75,7 @@ def test_the_cause_of_a_ticket_in_doubt_is_known_after_the_upgrade(empty_databas
     with psycopg.connect(empty_database) as connection:
         stored = connection.execute("SELECT problem FROM ticket").fetchone()
     assert stored is not None
-    assert str(cause_of(Message.from_json(stored[0]))) == "No."
+    assert str(refusal_message(Message.from_json(stored[0]))) == "No."
 
 
 def test_a_diagnosis_that_waits_in_the_queue_can_be_run_after_the_upgrade(empty_database: str) -> None:
@@ -111,6 +112,36 @@ def test_stored_sentences_that_logic_needs_get_their_codes(empty_database: str) 
         stored = connection.execute("SELECT warnings FROM ticket").fetchone()
     assert codes == [("ticket.record_deleted",), (None,), (None,)]
     assert stored == ([warnings[0], warnings[1] | {"code": "ticket.duplicate_records"}],)
+
+
+def test_refusals_of_earlier_versions_have_their_cause_after_the_upgrade(empty_database: str) -> None:
+    """The instance's own words are part of it; what was not refused, or has another sentence, has none."""
+    refused = {"message": "ServiceNow refused: %(reason)s", "values": {"reason": "ACL Exception"}}
+    hidden = {
+        "message": "ServiceNow shows the integration user no records of this kind (or not their correlation id), so not "
+        "finding one proves nothing.",
+        "values": {},
+    }
+    doubt = {"code": "delivery.in_doubt", "message": "We cannot tell whether this ticket arrived. %(reason)s"}
+    tickets = [
+        (refused, 2, "servicenow.refused ACL Exception"),
+        (doubt | {"values": {"reason": hidden}}, 2, "delivery.not_visible"),
+        (doubt | {"values": {"reason": hidden, "before": refused}}, 2, "servicenow.refused ACL Exception"),
+        (refused, 0, None),
+        ({"message": "Not there.", "values": {}}, 2, None),
+    ]
+    downgrade(empty_database, "0007")
+    with psycopg.connect(empty_database) as connection:
+        for number, (problem, refusals, _cause) in enumerate(tickets):
+            unique = {"id": uuid4(), "form_key": str(number), "correlation_id": str(number)}
+            insert(
+                connection, "ticket", problem=json.dumps(problem), delivery="held", refusals=refusals,
+                number=str(number), **unique,
+            )  # fmt: skip
+    migrations.migrate(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        causes = connection.execute("SELECT refusal_cause FROM ticket ORDER BY number").fetchall()
+    assert [cause for (cause,) in causes] == [cause for _problem, _refusals, cause in tickets]
 
 
 _EXAMPLES = {

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.core import clock
 from app.core.database import Database, make_engine
 from app.core.keyed_locks import KeyedLocks
-from app.features.connection.gateway import ServiceNowClient, call
+from app.features.connection.gateway import Lane, ServiceNowClient, call
 from app.features.connection.models import CallLease, InstanceThrottle
 from app.features.connection.slots import SLOTS, Pool
 from app.features.connection.throttle import throttle_of
@@ -47,9 +47,11 @@ class Gate:
         self.now -= 1
         return "answered"
 
-    async def fill(self, resources: Resources, calls: int = SLOTS[Pool.SHARED]) -> list[asyncio.Task[str]]:
+    async def fill(
+        self, resources: Resources, calls: int = SLOTS[Pool.SHARED], *, lane: Lane = Lane.BACKGROUND
+    ) -> list[asyncio.Task[str]]:
         """As many calls under way as were asked for."""
-        tasks = [asyncio.create_task(call(resources, self.work)) for _ in range(calls)]
+        tasks = [asyncio.create_task(call(resources, self.work, lane=lane)) for _ in range(calls)]
         entered = asyncio.create_task(self._entered(calls))
         done, _ = await asyncio.wait([entered, *tasks], return_when=asyncio.FIRST_COMPLETED)
         if entered not in done:  # A call that failed would otherwise be waited for without an end.

@@ -33,7 +33,7 @@ from app.features.connection.authorization_attempts import (
 from app.features.connection.call_log import keep_calls
 from app.features.connection.consent_check import doubt_about
 from app.features.connection.disconnect import DiscardedSecrets, discard_secrets, mark_removed, revoke_tokens
-from app.features.connection.gateway import ServiceNowClient, call_with_token
+from app.features.connection.gateway import InstancePaused, ServiceNowClient, call_with_token
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.features.connection.oauth_client import CLIENT_SECRET, CODE_VERIFIER, oauth_client
 from app.features.connection.tokens import store_tokens
@@ -301,31 +301,30 @@ async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _Read
     # Tickets are opened in the name of the account that consented. A person's own account would stop them when that
     # person leaves: docs/facts/servicenow.md#trap-23
     user, doubt = None, None
+    access_token = tokens.access_token
     for pause in (*READ_BACK_PAUSES, None):
         try:
-            user, doubt = (
-                await call_with_token(
-                    resources, ServiceNowClient.whoami, origin=origin, access_token=tokens.access_token
-                ),
-                None,
-            )
+            user = await call_with_token(resources, ServiceNowClient.whoami, origin=origin, access_token=access_token)
+            doubt = None
             break
+        except InstancePaused as error:
+            # The slot of interactive calls stayed taken for 45 s. The browser does not wait for that a second time.
+            log.warning("connection.consent.not_read_back", origin=origin, error=str(error))
+            return _ReadBack(None, None, _account_unknown(error))
         except RemoteError as error:
             log.warning("connection.consent.not_read_back", origin=origin, error=str(error))
             doubt = None if isinstance(error, (Forbidden, Unauthorized)) else _account_unknown(error)
         if pause is not None:
             await clock.sleep(pause)
     try:
-        release = await call_with_token(
-            resources, ServiceNowClient.release, origin=origin, access_token=tokens.access_token
-        )
+        release = await call_with_token(resources, ServiceNowClient.release, origin=origin, access_token=access_token)
         return _ReadBack(user, release, doubt)
-    except RemoteError as error:
+    except (RemoteError, InstancePaused) as error:
         log.warning("connection.release.not_read", origin=origin, error=str(error))
         return _ReadBack(user, None, doubt)
 
 
-def _account_unknown(error: RemoteError) -> Message:
+def _account_unknown(error: AppError) -> Message:
     return T(
         "ServiceNow could not be asked who consented: %(why)s Nothing has been sent yet. Authorize again, or confirm the "
         "account if you are sure that it is the integration user.",
@@ -385,4 +384,3 @@ def _describe(connection: Connection, viewer: Viewer, user: RemoteUser | None, r
     connection.connected_at = clock.now()
     connection.connected_by = viewer.person_id
     connection.last_success_at = clock.now() if user else None
-    connection.throttled_until = None

@@ -13,7 +13,8 @@ from app.core.database import Session
 from app.core.messages import Message
 from app.features.accounts.models import Person
 from app.features.connection.authorization_attempts import LastAttempt
-from app.features.connection.models import Connection, ConnectionStatus
+from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
+from app.features.connection.throttle import pause_message
 from app.integrations.servicenow.releases import release_name
 
 # The refresh token ends 100 days after the consent by default, and with it the connection. Nothing prolongs it but a new
@@ -26,7 +27,8 @@ class ConnectionView:
     """The active connection. `status` is a ConnectionStatus, or "begun" for one that is not there yet.
 
     `days_left` counts whole days until the refresh token ends, None when that is unknown; `ends_soon` asks for a renewed
-    consent. `user_name` is empty when the instance would not tell who consented.
+    consent. `user_name` is empty when the instance would not tell who consented. `pause` says why jobs call nothing just
+    now and until when, None when they do.
     """
 
     id: UUID
@@ -51,7 +53,7 @@ class ConnectionView:
     scope: str
     uses_pkce: bool
     last_success_at: datetime | None
-    throttled_until: datetime | None
+    pause: Message | None
 
     @property
     def is_connected(self) -> bool:
@@ -69,14 +71,15 @@ class ConnectionView:
 
 
 async def connection_view(session: Session) -> ConnectionView | None:
-    # An outer join: the person who connected may have been deleted since.
+    # Outer joins: the person who connected may have been deleted since, and a new instance was never called.
     found = await session.execute(
-        select(Connection, Person.display_name)
+        select(Connection, Person.display_name, InstanceThrottle)
         .outerjoin(Person, Person.id == Connection.connected_by)
+        .outerjoin(InstanceThrottle, InstanceThrottle.connection_id == Connection.id)
         .where(Connection.status != ConnectionStatus.REMOVED)
     )
     row = found.one_or_none()
-    return None if row is None else _view(row[0], row[1] or "")
+    return None if row is None else _view(row[0], row[1] or "", row[2])
 
 
 async def connection_changed_at(session: Session) -> datetime | None:
@@ -93,13 +96,12 @@ def view_of_attempt(attempt: LastAttempt) -> ConnectionView:
         client_id=attempt.client_id, attention=attempt.problem, user_sys_id="", user_name="", user_display_name="",
         user_email="", expected_user_name=attempt.expected_user_name, connected_at=attempt.begun_at, connected_by="",
         access_expires_at=None, refresh_expires_at=None, days_left=None, ends_soon=False, release="", release_build="",
-        scope="", uses_pkce=True, last_success_at=None, throttled_until=None,
+        scope="", uses_pkce=True, last_success_at=None, pause=None,
     )  # fmt: skip
 
 
-def _view(connection: Connection, connected_by: str) -> ConnectionView:
+def _view(connection: Connection, connected_by: str, throttle: InstanceThrottle | None) -> ConnectionView:
     days_left = _days_left(connection.refresh_expires_at)
-    throttled = connection.throttled_until
     return ConnectionView(
         id=connection.id,
         status=str(connection.status),
@@ -123,7 +125,7 @@ def _view(connection: Connection, connected_by: str) -> ConnectionView:
         scope=connection.scope,
         uses_pkce=connection.uses_pkce,
         last_success_at=connection.last_success_at,
-        throttled_until=throttled if throttled and throttled > clock.now() else None,
+        pause=pause_message(throttle),
     )
 
 

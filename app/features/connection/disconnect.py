@@ -16,7 +16,7 @@ from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
 from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.call_log import keep_calls
-from app.features.connection.gateway import call_with_token
+from app.features.connection.gateway import InstancePaused, call_with_token
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN, oauth_client
 from app.integrations.http.errors import RemoteError, Unauthorized
@@ -95,14 +95,14 @@ def discard_secrets(resources: Resources, connection: Connection) -> DiscardedSe
 
 
 async def revoke_tokens(resources: Resources, discarded: DiscardedSecrets) -> bool:
-    """Revoke both tokens; True when ServiceNow was seen to refuse them afterwards. Never raises a RemoteError."""
+    """Revoke both tokens; True when ServiceNow was seen to refuse them afterwards. Raises no error of a call."""
     oauth = oauth_client(resources, discarded.origin, discarded.client_id, discarded.client_secret)
     try:
         for token in (discarded.refresh_token, discarded.access_token):
             if token:
                 await oauth.revoke(token)
         return await _is_refused(resources, oauth, discarded)
-    except RemoteError as error:
+    except (RemoteError, InstancePaused) as error:
         log.warning("connection.tokens.not_revoked", origin=discarded.origin, error=str(error))
         return False
     finally:

@@ -1,6 +1,7 @@
 """The only way from a feature to ServiceNow's API: token, pause, slot, hourly budget, outcome, call log. No retry of its own.
 
-`call` is the interface. Nothing else in `app` may import the ServiceNow client: a contract in pyproject.toml keeps that.
+`call` is the interface; `call_with_token` and `ping` are for calls without a connection's token. Nothing else in `app` may
+import the ServiceNow client: a contract in pyproject.toml keeps that, and says what does not come through here.
 Why it is built this way: docs/decisions/0006-one-gateway.md
 """
 
@@ -11,15 +12,19 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
 
+from sqlalchemy import select
+
 from app.features.connection.active_connection import NotConnected, usable_connection
 from app.features.connection.call_log import keep_calls
+from app.features.connection.models import Connection
 from app.features.connection.slots import CallUnderWay, InstancePaused, Lane, release_slot, wait_for_slot
 from app.features.connection.tokens import TOKEN_REFUSED, LiveToken, live_token, mark_attention
 from app.integrations.http.errors import RemoteError, Unauthorized
-from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.client import PingResponse, ServiceNowClient
+from app.integrations.servicenow.client import ping as ping_instance
 from app.resources import Resources
 
-__all__ = ["InstancePaused", "Lane", "NotConnected", "ServiceNowClient", "call", "call_with_token"]
+__all__ = ["InstancePaused", "Lane", "NotConnected", "ServiceNowClient", "call", "call_with_token", "ping"]
 
 Returned = TypeVar("Returned")
 Work = Callable[[ServiceNowClient], Awaitable[Returned]]
@@ -40,27 +45,54 @@ async def call(
         async with resources.database.transaction() as session:
             connection_id = (await usable_connection(session)).id
     current = await wait_for_slot(resources, connection_id, lane)
-    try:
-        answer = await _answer(resources, current, work)
-        current.answered = True
-    except RemoteError as error:
-        current.trouble = error
-        raise
-    finally:
-        # Shielded: a caller that is cancelled gives its slot back, too.
-        await asyncio.shield(release_slot(resources, current))
-    return answer
+    return await _in_slot(resources, current, lambda: _answer(resources, current, work))
 
 
 async def call_with_token(resources: Resources, work: Work[Returned], *, origin: str, access_token: str) -> Returned:
     """The answer of `work`, called with a token that no connection holds: just granted, or just revoked.
 
-    Takes no slot and knows no pause: without a connection nothing else of ours calls this instance.
+    Raises InstancePaused when the slot of interactive calls stays taken (nothing was sent), and what `work` raises.
     """
+    client = ServiceNowClient(resources.servicenow, origin, access_token)
+    return await _call_beside(resources, origin, lambda: work(client))
+
+
+async def ping(resources: Resources, origin: str) -> PingResponse:
+    """Call the API without any token: who answers there, and what time it is. Raises InstancePaused and RemoteError."""
+    return await _call_beside(resources, origin, lambda: ping_instance(resources.servicenow, origin))
+
+
+async def _call_beside(resources: Resources, origin: str, request: Callable[[], Awaitable[Returned]]) -> Returned:
+    """Make a call without a connection's token, beside those that jobs may be making to the same instance.
+
+    An instance that is connected, or was, has a row: the slot of interactive calls is taken there, so that a consent that
+    is given again, or a check, comes on top of at most four other calls. Pauses and the budget are those of that lane.
+    Only an instance that was never connected has no row, and nothing else of ours calls it.
+    """
+    query = select(Connection.id).where(Connection.origin == origin)
+    async with resources.database.transaction() as session:
+        connection_id = (await session.execute(query)).scalar_one_or_none()
+    if connection_id is None:
+        try:
+            return await request()
+        finally:
+            await keep_calls(resources)
+    current = await wait_for_slot(resources, connection_id, Lane.INTERACTIVE, uses_connection=False)
+    return await _in_slot(resources, current, request)
+
+
+async def _in_slot(resources: Resources, current: CallUnderWay, request: Callable[[], Awaitable[Returned]]) -> Returned:
     try:
-        return await work(ServiceNowClient(resources.servicenow, origin, access_token))
+        answer = await request()
+        current.answered = True
+    except RemoteError as error:
+        current.trouble = error
+        raise
     finally:
-        await keep_calls(resources)
+        # Shielded: a caller that is cancelled gives its slot back, too. The outcome is recorded there: after a 429, or
+        # another failure of the whole instance, throttle.record_failure pauses all calls of jobs.
+        await asyncio.shield(release_slot(resources, current))
+    return answer
 
 
 async def _answer(resources: Resources, current: CallUnderWay, work: Work[Returned]) -> Returned:

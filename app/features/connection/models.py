@@ -73,7 +73,6 @@ class Connection(Base):
     connected_by: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
     removed_at: Mapped[datetime | None]
     last_success_at: Mapped[datetime | None]
-    throttled_until: Mapped[datetime | None]
 
 
 class AuthorizationAttempt(Base):

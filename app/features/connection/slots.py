@@ -26,7 +26,7 @@ from app.features.connection.call_log import keep_calls
 from app.features.connection.models import CallLease, Connection
 from app.features.connection.throttle import Deferral, end_call, start_call, throttle_of
 from app.features.connection.tokens import LiveToken, still_good
-from app.integrations.http.errors import RemoteError, Throttled
+from app.integrations.http.errors import RemoteError
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -93,13 +93,14 @@ class InstancePaused(AppError):
 class CallUnderWay:
     """One call under way, and what came of it; `trouble` is the error that says something about the instance.
 
-    `probe_until`: the call is the first one after a pause, and holds all others back until then. `extension` keeps its
-    lease.
+    `uses_connection`: the call is made with the connection's token, so the connection has to be usable. `probe_until`: the
+    call is the first one after a pause, and holds all others back until then. `extension` keeps its lease.
     """
 
     lease_id: UUID
     connection_id: UUID
     lane: Lane
+    uses_connection: bool = True
     live: LiveToken | None = None
     hourly_limit: int | None = None
     answered: bool = False
@@ -117,12 +118,14 @@ class CallUnderWay:
         return f"servicenow-slot {self.connection_id} {self.pool}"
 
 
-async def wait_for_slot(resources: Resources, connection_id: UUID, lane: Lane) -> CallUnderWay:
+async def wait_for_slot(
+    resources: Resources, connection_id: UUID, lane: Lane, *, uses_connection: bool = True
+) -> CallUnderWay:
     """Begin a call: its slot is leased, and the lease extended until `release_slot`; its request is counted.
 
-    Raises InstancePaused and NotConnected.
+    Raises InstancePaused, and NotConnected where the call needs the connection's own token.
     """
-    current = CallUnderWay(uuid4(), connection_id, lane)
+    current = CallUnderWay(uuid4(), connection_id, lane, uses_connection)
     try:
         await _wait_for_turn(resources, current)
     except asyncio.CancelledError:
@@ -182,8 +185,9 @@ async def _try_to_start(resources: Resources, current: CallUnderWay) -> float | 
     Whatever is raised here takes the lease back with the transaction.
     """
     async with resources.database.transaction() as session:
-        connection = await usable_connection(session, current.connection_id)
-        current.live = still_good(resources, connection)
+        if current.uses_connection:
+            connection = await usable_connection(session, current.connection_id)
+            current.live = still_good(resources, connection)
         throttle = await throttle_of(session, current.connection_id)
         paused_until = throttle.paused_until
         expires_in = await _take_slot(session, current)
@@ -245,7 +249,7 @@ async def release_slot(resources: Resources, current: CallUnderWay) -> None:
                     hourly_limit=current.hourly_limit,
                     probe_until=current.probe_until,
                 )
-            await _describe_connection(session, current)
+            await _record_success(session, current)
     except SQLAlchemyError as error:
         log.warning("gateway.outcome.not_recorded", error=type(error).__name__)
     resources.database.notifications.wake(current.wake_key)
@@ -270,20 +274,14 @@ async def _extend_lease(resources: Resources, lease_id: UUID) -> None:
             log.warning("gateway.lease.not_extended", error=type(error).__name__)
 
 
-async def _describe_connection(session: Session, current: CallUnderWay) -> None:
-    """What the status page shows: the last success, at most once a minute, and until when we are rate limited."""
-    now, live, trouble = clock.now(), current.live, current.trouble
-    if isinstance(trouble, Throttled) and trouble.seconds:
-        await _update_unless_locked(session, current, throttled_until=now + timedelta(seconds=trouble.seconds))
-    elif current.answered and live is not None:
-        is_recent = live.last_success_at is not None and now - live.last_success_at < RECORD_SUCCESS_EVERY
-        if not is_recent or live.was_throttled:
-            await _update_unless_locked(session, current, last_success_at=now, throttled_until=None)
-
-
-async def _update_unless_locked(session: Session, current: CallUnderWay, **values: datetime | None) -> None:
+async def _record_success(session: Session, current: CallUnderWay) -> None:
+    """When a call was last answered, for the status page: written once a minute at most."""
+    now, live = clock.now(), current.live
+    if not current.answered or live is None:
+        return
+    if live.last_success_at is not None and now - live.last_success_at < RECORD_SUCCESS_EVERY:
+        return
     # A row that another process holds while it renews the token is not waited for: the next call writes this as well.
     free = select(Connection.id).where(Connection.id == current.connection_id).with_for_update(skip_locked=True)
-    await session.execute(
-        update(Connection).where(Connection.id.in_(free)).values(**values).execution_options(synchronize_session=False)
-    )
+    record = update(Connection).where(Connection.id.in_(free)).values(last_success_at=now)
+    await session.execute(record.execution_options(synchronize_session=False))

@@ -72,6 +72,14 @@ def pause_of(throttle: InstanceThrottle) -> Deferral | None:
     return Deferral((throttle.paused_until - now).total_seconds(), reason)
 
 
+def pause_message(throttle: InstanceThrottle | None) -> Message | None:
+    """Why nothing is sent just now and until when, for people; None when there is no pause, or no reason to tell."""
+    pause = pause_of(throttle) if throttle is not None else None
+    if throttle is None or pause is None or pause.reason is None:
+        return None
+    return T("%(reason)s We ask again at %(time)s UTC.", reason=pause.reason, time=f"{throttle.paused_until:%H:%M:%S}")
+
+
 def check_allowed(throttle: InstanceThrottle, *, requests: int = 0) -> Deferral | None:
     """Why no call may be made now, or None. `requests` is how many the budget has to allow, 0 to ignore it.
 

@@ -91,7 +91,6 @@ class LiveToken:
     access_token: str = field(repr=False)
     version: int
     last_success_at: datetime | None
-    was_throttled: bool
 
 
 async def renew_now(resources: Resources) -> None:
@@ -290,5 +289,4 @@ def _live(connection: Connection, access_token: str) -> LiveToken:
         access_token=access_token,
         version=connection.token_version,
         last_success_at=connection.last_success_at,
-        was_throttled=connection.throttled_until is not None,
     )

@@ -20,6 +20,8 @@ class Outbound:
     # The number of the newest attempt. An attempt of another number writes nothing.
     attempts: Mapped[int] = mapped_column(default=0)
     refusals: Mapped[int] = mapped_column(default=0)
+    # What refused (outbound.refusal_cause), the same for every row with that cause. NULL unless the row was refused.
+    refusal_cause: Mapped[str | None]
     # A person asked for another try after a refusal, so the circuit breaker lets it through.
     force_retry: Mapped[bool] = mapped_column(default=False)
     attempted_at: Mapped[datetime | None]

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from app.core import clock
 from app.integrations.http.errors import Ambiguous, Forbidden, InvalidResponse, RecordNotFound
 from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow import parse_response, protocol
 from app.integrations.servicenow.parse_response import Purpose
 from app.integrations.servicenow.protocol import ByIds, Changed
+from app.integrations.servicenow.responder import clock_ahead
 from app.integrations.servicenow.schemas import FieldChoice, Listed, Release, RemoteTicket, RemoteUser, Table
+
+
+@dataclass(frozen=True)
+class PingResponse:
+    """The answer to a call without a token; `ahead` is by how many seconds the instance's clock is ahead of ours."""
+
+    answer: RemoteResponse
+    ahead: float | None
+
+
+async def ping(transport: Transport, origin: str) -> PingResponse:
+    """Call the API without a token: an instance that is awake answers 401 in JSON. Raises RemoteError."""
+    sent = clock.now().timestamp()
+    answer = await transport.send(protocol.ping_request(origin))
+    return PingResponse(answer, clock_ahead(answer, sent, clock.now().timestamp()))
 
 
 class ServiceNowClient:

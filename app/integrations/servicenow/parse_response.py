@@ -27,8 +27,13 @@ from app.integrations.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
 from app.integrations.servicenow.schemas import FieldChoice, Listed, Release, RemoteTicket, RemoteUser, Table
 
 Purpose = Literal["read", "write"]
-NO_RECORD = T("ServiceNow has no such record, or its access rules hide it from the integration user.")
-NO_JOURNAL = T("ServiceNow does not show the integration user the work notes of this record.")
+# Refusals of one record have codes: the circuit breaker compares those, and never these sentences.
+NO_RECORD = T(
+    "ServiceNow has no such record, or its access rules hide it from the integration user.", code="servicenow.no_record"
+)
+NO_JOURNAL = T(
+    "ServiceNow does not show the integration user the work notes of this record.", code="servicenow.no_journal"
+)
 Failed = TypeVar("Failed", bound=RemoteError)
 
 
@@ -132,14 +137,20 @@ def found_by(answer: RemoteResponse, correlation_id: str) -> list[RemoteTicket]:
             raise QueryIgnored(
                 T(
                     "ServiceNow does not show the integration user the field correlation_id, by which we find a ticket "
-                    "again."
+                    "again.",
+                    code="servicenow.correlation_id_hidden",
                 )
             )
         if ticket.correlation_id != correlation_id:
-            raise QueryIgnored(T("ServiceNow ignored what we looked for and listed other records."))
+            raise QueryIgnored(
+                T("ServiceNow ignored what we looked for and listed other records.", code="servicenow.query_ignored")
+            )
     if not found and counted(answer):
         raise QueryIgnored(
-            T("ServiceNow counts a record with this ticket’s correlation id, and hides it from the integration user.")
+            T(
+                "ServiceNow counts a record with this ticket’s correlation id, and hides it from the integration user.",
+                code="servicenow.record_hidden",
+            )
         )
     return found
 
@@ -248,7 +259,7 @@ def _raise_for_status(answer: RemoteResponse, purpose: Purpose) -> None:
         case status if status >= 500:
             raise _server_error(answer)
     # Without ServiceNow's envelope, another program answered: a retired address, or a gateway in front of the instance.
-    raise Forbidden(_malformed(answer)) if is_servicenows(answer) else _other_responder(answer, purpose)
+    raise _malformed(answer) if is_servicenows(answer) else _other_responder(answer, purpose)
 
 
 def is_servicenows(answer: RemoteResponse) -> bool:
@@ -284,15 +295,25 @@ def _refusal(answer: RemoteResponse) -> Message:
         )
     said = _error_texts(answer)
     if said:
-        return T("ServiceNow refused: %(reason)s", reason=said)
-    return T("ServiceNow refused without saying why. Check the roles of the integration user.")
-
-
-def _malformed(answer: RemoteResponse) -> Message:
-    said = _error_texts(answer) or answer.header("content-type") or "–"
+        return T("ServiceNow refused: %(reason)s", code="servicenow.refused", reason=said)
     return T(
-        "ServiceNow would not take the request (status %(status)s: %(reason)s).", status=answer.status, reason=said
+        "ServiceNow refused without saying why. Check the roles of the integration user.",
+        code="servicenow.refused_without_reason",
     )
+
+
+def _malformed(answer: RemoteResponse) -> Forbidden:
+    said = _error_texts(answer)
+    error = Forbidden(
+        T(
+            "ServiceNow would not take the request (status %(status)s: %(reason)s).",
+            code="servicenow.request_refused",
+            status=answer.status,
+            reason=said or answer.header("content-type") or "–",
+        )
+    )
+    error.remote_text = said
+    return error
 
 
 def _breakdown(answer: RemoteResponse) -> Message:

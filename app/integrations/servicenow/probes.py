@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from app.core import clock
 from app.integrations.http.errors import Forbidden, RecordNotFound
-from app.integrations.http.http_types import RemoteResponse, Request
+from app.integrations.http.http_types import Request
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.oauth import challenge_of, new_state, new_verifier
 from app.integrations.servicenow.parse_response import result_of, rows_of
 from app.integrations.servicenow.protocol import SYS_ID, table_url
-from app.integrations.servicenow.responder import ConsentPage, clock_ahead, consent_page_of
+from app.integrations.servicenow.responder import ConsentPage, consent_page_of
 from app.integrations.servicenow.schemas import Table
 
 JSON = {"Accept": "application/json"}
@@ -32,14 +31,6 @@ HOPS = 3
 # Not one row: the limit is applied before access rules, and that row may be a hidden one.
 # docs/facts/servicenow.md#sandbox-24
 ROWS_READ = 100
-
-
-@dataclass(frozen=True)
-class PingResponse:
-    """The answer to a call without a token; `ahead` is by how many seconds the instance's clock is ahead of ours."""
-
-    answer: RemoteResponse
-    ahead: float | None
 
 
 @dataclass(frozen=True)
@@ -100,14 +91,6 @@ class AssignmentGroup:
 
     sys_id: str
     name: str
-
-
-async def ping(transport: Transport, origin: str) -> PingResponse:
-    """Call the API without a token: an instance that is awake answers 401 in JSON. Raises RemoteError."""
-    sent = clock.now().timestamp()
-    request = Request("GET", table_url(origin, "sys_user"), query={"sysparm_limit": "1"}, headers=JSON)
-    answer = await transport.send(request)
-    return PingResponse(answer, clock_ahead(answer, sent, clock.now().timestamp()))
 
 
 async def open_consent_page(transport: Transport, origin: str, client_id: str, redirect_uri: str) -> ConsentPage:

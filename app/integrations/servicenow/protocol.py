@@ -174,6 +174,13 @@ def release_request(origin: str) -> Request:
     )
 
 
+def ping_request(origin: str) -> Request:
+    """Sent without a token: the answer 401 shows that the API is there (docs/facts/servicenow.md#2-6-error-envelope)."""
+    return Request(
+        "GET", table_url(origin, "sys_user"), query={"sysparm_limit": "1"}, headers={"Accept": "application/json"}
+    )
+
+
 def whoami_request(origin: str) -> Request:
     """The user of the token."""
     # Two rows, because an instance that ignores the condition returns more than one.

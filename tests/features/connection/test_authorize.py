@@ -8,11 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.core.messages import T
-from app.features.connection.gateway import call
+from app.features.connection import slots
+from app.features.connection.gateway import Lane, call
 from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
+from app.features.connection.slots import Pool
 from app.features.connection.tokens import mark_attention
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import RemoteUser
+from tests.factories.calling import Gate
 from tests.factories.connecting import (
     allow,
     begin,
@@ -292,6 +295,27 @@ async def test_being_connected_does_not_prevent_connecting_again(system: System)
     assert (await connect_by_pages(system, manager)).status_code == 303
     [now] = await connections(system)
     assert (now.id, now.status) == (connection.id, "connected")
+
+
+async def test_a_consent_is_kept_when_nobody_could_be_asked_who_gave_it(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another call of a person holds the slot for longer than a browser waits: a person confirms the account."""
+    connection = await system.connect()
+    manager = await system.signed_in("manager")
+    monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.INTERACTIVE, 0.3)
+    gate = Gate()
+    held = await gate.fill(system.resources, 1, lane=Lane.INTERACTIVE)
+    assert (await connect_by_pages(system, manager)).status_code == 303
+    [now] = await connections(system)
+    assert (now.id, now.status) == (connection.id, "unconfirmed")
+    assert now.token_version > connection.token_version
+    assert "could not be asked who consented" in str(now.attention)
+    assert (await remove(manager)).status_code == 303
+    gate.open.set()
+    await asyncio.gather(*held)
+    [now] = await connections(system)
+    assert now.status == "removed"
 
 
 @pytest.mark.fact("other-connectors bug-17")

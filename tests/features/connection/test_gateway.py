@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core import clock
 from app.features.connection import slots
 from app.features.connection.active_connection import NotConnected
-from app.features.connection.gateway import InstancePaused, Lane, ServiceNowClient, call, call_with_token
-from app.features.connection.models import CallLease
+from app.features.connection.gateway import InstancePaused, Lane, ServiceNowClient, call, call_with_token, ping
+from app.features.connection.models import CallLease, Connection, ConnectionStatus, InstanceThrottle
 from app.features.connection.slots import LEASE_SECONDS, SLOTS, Pool
 from app.features.connection.throttle import BUDGET, throttle_of
 from app.integrations.http.errors import Ambiguous, Forbidden, Throttled
 from tests.factories.calling import Gate, another_process, at_once, leases, pause, throttle
+from tests.factories.connecting import requests
 from tests.factories.system import System
 
 
@@ -263,7 +267,8 @@ async def test_an_outcome_that_cannot_be_recorded_does_not_spoil_the_answer(
     assert len(await leases(system)) == 1
 
 
-async def test_a_token_without_a_connection_is_used_without_a_slot(system: System) -> None:
+async def who_was_granted(system: System) -> str:
+    """Asked with a token that no connection holds."""
     granted = system.servicenow.tokens("m365.integration", system.servicenow.consented("m365.integration"))
     user = await call_with_token(
         system.resources,
@@ -271,6 +276,41 @@ async def test_a_token_without_a_connection_is_used_without_a_slot(system: Syste
         origin=system.servicenow.url,
         access_token=granted["access_token"],
     )
-    assert user is not None
-    assert user.user_name == "m365.integration"
+    return "" if user is None else user.user_name
+
+
+async def refused_ping(system: System) -> str:
+    return str((await ping(system.resources, system.servicenow.url)).answer.status)
+
+
+async def test_an_instance_that_was_never_connected_is_called_without_a_slot(system: System) -> None:
+    assert await who_was_granted(system) == "m365.integration"
+    assert await refused_ping(system) == "401"
+    async with system.resources.database.transaction() as session:
+        assert (await session.execute(select(InstanceThrottle))).all() == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "answer"), [(who_was_granted, "m365.integration"), (refused_ping, "401")], ids=["token", "ping"]
+)
+@pytest.mark.parametrize("status", list(ConnectionStatus))
+async def test_a_call_without_the_connections_token_takes_the_slot_of_interactive_calls(
+    system: System, ask: Callable[[System], Coroutine[Any, Any, str]], answer: str, status: ConnectionStatus
+) -> None:
+    """An authorized instance is authorized again, or checked, while jobs call it."""
+    connection = await system.connect()
+    gate = Gate()
+    held = await gate.fill(system.resources, 1, lane=Lane.INTERACTIVE)
+    async with system.resources.database.transaction() as session:
+        await session.execute(update(Connection).values(status=status))
+    before = (await throttle(system)).requests
+    system.servicenow.instance.journal.clear()
+    asking = asyncio.create_task(ask(system))
+    await asyncio.sleep(0.3)
+    assert requests(system, "/api/now") == []
+    gate.open.set()
+    assert await asking == answer
+    await asyncio.gather(*held)
+    row = await throttle(system)
+    assert (row.connection_id, row.requests, row.failures) == (connection.id, before + 1, 0)
     assert await leases(system) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from app.features.connection.gateway import Lane, call
 from app.integrations.http.errors import RecordNotFound, RemoteError, ServerError, Throttled
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import RemoteUser
+from tests.factories.calling import throttle
 from tests.factories.connecting import (
     connect_by_pages,
     connections,
@@ -89,17 +91,21 @@ async def test_a_token_that_dies_while_a_rate_limit_is_waited_for_is_renewed(
     assert [entry.status for entry in requests(system, "/api/now")] == [200]  # Not tried with the dead one.
 
 
-async def test_a_named_wait_is_written_down_and_cleared_by_the_next_success(system: System) -> None:
+async def test_a_named_wait_is_written_down_and_cleared_by_the_next_success(
+    system: System, still_clock: SetClock
+) -> None:
     await system.connect()
     trouble(system, "rate_limited", path="/api/now")
-    with pytest.raises(Throttled):
-        await ask(system.resources, whoami)
+    with pytest.raises(Throttled) as caught:
+        await call(system.resources, whoami)
+    paused = (await throttle(system)).paused_until
+    assert caught.value.seconds is not None
+    assert paused == still_clock.now() + timedelta(seconds=caught.value.seconds)
+    still_clock.move(caught.value.seconds + 1)
+    await call(system.resources, whoami)
+    assert (await throttle(system)).paused_until is None
     [connection] = await connections(system)
-    assert connection.throttled_until is not None
-    await ask(system.resources, whoami)
-    [connection] = await connections(system)
-    assert connection.throttled_until is None
-    assert connection.last_success_at is not None
+    assert connection.last_success_at == still_clock.now()
 
 
 @pytest.mark.parametrize(("fault", "error"), [("bad_gateway", ServerError)])

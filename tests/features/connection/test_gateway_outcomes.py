@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.errors import RetryLater
+from app.features.connection.connection_view import connection_view
 from app.features.connection.gateway import InstancePaused, Lane, ServiceNowClient, call
 from app.features.tickets.delivery.outbound import Superseded
 from app.integrations.http.errors import Ambiguous, ServerError, Throttled
@@ -61,16 +62,39 @@ async def test_an_interactive_failure_neither_prolongs_nor_ends_a_pause(system: 
     assert (after.failures, after.paused_until, after.reason) == (before.failures, before.paused_until, before.reason)
 
 
-async def test_the_connection_shows_what_an_interactive_call_was_answered(system: System) -> None:
+async def shown_pause(system: System) -> str | None:
+    async with system.resources.database.transaction() as session:
+        view = await connection_view(session)
+    assert view is not None
+    return None if view.pause is None else str(view.pause)
+
+
+async def test_the_connection_shows_no_pause_for_what_an_interactive_call_was_answered(system: System) -> None:
+    """Nothing is paused by it, so the page says nothing of a pause (docs/decisions/0006-one-gateway.md)."""
     await system.connect()
     with pytest.raises(Throttled):
         await call(system.resources, Raising(Throttled(seconds=45)).work, lane=Lane.INTERACTIVE)
-    [connection] = await connections(system)
-    assert connection.throttled_until is not None
+    assert await shown_pause(system) is None
     await call(system.resources, at_once, lane=Lane.INTERACTIVE)
     [connection] = await connections(system)
-    assert connection.throttled_until is None
     assert connection.last_success_at is not None
+
+
+async def test_the_connection_shows_the_pause_that_calls_obey(system: System) -> None:
+    """An interactive success does not end the pause, so it does not hide it either."""
+    await system.connect()
+    with pytest.raises(Throttled):
+        await call(system.resources, Raising(Throttled(seconds=45)).work)
+    shown = await shown_pause(system)
+    assert shown is not None
+    assert shown.startswith(str(Throttled.default))
+    assert "We ask again at " in shown
+    await call(system.resources, at_once, lane=Lane.INTERACTIVE)
+    assert await shown_pause(system) == shown
+    with pytest.raises(InstancePaused):
+        await call(system.resources, at_once)
+    manager = await system.signed_in("manager")
+    assert "We ask again at " in (await manager.get("/servicenow")).text
 
 
 @pytest.mark.parametrize("error", [Superseded(), RetryLater(seconds=1), SQLAlchemyError()])

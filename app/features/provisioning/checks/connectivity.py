@@ -1,10 +1,11 @@
-"""Checks whether the instance is there, awake, and lets this server in. Needs no token, and so no gateway."""
+"""Checks whether the instance is there, awake, and lets this server in. Needs no token; API calls go through the gateway."""
 
 from __future__ import annotations
 
 import socket
 from urllib.parse import urlsplit
 
+from app.features.connection.gateway import ping
 from app.features.connection.oauth_client import redirect_uri
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.finding_for_error import throttled, unreachable
@@ -13,7 +14,7 @@ from app.features.provisioning.finding_catalog import fill
 from app.features.provisioning.texts.instance_findings import ADDRESS_GUESSED, ADDRESS_NAMED
 from app.integrations.http.errors import RemoteError, Throttled, Unreachable
 from app.integrations.http.http_types import RemoteResponse, named_wait
-from app.integrations.servicenow.probes import open_consent_page, ping
+from app.integrations.servicenow.probes import open_consent_page
 from app.integrations.servicenow.responder import presence_of, seen_address
 
 # Polling reads changes from a little before its watermark, so a difference up to this is bridged. More makes the times
@@ -27,7 +28,7 @@ async def check_reach(context: CheckContext) -> Finding:
     try:
         # GET /api/now/v2/table/sys_user without a token: an instance that is awake answers 401 in its JSON envelope
         # (docs/facts/servicenow.md#2-6-error-envelope). It needs no token, so that it works before any consent.
-        ping_response = await ping(context.resources.servicenow, context.connection.origin)
+        ping_response = await ping(context.resources, context.connection.origin)
     except Unreachable as error:
         return unreachable(context, error)
     except RemoteError as error:
@@ -67,7 +68,8 @@ async def check_consent_page(context: CheckContext) -> Finding:
     """Whether the client and its redirect URL are known, as far as the page says so before a login."""
     try:
         # GET /oauth_auth.do as a browser without a session. Its error pages never lead back to us, so that this is the
-        # only way to see them (docs/facts/servicenow.md#1-2-authorization-request).
+        # only way to see them (docs/facts/servicenow.md#1-2-authorization-request). A page for browsers and no call of the
+        # API, so it takes no slot of the gateway: the contract `one-gateway` in pyproject.toml says why.
         page = await open_consent_page(
             context.resources.servicenow, context.connection.origin, context.connection.client_id,
             redirect_uri(context.resources),
@@ -90,7 +92,7 @@ async def check_consent_page(context: CheckContext) -> Finding:
 async def check_clock(context: CheckContext) -> Finding:
     """How far apart both clocks are; theirs is read from the answer's Date header, which is exact to a second."""
     try:
-        ping_response = await ping(context.resources.servicenow, context.connection.origin)
+        ping_response = await ping(context.resources, context.connection.origin)
     except RemoteError as error:
         return context.finding("clock:no_answer", meaning=error.message)
     return judge_clock(context, ping_response.ahead)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 
 from app.core import clock
 from app.core.database import Session
 from app.core.errors import RetryLater
 from app.core.messages import Message, T
 from app.features.tickets.delivery import outbound
-from app.features.tickets.delivery.visibility import cause_of
+from app.features.tickets.delivery.visibility import refusal_message
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import Delivery
 
@@ -51,6 +52,15 @@ class OpenCircuit:
         )
 
 
+class _Refused(NamedTuple):
+    """A ticket that was refused. `cause` is compared, `problem` is only shown."""
+
+    cause: str
+    problem: Message
+    attempted_at: datetime
+    delivery: str
+
+
 async def open_circuit(session: Session, ticket: Ticket) -> OpenCircuit | None:
     """None when the ticket may be sent: few were refused, one got through since, or a person asked for this try.
 
@@ -61,27 +71,40 @@ async def open_circuit(session: Session, ticket: Ticket) -> OpenCircuit | None:
         return None
     await session.execute(ONE_AT_A_TIME, {"name": f"circuit {ticket.connection_id} {ticket.kind}"})
     alike = (Ticket.connection_id == ticket.connection_id, Ticket.kind == ticket.kind, Ticket.id != ticket.id)
-    query = select(Ticket.problem, Ticket.attempted_at, Ticket.delivery).where(
-        *alike,
-        Ticket.attempted_at > clock.now() - REFUSALS_COUNT_FOR,
-        (Ticket.delivery == Delivery.HELD) | ((Ticket.delivery == Delivery.QUEUED) & (Ticket.refusals > 0)),
-    )
-    found = [(cause_of(Message.from_json(row[0])), row[1], row[2]) for row in await session.execute(query) if row[0]]
+    found = await _refused_lately(session, *alike)
     if not found:
         return None
-    reason, times = Counter(why for why, _, _ in found).most_common(1)[0]
-    newest = max(at for why, at, _ in found if why == reason)
+    cause, times = Counter(row.cause for row in found).most_common(1)[0]
+    refused = [row for row in found if row.cause == cause]
+    newest = max(row.attempted_at for row in refused)
     got_through = select(func.count()).where(*alike, Ticket.shared_at > newest)
     if times < ENOUGH_REFUSALS or (await session.execute(got_through)).scalar_one():
         return None
+    # The problem of a held ticket is its refusal; that of a queued one may be a pause since then.
+    held = [row for row in refused if row.delivery == Delivery.HELD]
+    reason = refusal_message((held or refused)[0].problem)
     # Refused once and queued again: ServiceNow refuses intermittently, so the second answer decides.
-    if any(why == reason and delivery == Delivery.QUEUED for why, _, delivery in found):
+    if len(held) < len(refused):
         return OpenCircuit(reason, half_open=True)
     still_alive = max(newest, clock.now() - timedelta(seconds=outbound.ATTEMPT_SECONDS))
     in_progress = select(func.count()).where(*alike, Ticket.in_flight_since > still_alive)
     if (await session.execute(in_progress)).scalar_one():
         return OpenCircuit(reason, half_open=True)
     return None if ticket.created_at > newest else OpenCircuit(reason, half_open=False)
+
+
+async def _refused_lately(session: Session, *alike: ColumnElement[bool]) -> list[_Refused]:
+    query = select(Ticket.refusal_cause, Ticket.problem, Ticket.attempted_at, Ticket.delivery).where(
+        *alike,
+        Ticket.refusal_cause.is_not(None),
+        Ticket.attempted_at > clock.now() - REFUSALS_COUNT_FOR,
+        Ticket.delivery.in_((Delivery.HELD, Delivery.QUEUED)),
+    )
+    return [
+        _Refused(cause, Message.from_json(problem), attempted_at, delivery)
+        for cause, problem, attempted_at, delivery in await session.execute(query.order_by(Ticket.attempted_at.desc()))
+        if problem
+    ]
 
 
 def wait_for_probe(ticket: Ticket, circuit: OpenCircuit) -> RetryLater:

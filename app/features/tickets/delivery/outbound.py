@@ -307,12 +307,17 @@ class Attempt(Lookup[Row, Found]):
             if row is None:
                 return
             seconds = backoff_after(error, self.number)
-            before = Message.from_json(row.problem) if row.problem and row.refusals else None
+            is_other_cause = row.refusal_cause != refusal_cause(error)
+            before = Message.from_json(row.problem) if row.problem and row.refusals and is_other_cause else None
             self._show(session, row, error.message)
             # What was said of a lookup says nothing of the send before it.
             if self.sends and error.is_final:
                 row.uncertain_until = None
-            row.refusals += is_refusal(error)
+            if is_refusal(error):
+                row.refusals += 1
+                # A refused lookup counts only until a send is refused, too.
+                if self.sends or row.refusal_cause is None:
+                    row.refusal_cause = refusal_cause(error)
             step = next_step(error, refusals=row.refusals, sends=self.sends)
             if step is NextStep.RETRY:
                 row.next_try_at = clock.now() + timedelta(seconds=seconds)
@@ -352,6 +357,15 @@ def is_refusal(error: AppError) -> bool:
     return isinstance(error, Forbidden | RecordNotFound | QueryIgnored) and not error.is_instance_wide
 
 
+def refusal_cause(error: RemoteError) -> str:
+    """What refused, the same for every row with that cause and for every version of ours.
+
+    The code of the message and the instance's own words, which name the rule or the field. Never our sentence
+    (docs/decisions/0005-codes-not-sentences.md).
+    """
+    return f"{error.code or type(error).__name__} {error.remote_text}".rstrip()
+
+
 def next_step(error: AppError, *, refusals: int, sends: bool) -> NextStep:
     """What follows from `error`, once `refusals` of this row are counted. `sends`: the send was refused, no lookup."""
     if not is_refusal(error) or refusals < BELIEVED_REFUSALS:
@@ -367,7 +381,8 @@ def hold(row: Outbound, problem: Message) -> None:
 
 def requeue(row: Outbound) -> None:
     """A person wants it tried again. What may have arrived is found first, as before."""
-    row.delivery, row.refusals, row.problem = Delivery.QUEUED, 0, None
+    row.delivery, row.problem = Delivery.QUEUED, None
+    row.refusals, row.refusal_cause = 0, None
     row.next_try_at = clock.now()
 
 

@@ -24,7 +24,8 @@ KNOWN_RECORDS = 3
 IN_DOUBT = "delivery.in_doubt"
 NOT_VISIBLE = T(
     "ServiceNow shows the integration user no records of this kind (or not their correlation id), so not finding one "
-    "proves nothing."
+    "proves nothing.",
+    code="delivery.not_visible",
 )
 
 
@@ -54,8 +55,8 @@ async def assert_visible(client: ServiceNowClient, table: Table, known: Sequence
 
 
 def in_doubt_message(reason: Message, before: Message | None) -> Message:
-    """Why a ticket is held that may have arrived. `before` is what its create was answered, where that is known."""
-    if before is None or before == reason:
+    """Why a ticket is held that may have arrived. `before` is what its create was answered, where that is another cause."""
+    if before is None:
         return T("We cannot tell whether this ticket arrived. %(reason)s", code=IN_DOUBT, reason=reason)
     return T(
         "We cannot tell whether this ticket arrived. %(reason)s Before that: %(before)s",
@@ -65,13 +66,13 @@ def in_doubt_message(reason: Message, before: Message | None) -> Message:
     )
 
 
-def cause_of(problem: Message) -> Message:
-    """What the create was refused with, for comparing tickets with one another."""
+def refusal_message(problem: Message) -> Message:
+    """What the create was refused with, for people: the problem itself, or what a ticket in doubt names as its cause."""
     if problem.code == IN_DOUBT:
         for name in ("before", "reason"):
-            cause = problem.values.get(name)
-            if isinstance(cause, Message):
-                return cause
+            refusal = problem.values.get(name)
+            if isinstance(refusal, Message):
+                return refusal
     return problem
 
 

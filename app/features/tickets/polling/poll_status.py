@@ -13,7 +13,7 @@ from app.core.database import Session
 from app.core.jobs import Queue
 from app.core.messages import Message, T
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
-from app.features.connection.throttle import Usage, no_usage, usage
+from app.features.connection.throttle import Usage, no_usage, pause_message, usage
 from app.features.tickets.models import PollCursor
 from app.features.tickets.polling.schedule import POLL_ON_VIEW_AFTER, STALE_AFTER, VIEW_RECORDED_EVERY
 from app.features.tickets.types import TicketKind
@@ -57,7 +57,9 @@ class PollStatus:
     def _problem(self, cursor: PollCursor | None) -> Message | None:
         """The first cause that explains the others: connection, pause, failed poll, polls that take turns, no polls."""
         return (
-            self._connection_problem() or self._pause() or (self._poll_problem(cursor) if cursor is not None else None)
+            self._connection_problem()
+            or pause_message(self.throttle)
+            or (self._poll_problem(cursor) if cursor is not None else None)
         )
 
     def _connection_problem(self) -> Message | None:
@@ -66,18 +68,6 @@ class PollStatus:
         if self.connection.attention:
             return Message.from_json(self.connection.attention)
         return T("Somebody has to authorize the connection to ServiceNow again.")
-
-    def _pause(self) -> Message | None:
-        throttle = self.throttle
-        if throttle is None or not throttle.reason or throttle.paused_until is None:
-            return None
-        if throttle.paused_until <= clock.now():
-            return None
-        return T(
-            "%(reason)s We ask again at %(time)s UTC.",
-            reason=Message.from_json(throttle.reason),
-            time=f"{throttle.paused_until:%H:%M:%S}",
-        )
 
     @staticmethod
     def _poll_problem(cursor: PollCursor) -> Message | None:

@@ -7,9 +7,13 @@ import pytest
 from app.features.connection.slots import SLOTS, Pool
 from app.features.tickets.delivery.circuit_breaker import ENOUGH_REFUSALS
 from app.features.tickets.delivery.outbound import BELIEVED_REFUSALS
+from app.features.tickets.models import Ticket
 from app.features.tickets.types import TicketKind
 from tests.factories.system import System
 from tests.factories.tickets import calls, read_ticket, records, run_due_and_waiting, share_one, told
+
+# The sentence for a refusal as earlier versions might have stored it.
+EARLIER_WORDING = "ServiceNow would not let us: %(reason)s"
 
 
 @pytest.mark.thorough
@@ -68,3 +72,42 @@ async def test_a_person_who_insists_is_heard_and_one_success_frees_the_rest(syst
         await browser.post("/tickets/retry-held")
     await run_due_and_waiting(system, 3)
     assert len(records(system, "incident")) == 6
+
+
+@pytest.mark.fact("other-connectors bug-69")
+async def test_refusals_of_one_cause_count_together_whatever_the_wording_of_their_stored_sentences(
+    system: System,
+) -> None:
+    """An upgrade may word the sentence differently; tickets refused before and after it have the same cause."""
+    await system.connect()
+    system.servicenow.instance.switches.acl_refuses = "incident.create"
+    refused = [await share_one(system, TicketKind.INCIDENT) for _ in range(ENOUGH_REFUSALS)]
+    await run_due_and_waiting(system, 4)
+    async with system.resources.database.transaction() as session:
+        for ticket_id in refused[1:]:
+            ticket = await session.get_one(Ticket, ticket_id)
+            ticket.problem = dict(ticket.problem or {}, message=EARLIER_WORDING)
+    asked = len(calls(system, "POST"))
+    later = [await share_one(system, TicketKind.INCIDENT) for _ in range(3)]
+    await run_due_and_waiting(system)
+    assert len(calls(system, "POST")) == asked + 1
+    waiting = [str((await read_ticket(system, ticket_id)).problem) for ticket_id in later]
+    assert sum("this one waits for the outcome" in problem and "ACL Exception" in problem for problem in waiting) == 2
+
+
+@pytest.mark.fact("other-connectors bug-69")
+async def test_refusals_of_different_causes_do_not_add_up(system: System) -> None:
+    """As many tickets were refused as open the circuit, each for something else."""
+    await system.connect()
+    system.servicenow.instance.switches.acl_refuses = "incident.create"
+    refused = [await share_one(system, TicketKind.INCIDENT) for _ in range(ENOUGH_REFUSALS)]
+    await run_due_and_waiting(system, 4)
+    async with system.resources.database.transaction() as session:
+        for number, ticket_id in enumerate(refused[1:]):
+            ticket = await session.get_one(Ticket, ticket_id)
+            ticket.refusal_cause = f"servicenow.refused Data Policy Exception {number}"
+    asked = len(calls(system, "POST"))
+    for _ in range(2):
+        await share_one(system, TicketKind.INCIDENT)
+    await run_due_and_waiting(system)
+    assert len(calls(system, "POST")) == asked + 2

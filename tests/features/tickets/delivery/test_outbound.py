@@ -20,6 +20,7 @@ from app.features.tickets.delivery.outbound import (
     is_refusal,
     is_uncertain,
     next_step,
+    refusal_cause,
     requeue,
     seconds_in_flight,
 )
@@ -117,13 +118,24 @@ def test_a_held_row_waits_for_a_person_and_keeps_its_doubt(row: Outbound) -> Non
     assert row.uncertain_until == NOW
 
 
+def test_the_cause_of_a_refusal_is_a_code_and_the_instances_own_words() -> None:
+    worded, reworded = (Forbidden(T(sentence, code="servicenow.refused")) for sentence in ("Refused.", "Not allowed."))
+    worded.remote_text = reworded.remote_text = "ACL Exception"
+    assert refusal_cause(worded) == refusal_cause(reworded) == "servicenow.refused ACL Exception"
+    reworded.remote_text = "Data Policy Exception"
+    assert refusal_cause(worded) != refusal_cause(reworded)
+    assert refusal_cause(RecordNotFound()) == "RecordNotFound"
+
+
 @pytest.mark.parametrize("row", [Ticket(), TicketNote()], ids=["ticket", "note"])
 def test_a_row_that_is_queued_again_begins_anew_and_is_still_known_to_have_been_sent(
     row: Outbound, still_clock: SetClock
 ) -> None:
     row.delivery, row.refusals, row.problem, row.attempts, row.sent_at = "held", 2, T("Refused.").to_json(), 4, NOW
+    row.refusal_cause = "servicenow.refused"
     requeue(row)
     assert (row.delivery, row.refusals) == ("queued", 0)
+    assert row.refusal_cause is None
     assert row.problem is None
     assert (row.attempts, row.sent_at) == (4, NOW)
     assert row.next_try_at is not None
