@@ -63,8 +63,8 @@ def allow(system: System, origin: str) -> None:
     allowed = (*config.servicenow_allowed_origins, origin)
     system.resources = replace(system.resources, config=replace(config, servicenow_allowed_origins=allowed))
     system.app.state.resources = system.resources
-    assert system.resources.servicenow.guard is not None
-    system.resources.servicenow.guard.allow(origin)
+    assert system.resources.servicenow.address_policy is not None
+    system.resources.servicenow.address_policy.allow(origin)
 
 
 def trouble(system: System, name: str, *, times: int = 1, path: str = "", method: str = "") -> None:

@@ -149,7 +149,7 @@ async def open_system(database_url: str, microsoft: FakeMicrosoft, servicenow: F
         vault=Vault([Vault.new_key()]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=transport,
-        servicenow=Transport("servicenow", answer_seconds=5, guard=AddressPolicy((servicenow.url,))),
+        servicenow=Transport("servicenow", answer_seconds=5, address_policy=AddressPolicy((servicenow.url,))),
         entra=EntraClient(transport, **registration),
         graph=GraphClient(transport, graph_url=microsoft.url, **registration),
     )

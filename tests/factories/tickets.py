@@ -207,7 +207,7 @@ async def told(system: System, address: str, role: str = "viewer") -> str:
         return (await browser.get(address)).text
 
 
-class Scripted:
+class ScriptedServiceNow:
     """A transport that gives prepared answers and keeps what was asked, for what no stand-in can say."""
 
     def __init__(self, *replies: RemoteResponse | Exception) -> None:
@@ -230,7 +230,7 @@ def replied(result: Any = None, status: int = 200, *, body: str | None = None, *
     return RemoteResponse(status, named, content.encode())
 
 
-def client_over(transport: Scripted) -> ServiceNowClient:
+def client_over(transport: ScriptedServiceNow) -> ServiceNowClient:
     """A client that speaks over it."""
     anything: Any = transport
     return ServiceNowClient(anything, "https://contoso.service-now.com", "a token made up")

@@ -52,11 +52,11 @@ def test_links_to_a_record_lead_to_it(servicenow: FakeServiceNow, api: httpx.Cli
 
 def test_every_page_of_the_console_opens_and_its_forms_work(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     api.get("/incident")
-    for page in ("journal.html", "trouble", "tokens"):
+    for page in ("journal.html", "faults.html", "tokens"):
         assert httpx.get(f"{servicenow.url}/_sandbox/{page}").status_code == 200
-    httpx.post(f"{servicenow.url}/_sandbox/trouble", data={"fault": "ip_blocked", "times": "1"})
+    httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"fault": "ip_blocked", "times": "1"})
     assert api.get("/incident").status_code == 403
-    httpx.post(f"{servicenow.url}/_sandbox/trouble", data={"switch": "api_asleep"})
+    httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"switch": "api_asleep"})
     assert "Hibernating" in api.get("/incident").text
 
 
@@ -113,7 +113,7 @@ def test_the_journal_is_filtered_and_forgotten(servicenow: FakeServiceNow, api: 
 
 
 def test_several_faults_are_ordered_by_hand_and_called_off(servicenow: FakeServiceNow, api: httpx.Client) -> None:
-    url = f"{servicenow.url}/_sandbox/trouble"
+    url = f"{servicenow.url}/_sandbox/faults.html"
     order = {"fault": "dropped", "times": "2", "method": "POST", "table": "incident", "place": "before"}
     httpx.post(url, data=order | {"probability": "50", "seed": "3", "seconds": "1", "retry_after": ""})
     httpx.post(url, data={"fault": "any", "times": "9"})
@@ -131,13 +131,13 @@ def test_several_faults_are_ordered_by_hand_and_called_off(servicenow: FakeServi
 
 def test_switches_are_set_back_and_all_begins_anew_by_hand(servicenow: FakeServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", latency_ms=1, mfa=True)
-    httpx.post(f"{servicenow.url}/_sandbox/trouble", data={"reset": "switches"})
+    httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"reset": "switches"})
     assert servicenow.instance.switches.changed() == []
     api.post("/incident", json={})
-    httpx.post(f"{servicenow.url}/_sandbox/trouble", data={"reset": "all"})
+    httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"reset": "all"})
     assert len(servicenow.records()) == 2
-    httpx.post(f"{servicenow.url}/_sandbox/trouble", data={"family": "brazil"})
-    assert "selected>brazil" in httpx.get(f"{servicenow.url}/_sandbox/trouble").text
+    httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"family": "brazil"})
+    assert "selected>brazil" in httpx.get(f"{servicenow.url}/_sandbox/faults.html").text
 
 
 def test_the_clock_is_moved_by_hand(servicenow: FakeServiceNow, api: httpx.Client) -> None:

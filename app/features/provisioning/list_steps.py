@@ -70,9 +70,9 @@ async def _outcome(session: Session, connection: ConnectionView | None, lines: S
     elif not connection.is_connected:
         code = "cards:stale"
     elif ready.is_ready:
-        code = "cards:both"
+        code = "cards:all"
     else:
-        code = "cards:one" if ready.kinds else "cards:hidden"
+        code = "cards:some" if ready.kinds else "cards:hidden"
     finding = replace(make_finding(code), checked=OUTCOME_CHECKED)
     # What is said of the cards stays visible while the steps are checked once more.
     state = State.WAITING if any(line.in_progress for line in lines) else finding.state

@@ -80,15 +80,15 @@ class Transport:
         max_connections: int = 10,
         answer_seconds: float = ANSWER_SECONDS,
         connect_seconds: float = CONNECT_SECONDS,
-        guard: AddressPolicy | None = None,
+        address_policy: AddressPolicy | None = None,
     ) -> None:
         """`answer_seconds` is the read time-out, in seconds; a whole call may take SPARE_SECONDS longer.
 
-        `guard` is the address policy against SSRF. Behind a proxy it does not apply: the proxy resolves names.
+        `address_policy` prevents SSRF. Behind a proxy it does not apply: the proxy resolves names.
         """
         self.name = name
         self.whole_seconds = answer_seconds + SPARE_SECONDS
-        self.guard = guard
+        self.address_policy = address_policy
         # Taken and stored by the gateway; the oldest are dropped if nothing stores them.
         self.recent: deque[CallLogEntry] = deque(maxlen=RECENT_CALLS)
         self._client = httpx.AsyncClient(
@@ -99,14 +99,14 @@ class Transport:
             headers={"User-Agent": USER_AGENT},
         )
         self._client._cookies = _NoCookies()  # httpx has no switch for this.
-        if guard is not None and isinstance(self._client._transport, httpx.AsyncHTTPTransport):
+        if address_policy is not None and isinstance(self._client._transport, httpx.AsyncHTTPTransport):
             pool = self._client._transport._pool  # httpx has no switch for this either.
-            pool._network_backend = PolicyCheckedNetwork(pool._network_backend, guard)
+            pool._network_backend = PolicyCheckedNetwork(pool._network_backend, address_policy)
 
     async def check(self, origin: str) -> None:
         """Raises Unreachable if the name of this origin cannot be resolved or the address policy refuses it."""
-        if self.guard is not None and not self.goes_through_proxy(origin):
-            await self.guard.check(origin)
+        if self.address_policy is not None and not self.goes_through_proxy(origin):
+            await self.address_policy.check(origin)
 
     def goes_through_proxy(self, url: str) -> bool:
         """Whether calls to this address go through a proxy (HTTPS_PROXY, NO_PROXY), which then resolves the name."""

@@ -32,7 +32,7 @@ def open_resources(database_url: str, key: str, origin: str) -> Resources:
         vault=Vault([key]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=microsoft,
-        servicenow=Transport("servicenow", guard=AddressPolicy((origin,))),
+        servicenow=Transport("servicenow", address_policy=AddressPolicy((origin,))),
         entra=EntraClient(microsoft, **registration),
         graph=GraphClient(microsoft, graph_url="", **registration),
     )

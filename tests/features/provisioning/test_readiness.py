@@ -32,6 +32,9 @@ async def test_a_missing_role_hides_its_own_card_only(system: System) -> None:
     assert not ready.is_ready
     assert "Change request: Reading records in change_request is not allowed" in str(ready.missing[0])
     assert found["cards"].state == "note"
+    outcome = found["cards"].finding
+    assert outcome is not None
+    assert str(outcome.meaning) == "Not every card is shown."
 
 
 async def test_without_a_connection_nothing_is_ready_and_nothing_breaks(system: System) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from app.integrations.http.errors import Ambiguous, Forbidden, InvalidResponse, RecordNotFound, RemoteError, ServerError
 from app.integrations.http.http_types import RemoteResponse
-from tests.factories.tickets import Scripted, client_over, replied
+from tests.factories.tickets import ScriptedServiceNow, client_over, replied
 
 GATEWAY = '{"message":"The upstream server is timing out"}'
 PAGE = "<html>No such host here</html>"
@@ -20,7 +20,7 @@ def a_page(status: int) -> RemoteResponse:
 async def create(answer: RemoteResponse) -> RemoteError:
     """What a create that is answered so ends with."""
     with pytest.raises(RemoteError) as caught:
-        await client_over(Scripted(answer)).create("incident", {"short_description": "x"})
+        await client_over(ScriptedServiceNow(answer)).create("incident", {"short_description": "x"})
     return caught.value
 
 
@@ -47,7 +47,7 @@ async def test_what_answers_in_servicenows_place_refuses_nothing(answer: RemoteR
     assert error.is_instance_wide
     assert "Something other than ServiceNow answered" in str(error)
     with pytest.raises(InvalidResponse) as caught:
-        await client_over(Scripted(answer)).find_by_correlation("incident", "a" * 32)
+        await client_over(ScriptedServiceNow(answer)).find_by_correlation("incident", "a" * 32)
     assert caught.value.is_instance_wide
 
 

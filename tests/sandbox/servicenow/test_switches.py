@@ -37,7 +37,7 @@ def test_a_switch_is_set_by_the_control_api_and_from_the_console_and_reset(
     assert getattr(servicenow.instance.switches, name) == new
     for value in (wanted, new):
         form = {"switch": name, "value": ("on" if value else "off") if isinstance(value, bool) else str(value)}
-        assert httpx.post(f"{servicenow.url}/_sandbox/trouble", data=form).status_code == 303
+        assert httpx.post(f"{servicenow.url}/_sandbox/faults.html", data=form).status_code == 303
         assert getattr(servicenow.instance.switches, name) == value
         assert servicenow.instance.switches.changed() == ([name] if value == wanted else []), "and no other"
 
@@ -47,7 +47,7 @@ def test_every_switch_is_explained_in_a_group(servicenow: FakeServiceNow) -> Non
     lines = [line for group in groups.values() for line in group]
     assert sorted(line["name"] for line in lines) == sorted(NAMES)
     assert all(len(line["text"]) > 20 and line["number"] for line in lines)
-    page = httpx.get(f"{servicenow.url}/_sandbox/trouble").text
+    page = httpx.get(f"{servicenow.url}/_sandbox/faults.html").text
     assert all(name in page for name in NAMES)
 
 

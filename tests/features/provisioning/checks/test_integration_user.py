@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from app.features.connection.models import Connection
-from app.features.provisioning.checks.integration_user import judge_account
+from app.features.provisioning.checks.integration_user import evaluate_account
 from app.features.provisioning.finding import State
 from app.features.provisioning.queue_checks import queue_check
 from app.integrations.servicenow.probes import AccountRecord
@@ -112,6 +112,6 @@ ROLES = frozenset({"itil", "personalize_choices", "other"})
 def test_the_most_serious_thing_comes_first(
     changes: dict[str, Any], roles: frozenset[str] | None, expected: str, key: str, words: str
 ) -> None:
-    finding = judge_account(check_context(expected_user_name=expected), replace(ACCOUNT, **changes), roles)
+    finding = evaluate_account(check_context(expected_user_name=expected), replace(ACCOUNT, **changes), roles)
     assert finding.key == key
     assert words in str(finding.meaning)
