@@ -1,4 +1,4 @@
-"""A system that was lived in, and a walk through every page of it that a link leads to."""
+"""A system with data from every journey, and a crawl of every page that a link leads to."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def step_line(key: str, title: Message, row: ProvisioningStep | None, connection
     # Only while calls may be made: otherwise nothing is checked, and a step would seem to wait for ever.
     if connection is not None and connection.is_connected and is_due(row, connection.connected_at):
         return StepLine(key, title, State.WAITING, checked_at, finding)
-    # A lost worker is shown as "to do", so that "Check again" is offered; the clock takes it up as well.
+    # A step whose worker was lost is shown as "to do", so that "Check again" is offered; the periodic job repeats it too.
     if row is None or is_lost(row):
         return StepLine(key, title, TODO, checked_at, finding)
     return StepLine(key, title, row.state, checked_at, finding)

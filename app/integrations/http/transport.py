@@ -67,7 +67,7 @@ class _NoCookies(httpx.Cookies):
     # A reused ServiceNow session serializes calls and drops some of them with 202, and it outlives an expired token:
     # docs/facts/servicenow.md#2-8-cookies-and-concurrency and docs/facts/other-connectors.md#bug-18
     def extract_cookies(self, response: httpx.Response) -> None:
-        """Keep nothing."""
+        """Override that stores nothing."""
 
 
 class Transport:
