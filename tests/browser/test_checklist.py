@@ -61,7 +61,7 @@ def fill_in(page: Page, demo: Demo, user: str) -> None:
 
 
 def expect_ready(page: Page) -> None:
-    """Provisioning, with nothing that needs somebody, and then the home page with its cards."""
+    """Provisioning, with nothing that a person has to do, and then the home page with its cards."""
     page.wait_for_url(re.compile("/ticketProvisioning"))
     settled(page, "/ticketProvisioning", "#steps")
     for step in page.locator("#steps > ol > li").all():

@@ -3,7 +3,7 @@
 What no browser can bring about is shown over HTTP, in tests/features/provisioning: an unknown name (DNS), a private
 address, TLS, a closed port and a proxy that refuses need another network than this machine's (test_diagnose); no worker
 and a queue that is stuck, a worker that is ended or frozen under everybody's feet (test_diagnose); an import that is
-missing or stale, another day (test_rows); nothing ever connected, a product that nobody has used (test_diagnose); a
+missing or stale, another day (test_rows); nothing ever connected, a product without use (test_diagnose); a
 consent without a refresh token, a client that the stand-in does not offer (test_rows). Consenting as oneself, the third
 line of the original's troubleshooting list, is in tests/browser/test_checklist.py, with the way on.
 """

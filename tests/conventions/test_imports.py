@@ -1,4 +1,4 @@
-"""The floors and rooms hold: every import contract of pyproject.toml is kept, and time has one source."""
+"""The layers hold: every import contract of pyproject.toml is kept, and time has one source."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from app.integrations.http.transport import Transport
 from app.integrations.servicenow.oauth import ServiceNowOAuth
 from sandbox.faults import Fault
 from tests.factories.microsoft import MANAGER
-from tests.factories.servicenow import INTEGRATION_USER, FakeServiceNow, consent
+from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, consent
 from tests.factories.system import System
 
 JSON = {"content-type": "application/json"}
@@ -51,7 +51,7 @@ async def connect_by_pages(
     return await browser.get(decide(system, answer.headers["location"], user=user))
 
 
-def beside(other: FakeServiceNow, address: str, user: str = INTEGRATION_USER) -> str:
+def beside(other: SandboxServiceNow, address: str, user: str = INTEGRATION_USER) -> str:
     """Like `decide`, at another instance."""
     with other.browser() as browser:
         return consent(browser, address, user, other.settings.password).headers["location"]

@@ -99,7 +99,7 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_d
 
 @contextmanager
 def fresh_database(server: str) -> Iterator[str]:
-    """The address of a database that has the schema and no rows; nobody else has it while the block lasts."""
+    """The address of a database that has the schema and no rows. It is used by no other test until the block ends."""
     free = _USED.setdefault(server, [])
     name = free.pop() if free else _new_database(server)
     url = with_database(server, name)

@@ -26,7 +26,7 @@ PORTS = ("PORT", "SANDBOX_SERVICENOW_PORT", "SANDBOX_MICROSOFT_PORT")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses right now."""
+    """Ports that are free at this moment."""
     with ExitStack() as stack:
         bound = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in bound:

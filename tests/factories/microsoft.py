@@ -23,11 +23,11 @@ from tests.factories.servers import serve
 NEWEST = date(2026, 11, 19)
 CONTEXT = ssl.create_default_context()
 PATIENCE = 60
-MANAGER, SHARER, VIEWER, STRANGER = PEOPLE
+MANAGER, SHARER, VIEWER, OUTSIDER = PEOPLE
 
 
 @dataclass
-class FakeMicrosoft:
+class SandboxMicrosoft:
     """A running stand-in."""
 
     url: str
@@ -60,7 +60,7 @@ class FakeMicrosoft:
 
 
 @contextmanager
-def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback") -> Iterator[FakeMicrosoft]:
+def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback") -> Iterator[SandboxMicrosoft]:
     """A stand-in with fresh ids."""
     settings = EntraSandbox(
         tenant_id=str(uuid4()),
@@ -70,7 +70,7 @@ def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback")
     )
     app = create_app(settings, NEWEST)
     with serve(app) as url:
-        yield FakeMicrosoft(url, settings, app.state.tenant)
+        yield SandboxMicrosoft(url, settings, app.state.tenant)
 
 
-__all__ = ["MANAGER", "NEWEST", "SHARER", "STRANGER", "VIEWER", "FakeMicrosoft", "Person", "running_microsoft"]
+__all__ = ["MANAGER", "NEWEST", "OUTSIDER", "SHARER", "VIEWER", "Person", "SandboxMicrosoft", "running_microsoft"]

@@ -27,7 +27,7 @@ CONTEXT = ssl.create_default_context()
 PATIENCE = 60
 
 
-class SnowCalls:
+class ServiceNowCalls:
     """What one can ask of a running stand-in over HTTP, wherever it runs."""
 
     url: str
@@ -88,7 +88,7 @@ class SnowCalls:
 
 
 @dataclass
-class FakeServiceNow(SnowCalls):
+class SandboxServiceNow(ServiceNowCalls):
     """A stand-in running in this process, whose inside can be looked at."""
 
     url: str
@@ -110,7 +110,7 @@ class FakeServiceNow(SnowCalls):
         return code
 
     def records(self, table: str = "incident") -> list[dict[str, str]]:
-        """What is really stored, whoever may read it."""
+        """What is really stored, without access rules."""
         return list(self.instance.store.rows(table))
 
     def calls(self, method: str = "", path: str = "", table: str = "") -> list[JournalEntry]:
@@ -161,7 +161,7 @@ def field(html: str, name: str) -> str:
 
 
 @contextmanager
-def running_servicenow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterator[FakeServiceNow]:
+def running_servicenow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterator[SandboxServiceNow]:
     """A stand-in with fresh secrets. Each is an instance of its own: run two for a second one on another address."""
     made = ServiceNowSandbox(
         client_id=secrets.token_hex(16),
@@ -172,4 +172,4 @@ def running_servicenow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterato
     )
     app = create_app(made)
     with serve(app) as url:
-        yield FakeServiceNow(url, app.instance)
+        yield SandboxServiceNow(url, app.instance)

@@ -30,11 +30,11 @@ from app.main import create_app
 from app.resources import ProductConfig, Resources, closing
 from app.settings import GLOBAL_READER, SECURITY_ADMINISTRATOR, SECURITY_OPERATOR, SECURITY_READER
 from tests.factories.database import kept_engine
-from tests.factories.microsoft import MANAGER, SHARER, STRANGER, VIEWER, FakeMicrosoft, running_microsoft
-from tests.factories.servicenow import INTEGRATION_USER, FakeServiceNow, running_servicenow
+from tests.factories.microsoft import MANAGER, OUTSIDER, SHARER, VIEWER, SandboxMicrosoft, running_microsoft
+from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, running_servicenow
 
 PUBLIC_URL = "http://security-center.test"
-ROLES = {"manager": MANAGER, "sharer": SHARER, "viewer": VIEWER, "stranger": STRANGER}
+ROLES = {"manager": MANAGER, "sharer": SHARER, "viewer": VIEWER, "outsider": OUTSIDER}
 
 
 @dataclass
@@ -43,18 +43,18 @@ class System:
 
     resources: Resources
     app: FastAPI
-    microsoft: FakeMicrosoft
-    servicenow: FakeServiceNow
+    microsoft: SandboxMicrosoft
+    servicenow: SandboxServiceNow
 
     def client(self, *, follow_redirects: bool = False) -> httpx.AsyncClient:
-        """A browser that finds us at PUBLIC_URL and the stand-ins at their own addresses; nobody is signed in."""
+        """A browser that finds us at PUBLIC_URL and the stand-ins at their own addresses; no person is signed in."""
         own = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(
             base_url=PUBLIC_URL, mounts={PUBLIC_URL: own}, follow_redirects=follow_redirects, timeout=60
         )
 
     async def signed_in(self, role: str, *, follow_redirects: bool = False) -> httpx.AsyncClient:
-        """A browser with a session of `manager`, `sharer`, `viewer` or `stranger`."""
+        """A browser with a session of `manager`, `sharer`, `viewer` or `outsider`."""
         account = ROLES[role]
         async with self.resources.database.transaction() as session:
             person = Person(
@@ -113,7 +113,7 @@ def kept_app(resources: Resources) -> FastAPI:
 
 
 @contextmanager
-def running_fakes() -> Iterator[tuple[FakeMicrosoft, FakeServiceNow]]:
+def running_sandbox() -> Iterator[tuple[SandboxMicrosoft, SandboxServiceNow]]:
     """Both stand-ins, expecting us at PUBLIC_URL."""
     with (
         running_microsoft(f"{PUBLIC_URL}/sign-in/callback") as microsoft,
@@ -123,7 +123,9 @@ def running_fakes() -> Iterator[tuple[FakeMicrosoft, FakeServiceNow]]:
 
 
 @asynccontextmanager
-async def open_system(database_url: str, microsoft: FakeMicrosoft, servicenow: FakeServiceNow) -> AsyncIterator[System]:
+async def open_system(
+    database_url: str, microsoft: SandboxMicrosoft, servicenow: SandboxServiceNow
+) -> AsyncIterator[System]:
     """The product over a fresh database, talking to these stand-ins."""
     transport = Transport("microsoft")
     registration = {

@@ -84,8 +84,8 @@ async def share_one(
 ) -> UUID:
     """A queued ticket, as the share form makes it."""
     async with system.resources.database.transaction() as session:
-        wish = ShareCommand(an_ask(kind, **changes), [action] if action else [], str(uuid4()))
-        shared = await share(session, system.resources.queue, wish, SENDER, public_url=PUBLIC_URL)
+        command = ShareCommand(an_ask(kind, **changes), [action] if action else [], str(uuid4()))
+        shared = await share(session, system.resources.queue, command, SENDER, public_url=PUBLIC_URL)
     return shared.ticket_id
 
 
@@ -116,7 +116,7 @@ def calls(system: System, method: str = "", path: str = "/api/now/") -> list[Any
 
 
 class _Form(HTMLParser):
-    """What a browser would send of the page's posted forms, if nobody changed anything."""
+    """What a browser would send of the page's posted forms, if no field was changed."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -216,7 +216,7 @@ async def test_columns_that_cannot_be_checked_are_refused_and_say_so(system: Sys
     assert 'value="u_anything"' in answer.text
 
 
-@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+@pytest.mark.parametrize("role", ["sharer", "viewer", "outsider"])
 async def test_only_managers_configure(system: System, role: str) -> None:
     await system.connect()
     browser = await system.signed_in(role)

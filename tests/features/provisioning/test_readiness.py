@@ -74,7 +74,7 @@ async def test_cards_stay_while_the_connection_needs_attention_and_the_pages_say
     assert "The cards stay on the home page" in page
 
 
-async def test_no_card_appears_before_somebody_has_confirmed_the_account(system: System) -> None:
+async def test_no_card_appears_before_a_person_has_confirmed_the_account(system: System) -> None:
     manager = await system.signed_in("manager")
     await connect_by_pages(system, manager, user="fred.luddy", expected_user_name="m365.integration")
     home, page = said(await manager.get("/")), said(await manager.get("/ticketProvisioning"))
@@ -84,7 +84,7 @@ async def test_no_card_appears_before_somebody_has_confirmed_the_account(system:
     await confirm(manager)
     await system.work()
     assert "ServiceNow change management" in said(await manager.get("/"))
-    # The same when it was connected before, and somebody else consents now.
+    # The same when it was connected before, and another person consents now.
     await connect_by_pages(system, manager, user="alex.wilber", expected_user_name="m365.integration")
     assert "ServiceNow change management" not in said(await manager.get("/"))
 

@@ -28,7 +28,7 @@ async def test_an_account_that_servicenow_does_not_name_cannot_be_judged(system:
     assert "Opened by" in str(finding.advice)
 
 
-async def test_another_account_that_somebody_confirmed_is_still_named(system: System) -> None:
+async def test_another_account_that_a_person_confirmed_is_still_named(system: System) -> None:
     manager = await system.signed_in("manager")
     await connect_by_pages(system, manager, user="fred.luddy", expected_user_name="m365.integration")
     await confirm(manager)
