@@ -45,7 +45,7 @@ PATIENCE_SECONDS = 240.0
 
 @dataclass
 class Ours:
-    """The product over a database of its own, connected to the stand-in."""
+    """The product over a database of its own, connected to the sandbox."""
 
     system: System
     connection: Connection

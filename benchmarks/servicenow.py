@@ -1,7 +1,7 @@
-"""Ours beside PySNC and pysnow, in one run against one stand-in: requests, failures, wrong results and time.
+"""Ours beside PySNC and pysnow, in one run against one sandbox: requests, failures, wrong results and time.
 
 Each task is done by each client after the other, without and with 50 ms of latency. What a client claims is compared
-with what the stand-in really holds. Bounded in records and time; talks to loopback only.
+with what the sandbox really holds. Bounded in records and time; talks to loopback only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TENTH_IS_429 = {"name": "semaphore_full", "every": 10, "times": 100_000, "path":
 
 
 class Bench:
-    """One run: the stand-in, the clients, and the lines so far."""
+    """One run: the sandbox, the clients, and the lines so far."""
 
     def __init__(self, sandbox: SandboxProcess, clients: list[Client]) -> None:
         self.sandbox, self.clients = sandbox, clients

@@ -1,4 +1,4 @@
-"""The ServiceNow stand-in as a process of its own, so that it shares no interpreter with whom we measure."""
+"""The ServiceNow sandbox as a process of its own, so that it shares no interpreter with whom we measure."""
 
 from __future__ import annotations
 
@@ -96,4 +96,4 @@ def _until_it_answers(sandbox: SandboxProcess, process: subprocess.Popen[bytes])
             time.sleep(0.05)
         else:
             return sandbox
-    raise RuntimeError("the stand-in did not start")
+    raise RuntimeError("the sandbox did not start")

@@ -111,14 +111,14 @@ def still_clock() -> Iterator[SetClock]:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[tuple[SandboxMicrosoft, SandboxServiceNow]]:
-    """The stand-ins, shared by all tests of the run; `system` lays them new for each."""
+    """The sandbox, shared by all tests of the run; `system` resets it for each."""
     with running_sandbox() as both:
         yield both
 
 
 @pytest.fixture
 async def system(database_url: str, sandbox: tuple[SandboxMicrosoft, SandboxServiceNow]) -> AsyncIterator[System]:
-    """The whole product over a fresh database, with the stand-ins as new."""
+    """The whole product over a fresh database, with the sandbox reset."""
     microsoft, servicenow = sandbox
     microsoft.tenant.reset()
     servicenow.instance.reset()

@@ -48,7 +48,7 @@ class Visit:
             self.complaints.append(message.text)
 
     def sign_in(self, account: str, *, anew: bool = False, **options: object) -> Page:
-        """A browser at the home page in which this account of the stand-in is signed in.
+        """A browser at the home page in which this account of the sandbox is signed in.
 
         Only the first time by the sign-in pages; then with the session of that time, unless told to begin `anew`.
         """
@@ -130,7 +130,7 @@ def share(page: Page, kind: str, name: str) -> None:
 
 
 def move(page: Page, demo: Demo, name: str, state: str) -> None:
-    """Move a ticket in the stand-in's console, as a ServiceNow agent would."""
+    """Move a ticket in the sandbox's console, as a ServiceNow agent would."""
     page.goto(f"{demo.servicenow}/_sandbox/")
     row = page.get_by_role("row").filter(has_text=name)
     row.get_by_label("New state").select_option(label=state)

@@ -42,7 +42,7 @@ def value(page: Page, step: str, name: str) -> str:
 
 
 def console_values(page: Page, demo: Demo) -> list[str]:
-    """Client ID, client secret and the user's name, as the stand-in's own console shows them."""
+    """Client ID, client secret and the user's name, as the sandbox's own console shows them."""
     console = page.context.new_page()
     console.goto(f"{demo.servicenow}/_sandbox/")
     shown = console.locator("p.note code").all_inner_texts()

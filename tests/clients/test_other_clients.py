@@ -1,4 +1,4 @@
-"""Clients that others wrote work against the ServiceNow stand-in: they list, create, update and page through incidents."""
+"""Clients that others wrote work against the ServiceNow sandbox: they list, create, update and page through incidents."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_pysnow_refreshes_a_token_that_has_expired(servicenow: SandboxServiceNow
 
 
 def test_pysnc_refreshes_too_but_sends_the_call_itself_without_the_new_token(servicenow: SandboxServiceNow) -> None:
-    """A fault of PySNC 1.2.1 that the stand-in shows as an instance would: its next call would be good."""
+    """A fault of PySNC 1.2.1 that the sandbox shows as an instance would: its next call would be good."""
     done = with_expired_token("PySNC", servicenow)
     assert [entry.status for entry in servicenow.calls("POST", "/oauth_token.do")] == [200, 200]
     assert done.told[0].startswith("AuthenticationException")

@@ -1,4 +1,4 @@
-"""Every route refuses who may not use it: fakes, people without a role, readers who write, and other sites."""
+"""Every route refuses who may not use it: visitors without a session, people without a role, viewers who write, other sites."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ JSON = {"content-type": "application/json"}
 
 
 async def begin(system: System, browser: httpx.AsyncClient, **typed: str) -> httpx.Response:
-    """Send the set-up form, with the stand-in's own values unless told otherwise."""
+    """Send the set-up form, with the sandbox's own values unless told otherwise."""
     settings = system.servicenow.settings
     form = {"instance": system.servicenow.url, "client_id": settings.client_id, "client_secret": settings.client_secret}
     return await browser.post("/servicenow/connect", data=form | typed)
@@ -118,7 +118,7 @@ def said(answer: httpx.Response) -> str:
 
 
 def requests(system: System, path: str) -> list[Any]:
-    """What the stand-in received at addresses that begin like this."""
+    """What the sandbox received at addresses that begin like this."""
     time.sleep(0.03)  # It writes its journal right after it has answered, in a thread of its own.
     return [entry for entry in system.servicenow.instance.journal if entry.path.startswith(path)]
 

@@ -106,7 +106,7 @@ class Demo:
 
     @property
     def servicenow(self) -> str:
-        """Where the ServiceNow stand-in is."""
+        """Where the ServiceNow sandbox is."""
         return f"http://127.0.0.1:{self.ports['SANDBOX_SERVICENOW_PORT']}"
 
     @property

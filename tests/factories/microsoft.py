@@ -1,4 +1,4 @@
-"""The Entra ID and Graph stand-in for tests, with ids and secrets made for each run."""
+"""The Entra ID and Graph sandbox for tests, with ids and secrets made for each run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MANAGER, SHARER, VIEWER, OUTSIDER = PEOPLE
 
 @dataclass
 class SandboxMicrosoft:
-    """A running stand-in."""
+    """A running sandbox."""
 
     url: str
     settings: EntraSandbox
@@ -46,7 +46,7 @@ class SandboxMicrosoft:
         )
 
     def control(self, what: str, /, **order: Any) -> None:
-        """Order something by the control API; fails where the stand-in refuses."""
+        """Order something by the control API; fails where the sandbox refuses."""
         answer = httpx.post(f"{self.url}/_sandbox/graph/{what}", json=order, verify=CONTEXT, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
 
@@ -61,7 +61,7 @@ class SandboxMicrosoft:
 
 @contextmanager
 def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback") -> Iterator[SandboxMicrosoft]:
-    """A stand-in with fresh ids."""
+    """A sandbox with fresh ids."""
     settings = EntraSandbox(
         tenant_id=str(uuid4()),
         client_id=str(uuid4()),

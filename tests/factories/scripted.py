@@ -1,4 +1,4 @@
-"""A transport that gives prepared answers, for what a stand-in over HTTP cannot say: odd statuses, headers, bodies."""
+"""A transport that gives prepared answers, for what a sandbox over HTTP cannot say: odd statuses, headers, bodies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ServiceNow stand-in for tests, and a browser that consents in it. Secrets are made for each run."""
+"""The ServiceNow sandbox for tests, and a browser that consents in it. Secrets are made for each run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENCE = 60
 
 
 class ServiceNowCalls:
-    """What one can ask of a running stand-in over HTTP, wherever it runs."""
+    """What one can ask of a running sandbox over HTTP, wherever it runs."""
 
     url: str
 
@@ -76,7 +76,7 @@ class ServiceNowCalls:
         return httpx.Client(base_url=address, headers=headers, verify=CONTEXT, timeout=PATIENCE)
 
     def control(self, what: str, /, **order: Any) -> dict[str, Any]:
-        """Order something by the control API; fails where the stand-in refuses."""
+        """Order something by the control API; fails where the sandbox refuses."""
         answer = httpx.post(f"{self.url}/_sandbox/{what}", json=order, verify=CONTEXT, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
@@ -89,7 +89,7 @@ class ServiceNowCalls:
 
 @dataclass
 class SandboxServiceNow(ServiceNowCalls):
-    """A stand-in running in this process, whose inside can be looked at."""
+    """A sandbox running in this process, whose inside can be looked at."""
 
     url: str
     instance: SandboxInstance
@@ -162,7 +162,7 @@ def field(html: str, name: str) -> str:
 
 @contextmanager
 def running_servicenow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterator[SandboxServiceNow]:
-    """A stand-in with fresh secrets. Each is an instance of its own: run two for a second one on another address."""
+    """A sandbox with fresh secrets. Each is an instance of its own: run two for a second one on another address."""
     made = ServiceNowSandbox(
         client_id=secrets.token_hex(16),
         client_secret=secrets.token_urlsafe(16),

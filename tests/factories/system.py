@@ -1,4 +1,4 @@
-"""The whole system for a test: web application, queue and stand-ins, with a browser for each role."""
+"""The whole system for a test: web application, queue and sandbox, with a browser for each role."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class System:
     servicenow: SandboxServiceNow
 
     def client(self, *, follow_redirects: bool = False) -> httpx.AsyncClient:
-        """A browser that finds us at PUBLIC_URL and the stand-ins at their own addresses; no person is signed in."""
+        """A browser that finds us at PUBLIC_URL and the sandbox at its own addresses; no person is signed in."""
         own = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(
             base_url=PUBLIC_URL, mounts={PUBLIC_URL: own}, follow_redirects=follow_redirects, timeout=60
@@ -68,7 +68,7 @@ class System:
         return browser
 
     async def connect(self, user: str = INTEGRATION_USER) -> Connection:
-        """A connection to the stand-in with real tokens, laid straight into the database."""
+        """A connection to the sandbox with real tokens, laid straight into the database."""
         granted = self.servicenow.tokens(user, self.servicenow.consented(user))
         settings = self.servicenow.settings
         account = self.servicenow.instance.store.find("sys_user", user_name=user) or {}
@@ -114,7 +114,7 @@ def kept_app(resources: Resources) -> FastAPI:
 
 @contextmanager
 def running_sandbox() -> Iterator[tuple[SandboxMicrosoft, SandboxServiceNow]]:
-    """Both stand-ins, expecting us at PUBLIC_URL."""
+    """Both parts of the sandbox, expecting us at PUBLIC_URL."""
     with (
         running_microsoft(f"{PUBLIC_URL}/sign-in/callback") as microsoft,
         running_servicenow(f"{PUBLIC_URL}/servicenow/callback") as servicenow,
@@ -126,7 +126,7 @@ def running_sandbox() -> Iterator[tuple[SandboxMicrosoft, SandboxServiceNow]]:
 async def open_system(
     database_url: str, microsoft: SandboxMicrosoft, servicenow: SandboxServiceNow
 ) -> AsyncIterator[System]:
-    """The product over a fresh database, talking to these stand-ins."""
+    """The product over a fresh database, talking to this sandbox."""
     transport = Transport("microsoft")
     registration = {
         "authority": microsoft.url,

@@ -105,7 +105,7 @@ async def run_due_and_waiting(system: System, rounds: int = 1) -> None:
 
 
 def records(system: System, table: str) -> list[dict[str, str]]:
-    """Our own records in the stand-in, oldest first."""
+    """Our own records in the sandbox, oldest first."""
     return [row for row in system.servicenow.instance.store.rows(table) if row["correlation_id"]]
 
 
@@ -167,7 +167,7 @@ async def fill_and_send(browser: httpx.AsyncClient, address: str, **typed: str) 
 async def shared_ticket(
     system: System, kind: TicketKind = TicketKind.INCIDENT, **changes: Any
 ) -> tuple[UUID, dict[str, str]]:
-    """A ticket that arrived, and its record in the stand-in."""
+    """A ticket that arrived, and its record in the sandbox."""
     ticket_id = await share_one(system, kind, **changes)
     await system.work()
     ticket = await read_ticket(system, ticket_id)
@@ -208,7 +208,7 @@ async def told(system: System, address: str, role: str = "viewer") -> str:
 
 
 class ScriptedServiceNow:
-    """A transport that gives prepared answers and keeps what was asked, for what no stand-in can say."""
+    """A transport that gives prepared answers and keeps what was asked, for what no sandbox can say."""
 
     def __init__(self, *replies: RemoteResponse | Exception) -> None:
         self.replies = list(replies)

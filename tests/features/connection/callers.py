@@ -1,4 +1,4 @@
-"""A process of its own that calls the stand-in many times at once: `python -m tests.features.connection.callers`.
+"""A process of its own that calls the sandbox many times at once: `python -m tests.features.connection.callers`.
 
 Reads its orders from the environment, says "ready", waits for a line, and prints how many calls were answered.
 """

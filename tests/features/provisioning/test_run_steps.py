@@ -1,4 +1,4 @@
-"""The steps between connected and working: each found by name when the stand-in is switched to fail it."""
+"""The steps between connected and working: each found by name when the sandbox is switched to fail it."""
 
 from __future__ import annotations
 

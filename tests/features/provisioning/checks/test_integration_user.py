@@ -68,7 +68,7 @@ async def test_an_account_that_may_only_read_is_found_while_its_token_lives(syst
     ],
 )
 async def test_the_account_is_judged(system: System, change: dict[str, str], key: str, state: str) -> None:
-    # The stand-in refuses tokens of such accounts, so another account's eyes are lent to the check.
+    # The sandbox refuses tokens of such accounts, so another account's eyes are lent to the check.
     connection = await system.connect("fred.luddy")
     store = system.servicenow.instance.store
     robot = store.find("sys_user", user_name="m365.integration")
