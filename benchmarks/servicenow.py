@@ -41,7 +41,7 @@ class Bench:
         self._known: list[dict[str, str]] = []
 
     def fill(self, count: int) -> None:
-        """The table: half of it are tickets of ours, and nothing changed for two hours."""
+        """The table: half of it are our tickets, and nothing changed for two hours."""
         for marker in (MARKERS[TicketKind.INCIDENT], ""):
             fields = {"correlation_display": marker, "correlation_id": uuid4().hex[:24] + "{n}"}
             made = self.sandbox.control("fill", table="incident", count=count // 2, fields=fields, changed_hours_ago=2)

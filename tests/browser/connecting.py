@@ -42,7 +42,7 @@ def order(page: Page, demo: Demo, what: str, content: Mapping[str, Any]) -> None
 
 @contextmanager
 def switched(page: Page, demo: Demo, *orders: Order, **switches: object) -> Iterator[None]:
-    """The sandbox misbehaves like this for a while; afterwards it is as before, whatever happened."""
+    """Switch the sandbox to this fault inside the block; set it back afterwards, also after an error."""
     before = page.request.get(f"{demo.servicenow}/_sandbox/switches").json()
     client = {name: value for name, value in client_record(page, demo).items() if name in CLIENT_FIELDS}
     try:

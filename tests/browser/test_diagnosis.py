@@ -311,7 +311,7 @@ def test_a_login_that_refuses_the_integration_user_is_named(
     page, demo = desk
     away = Visit(chromium, demo)
     with switched(page, demo, *row.orders, **row.switches):
-        other = away.sign_in("Security Administrator", anew=True)
+        other = away.sign_in("Security Administrator", fresh=True)
         other.goto("/servicenow")
         other.get_by_role("button", name="Authorize again").click()
         log_in(other, demo, INTEGRATION_USER)
@@ -329,7 +329,7 @@ def test_single_sign_on_is_named_and_the_side_door_leads_around_it(desk: tuple[P
     with switched(page, demo, sso=True):
         check_connection(page)
         found(page, Row("Single sign-on", "sso", f"{demo.servicenow}/side_door.do"))
-        private = away.sign_in("Security Administrator", anew=True)
+        private = away.sign_in("Security Administrator", fresh=True)
         private.goto(f"{demo.servicenow}/side_door.do")
         log_in(private, demo, INTEGRATION_USER)
         private.goto("/servicenow")

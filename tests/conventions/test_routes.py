@@ -111,7 +111,7 @@ async def test_an_account_without_a_role_is_refused_everywhere(system: System) -
 
 
 async def test_a_reader_may_not_write_anything(system: System) -> None:
-    """Whatever changes something for others asks for the right to share or to manage."""
+    """Every route that changes something for others asks for the right to share or to manage."""
     doors = [door for door in GUARDED if door.writes and str(door) not in OWN_PAGE]
     assert len(doors) == len([door for door in GUARDED if door.writes]) - len(OWN_PAGE)
     async with await system.signed_in("viewer") as browser:

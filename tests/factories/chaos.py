@@ -29,7 +29,7 @@ WORKER = "tests.journeys.fast_worker"
 
 @dataclass
 class Workers:
-    """So many worker processes; a killed one is replaced, as whatever runs them would do."""
+    """Worker processes; a killed one is replaced, as a process supervisor would do."""
 
     environment: dict[str, str]
     log: Path
@@ -52,7 +52,7 @@ class Workers:
                 )
 
     def kill(self, which: int) -> None:
-        """SIGKILL one, in the middle of whatever it does."""
+        """SIGKILL one, while it works."""
         process = self.running[which % len(self.running)]
         process.send_signal(signal.SIGKILL)
         process.wait(10)

@@ -64,7 +64,7 @@ def lay_schema(url: str) -> None:
 
 @cache
 def kept_engine(url: str) -> AsyncEngine:
-    """The same engine for the same address, so that no statement is compiled anew for each test; closed, it opens again."""
+    """The same engine for the same address, so that statements are compiled once per run; closed, it opens again."""
     return make_engine(url)
 
 

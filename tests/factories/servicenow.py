@@ -21,7 +21,7 @@ from tests.factories.servers import serve
 
 CALLBACK = "http://127.0.0.1:1/servicenow/callback"
 INTEGRATION_USER = "m365.integration"
-# Made once: loading the certificates anew for every client would take longer than most tests.
+# Made once: loading the certificates for every client would take longer than most tests.
 CONTEXT = ssl.create_default_context()
 # Nothing takes that long, unless the machine is busy with other things.
 PATIENCE = 60

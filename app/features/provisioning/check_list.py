@@ -232,7 +232,7 @@ CHECKS: tuple[Check[CheckContext], ...] = (
     ),
 )  # fmt: skip
 
-# Our own side: these need no connection, and are made whatever the others found.
+# Our own side: these need no connection, and run regardless of what the others found.
 INTERNAL_CHECKS: tuple[Check[Resources], ...] = (
     Check(
         code="queue",

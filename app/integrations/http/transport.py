@@ -113,7 +113,7 @@ class Transport:
         return self._client._transport_for_url(httpx.URL(url)) is not self._client._transport
 
     async def send(self, request: Request) -> RemoteResponse:
-        """The response, whatever its status. Raises Unreachable, Ambiguous, or InvalidResponse when it is too large."""
+        """The response, with any status. Raises Unreachable, Ambiguous, or InvalidResponse when it is too large."""
         started, at = time.monotonic(), clock.now()
         try:
             answer = await self._exchange(request)

@@ -147,10 +147,10 @@ async def test_a_callback_after_a_restart_finds_its_authorization(
     key, manager = with_known_key(system), await system.signed_in("manager")
     start = await begin(system, manager)
     back = decide(system, start.headers["location"])
-    async with open_system(database_url, *sandbox) as anew:
-        anew.resources = replace(anew.resources, vault=Vault([key]))
-        anew.app.state.resources = anew.resources
-        async with anew.client() as browser:
+    async with open_system(database_url, *sandbox) as restarted:
+        restarted.resources = replace(restarted.resources, vault=Vault([key]))
+        restarted.app.state.resources = restarted.resources
+        async with restarted.client() as browser:
             browser.cookies.update(manager.cookies)
             assert (await browser.get(back)).status_code == 303
             browser.cookies.update(start.cookies)

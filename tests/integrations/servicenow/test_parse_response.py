@@ -1,4 +1,4 @@
-"""Whose word an answer is: ServiceNow's own envelope is believed, whatever else answers in its place is waited out."""
+"""Who answered: ServiceNow's own envelope is final, any other answer leaves open whether the call took effect."""
 
 from __future__ import annotations
 

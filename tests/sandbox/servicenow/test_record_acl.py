@@ -124,7 +124,7 @@ def test_choices_need_a_role(servicenow: SandboxServiceNow, api: httpx.Client) -
     with servicenow.api("fred.luddy") as other:
         answer = other.get("/sys_choice", params=params)
         assert (answer.status_code, answer.json()) == (200, {"result": []}), "no rows, and not a refusal"
-        assert answer.headers["x-total-count"] == "6", "they are counted all the same"
+        assert answer.headers["x-total-count"] == "6", "hidden records are counted"
         assert other.get(f"/sys_choice/{found[0]['sys_id']}").status_code == 404
         servicenow.instance.switches.choices_need_role = False
         assert len(rows(other, "sys_choice", **params)) == 6

@@ -184,7 +184,7 @@ async def check_correlation(context: CheckContext) -> Finding:
     """Whether a look-up by our correlation ID can be believed: it is what keeps a ticket from being created twice."""
     try:
         for table in TABLES.values():
-            # An id made a moment ago can be on no record. Rows that come all the same mean that the condition was
+            # An id made a moment ago can be on no record. Rows in the answer mean that the condition was
             # dropped, which ServiceNow does without an error (docs/facts/servicenow.md#2-3-encoded-query).
             unrelated = await context.call(partial(count_unrelated, table=table, fresh_id=uuid4().hex))
             if unrelated:

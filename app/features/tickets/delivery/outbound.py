@@ -43,8 +43,8 @@ UNCERTAIN_SECONDS = 330.0
 # How often it is looked for meanwhile. Three requests a minute per ticket do not hurt the instance.
 LOOKUP_INTERVAL_SECONDS = 20.0
 # ServiceNow refuses intermittently (docs/facts/servicenow.md#sandbox-49), and refuses what it has done
-# (docs/facts/servicenow.md#trap-4). So a refusal ends the
-# delivery only when the create is refused twice and a lookup in between finds no record.
+# (docs/facts/servicenow.md#trap-4). So a refusal ends the delivery only when the create is refused twice and a lookup
+# in between finds no record.
 BELIEVED_REFUSALS = 2
 # An attempt without an outcome after this is taken for dead: waiting for a connection (30 s), connecting (5 s) and a
 # whole answer (35 s) take less (app/integrations/http/transport.py). One that lives on after all, because renewing the
@@ -164,7 +164,7 @@ class Lookup(Generic[Row, Found]):
         return None
 
     async def keep(self, found: Found, *, just_sent: bool = False) -> None:
-        """The row has arrived. That is true whatever other attempts wrote, unless one of them has said so already."""
+        """The row has arrived. That is true regardless of what other attempts wrote, unless one of them has said so already."""
         async with self.resources.database.transaction() as session:
             await self.adapter.lock_before_row(session, just_sent=just_sent)
             row = await self.adapter.load(session)
