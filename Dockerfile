@@ -27,7 +27,7 @@ ENV HOST=0.0.0.0
 ENTRYPOINT ["python", "-m", "app"]
 CMD ["web"]
 
-# For trying out: the stand-ins for Entra ID, Graph and ServiceNow.
+# For trying out: the sandboxes for Entra ID, Graph and ServiceNow.
 FROM product AS demo
 COPY sandbox ./sandbox
 USER root

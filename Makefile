@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Tests wait for timers and for other processes as well: one more than two cores keeps them busy.
 TEST_PROCESSES ?= 3
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Compiled modules are kept: tests and demo start many processes, and each would compile everything anew.
+# Compiled modules are kept: tests and demo start many processes, and each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup clients run test browser-test soak bench check format lock audit reset clean messages migration figures findings facts roles
@@ -74,7 +74,7 @@ format: setup ## Put code, templates, scripts and styles in order
 	$(BIN)/ruff format --quiet .
 	node_modules/.bin/biome check --write static/js static/css tools
 
-lock: ## Choose dependency versions anew, and pin them by hash
+lock: ## Choose the newest dependency versions, and pin them by hash
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade --group dev pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade --group clients -c requirements-dev.lock -o requirements-clients.lock

@@ -59,7 +59,7 @@ async def open_resources(settings: Settings, database_url: str) -> AsyncIterator
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=microsoft,
         # How many calls run at once is the gateway's to decide, over all processes: app/features/connection/slots.py
-        servicenow=Transport("servicenow", guard=AddressPolicy(settings.servicenow_allowed_origins)),
+        servicenow=Transport("servicenow", address_policy=AddressPolicy(settings.servicenow_allowed_origins)),
         entra=EntraClient(microsoft, **registration),
         graph=GraphClient(microsoft, graph_url=settings.graph, **registration),
         expected_revision=expected_revision(),

@@ -11,7 +11,7 @@ from uuid import uuid4
 from app.features.tickets.types import MARKERS, TicketKind
 from benchmarks import peer
 from benchmarks.ours import Ours
-from benchmarks.stand_in import StandIn
+from benchmarks.stand_in import SandboxProcess
 
 # How many ids the other clients' callers ask for in one question.
 CHUNK = 100
@@ -58,12 +58,12 @@ class Product:
 
     name = "ours"
 
-    def __init__(self, ours: Ours, stand_in: StandIn) -> None:
-        self._ours, self._stand_in = ours, stand_in
+    def __init__(self, ours: Ours, sandbox: SandboxProcess) -> None:
+        self._ours, self._sandbox = ours, sandbox
 
     async def prepare(self) -> None:
         """Hold tokens that live."""
-        await self._ours.hold(self._stand_in.tokens())
+        await self._ours.hold(self._sandbox.tokens())
 
     async def refresh(self, rows: Sequence[dict[str, str]]) -> Outcome:
         """What the worker does each minute, knowing the states of the last look."""
@@ -98,12 +98,12 @@ class Product:
 class Peer:
     """Another client, in its own process. Its time is measured there, without the interpreter's start."""
 
-    def __init__(self, name: str, stand_in: StandIn) -> None:
-        self.name, self._stand_in, self._token = name, stand_in, ""
+    def __init__(self, name: str, sandbox: SandboxProcess) -> None:
+        self.name, self._sandbox, self._token = name, sandbox, ""
 
     async def prepare(self) -> None:
         """Hold tokens that live."""
-        self._token = self._stand_in.tokens()["access_token"]
+        self._token = self._sandbox.tokens()["access_token"]
 
     async def refresh(self, rows: Sequence[dict[str, str]]) -> Outcome:
         """By their ids, a hundred in a question: these clients remember nothing."""
@@ -131,10 +131,10 @@ class Peer:
 
     async def workers(self, count: int, stored: dict[str, Any]) -> Outcome:
         """Each with a session of its own, made of the stored token."""
-        settings = self._stand_in.settings
+        settings = self._sandbox.settings
         credentials = {"client_id": settings.client_id, "client_secret": settings.client_secret}
         done = self._do("workers", workers=count, stored=stored, **credentials)
         return Outcome(done.seconds, done.failures, done.failures, answers=len(done.results))
 
     def _do(self, what: str, **job: Any) -> peer.Done:
-        return peer.do(self.name, what=what, url=self._stand_in.url, token=self._token, **job)
+        return peer.do(self.name, what=what, url=self._sandbox.url, token=self._token, **job)

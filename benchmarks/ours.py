@@ -1,4 +1,4 @@
-"""The product's own way to do what other clients are asked to do: its rooms, its database, its queue. Measures nothing."""
+"""The product's own way to do what other clients are asked to do: its features, its database, its queue. Measures nothing."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from app.integrations.http.transport import Transport
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import RemoteUser, Tokens
 from app.resources import Resources
-from benchmarks.stand_in import StandIn
-from tests.factories.servicenow import INTEGRATION_USER, FakeServiceNow
-from tests.factories.system import PUBLIC_URL, System, open_system, running_fakes
+from benchmarks.stand_in import SandboxProcess
+from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow
+from tests.factories.system import PUBLIC_URL, System, open_system, running_sandbox
 
 SENDER = Requester(None, str(uuid4()), "Megan Bowen", "megan@contoso.example")
 DUE = date(2030, 12, 31)
@@ -45,16 +45,16 @@ PATIENCE_SECONDS = 240.0
 
 @dataclass
 class Ours:
-    """The product over a database of its own, connected to the stand-in."""
+    """The product over a database of its own, connected to the sandbox."""
 
-    house: System
+    system: System
     connection: Connection
     database_url: str
 
     @property
     def resources(self) -> Resources:
         """What its verbs are handed."""
-        return self.house.resources
+        return self.system.resources
 
     async def forget(self) -> None:
         """No tickets, and nothing remembered of the pace."""
@@ -98,7 +98,7 @@ class Ours:
 
     async def create(self, count: int) -> tuple[list[str], int]:
         """Share so many, and deliver them as the worker does. Their correlation ids, and how many are not delivered."""
-        wishes = [
+        commands = [
             ShareCommand(
                 TicketRequest(
                     TicketKind.INCIDENT, f"Made by us {n}", "One of many", 2, DUE, TicketSource.USER, "Identity"
@@ -110,8 +110,8 @@ class Ours:
         ]
         async with self.resources.database.transaction() as session:
             ids = [
-                (await share(session, self.resources.queue, wish, SENDER, public_url=PUBLIC_URL)).ticket_id
-                for wish in wishes
+                (await share(session, self.resources.queue, command, SENDER, public_url=PUBLIC_URL)).ticket_id
+                for command in commands
             ]
         jobs = asyncio.Semaphore(JOBS_AT_ONCE)
         await asyncio.gather(*(self._deliver(ticket_id, jobs) for ticket_id in ids))
@@ -174,19 +174,19 @@ class Ours:
 
 
 @asynccontextmanager
-async def our_product(database_url: str, stand_in: StandIn) -> AsyncIterator[Ours]:
+async def our_product(database_url: str, sandbox: SandboxProcess) -> AsyncIterator[Ours]:
     """The product, connected."""
-    with running_fakes() as (microsoft, _):
-        # The house asks its stand-in for address, settings and tokens alone, wherever that one runs.
-        async with open_system(database_url, microsoft, cast(FakeServiceNow, stand_in)) as house:
-            yield Ours(house, await _connect(house.resources, stand_in), database_url)
+    with running_sandbox() as (microsoft, _):
+        # Only its address, its settings and its tokens are used, which SandboxProcess has as well.
+        async with open_system(database_url, microsoft, cast(SandboxServiceNow, sandbox)) as system:
+            yield Ours(system, await _connect(system.resources, sandbox), database_url)
 
 
-async def _connect(resources: Resources, stand_in: StandIn) -> Connection:
+async def _connect(resources: Resources, sandbox: SandboxProcess) -> Connection:
     """A connection with real tokens, laid straight into the database."""
-    granted, settings = stand_in.tokens(), stand_in.settings
+    granted, settings = sandbox.tokens(), sandbox.settings
     connection = Connection(
-        instance_name="contoso", origin=stand_in.url, status=ConnectionStatus.CONNECTED, client_id=settings.client_id,
+        instance_name="contoso", origin=sandbox.url, status=ConnectionStatus.CONNECTED, client_id=settings.client_id,
         client_secret=resources.vault.seal(CLIENT_SECRET, settings.client_secret), user_name=INTEGRATION_USER,
         connected_at=clock.now(), refresh_expires_at=clock.now() + timedelta(days=100),
     )  # fmt: skip

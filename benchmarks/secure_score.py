@@ -29,7 +29,7 @@ from app.features.tickets.models import Ticket, TicketAction
 from app.resources import ProductConfig
 from tests.factories.database import fresh_database, running_test_server
 from tests.factories.graph_payloads import TENANT, days_before, profile, score, snapshot
-from tests.factories.system import System, open_system, running_fakes
+from tests.factories.system import System, open_system, running_sandbox
 
 PROFILES, DAYS, CONTROLS = 500, 90, 250
 ACTIONS, TICKETS = 1_000, 10_000
@@ -176,16 +176,16 @@ async def measure_import(server: str, folder: Path) -> list[str]:
     return rows
 
 
-async def fill(house: System, folder: Path) -> None:
-    """So many actions and tickets."""
-    tenant_id = house.resources.config.tenant_id
+async def fill(system: System, folder: Path) -> None:
+    """Store ACTIONS improvement actions and TICKETS tickets."""
+    tenant_id = system.resources.config.tenant_id
     scores, profiles = folder / "many-scores.json", folder / "many-profiles.json"
     for path, content in zip((scores, profiles), payloads(tenant_id, ACTIONS, ACTIONS, 30), strict=True):
         path.write_text(content, encoding="utf-8")
-    await import_from_files(house.resources.database, house.resources.config, scores=scores, profiles=profiles)
-    connection = await house.connect()
+    await import_from_files(system.resources.database, system.resources.config, scores=scores, profiles=profiles)
+    connection = await system.connect()
     now = clock.now()
-    async with house.resources.database.transaction() as session:
+    async with system.resources.database.transaction() as session:
         for number in range(TICKETS):
             ticket = Ticket(
                 id=uuid4(), connection_id=connection.id, kind=("incident", "change")[number % 2], form_key=uuid4().hex,
@@ -207,13 +207,13 @@ async def measure_pages(server: str, folder: Path, reads: int) -> list[str]:
         "| page | ms | of it our own processor time | SQL statements |",
         "| --- | ---: | ---: | ---: |",
     ]
-    with fresh_database(server) as url, running_fakes() as (microsoft, snow):
-        async with open_system(url, microsoft, snow) as house:
-            await fill(house, folder)
+    with fresh_database(server) as url, running_sandbox() as (microsoft, servicenow):
+        async with open_system(url, microsoft, servicenow) as system:
+            await fill(system, folder)
             seen: list[str] = []
-            engine = house.resources.database.engine.sync_engine
+            engine = system.resources.database.engine.sync_engine
             event.listen(engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: seen.append(statement))
-            async with await house.signed_in("manager") as browser:
+            async with await system.signed_in("manager") as browser:
                 for name, path in PAGES.items():
                     times, busy = [], []
                     for _ in range(reads):

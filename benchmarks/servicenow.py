@@ -1,7 +1,7 @@
-"""Ours beside PySNC and pysnow, in one run against one stand-in: requests, failures, wrong results and time.
+"""Ours beside PySNC and pysnow, in one run against one sandbox: requests, failures, wrong results and time.
 
 Each task is done by each client after the other, without and with 50 ms of latency. What a client claims is compared
-with what the stand-in really holds. Bounded in records and time; talks to loopback only.
+with what the sandbox really holds. Bounded in records and time; talks to loopback only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.features.tickets.types import MARKERS, TicketKind
 from benchmarks import peer
 from benchmarks.clients import Client, Outcome, Peer, Product
 from benchmarks.ours import our_product
-from benchmarks.stand_in import StandIn, running_stand_in
+from benchmarks.stand_in import SandboxProcess, running_process
 from benchmarks.table import Line, as_markdown
 from tests.factories.database import fresh_database, running_test_server
 
@@ -33,20 +33,20 @@ TENTH_IS_429 = {"name": "semaphore_full", "every": 10, "times": 100_000, "path":
 
 
 class Bench:
-    """One run: the stand-in, the clients, and the lines so far."""
+    """One run: the sandbox, the clients, and the lines so far."""
 
-    def __init__(self, stand_in: StandIn, clients: list[Client]) -> None:
-        self.stand_in, self.clients = stand_in, clients
+    def __init__(self, sandbox: SandboxProcess, clients: list[Client]) -> None:
+        self.sandbox, self.clients = sandbox, clients
         self.lines: list[Line] = []
         self._known: list[dict[str, str]] = []
 
     def fill(self, count: int) -> None:
-        """The table: half of it are tickets of ours, and nothing changed for two hours."""
+        """The table: half of it are our tickets, and nothing changed for two hours."""
         for marker in (MARKERS[TicketKind.INCIDENT], ""):
             fields = {"correlation_display": marker, "correlation_id": uuid4().hex[:24] + "{n}"}
-            made = self.stand_in.control("fill", table="incident", count=count // 2, fields=fields, changed_hours_ago=2)
+            made = self.sandbox.control("fill", table="incident", count=count // 2, fields=fields, changed_hours_ago=2)
             if marker:
-                truth = self.stand_in.truth()
+                truth = self.sandbox.truth()
                 self._known = [truth[sys_id] for sys_id in made["sys_ids"]]
 
     async def refresh(
@@ -62,7 +62,7 @@ class Bench:
         """The states of so many known tickets, one in a hundred of which moved since the last look."""
         for client in self.clients:
             await client.prepare()
-            before = self.stand_in.truth()
+            before = self.sandbox.truth()
             seen = [before[row["sys_id"]] for row in self._known[:count]]
             since = datetime.now(UTC) - timedelta(seconds=1)
             self._move(seen[::ONE_MOVED_IN])
@@ -71,8 +71,8 @@ class Bench:
                 outcome = await client.changes(seen, since.strftime("%Y-%m-%d %H:%M:%S"))
             else:
                 outcome = await client.refresh(seen)
-            requests = self.stand_in.requests()
-            truth = self.stand_in.truth()
+            requests = self.sandbox.requests()
+            truth = self.sandbox.truth()
             untrue = sum(truth[sys_id]["state"] != state for sys_id, state in outcome.states.items())
             left_out = max(len(seen) - len(outcome.states) - outcome.admitted, 0)
             self._note(task, latency, client, outcome, requests, untrue + left_out)
@@ -83,8 +83,8 @@ class Bench:
             await client.prepare()
             self._begin(latency, fault, {})
             outcome = await client.create(count)
-            requests = self.stand_in.requests()
-            there = [row["correlation_id"] for row in self.stand_in.truth().values()]
+            requests = self.sandbox.requests()
+            there = [row["correlation_id"] for row in self.sandbox.truth().values()]
             times = [there.count(one) for one in outcome.ids]
             missing = max(times.count(0) - outcome.admitted, 0)
             self._note(task, latency, client, outcome, requests, missing + sum(n > 1 for n in times))
@@ -92,25 +92,25 @@ class Bench:
     async def workers(self, task: str, latency: int) -> None:
         """Workers with one stored token that has expired, at an instance that rotates refresh tokens."""
         for client in self.clients:
-            stored = self.stand_in.tokens()
-            self.stand_in.control("clock", seconds=1801)
+            stored = self.sandbox.tokens()
+            self.sandbox.control("clock", seconds=1801)
             self._begin(latency, None, {"refresh_rotates_token": True, "same_token_while_valid": False})
             outcome = await client.workers(WORKERS, stored)
             wrong = max(WORKERS - outcome.answers - outcome.admitted, 0)
-            self._note(task, latency, client, outcome, self.stand_in.requests(), wrong)
+            self._note(task, latency, client, outcome, self.sandbox.requests(), wrong)
 
     def _move(self, rows: list[dict[str, str]]) -> None:
         for row in rows:
             state = "1" if row["state"] == "2" else "2"
-            self.stand_in.control("records", number=row["number"], fields={"state": state})
+            self.sandbox.control("records", number=row["number"], fields={"state": state})
 
     def _begin(self, latency: int, fault: dict[str, Any] | None, switches: dict[str, Any]) -> None:
-        self.stand_in.new(latency_ms=latency, **switches)
+        self.sandbox.new(latency_ms=latency, **switches)
         if fault:
-            self.stand_in.control("faults", **fault)
+            self.sandbox.control("faults", **fault)
 
     def _note(self, task: str, latency: int, client: Client, outcome: Outcome, requests: int, wrong: int) -> None:
-        self.stand_in.new()
+        self.sandbox.new()
         line = Line(task, latency, client.name, requests, outcome.failures, wrong, outcome.seconds)
         self.lines.append(line)
         print(
@@ -148,8 +148,8 @@ async def _bench() -> AsyncIterator[Bench]:
         TemporaryDirectory() as folder,
         running_test_server(Path(folder) / "postgres") as server,
         fresh_database(server) as database_url,
-        running_stand_in() as stand_in,
+        running_process() as sandbox,
     ):
-        async with our_product(database_url, stand_in) as ours:
-            others = [Peer(name, stand_in) for name in peer.PEERS]
-            yield Bench(stand_in, [Product(ours, stand_in), *others])
+        async with our_product(database_url, sandbox) as ours:
+            others = [Peer(name, sandbox) for name in peer.PEERS]
+            yield Bench(sandbox, [Product(ours, sandbox), *others])

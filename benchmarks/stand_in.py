@@ -1,4 +1,4 @@
-"""The ServiceNow stand-in as a process of its own, so that it shares no interpreter with whom we measure."""
+"""The ServiceNow sandbox as a process of its own, so that it shares no interpreter with whom we measure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from sandbox.servicenow.instance_settings import ServiceNowSandbox
-from tests.factories.servicenow import CONTEXT, SnowCalls
+from tests.factories.servicenow import CONTEXT, ServiceNowCalls
 from tests.factories.system import PUBLIC_URL
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +26,7 @@ START_SECONDS = 30.0
 
 
 @dataclass
-class StandIn(SnowCalls):
+class SandboxProcess(ServiceNowCalls):
     """Asked over HTTP alone."""
 
     url: str
@@ -59,7 +59,7 @@ class StandIn(SnowCalls):
 
 
 @contextmanager
-def running_stand_in() -> Iterator[StandIn]:
+def running_process() -> Iterator[SandboxProcess]:
     """On a free port of loopback, for as long as the block lasts."""
     with TemporaryDirectory() as folder:
         with socket.socket() as free:
@@ -82,18 +82,18 @@ def running_stand_in() -> Iterator[StandIn]:
         command = [sys.executable, "-m", "sandbox", "serve", "servicenow"]
         with subprocess.Popen(command, cwd=ROOT, env=environment) as process:  # noqa: S603 - our own program.
             try:
-                yield _until_it_answers(StandIn(f"http://127.0.0.1:{port}", made), process)
+                yield _until_it_answers(SandboxProcess(f"http://127.0.0.1:{port}", made), process)
             finally:
                 process.terminate()
 
 
-def _until_it_answers(stand_in: StandIn, process: subprocess.Popen[bytes]) -> StandIn:
+def _until_it_answers(sandbox: SandboxProcess, process: subprocess.Popen[bytes]) -> SandboxProcess:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
-            stand_in.tell("counts")
+            sandbox.tell("counts")
         except httpx.TransportError:
             time.sleep(0.05)
         else:
-            return stand_in
-    raise RuntimeError("the stand-in did not start")
+            return sandbox
+    raise RuntimeError("the sandbox did not start")

@@ -9,7 +9,7 @@ OURS = "ours"
 
 @dataclass(frozen=True)
 class Line:
-    """One client at one task. `wrong` counts results that are not true and that nobody was told of."""
+    """One client at one task. `wrong` counts results that are not true and that were not reported."""
 
     task: str
     latency_ms: int

@@ -12,9 +12,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the process's exit status."""
     described = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     commands = described.add_subparsers(dest="command", required=True)
-    serving = commands.add_parser("serve", help="serve the stand-ins for Microsoft and ServiceNow, and nothing else")
+    serving = commands.add_parser("serve", help="serve the sandbox (Microsoft and ServiceNow), and nothing else")
     serving.add_argument("only", nargs="?", choices=("servicenow", "microsoft"), help="serve just this one")
-    commands.add_parser("demo", help="PostgreSQL, stand-ins, web and worker, as processes; Ctrl-C stops all")
+    commands.add_parser("demo", help="PostgreSQL, sandbox, web and worker, as processes; Ctrl-C stops all")
     commands.add_parser("env", help="print settings with fresh secrets, for trying out with docker compose")
     options = described.parse_args(arguments)
     try:

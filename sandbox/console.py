@@ -135,7 +135,7 @@ async def faults_and_switches(request: Request) -> Response:
         except (ValueError, TypeError) as error:
             wrong = str(error)
         else:
-            return RedirectResponse(f"/_sandbox/trouble{form.get('anchor', '')}", 303)
+            return RedirectResponse(f"/_sandbox/faults.html{form.get('anchor', '')}", 303)
     return render_page(
         request, "faults.html", 400 if wrong else 200, groups=instance.switches.describe(), faults=FAULTS,
         waiting=instance.orders.waiting, struck=instance.orders.struck, families=FAMILIES,
@@ -227,7 +227,7 @@ ROUTES = [
     Route("/_sandbox/vanish", hide_or_delete, methods=["POST"]),
     Route("/_sandbox/people", users, methods=["GET", "POST"]),
     Route("/_sandbox/journal.html", journal, methods=["GET", "POST"]),
-    Route("/_sandbox/trouble", faults_and_switches, methods=["GET", "POST"]),
+    Route("/_sandbox/faults.html", faults_and_switches, methods=["GET", "POST"]),
     Route("/_sandbox/tokens", tokens, methods=["GET", "POST"]),
     Route("/_sandbox/{what}", control, methods=["GET", "POST"]),
     Route("/nav_to.do", navigate),

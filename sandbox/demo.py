@@ -132,7 +132,7 @@ async def _supervise(plan: DemoPlan) -> int:
 
 async def _run(plan: DemoPlan, processes: Processes) -> None:
     first = not plan.first_import.exists()
-    _print("Starting PostgreSQL, the stand-ins for Microsoft and ServiceNow, the web pages and the worker …")
+    _print("Starting PostgreSQL, the sandbox (Microsoft and ServiceNow), the web pages and the worker …")
     postgres = await processes.start("postgres", "app", "postgres", tier=DATABASE, pipe_stdout=True)
     sandboxes = [
         await processes.start(name, "sandbox", "serve", name, tier=SANDBOXES) for name in ("servicenow", "microsoft")
@@ -232,11 +232,11 @@ Sign in with any account that the sign-in page offers; none is real:
   Security Reader          Lee Gu         looks
   No role                  Nestor Wilke   is told what to ask for
 
-ServiceNow's stand-in, where tickets arrive and can be moved: {servicenow}/_sandbox/
+The ServiceNow sandbox, where tickets arrive and can be moved: {servicenow}/_sandbox/
 To connect it, as Security Administrator, open {plan.address("PORT")}/servicenow and type:
   Instance name   {servicenow.removeprefix("http://")}
   Client ID       {load_or_create_secrets(plan.keys_file)["SANDBOX_SERVICENOW_CLIENT_ID"]}
-  Client secret   it is shown in the stand-in (address above), and kept in {_short(plan.keys_file)}
+  Client secret   it is shown in the sandbox (address above), and kept in {_short(plan.keys_file)}
 Authorize, log in as m365.integration (the login page shows the password), and Allow.
 
 Ctrl-C stops everything. Data stays in {_short(plan.folder)}; logs are in {_short(plan.folder / "logs")}."""

@@ -22,7 +22,7 @@ from sandbox.tenant.tenant_data import Tenant, yesterday
 
 async def _not_found(request: Request, _error: Exception) -> Response:
     return render_page(
-        request, "message.html", 404, title="Not found", text="There is nothing at this address of the stand-in."
+        request, "message.html", 404, title="Not found", text="There is nothing at this address of the sandbox."
     )
 
 

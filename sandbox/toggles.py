@@ -40,7 +40,6 @@ class Toggles:
             self.change({name: (text or "").strip()})
 
     def reset(self) -> None:
-        """Restore all defaults."""
         for item in fields(self):
             setattr(self, item.name, item.default)
 

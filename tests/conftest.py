@@ -19,9 +19,9 @@ from app.features.secure_score.jobs import scheduled_sync
 from tests.factories.certificates import read_once
 from tests.factories.database import fresh_database, kept_engine, running_test_server
 from tests.factories.graph_payloads import keep_days
-from tests.factories.microsoft import FakeMicrosoft
-from tests.factories.servicenow import FakeServiceNow
-from tests.factories.system import System, open_system, running_fakes
+from tests.factories.microsoft import SandboxMicrosoft
+from tests.factories.servicenow import SandboxServiceNow
+from tests.factories.system import System, open_system, running_sandbox
 from tests.factories.xdist_schedule import ByPart, longest_first
 
 # No test may fail because the machine is busy. The first draw of a fresh checkout builds tables of characters as well.
@@ -96,7 +96,7 @@ def vault() -> Vault:
 
 @pytest.fixture
 def queue(database_url: str) -> Queue:
-    """A queue that knows no task; rooms make their own with their task groups."""
+    """A queue without tasks; a test that needs tasks makes its own queue with their task groups."""
     return Queue(database_url, [])
 
 
@@ -110,16 +110,16 @@ def still_clock() -> Iterator[SetClock]:
 
 
 @pytest.fixture(scope="session")
-def fakes() -> Iterator[tuple[FakeMicrosoft, FakeServiceNow]]:
-    """The stand-ins, shared by all tests of the run; `system` lays them new for each."""
-    with running_fakes() as both:
+def sandbox() -> Iterator[tuple[SandboxMicrosoft, SandboxServiceNow]]:
+    """The sandbox, shared by all tests of the run; `system` resets it for each."""
+    with running_sandbox() as both:
         yield both
 
 
 @pytest.fixture
-async def system(database_url: str, fakes: tuple[FakeMicrosoft, FakeServiceNow]) -> AsyncIterator[System]:
-    """The whole product over a fresh database, with the stand-ins as new."""
-    microsoft, servicenow = fakes
+async def system(database_url: str, sandbox: tuple[SandboxMicrosoft, SandboxServiceNow]) -> AsyncIterator[System]:
+    """The whole product over a fresh database, with the sandbox reset."""
+    microsoft, servicenow = sandbox
     microsoft.tenant.reset()
     servicenow.instance.reset()
     async with open_system(database_url, microsoft, servicenow) as opened:

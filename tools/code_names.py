@@ -13,6 +13,8 @@ from tools.code_sources import Sources, comments, docstring_nodes, only, parse
 # Tests of whole journeys, of the code base itself, or of foreign clients have no single module that they could mirror.
 NOT_MIRRORING = ("tests/journeys/", "tests/browser/", "tests/conventions/", "tests/clients/")
 
+# Where a word begins inside a name in camel case.
+WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 CAMPAIGN = re.compile(r"test_(?:bugs?|edges?)(?:_|$)|test_\d")
 
 
@@ -113,14 +115,40 @@ def campaign_names(sources: Sources) -> list[str]:
 
 
 def retired_words(sources: Sources, words: Collection[str]) -> list[str]:
-    """Docstrings and comments that use one of these words; each is a regular expression for whole words, in any case."""
+    """Docstrings, comments, and lines of documents with one of these words: regular expressions for whole words, any case."""
     pattern = re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE)
     return [
         f"{path}:{number}: {match.group()}"
         for path, text in sorted(sources.items())
-        for number, line in _prose(text)
+        for number, line in (_prose(text) if path.endswith(".py") else enumerate(text.splitlines(), 1))
         for match in pattern.finditer(line)
     ]
+
+
+def retired_names(sources: Sources, words: Collection[str]) -> list[str]:
+    """Names of classes, functions, parameters, variables and attributes of which one word is retired."""
+    pattern = re.compile(rf"(?:^|_)(?:{'|'.join(words)})(?:_|$)", re.IGNORECASE)
+    return sorted(
+        f"{path}:{number}: {name}"
+        for path, text in sources.items()
+        for number, name in _defined_names(parse(text))
+        if pattern.search(WORD_START.sub("_", name))
+    )
+
+
+def _defined_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.lineno, node.name
+            case ast.arg():
+                yield node.lineno, node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.lineno, node.id
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.lineno, node.attr
+            case _:
+                pass
 
 
 def _prose(text: str) -> Iterator[tuple[int, str]]:

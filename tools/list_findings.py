@@ -41,7 +41,7 @@ the words of the error.
 ALL_CHECKS: tuple[Check[CheckContext] | Check[Resources], ...] = (*CHECKS, *INTERNAL_CHECKS)
 COLUMNS = ("Finding", "Verdict", "What it means", "What to do", "In ServiceNow", "Their message")
 BEFORE_ANY_CHECK = ("not_connected",)
-OUTCOME = ("cards:unconfirmed", "cards:stale", "cards:both", "cards:one", "cards:hidden")
+OUTCOME = ("cards:unconfirmed", "cards:stale", "cards:all", "cards:some", "cards:hidden")
 
 
 def render_document() -> str:

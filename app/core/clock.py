@@ -10,11 +10,9 @@ from typing import Protocol
 class Clock(Protocol):
     """Tells the time and waits."""
 
-    def now(self) -> datetime:
-        """Now, aware, in UTC."""
+    def now(self) -> datetime: ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait this many seconds."""
+    async def sleep(self, seconds: float) -> None: ...
 
 
 class SystemClock:
@@ -48,7 +46,6 @@ _clock: Clock = SystemClock()
 
 
 def now() -> datetime:
-    """Now, aware, in UTC."""
     return _clock.now()
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.types import TypeDecorator
 
 from app.core.notifications import Notifications
 
-# A value that PostgreSQL rejects whatever the column, such as text with a NUL byte. Named here so that web/ need not
+# A value that PostgreSQL rejects in any column, such as text with a NUL byte. Named here so that web/ need not
 # import SQLAlchemy.
 UnusableValue = DataError
 # Predictable constraint names, so that a migration can name what it drops.

@@ -131,7 +131,7 @@ class ActionsContent(CardContent):
 
 @dataclass(frozen=True)
 class ImportsContent(CardContent):
-    """The newest import."""
+    """The newest import; None before the first."""
 
     run: RunLine | None
 

@@ -1,1 +1,1 @@
-"""Clients that others wrote, driven as their documentation shows, in an environment of their own. Import nothing of ours."""
+"""Clients that others wrote, driven as their documentation shows, in their own environment. Import nothing of the product."""

@@ -25,7 +25,7 @@ def run(work):
 
 
 class Outcome:
-    """What came of it: whatever the job asked for, and how often the client failed with what."""
+    """The result that the job asked for, and how often the client failed with which error."""
 
     def __init__(self):
         self.results = []
@@ -33,7 +33,7 @@ class Outcome:
         self.told = []
 
     def attempt(self, step, *arguments):
-        """One step; its failure is counted, and is no reason to stop. Whatever a client raises is a failure of it."""
+        """One step; its failure is counted, and is no reason to stop. Any exception of a client is its failure."""
         try:
             return step(*arguments)
         except Exception as error:

@@ -10,7 +10,7 @@ CHUNK = 100
 
 
 def client(job):
-    """With the access token in a session of ours: PySNC knows no authorization code grant."""
+    """With the access token in our own session: PySNC knows no authorization code grant."""
     session = requests.Session()
     session.trust_env = False
     session.headers["Authorization"] = f"Bearer {job['token']}"

@@ -9,7 +9,7 @@ CHUNK = 100
 
 
 def resource(job):
-    """With the access token in a session of ours: pysnow knows no authorization code grant."""
+    """With the access token in our own session: pysnow knows no authorization code grant."""
     session = requests.Session()
     session.trust_env = False
     session.headers["Authorization"] = f"Bearer {job['token']}"

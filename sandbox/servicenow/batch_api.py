@@ -53,7 +53,7 @@ async def _batch(context: RequestContext) -> Response:
 
 
 async def _do(context: RequestContext, item: dict[str, Any]) -> dict[str, Any]:
-    # The batch is answered 200 whatever its items' statuses are: a client has to check each `status_code`.
+    # The batch is answered 200 with any statuses of its items: a client has to check each `status_code`.
     started = time.monotonic()
     try:
         body = b64decode(str(item.get("body") or ""), validate=True)

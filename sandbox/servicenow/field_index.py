@@ -14,7 +14,6 @@ class ValueIndex:
         self._value_of: dict[str, str] = {}
 
     def put(self, sys_id: str, value: str) -> None:
-        """The record has this value now."""
         if self._value_of.get(sys_id) == value:
             return
         self.remove(sys_id)
@@ -22,7 +21,6 @@ class ValueIndex:
         self._ids.setdefault(value, {})[sys_id] = None
 
     def remove(self, sys_id: str) -> None:
-        """The record is gone."""
         value = self._value_of.pop(sys_id, None)
         if value is None:
             return
@@ -46,7 +44,6 @@ class OrderedIndex:
         self._value_of: dict[str, str] = {}
 
     def put(self, sys_id: str, value: str) -> None:
-        """The record has this value now."""
         if self._value_of.get(sys_id) == value:
             return
         self.remove(sys_id)
@@ -54,7 +51,6 @@ class OrderedIndex:
         insort(self._entries, (value, sys_id))
 
     def remove(self, sys_id: str) -> None:
-        """The record is gone."""
         value = self._value_of.pop(sys_id, None)
         if value is not None:
             del self._entries[bisect_left(self._entries, (value, sys_id))]

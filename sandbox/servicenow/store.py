@@ -168,7 +168,6 @@ class Store:
         return f"{prefix}{int(counter['value']):07d}"
 
     def close(self) -> None:
-        """Close the database file."""
         if self._disk:
             self._disk.close()
             self._disk = None

@@ -1,4 +1,4 @@
-"""What an administrator does around a connection, and the stand-in's switches, which are always set back."""
+"""What an administrator does around a connection, and the sandbox's switches, which are always set back."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ SET_BACK: tuple[Order, ...] = (
 
 
 def order(page: Page, demo: Demo, what: str, content: Mapping[str, Any]) -> None:
-    """One order to the stand-in's control API."""
+    """One order to the sandbox's control API."""
     answer = page.request.post(f"{demo.servicenow}/_sandbox/{what}", data=dict(content))
     assert answer.ok, answer.text()
 
 
 @contextmanager
 def switched(page: Page, demo: Demo, *orders: Order, **switches: object) -> Iterator[None]:
-    """The stand-in misbehaves like this for a while; afterwards it is as before, whatever happened."""
+    """Switch the sandbox to this fault inside the block; set it back afterwards, also after an error."""
     before = page.request.get(f"{demo.servicenow}/_sandbox/switches").json()
     client = {name: value for name, value in client_record(page, demo).items() if name in CLIENT_FIELDS}
     try:

@@ -43,18 +43,18 @@ class Visit:
         return page
 
     def _listen(self, message: ConsoleMessage) -> None:
-        # A page that is refused on purpose is reported as a failed resource; everything else is a fault of ours.
+        # A page that is refused on purpose is reported as a failed resource; everything else is a fault of the product.
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)
 
-    def sign_in(self, account: str, *, anew: bool = False, **options: object) -> Page:
-        """A browser at the home page in which this account of the stand-in is signed in.
+    def sign_in(self, account: str, *, fresh: bool = False, **options: object) -> Page:
+        """A browser at the home page in which this account of the sandbox is signed in.
 
-        Only the first time by the sign-in pages; then with the session of that time, unless told to begin `anew`.
+        Uses the sign-in pages the first time, and that session afterwards. `fresh`: always uses the pages.
         """
         page = self.open(**options)
         kept = SESSIONS.setdefault((self.demo.url, account), [])
-        if kept and not anew:
+        if kept and not fresh:
             page.context.add_cookies(kept)
             page.goto("/")
             return page
@@ -62,7 +62,7 @@ class Visit:
         page.get_by_role("button", name="Sign in with Microsoft").click()
         page.get_by_role("button", name=re.compile(f"^{account}")).click()
         page.wait_for_url(lambda url: url.startswith(self.demo.url))
-        if not anew:
+        if not fresh:
             kept += [cookie for cookie in page.context.cookies(self.demo.url) if cookie["name"] == "session"]
         return page
 
@@ -130,7 +130,7 @@ def share(page: Page, kind: str, name: str) -> None:
 
 
 def move(page: Page, demo: Demo, name: str, state: str) -> None:
-    """Move a ticket in the stand-in's console, as a ServiceNow agent would."""
+    """Move a ticket in the sandbox's console, as a ServiceNow agent would."""
     page.goto(f"{demo.servicenow}/_sandbox/")
     row = page.get_by_role("row").filter(has_text=name)
     row.get_by_label("New state").select_option(label=state)

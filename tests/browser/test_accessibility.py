@@ -82,7 +82,7 @@ def test_page_can_be_used_by_everybody(manager: Page, axe: str, address: str) ->
     problems = []
     for scheme in RULES:
         manager.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        # Opened anew: what is folded away keeps its old colours until it is shown.
+        # Reloaded: what is folded away keeps its old colours until it is shown.
         _open(manager, address)
         # Evaluated by the debugger, so that the page's own policy against foreign scripts stays in force.
         manager.evaluate(axe)
@@ -144,7 +144,7 @@ def _tab_to(page: Page, text: str, most: int = 25) -> None:
 def test_the_main_job_works_without_scripts(visit: Visit) -> None:
     """Sign in, share an action, find its ticket at home, and sign out: every form is a plain form."""
     ensure_connected(visit)
-    page = visit.sign_in("Security Operator", anew=True, java_script_enabled=False)
+    page = visit.sign_in("Security Operator", fresh=True, java_script_enabled=False)
     name = "Shared without scripts"
     title = open_share_form(page)
     page.get_by_role("textbox", name="Name", exact=True).fill(name)

@@ -42,7 +42,7 @@ def value(page: Page, step: str, name: str) -> str:
 
 
 def console_values(page: Page, demo: Demo) -> list[str]:
-    """Client ID, client secret and the user's name, as the stand-in's own console shows them."""
+    """Client ID, client secret and the user's name, as the sandbox's own console shows them."""
     console = page.context.new_page()
     console.goto(f"{demo.servicenow}/_sandbox/")
     shown = console.locator("p.note code").all_inner_texts()
@@ -61,7 +61,7 @@ def fill_in(page: Page, demo: Demo, user: str) -> None:
 
 
 def expect_ready(page: Page) -> None:
-    """Provisioning, with nothing that needs somebody, and then the home page with its cards."""
+    """Provisioning, with nothing that a person has to do, and then the home page with its cards."""
     page.wait_for_url(re.compile("/ticketProvisioning"))
     settled(page, "/ticketProvisioning", "#steps")
     for step in page.locator("#steps > ol > li").all():

@@ -1,10 +1,10 @@
-"""Every fault that can be switched on at the ServiceNow stand-in is found by its name, on the page where a person looks.
+"""Every fault that can be switched on at the ServiceNow sandbox is found by its name, on the page where a person looks.
 
 What no browser can bring about is shown over HTTP, in tests/features/provisioning: an unknown name (DNS), a private
 address, TLS, a closed port and a proxy that refuses need another network than this machine's (test_diagnose); no worker
 and a queue that is stuck, a worker that is ended or frozen under everybody's feet (test_diagnose); an import that is
-missing or stale, another day (test_rows); nothing ever connected, a product that nobody has used (test_diagnose); a
-consent without a refresh token, a client that the stand-in does not offer (test_rows). Consenting as oneself, the third
+missing or stale, another day (test_rows); nothing ever connected, a product without use (test_diagnose); a
+consent without a refresh token, a client that the sandbox does not offer (test_rows). Consenting as oneself, the third
 line of the original's troubleshooting list, is in tests/browser/test_checklist.py, with the way on.
 """
 
@@ -183,7 +183,7 @@ def desk(chromium: Browser, demo: Demo) -> Iterator[tuple[Page, Demo]]:
 
 
 def ours(page: Page, demo: Demo, table: str) -> list[dict[str, str]]:
-    """The stand-in's records of this table, as they are stored."""
+    """The sandbox's records of this table, as they are stored."""
     told: dict[str, list[dict[str, str]]] = page.request.get(f"{demo.servicenow}/_sandbox/records").json()
     return told[table]
 
@@ -311,7 +311,7 @@ def test_a_login_that_refuses_the_integration_user_is_named(
     page, demo = desk
     away = Visit(chromium, demo)
     with switched(page, demo, *row.orders, **row.switches):
-        other = away.sign_in("Security Administrator", anew=True)
+        other = away.sign_in("Security Administrator", fresh=True)
         other.goto("/servicenow")
         other.get_by_role("button", name="Authorize again").click()
         log_in(other, demo, INTEGRATION_USER)
@@ -329,7 +329,7 @@ def test_single_sign_on_is_named_and_the_side_door_leads_around_it(desk: tuple[P
     with switched(page, demo, sso=True):
         check_connection(page)
         found(page, Row("Single sign-on", "sso", f"{demo.servicenow}/side_door.do"))
-        private = away.sign_in("Security Administrator", anew=True)
+        private = away.sign_in("Security Administrator", fresh=True)
         private.goto(f"{demo.servicenow}/side_door.do")
         log_in(private, demo, INTEGRATION_USER)
         private.goto("/servicenow")

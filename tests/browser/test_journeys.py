@@ -105,7 +105,7 @@ def test_account_without_a_role_is_told_what_to_ask_for(visit: Visit) -> None:
 
 
 def test_signing_out_ends_the_session(visit: Visit) -> None:
-    page = visit.sign_in("Security Reader", anew=True)
+    page = visit.sign_in("Security Reader", fresh=True)
     page.locator("summary", has_text="Lee Gu").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()

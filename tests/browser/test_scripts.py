@@ -76,8 +76,8 @@ def test_no_page_scrolls_sideways(connected: Visit, place: str) -> None:
         page.emulate_media(color_scheme=theme)
         for width in (390, 768, 1024, 1920):
             page.set_viewport_size({"width": width, "height": 900})
-            room = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert room <= 0, f"{room} pixels too wide for {width}, {theme}"
+            excess = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert excess <= 0, f"{excess} pixels too wide for {width}, {theme}"
 
 
 def _watched(visit: Visit) -> Page:

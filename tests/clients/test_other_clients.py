@@ -1,4 +1,4 @@
-"""Clients nobody here wrote work against the ServiceNow stand-in: they list, create, update and page through incidents."""
+"""Clients that others wrote work against the ServiceNow sandbox: they list, create, update and page through incidents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.peer import PEERS, Done, do, environment
-from tests.factories.servicenow import FakeServiceNow, running_servicenow
+from tests.factories.servicenow import SandboxServiceNow, running_servicenow
 
 pytestmark = pytest.mark.skipif(
     environment() is None and not os.environ.get("CI"), reason="no .venv-clients; `make clients` lays it"
@@ -17,23 +17,23 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def one_snow() -> Iterator[FakeServiceNow]:
+def one_servicenow() -> Iterator[SandboxServiceNow]:
     with running_servicenow() as servicenow:
         yield servicenow
 
 
 @pytest.fixture
-def servicenow(one_snow: FakeServiceNow) -> FakeServiceNow:
-    one_snow.instance.reset()
-    return one_snow
+def servicenow(one_servicenow: SandboxServiceNow) -> SandboxServiceNow:
+    one_servicenow.instance.reset()
+    return one_servicenow
 
 
-def ask(peer: str, servicenow: FakeServiceNow, **job: Any) -> Done:
+def ask(peer: str, servicenow: SandboxServiceNow, **job: Any) -> Done:
     return do(peer, url=servicenow.url, token=servicenow.tokens()["access_token"], **job)
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_lists_what_a_query_finds(servicenow: FakeServiceNow, peer: str) -> None:
+def test_lists_what_a_query_finds(servicenow: SandboxServiceNow, peer: str) -> None:
     done = ask(peer, servicenow, what="walk", query="short_descriptionLIKEprinter")
     assert (done.failures, done.told) == (0, [])
     known = next(row for row in servicenow.records() if "Printer" in row["short_description"])
@@ -43,7 +43,7 @@ def test_lists_what_a_query_finds(servicenow: FakeServiceNow, peer: str) -> None
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_creates_and_updates(servicenow: FakeServiceNow, peer: str) -> None:
+def test_creates_and_updates(servicenow: SandboxServiceNow, peer: str) -> None:
     bodies = [{"short_description": f"made by {peer} {n}", "urgency": "1", "impact": "1"} for n in range(2)]
     done = ask(peer, servicenow, what="create", bodies=bodies)
     assert (done.failures, done.told) == (0, [])
@@ -59,7 +59,7 @@ def test_creates_and_updates(servicenow: FakeServiceNow, peer: str) -> None:
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_pages_through_everything_once(servicenow: FakeServiceNow, peer: str) -> None:
+def test_pages_through_everything_once(servicenow: SandboxServiceNow, peer: str) -> None:
     filled = servicenow.control("fill", table="incident", count=137, fields={"correlation_display": "pages"})
     servicenow.control("journal")
     done = ask(peer, servicenow, what="walk", query="correlation_display=pages", page=25)
@@ -69,13 +69,13 @@ def test_pages_through_everything_once(servicenow: FakeServiceNow, peer: str) ->
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_reads_known_records_by_their_ids(servicenow: FakeServiceNow, peer: str) -> None:
+def test_reads_known_records_by_their_ids(servicenow: SandboxServiceNow, peer: str) -> None:
     filled = servicenow.control("fill", table="incident", count=250)
     done = ask(peer, servicenow, what="refresh", sys_ids=filled["sys_ids"])
     assert {row["sys_id"] for row in done.results} == set(filled["sys_ids"])
 
 
-def with_expired_token(peer: str, servicenow: FakeServiceNow) -> Done:
+def with_expired_token(peer: str, servicenow: SandboxServiceNow) -> Done:
     stored = servicenow.tokens()
     servicenow.control("clock", seconds=1801)
     settings = servicenow.settings
@@ -85,20 +85,20 @@ def with_expired_token(peer: str, servicenow: FakeServiceNow) -> Done:
     )  # fmt: skip
 
 
-def test_pysnow_refreshes_a_token_that_has_expired(servicenow: FakeServiceNow) -> None:
+def test_pysnow_refreshes_a_token_that_has_expired(servicenow: SandboxServiceNow) -> None:
     done = with_expired_token("pysnow", servicenow)
     assert (done.failures, done.told, len(done.results)) == (0, [], 1)
     assert [entry.status for entry in servicenow.calls("POST", "/oauth_token.do")] == [200, 200]
 
 
-def test_pysnc_refreshes_too_but_sends_the_call_itself_without_the_new_token(servicenow: FakeServiceNow) -> None:
-    """A fault of PySNC 1.2.1 that the stand-in shows as an instance would: its next call would be good."""
+def test_pysnc_refreshes_too_but_sends_the_call_itself_without_the_new_token(servicenow: SandboxServiceNow) -> None:
+    """A fault of PySNC 1.2.1 that the sandbox shows as an instance would: its next call would be good."""
     done = with_expired_token("PySNC", servicenow)
     assert [entry.status for entry in servicenow.calls("POST", "/oauth_token.do")] == [200, 200]
     assert done.told[0].startswith("AuthenticationException")
 
 
-def test_pysnc_takes_the_batch_api_for_a_long_query(servicenow: FakeServiceNow) -> None:
+def test_pysnc_takes_the_batch_api_for_a_long_query(servicenow: SandboxServiceNow) -> None:
     servicenow.control("fill", table="incident", count=3, fields={"correlation_display": "long"})
     query = "correlation_display=long^numberNOT IN" + ",".join(f"INC{n:07d}" for n in range(1200))
     done = ask("PySNC", servicenow, what="walk", query=query)

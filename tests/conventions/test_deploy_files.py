@@ -104,7 +104,7 @@ def test_demo_settings_fit_the_compose_file(compose: dict[str, Any]) -> None:
     assert given["ENTRA_AUTHORITY"] == given["GRAPH_URL"] == f"http://{alias}:{ports[1]}"
     settings = Settings(_env_file=None, **{name.lower(): value for name, value in given.items()})  # type: ignore[arg-type]
     assert settings.public_url == "http://localhost:8000"
-    assert settings_file() != settings_file(), "secrets are made anew each time"
+    assert settings_file() != settings_file(), "each call makes new secrets"
 
 
 def test_everything_the_image_copies_is_there(dockerfile: str) -> None:

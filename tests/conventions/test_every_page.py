@@ -1,4 +1,4 @@
-"""Every page that a link leads to: it opens, for whoever sees the link; it is well formed; it keeps secrets; it asks little."""
+"""Every page that a link leads to: it opens for everyone who sees the link, is well formed, keeps secrets, and asks little."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from tests.factories.crawl import Lived, Walk, lived_in
 from tests.factories.database import fresh_database
-from tests.factories.microsoft import FakeMicrosoft
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.microsoft import SandboxMicrosoft
+from tests.factories.servicenow import SandboxServiceNow
 
 pytestmark = pytest.mark.thorough
 
@@ -22,9 +22,9 @@ VOID = {"input", "img", "br", "hr", "meta", "link", "source", "wbr", "col", "use
 
 
 @pytest.fixture(scope="module")
-def lived(postgres: str, fakes: tuple[FakeMicrosoft, FakeServiceNow]) -> Iterator[Lived]:
+def lived(postgres: str, sandbox: tuple[SandboxMicrosoft, SandboxServiceNow]) -> Iterator[Lived]:
     """One life for all tests here: they only look."""
-    with fresh_database(postgres) as url, lived_in(url, fakes) as life:
+    with fresh_database(postgres) as url, lived_in(url, sandbox) as life:
         yield life
 
 
@@ -34,7 +34,7 @@ def walked(request: pytest.FixtureRequest, lived: Lived) -> Walk:
     return lived.walks[request.param]
 
 
-def test_every_link_opens_for_whoever_sees_it(walked: Walk) -> None:
+def test_every_link_opens_for_those_who_see_it(walked: Walk) -> None:
     broken = {
         f"{address} (from {walked.came_from.get(address)})": answer.status_code
         for address, answer in walked.pages.items()
@@ -43,9 +43,9 @@ def test_every_link_opens_for_whoever_sees_it(walked: Walk) -> None:
     assert not broken
 
 
-def test_the_walk_came_through_every_room(walked: Walk) -> None:
-    for room in ("/", "/secure-score", "/secure-score/actions", "/tickets"):
-        assert room in walked.pages
+def test_the_crawl_reaches_every_area(walked: Walk) -> None:
+    for address in ("/", "/secure-score", "/secure-score/actions", "/tickets"):
+        assert address in walked.pages
     assert any(address.startswith("/secure-score/actions/") for address in walked.pages)
     assert sum(address.startswith("/tickets/") for address in walked.pages) >= 3
     assert any(address.startswith("/tickets/new?") for address in walked.pages) == (walked.role != "viewer")
@@ -68,7 +68,7 @@ def test_no_page_asks_the_database_again_and_again(walked: Walk) -> None:
     assert not costly
 
 
-def test_pages_of_one_kind_cost_the_same_whatever_is_on_them(lived: Lived) -> None:
+def test_pages_of_one_kind_cost_the_same_with_any_content(lived: Lived) -> None:
     walk = lived.walks["manager"]
     actions = {count for address, count in walk.statements.items() if address.startswith("/secure-score/actions/")}
     assert max(actions) - min(actions) <= 2, walk.statements

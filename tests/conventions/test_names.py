@@ -9,6 +9,7 @@ from tools.code_names import (
     forbidden_modules,
     mirroring,
     needless_allowances,
+    retired_names,
     retired_words,
     shared_class_names,
     shared_module_names,
@@ -26,11 +27,21 @@ FORBIDDEN_MODULES = frozenset({
 RETIRED_WORDS = (
     "houses?", "house's", "households?", "floors?", "rooms?", "embass(?:y|ies)", "strangers?", "twins?", "errands?",
     "travell?ers?", "deeds?", "mend(?:s|ed|ing)?", "somebody(?:'s|’s)?", "nobody(?:'s|’s)?", "whoever",
+    "wish(?:es)?", "spine", "souls?", "snow", "stand-ins?",
 )  # fmt: skip
 
 
 def code() -> dict[str, str]:
     return read_sources(ROOT, ["app", "sandbox"])
+
+
+def documents() -> dict[str, str]:
+    """Our own documents, without the facts, which quote others, and without the texts that people read in the product."""
+    found = read_sources(ROOT, ["docs", "sandbox"], (".md",))
+    found |= {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")}
+    return {
+        path: text for path, text in found.items() if path != "docs/findings.md" and not path.startswith("docs/facts/")
+    }
 
 
 def test_no_module_has_a_private_name() -> None:
@@ -59,8 +70,14 @@ def test_tests_stand_beside_what_they_test() -> None:
     assert 100 * len(mirrors) >= LEAST_MIRRORING * (len(mirrors) + len(others)), others
 
 
-def test_docstrings_and_comments_use_no_retired_words() -> None:
-    assert retired_words(code(), RETIRED_WORDS) == []
+def test_docstrings_comments_and_documents_use_no_retired_words() -> None:
+    everything = read_sources(ROOT, ["app", "sandbox", "tests", "benchmarks"]) | documents()
+    assert retired_words(everything, RETIRED_WORDS) == []
+
+
+def test_no_name_in_the_code_has_a_retired_word() -> None:
+    everything = read_sources(ROOT, ["app", "sandbox", "tests", "benchmarks"])
+    assert retired_names(everything, RETIRED_WORDS) == []
 
 
 @pytest.mark.parametrize("path", ["app/look.py", "tests/test_strangers.py", "tests/house/files.py"])
@@ -130,6 +147,35 @@ def test_a_test_module_has_the_name_of_the_module_it_mirrors() -> None:
 )
 def test_a_retired_word_is_found(text: str) -> None:
     assert len(retired_words({"app/a.py": text}, RETIRED_WORDS)) == 1
+
+
+def test_a_retired_word_in_a_document_is_found() -> None:
+    assert retired_words({"docs/a.md": "# Rooms\n\nNo Wish, whoever asks.\n"}, RETIRED_WORDS) == [
+        "docs/a.md:1: Rooms",
+        "docs/a.md:3: Wish",
+        "docs/a.md:3: whoever",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "house = 1\n",
+        "for wish in found:\n    pass\n",
+        "class FrontRoom: ...\n",
+        "def ask_a_stranger() -> None: ...\n",
+        "def ask(snow_url: str) -> None: ...\n",
+    ],
+)
+def test_a_retired_word_in_a_name_is_found(text: str) -> None:
+    assert len(retired_names({"app/a.py": text}, RETIRED_WORDS)) == 1
+
+
+def test_a_name_that_only_contains_a_retired_word_is_left() -> None:
+    assert (
+        retired_names({"app/a.py": "warehouse = mushroom = fiat.unsealed = 1\nclass Wished: ...\n"}, RETIRED_WORDS)
+        == []
+    )
 
 
 def test_texts_for_people_may_use_every_word() -> None:

@@ -1,4 +1,4 @@
-"""Every route refuses who may not use it: fakes, people without a role, readers who write, and other sites."""
+"""Every route refuses who may not use it: visitors without a session, people without a role, viewers who write, other sites."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ PUBLIC = {
     "GET /api/connector/status": "programs; a signed token that can be revoked is what counts",
     "POST /sign-out": "ends a session if there is one",
 } | {f"{method} {path}": "an earlier address: a redirect that shows nothing" for method, path in MOVED}
-# Whoever may look may do these: they change what the same person sees, and nothing for anybody else.
-OWN_PAGE = {f"POST /home-cards/{deed}" for deed in ("add", "move", "order", "remove", "reset")}
+# A viewer may do these: they change only what the same person sees.
+OWN_PAGE = {f"POST /home-cards/{verb}" for verb in ("add", "move", "order", "remove", "reset")}
 SOME_ID = "0b7c1c8e-0000-4a6e-9c3e-5d1f0a00ffff"
 
 
@@ -86,7 +86,7 @@ def test_public_routes_are_still_there() -> None:
     assert set(PUBLIC) <= {str(door) for door in DOORS}
 
 
-async def test_nobody_gets_in_without_signing_in(anybody: httpx.AsyncClient) -> None:
+async def test_no_route_opens_without_signing_in(anybody: httpx.AsyncClient) -> None:
     open_doors = []
     for door in GUARDED:
         answer = await _knock(anybody, door)
@@ -105,13 +105,13 @@ async def test_a_fragment_sends_its_whole_page_to_sign_in(anybody: httpx.AsyncCl
 
 
 async def test_an_account_without_a_role_is_refused_everywhere(system: System) -> None:
-    async with await system.signed_in("stranger") as browser:
+    async with await system.signed_in("outsider") as browser:
         answers = {str(door): (await _knock(browser, door)).status_code for door in GUARDED}
     assert not {door: status for door, status in answers.items() if status != 403}
 
 
 async def test_a_reader_may_not_write_anything(system: System) -> None:
-    """Whatever changes something for others asks for the right to share or to manage."""
+    """Every route that changes something for others asks for the right to share or to manage."""
     doors = [door for door in GUARDED if door.writes and str(door) not in OWN_PAGE]
     assert len(doors) == len([door for door in GUARDED if door.writes]) - len(OWN_PAGE)
     async with await system.signed_in("viewer") as browser:

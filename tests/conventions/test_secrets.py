@@ -1,4 +1,4 @@
-"""Nothing that looks like a secret, and no address of a package registry or of somebody's machine, is in the project."""
+"""Nothing that looks like a secret, and no address of a package registry or of a developer's machine, is in the project."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOKS_SECRET = {
         r"(?i)\b(client_secret|password|api_?key|auth_?token)\b[\"']?\s*[:=]\s*[\"'](?=[^\"']*[0-9])[A-Za-z0-9+/_~.-]{16,}[\"']"
     ),
 }
-# Folders of somebody's machine, and addresses inside somebody's network.
+# Folders of a developer's machine, and addresses inside a private network.
 PLACES = re.compile(
     r"(?<![\w.:/}$~-])/(home|Users|root|work|workspaces?)/[\w.-]+"
     r"|(?i:/(home|Users)/[a-z][\w.-]*/)"

@@ -16,8 +16,8 @@ from tests.conventions.files import ROOT, files_with, named
 
 pytestmark = pytest.mark.thorough
 
-OURS = files_with(".html", under="templates")
-STRANGERS = files_with(".html", under="sandbox/templates")
+PRODUCT = files_with(".html", under="templates")
+SANDBOX = files_with(".html", under="sandbox/templates")
 GETTEXT = {"_", "gettext", "ngettext", "pgettext", "npgettext"}
 # What a screen reader or a tooltip says is text as well.
 SPOKEN = {
@@ -87,7 +87,9 @@ def _given(path: Path) -> set[str]:
 def _includers(path: Path) -> list[Path]:
     """The templates that include a partial: it sees their imports."""
     wanted = f'include "{path.relative_to(ROOT / "templates").as_posix()}"'
-    return [other for other in OURS if wanted in other.read_text(encoding="utf-8")] if path.name.startswith("_") else []
+    return (
+        [other for other in PRODUCT if wanted in other.read_text(encoding="utf-8")] if path.name.startswith("_") else []
+    )
 
 
 def _constants(node: nodes.Node) -> Iterator[str]:
@@ -106,7 +108,7 @@ def _constants(node: nodes.Node) -> Iterator[str]:
         yield from _constants(child)
 
 
-@pytest.mark.parametrize("path", OURS, ids=named)
+@pytest.mark.parametrize("path", PRODUCT, ids=named)
 def test_template_compiles_and_uses_page_and_frame_alone(path: Path) -> None:
     name = path.relative_to(ROOT / "templates").as_posix()
     environment.get_template(name)
@@ -115,12 +117,12 @@ def test_template_compiles_and_uses_page_and_frame_alone(path: Path) -> None:
     assert asked <= known, f"{name} uses {asked - known}"
 
 
-@pytest.mark.parametrize("path", STRANGERS, ids=named)
-def test_the_stand_ins_templates_compile(path: Path) -> None:
+@pytest.mark.parametrize("path", SANDBOX, ids=named)
+def test_the_sandboxs_templates_compile(path: Path) -> None:
     sandbox_environment.get_template(path.name)
 
 
-@pytest.mark.parametrize("path", OURS, ids=named)
+@pytest.mark.parametrize("path", PRODUCT, ids=named)
 def test_every_text_can_be_translated(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert not bare_words(source), 'put these into _("…")'
@@ -135,7 +137,7 @@ def test_the_check_sees_bare_text() -> None:
     assert bare_sentences('{{ _("Hello %(name)s", name=page.name) }}{{ icon("home") }}') == []
 
 
-@pytest.mark.parametrize("path", OURS, ids=named)
+@pytest.mark.parametrize("path", PRODUCT, ids=named)
 def test_no_script_or_style_stands_in_a_template(path: Path) -> None:
     """The content security policy would refuse it; data for scripts has a type of its own."""
     source = path.read_text(encoding="utf-8")

@@ -159,7 +159,7 @@ async def test_the_job_of_a_killed_worker_is_run_by_another(database: Database, 
     assert oven["baked"] == ["rye"]
 
 
-async def test_a_killed_job_whose_successor_waits_makes_room_for_it(database: Database, bakery: Queue) -> None:
+async def test_a_killed_job_whose_successor_waits_gives_way_to_it(database: Database, bakery: Queue) -> None:
     """Work that the clock starts: the dead run's lock must not block all later ones."""
     async with database.transaction() as session:
         await bakery.defer(session, "bakery.bake", lock="rye", queueing_lock="rye", loaf="old")
@@ -177,7 +177,7 @@ async def test_a_killed_job_whose_successor_waits_makes_room_for_it(database: Da
 
 
 async def test_an_own_job_whose_end_was_not_written_down_is_run_again(database: Database, bakery: Queue) -> None:
-    """The database was away when the job ended; its worker lives, so nobody would take it for dead."""
+    """The database was away when the job ended; its worker lives, so it is not taken for dead."""
     async with database.transaction() as session:
         await bakery.defer(session, "bakery.bake", loaf="rye")
         worker = "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id"

@@ -113,13 +113,13 @@ async def test_a_server_that_does_not_answer_holds_no_waiter_up(
 
 async def test_only_its_own_key_wakes(databases: tuple[Database, Database]) -> None:
     one, other = databases
-    async with one.notifications.subscribe(KEY) as event, one.notifications.subscribe("another") as stranger:
+    async with one.notifications.subscribe(KEY) as event, one.notifications.subscribe("another") as unrelated:
         await notify(other)
         await asyncio.wait_for(event.wait(), 10)
-        assert not stranger.is_set()
+        assert not unrelated.is_set()
 
 
-async def test_what_is_rolled_back_wakes_nobody(databases: tuple[Database, Database]) -> None:
+async def test_what_is_rolled_back_wakes_no_subscriber(databases: tuple[Database, Database]) -> None:
     one, other = databases
     async with one.notifications.subscribe(KEY) as event:
         async with other.transaction() as session:

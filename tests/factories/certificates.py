@@ -1,4 +1,4 @@
-"""This machine's certificates are read once per run: for each HTTP client anew, that takes longer than most tests."""
+"""This machine's certificates are read once per run: reading them for each HTTP client takes longer than most tests."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from app.core.vault import Vault
 from app.main import create_app
 from app.resources import Resources
 from app.settings import Settings
-from tests.factories.microsoft import FakeMicrosoft
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.microsoft import SandboxMicrosoft
+from tests.factories.servicenow import SandboxServiceNow
 from tests.factories.system import PUBLIC_URL, System
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ WORKER = "tests.journeys.fast_worker"
 
 @dataclass
 class Workers:
-    """So many worker processes; a killed one is replaced, as whatever runs them would do."""
+    """Worker processes; a killed one is replaced, as a process supervisor would do."""
 
     environment: dict[str, str]
     log: Path
@@ -52,7 +52,7 @@ class Workers:
                 )
 
     def kill(self, which: int) -> None:
-        """SIGKILL one, in the middle of whatever it does."""
+        """SIGKILL one, while it works."""
         process = self.running[which % len(self.running)]
         process.send_signal(signal.SIGKILL)
         process.wait(10)
@@ -83,7 +83,7 @@ def running_workers(environment: dict[str, str], log: Path, count: int = 2) -> I
 
 @asynccontextmanager
 async def assembled(
-    database_url: str, microsoft: FakeMicrosoft, servicenow: FakeServiceNow
+    database_url: str, microsoft: SandboxMicrosoft, servicenow: SandboxServiceNow
 ) -> AsyncIterator[tuple[System, dict[str, str]]]:
     """The product put together as its processes do it, and the environment that other processes need for the same."""
     values: dict[str, Any] = {

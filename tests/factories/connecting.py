@@ -23,14 +23,14 @@ from app.integrations.http.transport import Transport
 from app.integrations.servicenow.oauth import ServiceNowOAuth
 from sandbox.faults import Fault
 from tests.factories.microsoft import MANAGER
-from tests.factories.servicenow import INTEGRATION_USER, FakeServiceNow, consent
+from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, consent
 from tests.factories.system import System
 
 JSON = {"content-type": "application/json"}
 
 
 async def begin(system: System, browser: httpx.AsyncClient, **typed: str) -> httpx.Response:
-    """Send the set-up form, with the stand-in's own values unless told otherwise."""
+    """Send the set-up form, with the sandbox's own values unless told otherwise."""
     settings = system.servicenow.settings
     form = {"instance": system.servicenow.url, "client_id": settings.client_id, "client_secret": settings.client_secret}
     return await browser.post("/servicenow/connect", data=form | typed)
@@ -51,7 +51,7 @@ async def connect_by_pages(
     return await browser.get(decide(system, answer.headers["location"], user=user))
 
 
-def beside(other: FakeServiceNow, address: str, user: str = INTEGRATION_USER) -> str:
+def beside(other: SandboxServiceNow, address: str, user: str = INTEGRATION_USER) -> str:
     """Like `decide`, at another instance."""
     with other.browser() as browser:
         return consent(browser, address, user, other.settings.password).headers["location"]
@@ -63,8 +63,8 @@ def allow(system: System, origin: str) -> None:
     allowed = (*config.servicenow_allowed_origins, origin)
     system.resources = replace(system.resources, config=replace(config, servicenow_allowed_origins=allowed))
     system.app.state.resources = system.resources
-    assert system.resources.servicenow.guard is not None
-    system.resources.servicenow.guard.allow(origin)
+    assert system.resources.servicenow.address_policy is not None
+    system.resources.servicenow.address_policy.allow(origin)
 
 
 def trouble(system: System, name: str, *, times: int = 1, path: str = "", method: str = "") -> None:
@@ -118,7 +118,7 @@ def said(answer: httpx.Response) -> str:
 
 
 def requests(system: System, path: str) -> list[Any]:
-    """What the stand-in received at addresses that begin like this."""
+    """What the sandbox received at addresses that begin like this."""
     time.sleep(0.03)  # It writes its journal right after it has answered, in a thread of its own.
     return [entry for entry in system.servicenow.instance.journal if entry.path.startswith(path)]
 

@@ -1,4 +1,4 @@
-"""A system that was lived in, and a walk through every page of it that a link leads to."""
+"""A system with data from every journey, and a crawl of every page that a link leads to."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, RE
 from app.features.secure_score.actions.browse_actions import find_actions
 from app.features.secure_score.sync.import_scores import import_from_graph
 from app.features.tickets.types import TicketKind
-from tests.factories.microsoft import FakeMicrosoft
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.microsoft import SandboxMicrosoft
+from tests.factories.servicenow import SandboxServiceNow
 from tests.factories.system import PUBLIC_URL, System, open_system
 from tests.factories.tickets import share_one
 
@@ -29,7 +29,7 @@ SHARED_ACTIONS = ("AdminMFAV2", "IntegratedApps")
 # Of pages that differ in an id or a query only, so many are looked at.
 SAME_PAGE_TIMES = 4
 MOST_PAGES = 150
-# What nobody must press while looking around.
+# What the crawl must not press.
 NOT_FOLLOWED = ("/static/", "/sign-out", "/sign-in")
 
 
@@ -124,7 +124,7 @@ class Lived:
     secrets: dict[str, str]
 
 
-async def _live(database_url: str, microsoft: FakeMicrosoft, servicenow: FakeServiceNow) -> Lived:
+async def _live(database_url: str, microsoft: SandboxMicrosoft, servicenow: SandboxServiceNow) -> Lived:
     servicenow.instance.reset()
     async with open_system(database_url, microsoft, servicenow) as system:
         await import_from_graph(system.resources)
@@ -159,6 +159,6 @@ async def _secrets(system: System) -> dict[str, str]:
 
 
 @contextmanager
-def lived_in(database_url: str, fakes: tuple[FakeMicrosoft, FakeServiceNow]) -> Iterator[Lived]:
+def lived_in(database_url: str, sandbox: tuple[SandboxMicrosoft, SandboxServiceNow]) -> Iterator[Lived]:
     """All of it, once, for tests that only look at what came out."""
-    yield asyncio.run(_live(database_url, *fakes))
+    yield asyncio.run(_live(database_url, *sandbox))

@@ -64,7 +64,7 @@ def lay_schema(url: str) -> None:
 
 @cache
 def kept_engine(url: str) -> AsyncEngine:
-    """The same engine for the same address, so that no statement is compiled anew for each test; closed, it opens again."""
+    """The same engine for the same address, so that statements are compiled once per run; closed, it opens again."""
     return make_engine(url)
 
 
@@ -99,7 +99,7 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_d
 
 @contextmanager
 def fresh_database(server: str) -> Iterator[str]:
-    """The address of a database that has the schema and no rows; nobody else has it while the block lasts."""
+    """The address of a database that has the schema and no rows. It is used by no other test until the block ends."""
     free = _USED.setdefault(server, [])
     name = free.pop() if free else _new_database(server)
     url = with_database(server, name)

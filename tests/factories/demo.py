@@ -26,7 +26,7 @@ PORTS = ("PORT", "SANDBOX_SERVICENOW_PORT", "SANDBOX_MICROSOFT_PORT")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses right now."""
+    """Ports that are free at this moment."""
     with ExitStack() as stack:
         bound = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in bound:
@@ -106,7 +106,7 @@ class Demo:
 
     @property
     def servicenow(self) -> str:
-        """Where the ServiceNow stand-in is."""
+        """Where the ServiceNow sandbox is."""
         return f"http://127.0.0.1:{self.ports['SANDBOX_SERVICENOW_PORT']}"
 
     @property

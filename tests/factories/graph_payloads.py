@@ -152,7 +152,7 @@ def write_messy_files(folder: Path) -> tuple[Path, Path]:
 
 
 def keep_days(tenant: Tenant, days: int) -> None:
-    """Make the stand-in forget all but its newest days, until it is reset."""
+    """Make the sandbox forget all but its newest days, until it is reset."""
     tenant._scores = tenant._scores[:days]
     tenant._version += 1
 

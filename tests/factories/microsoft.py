@@ -1,4 +1,4 @@
-"""The Entra ID and Graph stand-in for tests, with ids and secrets made for each run."""
+"""The Entra ID and Graph sandbox for tests, with ids and secrets made for each run."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.factories.servers import serve
 NEWEST = date(2026, 11, 19)
 CONTEXT = ssl.create_default_context()
 PATIENCE = 60
-MANAGER, SHARER, VIEWER, STRANGER = PEOPLE
+MANAGER, SHARER, VIEWER, OUTSIDER = PEOPLE
 
 
 @dataclass
-class FakeMicrosoft:
-    """A running stand-in."""
+class SandboxMicrosoft:
+    """A running sandbox."""
 
     url: str
     settings: EntraSandbox
@@ -46,7 +46,7 @@ class FakeMicrosoft:
         )
 
     def control(self, what: str, /, **order: Any) -> None:
-        """Order something by the control API; fails where the stand-in refuses."""
+        """Order something by the control API; fails where the sandbox refuses."""
         answer = httpx.post(f"{self.url}/_sandbox/graph/{what}", json=order, verify=CONTEXT, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
 
@@ -60,8 +60,8 @@ class FakeMicrosoft:
 
 
 @contextmanager
-def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback") -> Iterator[FakeMicrosoft]:
-    """A stand-in with fresh ids."""
+def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback") -> Iterator[SandboxMicrosoft]:
+    """A sandbox with fresh ids."""
     settings = EntraSandbox(
         tenant_id=str(uuid4()),
         client_id=str(uuid4()),
@@ -70,7 +70,7 @@ def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback")
     )
     app = create_app(settings, NEWEST)
     with serve(app) as url:
-        yield FakeMicrosoft(url, settings, app.state.tenant)
+        yield SandboxMicrosoft(url, settings, app.state.tenant)
 
 
-__all__ = ["MANAGER", "NEWEST", "SHARER", "STRANGER", "VIEWER", "FakeMicrosoft", "Person", "running_microsoft"]
+__all__ = ["MANAGER", "NEWEST", "OUTSIDER", "SHARER", "VIEWER", "Person", "SandboxMicrosoft", "running_microsoft"]

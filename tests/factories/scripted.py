@@ -1,4 +1,4 @@
-"""A transport that gives prepared answers, for what a stand-in over HTTP cannot say: odd statuses, headers, bodies."""
+"""A transport that gives prepared answers, for what a sandbox over HTTP cannot say: odd statuses, headers, bodies."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def page(items: Sequence[dict[str, Any]], link: object = None, status: int = 200
 
 
 @dataclass
-class Scripted:
+class ScriptedGraph:
     """Answers token requests by itself and everything else from `replies`, the last of which is repeated."""
 
     replies: list[Reply]
@@ -64,7 +64,7 @@ class Scripted:
         return [request.url for request in self.requests]
 
 
-def graph_over(transport: Scripted, *, graph_url: str = GRAPH, tenant_id: str = "tenant") -> GraphClient:
+def graph_over(transport: ScriptedGraph, *, graph_url: str = GRAPH, tenant_id: str = "tenant") -> GraphClient:
     """A client that speaks over it."""
     client: Any = transport
     return GraphClient(

@@ -1,4 +1,4 @@
-"""The ServiceNow stand-in for tests, and a browser that consents in it. Secrets are made for each run."""
+"""The ServiceNow sandbox for tests, and a browser that consents in it. Secrets are made for each run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.factories.servers import serve
 
 CALLBACK = "http://127.0.0.1:1/servicenow/callback"
 INTEGRATION_USER = "m365.integration"
-# Made once: loading the certificates anew for every client would take longer than most tests.
+# Made once: loading the certificates for every client would take longer than most tests.
 CONTEXT = ssl.create_default_context()
 # Nothing takes that long, unless the machine is busy with other things.
 PATIENCE = 60
 
 
-class SnowCalls:
-    """What one can ask of a running stand-in over HTTP, wherever it runs."""
+class ServiceNowCalls:
+    """What one can ask of a running sandbox over HTTP, wherever it runs."""
 
     url: str
 
@@ -76,7 +76,7 @@ class SnowCalls:
         return httpx.Client(base_url=address, headers=headers, verify=CONTEXT, timeout=PATIENCE)
 
     def control(self, what: str, /, **order: Any) -> dict[str, Any]:
-        """Order something by the control API; fails where the stand-in refuses."""
+        """Order something by the control API; fails where the sandbox refuses."""
         answer = httpx.post(f"{self.url}/_sandbox/{what}", json=order, verify=CONTEXT, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
@@ -88,8 +88,8 @@ class SnowCalls:
 
 
 @dataclass
-class FakeServiceNow(SnowCalls):
-    """A stand-in running in this process, whose inside can be looked at."""
+class SandboxServiceNow(ServiceNowCalls):
+    """A sandbox running in this process, whose inside can be looked at."""
 
     url: str
     instance: SandboxInstance
@@ -110,7 +110,7 @@ class FakeServiceNow(SnowCalls):
         return code
 
     def records(self, table: str = "incident") -> list[dict[str, str]]:
-        """What is really stored, whoever may read it."""
+        """What is really stored, without access rules."""
         return list(self.instance.store.rows(table))
 
     def calls(self, method: str = "", path: str = "", table: str = "") -> list[JournalEntry]:
@@ -161,8 +161,8 @@ def field(html: str, name: str) -> str:
 
 
 @contextmanager
-def running_servicenow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterator[FakeServiceNow]:
-    """A stand-in with fresh secrets. Each is an instance of its own: run two for a second one on another address."""
+def running_servicenow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterator[SandboxServiceNow]:
+    """A sandbox with fresh secrets. Each is an instance of its own: run two for a second one on another address."""
     made = ServiceNowSandbox(
         client_id=secrets.token_hex(16),
         client_secret=secrets.token_urlsafe(16),
@@ -172,4 +172,4 @@ def running_servicenow(redirect_uri: str = CALLBACK, **settings: Any) -> Iterato
     )
     app = create_app(made)
     with serve(app) as url:
-        yield FakeServiceNow(url, app.instance)
+        yield SandboxServiceNow(url, app.instance)

@@ -1,4 +1,4 @@
-"""Signs in through Entra ID's stand-in, as a browser does: the form, the picker of people, and the way back."""
+"""Signs in through the Entra ID sandbox, as a browser does: the form, the picker of people, and the way back."""
 
 from __future__ import annotations
 

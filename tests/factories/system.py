@@ -1,4 +1,4 @@
-"""The whole system for a test: web application, queue and stand-ins, with a browser for each role."""
+"""The whole system for a test: web application, queue and sandbox, with a browser for each role."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from app.main import create_app
 from app.resources import ProductConfig, Resources, closing
 from app.settings import GLOBAL_READER, SECURITY_ADMINISTRATOR, SECURITY_OPERATOR, SECURITY_READER
 from tests.factories.database import kept_engine
-from tests.factories.microsoft import MANAGER, SHARER, STRANGER, VIEWER, FakeMicrosoft, running_microsoft
-from tests.factories.servicenow import INTEGRATION_USER, FakeServiceNow, running_servicenow
+from tests.factories.microsoft import MANAGER, OUTSIDER, SHARER, VIEWER, SandboxMicrosoft, running_microsoft
+from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, running_servicenow
 
 PUBLIC_URL = "http://security-center.test"
-ROLES = {"manager": MANAGER, "sharer": SHARER, "viewer": VIEWER, "stranger": STRANGER}
+ROLES = {"manager": MANAGER, "sharer": SHARER, "viewer": VIEWER, "outsider": OUTSIDER}
 
 
 @dataclass
@@ -43,18 +43,18 @@ class System:
 
     resources: Resources
     app: FastAPI
-    microsoft: FakeMicrosoft
-    servicenow: FakeServiceNow
+    microsoft: SandboxMicrosoft
+    servicenow: SandboxServiceNow
 
     def client(self, *, follow_redirects: bool = False) -> httpx.AsyncClient:
-        """A browser that finds us at PUBLIC_URL and the stand-ins at their own addresses; nobody is signed in."""
+        """A browser that finds us at PUBLIC_URL and the sandbox at its own addresses; no person is signed in."""
         own = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(
             base_url=PUBLIC_URL, mounts={PUBLIC_URL: own}, follow_redirects=follow_redirects, timeout=60
         )
 
     async def signed_in(self, role: str, *, follow_redirects: bool = False) -> httpx.AsyncClient:
-        """A browser with a session of `manager`, `sharer`, `viewer` or `stranger`."""
+        """A browser with a session of `manager`, `sharer`, `viewer` or `outsider`."""
         account = ROLES[role]
         async with self.resources.database.transaction() as session:
             person = Person(
@@ -68,7 +68,7 @@ class System:
         return browser
 
     async def connect(self, user: str = INTEGRATION_USER) -> Connection:
-        """A connection to the stand-in with real tokens, laid straight into the database."""
+        """A connection to the sandbox with real tokens, laid straight into the database."""
         granted = self.servicenow.tokens(user, self.servicenow.consented(user))
         settings = self.servicenow.settings
         account = self.servicenow.instance.store.find("sys_user", user_name=user) or {}
@@ -113,8 +113,8 @@ def kept_app(resources: Resources) -> FastAPI:
 
 
 @contextmanager
-def running_fakes() -> Iterator[tuple[FakeMicrosoft, FakeServiceNow]]:
-    """Both stand-ins, expecting us at PUBLIC_URL."""
+def running_sandbox() -> Iterator[tuple[SandboxMicrosoft, SandboxServiceNow]]:
+    """Both parts of the sandbox, expecting us at PUBLIC_URL."""
     with (
         running_microsoft(f"{PUBLIC_URL}/sign-in/callback") as microsoft,
         running_servicenow(f"{PUBLIC_URL}/servicenow/callback") as servicenow,
@@ -123,8 +123,10 @@ def running_fakes() -> Iterator[tuple[FakeMicrosoft, FakeServiceNow]]:
 
 
 @asynccontextmanager
-async def open_system(database_url: str, microsoft: FakeMicrosoft, servicenow: FakeServiceNow) -> AsyncIterator[System]:
-    """The product over a fresh database, talking to these stand-ins."""
+async def open_system(
+    database_url: str, microsoft: SandboxMicrosoft, servicenow: SandboxServiceNow
+) -> AsyncIterator[System]:
+    """The product over a fresh database, talking to this sandbox."""
     transport = Transport("microsoft")
     registration = {
         "authority": microsoft.url,
@@ -149,7 +151,7 @@ async def open_system(database_url: str, microsoft: FakeMicrosoft, servicenow: F
         vault=Vault([Vault.new_key()]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=transport,
-        servicenow=Transport("servicenow", answer_seconds=5, guard=AddressPolicy((servicenow.url,))),
+        servicenow=Transport("servicenow", answer_seconds=5, address_policy=AddressPolicy((servicenow.url,))),
         entra=EntraClient(transport, **registration),
         graph=GraphClient(transport, graph_url=microsoft.url, **registration),
     )

@@ -85,8 +85,8 @@ async def share_one(
 ) -> UUID:
     """A queued ticket, as the share form makes it."""
     async with system.resources.database.transaction() as session:
-        wish = ShareCommand(an_ask(kind, **changes), [action] if action else [], str(uuid4()))
-        shared = await share(session, system.resources.queue, wish, SENDER, public_url=PUBLIC_URL)
+        command = ShareCommand(an_ask(kind, **changes), [action] if action else [], str(uuid4()))
+        shared = await share(session, system.resources.queue, command, SENDER, public_url=PUBLIC_URL)
     return shared.ticket_id
 
 
@@ -106,7 +106,7 @@ async def run_due_and_waiting(system: System, rounds: int = 1) -> None:
 
 
 def records(system: System, table: str) -> list[dict[str, str]]:
-    """Our own records in the stand-in, oldest first."""
+    """Our own records in the sandbox, oldest first."""
     return [row for row in system.servicenow.instance.store.rows(table) if row["correlation_id"]]
 
 
@@ -117,7 +117,7 @@ def calls(system: System, method: str = "", path: str = "/api/now/") -> list[Any
 
 
 class _Form(HTMLParser):
-    """What a browser would send of the page's posted forms, if nobody changed anything."""
+    """What a browser would send of the page's posted forms, if no field was changed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ async def fill_and_send(browser: httpx.AsyncClient, address: str, **typed: str) 
 async def shared_ticket(
     system: System, kind: TicketKind = TicketKind.INCIDENT, **changes: Any
 ) -> tuple[UUID, dict[str, str]]:
-    """A ticket that arrived, and its record in the stand-in."""
+    """A ticket that arrived, and its record in the sandbox."""
     ticket_id = await share_one(system, kind, **changes)
     await system.work()
     ticket = await read_ticket(system, ticket_id)
@@ -208,8 +208,8 @@ async def told(system: System, address: str, role: str = "viewer") -> str:
         return (await browser.get(address)).text
 
 
-class Scripted:
-    """A transport that gives prepared answers and keeps what was asked, for what no stand-in can say."""
+class ScriptedServiceNow:
+    """A transport that gives prepared answers and keeps what was asked, for what no sandbox can say."""
 
     def __init__(self, *replies: RemoteResponse | Exception) -> None:
         self.replies = list(replies)
@@ -231,7 +231,7 @@ def replied(result: Any = None, status: int = 200, *, body: str | None = None, *
     return RemoteResponse(status, named, content.encode())
 
 
-def client_over(transport: Scripted) -> ServiceNowClient:
+def client_over(transport: ScriptedServiceNow) -> ServiceNowClient:
     """A client that speaks over it."""
     anything: Any = transport
     return ServiceNowClient(anything, "https://contoso.service-now.com", "a token made up")

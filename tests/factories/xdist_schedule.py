@@ -36,7 +36,7 @@ def longest_first(items: list[pytest.Item]) -> None:
 
 
 class ByPart(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives whoever is free the next part, in the order of the tests."""
+    """Gives a free process the next part, in the order of the tests."""
 
     def _split_scope(self, nodeid: str) -> str:
         return part_of(nodeid)

@@ -30,8 +30,8 @@ from sandbox.faults import FAULTS
 from tests.factories.chaos import Workers, assembled, running_workers, tickets_by_delivery
 from tests.factories.connecting import viewer_of
 from tests.factories.database import fresh_database, lay_schema
-from tests.factories.microsoft import FakeMicrosoft
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.microsoft import SandboxMicrosoft
+from tests.factories.servicenow import SandboxServiceNow
 from tests.factories.system import PUBLIC_URL, System
 from tests.factories.tickets import SENDER, an_ask, records
 from tests.journeys.fast_worker import ANSWER_SECONDS, SLOWEST_LANDING_SECONDS
@@ -55,14 +55,14 @@ class Length:
 
 
 async def share_in_bulk(system: System, count: int) -> None:
-    """So many tickets, both kinds in turn, as several goes of a hundred."""
+    """Share `count` tickets, alternating between the kinds, in bulk shares of 100."""
     for start in range(0, count, 100):
-        wishes = [
+        commands = [
             ShareCommand(an_ask(list(KINDS)[number % 2], name=f"Task {number}"), [], str(uuid4()), batch_id=uuid4())
             for number in range(start, min(start + 100, count))
         ]
         async with system.resources.database.transaction() as session:
-            await share_many(session, system.resources.queue, wishes, SENDER, public_url=PUBLIC_URL)
+            await share_many(session, system.resources.queue, commands, SENDER, public_url=PUBLIC_URL)
 
 
 async def until_done(
@@ -159,9 +159,9 @@ async def settle(system: System) -> None:
 
 
 async def test_every_share_arrives_exactly_once_under_faults_and_sigkill(
-    postgres: str, fakes: tuple[FakeMicrosoft, FakeServiceNow], tmp_path: Path
+    postgres: str, sandbox: tuple[SandboxMicrosoft, SandboxServiceNow], tmp_path: Path
 ) -> None:
-    microsoft, servicenow = fakes
+    microsoft, servicenow = sandbox
     servicenow.instance.reset()
     with fresh_database(postgres) as url:
         async with assembled(url, microsoft, servicenow) as (system, environment):
@@ -172,9 +172,9 @@ async def test_every_share_arrives_exactly_once_under_faults_and_sigkill(
 
 @pytest.mark.skipif(not FULL, reason="make soak")
 async def test_two_thousand_shares_twenty_kills_and_a_crash_of_the_database(
-    fakes: tuple[FakeMicrosoft, FakeServiceNow], tmp_path: Path
+    sandbox: tuple[SandboxMicrosoft, SandboxServiceNow], tmp_path: Path
 ) -> None:
-    microsoft, servicenow = fakes
+    microsoft, servicenow = sandbox
     servicenow.instance.reset()
     folder = tmp_path / "postgres" / "data"
     with durable_postgres(folder) as (url, crash):

@@ -1,4 +1,4 @@
-"""The spine: an action is shared as each kind, its state comes back to the home page, and a lost answer doubles nothing."""
+"""The main journey: an action is shared as each kind, its state comes back, and a lost answer makes no second record."""
 
 from __future__ import annotations
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.servicenow import SandboxServiceNow
 
 DENIED = {"error_description": "access_denied", "error": "server_error"}
 
 
 @pytest.mark.fact("servicenow sandbox-15")
-def test_the_admin_page_revokes_access(servicenow: FakeServiceNow) -> None:
+def test_the_admin_page_revokes_access(servicenow: SandboxServiceNow) -> None:
     tokens = servicenow.tokens()
     page = httpx.get(f"{servicenow.url}/_sandbox/tokens").text
     assert servicenow.settings.client_id in page
@@ -24,7 +24,7 @@ def test_the_admin_page_revokes_access(servicenow: FakeServiceNow) -> None:
     assert httpx.get(f"{servicenow.url}/api/now/v2/table/incident", headers=headers).status_code == 401
 
 
-def test_a_ticket_is_listed_and_moved_as_an_agent_would(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_ticket_is_listed_and_moved_as_an_agent_would(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = api.post("/change_request", json={"short_description": "Turn on <b>MFA</b>"}).json()["result"]
     page = httpx.get(f"{servicenow.url}/_sandbox/").text
     assert made["number"] in page
@@ -34,7 +34,7 @@ def test_a_ticket_is_listed_and_moved_as_an_agent_would(servicenow: FakeServiceN
     assert api.get(f"/change_request/{made['sys_id']}").json()["result"]["state"] == "-4"
 
 
-def test_a_rule_that_stops_a_move_is_shown(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_rule_that_stops_a_move_is_shown(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = api.post("/incident", json={"short_description": "x"}).json()["result"]
     form = {"table": "incident", "sys_id": made["sys_id"], "state": "6"}
     answer = httpx.post(f"{servicenow.url}/_sandbox/move", data=form)
@@ -43,24 +43,24 @@ def test_a_rule_that_stops_a_move_is_shown(servicenow: FakeServiceNow, api: http
 
 
 @pytest.mark.fact("servicenow 4.5")
-def test_links_to_a_record_lead_to_it(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_links_to_a_record_lead_to_it(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = api.post("/incident", json={"short_description": "look at me"}).json()["result"]
     url = f"{servicenow.url}/nav_to.do?uri=incident.do%3Fsys_id%3D{made['sys_id']}"
     assert "look at me" in httpx.get(url, follow_redirects=True).text
     assert httpx.get(f"{servicenow.url}/incident.do?sys_id=0").status_code == 404
 
 
-def test_every_page_of_the_console_opens_and_its_forms_work(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_every_page_of_the_console_opens_and_its_forms_work(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     api.get("/incident")
-    for page in ("journal.html", "trouble", "tokens"):
+    for page in ("journal.html", "faults.html", "tokens"):
         assert httpx.get(f"{servicenow.url}/_sandbox/{page}").status_code == 200
-    httpx.post(f"{servicenow.url}/_sandbox/trouble", data={"fault": "ip_blocked", "times": "1"})
+    httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"fault": "ip_blocked", "times": "1"})
     assert api.get("/incident").status_code == 403
-    httpx.post(f"{servicenow.url}/_sandbox/trouble", data={"switch": "api_asleep"})
+    httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"switch": "api_asleep"})
     assert "Hibernating" in api.get("/incident").text
 
 
-def test_tickets_can_be_searched_and_what_is_changed_is_named(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_tickets_can_be_searched_and_what_is_changed_is_named(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = api.post("/incident", json={"short_description": "needle in the hay", "correlation_id": "abc"}).json()[
         "result"
     ]
@@ -74,7 +74,7 @@ def test_tickets_can_be_searched_and_what_is_changed_is_named(servicenow: FakeSe
 
 
 def test_notes_are_written_and_records_hidden_shown_and_deleted_by_hand(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     made = api.post("/incident", json={"short_description": "x"}).json()["result"]
     where = {"table": "incident", "sys_id": made["sys_id"]}
@@ -87,7 +87,7 @@ def test_notes_are_written_and_records_hidden_shown_and_deleted_by_hand(
         assert api.get(f"/incident/{made['sys_id']}").status_code == status
 
 
-def test_roles_are_taken_away_by_hand(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_roles_are_taken_away_by_hand(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     page = httpx.get(f"{servicenow.url}/_sandbox/people").text
     assert 'value="itil,personalize_choices"' in page
     assert servicenow.settings.password not in page
@@ -99,7 +99,7 @@ def test_roles_are_taken_away_by_hand(servicenow: FakeServiceNow, api: httpx.Cli
     assert (wrong.status_code, "no such time zone" in wrong.text) == (400, True)
 
 
-def test_the_journal_is_filtered_and_forgotten(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_the_journal_is_filtered_and_forgotten(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     api.get("/incident")
     api.get("/change_request/0")
     page = httpx.get(
@@ -112,8 +112,8 @@ def test_the_journal_is_filtered_and_forgotten(servicenow: FakeServiceNow, api: 
     assert len(servicenow.instance.journal) == 0
 
 
-def test_several_faults_are_ordered_by_hand_and_called_off(servicenow: FakeServiceNow, api: httpx.Client) -> None:
-    url = f"{servicenow.url}/_sandbox/trouble"
+def test_several_faults_are_ordered_by_hand_and_called_off(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
+    url = f"{servicenow.url}/_sandbox/faults.html"
     order = {"fault": "dropped", "times": "2", "method": "POST", "table": "incident", "place": "before"}
     httpx.post(url, data=order | {"probability": "50", "seed": "3", "seconds": "1", "retry_after": ""})
     httpx.post(url, data={"fault": "any", "times": "9"})
@@ -129,18 +129,18 @@ def test_several_faults_are_ordered_by_hand_and_called_off(servicenow: FakeServi
     assert servicenow.instance.orders.waiting == []
 
 
-def test_switches_are_set_back_and_all_begins_anew_by_hand(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_switches_are_set_back_and_all_begins_anew_by_hand(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", latency_ms=1, mfa=True)
-    httpx.post(f"{servicenow.url}/_sandbox/trouble", data={"reset": "switches"})
+    httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"reset": "switches"})
     assert servicenow.instance.switches.changed() == []
     api.post("/incident", json={})
-    httpx.post(f"{servicenow.url}/_sandbox/trouble", data={"reset": "all"})
+    httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"reset": "all"})
     assert len(servicenow.records()) == 2
-    httpx.post(f"{servicenow.url}/_sandbox/trouble", data={"family": "brazil"})
-    assert "selected>brazil" in httpx.get(f"{servicenow.url}/_sandbox/trouble").text
+    httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"family": "brazil"})
+    assert "selected>brazil" in httpx.get(f"{servicenow.url}/_sandbox/faults.html").text
 
 
-def test_the_clock_is_moved_by_hand(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_the_clock_is_moved_by_hand(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     httpx.post(f"{servicenow.url}/_sandbox/tokens", data={"hours": "1"})
     assert "expired" in httpx.get(f"{servicenow.url}/_sandbox/tokens").text
     assert api.get("/incident").status_code == 401

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.servicenow import SandboxServiceNow
 
 
-def test_the_client_record_is_told_without_its_secret(servicenow: FakeServiceNow) -> None:
+def test_the_client_record_is_told_without_its_secret(servicenow: SandboxServiceNow) -> None:
     told = httpx.get(f"{servicenow.url}/_sandbox/client")
     assert told.json()["redirect_url"] == ",".join(servicenow.settings.redirect_uris)
     assert servicenow.settings.client_secret not in told.text
@@ -31,7 +31,7 @@ def test_the_client_record_is_told_without_its_secret(servicenow: FakeServiceNow
         ("clock", {}),
     ],
 )
-def test_every_other_wrong_order_says_why(servicenow: FakeServiceNow, what: str, order: dict[str, Any]) -> None:
+def test_every_other_wrong_order_says_why(servicenow: SandboxServiceNow, what: str, order: dict[str, Any]) -> None:
     answer = httpx.post(f"{servicenow.url}/_sandbox/{what}", json=order)
     assert answer.status_code == 400
     assert answer.json()["error"]

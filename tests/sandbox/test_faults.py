@@ -9,10 +9,10 @@ import pytest
 
 from sandbox.faults import FAULTS, MIXED_FAULTS, Fault, FaultOrders
 from sandbox.servicenow.canned_responses import CANNED
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.servicenow import SandboxServiceNow
 
 
-def test_faults_apply_to_the_calls_they_are_ordered_for(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_faults_apply_to_the_calls_they_are_ordered_for(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.fault("ip_blocked", method="POST", table="change_request")
     assert api.post("/incident", json={}).status_code == 201
     assert api.get("/change_request").status_code == 200
@@ -22,7 +22,7 @@ def test_faults_apply_to_the_calls_they_are_ordered_for(servicenow: FakeServiceN
     assert servicenow.grant(grant_type="refresh_token").status_code == 502
 
 
-def test_faults_are_counted_and_can_be_called_off(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_faults_are_counted_and_can_be_called_off(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.fault("ip_blocked", times=3)
     assert [api.get("/incident").status_code for _ in range(2)] == [403, 403]
     told = httpx.get(f"{servicenow.url}/_sandbox/faults").json()
@@ -31,7 +31,7 @@ def test_faults_are_counted_and_can_be_called_off(servicenow: FakeServiceNow, ap
     assert api.get("/incident").status_code == 200
 
 
-def test_a_fault_can_apply_to_every_tenth_call(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_fault_can_apply_to_every_tenth_call(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.fault("semaphore_full", every=10, times=1000)
     answers = [api.get("/incident", params={"sysparm_limit": "1"}).status_code for _ in range(30)]
     assert [place for place, status in enumerate(answers, 1) if status == 429] == [10, 20, 30]
@@ -68,14 +68,14 @@ def test_a_probability_is_kept_and_a_seed_repeats_the_run() -> None:
         {"name": "slow", "unknown": 1},
     ],
 )
-def test_an_invalid_fault_is_refused_with_a_reason(servicenow: FakeServiceNow, order: dict[str, Any]) -> None:
+def test_an_invalid_fault_is_refused_with_a_reason(servicenow: SandboxServiceNow, order: dict[str, Any]) -> None:
     answer = httpx.post(f"{servicenow.url}/_sandbox/faults", json=order)
     assert answer.status_code == 400
     assert answer.json()["error"]
 
 
 def test_every_kind_of_fault_can_be_carried_out_wherever_it_says_it_can(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     made_here = {"dropped", "dropped_after_commit", "dropped_before", "slow", "not_created"}
     assert set(FAULTS) - made_here - {"record_deleted", "record_hidden"} == set(CANNED)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.factories.microsoft import CONTEXT, FakeMicrosoft
+from tests.factories.microsoft import CONTEXT, SandboxMicrosoft
 
 pytestmark = pytest.mark.thorough
 
@@ -26,11 +26,11 @@ SCORES, PROFILES = "/secureScores", "/secureScoreControlProfiles"
 BODY = {"state": "Reviewed", "comment": "x", "vendorInformation": {"provider": "SecureScore", "vendor": "Microsoft"}}
 
 
-def switch(graph: FakeMicrosoft, **wanted: Any) -> None:
+def switch(graph: SandboxMicrosoft, **wanted: Any) -> None:
     graph.control("quirks", **wanted)
 
 
-def test_without_a_good_token_graph_answers_in_its_own_envelope(graph: FakeMicrosoft) -> None:
+def test_without_a_good_token_graph_answers_in_its_own_envelope(graph: SandboxMicrosoft) -> None:
     answer = httpx.get(f"{graph.url}/v1.0/security/secureScores")
     assert answer.status_code == 401
     assert set(answer.json()["error"]) == {"code", "message", "innerError"}
@@ -54,7 +54,7 @@ def test_states_are_histories_and_can_be_changed(client: httpx.Client) -> None:
 
 
 @pytest.mark.fact("microsoft-graph 1.6")
-def test_pages_follow_a_link_and_even_one_day_has_one(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_pages_follow_a_link_and_even_one_day_has_one(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     assert "$skiptoken=" in client.get("/secureScores", params={"$top": "1"}).json()["@odata.nextLink"]
     graph.tenant.page_size = 60
     seen, url = [], "/secureScoreControlProfiles"
@@ -84,7 +84,7 @@ def test_filters_and_single_items(client: httpx.Client) -> None:
     ],
 )
 def test_a_fault_applies_when_ordered_and_only_as_often(
-    graph: FakeMicrosoft, client: httpx.Client, name: str, status: int
+    graph: SandboxMicrosoft, client: httpx.Client, name: str, status: int
 ) -> None:
     httpx.post(f"{graph.url}/_sandbox/graph/faults", json={"name": name}).raise_for_status()
     answer = client.get("/secureScores")
@@ -95,7 +95,7 @@ def test_a_fault_applies_when_ordered_and_only_as_often(
 
 
 @pytest.mark.fact("microsoft-graph edge-1")
-def test_the_second_page_of_one_list_can_fail(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_the_second_page_of_one_list_can_fail(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, page_size=60)
     graph.fault("server_error", what="secureScoreControlProfiles", page=2)
     first = client.get(PROFILES)
@@ -106,7 +106,7 @@ def test_the_second_page_of_one_list_can_fail(graph: FakeMicrosoft, client: http
 
 
 @pytest.mark.fact("microsoft-graph edge-3")
-def test_a_next_link_may_lead_elsewhere_or_back(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_a_next_link_may_lead_elsewhere_or_back(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     graph.fault("elsewhere")
     assert client.get(SCORES, params={"$top": "1"}).json()["@odata.nextLink"].startswith("http://127.0.0.1:9/")
     graph.fault("itself")
@@ -115,7 +115,7 @@ def test_a_next_link_may_lead_elsewhere_or_back(graph: FakeMicrosoft, client: ht
 
 
 @pytest.mark.fact("microsoft-graph edge-5")
-def test_a_partial_answer_carries_a_warning(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_a_partial_answer_carries_a_warning(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     graph.fault("partial")
     answer = client.get(SCORES)
     assert (answer.status_code, "503" in answer.headers["warning"]) == (206, True)
@@ -134,7 +134,7 @@ def test_a_partial_answer_carries_a_warning(graph: FakeMicrosoft, client: httpx.
     ],
 )
 def test_throttling_names_its_time_in_three_ways(
-    graph: FakeMicrosoft, client: httpx.Client, name: str, status: int, said: str
+    graph: SandboxMicrosoft, client: httpx.Client, name: str, status: int, said: str
 ) -> None:
     graph.fault(name, seconds=60)
     answer = client.get(SCORES)
@@ -147,7 +147,7 @@ def test_throttling_names_its_time_in_three_ways(
 
 
 @pytest.mark.fact("microsoft-graph edge-6")
-async def test_more_calls_at_once_than_allowed_are_refused_and_the_peak_is_known(graph: FakeMicrosoft) -> None:
+async def test_more_calls_at_once_than_allowed_are_refused_and_the_peak_is_known(graph: SandboxMicrosoft) -> None:
     switch(graph, most_at_once=4, latency_ms=80)
     headers = {"Authorization": f"Bearer {graph.app_token()}"}
     async with httpx.AsyncClient(headers=headers, verify=CONTEXT) as client:
@@ -158,7 +158,9 @@ async def test_more_calls_at_once_than_allowed_are_refused_and_the_peak_is_known
 
 
 @pytest.mark.fact("microsoft-graph edge-7")
-def test_a_token_may_expire_on_the_way_and_permissions_be_missing(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_a_token_may_expire_on_the_way_and_permissions_be_missing(
+    graph: SandboxMicrosoft, client: httpx.Client
+) -> None:
     graph.fault("token_expired", what="secureScoreControlProfiles")
     assert client.get(SCORES).status_code == 200
     assert client.get(PROFILES).json()["error"]["code"] == "InvalidAuthenticationToken"
@@ -168,14 +170,14 @@ def test_a_token_may_expire_on_the_way_and_permissions_be_missing(graph: FakeMic
 
 @pytest.mark.fact("microsoft-graph edge-7")
 @pytest.mark.parametrize("granted", ["", "User.Read.All"])
-def test_without_consent_a_token_is_given_and_every_call_is_403(graph: FakeMicrosoft, granted: str) -> None:
+def test_without_consent_a_token_is_given_and_every_call_is_403(graph: SandboxMicrosoft, granted: str) -> None:
     switch(graph, granted=granted)
     headers = {"Authorization": f"Bearer {graph.app_token()}"}
     assert httpx.get(f"{graph.url}/v1.0/security/secureScores", headers=headers).status_code == 403
 
 
 @pytest.mark.fact("microsoft-graph edge-8")
-def test_one_list_may_fail_alone(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_one_list_may_fail_alone(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     graph.fault("unavailable", what="secureScoreControlProfiles", times=5)
     assert client.get(SCORES).status_code == 200
     assert client.get(PROFILES).status_code == 503
@@ -183,7 +185,7 @@ def test_one_list_may_fail_alone(graph: FakeMicrosoft, client: httpx.Client) -> 
 
 @pytest.mark.fact("microsoft-graph edge-10")
 @pytest.mark.parametrize("name", ["web_page", "cut_short", "not_json", "no_value"])
-def test_a_response_can_be_a_web_page_or_invalid_json(graph: FakeMicrosoft, client: httpx.Client, name: str) -> None:
+def test_a_response_can_be_a_web_page_or_invalid_json(graph: SandboxMicrosoft, client: httpx.Client, name: str) -> None:
     graph.fault(name)
     answer = client.get(SCORES)
     assert answer.status_code == 200
@@ -195,7 +197,7 @@ def test_a_response_can_be_a_web_page_or_invalid_json(graph: FakeMicrosoft, clie
 
 
 @pytest.mark.fact("microsoft-graph edge-45")
-def test_writes_need_the_writing_permission(graph: FakeMicrosoft) -> None:
+def test_writes_need_the_writing_permission(graph: SandboxMicrosoft) -> None:
     switch(graph, granted="SecurityEvents.Read.All")
     headers = {"Authorization": f"Bearer {graph.app_token()}"}
     url = f"{graph.url}/v1.0/security{PROFILES}/RoleOverlap"
@@ -204,7 +206,7 @@ def test_writes_need_the_writing_permission(graph: FakeMicrosoft) -> None:
 
 
 @pytest.mark.fact("microsoft-graph edge-45")
-def test_writes_may_be_refused_without_a_reason(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_writes_may_be_refused_without_a_reason(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     url = f"{PROFILES}/RoleOverlap"
     graph.fault("bad_request", method="PATCH")
     assert client.get(url).status_code == 200

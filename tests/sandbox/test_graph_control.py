@@ -11,14 +11,14 @@ import pytest
 
 from sandbox.graph_faults import GRAPH_FAULTS
 from sandbox.tenant.edge_cases import EdgeCases
-from tests.factories.microsoft import NEWEST, FakeMicrosoft
+from tests.factories.microsoft import NEWEST, SandboxMicrosoft
 
 pytestmark = pytest.mark.thorough
 
 SCORES, PROFILES = "/secureScores", "/secureScoreControlProfiles"
 
 
-def switch(graph: FakeMicrosoft, **wanted: Any) -> None:
+def switch(graph: SandboxMicrosoft, **wanted: Any) -> None:
     graph.control("quirks", **wanted)
 
 
@@ -27,7 +27,7 @@ NAMES = [item.name for item in fields(EdgeCases)]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_edge_case_is_set_by_the_control_api_and_from_the_page_and_never_breaks_an_answer(
-    graph: FakeMicrosoft, client: httpx.Client, name: str
+    graph: SandboxMicrosoft, client: httpx.Client, name: str
 ) -> None:
     item = next(item for item in fields(EdgeCases) if item.name == name)
     choices = item.metadata["choices"]
@@ -40,7 +40,7 @@ def test_each_edge_case_is_set_by_the_control_api_and_from_the_page_and_never_br
     assert getattr(graph.tenant.edge_cases, name) == item.default
 
 
-def test_the_page_offers_everything(graph: FakeMicrosoft) -> None:
+def test_the_page_offers_everything(graph: SandboxMicrosoft) -> None:
     page = httpx.get(f"{graph.url}/_sandbox/").text
     assert all(name in page for name in (*NAMES, *GRAPH_FAULTS))
     httpx.post(f"{graph.url}/_sandbox/", data={"fault": "throttled", "what": "secureScores", "times": "2", "page": "0"})
@@ -62,7 +62,7 @@ def test_the_page_offers_everything(graph: FakeMicrosoft) -> None:
         ("points", {}),
     ],
 )
-def test_a_wrong_order_says_why(graph: FakeMicrosoft, what: str, order: dict[str, Any]) -> None:
+def test_a_wrong_order_says_why(graph: SandboxMicrosoft, what: str, order: dict[str, Any]) -> None:
     answer = httpx.post(f"{graph.url}/_sandbox/graph/{what}", json=order)
     assert answer.status_code == 400
     assert answer.json()["error"]

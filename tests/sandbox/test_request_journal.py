@@ -5,10 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.servicenow import SandboxServiceNow
 
 
-def test_the_journal_keeps_no_secret(servicenow: FakeServiceNow) -> None:
+def test_the_journal_keeps_no_secret(servicenow: SandboxServiceNow) -> None:
     tokens = servicenow.tokens()
     journal = httpx.get(f"{servicenow.url}/_sandbox/journal").text
     assert "oauth_token.do" in journal
@@ -21,7 +21,7 @@ def test_the_journal_keeps_no_secret(servicenow: FakeServiceNow) -> None:
         assert secret not in journal
 
 
-def test_the_journal_counts_filters_and_names_transactions(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_the_journal_counts_filters_and_names_transactions(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("journal")
     answer = api.get("/incident", params={"sysparm_limit": "1"})
     api.get("/incident/0")

@@ -30,5 +30,5 @@ async def test_people_without_a_session_or_role_get_the_page_without_it(system: 
         answer = await browser.get("/nothing-here")
     assert answer.status_code == 404
     assert NAVIGATION not in answer.text
-    async with await system.signed_in("stranger") as browser:
+    async with await system.signed_in("outsider") as browser:
         assert NAVIGATION not in (await browser.get("/nothing-here")).text

@@ -55,11 +55,11 @@ class Actor(Protocol):
 
     @property
     def display_name(self) -> str:
-        """Kept with the entry, which outlives the person's row."""
+        """Stored with each entry, because entries are kept longer than the person's row."""
 
     @property
     def email(self) -> str:
-        """Kept as well."""
+        """Stored with each entry, like the name."""
 
     @property
     def address(self) -> str:
@@ -111,7 +111,7 @@ async def all_entries(session: Session, *, wanted: str = "") -> AsyncIterator[Au
         if len(found) < EXPORT_BATCH:
             return
         last = found[-1].id
-        # Lets go of the rows of earlier batches; the session would hold them all.
+        # Frees the rows of earlier batches; the session would keep all of them in memory.
         session.expire_all()
 
 

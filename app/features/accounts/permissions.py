@@ -49,7 +49,7 @@ class RoleTexts:
 
 
 ROLE_TEXTS = {
-    Role.VIEWER: RoleTexts("look", T("May look"), T("Your account has no role here.")),
+    Role.VIEWER: RoleTexts("view", T("May look"), T("Your account has no role here.")),
     Role.SHARER: RoleTexts(
         "share",
         T("May share"),

@@ -62,7 +62,7 @@ async def start_session(
     await session.execute(delete(SignInAttempt).where(SignInAttempt.expires_at < now))
     # The person's other sessions get these roles too: what Entra ID reports now is newer than what it reported to them.
     await session.execute(update(WebSession).where(WebSession.person_id == person.id).values(roles=sorted(roles)))
-    # A new token at each sign-in, whatever cookie the browser had, prevents session fixation:
+    # A new token at each sign-in, independent of the browser's cookie, prevents session fixation:
     # https://owasp.org/www-community/attacks/Session_fixation
     token, expires_at = new_token(), now + timedelta(hours=hours)
     session.add(

@@ -61,7 +61,7 @@ def local_path(wanted: str | None) -> str:
     # https://url.spec.whatwg.org/#concept-basic-url-parser
     if not wanted or not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or "\\" in wanted:
         return "/"
-    # No page of ours has an address near 2,000 characters; a longer one is made by hand, and would fill the next header.
+    # No page of the product has an address near 2,000 characters; a longer one is made by hand, and would fill the next header.
     return wanted if wanted.isprintable() and len(wanted) <= 2000 else "/"
 
 
@@ -125,7 +125,7 @@ async def finish_sign_in(
 
 
 async def _claim(session: Session, state: str) -> SignInAttempt:
-    # DELETE … RETURNING takes the row out in one statement: an attempt works once, whatever happens next (replay).
+    # DELETE … RETURNING takes the row out in one statement: an attempt works once, even if a later step fails (replay).
     found = await session.execute(
         delete(SignInAttempt).where(SignInAttempt.state_hash == hash_token(state)).returning(SignInAttempt)
     )

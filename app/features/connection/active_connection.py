@@ -19,7 +19,7 @@ class NotConnected(NeedsAttention):
 
 
 async def active_connection(session: Session) -> Connection | None:
-    """The one connection that is not removed, whatever its health. A partial unique index keeps it the only one."""
+    """The one connection that is not removed, healthy or not. A partial unique index keeps it the only one."""
     found = await session.execute(select(Connection).where(Connection.status != ConnectionStatus.REMOVED))
     return found.scalar_one_or_none()
 

@@ -114,7 +114,7 @@ async def check_instance(resources: Resources, typed: str) -> Instance:
 
 
 async def begin_again(resources: Resources, viewer: Viewer, browser_secret: str | None) -> AuthorizationStart:
-    """Authorize the active connection anew with the client it has. Raises NotConnected, or Conflict without a secret."""
+    """Authorize the active connection again, with the client it has. Raises NotConnected, or Conflict without a secret."""
     async with resources.database.transaction() as session:
         connection = await active_connection(session)
     if connection is None or connection.client_secret is None:
@@ -186,8 +186,8 @@ async def finish_connect(
     AuthorizationOver, Conflict when another instance was connected meanwhile, or a RemoteError when ServiceNow gives no
     tokens.
     """
-    # Committed first, because a code works once (docs/facts/servicenow.md#sandbox-7): whatever happens next, this
-    # attempt must not be tried again.
+    # Committed first, because a code works once (docs/facts/servicenow.md#sandbox-7): this attempt must not
+    # be tried again, even if a later step fails.
     async with resources.database.transaction() as session:
         attempt = await claim(session, viewer, state, browser_secret)
     try:

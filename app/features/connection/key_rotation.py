@@ -80,8 +80,8 @@ async def _reseal_table(resources: Resources, session: Session, table: Table, se
     for row in rows.all():
         values = {}
         for column, old in zip(sealed, row[1:], strict=True):
-            if isinstance(old, Sealed) and (anew := _resealed(resources, table, column, old)):
-                values[column.name] = anew
+            if isinstance(old, Sealed) and (resealed := _resealed(resources, table, column, old)):
+                values[column.name] = resealed
         if values:
             await session.execute(update(table).where(key == bindparam("of_row")), {"of_row": row[0], **values})
         count += len(values)

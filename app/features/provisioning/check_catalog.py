@@ -41,7 +41,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Check(Generic[Subject]):
-    """One thing that is examined, and everything that is known of it beforehand.
+    """A check: what it examines, when it runs and what it may find.
 
     `step_title` makes it a provisioning step, with `code` as the step's key. `in_diagnosis` makes it a part of the
     diagnosis. `findings` are the codes it may give, besides those that any failed call may end in.
@@ -65,7 +65,7 @@ class Check(Generic[Subject]):
 
 
 BOTH = frozenset(TicketKind)
-# Of a refused renewal and its like; checks that use the token have them in common.
+# Findings of a refused token renewal. Every check that uses the token may end in one of them.
 TOKEN_CODES = (
     "vault_keys", "vault_keys:lost", "token_service", "user_unconfirmed", "consent_expired", "token_refused",
     "consent_refused", "consent_refused:invalid_client", "consent_refused:unsupported_grant_type",
@@ -232,7 +232,7 @@ CHECKS: tuple[Check[CheckContext], ...] = (
     ),
 )  # fmt: skip
 
-# Our own side: these need no connection, and are made whatever the others found.
+# Our own side: these need no connection, and run regardless of what the others found.
 INTERNAL_CHECKS: tuple[Check[Resources], ...] = (
     Check(
         code="queue",

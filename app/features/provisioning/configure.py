@@ -79,7 +79,7 @@ async def find_groups(resources: Resources, typed: str, *, exactly: bool = False
 
 
 async def _ask(resources: Resources, work: Callable[[ServiceNowClient], Awaitable[Returned]]) -> Returned:
-    """A person waits for the form."""
+    # Interactive: a person waits for the form.
     return await gateway.call(resources, work, lane=Lane.INTERACTIVE)
 
 
@@ -201,9 +201,9 @@ def groups_named(groups: Sequence[AssignmentGroup], name: str) -> list[Assignmen
 
 
 async def _column_problems(resources: Resources, kind: TicketKind, wanted: Mapping[str, str]) -> dict[str, Message]:
-    """What speaks against each column, by item; a column that cannot be looked up is refused."""
+    """Why columns cannot be used, by item; a column that cannot be looked up is refused."""
     table = TABLES[kind]
-    # GET sys_dictionary. ServiceNow ignores unknown columns of a new record without a word
+    # GET sys_dictionary. ServiceNow ignores unknown columns of a new record and reports no error
     # (docs/facts/servicenow.md#2-6-error-envelope), so they are looked up before anything is sent to them.
     columns = await _ask(resources, partial(list_columns, table=table))
     if columns is None:
@@ -219,7 +219,7 @@ async def _column_problems(resources: Resources, kind: TicketKind, wanted: Mappi
 
 
 def column_problem(columns: Mapping[str, TableColumn], name: str, table: str, field: TicketField) -> Message | None:
-    """What speaks against copying this field to this column; None where nothing does. `columns` are those of the table."""
+    """Why this field cannot be copied to this column; None when it can. `columns` are those of the table."""
     column = columns.get(name) if PLAIN.fullmatch(name) else None
     if column is None:
         return T("The table %(table)s has no column of this name.", table=table)

@@ -70,7 +70,7 @@ async def run_diagnosis(resources: Resources) -> AsyncIterator[Finding]:
 async def _remote_findings(
     resources: Resources, connection: ConnectionView | None, attempt: LastAttempt | None
 ) -> AsyncIterator[Finding]:
-    """Stage by stage; what a failure makes pointless is not tried."""
+    """Run the checks stage by stage; stop after a stage in which a blocking check failed."""
     if connection is not None:
         context = CheckContext(resources, connection, attempt=attempt)
     elif attempt is not None and not attempt.succeeded:
@@ -87,7 +87,7 @@ async def _remote_findings(
                 if is_limited:  # It does not pass by itself: what comes after would only be refused too.
                     return
                 is_limited = True
-            # Noted and not obeyed at once: the other checks of this stage do not depend on the one that failed.
+            # Takes effect after this stage: the other checks of the stage do not depend on the one that failed.
             is_blocked |= check.blocks and finding.is_problem
             yield finding
         if is_blocked:

@@ -86,13 +86,12 @@ class Finding:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Finding:
-        """What `to_json` stored."""
         texts = {
             name: Message.from_json(stored[name]) if stored.get(name) else None
             for name in ("checked", "meaning", "advice", "screen", "message")
         }
         checked, meaning = texts.pop("checked"), texts.pop("meaning")
-        # Every finding has both; a row without them was not written by us.
-        assert checked is not None  # noqa: S101 - `to_json` wrote it.
+        # `to_json` writes both for every finding.
+        assert checked is not None  # noqa: S101 - always written, see above.
         assert meaning is not None  # noqa: S101
         return cls(key=stored["key"], state=State(stored["state"]), checked=checked, meaning=meaning, **texts)

@@ -52,7 +52,7 @@ def step_line(key: str, title: Message, row: ProvisioningStep | None, connection
     # Only while calls may be made: otherwise nothing is checked, and a step would seem to wait for ever.
     if connection is not None and connection.is_connected and is_due(row, connection.connected_at):
         return StepLine(key, title, State.WAITING, checked_at, finding)
-    # A lost worker is shown as "to do", so that "Check again" is offered; the clock takes it up as well.
+    # A step whose worker was lost is shown as "to do", so that "Check again" is offered; the periodic job repeats it too.
     if row is None or is_lost(row):
         return StepLine(key, title, TODO, checked_at, finding)
     return StepLine(key, title, row.state, checked_at, finding)
@@ -70,9 +70,9 @@ async def _outcome(session: Session, connection: ConnectionView | None, lines: S
     elif not connection.is_connected:
         code = "cards:stale"
     elif ready.is_ready:
-        code = "cards:both"
+        code = "cards:all"
     else:
-        code = "cards:one" if ready.kinds else "cards:hidden"
+        code = "cards:some" if ready.kinds else "cards:hidden"
     finding = replace(make_finding(code), checked=OUTCOME_CHECKED)
     # What is said of the cards stays visible while the steps are checked once more.
     state = State.WAITING if any(line.in_progress for line in lines) else finding.state

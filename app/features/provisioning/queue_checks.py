@@ -48,7 +48,7 @@ async def request_check(session: Session, queue: Queue, viewer: Viewer, step: st
 
 
 async def queue_checks(session: Session, queue: Queue, connection_id: UUID, first: str = EVERYTHING) -> None:
-    """Within the caller's transaction: from this step on, everything waits to be checked, and a worker is told."""
+    """Mark this step and all later ones as waiting, and queue the job, in the caller's transaction."""
     start = STEP_KEYS.index(first) if first in STEP_KEYS else 0
     for step in STEPS[start:]:
         await set_state(session, connection_id, step.code, State.WAITING)
@@ -56,7 +56,7 @@ async def queue_checks(session: Session, queue: Queue, connection_id: UUID, firs
 
 
 async def queue_check(session: Session, queue: Queue, connection_id: UUID, key: str) -> None:
-    """The same for one step alone. Raises NotFound."""
+    """Mark this step as waiting, and queue the job, in the caller's transaction. Raises NotFound for an unknown step."""
     if key not in STEP_KEYS:
         raise NotFound
     await set_state(session, connection_id, key, State.WAITING)

@@ -22,5 +22,5 @@ async def run_check(check: Check[CheckContext], context: CheckContext) -> Findin
 
 
 async def run_internal_check(check: Check[Resources], resources: Resources) -> Finding:
-    """The same for our own side, where an error is an accident and no finding."""
+    """The finding of a check of our own processes. An error is raised: it is a fault in this product, not a finding."""
     return replace(await check.run(resources), checked=check.examines)

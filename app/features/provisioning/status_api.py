@@ -20,7 +20,7 @@ async def connector_status(session: Session) -> dict[str, Any]:
     connection = await connection_view(session)
     ready = await readiness(session)
     steps = [line for line in await list_steps(session) if not line.is_outcome]
-    # Those of the connection in use: tickets of an instance that was removed are none of the asking one's business.
+    # Only of the active connection: the count must not include tickets of an instance that was removed.
     query = select(Ticket.delivery, func.count()).group_by(Ticket.delivery)
     if connection is not None:
         query = query.where(Ticket.connection_id == connection.id)

@@ -1,4 +1,4 @@
-"""The provisioning steps: those of the checks that are one, in their order. Checks nothing."""
+"""The provisioning steps: the checks with a step title, in the order of the list. Checks nothing."""
 
 from __future__ import annotations
 
@@ -15,5 +15,4 @@ CARDS_TITLE = T("Cards on the home page")
 
 
 def steps_after(key: str) -> tuple[Check[CheckContext], ...]:
-    """The steps after this one."""
     return STEPS[STEP_KEYS.index(key) + 1 :]

@@ -69,7 +69,7 @@ async def support_bundle(resources: Resources, viewer: Viewer | None = None) -> 
             },
         }  # fmt: skip
     packed = io.BytesIO()
-    # Redacted once more as a whole: a secret that a view should ever come to hold must not leave by this way.
+    # Redacted again as a whole, in case a view contains a secret that its own redaction missed.
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README.txt", README)
         for name, content in files.items():
@@ -82,7 +82,7 @@ def _settings(resources: Resources, origin: str) -> dict[str, Any]:
     return {
         **asdict(resources.config),
         "calls_go_through_a_proxy": bool(origin) and transport.goes_through_proxy(origin),
-        "addresses_are_judged": transport.guard is not None,
+        "addresses_are_judged": transport.address_policy is not None,
     }
 
 

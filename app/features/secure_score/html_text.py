@@ -1,4 +1,4 @@
-"""Sanitize Graph's HTML for pages, and turn it into plain text for tickets and CSV. Trusts nothing in it."""
+"""Sanitize Graph's HTML for pages, and turn it into plain text for tickets and CSV. Treats it as untrusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import nh3
 
-# The allow-list holds the harmless tags of real texts and their close relatives. div, span and label lose their tags and
+# The allow-list holds the harmless tags of real texts, and harmless ones like them. div, span and label lose their tags and
 # keep their text. docs/facts/microsoft-graph.md#edge-32
 TAGS = {"p", "ol", "ul", "li", "b", "strong", "em", "u", "i", "br", "a", "abbr", "code", "pre", "h3", "h4", "table"}
 TAGS |= {"thead", "tbody", "tr", "td", "th"}

@@ -117,7 +117,7 @@ class FormControl:
 
 @dataclass(frozen=True)
 class RecordLine:
-    """A labelled line in the record's text, which arrives whatever columns the instance has."""
+    """A labelled line in the record's text, which arrives on every instance, with any columns."""
 
     label: Message
     value: Callable[[TicketRequest, Requester], str]

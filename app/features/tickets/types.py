@@ -193,7 +193,7 @@ PRIORITY_NAMES: dict[int, Message] = {
 
 
 def priority_name(value: str) -> Message:
-    """A priority of ours, or of ServiceNow, in words; an unknown one by its value."""
+    """One of our priorities, or of ServiceNow's, in words; an unknown one by its value."""
     known = PRIORITY_NAMES.get(int(value)) if value.isascii() and value.isdigit() else None
     return known or T("%(value)s", value=value or "–")
 

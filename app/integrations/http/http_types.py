@@ -76,7 +76,7 @@ class RemoteResponse:
 
 @dataclass(frozen=True)
 class CallLogEntry:
-    """What may be stored of a call: no query, no header of ours, no body. `status` is 0 when no answer came.
+    """What may be stored of a call: no query, no request header, no body. `status` is 0 when no answer came.
 
     `transaction_id` is ServiceNow's X-Transaction-ID, by which its administrators find the call in their logs
     (docs/facts/servicenow.md#2-7-response-headers-on-a-real-call).

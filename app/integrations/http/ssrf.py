@@ -87,9 +87,9 @@ class AddressPolicy:
 class PolicyCheckedNetwork(httpcore.AsyncNetworkBackend):
     """The network backend of the HTTP client: connects to addresses that the policy has allowed."""
 
-    def __init__(self, inner: httpcore.AsyncNetworkBackend, guard: AddressPolicy) -> None:
+    def __init__(self, inner: httpcore.AsyncNetworkBackend, policy: AddressPolicy) -> None:
         self._inner = inner
-        self._guard = guard
+        self._policy = policy
 
     async def connect_tcp(
         self,
@@ -100,7 +100,7 @@ class PolicyCheckedNetwork(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         # One address after the other, as a host may have a dead one among several.
-        addresses = await self._guard.addresses(host, port)
+        addresses = await self._policy.addresses(host, port)
         for address in addresses[:-1]:
             try:
                 return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)

@@ -67,7 +67,7 @@ class _NoCookies(httpx.Cookies):
     # A reused ServiceNow session serializes calls and drops some of them with 202, and it outlives an expired token:
     # docs/facts/servicenow.md#2-8-cookies-and-concurrency and docs/facts/other-connectors.md#bug-18
     def extract_cookies(self, response: httpx.Response) -> None:
-        """Keep nothing."""
+        """Override that stores nothing."""
 
 
 class Transport:
@@ -80,15 +80,15 @@ class Transport:
         max_connections: int = 10,
         answer_seconds: float = ANSWER_SECONDS,
         connect_seconds: float = CONNECT_SECONDS,
-        guard: AddressPolicy | None = None,
+        address_policy: AddressPolicy | None = None,
     ) -> None:
         """`answer_seconds` is the read time-out, in seconds; a whole call may take SPARE_SECONDS longer.
 
-        `guard` is the address policy against SSRF. Behind a proxy it does not apply: the proxy resolves names.
+        `address_policy` prevents SSRF. Behind a proxy it does not apply: the proxy resolves names.
         """
         self.name = name
         self.whole_seconds = answer_seconds + SPARE_SECONDS
-        self.guard = guard
+        self.address_policy = address_policy
         # Taken and stored by the gateway; the oldest are dropped if nothing stores them.
         self.recent: deque[CallLogEntry] = deque(maxlen=RECENT_CALLS)
         self._client = httpx.AsyncClient(
@@ -99,21 +99,21 @@ class Transport:
             headers={"User-Agent": USER_AGENT},
         )
         self._client._cookies = _NoCookies()  # httpx has no switch for this.
-        if guard is not None and isinstance(self._client._transport, httpx.AsyncHTTPTransport):
+        if address_policy is not None and isinstance(self._client._transport, httpx.AsyncHTTPTransport):
             pool = self._client._transport._pool  # httpx has no switch for this either.
-            pool._network_backend = PolicyCheckedNetwork(pool._network_backend, guard)
+            pool._network_backend = PolicyCheckedNetwork(pool._network_backend, address_policy)
 
     async def check(self, origin: str) -> None:
         """Raises Unreachable if the name of this origin cannot be resolved or the address policy refuses it."""
-        if self.guard is not None and not self.goes_through_proxy(origin):
-            await self.guard.check(origin)
+        if self.address_policy is not None and not self.goes_through_proxy(origin):
+            await self.address_policy.check(origin)
 
     def goes_through_proxy(self, url: str) -> bool:
         """Whether calls to this address go through a proxy (HTTPS_PROXY, NO_PROXY), which then resolves the name."""
         return self._client._transport_for_url(httpx.URL(url)) is not self._client._transport
 
     async def send(self, request: Request) -> RemoteResponse:
-        """The response, whatever its status. Raises Unreachable, Ambiguous, or InvalidResponse when it is too large."""
+        """The response, with any status. Raises Unreachable, Ambiguous, or InvalidResponse when it is too large."""
         started, at = time.monotonic(), clock.now()
         try:
             answer = await self._exchange(request)

@@ -114,7 +114,7 @@ class ServiceNowClient:
         return parse_response.user_of(await self._result(protocol.whoami_request(self.origin)))
 
     async def answer(self, request: Request) -> RemoteResponse:
-        """Send any request with the token; the response, whatever its status."""
+        """Send any request with the token; the response, with any status."""
         signed = {**request.headers, **self._authorization}
         answer = await self._transport.send(replace(request, headers=signed))
         self.hourly_limit = parse_response.named_limit(answer) or self.hourly_limit

@@ -273,8 +273,8 @@ def is_servicenows(answer: RemoteResponse) -> bool:
 
 
 def _server_error(answer: RemoteResponse) -> ServerError:
-    # Only a 500 in ServiceNow's own envelope says that it has finished with the call. Whatever else answers, page or JSON,
-    # stands in front of the instance, which may still be working on it: docs/facts/servicenow.md#sandbox-43
+    # Only a 500 in ServiceNow's own envelope says that it has finished with the call. Any other answer, page or JSON,
+    # comes from in front of the instance, which may still be working on it: docs/facts/servicenow.md#sandbox-43
     error = ServerError(_breakdown(answer), retry=named_retry(answer))
     if not is_servicenows(answer):
         return _instance_wide(error)

@@ -16,7 +16,7 @@ from app.integrations.http.errors import InvalidResponse
 from app.integrations.http.http_types import RemoteResponse
 from app.integrations.servicenow.parse_response import is_servicenows
 
-Presence = Literal["awake", "asleep", "sign_on", "blocked", "gateway", "limited", "strange"]
+Responder = Literal["instance", "hibernation", "sign_on", "access_filter", "gateway", "rate_limiter", "unknown"]
 ConsentPage = Literal["login", "consent", "sign_on", "wrong_redirect", "unknown_client", "unreadable"]
 
 # The telling words of these pages are near the start; the limit keeps regular expressions off large bodies.
@@ -29,23 +29,23 @@ LOGIN_PATHS = re.compile(r"/(oauth_)?login(_locate_sso|_with_sso)?\.do|/side_doo
 ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]+)(?![\w:])", re.IGNORECASE)
 
 
-def presence_of(answer: RemoteResponse) -> Presence:
+def responder_of(answer: RemoteResponse) -> Responder:
     """Who answered a call to the Table API."""
     if answer.is_json() and answer.status != 429 and _is_the_apis(answer):
-        return "awake"
+        return "instance"
     text = _text(answer)
     # A hibernating developer instance answers 200 or 503 with HTML: docs/facts/servicenow.md#sandbox-46
     if "hibernat" in text:
-        return "asleep"
+        return "hibernation"
     if answer.status == 429:
-        return "limited"
+        return "rate_limiter"
     if answer.status in (401, 403):
-        return "blocked"
+        return "access_filter"
     if answer.status >= 500:
         return "gateway"
     if 300 <= answer.status < 400 or (answer.status == 200 and SIGN_ON_WORDS.search(text)):
         return "sign_on"
-    return "strange"
+    return "unknown"
 
 
 def consent_page_of(answer: RemoteResponse, address: str) -> ConsentPage | str:

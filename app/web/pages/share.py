@@ -71,12 +71,11 @@ class SharePage:
 
     @property
     def title(self) -> Message:
-        """What the page is for."""
         return T("Share to ServiceNow") if self.actions else T("Create a ticket")
 
     @property
     def lead(self) -> Message | str:
-        """What the ticket is made of."""
+        """The line below the heading: the action, the number of actions, or what a free task is."""
         if len(self.actions) > 1:
             return T("One ticket for %(count)s improvement actions.", count=len(self.actions))
         free = T("A task of your own, sent to ServiceNow as a user recommendation.")

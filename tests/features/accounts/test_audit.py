@@ -92,7 +92,7 @@ async def test_the_csv_opens_in_a_spreadsheet_and_runs_nothing_there(system: Sys
     assert 'Äpfel, "rot"\nund grün' in rows[0]["facts"]
 
 
-@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+@pytest.mark.parametrize("role", ["sharer", "viewer", "outsider"])
 async def test_only_managers_read_it(system: System, role: str) -> None:
     browser = await system.signed_in(role)
     for kind in ("", ".csv", ".json"):

@@ -13,12 +13,12 @@ from app.features.tickets.types import TicketKind
 from app.web.pages.moved import MOVED
 from tests.conventions.test_routes import WRITING
 from tests.factories.connecting import connect_by_pages, remove
-from tests.factories.microsoft import MANAGER, STRANGER, Person
+from tests.factories.microsoft import MANAGER, OUTSIDER, Person
 from tests.factories.signing_in import sign_in
 from tests.factories.system import System
 from tests.factories.tickets import LATER, form_fields, run_due_and_waiting, share_one
 
-# Beginning to sign in has no known person yet. The arrangement of a person's own home page concerns nobody else, and would
+# Beginning to sign in has no known person yet. The arrangement of a person's own home page concerns no other person, and would
 # bury the entries that matter. The selection in a list only fills a form.
 NOT_AUDITED = (
     {"POST /sign-in", "POST /tickets/selection"}
@@ -193,7 +193,7 @@ async def test_everything_that_can_be_done_is_in_the_audit_log(scored: System) -
     assert log.used == {str(door) for door in WRITING} - NOT_AUDITED, "what a new route does has to be in the audit log"
 
 
-@pytest.mark.parametrize(("person", "may"), [(MANAGER, "manage"), (STRANGER, "nothing")])
+@pytest.mark.parametrize(("person", "may"), [(MANAGER, "manage"), (OUTSIDER, "nothing")])
 async def test_signing_in_is_written_down_with_what_the_person_may_do(system: System, person: Person, may: str) -> None:
     async with system.client() as browser:
         answer = await sign_in(browser, person)

@@ -108,7 +108,7 @@ async def test_a_session_ends_when_its_time_is_over(system: System, still_clock:
     assert (await browser.post("/servicenow/remove")).headers["location"].startswith("/sign-in")
 
 
-async def test_signing_in_makes_a_new_session_whatever_cookie_the_browser_had(system: System) -> None:
+async def test_signing_in_makes_a_new_session_with_every_cookie_of_the_browser(system: System) -> None:
     """Session fixation: a token that another person knows, put into this browser, never becomes this person's."""
     async with system.client() as browser, system.client() as thief:
         known = "a-token-that-another-person-knows"

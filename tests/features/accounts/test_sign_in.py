@@ -50,7 +50,7 @@ async def test_another_browser_cannot_finish_what_this_one_began(system: System)
 
 
 async def test_an_attempt_works_once_and_ten_minutes(system: System, still_clock: SetClock) -> None:
-    still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # Tokens carry the stand-in's own time.
+    still_clock.move((datetime.now(UTC) - still_clock.now()).total_seconds())  # Tokens carry the sandbox's own time.
     async with system.client() as browser:
         link = await answer_of_entra(browser, MANAGER)
         secret = browser.cookies["sign-in-attempt"]

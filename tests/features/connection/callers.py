@@ -1,4 +1,4 @@
-"""A process of its own that calls the stand-in many times at once: `python -m tests.features.connection.callers`.
+"""A process of its own that calls the sandbox many times at once: `python -m tests.features.connection.callers`.
 
 Reads its orders from the environment, says "ready", waits for a line, and prints how many calls were answered.
 """
@@ -32,7 +32,7 @@ def open_resources(database_url: str, key: str, origin: str) -> Resources:
         vault=Vault([key]),
         queue=Queue(database_url, TASK_GROUPS),
         microsoft=microsoft,
-        servicenow=Transport("servicenow", guard=AddressPolicy((origin,))),
+        servicenow=Transport("servicenow", address_policy=AddressPolicy((origin,))),
         entra=EntraClient(microsoft, **registration),
         graph=GraphClient(microsoft, graph_url="", **registration),
     )

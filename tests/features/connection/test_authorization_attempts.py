@@ -19,8 +19,8 @@ from tests.factories.connecting import (
     second_manager,
     with_known_key,
 )
-from tests.factories.microsoft import FakeMicrosoft
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.microsoft import SandboxMicrosoft
+from tests.factories.servicenow import SandboxServiceNow
 from tests.factories.system import System, open_system
 
 
@@ -142,15 +142,15 @@ async def test_a_state_works_once_in_its_time_and_for_its_own_person(system: Sys
 
 @pytest.mark.fact("other-connectors bug-12")
 async def test_a_callback_after_a_restart_finds_its_authorization(
-    system: System, database_url: str, fakes: tuple[FakeMicrosoft, FakeServiceNow]
+    system: System, database_url: str, sandbox: tuple[SandboxMicrosoft, SandboxServiceNow]
 ) -> None:
     key, manager = with_known_key(system), await system.signed_in("manager")
     start = await begin(system, manager)
     back = decide(system, start.headers["location"])
-    async with open_system(database_url, *fakes) as anew:
-        anew.resources = replace(anew.resources, vault=Vault([key]))
-        anew.app.state.resources = anew.resources
-        async with anew.client() as browser:
+    async with open_system(database_url, *sandbox) as restarted:
+        restarted.resources = replace(restarted.resources, vault=Vault([key]))
+        restarted.app.state.resources = restarted.resources
+        async with restarted.client() as browser:
             browser.cookies.update(manager.cookies)
             assert (await browser.get(back)).status_code == 303
             browser.cookies.update(start.cookies)

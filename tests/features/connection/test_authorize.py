@@ -262,7 +262,7 @@ async def test_a_sleeping_token_service_is_named(system: System) -> None:
     assert "may be hibernating" in said(answer)
 
 
-@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+@pytest.mark.parametrize("role", ["sharer", "viewer", "outsider"])
 async def test_only_managers_connect(system: System, role: str) -> None:
     await system.connect()
     browser = await system.signed_in(role)
@@ -283,7 +283,7 @@ async def test_everyone_who_may_read_sees_the_state(system: System) -> None:
         assert "ServiceNow is connected." in page
         assert "Authorize" not in page
     assert "Authorize" in said(await (await system.signed_in("manager")).get("/ticketProvisioning"))
-    assert (await (await system.signed_in("stranger")).get("/ticketProvisioning")).status_code == 403
+    assert (await (await system.signed_in("outsider")).get("/ticketProvisioning")).status_code == 403
 
 
 @pytest.mark.fact("other-connectors bug-13")

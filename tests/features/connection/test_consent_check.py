@@ -79,7 +79,7 @@ def test_another_user_than_the_one_named_is_said() -> None:
 
 
 @pytest.mark.fact("servicenow trap-23")
-async def test_nothing_is_sent_until_somebody_has_decided(system: System) -> None:
+async def test_nothing_is_sent_until_a_person_has_decided(system: System) -> None:
     manager = await system.signed_in("manager")
     answer = await connect_by_pages(system, manager, user="alex.wilber")
     assert answer.headers["location"] == "/ticketProvisioning"
@@ -150,7 +150,7 @@ async def test_one_lost_answer_does_not_skip_the_look_at_who_consented(system: S
     assert (connection.status, connection.user_name) == ("unconfirmed", "alex.wilber")
 
 
-async def test_where_nobody_could_be_asked_a_person_has_to_look(
+async def test_where_servicenow_names_no_account_a_person_has_to_look(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.features.connection.authorize.READ_BACK_PAUSES", (0.01, 0.01))

@@ -104,7 +104,7 @@ async def test_it_says_revoked_only_when_the_refresh_token_is(system: System, ac
     manager = await system.signed_in("manager")
     [kept] = [row for row in system.servicenow.instance.store.rows("oauth_credential") if row["kind"] == "refresh"]
     if access_token_is_over:
-        await expire(system)  # Nobody has called for half an hour, so that its refusal proves nothing.
+        await expire(system)  # No call for half an hour, so that its refusal proves nothing.
     trouble(system, "sso_page", path="/oauth_revoke_token.do")  # A page answers 200 in the service's place, once.
     answer = await remove(manager)
     assert system.servicenow.instance.is_live(kept)
@@ -126,7 +126,7 @@ async def test_the_secret_of_an_authorization_that_was_begun_is_forgotten_too(sy
     async with system.resources.database.transaction() as session:
         left = (await session.execute(select(AuthorizationAttempt.client_secret))).scalars().all()
     assert [secret for secret in left if secret is not None] == []
-    # Whoever finishes it now connects nothing.
+    # Finishing it now connects nothing.
     assert (await manager.get(decide(system, start.headers["location"]))).status_code == 400
     assert {row.status for row in await connections(system)} == {"removed"}
 

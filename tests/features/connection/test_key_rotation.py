@@ -54,7 +54,7 @@ async def test_what_no_key_opens_is_left_and_not_counted(system: System) -> None
     assert system.resources.vault.open(CLIENT_SECRET, row.client_secret) == system.servicenow.settings.client_secret
 
 
-def test_every_sealed_column_of_the_house_is_known() -> None:
+def test_every_sealed_column_of_the_product_is_known() -> None:
     tables = {
         table.name
         for table in Base.metadata.sorted_tables

@@ -16,7 +16,7 @@ from app.features.tickets.types import TicketKind
 from app.integrations.http.errors import Ambiguous, Forbidden, Throttled
 from tests.factories.system import System
 from tests.factories.tickets import (
-    Scripted,
+    ScriptedServiceNow,
     calls,
     client_over,
     replied,
@@ -49,7 +49,7 @@ async def test_a_429_is_obeyed_in_each_of_its_shapes(
     system: System, still_clock: SetClock, headers: dict[str, str], least: float, most: float
 ) -> None:
     with pytest.raises(Throttled) as slow:
-        await client_over(Scripted(replied(status=429, body="", **headers))).whoami()
+        await client_over(ScriptedServiceNow(replied(status=429, body="", **headers))).whoami()
     throttle = InstanceThrottle(failures=0)
     record_failure(throttle, slow.value)
     assert throttle.paused_until is not None
@@ -63,7 +63,7 @@ async def test_a_named_time_that_does_not_help_is_not_obeyed_to_the_letter(
 ) -> None:
     """429 with `Retry-After: 0`, or with a moment that has passed, again and again: waits grow as without it."""
     with pytest.raises(Throttled) as slow:
-        await client_over(Scripted(replied(status=429, body="", **headers))).whoami()
+        await client_over(ScriptedServiceNow(replied(status=429, body="", **headers))).whoami()
     throttle, asked, start = InstanceThrottle(failures=0), 0, still_clock.now()
     while still_clock.now() - start < timedelta(hours=1):
         if check_allowed(throttle) is None:

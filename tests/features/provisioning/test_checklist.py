@@ -125,7 +125,7 @@ def test_the_text_numbers_the_steps_and_names_every_value() -> None:
     assert as_text([step]).endswith("the client secret and the user’s password.")
 
 
-@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+@pytest.mark.parametrize("role", ["sharer", "viewer", "outsider"])
 async def test_only_managers_use_the_checklist(system: System, role: str) -> None:
     browser = await system.signed_in(role)
     assert (await browser.get("/servicenow/checklist.txt")).status_code == 403

@@ -125,7 +125,7 @@ async def test_the_group_field_offers_matches_and_no_query_is_ever_widened(syste
     "name",
     ["Global Security Operations and Incident Response EMEA", "O'Brien's team", "Service Desk", "Ops, IN & LIKE"],
 )
-async def test_a_group_that_exists_can_be_chosen_whatever_is_named_like_it(system: System, name: str) -> None:
+async def test_a_group_that_exists_can_be_chosen_among_similar_names(system: System, name: str) -> None:
     await system.connect()
     store = system.servicenow.instance.store
     some = next(iter(store.rows("sys_user_group")))
@@ -216,7 +216,7 @@ async def test_columns_that_cannot_be_checked_are_refused_and_say_so(system: Sys
     assert 'value="u_anything"' in answer.text
 
 
-@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+@pytest.mark.parametrize("role", ["sharer", "viewer", "outsider"])
 async def test_only_managers_configure(system: System, role: str) -> None:
     await system.connect()
     browser = await system.signed_in(role)
@@ -322,6 +322,6 @@ def test_a_column_takes_an_item_or_says_why_not(name: str, item: str, words: str
     assert words in str(problem)
 
 
-def test_a_group_is_meant_whatever_its_case_and_blanks() -> None:
+def test_a_groups_name_is_compared_without_case_and_blanks() -> None:
     groups = [AssignmentGroup("1", "Service  Desk"), AssignmentGroup("2", "Service Desk EMEA")]
     assert [group.sys_id for group in groups_named(groups, "service desk")] == ["1"]

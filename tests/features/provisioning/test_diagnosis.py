@@ -143,7 +143,7 @@ async def test_the_two_tables_are_told_apart_by_their_titles(system: System) -> 
     assert "Table of change requests" in page
 
 
-@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+@pytest.mark.parametrize("role", ["sharer", "viewer", "outsider"])
 async def test_only_managers_look(system: System, role: str) -> None:
     browser = await system.signed_in(role)
     for method, address in (("GET", ""), ("GET", "/findings"), ("POST", ""), ("GET", "/bundle.zip")):

@@ -84,7 +84,7 @@ async def test_the_clock_checks_again_what_failed_and_no_card_comes_and_goes_mea
 
 
 @pytest.mark.parametrize("address", ["check", "check/reach", "authorize"])
-async def test_nothing_is_checked_before_somebody_has_confirmed_the_account(system: System, address: str) -> None:
+async def test_nothing_is_checked_before_a_person_has_confirmed_the_account(system: System, address: str) -> None:
     manager = await system.signed_in("manager")
     await connect_by_pages(system, manager, user="fred.luddy", expected_user_name="m365.integration")
     assert 'action="/ticketProvisioning/check"' not in (await manager.get("/servicenow/settings")).text
@@ -93,13 +93,13 @@ async def test_nothing_is_checked_before_somebody_has_confirmed_the_account(syst
     assert "ServiceNow change management" not in said(await manager.get("/"))
 
 
-@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+@pytest.mark.parametrize("role", ["sharer", "viewer", "outsider"])
 async def test_only_managers_start_checks(system: System, role: str) -> None:
     await system.connect()
     browser = await system.signed_in(role)
     for address in ("authorize", "check", "check/reach"):
         assert (await browser.post(f"/ticketProvisioning/{address}")).status_code == 403
-    expected = 403 if role == "stranger" else 200
+    expected = 403 if role == "outsider" else 200
     assert (await browser.get("/ticketProvisioning/steps")).status_code == expected
 
 

@@ -32,6 +32,9 @@ async def test_a_missing_role_hides_its_own_card_only(system: System) -> None:
     assert not ready.is_ready
     assert "Change request: Reading records in change_request is not allowed" in str(ready.missing[0])
     assert found["cards"].state == "note"
+    outcome = found["cards"].finding
+    assert outcome is not None
+    assert str(outcome.meaning) == "Not every card is shown."
 
 
 async def test_without_a_connection_nothing_is_ready_and_nothing_breaks(system: System) -> None:
@@ -71,7 +74,7 @@ async def test_cards_stay_while_the_connection_needs_attention_and_the_pages_say
     assert "The cards stay on the home page" in page
 
 
-async def test_no_card_appears_before_somebody_has_confirmed_the_account(system: System) -> None:
+async def test_no_card_appears_before_a_person_has_confirmed_the_account(system: System) -> None:
     manager = await system.signed_in("manager")
     await connect_by_pages(system, manager, user="fred.luddy", expected_user_name="m365.integration")
     home, page = said(await manager.get("/")), said(await manager.get("/ticketProvisioning"))
@@ -81,7 +84,7 @@ async def test_no_card_appears_before_somebody_has_confirmed_the_account(system:
     await confirm(manager)
     await system.work()
     assert "ServiceNow change management" in said(await manager.get("/"))
-    # The same when it was connected before, and somebody else consents now.
+    # The same when it was connected before, and another person consents now.
     await connect_by_pages(system, manager, user="alex.wilber", expected_user_name="m365.integration")
     assert "ServiceNow change management" not in said(await manager.get("/"))
 

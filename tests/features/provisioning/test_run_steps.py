@@ -1,4 +1,4 @@
-"""The steps between connected and working: each found by name when the stand-in is switched to fail it."""
+"""The steps between connected and working: each found by name when the sandbox is switched to fail it."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ async def test_after_consent_every_step_is_checked_and_nothing_is_wrong(system: 
     for words in (
         "The instance is awake and answers.", "was renewed just now", "The release is Zurich.",
         "is active and holds our redirect URL", "M365 Integration (m365.integration) is active",
-        "the roles allow creating", "Readable: 8 states of change requests, 6 of incidents",
-        "Both clocks agree", "Both cards are shown.",
+        "the roles allow creating", "Readable: 8 states of change requests, 6 states of incidents.",
+        "Both clocks agree", "All cards are shown.",
     ):  # fmt: skip
         assert words in said(page)
 

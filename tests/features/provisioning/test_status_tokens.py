@@ -80,7 +80,7 @@ async def test_a_token_outlives_the_rotation_of_keys(system: System) -> None:
     assert (await ask(system, token))[0] == 200
 
 
-@pytest.mark.parametrize("role", ["sharer", "viewer", "stranger"])
+@pytest.mark.parametrize("role", ["sharer", "viewer", "outsider"])
 async def test_only_managers_make_tokens(system: System, role: str) -> None:
     browser = await system.signed_in(role)
     assert (await browser.get("/servicenow/status-tokens")).status_code == 403

@@ -57,9 +57,9 @@ def test_no_private_address_passes_in_any_dress(address: Any) -> None:
 @pytest.mark.fact("other-connectors bug-74")
 @pytest.mark.parametrize("found", ["10.0.0.1", "8.8.8.8,10.0.0.1", "::1"])
 async def test_one_private_address_among_them_is_enough_to_refuse(found: str) -> None:
-    guard = AddressPolicy(resolve=names(contoso=found))
+    policy = AddressPolicy(resolve=names(contoso=found))
     with pytest.raises(AddressNotPublic) as caught:
-        await guard.check("https://contoso.service-now.com")
+        await policy.check("https://contoso.service-now.com")
     assert "SERVICENOW_ALLOWED_ORIGINS" in str(caught.value)
     assert not caught.value.retry.allowed
 
@@ -71,14 +71,14 @@ async def test_a_name_that_does_not_exist_says_so() -> None:
 
 
 async def test_listed_origins_are_not_judged_but_their_neighbours_are() -> None:
-    guard = AddressPolicy(
+    policy = AddressPolicy(
         ("http://127.0.0.1:8100", "https://servicenow.contoso.example/"), resolve=names(servicenow="10.0.0.1")
     )
-    await guard.check("http://127.0.0.1:8100")
-    await guard.check("https://servicenow.contoso.example")
+    await policy.check("http://127.0.0.1:8100")
+    await policy.check("https://servicenow.contoso.example")
     for origin in ("http://127.0.0.1:8101", "https://servicenow.contoso.example:8443"):
         with pytest.raises(Unreachable):
-            await guard.check(origin)
+            await policy.check(origin)
 
 
 class Wires(httpcore.AsyncMockBackend):
@@ -119,8 +119,8 @@ async def test_a_name_that_changes_between_check_and_use_is_caught_at_the_call()
     async def rebinding(_host: str, _port: int) -> list[str]:
         return [next(answers)]
 
-    guard = AddressPolicy(resolve=rebinding)
-    transport = Transport("servicenow", guard=guard)
+    policy = AddressPolicy(resolve=rebinding)
+    transport = Transport("servicenow", address_policy=policy)
     await transport.check("https://contoso.service-now.com")
     with pytest.raises(AddressNotPublic):
         await transport.send(Request("GET", "https://contoso.service-now.com/"))
@@ -138,7 +138,7 @@ async def test_a_redirect_to_the_inside_is_not_followed() -> None:
         await send({"type": "http.response.body", "body": b""})
 
     with serve(app) as url:
-        transport = Transport("servicenow", guard=AddressPolicy((url,)))
+        transport = Transport("servicenow", address_policy=AddressPolicy((url,)))
         answer = await transport.send(Request("GET", f"{url}/api"))
         await transport.close()
     assert answer.status == 302
@@ -151,13 +151,13 @@ async def test_a_listed_origin_is_reached_over_real_sockets() -> None:
         await send({"type": "http.response.body", "body": b"here"})
 
     with serve(app) as url:
-        transport = Transport("servicenow", guard=AddressPolicy((url,)))
+        transport = Transport("servicenow", address_policy=AddressPolicy((url,)))
         assert (await transport.send(Request("GET", url))).body == b"here"
-        stranger = Transport("servicenow", guard=AddressPolicy())
+        unlisted = Transport("servicenow", address_policy=AddressPolicy())
         with pytest.raises(AddressNotPublic):
-            await stranger.send(Request("GET", url))
+            await unlisted.send(Request("GET", url))
         await transport.close()
-        await stranger.close()
+        await unlisted.close()
 
 
 async def test_a_slow_name_service_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def listening(context: ssl.SSLContext | None = None, *, leads_to: int = 0) -> It
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:
-    """A certificate for 127.0.0.1 that nobody vouches for, made for this test."""
+    """A certificate for 127.0.0.1 that no authority has signed, made for this test."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     certificate = (
@@ -119,7 +119,7 @@ async def test_the_token_goes_to_the_instance_and_nowhere_an_answer_points_to(
             ).rows
             page = Request("GET", f"{servicenow.url}/api/now/table/incident", query={"sysparm_limit": "1"})
             assert f"<{elsewhere}/" in (await client.answer(page)).header("link")
-            # A redirect is an answer too, and nobody goes where it points.
+            # A redirect is an answer too, and is not followed.
             with pytest.raises(Exception, match="web page"):
                 await ServiceNowClient(transport, f"http://127.0.0.1:{door}", token).whoami()
             assert len(knocks) == 1
@@ -159,7 +159,7 @@ async def test_an_answer_that_trickles_ends_and_may_have_been_an_answer(monkeypa
 
 
 @pytest.mark.fact("other-connectors bug-76")
-async def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+async def test_a_certificate_that_no_authority_signed_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     transport = Transport("servicenow")
     with listening(self_signed(tmp_path)) as (port, asked):
         try:

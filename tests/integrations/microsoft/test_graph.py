@@ -13,13 +13,13 @@ from app.core.clock import SetClock
 from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Throttled, Unauthorized
 from app.integrations.microsoft.graph import CALLS_AT_ONCE, LONGEST_BACKOFF_SECONDS, MOST_PAGES, GraphClient
 from app.settings import Settings
-from tests.factories.scripted import GRAPH, Reply, Scripted, answer, graph_over, page
+from tests.factories.scripted import GRAPH, Reply, ScriptedGraph, answer, graph_over, page
 
 NEXT = f"{GRAPH}/v1.0/security/secureScoreControlProfiles?$top=200&$skiptoken=a%2Fb+c=="
 
 
-async def read_all(*replies: Reply) -> tuple[list[dict[str, Any]], Scripted]:
-    transport = Scripted(list(replies))
+async def read_all(*replies: Reply) -> tuple[list[dict[str, Any]], ScriptedGraph]:
+    transport = ScriptedGraph(list(replies))
     client = graph_over(transport)
     return [item async for found in client.control_profiles() for item in found.items], transport
 
@@ -33,7 +33,7 @@ async def test_next_links_are_followed_to_the_last_page() -> None:
 
 @pytest.mark.fact("microsoft-graph edge-2", "microsoft-graph 1.1")
 async def test_the_newest_days_cost_exactly_one_request() -> None:
-    transport = Scripted([page([{"id": "t_2026-11-19"}], f"{GRAPH}/v1.0/security/secureScores?$skiptoken=1")])
+    transport = ScriptedGraph([page([{"id": "t_2026-11-19"}], f"{GRAPH}/v1.0/security/secureScores?$skiptoken=1")])
     pages = [found async for found in graph_over(transport).scores(top=1)]
     assert len(pages) == 1
     assert transport.urls == [f"{GRAPH}/v1.0/security/secureScores?$top=1"]
@@ -61,7 +61,7 @@ async def test_a_next_link_is_used_byte_for_byte() -> None:
     ],
 )
 async def test_a_next_link_to_anywhere_else_is_refused_and_never_gets_the_token(link: object) -> None:
-    transport = Scripted([page([{"id": "a"}], link)])
+    transport = ScriptedGraph([page([{"id": "a"}], link)])
     with pytest.raises(InvalidResponse):
         _ = [found async for found in graph_over(transport).control_profiles()]
     assert len(transport.requests) == 1
@@ -89,7 +89,7 @@ async def test_the_number_of_pages_is_capped() -> None:
 
 @pytest.mark.fact("microsoft-graph edge-5")
 async def test_a_partial_answer_carries_its_warning() -> None:
-    transport = Scripted([page([{"id": "a"}], status=206, warning='199 - "SecureScore/Provider/503/1000"')])
+    transport = ScriptedGraph([page([{"id": "a"}], status=206, warning='199 - "SecureScore/Provider/503/1000"')])
     [found] = [found async for found in graph_over(transport).control_profiles()]
     assert found.items
     assert found.warning == '199 - "SecureScore/Provider/503/1000"'
@@ -122,7 +122,7 @@ async def test_it_backs_off_where_no_time_is_named(still_clock: SetClock) -> Non
 @pytest.mark.fact("microsoft-graph edge-6")
 async def test_patience_has_an_end(still_clock: SetClock) -> None:
     before = still_clock.now()
-    transport = Scripted([answer(429, retry_after="100")])
+    transport = ScriptedGraph([answer(429, retry_after="100")])
     with pytest.raises(Throttled) as refused:
         _ = [found async for found in graph_over(transport).control_profiles()]
     assert refused.value.seconds == 100
@@ -133,7 +133,7 @@ async def test_patience_has_an_end(still_clock: SetClock) -> None:
 
 @pytest.mark.fact("microsoft-graph edge-6")
 async def test_no_more_than_four_calls_at_once() -> None:
-    transport = Scripted([page([])])
+    transport = ScriptedGraph([page([])])
     client = graph_over(transport)
 
     async def read() -> None:
@@ -155,7 +155,7 @@ async def test_a_401_is_met_with_one_new_token_and_one_more_try() -> None:
 
 @pytest.mark.fact("microsoft-graph edge-7")
 async def test_a_second_401_ends_it() -> None:
-    transport = Scripted([answer(401)])
+    transport = ScriptedGraph([answer(401)])
     with pytest.raises(Unauthorized):
         _ = [found async for found in graph_over(transport).control_profiles()]
     assert (len(transport.requests), transport.tokens) == (2, 2)
@@ -198,7 +198,7 @@ async def test_host_token_host_and_scope_change_together(cloud: str) -> None:
     assert (configured.graph, configured.authority) == CLOUDS[cloud]
     seen: list[Any] = []
 
-    class Recorder(Scripted):
+    class Recorder(ScriptedGraph):
         async def send(self, request: Any) -> Any:
             seen.append(request)
             return await super().send(request)
@@ -244,7 +244,7 @@ async def test_what_is_no_list_is_a_clean_error_that_says_where(reply: Reply, sa
 @pytest.mark.fact("microsoft-graph edge-45")
 @pytest.mark.parametrize("status", [200, 204])
 async def test_a_state_is_written_with_vendor_information(status: int) -> None:
-    transport = Scripted([answer(status)])
+    transport = ScriptedGraph([answer(status)])
     await graph_over(transport).change_state("aad/odd id.v1", state="Ignored", comment="")
     [request] = transport.requests
     assert (request.method, request.url) == (
@@ -261,7 +261,7 @@ async def test_a_state_is_written_with_vendor_information(status: int) -> None:
     ("status", "says"), [(400, "Microsoft refused this status"), (403, r"SecurityEvents\.ReadWrite\.All")]
 )
 async def test_a_refused_state_says_what_to_do(status: int, says: str) -> None:
-    transport = Scripted([answer(status)])
+    transport = ScriptedGraph([answer(status)])
     with pytest.raises(Forbidden, match=says):
         await graph_over(transport).change_state("a", state="Reviewed", comment="")
     assert len(transport.requests) == 1
@@ -269,10 +269,10 @@ async def test_a_refused_state_says_what_to_do(status: int, says: str) -> None:
 
 @pytest.mark.fact("microsoft-graph edge-45")
 async def test_a_write_is_repeated_once_with_a_new_token_and_never_otherwise(still_clock: SetClock) -> None:
-    transport = Scripted([answer(401), answer(204)])
+    transport = ScriptedGraph([answer(401), answer(204)])
     await graph_over(transport).change_state("a", state="Reviewed", comment="")
     assert transport.tokens == 2
-    transport = Scripted([answer(503)])
+    transport = ScriptedGraph([answer(503)])
     with pytest.raises(ServerError):
         await graph_over(transport).change_state("a", state="Reviewed", comment="")
     assert len(transport.requests) == 1

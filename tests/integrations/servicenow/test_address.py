@@ -31,7 +31,7 @@ ALLOWED = (SANDBOX, "https://servicenow.contoso.example", "https://vanity.contos
         "https://contoso.service-now.com/",
         "https://contoso.service-now.com//",
         "HTTPS://CONTOSO.SERVICE-NOW.COM/now/nav/ui/classic/params/target/incident.do%3Fsys_id%3D1",
-        "http://contoso.service-now.com",  # We call it by https all the same.
+        "http://contoso.service-now.com",  # We call it by https nevertheless.
         "contoso.service-now.com/login.do?a=b#c",
         "//contoso.service-now.com/",
         "https://contoso.service-now.com:443/",
@@ -145,7 +145,7 @@ SHAPED = st.text(alphabet="abcxyz019-._:/@#?%\\[] \t\u3002\uff0e\u0430Ａ", max_
 
 
 @given(st.one_of(st.text(max_size=80), SHAPED, SHAPED.map(lambda text: f"https://{text}.service-now.com")))
-def test_whatever_is_typed_only_the_cloud_or_a_listed_address_comes_out(typed: str) -> None:
+def test_every_input_gives_the_cloud_a_listed_address_or_an_error(typed: str) -> None:
     try:
         found = parse_instance(typed, ALLOWED)
     except InvalidAddress:

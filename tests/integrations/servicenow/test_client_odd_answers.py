@@ -8,7 +8,7 @@ from app.integrations.http.errors import Ambiguous, Forbidden, RemoteError
 from app.integrations.http.http_types import RemoteResponse
 from app.integrations.servicenow.protocol import ByIds
 from tests.factories.tickets import (
-    Scripted,
+    ScriptedServiceNow,
     client_over,
     replied,
 )
@@ -35,7 +35,7 @@ PAGE = "<html><head><title>Instance Hibernating page</title></head><body>" + "x"
 )
 async def test_an_empty_or_strange_answer_to_a_create_may_hide_a_record(answer: RemoteResponse) -> None:
     with pytest.raises(Ambiguous):
-        await client_over(Scripted(answer)).create("incident", {"short_description": "x"})
+        await client_over(ScriptedServiceNow(answer)).create("incident", {"short_description": "x"})
 
 
 @pytest.mark.fact("other-connectors bug-63")
@@ -52,8 +52,8 @@ async def test_an_empty_or_strange_answer_to_a_create_may_hide_a_record(answer: 
 )
 async def test_no_page_is_copied_into_what_a_person_reads(answer: RemoteResponse) -> None:
     for question in (
-        client_over(Scripted(answer)).create("incident", {"short_description": "x"}),
-        client_over(Scripted(answer)).fetch_page("incident", ByIds(["0" * 32])),
+        client_over(ScriptedServiceNow(answer)).create("incident", {"short_description": "x"}),
+        client_over(ScriptedServiceNow(answer)).fetch_page("incident", ByIds(["0" * 32])),
     ):
         with pytest.raises(RemoteError) as error:
             await question
@@ -77,4 +77,4 @@ async def test_no_page_is_copied_into_what_a_person_reads(answer: RemoteResponse
 )
 async def test_an_error_may_be_text_or_object_or_nothing(body: str, said: str) -> None:
     with pytest.raises(Forbidden, match=said):
-        await client_over(Scripted(replied(status=403, body=body))).create("incident", {})
+        await client_over(ScriptedServiceNow(replied(status=403, body=body))).create("incident", {})

@@ -1,4 +1,4 @@
-"""Whose word an answer is: ServiceNow's own envelope is believed, whatever else answers in its place is waited out."""
+"""Who answered: ServiceNow's own envelope is final, any other answer leaves open whether the call took effect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.integrations.http.errors import (
     Unauthorized,
 )
 from app.integrations.http.http_types import RemoteResponse
-from tests.factories.tickets import Scripted, client_over, replied
+from tests.factories.tickets import ScriptedServiceNow, client_over, replied
 
 GATEWAY = '{"message":"The upstream server is timing out"}'
 PAGE = "<html>No such host here</html>"
@@ -28,7 +28,7 @@ def a_page(status: int) -> RemoteResponse:
 async def create(answer: RemoteResponse) -> RemoteError:
     """What a create that is answered so ends with."""
     with pytest.raises(RemoteError) as caught:
-        await client_over(Scripted(answer)).create("incident", {"short_description": "x"})
+        await client_over(ScriptedServiceNow(answer)).create("incident", {"short_description": "x"})
     return caught.value
 
 
@@ -55,7 +55,7 @@ async def test_what_answers_in_servicenows_place_refuses_nothing(answer: RemoteR
     assert error.is_instance_wide
     assert "Something other than ServiceNow answered" in str(error)
     with pytest.raises(InvalidResponse) as caught:
-        await client_over(Scripted(answer)).find_by_correlation("incident", "a" * 32)
+        await client_over(ScriptedServiceNow(answer)).find_by_correlation("incident", "a" * 32)
     assert caught.value.is_instance_wide
 
 
@@ -80,7 +80,7 @@ async def test_a_token_is_refused_by_the_status_whatever_the_words(words: str) -
 
 @pytest.mark.fact("servicenow trap-28", "servicenow trap-29")
 async def test_the_first_request_carries_the_token_and_a_401_is_not_answered_by_another_scheme() -> None:
-    transport = Scripted(replied(status=401, body=OWN, www_authenticate='BASIC realm="Service-now"'))
+    transport = ScriptedServiceNow(replied(status=401, body=OWN, www_authenticate='BASIC realm="Service-now"'))
     with pytest.raises(Unauthorized):
         await client_over(transport).whoami()
     assert [request.headers["Authorization"] for request in transport.requests] == ["Bearer a token made up"]

@@ -53,7 +53,7 @@ def test_a_workers_own_state_is_not_the_records() -> None:
 
 
 @pytest.mark.fact("other-connectors bug-42", "servicenow 4.4")
-def test_choices_come_in_english_or_in_whatever_there_is() -> None:
+def test_choices_come_in_english_or_in_another_language() -> None:
     def choice(value: str, label: str, language: str, name: str = "incident") -> dict[str, str]:
         return {"name": name, "element": "state", "value": value, "label": label, "language": language}
 

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from app.integrations.servicenow.responder import consent_page_of, presence_of
+from app.integrations.servicenow.responder import consent_page_of, responder_of
 from tests.factories.tickets import replied
 
 OWN = '{"error":{"message":"User is not authenticated","detail":null},"status":"failure"}'
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "presence"),
+    ("status", "body", "responder"),
     [
-        (401, OWN, "awake"),
-        (403, OWN, "awake"),
-        (200, '{"result":[]}', "awake"),
-        (429, OWN, "limited"),
-        (429, '{"message":"Too many requests"}', "limited"),
+        (401, OWN, "instance"),
+        (403, OWN, "instance"),
+        (200, '{"result":[]}', "instance"),
+        (429, OWN, "rate_limiter"),
+        (429, '{"message":"Too many requests"}', "rate_limiter"),
         (503, '{"message":"no healthy upstream"}', "gateway"),
-        (403, '{"message":"Forbidden"}', "blocked"),
-        (200, '{"hello":"captive portal"}', "strange"),
-        (200, '{"result":', "strange"),
+        (403, '{"message":"Forbidden"}', "access_filter"),
+        (200, '{"hello":"captive portal"}', "unknown"),
+        (200, '{"result":', "unknown"),
     ],
 )
-def test_json_is_believed_in_servicenows_own_shape_only(status: int, body: str, presence: str) -> None:
-    assert presence_of(replied(status=status, body=body)) == presence
+def test_json_is_believed_in_servicenows_own_shape_only(status: int, body: str, responder: str) -> None:
+    assert responder_of(replied(status=status, body=body)) == responder
 
 
 @pytest.mark.parametrize("location", ["https://[idp", "http://[x"])

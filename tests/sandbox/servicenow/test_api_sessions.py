@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from sandbox.servicenow.api_sessions import WAITERS
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.servicenow import SandboxServiceNow
 
 
-async def burst(servicenow: FakeServiceNow, cookie: str, count: int, token: str) -> list[int]:
+async def burst(servicenow: SandboxServiceNow, cookie: str, count: int, token: str) -> list[int]:
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     if cookie:
         headers["Cookie"] = f"JSESSIONID={cookie}"
@@ -23,7 +23,7 @@ async def burst(servicenow: FakeServiceNow, cookie: str, count: int, token: str)
 
 
 @pytest.mark.fact("servicenow sandbox-38", "servicenow trap-2")
-async def test_a_shared_session_drops_calls_past_ten_waiters_with_202(servicenow: FakeServiceNow) -> None:
+async def test_a_shared_session_drops_calls_past_ten_waiters_with_202(servicenow: SandboxServiceNow) -> None:
     token = servicenow.tokens()["access_token"]
     cookie = servicenow.instance.sessions.start("")
     servicenow.control("switches", latency_ms=40)
@@ -42,7 +42,7 @@ async def test_a_shared_session_drops_calls_past_ten_waiters_with_202(servicenow
 
 
 @pytest.mark.fact("servicenow sandbox-38")
-async def test_without_cookies_every_call_has_a_session_of_its_own(servicenow: FakeServiceNow) -> None:
+async def test_without_cookies_every_call_has_a_session_of_its_own(servicenow: SandboxServiceNow) -> None:
     token = servicenow.tokens()["access_token"]
     servicenow.control("switches", latency_ms=1000)
     started = time.monotonic()
@@ -52,7 +52,7 @@ async def test_without_cookies_every_call_has_a_session_of_its_own(servicenow: F
 
 @pytest.mark.fact("servicenow sandbox-38")
 def test_a_returned_cookie_keeps_its_session_and_a_foreign_one_begins_anew(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     first = api.get("/incident").headers.get_list("set-cookie")
     mine = next(cookie.split(";")[0] for cookie in first if cookie.startswith("JSESSIONID"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import httpx
 
-from tests.factories.servicenow import FakeServiceNow, make, rows, running_servicenow
+from tests.factories.servicenow import SandboxServiceNow, make, rows, running_servicenow
 
 
-def test_two_instances_run_side_by_side_and_share_nothing(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_two_instances_run_side_by_side_and_share_nothing(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     with running_servicenow() as second, second.api() as there:
         assert second.url != servicenow.url
         made = make(there, correlation_id="second")

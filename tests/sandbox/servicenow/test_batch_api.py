@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow, make
+from tests.factories.servicenow import SandboxServiceNow, make
 
 
-def batch(servicenow: FakeServiceNow, api: httpx.Client, *items: dict[str, Any]) -> dict[str, Any]:
+def batch(servicenow: SandboxServiceNow, api: httpx.Client, *items: dict[str, Any]) -> dict[str, Any]:
     body = {"batch_request_id": "b-1", "rest_requests": [{"id": str(n), **item} for n, item in enumerate(items, 1)]}
     answer = api.post(f"{servicenow.url}/api/now/v1/batch", json=body)
     assert answer.status_code == 200, answer.text
@@ -25,7 +25,7 @@ def packed(content: Any) -> str:
 
 
 @pytest.mark.fact("servicenow sandbox-39", "servicenow 3.1")
-def test_a_batch_does_its_items_in_turn_with_base64_bodies(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_batch_does_its_items_in_turn_with_base64_bodies(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = make(api)
     answer = batch(
         servicenow,
@@ -46,7 +46,7 @@ def test_a_batch_does_its_items_in_turn_with_base64_bodies(servicenow: FakeServi
 
 
 @pytest.mark.fact("servicenow sandbox-39", "servicenow 3.1")
-def test_items_beyond_the_limit_are_unserviced(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_items_beyond_the_limit_are_unserviced(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", batch_services=2)
     before = len(servicenow.records())
     item = {"method": "POST", "url": "/api/now/table/incident", "body": packed({})}
@@ -57,7 +57,7 @@ def test_items_beyond_the_limit_are_unserviced(servicenow: FakeServiceNow, api: 
 
 
 @pytest.mark.fact("servicenow sandbox-39", "servicenow 3.1")
-def test_each_item_is_under_its_own_access_rules(servicenow: FakeServiceNow) -> None:
+def test_each_item_is_under_its_own_access_rules(servicenow: SandboxServiceNow) -> None:
     with servicenow.api("no.roles") as other:
         answer = batch(servicenow, other, {"method": "POST", "url": "/api/now/table/incident", "body": packed({})})
     assert answer["serviced_requests"][0]["status_code"] == 403
@@ -65,13 +65,13 @@ def test_each_item_is_under_its_own_access_rules(servicenow: FakeServiceNow) -> 
 
 @pytest.mark.fact("servicenow sandbox-39")
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/api/now/table/incident", "/login.do", "/api/now/v1/batch"])
-def test_an_item_is_a_relative_call_of_an_api(servicenow: FakeServiceNow, api: httpx.Client, url: str) -> None:
+def test_an_item_is_a_relative_call_of_an_api(servicenow: SandboxServiceNow, api: httpx.Client, url: str) -> None:
     answer = batch(servicenow, api, {"method": "GET", "url": url})
     assert answer["serviced_requests"][0]["status_code"] == 400
 
 
 @pytest.mark.fact("servicenow sandbox-39")
-def test_a_batch_needs_a_token_and_a_list(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_batch_needs_a_token_and_a_list(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     assert httpx.post(f"{servicenow.url}/api/now/batch", json={}, headers={"Accept": "*/*"}).status_code == 401
     assert api.post(f"{servicenow.url}/api/now/batch", json={"rest_requests": "x"}).status_code == 400
     assert api.get(f"{servicenow.url}/api/now/batch").status_code == 405

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow, make, rows
+from tests.factories.servicenow import SandboxServiceNow, make, rows
 
 
 @pytest.mark.fact("servicenow sandbox-30", "servicenow trap-7")
@@ -28,7 +28,7 @@ def test_incident_priority_is_looked_up_and_a_sent_one_overwritten(
 
 
 @pytest.mark.fact("servicenow sandbox-31")
-def test_change_defaults_and_its_priority_is_kept(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_change_defaults_and_its_priority_is_kept(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = make(api, "change_request")
     expected = {
         "state": "-5",
@@ -45,7 +45,7 @@ def test_change_defaults_and_its_priority_is_kept(servicenow: FakeServiceNow, ap
 
 
 @pytest.mark.fact("servicenow sandbox-32")
-def test_a_data_policy_may_want_fields_in_every_new_ticket(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_data_policy_may_want_fields_in_every_new_ticket(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.instance.switches.mandatory_on_create = "assignment_group"
     answer = api.post("/incident", json={"short_description": "x"})
     assert answer.status_code == 403
@@ -55,7 +55,7 @@ def test_a_data_policy_may_want_fields_in_every_new_ticket(servicenow: FakeServi
 
 
 @pytest.mark.fact("servicenow sandbox-32", "servicenow trap-9")
-def test_resolving_needs_a_code_and_notes(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_resolving_needs_a_code_and_notes(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     url = f"/incident/{make(api)['sys_id']}"
     answer = api.patch(url, json={"state": "6"})
     assert answer.status_code == 403
@@ -80,7 +80,7 @@ def test_an_illegal_change_transition_is_aborted_by_a_rule(api: httpx.Client) ->
     ("kind", "path"), [("standard", "-5 -2 -1 0 3"), ("emergency", "-5 -3 -2 -1 0 3"), ("normal", "-5 -4 -3 -2 -1 0 3")]
 )
 def test_each_type_of_change_walks_its_own_states(
-    servicenow: FakeServiceNow, api: httpx.Client, kind: str, path: str
+    servicenow: SandboxServiceNow, api: httpx.Client, kind: str, path: str
 ) -> None:
     url = f"/change_request/{make(api, 'change_request', type=kind)['sys_id']}"
     for state in path.split()[1:-1]:
@@ -95,7 +95,7 @@ def test_each_type_of_change_walks_its_own_states(
 
 
 @pytest.mark.fact("servicenow sandbox-33")
-def test_transition_rules_can_be_off_or_a_state_write_ignored(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_transition_rules_can_be_off_or_a_state_write_ignored(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     url = f"/change_request/{make(api, 'change_request')['sys_id']}"
     servicenow.instance.switches.ignore_state_writes = True
     answer = api.patch(url, json={"state": "-4"})
@@ -106,7 +106,7 @@ def test_transition_rules_can_be_off_or_a_state_write_ignored(servicenow: FakeSe
 
 
 @pytest.mark.fact("servicenow sandbox-34")
-def test_numbers_rise_and_updates_are_counted_unless_silent(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_numbers_rise_and_updates_are_counted_unless_silent(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     first, second = make(api), make(api)
     assert first["number"] < second["number"]
     assert first["number"].startswith("INC")
@@ -123,7 +123,7 @@ def test_numbers_rise_and_updates_are_counted_unless_silent(servicenow: FakeServ
 
 
 @pytest.mark.fact("servicenow sandbox-35")
-def test_long_texts_are_cut_or_stored(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_long_texts_are_cut_or_stored(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     long = {"short_description": "x" * 200, "correlation_id": "y" * 120}
     made = make(api, **long)
     assert (len(made["short_description"]), len(made["correlation_id"])) == (160, 100)
@@ -132,7 +132,7 @@ def test_long_texts_are_cut_or_stored(servicenow: FakeServiceNow, api: httpx.Cli
 
 
 @pytest.mark.fact("servicenow 4.3")
-def test_a_work_note_touches_its_record_and_is_never_replaced(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_work_note_touches_its_record_and_is_never_replaced(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = make(api)
     url, note = f"/incident/{made['sys_id']}", {"work_notes": "same words"}
     api.patch(url, json=note)

@@ -7,15 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow, rows
+from tests.factories.servicenow import SandboxServiceNow, rows
 
 
-def change(servicenow: FakeServiceNow, api: httpx.Client, path: str = "", **fields: Any) -> httpx.Response:
+def change(servicenow: SandboxServiceNow, api: httpx.Client, path: str = "", **fields: Any) -> httpx.Response:
     return api.post(f"{servicenow.url}/api/sn_chg_rest/change{path}", json={"short_description": "x"} | fields)
 
 
 @pytest.mark.fact("servicenow sandbox-41", "servicenow trap-17", "servicenow 3.5")
-def test_a_change_is_made_with_200_and_typed_values(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_change_is_made_with_200_and_typed_values(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     answer = change(servicenow, api, type="normal", u_nothing="x", sys_id="mine")
     assert answer.status_code == 200, "not 201"
     made = answer.json()["result"]
@@ -32,7 +32,7 @@ def test_a_change_is_made_with_200_and_typed_values(servicenow: FakeServiceNow, 
 
 @pytest.mark.fact("servicenow sandbox-41")
 def test_the_kinds_have_paths_of_their_own_and_answer_with_a_list(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     made = change(servicenow, api, "/emergency").json()["result"]
     assert isinstance(made, list)
@@ -43,7 +43,7 @@ def test_the_kinds_have_paths_of_their_own_and_answer_with_a_list(
 
 
 @pytest.mark.fact("servicenow sandbox-41", "servicenow 3.5")
-def test_next_states_name_where_a_change_may_go(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_next_states_name_where_a_change_may_go(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = change(servicenow, api).json()["result"]
     url = f"{servicenow.url}/api/sn_chg_rest/change/{made['sys_id']['value']}"
     told = api.get(f"{url}/nextstates").json()["result"]
@@ -61,7 +61,7 @@ def test_next_states_name_where_a_change_may_go(servicenow: FakeServiceNow, api:
 
 
 @pytest.mark.fact("servicenow sandbox-41", "servicenow trap-34")
-def test_the_granular_write_role_is_not_enough_here(servicenow: FakeServiceNow) -> None:
+def test_the_granular_write_role_is_not_enough_here(servicenow: SandboxServiceNow) -> None:
     servicenow.control("users", user_name="chg.only", roles="sn_change_write")
     with servicenow.api("chg.only") as other:
         assert other.post("/change_request", json={}).status_code == 201, "the Table API takes it"
@@ -70,7 +70,7 @@ def test_the_granular_write_role_is_not_enough_here(servicenow: FakeServiceNow) 
 
 
 @pytest.mark.fact("servicenow sandbox-41")
-def test_deleting_needs_a_change_manager(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_deleting_needs_a_change_manager(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     url = f"{servicenow.url}/api/sn_chg_rest/change/{change(servicenow, api).json()['result']['sys_id']['value']}"
     assert api.delete(url).status_code == 403
     with servicenow.api("admin") as admin:

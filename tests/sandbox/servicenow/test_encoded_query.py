@@ -5,11 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow, make, rows
+from tests.factories.servicenow import SandboxServiceNow, make, rows
 
 
 @pytest.mark.fact("servicenow 2.3")
-def test_a_closed_field_is_ignored_in_a_query_or_refused(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_closed_field_is_ignored_in_a_query_or_refused(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     make(api, correlation_id="one")
     make(api, correlation_id="two")
     asked = {"sysparm_query": "correlation_id=nobody"}
@@ -23,7 +23,7 @@ def test_a_closed_field_is_ignored_in_a_query_or_refused(servicenow: FakeService
 @pytest.mark.fact("servicenow 2.3")
 @pytest.mark.parametrize("operator", ["<", "<=", ">", ">=", "BETWEEN"])
 def test_a_query_acl_may_refuse_ranges_and_leave_equality(
-    servicenow: FakeServiceNow, api: httpx.Client, operator: str
+    servicenow: SandboxServiceNow, api: httpx.Client, operator: str
 ) -> None:
     made = make(api)
     servicenow.control("switches", range_refused=True)
@@ -71,7 +71,7 @@ def test_operators_with_and_without_an_index(api: httpx.Client, query: str, numb
 
 
 @pytest.mark.fact("servicenow sandbox-22")
-def test_an_id_of_digits_is_a_text_and_no_number(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_an_id_of_digits_is_a_text_and_no_number(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     for sys_id in ("1e5" + "0" * 29, "9" * 32, "a" * 32, "0" * 31 + "1"):
         servicenow.instance.store.put("incident", make(api) | {"sys_id": sys_id, "correlation_id": "digits"})
     first = rows(api, sysparm_query="correlation_id=digits^ORDERBYsys_id", sysparm_fields="sys_id")
@@ -83,7 +83,7 @@ def test_an_id_of_digits_is_a_text_and_no_number(servicenow: FakeServiceNow, api
 
 @pytest.mark.fact("servicenow sandbox-21")
 def test_an_unknown_field_in_a_query_matches_everything_or_is_403(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     make(api)
     everything = rows(api)

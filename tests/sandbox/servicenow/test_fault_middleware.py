@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from sandbox.faults import FAULTS
-from tests.factories.servicenow import FakeServiceNow, make, rows
+from tests.factories.servicenow import SandboxServiceNow, make, rows
 
 pytestmark = pytest.mark.thorough
 
 
 @pytest.mark.fact("servicenow sandbox-16")
-def test_a_hibernating_instance_answers_the_token_endpoint_with_a_web_page(servicenow: FakeServiceNow) -> None:
+def test_a_hibernating_instance_answers_the_token_endpoint_with_a_web_page(servicenow: SandboxServiceNow) -> None:
     httpx.post(f"{servicenow.url}/_sandbox/faults", json={"name": "hibernating"}).raise_for_status()
     answer = servicenow.grant(grant_type="refresh_token", refresh_token="any")
     assert answer.status_code == 200
@@ -23,7 +23,7 @@ def test_a_hibernating_instance_answers_the_token_endpoint_with_a_web_page(servi
 
 
 @pytest.mark.fact("servicenow sandbox-42")
-def test_a_rule_limits_calls_and_says_so(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_rule_limits_calls_and_says_so(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.fault("rate_limited")
     answer = api.get("/incident")
     assert answer.status_code == 429
@@ -35,7 +35,7 @@ def test_a_rule_limits_calls_and_says_so(servicenow: FakeServiceNow, api: httpx.
 
 @pytest.mark.fact("servicenow sandbox-42")
 @pytest.mark.parametrize("said", ["0", "3600", "Fri, 20 Nov 2026 09:00:10 GMT", "soon"])
-def test_retry_after_may_be_anything(servicenow: FakeServiceNow, api: httpx.Client, said: str) -> None:
+def test_retry_after_may_be_anything(servicenow: SandboxServiceNow, api: httpx.Client, said: str) -> None:
     servicenow.fault("rate_limited", retry_after=said)
     assert api.get("/incident").headers["retry-after"] == said
     servicenow.fault("rate_limited", retry_after="")
@@ -43,7 +43,7 @@ def test_retry_after_may_be_anything(servicenow: FakeServiceNow, api: httpx.Clie
 
 
 @pytest.mark.fact("servicenow sandbox-42")
-def test_a_full_semaphore_queue_says_nothing(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_full_semaphore_queue_says_nothing(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.fault("semaphore_full")
     answer = api.get("/incident")
     assert answer.status_code == 429
@@ -56,7 +56,7 @@ def test_a_full_semaphore_queue_says_nothing(servicenow: FakeServiceNow, api: ht
 )
 @pytest.mark.parametrize(("place", "made"), [("", 1), ("after", 1), ("before", 0)])
 def test_the_insert_is_committed_behind_an_error_unless_the_fault_comes_before(
-    servicenow: FakeServiceNow, api: httpx.Client, name: str, status: int, number: int, place: str, made: int
+    servicenow: SandboxServiceNow, api: httpx.Client, name: str, status: int, number: int, place: str, made: int
 ) -> None:
     assert FAULTS[name].number == f"sandbox-{number}"
     before = len(servicenow.records())
@@ -68,7 +68,7 @@ def test_the_insert_is_committed_behind_an_error_unless_the_fault_comes_before(
 
 
 @pytest.mark.fact("servicenow sandbox-44")
-def test_a_cancelled_list_holds_some_rows_and_then_the_error(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_cancelled_list_holds_some_rows_and_then_the_error(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     for _ in range(4):
         make(api)
     whole = len(rows(api))
@@ -83,7 +83,7 @@ def test_a_cancelled_list_holds_some_rows_and_then_the_error(servicenow: FakeSer
 
 @pytest.mark.fact("servicenow sandbox-44")
 @pytest.mark.parametrize(("place", "made"), [("before", 0), ("after", 1)])
-def test_broken_json_comes_with_200(servicenow: FakeServiceNow, api: httpx.Client, place: str, made: int) -> None:
+def test_broken_json_comes_with_200(servicenow: SandboxServiceNow, api: httpx.Client, place: str, made: int) -> None:
     before = len(servicenow.records())
     servicenow.fault("broken_json", place=place)
     answer = api.post("/incident", json={"short_description": "x"})
@@ -121,7 +121,7 @@ def test_broken_json_comes_with_200(servicenow: FakeServiceNow, api: httpx.Clien
     ],
 )
 def test_faults_have_the_status_and_body_of_real_instances(
-    servicenow: FakeServiceNow, api: httpx.Client, name: str, status: int, has_json: bool
+    servicenow: SandboxServiceNow, api: httpx.Client, name: str, status: int, has_json: bool
 ) -> None:
     servicenow.fault(name)
     answer = api.get("/incident", follow_redirects=False)
@@ -135,7 +135,9 @@ def test_faults_have_the_status_and_body_of_real_instances(
 
 
 @pytest.mark.fact("servicenow sandbox-46")
-def test_a_hibernating_instance_answers_everything_with_its_page(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_hibernating_instance_answers_everything_with_its_page(
+    servicenow: SandboxServiceNow, api: httpx.Client
+) -> None:
     servicenow.control("switches", api_asleep=True)
     for answer in (
         api.get("/incident"),
@@ -151,7 +153,7 @@ def test_a_hibernating_instance_answers_everything_with_its_page(servicenow: Fak
 
 
 @pytest.mark.fact("servicenow sandbox-46")
-def test_single_sign_on_may_stand_in_front_of_the_api(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_single_sign_on_may_stand_in_front_of_the_api(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", api_sso="page")
     answer = api.get("/incident")
     assert answer.status_code == 200
@@ -161,7 +163,7 @@ def test_single_sign_on_may_stand_in_front_of_the_api(servicenow: FakeServiceNow
 
 
 @pytest.mark.fact("servicenow sandbox-47")
-def test_an_ip_rule_keeps_programs_out_but_no_browser(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_an_ip_rule_keeps_programs_out_but_no_browser(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", ip_blocked=True)
     for answer in (api.get("/incident"), servicenow.grant(grant_type="refresh_token")):
         assert answer.status_code == 403
@@ -173,7 +175,7 @@ def test_an_ip_rule_keeps_programs_out_but_no_browser(servicenow: FakeServiceNow
 @pytest.mark.fact("servicenow sandbox-48")
 @pytest.mark.parametrize(("place", "made"), [("before", 0), ("after", 1), ("midway", 1)])
 def test_the_connection_drops_before_or_after_the_commit_or_in_the_middle(
-    servicenow: FakeServiceNow, api: httpx.Client, place: str, made: int
+    servicenow: SandboxServiceNow, api: httpx.Client, place: str, made: int
 ) -> None:
     before = len(servicenow.records())
     servicenow.fault("dropped", method="POST", place=place)
@@ -187,7 +189,7 @@ def test_the_connection_drops_before_or_after_the_commit_or_in_the_middle(
 
 
 @pytest.mark.fact("servicenow sandbox-48")
-def test_the_older_names_still_mean_before_and_after(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_the_older_names_still_mean_before_and_after(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     before = len(servicenow.records())
     for name in ("dropped_after_commit", "dropped_before"):
         servicenow.fault(name, method="POST")
@@ -199,7 +201,7 @@ def test_the_older_names_still_mean_before_and_after(servicenow: FakeServiceNow,
 @pytest.mark.fact("servicenow sandbox-48")
 @pytest.mark.parametrize(("place", "made_at_once"), [("before", 0), ("after", 1), ("midway", 1)])
 def test_an_answer_can_come_later_than_a_client_waits(
-    servicenow: FakeServiceNow, api: httpx.Client, place: str, made_at_once: int
+    servicenow: SandboxServiceNow, api: httpx.Client, place: str, made_at_once: int
 ) -> None:
     before = len(servicenow.records())
     servicenow.fault("slow", seconds=0.6, place=place)
@@ -212,7 +214,7 @@ def test_an_answer_can_come_later_than_a_client_waits(
 
 
 @pytest.mark.fact("servicenow sandbox-49")
-def test_the_api_acl_hiccup_is_gone_the_next_time(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_the_api_acl_hiccup_is_gone_the_next_time(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.fault("acl_hiccup")
     assert api.get("/incident").json()["error"] == {
         "message": "User Not Authorized",
@@ -222,7 +224,7 @@ def test_the_api_acl_hiccup_is_gone_the_next_time(servicenow: FakeServiceNow, ap
 
 
 @pytest.mark.fact("servicenow sandbox-50")
-def test_a_record_can_vanish_between_two_reads(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_record_can_vanish_between_two_reads(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = make(api)
     servicenow.control("records", number=made["number"], hidden=True)
     assert api.get(f"/incident/{made['sys_id']}").status_code == 404
@@ -235,7 +237,7 @@ def test_a_record_can_vanish_between_two_reads(servicenow: FakeServiceNow, api: 
 @pytest.mark.fact("servicenow sandbox-50")
 @pytest.mark.parametrize("name", ["record_deleted", "record_hidden"])
 def test_a_fault_removes_a_ticket_before_or_after_a_read(
-    servicenow: FakeServiceNow, api: httpx.Client, name: str
+    servicenow: SandboxServiceNow, api: httpx.Client, name: str
 ) -> None:
     made = [make(api, correlation_id=f"t50-{n}") for n in range(3)]
     query = {"sysparm_query": "correlation_idSTARTSWITHt50"}
@@ -249,7 +251,7 @@ def test_a_fault_removes_a_ticket_before_or_after_a_read(
 
 
 @pytest.mark.fact("servicenow sandbox-19")
-def test_a_create_may_be_answered_with_200(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_create_may_be_answered_with_200(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.fault("not_created")
     answer = api.post("/incident", json={"short_description": "x"})
     assert answer.status_code == 200
@@ -257,7 +259,7 @@ def test_a_create_may_be_answered_with_200(servicenow: FakeServiceNow, api: http
 
 
 @pytest.mark.fact("servicenow sandbox-38", "servicenow 2.7")
-def test_answers_carry_the_usual_headers_and_cookies(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_answers_carry_the_usual_headers_and_cookies(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     answer = api.get("/incident")
     assert answer.headers["server"] == "snow_adc"
     assert re.fullmatch(r"[0-9a-f]{12}", answer.headers["x-transaction-id"])
@@ -275,14 +277,14 @@ def test_answers_carry_the_usual_headers_and_cookies(servicenow: FakeServiceNow,
 
 
 @pytest.mark.fact("servicenow sandbox-38")
-def test_large_answers_are_compressed_for_those_who_accept_it(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_large_answers_are_compressed_for_those_who_accept_it(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     assert api.get("/incident").headers["content-encoding"] == "gzip"
     assert "content-encoding" not in api.get("/incident", headers={"Accept-Encoding": "identity"}).headers
     servicenow.instance.switches.compress = False
     assert "content-encoding" not in api.get("/incident").headers
 
 
-def test_latency_is_added_to_every_answer(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_latency_is_added_to_every_answer(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", latency_ms=120)
     started = time.monotonic()
     api.get("/incident")

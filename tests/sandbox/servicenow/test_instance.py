@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from sandbox.servicenow.store import Store
-from tests.factories.servicenow import INTEGRATION_USER, FakeServiceNow, make, running_servicenow
+from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, make, running_servicenow
 
 
 @pytest.mark.fact("servicenow 1.8")
 @pytest.mark.parametrize("field", ["active", "locked_out"])
-def test_an_inactive_or_locked_user_is_401(servicenow: FakeServiceNow, api: httpx.Client, field: str) -> None:
+def test_an_inactive_or_locked_user_is_401(servicenow: SandboxServiceNow, api: httpx.Client, field: str) -> None:
     value = {"active": "false", "locked_out": "true"}[field]
     servicenow.control("users", user_name="m365.integration", **{field: value})
     assert api.get("/incident").status_code == 401
@@ -23,7 +23,7 @@ def test_an_inactive_or_locked_user_is_401(servicenow: FakeServiceNow, api: http
 
 @pytest.mark.fact("servicenow 1.8")
 def test_a_locked_user_loses_its_tokens_unless_the_switch_says_otherwise(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     servicenow.control("users", user_name=INTEGRATION_USER, locked_out="true")
     assert api.get("/incident").status_code == 401
@@ -35,7 +35,7 @@ def test_a_locked_user_loses_its_tokens_unless_the_switch_says_otherwise(
     assert api.get("/incident").status_code == 401
 
 
-def test_the_instances_clock_can_be_off_without_ending_tokens(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_the_instances_clock_can_be_off_without_ending_tokens(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", clock_off_seconds=7200)
     answer = api.get("/incident")
     assert answer.status_code == 200

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.factories.servicenow import INTEGRATION_USER, FakeServiceNow, consent, field, log_in
+from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, consent, field, log_in
 
 
 @pytest.mark.fact("servicenow sandbox-6")
-def test_the_integration_user_itself_may_be_marked_web_service_only(servicenow: FakeServiceNow) -> None:
+def test_the_integration_user_itself_may_be_marked_web_service_only(servicenow: SandboxServiceNow) -> None:
     servicenow.control("switches", web_only=True)
     with servicenow.browser() as browser:
         assert (
@@ -21,7 +21,7 @@ def test_the_integration_user_itself_may_be_marked_web_service_only(servicenow: 
 
 
 @pytest.mark.fact("servicenow 1.8", "servicenow trap-24")
-def test_a_second_factor_is_asked_for_and_checked(servicenow: FakeServiceNow) -> None:
+def test_a_second_factor_is_asked_for_and_checked(servicenow: SandboxServiceNow) -> None:
     servicenow.control("switches", mfa=True)
     with servicenow.browser() as browser:
         page = log_in(browser, servicenow.authorize_path(), INTEGRATION_USER, servicenow.settings.password)
@@ -37,7 +37,7 @@ def test_a_second_factor_is_asked_for_and_checked(servicenow: FakeServiceNow) ->
 
 
 @pytest.mark.fact("servicenow 1.9")
-def test_single_sign_on_signs_in_the_administrator_and_not_the_integration_user(servicenow: FakeServiceNow) -> None:
+def test_single_sign_on_signs_in_the_administrator_and_not_the_integration_user(servicenow: SandboxServiceNow) -> None:
     servicenow.control("switches", sso=True)
     with servicenow.browser() as browser:
         page = browser.get(servicenow.authorize_path())
@@ -52,7 +52,7 @@ def test_single_sign_on_signs_in_the_administrator_and_not_the_integration_user(
 
 @pytest.mark.fact("servicenow 1.9")
 @pytest.mark.parametrize("door", ["/login.do", "/side_door.do"])
-def test_a_local_login_first_avoids_single_sign_on(servicenow: FakeServiceNow, door: str) -> None:
+def test_a_local_login_first_avoids_single_sign_on(servicenow: SandboxServiceNow, door: str) -> None:
     servicenow.control("switches", sso=True)
     with servicenow.browser() as browser:
         log_in(browser, door, INTEGRATION_USER, servicenow.settings.password)
@@ -62,7 +62,7 @@ def test_a_local_login_first_avoids_single_sign_on(servicenow: FakeServiceNow, d
 
 
 @pytest.mark.fact("servicenow 1.9")
-def test_local_logins_may_be_disabled_and_the_side_door_is_for_the_signed_out(servicenow: FakeServiceNow) -> None:
+def test_local_logins_may_be_disabled_and_the_side_door_is_for_the_signed_out(servicenow: SandboxServiceNow) -> None:
     servicenow.control("switches", sso=True, local_login_disabled=True)
     with servicenow.browser() as browser:
         assert browser.get("/login.do").url.path == "/sso/sign_in"
@@ -72,7 +72,7 @@ def test_local_logins_may_be_disabled_and_the_side_door_is_for_the_signed_out(se
 
 
 @pytest.mark.fact("servicenow 1.9")
-def test_the_sign_in_page_can_be_located_by_user_name(servicenow: FakeServiceNow) -> None:
+def test_the_sign_in_page_can_be_located_by_user_name(servicenow: SandboxServiceNow) -> None:
     with servicenow.browser() as browser:
         assert "User name" in browser.get("/login_locate_sso.do").text
         page = browser.get("/login_locate_sso.do", params={"user_name": INTEGRATION_USER})
@@ -81,7 +81,7 @@ def test_the_sign_in_page_can_be_located_by_user_name(servicenow: FakeServiceNow
         assert browser.post("/sso/sign_in", data=form).status_code == 403, "web-service-only users have no login"
 
 
-def test_a_login_leads_nowhere_else(servicenow: FakeServiceNow) -> None:
+def test_a_login_leads_nowhere_else(servicenow: SandboxServiceNow) -> None:
     for goto in ("//evil.example/", "https://evil.example/", "/\\evil.example"):
         form = {"goto": goto, "user_name": INTEGRATION_USER, "user_password": servicenow.settings.password}
         answer = httpx.post(f"{servicenow.url}/login.do", data=form)
@@ -89,7 +89,7 @@ def test_a_login_leads_nowhere_else(servicenow: FakeServiceNow) -> None:
 
 
 @pytest.mark.fact("servicenow sandbox-5")
-def test_not_you_ends_the_session_and_keeps_the_request(servicenow: FakeServiceNow) -> None:
+def test_not_you_ends_the_session_and_keeps_the_request(servicenow: SandboxServiceNow) -> None:
     with servicenow.browser() as browser:
         consent(browser, servicenow.authorize_path(), "fred.luddy", servicenow.settings.password)
         page = browser.get("/oauth_not_you.do", params={"query": urlsplit(servicenow.authorize_path()).query})
@@ -99,7 +99,7 @@ def test_not_you_ends_the_session_and_keeps_the_request(servicenow: FakeServiceN
 
 
 @pytest.mark.fact("servicenow sandbox-6", "servicenow trap-22")
-def test_a_web_service_only_user_does_not_get_through_login(servicenow: FakeServiceNow) -> None:
+def test_a_web_service_only_user_does_not_get_through_login(servicenow: SandboxServiceNow) -> None:
     with servicenow.browser() as browser:
         form = {"goto": "/", "user_name": "m365.robot", "user_password": servicenow.settings.password}
         assert browser.post("/login.do", data=form).status_code == 401

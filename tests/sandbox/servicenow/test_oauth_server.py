@@ -9,24 +9,24 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.factories.servicenow import CALLBACK, INTEGRATION_USER, FakeServiceNow, consent, field
+from tests.factories.servicenow import CALLBACK, INTEGRATION_USER, SandboxServiceNow, consent, field
 
 DENIED = {"error_description": "access_denied", "error": "server_error"}
 
 
-def exchange(servicenow: FakeServiceNow, code: str, **changes: str) -> httpx.Response:
+def exchange(servicenow: SandboxServiceNow, code: str, **changes: str) -> httpx.Response:
     return servicenow.grant(**{"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK} | changes)
 
 
 @pytest.mark.fact("servicenow 1.5")
-def test_a_password_that_must_be_reset_gets_no_token(servicenow: FakeServiceNow) -> None:
+def test_a_password_that_must_be_reset_gets_no_token(servicenow: SandboxServiceNow) -> None:
     refresh = servicenow.tokens()["refresh_token"]
     servicenow.control("users", user_name="m365.integration", password_needs_reset="true")
     assert servicenow.grant(grant_type="refresh_token", refresh_token=refresh).status_code == 401
 
 
 @pytest.mark.fact("servicenow sandbox-3")
-def test_the_client_record_may_hold_another_redirect_url(servicenow: FakeServiceNow) -> None:
+def test_the_client_record_may_hold_another_redirect_url(servicenow: SandboxServiceNow) -> None:
     servicenow.control("switches", redirect_mismatch=True)
     with servicenow.browser() as browser:
         assert "Invalid redirect_uri" in browser.get(servicenow.authorize_path()).text
@@ -44,7 +44,7 @@ def test_the_client_record_may_hold_another_redirect_url(servicenow: FakeService
     ],
 )
 def test_every_mistake_gets_the_same_answer_from_the_token_service(
-    servicenow: FakeServiceNow, switch: dict[str, bool]
+    servicenow: SandboxServiceNow, switch: dict[str, bool]
 ) -> None:
     code = servicenow.code()
     servicenow.control("switches", **switch)
@@ -56,7 +56,7 @@ def test_every_mistake_gets_the_same_answer_from_the_token_service(
 
 
 @pytest.mark.fact("servicenow 1.5")
-def test_a_grant_may_be_off_while_another_works(servicenow: FakeServiceNow) -> None:
+def test_a_grant_may_be_off_while_another_works(servicenow: SandboxServiceNow) -> None:
     refresh = servicenow.tokens()["refresh_token"]
     servicenow.control("switches", grants_off="refresh_token")
     assert servicenow.grant(grant_type="refresh_token", refresh_token=refresh).json() == DENIED
@@ -64,7 +64,7 @@ def test_a_grant_may_be_off_while_another_works(servicenow: FakeServiceNow) -> N
 
 
 @pytest.mark.fact("servicenow 1.5")
-def test_errors_may_have_the_names_of_the_rfc(servicenow: FakeServiceNow) -> None:
+def test_errors_may_have_the_names_of_the_rfc(servicenow: SandboxServiceNow) -> None:
     servicenow.control("switches", rfc_token_errors=True)
     answer = servicenow.grant(grant_type="refresh_token", refresh_token="gone")
     assert (answer.status_code, answer.json()) == (400, {"error": "invalid_grant"})
@@ -73,14 +73,14 @@ def test_errors_may_have_the_names_of_the_rfc(servicenow: FakeServiceNow) -> Non
 
 
 @pytest.mark.fact("servicenow 1.5")
-def test_an_inactive_client_gets_a_page_at_consent(servicenow: FakeServiceNow) -> None:
+def test_an_inactive_client_gets_a_page_at_consent(servicenow: SandboxServiceNow) -> None:
     servicenow.control("client", active="false")
     with servicenow.browser() as browser:
         assert "Invalid client_id" in browser.get(servicenow.authorize_path()).text
 
 
 @pytest.mark.fact("servicenow sandbox-1", "servicenow 1.1", "servicenow 1.2")
-def test_login_comes_first_then_consent_with_everything_on_it(servicenow: FakeServiceNow) -> None:
+def test_login_comes_first_then_consent_with_everything_on_it(servicenow: SandboxServiceNow) -> None:
     with servicenow.browser() as browser:
         page = browser.get(servicenow.authorize_path())
         assert page.url.path == "/oauth_login.do"
@@ -97,7 +97,7 @@ def test_login_comes_first_then_consent_with_everything_on_it(servicenow: FakeSe
 
 
 @pytest.mark.fact("servicenow sandbox-2", "servicenow 1.2")
-def test_a_missing_state_gets_a_page_and_no_code_unless_switched_off(servicenow: FakeServiceNow) -> None:
+def test_a_missing_state_gets_a_page_and_no_code_unless_switched_off(servicenow: SandboxServiceNow) -> None:
     with servicenow.browser() as browser:
         page = browser.get(servicenow.authorize_path(state=""))
         assert "Missing State parameter in request." in page.text
@@ -107,14 +107,14 @@ def test_a_missing_state_gets_a_page_and_no_code_unless_switched_off(servicenow:
 
 @pytest.mark.fact("servicenow sandbox-3", "servicenow 1.2", "servicenow trap-21")
 @pytest.mark.parametrize("uri", ["http://evil.example/callback", CALLBACK + "/", ""])
-def test_an_unregistered_redirect_gets_a_page_and_no_redirect(servicenow: FakeServiceNow, uri: str) -> None:
+def test_an_unregistered_redirect_gets_a_page_and_no_redirect(servicenow: SandboxServiceNow, uri: str) -> None:
     answer = httpx.get(servicenow.url + servicenow.authorize_path(redirect_uri=uri), follow_redirects=False)
     assert answer.status_code == 200
     assert "Invalid redirect_uri" in answer.text
 
 
 @pytest.mark.fact("servicenow sandbox-4", "servicenow 1.2")
-def test_allow_sends_a_code_and_the_unchanged_state(servicenow: FakeServiceNow) -> None:
+def test_allow_sends_a_code_and_the_unchanged_state(servicenow: SandboxServiceNow) -> None:
     with servicenow.browser() as browser:
         answer = consent(
             browser, servicenow.authorize_path(state="x-Y_9"), INTEGRATION_USER, servicenow.settings.password
@@ -126,7 +126,7 @@ def test_allow_sends_a_code_and_the_unchanged_state(servicenow: FakeServiceNow) 
 
 
 @pytest.mark.fact("servicenow sandbox-4", "servicenow 1.2")
-def test_the_consent_form_needs_its_own_secret(servicenow: FakeServiceNow) -> None:
+def test_the_consent_form_needs_its_own_secret(servicenow: SandboxServiceNow) -> None:
     with servicenow.browser() as browser:
         consent(browser, servicenow.authorize_path(), INTEGRATION_USER, servicenow.settings.password)
         form = {
@@ -139,7 +139,7 @@ def test_the_consent_form_needs_its_own_secret(servicenow: FakeServiceNow) -> No
 
 
 @pytest.mark.fact("servicenow sandbox-4")
-def test_deny_sends_no_code(servicenow: FakeServiceNow) -> None:
+def test_deny_sends_no_code(servicenow: SandboxServiceNow) -> None:
     with servicenow.browser() as browser:
         answer = consent(browser, servicenow.authorize_path(), INTEGRATION_USER, servicenow.settings.password, "deny")
     assert "code=" not in answer.headers["location"]
@@ -147,7 +147,7 @@ def test_deny_sends_no_code(servicenow: FakeServiceNow) -> None:
 
 
 @pytest.mark.fact("servicenow sandbox-7")
-def test_a_code_works_once(servicenow: FakeServiceNow) -> None:
+def test_a_code_works_once(servicenow: SandboxServiceNow) -> None:
     code = servicenow.code()
     assert exchange(servicenow, code).status_code == 200
     again = exchange(servicenow, code)
@@ -155,7 +155,7 @@ def test_a_code_works_once(servicenow: FakeServiceNow) -> None:
 
 
 @pytest.mark.fact("servicenow sandbox-7", "servicenow 1.2")
-def test_a_code_lives_sixty_seconds(servicenow: FakeServiceNow) -> None:
+def test_a_code_lives_sixty_seconds(servicenow: SandboxServiceNow) -> None:
     code = servicenow.code()
     httpx.post(f"{servicenow.url}/_sandbox/clock", json={"seconds": 61}).raise_for_status()
     assert exchange(servicenow, code).json() == DENIED
@@ -166,13 +166,13 @@ def test_a_code_lives_sixty_seconds(servicenow: FakeServiceNow) -> None:
     "changes",
     [{"redirect_uri": "http://127.0.0.1:1/other"}, {"client_secret": "wrong"}, {"client_id": "0" * 32}],
 )
-def test_a_code_needs_the_same_redirect_and_client(servicenow: FakeServiceNow, changes: dict[str, str]) -> None:
+def test_a_code_needs_the_same_redirect_and_client(servicenow: SandboxServiceNow, changes: dict[str, str]) -> None:
     answer = exchange(servicenow, servicenow.code(), **changes)
     assert (answer.status_code, answer.json()) == (401, DENIED)
 
 
 @pytest.mark.fact("servicenow sandbox-8", "servicenow 1.3")
-def test_with_a_challenge_the_verifier_must_fit(servicenow: FakeServiceNow) -> None:
+def test_with_a_challenge_the_verifier_must_fit(servicenow: SandboxServiceNow) -> None:
     challenge = urlsafe_b64encode(hashlib.sha256(b"v" * 43).digest()).rstrip(b"=").decode()
     pkce = {"code_challenge": challenge, "code_challenge_method": "S256"}
     assert exchange(servicenow, servicenow.code(**pkce)).json() == DENIED
@@ -181,7 +181,7 @@ def test_with_a_challenge_the_verifier_must_fit(servicenow: FakeServiceNow) -> N
 
 
 @pytest.mark.fact("servicenow sandbox-8")
-def test_a_client_may_insist_on_a_challenge(servicenow: FakeServiceNow) -> None:
+def test_a_client_may_insist_on_a_challenge(servicenow: SandboxServiceNow) -> None:
     servicenow.instance.switches.pkce_required = True
     with servicenow.browser() as browser:
         assert "Missing code_challenge" in browser.get(servicenow.authorize_path()).text
@@ -190,7 +190,7 @@ def test_a_client_may_insist_on_a_challenge(servicenow: FakeServiceNow) -> None:
 
 
 @pytest.mark.fact("servicenow sandbox-9", "servicenow 1.1", "servicenow 1.3")
-def test_parameters_in_the_address_and_json_bodies_are_refused(servicenow: FakeServiceNow) -> None:
+def test_parameters_in_the_address_and_json_bodies_are_refused(servicenow: SandboxServiceNow) -> None:
     refresh = servicenow.tokens()["refresh_token"]
     form = {"grant_type": "refresh_token", "refresh_token": refresh, "client_id": servicenow.settings.client_id}
     form["client_secret"] = servicenow.settings.client_secret
@@ -201,7 +201,7 @@ def test_parameters_in_the_address_and_json_bodies_are_refused(servicenow: FakeS
 
 
 @pytest.mark.fact("servicenow sandbox-10")
-def test_the_answer_has_exactly_these_members(servicenow: FakeServiceNow) -> None:
+def test_the_answer_has_exactly_these_members(servicenow: SandboxServiceNow) -> None:
     tokens = servicenow.tokens()
     assert set(tokens) == {"access_token", "refresh_token", "scope", "token_type", "expires_in"}
     assert tokens["expires_in"] in (1799, 1800)
@@ -211,7 +211,7 @@ def test_the_answer_has_exactly_these_members(servicenow: FakeServiceNow) -> Non
 
 
 @pytest.mark.fact("servicenow sandbox-11", "servicenow trap-25")
-def test_a_refresh_gives_a_new_access_token_and_keeps_the_refresh_token(servicenow: FakeServiceNow) -> None:
+def test_a_refresh_gives_a_new_access_token_and_keeps_the_refresh_token(servicenow: SandboxServiceNow) -> None:
     first = servicenow.tokens()
     httpx.post(f"{servicenow.url}/_sandbox/clock", json={"seconds": 1801}).raise_for_status()
     again = servicenow.grant(grant_type="refresh_token", refresh_token=first["refresh_token"]).json()
@@ -220,7 +220,7 @@ def test_a_refresh_gives_a_new_access_token_and_keeps_the_refresh_token(servicen
 
 
 @pytest.mark.fact("servicenow sandbox-11", "other-connectors 7")
-def test_variants_that_omit_or_rotate_the_refresh_token(servicenow: FakeServiceNow) -> None:
+def test_variants_that_omit_or_rotate_the_refresh_token(servicenow: SandboxServiceNow) -> None:
     first = servicenow.tokens()["refresh_token"]
     servicenow.instance.switches.refresh_omits_token = True
     assert "refresh_token" not in servicenow.grant(grant_type="refresh_token", refresh_token=first).json()
@@ -232,7 +232,7 @@ def test_variants_that_omit_or_rotate_the_refresh_token(servicenow: FakeServiceN
 
 
 @pytest.mark.fact("servicenow sandbox-12")
-def test_a_second_grant_returns_the_same_live_token(servicenow: FakeServiceNow) -> None:
+def test_a_second_grant_returns_the_same_live_token(servicenow: SandboxServiceNow) -> None:
     assert servicenow.tokens()["access_token"] == servicenow.tokens()["access_token"]
     servicenow.instance.switches.same_token_while_valid = False
     assert servicenow.tokens()["access_token"] != servicenow.tokens()["access_token"]
@@ -240,7 +240,7 @@ def test_a_second_grant_returns_the_same_live_token(servicenow: FakeServiceNow) 
 
 @pytest.mark.fact("servicenow sandbox-12")
 def test_a_refresh_while_the_token_lives_gives_the_same_one_with_the_time_it_has_left(
-    servicenow: FakeServiceNow,
+    servicenow: SandboxServiceNow,
 ) -> None:
     first = servicenow.tokens()
     servicenow.control("clock", seconds=1000)
@@ -251,7 +251,7 @@ def test_a_refresh_while_the_token_lives_gives_the_same_one_with_the_time_it_has
 
 
 @pytest.mark.fact("servicenow sandbox-13", "servicenow trap-25")
-def test_a_new_grant_makes_the_refresh_token_live_longer_and_a_refresh_does_not(servicenow: FakeServiceNow) -> None:
+def test_a_new_grant_makes_the_refresh_token_live_longer_and_a_refresh_does_not(servicenow: SandboxServiceNow) -> None:
     refresh = servicenow.tokens()["refresh_token"]
     servicenow.control("clock", seconds=8_000_000)
     assert servicenow.grant(grant_type="refresh_token", refresh_token=refresh).status_code == 200
@@ -263,7 +263,7 @@ def test_a_new_grant_makes_the_refresh_token_live_longer_and_a_refresh_does_not(
 
 
 @pytest.mark.fact("servicenow sandbox-13")
-def test_lifetimes_are_fields_of_the_client_record(servicenow: FakeServiceNow) -> None:
+def test_lifetimes_are_fields_of_the_client_record(servicenow: SandboxServiceNow) -> None:
     servicenow.control("client", access_token_lifespan=600, refresh_token_lifespan=1000)
     tokens = servicenow.tokens()
     assert tokens["expires_in"] in (599, 600)
@@ -272,14 +272,14 @@ def test_lifetimes_are_fields_of_the_client_record(servicenow: FakeServiceNow) -
 
 
 @pytest.mark.fact("servicenow sandbox-13")
-def test_every_refresh_token_may_count_as_expired(servicenow: FakeServiceNow) -> None:
+def test_every_refresh_token_may_count_as_expired(servicenow: SandboxServiceNow) -> None:
     refresh = servicenow.tokens()["refresh_token"]
     servicenow.control("switches", refresh_tokens_expired=True)
     assert servicenow.grant(grant_type="refresh_token", refresh_token=refresh).json() == DENIED
 
 
 @pytest.mark.fact("servicenow sandbox-13", "servicenow trap-25")
-def test_a_refresh_token_lives_a_hundred_days(servicenow: FakeServiceNow) -> None:
+def test_a_refresh_token_lives_a_hundred_days(servicenow: SandboxServiceNow) -> None:
     refresh = servicenow.tokens()["refresh_token"]
     httpx.post(f"{servicenow.url}/_sandbox/clock", json={"seconds": 8_640_001}).raise_for_status()
     answer = servicenow.grant(grant_type="refresh_token", refresh_token=refresh)
@@ -287,7 +287,7 @@ def test_a_refresh_token_lives_a_hundred_days(servicenow: FakeServiceNow) -> Non
 
 
 @pytest.mark.fact("servicenow sandbox-14", "servicenow 1.1")
-def test_revoking_needs_no_sign_in_and_the_next_call_is_401(servicenow: FakeServiceNow) -> None:
+def test_revoking_needs_no_sign_in_and_the_next_call_is_401(servicenow: SandboxServiceNow) -> None:
     token = servicenow.tokens()["access_token"]
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     url = f"{servicenow.url}/api/now/v2/table/incident"

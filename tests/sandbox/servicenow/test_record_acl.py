@@ -5,11 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow, make, rows
+from tests.factories.servicenow import SandboxServiceNow, make, rows
 
 
 @pytest.mark.fact("servicenow 3.6")
-def test_the_granular_roles_are_enough_for_the_table_api(servicenow: FakeServiceNow) -> None:
+def test_the_granular_roles_are_enough_for_the_table_api(servicenow: SandboxServiceNow) -> None:
     servicenow.control(
         "users", user_name="least", roles="sn_incident_write,sn_change_write,snc_platform_rest_api_access"
     )
@@ -21,7 +21,9 @@ def test_the_granular_roles_are_enough_for_the_table_api(servicenow: FakeService
 
 @pytest.mark.fact("servicenow 3.6")
 @pytest.mark.parametrize(("role", "table"), [("sn_incident_read", "incident"), ("sn_change_read", "change_request")])
-def test_a_reading_role_reads_its_table_and_writes_nothing(servicenow: FakeServiceNow, role: str, table: str) -> None:
+def test_a_reading_role_reads_its_table_and_writes_nothing(
+    servicenow: SandboxServiceNow, role: str, table: str
+) -> None:
     servicenow.control("users", user_name="reader", roles=role)
     with servicenow.api("reader") as reader:
         assert len(rows(reader, table)) > 0
@@ -34,7 +36,7 @@ def test_a_reading_role_reads_its_table_and_writes_nothing(servicenow: FakeServi
 @pytest.mark.parametrize("table", ["incident", "change_request"])
 @pytest.mark.parametrize("action", ["read", "create", "write"])
 def test_each_table_and_action_can_be_refused_alone(
-    servicenow: FakeServiceNow, api: httpx.Client, table: str, action: str
+    servicenow: SandboxServiceNow, api: httpx.Client, table: str, action: str
 ) -> None:
     made = make(api, table)
     servicenow.control("switches", acl_refuses=f"{table}.{action}")
@@ -50,7 +52,7 @@ def test_each_table_and_action_can_be_refused_alone(
     assert api.get(url).status_code == (404 if action == "read" else 200)
 
 
-def test_work_notes_can_be_refused_alone(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_work_notes_can_be_refused_alone(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     url = f"/incident/{make(api)['sys_id']}"
     servicenow.control("switches", acl_refuses="incident.work_notes")
     assert api.patch(url, json={"work_notes": "x"}).status_code == 403
@@ -58,7 +60,7 @@ def test_work_notes_can_be_refused_alone(servicenow: FakeServiceNow, api: httpx.
 
 
 @pytest.mark.fact("servicenow 3.6")
-def test_an_active_api_acl_needs_its_role(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_an_active_api_acl_needs_its_role(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", api_acl_active=True)
     assert api.get("/incident").status_code == 200, "itil holds the role"
     with servicenow.api("no.roles") as other:
@@ -66,7 +68,7 @@ def test_an_active_api_acl_needs_its_role(servicenow: FakeServiceNow, api: httpx
 
 
 @pytest.mark.fact("servicenow 1.5")
-def test_snc_read_only_means_no_tokens_and_no_writes(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_snc_read_only_means_no_tokens_and_no_writes(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", user_read_only=True)
     assert api.post("/incident", json={}).status_code == 403
     assert api.get("/incident").status_code == 200
@@ -76,7 +78,7 @@ def test_snc_read_only_means_no_tokens_and_no_writes(servicenow: FakeServiceNow,
     assert answer.status_code == 401
 
 
-def test_roles_groups_and_members_can_be_read(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_roles_groups_and_members_can_be_read(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     query = "user.user_name=m365.integration^state=active"
     found = rows(api, "sys_user_has_role", sysparm_query=query, sysparm_fields="role.name,inherited")
     assert sorted(row["role.name"] for row in found) == ["itil", "personalize_choices"]
@@ -92,7 +94,7 @@ def test_roles_groups_and_members_can_be_read(servicenow: FakeServiceNow, api: h
 
 @pytest.mark.fact("servicenow 9")
 def test_the_oauth_record_can_be_read_by_roles_or_is_refused_across_scopes(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     query = {"sysparm_query": f"client_id={servicenow.settings.client_id}"}
     record = rows(api, "oauth_entity", **query)[0]
@@ -110,7 +112,7 @@ def test_the_oauth_record_can_be_read_by_roles_or_is_refused_across_scopes(
 
 
 @pytest.mark.fact("servicenow sandbox-36")
-def test_choices_need_a_role(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_choices_need_a_role(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     params = {"sysparm_query": "name=incident^element=state^language=en^ORDERBYsequence"}
     found = rows(api, "sys_choice", **params)
     assert [row["label"] for row in found] == ["New", "In Progress", "On Hold", "Resolved", "Closed", "Canceled"]
@@ -122,14 +124,14 @@ def test_choices_need_a_role(servicenow: FakeServiceNow, api: httpx.Client) -> N
     with servicenow.api("fred.luddy") as other:
         answer = other.get("/sys_choice", params=params)
         assert (answer.status_code, answer.json()) == (200, {"result": []}), "no rows, and not a refusal"
-        assert answer.headers["x-total-count"] == "6", "they are counted all the same"
+        assert answer.headers["x-total-count"] == "6", "hidden records are counted"
         assert other.get(f"/sys_choice/{found[0]['sys_id']}").status_code == 404
         servicenow.instance.switches.choices_need_role = False
         assert len(rows(other, "sys_choice", **params)) == 6
 
 
 def test_a_user_without_roles_sees_only_own_incidents_and_makes_none(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     make(api)
     with servicenow.api("no.roles") as other:

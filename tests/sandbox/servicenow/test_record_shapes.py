@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow, make, rows
+from tests.factories.servicenow import SandboxServiceNow, make, rows
 
 
 @pytest.mark.fact("servicenow 2.4", "servicenow trap-35")
-def test_passwords_read_as_ciphertext(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_passwords_read_as_ciphertext(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     text = api.get("/sys_user").text + api.get("/oauth_entity").text
     assert servicenow.settings.password not in text
     assert servicenow.settings.client_secret not in text
@@ -19,7 +19,9 @@ def test_passwords_read_as_ciphertext(servicenow: FakeServiceNow, api: httpx.Cli
 
 
 @pytest.mark.fact("servicenow 4.3")
-def test_work_notes_are_journal_entries_and_read_as_text_blocks(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_work_notes_are_journal_entries_and_read_as_text_blocks(
+    servicenow: SandboxServiceNow, api: httpx.Client
+) -> None:
     made = make(api, work_notes="first note")
     assert made["work_notes"] == "", "reads are empty with raw values"
     servicenow.control("notes", number=made["number"], text="looked into it", by="fred.luddy")
@@ -44,7 +46,7 @@ def test_work_notes_are_journal_entries_and_read_as_text_blocks(servicenow: Fake
 
 @pytest.mark.fact("servicenow 4.4")
 def test_labels_may_be_german_and_custom_states_have_names_of_their_own(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     made = make(api)
     url = f"/incident/{made['sys_id']}"
@@ -58,7 +60,7 @@ def test_labels_may_be_german_and_custom_states_have_names_of_their_own(
 
 
 @pytest.mark.fact("servicenow 2.4")
-def test_display_dates_come_in_the_users_own_format(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_display_dates_come_in_the_users_own_format(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = make(api, due_date="2026-07-01 20:05:00")
     servicenow.control("users", user_name="m365.integration", date_format="dd/MM/yyyy", time_format="hh:mm:ss a")
     shown = api.get(f"/incident/{made['sys_id']}", params={"sysparm_display_value": "all"}).json()["result"]["due_date"]
@@ -67,7 +69,7 @@ def test_display_dates_come_in_the_users_own_format(servicenow: FakeServiceNow, 
 
 @pytest.mark.fact("servicenow sandbox-18")
 def test_scalars_are_strings_and_references_have_their_three_shapes(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     made = make(api)
     assert all(isinstance(v, str) for k, v in made.items() if k not in ("opened_by",))
@@ -112,7 +114,7 @@ def test_booleans_counts_and_empty_values_are_strings_and_never_missing(api: htt
 
 
 @pytest.mark.fact("servicenow sandbox-28")
-def test_a_field_without_read_right_is_absent(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_field_without_read_right_is_absent(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     made = make(api)
     servicenow.instance.switches.unreadable_fields = "priority,due_date"
     found = api.get(f"/incident/{made['sys_id']}").json()["result"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow, make, rows
+from tests.factories.servicenow import SandboxServiceNow, make, rows
 
 
 @pytest.mark.fact("servicenow 2.1")
@@ -17,7 +17,7 @@ def test_a_method_may_be_overridden(api: httpx.Client) -> None:
 
 @pytest.mark.fact("servicenow sandbox-17")
 @pytest.mark.parametrize("authorization", [None, "Bearer nonsense", "Basic YTpi"])
-def test_no_good_token_is_401_in_the_envelope(servicenow: FakeServiceNow, authorization: str | None) -> None:
+def test_no_good_token_is_401_in_the_envelope(servicenow: SandboxServiceNow, authorization: str | None) -> None:
     headers = {"Accept": "application/json"} | ({"Authorization": authorization} if authorization else {})
     answer = httpx.get(f"{servicenow.url}/api/now/table/incident", headers=headers)
     detail = "Required to provide Auth information"
@@ -29,13 +29,13 @@ def test_no_good_token_is_401_in_the_envelope(servicenow: FakeServiceNow, author
 
 
 @pytest.mark.fact("servicenow sandbox-17")
-def test_an_expired_token_is_401(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_an_expired_token_is_401(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     httpx.post(f"{servicenow.url}/_sandbox/clock", json={"seconds": 1801}).raise_for_status()
     assert api.get("/incident").status_code == 401
 
 
 @pytest.mark.fact("servicenow sandbox-29")
-def test_unsupported_media_types_are_refused(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_unsupported_media_types_are_refused(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     assert api.get("/incident", headers={"Accept": "image/png"}).status_code == 406
     assert api.post("/incident", content=b"a=b", headers={"Content-Type": "text/plain"}).status_code == 415
     assert api.post("/incident", content=b"{", headers={"Content-Type": "application/json"}).status_code == 400
@@ -43,7 +43,7 @@ def test_unsupported_media_types_are_refused(servicenow: FakeServiceNow, api: ht
 
 
 @pytest.mark.fact("servicenow sandbox-29")
-def test_headers_that_are_missing(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_headers_that_are_missing(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     """httpx adds `Accept: */*` to what it builds itself, so these requests are built by hand."""
 
     def sent(method: str, content: bytes | None = None, **headers: str) -> httpx.Response:
@@ -65,7 +65,9 @@ def test_headers_that_are_missing(servicenow: FakeServiceNow, api: httpx.Client)
 
 
 @pytest.mark.fact("servicenow sandbox-42")
-def test_a_limit_per_hour_counts_down_and_is_over_with_the_hour(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_limit_per_hour_counts_down_and_is_over_with_the_hour(
+    servicenow: SandboxServiceNow, api: httpx.Client
+) -> None:
     servicenow.control("switches", rate_limit_per_hour=2)
     answers = [api.get("/incident", params={"sysparm_limit": "1"}) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -82,7 +84,7 @@ def test_a_limit_per_hour_counts_down_and_is_over_with_the_hour(servicenow: Fake
 
 @pytest.mark.fact("servicenow 1.10")
 def test_a_cookie_may_outlive_its_token_where_an_old_setting_lets_it(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     cookie = {"Cookie": next(c.split(";")[0] for c in api.get("/incident").headers.get_list("set-cookie"))}
     servicenow.control("clock", seconds=1801)

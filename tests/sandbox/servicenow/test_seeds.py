@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from sandbox.servicenow.table_schema import FAMILIES
-from tests.factories.servicenow import FakeServiceNow, make, rows
+from tests.factories.servicenow import SandboxServiceNow, make, rows
 
 
 def test_the_dictionary_knows_lengths_types_and_columns_of_the_site(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     def about(table: str, element: str) -> list[dict[str, Any]]:
         return rows(api, "sys_dictionary", sysparm_query=f"name={table}^element={element}")
@@ -32,7 +32,7 @@ def test_the_dictionary_knows_lengths_types_and_columns_of_the_site(
 
 
 @pytest.mark.fact("servicenow sandbox-37", "servicenow trap-32")
-def test_every_family_from_kingston_to_brazil_can_be_claimed(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_every_family_from_kingston_to_brazil_can_be_claimed(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     assert (FAMILIES[0], FAMILIES[-1], len(FAMILIES)) == ("kingston", "brazil", 18)
     for family in FAMILIES:
         servicenow.control("family", family=family)
@@ -44,7 +44,9 @@ def test_every_family_from_kingston_to_brazil_can_be_claimed(servicenow: FakeSer
 
 @pytest.mark.fact("servicenow sandbox-37")
 @pytest.mark.parametrize("family", ["zurich", "australia", "brazil"])
-def test_properties_name_the_family_or_are_refused(servicenow: FakeServiceNow, api: httpx.Client, family: str) -> None:
+def test_properties_name_the_family_or_are_refused(
+    servicenow: SandboxServiceNow, api: httpx.Client, family: str
+) -> None:
     httpx.post(f"{servicenow.url}/_sandbox/family", json={"family": family}).raise_for_status()
     params = {"sysparm_query": "nameINglide.buildname,glide.buildtag", "sysparm_fields": "name,value"}
     found = {row["name"]: row["value"] for row in rows(api, "sys_properties", **params)}

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sandbox.servicenow.send import CapturedResponse, ResponseSender
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.servicenow import SandboxServiceNow
 
 
 class Cycle:
@@ -51,7 +51,7 @@ async def test_an_answer_is_one_write() -> None:
 
 
 @pytest.mark.fact("other-connectors 5")
-def test_an_answer_arrives_whole_in_one_read(servicenow: FakeServiceNow) -> None:
+def test_an_answer_arrives_whole_in_one_read(servicenow: SandboxServiceNow) -> None:
     parts = urlsplit(servicenow.url)
     with socket.create_connection((parts.hostname, parts.port)) as connection:
         connection.sendall(b"GET /api/now/table/incident HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\n\r\n")

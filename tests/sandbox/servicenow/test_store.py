@@ -13,7 +13,7 @@ from sandbox.servicenow.encoded_query import parse_query
 from sandbox.servicenow.query_scripts import ScriptUser
 from sandbox.servicenow.store import Store
 from sandbox.servicenow.table_schema import stamp
-from tests.factories.servicenow import FakeServiceNow, make
+from tests.factories.servicenow import SandboxServiceNow, make
 
 MANY = 20_000
 
@@ -90,7 +90,7 @@ def test_concurrent_threads_lose_no_write_and_share_no_number() -> None:
 def test_queries_on_indexed_fields_do_not_walk_the_table(
     full: Store, query: str, found: int, milliseconds: float
 ) -> None:
-    # Usually well below `milliseconds`; the factor leaves room for a busy machine.
+    # Usually well below `milliseconds`; the factor allows for a busy machine.
     caller = ScriptUser("", "UTC", full.now())
 
     def run() -> int:
@@ -101,7 +101,7 @@ def test_queries_on_indexed_fields_do_not_walk_the_table(
 
 
 @pytest.mark.thorough
-def test_the_api_stays_quick_with_20000_records(servicenow: FakeServiceNow) -> None:
+def test_the_api_stays_quick_with_20000_records(servicenow: SandboxServiceNow) -> None:
     servicenow.control(
         "fill", table="incident", count=MANY, fields={"correlation_id": "id-{n}", "correlation_display": "ours"}
     )

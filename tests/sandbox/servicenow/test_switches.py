@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from sandbox.servicenow.switches import Switches
-from tests.factories.servicenow import FakeServiceNow
+from tests.factories.servicenow import SandboxServiceNow
 
 pytestmark = pytest.mark.thorough
 
@@ -27,7 +27,7 @@ def other(name: str) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_switch_is_set_by_the_control_api_and_from_the_console_and_reset(
-    servicenow: FakeServiceNow, name: str
+    servicenow: SandboxServiceNow, name: str
 ) -> None:
     new = getattr(Switches(), name)
     wanted = other(name)
@@ -37,24 +37,24 @@ def test_a_switch_is_set_by_the_control_api_and_from_the_console_and_reset(
     assert getattr(servicenow.instance.switches, name) == new
     for value in (wanted, new):
         form = {"switch": name, "value": ("on" if value else "off") if isinstance(value, bool) else str(value)}
-        assert httpx.post(f"{servicenow.url}/_sandbox/trouble", data=form).status_code == 303
+        assert httpx.post(f"{servicenow.url}/_sandbox/faults.html", data=form).status_code == 303
         assert getattr(servicenow.instance.switches, name) == value
         assert servicenow.instance.switches.changed() == ([name] if value == wanted else []), "and no other"
 
 
-def test_every_switch_is_explained_in_a_group(servicenow: FakeServiceNow) -> None:
+def test_every_switch_is_explained_in_a_group(servicenow: SandboxServiceNow) -> None:
     groups = httpx.get(f"{servicenow.url}/_sandbox/switches?explain").json()
     lines = [line for group in groups.values() for line in group]
     assert sorted(line["name"] for line in lines) == sorted(NAMES)
     assert all(len(line["text"]) > 20 and line["number"] for line in lines)
-    page = httpx.get(f"{servicenow.url}/_sandbox/trouble").text
+    page = httpx.get(f"{servicenow.url}/_sandbox/faults.html").text
     assert all(name in page for name in NAMES)
 
 
 @pytest.mark.parametrize(
     "order", [{"nonsense": True}, {"latency_ms": "5"}, {"state_required": 1}, {"language": "fr"}, {"api_sso": "x"}]
 )
-def test_a_wrong_order_is_refused_and_changes_nothing(servicenow: FakeServiceNow, order: dict[str, Any]) -> None:
+def test_a_wrong_order_is_refused_and_changes_nothing(servicenow: SandboxServiceNow, order: dict[str, Any]) -> None:
     answer = httpx.post(f"{servicenow.url}/_sandbox/switches", json={"compress": False} | order)
     assert answer.status_code == 400
     assert answer.json()["error"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow, make
+from tests.factories.servicenow import SandboxServiceNow, make
 
 
 @pytest.mark.fact("servicenow sandbox-19")
-def test_post_201_with_location_patch_and_put_200_delete_204(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_post_201_with_location_patch_and_put_200_delete_204(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     answer = api.post("/incident", json={"short_description": "one"})
     record = answer.json()["result"]
     assert answer.status_code == 201
@@ -32,7 +32,7 @@ def test_unknown_fields_are_ignored(api: httpx.Client) -> None:
 
 
 @pytest.mark.fact("servicenow sandbox-27")
-def test_wrong_tables_records_and_paths(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_wrong_tables_records_and_paths(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     def error(answer: httpx.Response) -> tuple[int, str, str | None]:
         told = answer.json()
         assert set(told) == {"error", "status"}

@@ -7,12 +7,12 @@ import re
 import httpx
 import pytest
 
-from tests.factories.servicenow import FakeServiceNow, make, rows
+from tests.factories.servicenow import SandboxServiceNow, make, rows
 
 
 @pytest.mark.fact("servicenow 2.3", "servicenow trap-13")
 @pytest.mark.parametrize("counted", ["true", "false"])
-def test_keyset_pages_lose_and_repeat_nothing(servicenow: FakeServiceNow, api: httpx.Client, counted: str) -> None:
+def test_keyset_pages_lose_and_repeat_nothing(servicenow: SandboxServiceNow, api: httpx.Client, counted: str) -> None:
     servicenow.control("fill", table="incident", count=2500, fields={"correlation_display": "ours"})
     seen: list[str] = []
     last = ""
@@ -27,7 +27,7 @@ def test_keyset_pages_lose_and_repeat_nothing(servicenow: FakeServiceNow, api: h
 
 
 @pytest.mark.fact("servicenow 2.3")
-def test_without_an_order_pages_may_come_in_any(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_without_an_order_pages_may_come_in_any(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("fill", table="incident", count=60)
     servicenow.control("switches", shuffle_unordered=True)
     orders = {tuple(row["number"] for row in rows(api, sysparm_fields="number")) for _ in range(3)}
@@ -40,7 +40,7 @@ def test_without_an_order_pages_may_come_in_any(servicenow: FakeServiceNow, api:
 
 
 @pytest.mark.fact("servicenow sandbox-25")
-def test_offsets_may_be_ignored_and_links_lead_elsewhere(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_offsets_may_be_ignored_and_links_lead_elsewhere(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", offset_ignored=True, foreign_links=True)
     first = api.get("/incident", params={"sysparm_limit": "1", "sysparm_query": "ORDERBYnumber"})
     second = api.get(
@@ -51,7 +51,7 @@ def test_offsets_may_be_ignored_and_links_lead_elsewhere(servicenow: FakeService
 
 
 @pytest.mark.fact("servicenow 2.9")
-def test_a_long_query_needs_its_pagination_headers_suppressed(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_a_long_query_needs_its_pagination_headers_suppressed(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", long_query_limit=1000)
     params = {"sysparm_query": "sys_idIN" + ",".join("0" * 32 for _ in range(50))}
     answer = api.get("/incident", params=params)
@@ -60,7 +60,7 @@ def test_a_long_query_needs_its_pagination_headers_suppressed(servicenow: FakeSe
 
 
 @pytest.mark.fact("servicenow sandbox-24")
-def test_the_limit_applies_before_row_acls(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_the_limit_applies_before_row_acls(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     numbers = [make(api, correlation_id="t24")["number"] for _ in range(3)]
     httpx.post(f"{servicenow.url}/_sandbox/records", json={"number": numbers[0], "hidden": True}).raise_for_status()
     query = "correlation_id=t24^ORDERBYnumber"
@@ -68,7 +68,7 @@ def test_the_limit_applies_before_row_acls(servicenow: FakeServiceNow, api: http
 
 
 @pytest.mark.fact("servicenow sandbox-24")
-def test_the_count_includes_matching_rows_that_are_unreadable(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_the_count_includes_matching_rows_that_are_unreadable(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     numbers = [make(api, correlation_id="t24")["number"] for _ in range(2)]
     servicenow.control("records", number=numbers[0], hidden=True)
     answer = api.get("/incident", params={"sysparm_query": "correlation_id=t24"})
@@ -76,7 +76,7 @@ def test_the_count_includes_matching_rows_that_are_unreadable(servicenow: FakeSe
 
 
 @pytest.mark.fact("servicenow sandbox-25")
-def test_count_and_link_headers(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_count_and_link_headers(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     for _ in range(3):
         make(api, correlation_id="t25")
     params = {"sysparm_query": "correlation_id=t25", "sysparm_limit": "1"}
@@ -96,7 +96,7 @@ def test_count_and_link_headers(servicenow: FakeServiceNow, api: httpx.Client) -
 
 
 @pytest.mark.fact("servicenow sandbox-25")
-def test_the_links_are_as_they_were_captured(servicenow: FakeServiceNow, api: httpx.Client) -> None:
+def test_the_links_are_as_they_were_captured(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     """The captured trace, with the host and the count of this instance."""
     while len(rows(api)) < 4:
         make(api)
@@ -137,7 +137,7 @@ def test_without_a_count_the_header_names_the_rows_returned(api: httpx.Client) -
 
 @pytest.mark.fact("servicenow sandbox-26")
 def test_an_empty_list_is_404_in_version_1_and_empty_in_version_2(
-    servicenow: FakeServiceNow, api: httpx.Client
+    servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     params = {"sysparm_query": "number=INC9999999"}
     assert rows(api, **params) == []

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from sandbox.tenant.malformed import OTHER_TENANT, UNUSUAL_IDS
-from tests.factories.microsoft import FakeMicrosoft
+from tests.factories.microsoft import SandboxMicrosoft
 
 pytestmark = pytest.mark.thorough
 
@@ -25,12 +25,12 @@ def newest(client: httpx.Client) -> dict[str, Any]:
     return values(client, SCORES)[0]
 
 
-def switch(graph: FakeMicrosoft, **wanted: Any) -> None:
+def switch(graph: SandboxMicrosoft, **wanted: Any) -> None:
     graph.control("quirks", **wanted)
 
 
 @pytest.mark.fact("microsoft-graph edge-4")
-def test_there_may_be_no_score_yet(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_there_may_be_no_score_yet(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     graph.fault("empty", what="secureScores")
     assert values(client, SCORES) == []
     switch(graph, no_score_yet=True)
@@ -39,14 +39,14 @@ def test_there_may_be_no_score_yet(graph: FakeMicrosoft, client: httpx.Client) -
 
 
 @pytest.mark.fact("microsoft-graph edge-11")
-def test_unknown_members_at_every_level(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_unknown_members_at_every_level(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, extra_members=True)
     score, profile = newest(client), values(client, PROFILES)[0]
     assert all("aMemberOfTomorrow" in one for one in (score, score["controlScores"][0], profile))
 
 
 @pytest.mark.fact("microsoft-graph edge-12")
-def test_numbers_may_be_texts_or_no_numbers(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_numbers_may_be_texts_or_no_numbers(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, numbers_as_text=True, unknown_scores="n/a")
     entries = newest(client)["controlScores"]
     assert {type(entry["score"]) for entry in entries} == {str}
@@ -57,7 +57,7 @@ def test_numbers_may_be_texts_or_no_numbers(graph: FakeMicrosoft, client: httpx.
 
 
 @pytest.mark.fact("microsoft-graph edge-13")
-def test_totals_of_zero_and_no_control_scores(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_totals_of_zero_and_no_control_scores(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, zero_totals=True)
     assert {entry["total"] for entry in newest(client)["controlScores"] if "total" in entry} == {"0"}
     switch(graph, no_control_scores=True)
@@ -67,7 +67,7 @@ def test_totals_of_zero_and_no_control_scores(graph: FakeMicrosoft, client: http
 @pytest.mark.fact(
     "microsoft-graph edge-14", "microsoft-graph edge-15", "microsoft-graph edge-16", "microsoft-graph edge-17"
 )
-def test_maxima_percentages_and_sums_can_be_inconsistent(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_maxima_percentages_and_sums_can_be_inconsistent(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, max_zero=True, no_percentages=True, sum_differs=True, above_max=True)
     score, profiles = newest(client), values(client, PROFILES)
     entries = score["controlScores"]
@@ -92,7 +92,7 @@ def test_maxima_percentages_and_sums_can_be_inconsistent(graph: FakeMicrosoft, c
     ],
 )
 def test_the_comparison_has_several_shapes(
-    graph: FakeMicrosoft, client: httpx.Client, shape: str, bases: list[str]
+    graph: SandboxMicrosoft, client: httpx.Client, shape: str, bases: list[str]
 ) -> None:
     switch(graph, comparisons=shape)
     compared = newest(client)["averageComparativeScores"]
@@ -105,13 +105,13 @@ def test_the_comparison_has_several_shapes(
 
 
 @pytest.mark.fact("microsoft-graph edge-18")
-def test_the_comparison_can_be_absent(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_the_comparison_can_be_absent(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, comparisons="missing")
     assert "averageComparativeScores" not in newest(client)
 
 
 @pytest.mark.fact("microsoft-graph edge-19")
-def test_a_day_may_come_twice_under_two_ids(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_a_day_may_come_twice_under_two_ids(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, double_day=True)
     first, second = values(client, SCORES)[:2]
     assert first["createdDateTime"] == second["createdDateTime"]
@@ -119,7 +119,7 @@ def test_a_day_may_come_twice_under_two_ids(graph: FakeMicrosoft, client: httpx.
 
 
 @pytest.mark.fact("microsoft-graph edge-20", "microsoft-graph edge-21")
-def test_sync_times_and_user_counts_can_be_implausible(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_sync_times_and_user_counts_can_be_implausible(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, odd_times=True, absurd_counts=True)
     score = newest(client)
     synced = [entry["lastSynced"] for entry in score["controlScores"]]
@@ -129,7 +129,7 @@ def test_sync_times_and_user_counts_can_be_implausible(graph: FakeMicrosoft, cli
 
 
 @pytest.mark.fact("microsoft-graph edge-22")
-def test_the_body_may_be_another_tenants(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_the_body_may_be_another_tenants(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, other_tenant=True)
     score = newest(client)
     assert score["azureTenantId"] == values(client, PROFILES)[0]["azureTenantId"] == OTHER_TENANT
@@ -137,14 +137,14 @@ def test_the_body_may_be_another_tenants(graph: FakeMicrosoft, client: httpx.Cli
 
 
 @pytest.mark.fact("microsoft-graph edge-23")
-def test_the_lists_can_be_made_long(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_the_lists_can_be_made_long(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     before = len(graph.tenant.profiles), len(newest(client)["controlScores"])
     switch(graph, padding=300)
     assert (len(graph.tenant.profiles), len(newest(client)["controlScores"])) == (before[0] + 300, before[1] + 300)
 
 
 @pytest.mark.fact("microsoft-graph edge-26", "microsoft-graph edge-27")
-def test_unusual_ids_are_distinct_and_retrievable(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_unusual_ids_are_distinct_and_retrievable(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, odd_ids=True, page_size=1000)
     known = {one["id"] for one in values(client, PROFILES)}
     scored = {entry["controlName"] for entry in newest(client)["controlScores"]}
@@ -155,7 +155,7 @@ def test_unusual_ids_are_distinct_and_retrievable(graph: FakeMicrosoft, client: 
 
 
 @pytest.mark.fact("microsoft-graph edge-28", "microsoft-graph edge-29")
-def test_controls_vanish_appear_and_are_deprecated(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_controls_vanish_appear_and_are_deprecated(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, vanished="AdminMFAV2,OneAdmin", appeared=True, deprecated="RoleOverlap", page_size=1000)
     profiles = {one["id"]: one for one in values(client, PROFILES)}
     today, before = values(client, SCORES)[:2]
@@ -168,7 +168,7 @@ def test_controls_vanish_appear_and_are_deprecated(graph: FakeMicrosoft, client:
 
 
 @pytest.mark.fact("microsoft-graph edge-32", "microsoft-graph edge-40", "microsoft-graph edge-42")
-def test_texts_can_be_hostile_and_state_updates_irregular(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_texts_can_be_hostile_and_state_updates_irregular(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     switch(graph, hostile_texts=True, odd_states=True, page_size=1000)
     profiles = values(client, PROFILES)
     hostile = next(one for one in profiles if one["id"] == "hostile_texts_v1")

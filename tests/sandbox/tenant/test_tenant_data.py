@@ -11,7 +11,7 @@ import pytest
 from sandbox.entra import EntraSandbox
 from sandbox.microsoft import create_app
 from sandbox.tenant.tenant_data import Tenant, yesterday
-from tests.factories.microsoft import NEWEST, FakeMicrosoft
+from tests.factories.microsoft import NEWEST, SandboxMicrosoft
 
 SCORES, PROFILES = "/secureScores", "/secureScoreControlProfiles"
 
@@ -28,12 +28,12 @@ def newest(client: httpx.Client) -> dict[str, Any]:
     return values(client, SCORES)[0]
 
 
-def switch(graph: FakeMicrosoft, **wanted: Any) -> None:
+def switch(graph: SandboxMicrosoft, **wanted: Any) -> None:
     graph.control("quirks", **wanted)
 
 
 @pytest.mark.fact("microsoft-graph edge-46")
-def test_a_write_may_be_seen_much_later_or_fall_back(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_a_write_may_be_seen_much_later_or_fall_back(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     def state() -> Any:
         return client.get(f"{PROFILES}/RoleOverlap").json()["controlStateUpdates"][-1]["state"]
 
@@ -47,7 +47,7 @@ def test_a_write_may_be_seen_much_later_or_fall_back(graph: FakeMicrosoft, clien
     assert state() == "Default"
 
 
-def test_days_pass_and_points_change(graph: FakeMicrosoft, client: httpx.Client) -> None:
+def test_days_pass_and_points_change(graph: SandboxMicrosoft, client: httpx.Client) -> None:
     before = newest(client)
     graph.control("day", days=2)
     graph.control("points", control="AdminMFAV2", points=10)

@@ -152,7 +152,7 @@ async def test_odd_ids_are_rows_of_their_own_with_pages_of_their_own(system: Sys
             path = _path(key)
             assert f'href="{path}"' in listing, key
             if key == "../up":
-                continue  # A browser would resolve it; its row and its ticket work all the same.
+                continue  # A browser would resolve it; its row and its ticket still work.
             answer = await browser.get(path)
             assert answer.status_code == 200, key
             assert "About" in answer.text

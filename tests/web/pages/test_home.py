@@ -192,7 +192,7 @@ async def test_cards_of_actions_show_what_the_overview_shows(system: System) -> 
 
 
 @pytest.mark.fact("microsoft-graph edge-57")
-async def test_the_page_costs_the_same_whatever_is_on_its_cards(system: System) -> None:
+async def test_the_page_costs_the_same_with_full_and_with_empty_cards(system: System) -> None:
     await system.connect()
     async with await system.signed_in("manager") as browser:
         for name in offered_in((await browser.get("/")).text):

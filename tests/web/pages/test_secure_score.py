@@ -97,7 +97,7 @@ async def test_pages_open_for_every_role(scored: System) -> None:
 
 
 async def test_pages_stay_closed_for_others(system: System) -> None:
-    async with await system.signed_in("stranger") as without_role, system.client() as signed_out:
+    async with await system.signed_in("outsider") as without_role, system.client() as signed_out:
         for path in (*PAGES, "/secure-score/imports"):
             assert (await without_role.get(path)).status_code == 403, path
             assert (await signed_out.get(path)).status_code == 303, path

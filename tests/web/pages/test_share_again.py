@@ -33,7 +33,7 @@ async def decide(system: System, after_done: str) -> None:
 
 
 async def closed_one(system: System) -> tuple[UUID, dict[str, str]]:
-    """A ticket that somebody closed in ServiceNow."""
+    """A ticket that was closed in ServiceNow."""
     ticket_id, record = await shared_ticket(system, action=an_action())
     system.servicenow.control("records", number=record["number"], fields=CLOSED)
     await refresh_now(system)

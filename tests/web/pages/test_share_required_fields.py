@@ -1,4 +1,4 @@
-"""What the share form requires, and which due dates it takes, whatever the browser lets through."""
+"""What the share form requires, and which due dates it takes, without relying on checks in the browser."""
 
 from __future__ import annotations
 

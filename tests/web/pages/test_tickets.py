@@ -25,7 +25,7 @@ async def test_a_reader_looks_and_may_not_share(system: System) -> None:
 
 @pytest.mark.parametrize("address", ["/", "/tickets", "/tickets/new", "/cards/change"])
 async def test_without_a_role_or_a_session_nothing_is_shown(system: System, address: str) -> None:
-    async with await system.signed_in("stranger") as browser:
+    async with await system.signed_in("outsider") as browser:
         assert (await browser.get(address)).status_code == 403
     async with system.client() as browser:
         assert (await browser.get(address)).status_code == 303

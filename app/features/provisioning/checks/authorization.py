@@ -121,10 +121,10 @@ async def check_release(context: CheckContext) -> Finding:
     """Kingston or later, by the order of the releases."""
     # GET sys_properties (glide.buildtag, glide.buildname), often closed to non-administrators
     # (docs/facts/servicenow.md#7-which-release-is-the-instance-on).
-    return judge_release(context, await context.call(lambda client: client.release()))
+    return evaluate_release(context, await context.call(lambda client: client.release()))
 
 
-def judge_release(context: CheckContext, release: Release | None) -> Finding:
+def evaluate_release(context: CheckContext, release: Release | None) -> Finding:
     """`release` is None where it may not be read."""
     supported = is_supported(release.family) if release else None
     if release is None or supported is None:
@@ -150,10 +150,10 @@ async def check_client(context: CheckContext) -> Finding:
         # Now the end of the consent is known; until the record is read, the usual hundred days are assumed.
         async with context.resources.database.transaction() as session:
             await set_consent_lifetime(context.resources, session, context.connection.id, record.refresh_seconds)
-    return judge_client(context, record)
+    return evaluate_client(context, record)
 
 
-def judge_client(context: CheckContext, record: OAuthClient) -> Finding:
+def evaluate_client(context: CheckContext, record: OAuthClient) -> Finding:
     """Active, our redirect URL to the letter, and lifespans that do not ask people for consent every few days."""
     if not record.active:
         return context.finding("client_inactive", name=record.name)

@@ -15,7 +15,7 @@ from app.features.provisioning.texts.instance_findings import ADDRESS_GUESSED, A
 from app.integrations.http.errors import RemoteError, Throttled, Unreachable
 from app.integrations.http.http_types import RemoteResponse, named_wait
 from app.integrations.servicenow.probes import open_consent_page
-from app.integrations.servicenow.responder import presence_of, seen_address
+from app.integrations.servicenow.responder import responder_of, seen_address
 
 # Polling reads changes from a little before its watermark, so a difference up to this is bridged. More makes the times
 # on cards look odd, so a person should know of it.
@@ -33,21 +33,21 @@ async def check_reach(context: CheckContext) -> Finding:
         return unreachable(context, error)
     except RemoteError as error:
         return context.finding("unreachable:no_answer", meaning=error.message)
-    return judge_answer(context, ping_response.answer)
+    return evaluate_answer(context, ping_response.answer)
 
 
-def judge_answer(context: CheckContext, answer: RemoteResponse) -> Finding:
+def evaluate_answer(context: CheckContext, answer: RemoteResponse) -> Finding:
     """Who answered a call without a token, by status and by JSON or HTML, as far as possible without prose."""
-    match presence_of(answer):
-        case "awake":
+    match responder_of(answer):
+        case "instance":
             return context.finding("reachable")
-        case "asleep":
+        case "hibernation":
             return context.finding("asleep")
         case "sign_on":
             return context.finding("sso_before_api", status=answer.status)
-        case "blocked":
+        case "access_filter":
             return _blocked(context, answer)
-        case "limited":
+        case "rate_limiter":
             return throttled(context, Throttled(seconds=named_wait(answer)))
         case "gateway":
             return context.finding("gateway", status=answer.status)
@@ -95,10 +95,10 @@ async def check_clock(context: CheckContext) -> Finding:
         ping_response = await ping(context.resources, context.connection.origin)
     except RemoteError as error:
         return context.finding("clock:no_answer", meaning=error.message)
-    return judge_clock(context, ping_response.ahead)
+    return evaluate_clock(context, ping_response.ahead)
 
 
-def judge_clock(context: CheckContext, ahead: float | None) -> Finding:
+def evaluate_clock(context: CheckContext, ahead: float | None) -> Finding:
     """`ahead` is how many seconds their clock is ahead of ours, None where the answer named no time."""
     if ahead is None:
         return context.finding("clock:no_time")

@@ -46,7 +46,7 @@ def remote_text_of(problem: Message) -> str:
 
 
 def finding_for_error(context: CheckContext, error: AppError) -> Finding:
-    """What a failed call says about the connection, whatever it was made for."""
+    """What a failed call says about the connection, for any purpose of the call."""
     match error:
         # NoToken is an Unreachable, but it is the token service that failed, and the network is in order.
         case Unreachable() if not isinstance(error, NoToken):

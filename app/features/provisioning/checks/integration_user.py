@@ -27,10 +27,10 @@ async def check_account(context: CheckContext) -> Finding:
         roles = await context.call(lambda client: list_roles(client, sys_id))
     except RecordNotFound:
         return context.finding("user_missing")
-    return judge_account(context, account, roles)
+    return evaluate_account(context, account, roles)
 
 
-def judge_account(context: CheckContext, account: AccountRecord, roles: frozenset[str] | None) -> Finding:
+def evaluate_account(context: CheckContext, account: AccountRecord, roles: frozenset[str] | None) -> Finding:
     """The most serious thing first; `roles` is None where they may not be read."""
     name = f"{account.name} ({account.user_name})" if account.name else account.user_name
     # A flag that may not be read is None, and says nothing.

@@ -56,10 +56,10 @@ async def check_import(resources: Resources) -> Finding:
     """Whether the Secure Score was imported recently (see STALE_AFTER)."""
     async with resources.database.transaction() as session:
         card = await score_card(session, resources.config.shown_tenant_id)
-    return judge_import(card.synced_at if card else None)
+    return evaluate_import(card.synced_at if card else None)
 
 
-def judge_import(synced_at: datetime | None) -> Finding:
+def evaluate_import(synced_at: datetime | None) -> Finding:
     """`synced_at` is when the last import ended, None where there was none."""
     if synced_at is None:
         return make_finding("import_missing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from uuid import uuid4
@@ -9,7 +10,7 @@ from uuid import uuid4
 from sqlalchemy import select
 
 from app.core.errors import AppError
-from app.core.messages import Message
+from app.core.messages import Message, T
 from app.features.connection.gateway import ServiceNowClient
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.finding_for_error import is_about_rights, is_access_rule, remote_text_of
@@ -81,10 +82,10 @@ async def _check_creating(context: CheckContext, kind: TicketKind, reading: Tabl
     if evidence.number and not reading.is_doubtful:
         return context.finding("table:created", key=_table_key(kind), number=evidence.number)
     roles = await context.call(lambda client: list_roles(client, context.connection.user_sys_id))
-    return judge_roles(context, kind, reading, roles)
+    return evaluate_roles(context, kind, reading, roles)
 
 
-def judge_roles(
+def evaluate_roles(
     context: CheckContext, kind: TicketKind, reading: TableReading, roles: frozenset[str] | None
 ) -> Finding:
     """What reading and roles say of a table in which no ticket has been created yet; `roles` None: may not be read."""
@@ -153,18 +154,26 @@ def right_missing(context: CheckContext, kind: TicketKind, action: str, why: Mes
 
 async def check_choices(context: CheckContext) -> Finding:
     """Whether the lists of states can be read; without them, names come from the records themselves."""
-    counts: dict[str, int] = {}
+    counts: dict[TicketKind, int] = {}
     try:
-        for table in TABLES.values():
+        for kind, table in TABLES.items():
             # GET sys_choice, which needs personalize_choices (docs/facts/servicenow.md#4-4-choices).
-            counts[table] = len(await context.call(partial(_states, table=table)))
+            counts[kind] = len(await context.call(partial(_states, table=table)))
     except AppError as error:
         if not is_about_rights(error):
             raise
         counts = {}
     if counts and all(counts.values()):
-        return context.finding("choices", change=counts["change_request"], incident=counts["incident"])
+        return context.finding("choices", counts=list_counts(counts))
     return context.finding("choices_not_readable")
+
+
+def list_counts(counts: Mapping[TicketKind, int]) -> Message:
+    """The number of states of each kind, as one text."""
+    values = {
+        kind.value: T("%(count)s states of %(kind)s", count=n, kind=KINDS[kind].plural) for kind, n in counts.items()
+    }
+    return Message(", ".join(f"%({name})s" for name in values), values)
 
 
 async def _states(client: ServiceNowClient, table: Table) -> list[FieldChoice]:
@@ -175,7 +184,7 @@ async def check_correlation(context: CheckContext) -> Finding:
     """Whether a look-up by our correlation ID can be believed: it is what keeps a ticket from being created twice."""
     try:
         for table in TABLES.values():
-            # An id made a moment ago can be on no record. Rows that come all the same mean that the condition was
+            # An id made a moment ago can be on no record. Rows in the answer mean that the condition was
             # dropped, which ServiceNow does without an error (docs/facts/servicenow.md#2-3-encoded-query).
             unrelated = await context.call(partial(count_unrelated, table=table, fresh_id=uuid4().hex))
             if unrelated:

@@ -44,8 +44,8 @@ INTERNAL_FINDINGS = {
         T("The cards stay on the home page, with what was last known and how old it is. Nothing is sent or refreshed "
           "until the connection is authorized."),
     ),
-    "cards:both": FindingText(State.GOOD, T("Cards on the home page"), T("Both cards are shown.")),
-    "cards:one": FindingText(State.NOTE, T("Cards on the home page"), T("One of the two cards is shown.")),
+    "cards:all": FindingText(State.GOOD, T("Cards on the home page"), T("All cards are shown.")),
+    "cards:some": FindingText(State.NOTE, T("Cards on the home page"), T("Not every card is shown.")),
     "cards:hidden": FindingText(
         State.PROBLEM, T("Cards on the home page"), T("Hidden until the problems above are solved."),
     ),

@@ -66,9 +66,7 @@ TABLE_FINDINGS = {
             "or tell us what they have to hold. ServiceNow said: %(why)s"
         ),
     ),
-    "choices": FindingText(
-        State.GOOD, STATES, T("Readable: %(change)s states of change requests, %(incident)s of incidents."),
-    ),
+    "choices": FindingText(State.GOOD, STATES, T("Readable: %(counts)s.")),
     "choices_not_readable": FindingText(
         State.NOTE, STATES,
         T("The lists may not be read. States are shown by the names that records bring along, as they appear."),
@@ -89,7 +87,7 @@ TABLE_FINDINGS = {
     ),
     # A condition on a field that may not be read is dropped: docs/facts/servicenow.md#2-3-encoded-query.
     "correlation_ignored": FindingText(
-        State.PROBLEM, OUR_ID, T("%(table)s answers a look-up by our id with strangers’ records: it ignores the field."),
+        State.PROBLEM, OUR_ID, T("%(table)s answers a look-up by our id with other people’s records: it ignores the field."),
         advice=T("Allow the integration user to read the field correlation_id. Until then we could not tell our tickets "
                  "from others."),
         screen=ACCESS_RULES,

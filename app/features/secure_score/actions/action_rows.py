@@ -100,7 +100,6 @@ class ActionLine:
 
     @property
     def is_in_totals(self) -> bool:
-        """Whether totals include it."""
         # Retired controls can stay in the catalog: docs/facts/microsoft-graph.md#edge-29
         return self.scored and not self.deprecated
 

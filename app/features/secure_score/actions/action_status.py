@@ -176,7 +176,7 @@ def resolve_status(
 
     1. Without a score it is not applicable.
     2. Our decision counts if it outweighs Graph's state, else Graph's state does.
-    3. Full points that Microsoft detected make it completed, whatever was decided.
+    3. Full points that Microsoft detected make it completed, even against a decision.
     """
     # The catalog lists controls that the tenant has no license for: docs/facts/microsoft-graph.md#edge-25
     if not scored:

@@ -173,7 +173,7 @@ async def remove_note(session: Session, tenant_id: str, control_id: str, note_id
 
 
 def parse_tags(typed: str) -> list[str]:
-    """Tags from one line, separated by commas: trimmed, each once whatever its case. Raises InvalidInput."""
+    """Tags from one line, separated by commas: trimmed, each once regardless of case. Raises InvalidInput."""
     tags: dict[str, str] = {}
     for part in typed.replace("\n", ",").split(","):
         tag = " ".join(part.split())

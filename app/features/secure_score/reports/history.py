@@ -101,7 +101,7 @@ LIMIT :limit OFFSET :offset
 
 
 async def newest_changes(session: Session, tenant_id: str, count: int) -> tuple[HistoryLine, ...]:
-    """The newest changes of any day."""
+    """At most `count` changes, newest first, not limited to a period."""
     parameters = {
         "tenant_id": tenant_id,
         "since": date.min,

@@ -160,7 +160,7 @@ class ParseReport:
     without_controls: list[str] = field(default_factory=list)
 
     def sentences(self) -> list[Message]:
-        """One warning per kind."""
+        """The warnings for the import page: one per kind of odd entry that was found, with its count."""
         found = []
         if self.without_id:
             found.append(T("%(count)s entries without an id were left out.", count=self.without_id))

@@ -45,7 +45,7 @@ class OpenCircuit:
 
     @property
     def waiting(self) -> Message:
-        """Why the ticket waits."""
+        """What a ticket that waits for the probe's outcome says."""
         return T(
             "Others were just refused (%(reason)s). They are being tried once more; this one waits for the outcome.",
             reason=self.reason,

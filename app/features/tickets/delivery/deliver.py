@@ -1,4 +1,4 @@
-"""Deliver a queued ticket to ServiceNow: how its record is found, made and linked. When to do which is outbound's."""
+"""Deliver a queued ticket to ServiceNow: how its record is found, made and linked. The order is in outbound.py."""
 
 from __future__ import annotations
 

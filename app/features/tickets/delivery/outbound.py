@@ -43,7 +43,8 @@ UNCERTAIN_SECONDS = 330.0
 # How often it is looked for meanwhile. Three requests a minute per ticket do not hurt the instance.
 LOOKUP_INTERVAL_SECONDS = 20.0
 # ServiceNow refuses intermittently (docs/facts/servicenow.md#sandbox-49), and refuses what it has done
-# (docs/facts/servicenow.md#trap-4). A refusal is believed the second time, with nothing found in between.
+# (docs/facts/servicenow.md#trap-4). So a refusal ends the delivery only when the create is refused twice and a lookup
+# in between finds no record.
 BELIEVED_REFUSALS = 2
 # An attempt without an outcome after this is taken for dead: waiting for a connection (30 s), connecting (5 s) and a
 # whole answer (35 s) take less (app/integrations/http/transport.py). One that lives on after all, because renewing the
@@ -94,7 +95,7 @@ class OutboundAdapter(ABC, Generic[Row, Found]):
         """The row, locked; None when there is nothing to deliver."""
 
     async def postpone(self, session: Session, row: Row) -> RetryLater | None:  # noqa: ARG002 - for those that override it.
-        """What speaks against an attempt now. May also change `row.delivery`, which ends the matter."""
+        """Why no attempt may begin now; None when one may. May also change `row.delivery`, which ends the delivery."""
         return None
 
     @abstractmethod
@@ -163,7 +164,7 @@ class Lookup(Generic[Row, Found]):
         return None
 
     async def keep(self, found: Found, *, just_sent: bool = False) -> None:
-        """The row has arrived. That is true whatever other attempts wrote, unless one of them has said so already."""
+        """The row has arrived. That is true regardless of what other attempts wrote, unless one of them has said so already."""
         async with self.resources.database.transaction() as session:
             await self.adapter.lock_before_row(session, just_sent=just_sent)
             row = await self.adapter.load(session)
@@ -215,7 +216,7 @@ class Attempt(Lookup[Row, Found]):
         except StillUncertain:
             await self._wait(self.adapter.still_uncertain, LOOKUP_INTERVAL_SECONDS)
         except InstancePaused as error:
-            # Without a reason it was only a matter of taking turns, and no problem to show.
+            # Without a reason, only the slots of the instance were taken: the page shows no problem.
             await self._wait(error.reason, error.seconds, in_history=False)
         except NotConnected as error:
             await self._wait(error.message, None, failed=True)
@@ -238,7 +239,7 @@ class Attempt(Lookup[Row, Found]):
         return None if stop else row.sent_at is not None
 
     async def _stop(self, session: Session, row: Row) -> RetryLater | Superseded | None:
-        """What speaks against beginning now. Returned, not raised, so that what was written is committed first."""
+        """Why the attempt must not begin; None when it may. Returned, not raised, so that rows written here are committed."""
         seconds = seconds_in_flight(row, clock.now())
         if seconds > 0:
             return RetryLater(seconds, STILL_UNDER_WAY)

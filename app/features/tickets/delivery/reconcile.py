@@ -42,7 +42,7 @@ class GivenUpTicket(TicketAdapter):
 async def reconcile(resources: Resources, ticket_id: UUID) -> None:
     """Follow the ticket's record when it is there. Raises RetryLater to look again.
 
-    Where a lookup can prove nothing, the ticket's page goes on saying that it may have arrived.
+    When a lookup is not conclusive, nothing changes: the ticket's page still says that it may have arrived.
     """
     adapter = GivenUpTicket(ticket_id)
     async with resources.database.transaction() as session:

@@ -1,7 +1,7 @@
 """Distinguish *missing* from *hidden by an ACL* before a create is repeated. Asks ServiceNow, and writes nothing.
 
-ServiceNow leaves out rows and fields that access rules hide, without a word. So an empty answer proves nothing, unless
-the same query shows other records that are surely there.
+ServiceNow leaves out rows and fields that access rules hide, and reports no error. So an empty answer proves nothing,
+unless the same query returns other records that are known to exist.
 """
 
 from __future__ import annotations
@@ -77,5 +77,5 @@ def refusal_message(problem: Message) -> Message:
 
 
 def is_in_doubt(ticket: Ticket) -> bool:
-    """Whether a ticket that is not being sent may be in ServiceNow all the same."""
+    """Whether a ticket that is not being sent may nevertheless have a record in ServiceNow."""
     return ticket.delivery in (Delivery.HELD, Delivery.GIVEN_UP) and ticket.uncertain_until is not None

@@ -1,4 +1,4 @@
-"""Deliver a work note to its record in ServiceNow: how it is found and appended. When to do which is outbound's."""
+"""Deliver a work note to its record in ServiceNow: how it is found and appended. The order is in outbound.py."""
 
 from __future__ import annotations
 

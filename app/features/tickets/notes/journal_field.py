@@ -30,7 +30,7 @@ class Entry:
 
 
 def reference_of(note_id: UUID) -> str:
-    """The text by which a note of ours is found again in the journal. Twelve hex digits: unique enough in one record."""
+    """The text by which our note is found again in the journal. Twelve hex digits: unique enough in one record."""
     return f"[note {note_id.hex[:12]}]"
 
 

@@ -78,7 +78,7 @@ async def add_note(
 
 
 async def notes_of(session: Session, ticket_id: UUID) -> list[NoteLine]:
-    """Notes written here, newest first. One that was delivered has no problem, whatever an attempt said before."""
+    """Notes written here, newest first. One that was delivered has no problem, even if an earlier attempt failed."""
     query = select(TicketNote).where(TicketNote.ticket_id == ticket_id).order_by(TicketNote.created_at.desc())
     return [
         NoteLine(

@@ -187,7 +187,7 @@ async def mark_hidden(session: Session, ticket: Ticket, reason: Message) -> bool
     `reason` is HIDDEN, DELETED or NOT_SHOWN.
     """
     ticket.verified_at = clock.now()
-    # NOT_SHOWN is less than what is already known, whatever that is.
+    # NOT_SHOWN says less than any other reason, so it never replaces a recorded one.
     if not ticket.visible and reason.code in (NOT_SHOWN.code, (await _last_reason(session, ticket)).code):
         return False
     _set_hidden(session, ticket, reason)

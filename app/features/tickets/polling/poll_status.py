@@ -55,7 +55,7 @@ class PollStatus:
         return Freshness(as_of, next((part.problem for part in each if part.problem), None), each[0].usage)
 
     def _problem(self, cursor: PollCursor | None) -> Message | None:
-        """The first cause that explains the others: connection, pause, failed poll, polls that take turns, no polls."""
+        """The first cause that applies, since it explains later ones: connection, pause, failed poll, slow or missing polls."""
         return (
             self._connection_problem()
             or pause_message(self.throttle)

@@ -38,7 +38,7 @@ class BulkChoice:
 
 
 def request_for(action: Action, choice: BulkChoice, today: date) -> TicketRequest:
-    """The ticket of one action."""
+    """The ticket of one action: what was chosen for all, else what is derived from the action and the preferences."""
     # Priorities begin at 1, hence `or`.
     priority = choice.priority or decided_priority(action, choice.preferences, choice.kind)
     days = choice.preferences.due_days

@@ -34,7 +34,7 @@ async def retry(session: Session, queue: Queue, ticket_id: UUID, *, viewer: View
     """Send a held ticket again; what may have arrived is looked for first. Raises NotFound or Conflict."""
     ticket = await held_ticket(session, ticket_id)
     record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=viewer.display_name)
-    # One person's wish for one ticket passes the circuit breaker.
+    # A retry that a person requests for one ticket passes the circuit breaker.
     ticket.force_retry = True
     await _queue_again(session, queue, ticket)
     await audit_ticket_event(session, viewer, T("Ticket sent again"), ticket_id)
@@ -95,7 +95,7 @@ async def edit_and_retry(
 async def give_up(session: Session, queue: Queue, ticket_id: UUID, *, viewer: Viewer) -> None:
     """Keep a held or stranded ticket, marked, and send nothing more of it. Raises NotFound or Conflict.
 
-    One that was sent may be in ServiceNow all the same: it is reconciled, and followed when it is there.
+    One that was sent may have a record in ServiceNow: it is reconciled, and followed when the record exists.
     """
     ticket = await _ticket(session, ticket_id)
     if ticket.delivery != Delivery.HELD and not await _is_stranded(session, ticket):
@@ -103,7 +103,7 @@ async def give_up(session: Session, queue: Queue, ticket_id: UUID, *, viewer: Vi
     ticket.delivery, ticket.next_try_at = Delivery.GIVEN_UP, None
     gave_up = T("Given up. It stays here, and nothing more is sent.")
     record_event(session, ticket, EventType.PERSON, gave_up, actor=viewer.display_name)
-    # A refusal may have been made all the same (docs/facts/servicenow.md#trap-4), so every sent one is looked for.
+    # A refused record may have been created nevertheless (docs/facts/servicenow.md#trap-4), so every sent one is looked for.
     if ticket.sent_at is not None:
         ticket.uncertain_until = ticket.uncertain_until or clock.now()
         doubt = T(

@@ -1,6 +1,6 @@
 """Composes the record that is sent for a ticket from what a person asked. Pure: reads and writes nothing.
 
-All data items stand in the record's text as labelled lines, so that they arrive on any instance, whatever its columns.
+All data items stand in the record's text as labelled lines, so that they arrive on any instance, with any columns.
 """
 
 from __future__ import annotations

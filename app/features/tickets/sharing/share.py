@@ -47,7 +47,7 @@ class AlreadyShared(Conflict):
 
 
 class DoneBefore(AlreadyShared):
-    """These tickets are done, and the administrator wants such ones reopened in ServiceNow rather than followed by another."""
+    """The tickets are done, and a setting says that done tickets are reopened in ServiceNow instead of made again."""
 
     default = T(
         "This action had a ticket that is done, and your organisation reopens such tickets. Open it, reopen it in"
@@ -162,7 +162,7 @@ async def _earlier_tickets(
         select(TicketAction.control_id, Ticket.id, Ticket.number, Ticket.created_at, Ticket.kind, Ticket.state)
         .join(Ticket, Ticket.id == TicketAction.ticket_id)
         .where(TicketAction.control_id.in_(control_ids), Ticket.connection_id == connection_id)
-        # A ticket that was given up does not count, unless its record may have arrived all the same.
+        # A ticket that was given up does not count, unless its record may have arrived nevertheless.
         .where((Ticket.delivery != Delivery.GIVEN_UP) | Ticket.uncertain_until.is_not(None))
     )
     found: dict[str, list[_EarlierTicket]] = {}

@@ -34,7 +34,6 @@ class Preview:
 
     @property
     def priority_name(self) -> Message:
-        """In words."""
         return priority_name(str(self.request.priority))
 
     @property

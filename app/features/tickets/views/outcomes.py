@@ -172,7 +172,7 @@ def _gained(then: float | None, now: float | None) -> float | None:
 
 
 async def _newest_tickets(session: Session, connection: Connection) -> list[ActionTicket]:
-    """One per action. Of several tickets the newest counts, whatever became of the older ones."""
+    """One per action. Of several tickets only the newest counts."""
     query = (
         select(TicketAction, Ticket)
         .join(Ticket, Ticket.id == TicketAction.ticket_id)

@@ -104,7 +104,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         shared_at=ticket.shared_at,
         attempts=ticket.attempts,
         attempted_at=ticket.attempted_at,
-        # Only a queued ticket has another attempt, whatever time the row holds.
+        # Only a queued ticket is tried again; the rows of others may still hold a time.
         next_try_at=ticket.next_try_at if ticket.delivery == Delivery.QUEUED else None,
         problem=Message.from_json(ticket.problem) if ticket.problem else None,
         advice=_advice(ticket),

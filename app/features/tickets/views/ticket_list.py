@@ -49,7 +49,6 @@ class TicketLine:
 
     @property
     def kind_name(self) -> Message:
-        """What kind of ticket, in words."""
         return KINDS[TicketKind(self.kind)].title
 
     @property

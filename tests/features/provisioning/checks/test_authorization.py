@@ -23,9 +23,9 @@ from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys
 from app.features.provisioning.checks.authorization import (
     check_consent,
     check_last_attempt,
+    evaluate_release,
     finding_without_token,
     has_unfinished_attempt,
-    judge_release,
 )
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.diagnosis import run_diagnosis
@@ -324,5 +324,5 @@ async def test_without_an_attempt_there_is_nothing_to_examine() -> None:
     ],
 )
 def test_a_release_is_judged_by_its_family(release: Release | None, key: str, state: State) -> None:
-    finding = judge_release(check_context(), release)
+    finding = evaluate_release(check_context(), release)
     assert (finding.key, finding.state) == (key, state)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.features.provisioning.checks.authorization import judge_client
+from app.features.provisioning.checks.authorization import evaluate_client
 from app.features.provisioning.finding import State
 from app.integrations.servicenow.probes import OAuthClient
 from tests.factories.connecting import connections, said
@@ -88,6 +88,6 @@ RECORD = OAuthClient("Connector", active=True, redirect_urls=(OURS,), access_sec
     ],
 )
 def test_each_field_of_the_record_has_its_finding(changes: dict[str, Any], key: str, words: str) -> None:
-    finding = judge_client(check_context(), replace(RECORD, **changes))
+    finding = evaluate_client(check_context(), replace(RECORD, **changes))
     assert finding.key == key
     assert words in str(finding.meaning)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from app.features.connection.models import Connection
-from app.features.provisioning.checks.connectivity import judge_answer, judge_clock, local_address
+from app.features.provisioning.checks.connectivity import evaluate_answer, evaluate_clock, local_address
 from app.features.provisioning.finding import State
 from app.integrations.http.http_types import RemoteResponse
 from app.integrations.http.ssrf import AddressPolicy
@@ -19,9 +19,11 @@ from tests.factories.provisioning import check_context, diagnose
 from tests.factories.system import System
 
 
-def elsewhere(system: System, guard: AddressPolicy | None = None, **options: Any) -> None:
+def elsewhere(system: System, address_policy: AddressPolicy | None = None, **options: Any) -> None:
     """The same system, looking for ServiceNow over another network."""
-    system.resources = replace(system.resources, servicenow=Transport("servicenow", guard=guard, **options))
+    system.resources = replace(
+        system.resources, servicenow=Transport("servicenow", address_policy=address_policy, **options)
+    )
     system.app.state.resources = system.resources
 
 
@@ -40,14 +42,14 @@ async def test_dns_is_told_from_tls_from_a_closed_port(system: System) -> None:
         return ["10.0.0.7"]
 
     host = re.sub(r"^http:", "https:", system.servicenow.url)
-    for origin, guard, key in (
+    for origin, address_policy, key in (
         ("https://contosso.service-now.com", AddressPolicy(resolve=unknown), "dns"),
         ("https://contoso.service-now.com", AddressPolicy(resolve=inside), "private_address"),
         (host, AddressPolicy((host,)), "tls"),
         ("http://127.0.0.1:1", AddressPolicy(("http://127.0.0.1:1",)), "unreachable"),
     ):
         await move(system, origin=origin)
-        elsewhere(system, guard)
+        elsewhere(system, address_policy)
         found = await diagnose(system)
         assert key in found, (origin, list(found))
         assert "token" not in found  # What comes after is not tried.
@@ -93,7 +95,7 @@ NOT_AUTHENTICATED = b'{"error": {"message": "User Not Authenticated", "detail": 
     ],
 )  # fmt: skip
 def test_who_answered_is_told_by_status_and_shape(answer: RemoteResponse, key: str, words: str) -> None:
-    finding = judge_answer(check_context(origin="https://127.0.0.1"), answer)
+    finding = evaluate_answer(check_context(origin="https://127.0.0.1"), answer)
     assert finding.key == key
     assert words in str(finding.meaning)
 
@@ -109,7 +111,7 @@ def test_who_answered_is_told_by_status_and_shape(answer: RemoteResponse, key: s
     ],
 )
 def test_clocks_may_differ_by_a_minute(ahead: float | None, state: State, words: str) -> None:
-    finding = judge_clock(check_context(), ahead)
+    finding = evaluate_clock(check_context(), ahead)
     assert (finding.key, finding.state) == ("clock", state)
     assert words in str(finding.meaning)
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from app.features.connection.models import Connection
-from app.features.provisioning.checks.integration_user import judge_account
+from app.features.provisioning.checks.integration_user import evaluate_account
 from app.features.provisioning.finding import State
 from app.features.provisioning.queue_checks import queue_check
 from app.integrations.servicenow.probes import AccountRecord
@@ -28,7 +28,7 @@ async def test_an_account_that_servicenow_does_not_name_cannot_be_judged(system:
     assert "Opened by" in str(finding.advice)
 
 
-async def test_another_account_that_somebody_confirmed_is_still_named(system: System) -> None:
+async def test_another_account_that_a_person_confirmed_is_still_named(system: System) -> None:
     manager = await system.signed_in("manager")
     await connect_by_pages(system, manager, user="fred.luddy", expected_user_name="m365.integration")
     await confirm(manager)
@@ -68,7 +68,7 @@ async def test_an_account_that_may_only_read_is_found_while_its_token_lives(syst
     ],
 )
 async def test_the_account_is_judged(system: System, change: dict[str, str], key: str, state: str) -> None:
-    # The stand-in refuses tokens of such accounts, so another account's eyes are lent to the check.
+    # The sandbox refuses tokens of such accounts, so another account's eyes are lent to the check.
     connection = await system.connect("fred.luddy")
     store = system.servicenow.instance.store
     robot = store.find("sys_user", user_name="m365.integration")
@@ -112,6 +112,6 @@ ROLES = frozenset({"itil", "personalize_choices", "other"})
 def test_the_most_serious_thing_comes_first(
     changes: dict[str, Any], roles: frozenset[str] | None, expected: str, key: str, words: str
 ) -> None:
-    finding = judge_account(check_context(expected_user_name=expected), replace(ACCOUNT, **changes), roles)
+    finding = evaluate_account(check_context(expected_user_name=expected), replace(ACCOUNT, **changes), roles)
     assert finding.key == key
     assert words in str(finding.meaning)

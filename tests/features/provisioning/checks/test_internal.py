@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.clock import SetClock
-from app.features.provisioning.checks.internal import judge_import
+from app.features.provisioning.checks.internal import evaluate_import
 from app.features.secure_score.jobs import scheduled_sync
 from app.features.tickets.types import TicketKind
 from tests.factories.connecting import a_worker
@@ -66,6 +66,6 @@ async def test_an_import_that_is_missing_or_stale_is_found(system: System, still
 def test_an_import_is_stale_after_a_day_and_a_half(
     still_clock: SetClock, age: timedelta | None, key: str, words: str
 ) -> None:
-    finding = judge_import(None if age is None else still_clock.now() - age)
+    finding = evaluate_import(None if age is None else still_clock.now() - age)
     assert finding.key == key
     assert words in str(finding.meaning)

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from app.core.messages import T
-from app.features.provisioning.checks.tables import judge_roles, right_missing, right_missing_or_raise
+from app.features.provisioning.checks.tables import evaluate_roles, list_counts, right_missing, right_missing_or_raise
 from app.features.provisioning.finding import State
-from app.features.tickets.types import TicketKind
+from app.features.tickets.types import KINDS, TicketKind
 from app.integrations.http.errors import ServerError
 from app.integrations.servicenow.probes import TableReading
 from sandbox.servicenow.seeds import set_roles
@@ -22,6 +22,12 @@ from tests.factories.tickets import read_ticket, shared_ticket
 async def test_lists_of_states_that_may_not_be_read_name_the_role(system: System) -> None:
     await system.connect("fred.luddy")
     assert "personalize_choices" in str((await diagnose(system))["choices_not_readable"].message)
+
+
+def test_states_are_counted_for_every_kind() -> None:
+    assert str(list_counts(dict.fromkeys(TicketKind, 7))) == ", ".join(
+        f"7 states of {spec.plural}" for spec in KINDS.values()
+    )
 
 
 @pytest.mark.fact("servicenow 2.6")
@@ -107,7 +113,7 @@ async def test_a_ticket_that_is_not_found_again_is_named(system: System) -> None
 def test_without_a_ticket_the_roles_say_what_may_be_created(
     reading: TableReading, roles: frozenset[str] | None, key: str, words: str
 ) -> None:
-    finding = judge_roles(check_context(), TicketKind.INCIDENT, reading, roles)
+    finding = evaluate_roles(check_context(), TicketKind.INCIDENT, reading, roles)
     assert finding.key == key
     assert words in str(finding.meaning)
 

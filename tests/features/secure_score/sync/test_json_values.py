@@ -29,7 +29,7 @@ JSON = st.recursive(
 
 @pytest.mark.fact("microsoft-graph edge-12")
 @given(JSON)
-def test_whatever_comes_a_number_is_finite_and_not_negative_or_unknown(value: object) -> None:
+def test_every_number_is_finite_and_not_negative_or_unknown(value: object) -> None:
     found = number(value)
     assert found is None or 0 <= found < float("inf")
     counted = whole(value)
@@ -64,7 +64,7 @@ def test_times_of_any_precision_or_none(sent: object, read: datetime | None) -> 
 
 
 @given(JSON)
-def test_whatever_graph_sends_can_be_stored(value: object) -> None:
+def test_every_value_from_graph_can_be_stored(value: object) -> None:
     written = as_stored_json({"member": value})
     assert "\\u0000" not in written
     assert "NaN" not in written.replace('"NaN', "")

@@ -1,4 +1,4 @@
-"""Snapshots and profiles become typed rows, whatever is odd about them."""
+"""Snapshots and profiles become typed rows, odd ones too."""
 
 from __future__ import annotations
 

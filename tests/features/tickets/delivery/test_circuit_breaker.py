@@ -28,7 +28,7 @@ async def test_one_missing_role_is_not_asked_about_forty_times(system: System) -
     asked = len(calls(system, "POST"))
     # Work on the first few begins before any of them is refused, and each is asked about a second time.
     assert ENOUGH_REFUSALS * BELIEVED_REFUSALS <= asked <= 2 * (ENOUGH_REFUSALS + SLOTS[Pool.SHARED])
-    # Somebody may have fixed the cause: of those that are shared later, one tries, and the others wait for it.
+    # A person may have fixed the cause: of those that are shared later, one tries, and the others wait for it.
     later = [await share_one(system, TicketKind.INCIDENT) for _ in range(20)]
     await run_due_and_waiting(system)
     assert len(calls(system, "POST")) == asked + 1

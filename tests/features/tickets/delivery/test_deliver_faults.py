@@ -1,4 +1,4 @@
-"""Each answer to a create: one record whatever happens to it, and a sentence of its own on the ticket's page."""
+"""Each answer to a create: one record for each fault, and a sentence of its own on the ticket's page."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ VERDICTS = {
 
 @pytest.mark.fact("other-connectors bug-65", "servicenow trap-3", "servicenow trap-4")
 @pytest.mark.parametrize("trouble", VERDICTS)
-async def test_one_record_whatever_happens_to_the_answer(system: System, trouble: str) -> None:
+async def test_every_fault_of_the_answer_leaves_one_record(system: System, trouble: str) -> None:
     await system.connect()
     system.servicenow.fault(trouble, method="POST", path="/table/")
     ticket_id = await share_one(system, TicketKind.INCIDENT)

@@ -30,6 +30,6 @@ async def test_a_ticket_system_that_is_down_or_slow_gets_the_ticket_later_and_on
 
 
 async def _let_time_pass(system: System) -> None:
-    """A create of ours can no longer be at work over there."""
+    """Let `uncertain_until` pass, after which no create can still be running at the instance."""
     async with system.resources.database.transaction() as session:
         await session.execute(text("UPDATE ticket SET uncertain_until = now() - interval '1 second'"))

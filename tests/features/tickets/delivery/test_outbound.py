@@ -69,7 +69,7 @@ def test_two_refusals_are_believed_and_a_refused_lookup_leaves_a_doubt(
 
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("sends", [True, False])
-def test_whatever_else_goes_wrong_is_tried_again_however_often(error: RemoteError, sends: bool) -> None:
+def test_every_other_failure_is_tried_again_without_limit(error: RemoteError, sends: bool) -> None:
     assert not is_refusal(error)
     assert next_step(error, refusals=BELIEVED_REFUSALS, sends=sends) is NextStep.RETRY
 

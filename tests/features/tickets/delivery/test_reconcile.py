@@ -47,7 +47,7 @@ async def test_a_ticket_given_up_that_had_arrived_is_found_and_followed(system: 
 
 
 @pytest.mark.parametrize("trouble", ["acl_refuses", "api_asleep"])
-async def test_while_nobody_knows_whether_it_arrived_the_page_says_so_and_sharing_again_asks(
+async def test_while_it_is_unknown_whether_it_arrived_the_page_says_so_and_sharing_again_asks(
     system: System, trouble: str
 ) -> None:
     action = an_action()

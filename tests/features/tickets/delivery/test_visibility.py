@@ -1,4 +1,4 @@
-"""No second record, whatever ServiceNow hides from us: a create is repeated only when a lookup could have found the first."""
+"""No second record, even if ServiceNow hides the first: a create is repeated only when a lookup could have found the first."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from tests.factories.tickets import run_due_and_waiting, told
         "rate_limited", "acl_hiccup", "session_overflow", "signed_out",
     ],
 )  # fmt: skip
-async def test_a_note_arrives_once_whatever_happens_to_the_answer(system: System, trouble: str) -> None:
+async def test_a_note_arrives_once_after_every_fault_of_the_answer(system: System, trouble: str) -> None:
     ticket_id = await shared_change(system)
     system.servicenow.fault(trouble, method="PATCH")
     await write_note(system, ticket_id, "Once, please.")

@@ -110,7 +110,7 @@ async def test_an_incident_state_that_contradicts_the_state_is_not_read(system: 
 
 
 @pytest.mark.fact("other-connectors bug-37")
-async def test_a_reopened_ticket_is_open_whatever_closed_at_says(system: System) -> None:
+async def test_a_reopened_ticket_is_open_even_with_closed_at(system: System) -> None:
     await system.connect()
     ticket_id, record = await shared_ticket(system)
     system.servicenow.control("records", number=record["number"], fields={"state": "7", **CLOSED})
@@ -137,7 +137,7 @@ async def test_a_state_that_may_not_be_read_is_unknown(system: System) -> None:
 
 
 @pytest.mark.fact("other-connectors bug-46", "servicenow trap-12", "servicenow sandbox-23")
-async def test_times_are_utc_whatever_the_users_zone(system: System) -> None:
+async def test_times_are_utc_in_every_zone_of_the_user(system: System) -> None:
     """The integration user lives in Berlin; display values would be an hour or two ahead."""
     await system.connect()
     ticket_id, record = await shared_ticket(system)

@@ -1,4 +1,4 @@
-"""Records that were requested and did not come: hidden, deleted, or nobody can tell."""
+"""Records that were requested and did not come: hidden, deleted, or unknown which."""
 
 from __future__ import annotations
 

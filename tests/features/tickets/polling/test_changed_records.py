@@ -53,7 +53,7 @@ def hide(system: System, *numbers: str) -> None:
 
 @pytest.mark.fact("other-connectors bug-50")
 async def test_a_list_that_does_not_advance_is_left(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The instance drops the condition that leads on: every page is the first. Reading ends all the same."""
+    """The instance drops the condition that leads on: every page is the first. Reading ends nevertheless."""
     numbers = await several_that_move(system, monkeypatch, 5, 2)
     system.servicenow.instance.switches.closed_fields = "sys_id"
     before = await cursor(system)

@@ -1,4 +1,4 @@
-"""Changes are found whatever the instance's clock shows."""
+"""Changes are found with a wrong clock of the instance too."""
 
 from __future__ import annotations
 
