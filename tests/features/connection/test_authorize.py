@@ -297,7 +297,7 @@ async def test_being_connected_does_not_prevent_connecting_again(system: System)
     assert (now.id, now.status) == (connection.id, "connected")
 
 
-async def test_a_consent_is_kept_when_nobody_could_be_asked_who_gave_it(
+async def test_a_consent_is_kept_when_the_account_could_not_be_asked_for(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another call of a person holds the slot for longer than a browser waits: a person confirms the account."""
