@@ -36,10 +36,12 @@ CODES_OF_REFUSALS = {
 def upgrade() -> None:
     for table in ("ticket", "ticket_note"):
         op.add_column(table, sa.Column("refusal_cause", sa.Text(), nullable=True))
+        op.add_column(table, sa.Column("refused_at", sa.DateTime(timezone=True), nullable=True))
     # A ticket in doubt names the refusal inside its own sentence. The instance's words are the value `reason`.
     fill = sa.text(
         """
-        UPDATE ticket SET refusal_cause = rtrim(concat_ws(' ', CAST(:code AS text), refusal #>> '{values,reason}'))
+        UPDATE ticket SET refused_at = attempted_at,
+            refusal_cause = rtrim(concat_ws(' ', CAST(:code AS text), refusal #>> '{values,reason}'))
         FROM (
             SELECT id, CASE WHEN problem ->> 'code' = 'delivery.in_doubt'
                 THEN coalesce(problem #> '{values,before}', problem #> '{values,reason}') ELSE problem END AS refusal
@@ -54,4 +56,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for table in ("ticket_note", "ticket"):
+        op.drop_column(table, "refused_at")
         op.drop_column(table, "refusal_cause")

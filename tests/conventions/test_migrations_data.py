@@ -136,12 +136,14 @@ def test_refusals_of_earlier_versions_have_their_cause_after_the_upgrade(empty_d
             unique = {"id": uuid4(), "form_key": str(number), "correlation_id": str(number)}
             insert(
                 connection, "ticket", problem=json.dumps(problem), delivery="held", refusals=refusals,
-                number=str(number), **unique,
+                number=str(number), attempted_at="2026-11-20 09:00:00+00", **unique,
             )  # fmt: skip
     migrations.migrate(empty_database)
     with psycopg.connect(empty_database) as connection:
-        causes = connection.execute("SELECT refusal_cause FROM ticket ORDER BY number").fetchall()
-    assert [cause for (cause,) in causes] == [cause for _problem, _refusals, cause in tickets]
+        rows = connection.execute(
+            "SELECT refusal_cause, refused_at IS NOT DISTINCT FROM attempted_at FROM ticket ORDER BY number"
+        ).fetchall()
+    assert rows == [(cause, cause is not None) for _problem, _refusals, cause in tickets]
 
 
 _EXAMPLES = {

@@ -22,6 +22,8 @@ class Outbound:
     refusals: Mapped[int] = mapped_column(default=0)
     # What refused (outbound.refusal_cause), the same for every row with that cause. NULL unless the row was refused.
     refusal_cause: Mapped[str | None]
+    # When the newest attempt that was refused for that cause began. Later ones may have failed for something else.
+    refused_at: Mapped[datetime | None]
     # A person asked for another try after a refusal, so the circuit breaker lets it through.
     force_retry: Mapped[bool] = mapped_column(default=False)
     attempted_at: Mapped[datetime | None]

@@ -57,7 +57,7 @@ class _Refused(NamedTuple):
 
     cause: str
     problem: Message
-    attempted_at: datetime
+    refused_at: datetime
     delivery: str
 
 
@@ -76,7 +76,7 @@ async def open_circuit(session: Session, ticket: Ticket) -> OpenCircuit | None:
         return None
     cause, times = Counter(row.cause for row in found).most_common(1)[0]
     refused = [row for row in found if row.cause == cause]
-    newest = max(row.attempted_at for row in refused)
+    newest = max(row.refused_at for row in refused)
     got_through = select(func.count()).where(*alike, Ticket.shared_at > newest)
     if times < ENOUGH_REFUSALS or (await session.execute(got_through)).scalar_one():
         return None
@@ -94,15 +94,15 @@ async def open_circuit(session: Session, ticket: Ticket) -> OpenCircuit | None:
 
 
 async def _refused_lately(session: Session, *alike: ColumnElement[bool]) -> list[_Refused]:
-    query = select(Ticket.refusal_cause, Ticket.problem, Ticket.attempted_at, Ticket.delivery).where(
+    query = select(Ticket.refusal_cause, Ticket.problem, Ticket.refused_at, Ticket.delivery).where(
         *alike,
         Ticket.refusal_cause.is_not(None),
-        Ticket.attempted_at > clock.now() - REFUSALS_COUNT_FOR,
+        Ticket.refused_at > clock.now() - REFUSALS_COUNT_FOR,
         Ticket.delivery.in_((Delivery.HELD, Delivery.QUEUED)),
     )
     return [
-        _Refused(cause, Message.from_json(problem), attempted_at, delivery)
-        for cause, problem, attempted_at, delivery in await session.execute(query.order_by(Ticket.attempted_at.desc()))
+        _Refused(cause, Message.from_json(problem), refused_at, delivery)
+        for cause, problem, refused_at, delivery in await session.execute(query.order_by(Ticket.refused_at.desc()))
         if problem
     ]
 

@@ -317,8 +317,8 @@ class Attempt(Lookup[Row, Found]):
             if is_refusal(error):
                 row.refusals += 1
                 # A refused lookup counts only until a send is refused, too.
-                if self.sends or row.refusal_cause is None:
-                    row.refusal_cause = refusal_cause(error)
+                if self.sends or row.refusal_cause is None or not is_other_cause:
+                    row.refusal_cause, row.refused_at = refusal_cause(error), row.attempted_at
             step = next_step(error, refusals=row.refusals, sends=self.sends)
             if step is NextStep.RETRY:
                 row.next_try_at = clock.now() + timedelta(seconds=seconds)
@@ -383,7 +383,7 @@ def hold(row: Outbound, problem: Message) -> None:
 def requeue(row: Outbound) -> None:
     """A person wants it tried again. What may have arrived is found first, as before."""
     row.delivery, row.problem = Delivery.QUEUED, None
-    row.refusals, row.refusal_cause = 0, None
+    row.refusals, row.refusal_cause, row.refused_at = 0, None, None
     row.next_try_at = clock.now()
 
 

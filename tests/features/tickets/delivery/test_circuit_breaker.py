@@ -111,3 +111,32 @@ async def test_refusals_of_different_causes_do_not_add_up(system: System) -> Non
         await share_one(system, TicketKind.INCIDENT)
     await run_due_and_waiting(system)
     assert len(calls(system, "POST")) == asked + 2
+
+
+@pytest.mark.fact("other-connectors bug-69")
+async def test_a_lookup_that_is_lost_later_is_no_newer_refusal(system: System) -> None:
+    """Of three refused tickets one is not decided, as its lookups are lost. What got through meanwhile counts."""
+    await system.connect()
+    system.servicenow.instance.switches.acl_refuses = "incident.create"
+    refused = [await share_one(system, TicketKind.INCIDENT) for _ in range(ENOUGH_REFUSALS)]
+    await run_due_and_waiting(system)
+
+    async def run_and_lose_a_lookup() -> None:
+        system.servicenow.fault("dropped_before", method="GET", table="incident")
+        await run_due_and_waiting(system)
+
+    await run_and_lose_a_lookup()
+    assert sorted([(await read_ticket(system, ticket_id)).delivery for ticket_id in refused]) == [
+        "held",
+        "held",
+        "queued",
+    ]
+    system.servicenow.instance.switches.acl_refuses = ""
+    insisted = await share_one(system, TicketKind.INCIDENT)
+    async with system.resources.database.transaction() as session:
+        (await session.get_one(Ticket, insisted)).force_retry = True
+    await run_and_lose_a_lookup()
+    await run_and_lose_a_lookup()
+    later = await share_one(system, TicketKind.INCIDENT)
+    await run_and_lose_a_lookup()
+    assert [(await read_ticket(system, ticket_id)).delivery for ticket_id in (insisted, later)] == ["shared", "shared"]
