@@ -213,6 +213,7 @@ class Queue:
                 concurrency=concurrency,
                 install_signal_handlers=False,
                 additional_context={"resources": resources},
+                # Retention: a finished job is deleted at once; a failed one stays, and the diagnosis names it.
                 delete_jobs="successful",
                 shutdown_graceful_timeout=20,
                 fetch_job_polling_interval=DUE_JOBS_POLL_SECONDS,

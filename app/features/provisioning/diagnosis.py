@@ -31,6 +31,7 @@ from app.features.provisioning.models import DiagnosisRun
 from app.features.provisioning.run_check import run_check, run_internal_check
 from app.resources import Resources
 
+# Retention: with each new run, those beyond the newest are deleted.
 KEPT_RUNS = 20
 # A run takes seconds, and each of its calls at most 35; one that has not ended by then lost its worker.
 LOST_AFTER = timedelta(minutes=5)
