@@ -144,6 +144,11 @@ async def needs_attention(session: Session, connection: Connection, sentence: Me
     log.warning("connection.needs_attention", connection=str(connection.id), code=sentence.code, why=str(sentence))
 
 
+async def stored_token(resources: Resources, connection_id: UUID, session: Session) -> LiveToken | None:
+    """The stored access token, None unless it can still be used. Raises NotConnected."""
+    return still_good(resources, await usable_connection(session, connection_id))
+
+
 async def live_token(
     resources: Resources, connection_id: UUID | None, *, stale_version: int | None = None
 ) -> LiveToken:
