@@ -241,8 +241,8 @@ async def release_slot(resources: Resources, current: CallUnderWay) -> None:
         async with resources.database.transaction() as session:
             throttle = await throttle_of(session, current.connection_id)
             await _give_back(session, current)
-            # A person's check may well succeed while the instance still wants to be spared, and one that is refused says
-            # nothing of the calls that jobs make.
+            # A 429, or another failure of the whole instance, pauses it here. Not for an interactive call: its success does
+            # not prove that the instance takes all calls again, and checks ask on purpose for what may be refused.
             if current.lane is not Lane.INTERACTIVE:
                 end_call(
                     throttle,

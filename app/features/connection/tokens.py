@@ -124,9 +124,10 @@ async def set_consent_lifetime(resources: Resources, session: Session, connectio
 async def mark_attention(
     resources: Resources, connection_id: UUID, sentence: Message, *, token_version: int | None = None
 ) -> None:
-    """Have a person act, and tickets wait meanwhile. Does nothing unless the connection is in use.
+    """Mark the connection as needing attention: nothing is sent until a person authorizes it again.
 
-    With `token_version`, only if no newer token has come since: a consent given in the meantime is not spoiled.
+    Does nothing unless the status is CONNECTED. With `token_version`, only if no newer token has come since: a consent
+    given in the meantime is not spoiled.
     """
     async with resources.database.transaction() as session:
         connection = await session.get(Connection, connection_id, with_for_update=True)

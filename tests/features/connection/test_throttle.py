@@ -13,7 +13,7 @@ from app.features.connection.throttle import (
     BUDGET,
     FAILURES_BEFORE_PAUSE,
     LONGEST_PAUSE_SECONDS,
-    PROBE_SECONDS,
+    LONGEST_WAIT_FOR_PROBE_SECONDS,
     SHORTEST_PAUSE_SECONDS,
     backoff_after,
     check_allowed,
@@ -83,7 +83,7 @@ def test_after_a_pause_the_first_caller_is_the_probe(throttle: InstanceThrottle,
     assert check_allowed(throttle) is None
     stop = check_allowed(throttle)
     assert stop is not None
-    assert stop.seconds == PROBE_SECONDS
+    assert stop.seconds == LONGEST_WAIT_FOR_PROBE_SECONDS
     record_success(throttle)
     assert check_allowed(throttle) is None
 
