@@ -32,7 +32,7 @@ async def request_all_checks(session: Session, queue: Queue, viewer: Viewer) -> 
 
 
 async def request_checks_in_need(session: Session, queue: Queue, viewer: Viewer) -> None:
-    """Queue, at a person's request, all steps from the first one that failed or was never checked; from the first, if none did."""
+    """Queue, at a person's request, all steps from the first that failed or was never checked; else every step."""
     connection = await connection_view(session)
     if connection is not None and connection.is_confirmed:
         await queue_checks(session, queue, connection.id, await first_in_need(session))
