@@ -118,7 +118,7 @@ def test_a_held_row_waits_for_a_person_and_keeps_its_doubt(row: Outbound) -> Non
 
 
 @pytest.mark.parametrize("row", [Ticket(), TicketNote()], ids=["ticket", "note"])
-def test_a_row_that_is_queued_again_begins_anew_and_is_still_known_to_have_been_sent(
+def test_a_row_that_is_queued_again_has_no_refusals_and_is_still_known_to_have_been_sent(
     row: Outbound, still_clock: SetClock
 ) -> None:
     row.delivery, row.refusals, row.problem, row.attempts, row.sent_at = "held", 2, T("Refused.").to_json(), 4, NOW
