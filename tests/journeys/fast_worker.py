@@ -41,7 +41,7 @@ async def work(settings: Settings, database_url: str) -> None:
 
 
 def main() -> None:
-    """Everything comes from the environment, as for the real one."""
+    """Read everything from the environment, as the real worker does."""
     settings = Settings(_env_file=None)
     if settings.database_url is None:
         raise SystemExit("DATABASE_URL is needed")

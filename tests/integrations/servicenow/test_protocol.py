@@ -20,11 +20,11 @@ SINCE = datetime(2026, 11, 28, 9, 30, 15, 999_999, tzinfo=UTC)
 
 
 def changed(asked: Changed) -> Request:
-    return protocol.changed_request(ORIGIN, "incident", asked)
+    return protocol.records_request(ORIGIN, "incident", asked)
 
 
 def by_ids(sys_ids: Sequence[str]) -> Request:
-    return protocol.fetch_many_request(ORIGIN, "change_request", sys_ids)
+    return protocol.records_request(ORIGIN, "change_request", ByIds(sys_ids))
 
 
 def query(request: Request) -> str:
