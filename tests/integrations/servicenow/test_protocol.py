@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.integrations.http.http_types import Request
 from app.integrations.servicenow import protocol
-from app.integrations.servicenow.protocol import IDS_PER_CALL, TICKET_FIELDS, Changed
+from app.integrations.servicenow.protocol import IDS_PER_CALL, TICKET_FIELDS, ByIds, Changed
 
 ORIGIN = "https://dev00001.service-now.com"
 OURS = "0123456789abcdef0123456789abcdef"
