@@ -12,7 +12,7 @@ from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow import parse_response, protocol
 from app.integrations.servicenow.parse_response import Purpose
-from app.integrations.servicenow.protocol import Changed
+from app.integrations.servicenow.protocol import ByIds, Changed
 from app.integrations.servicenow.responder import clock_ahead
 from app.integrations.servicenow.schemas import FieldChoice, Listed, Release, RemoteTicket, RemoteUser, Table
 
@@ -73,17 +73,14 @@ class ServiceNowClient:
         rows = parse_response.rows_of(await self._result(protocol.sight_request(self.origin, table)))
         return any("correlation_id" in row for row in rows)
 
-    async def fetch_changed(self, table: Table, asked: Changed) -> Listed:
-        """One page of our records that changed. A short or empty page may not be the last: rows may be hidden.
+    async def fetch_page(self, table: Table, asked: Changed | ByIds) -> Listed:
+        """One page of records. Deleted and hidden ones are missing, so a short or empty page may not be the last.
 
         Check each row: an instance that ignores the condition returns other people's records
         (docs/facts/servicenow.md#trap-14, docs/facts/servicenow.md#trap-6).
         """
-        return await self._listed(protocol.changed_request(self.origin, table, asked))
-
-    async def fetch_many(self, table: Table, sys_ids: Sequence[str]) -> Listed:
-        """These records, at most IDS_PER_CALL. Deleted and hidden ones are missing; check that each row was asked for."""
-        return await self._listed(protocol.fetch_many_request(self.origin, table, sys_ids))
+        # Retrieve records: https://www.servicenow.com/docs/r/australia/api-reference/rest-apis/c_TableAPI.html
+        return parse_response.listed(await self.answer(protocol.records_request(self.origin, table, asked)))
 
     async def add_note(self, table: Table, sys_id: str, text: str) -> None:
         """Append a work note. Ambiguous, ServerError and Forbidden may all mean that it was done: reconcile first."""
@@ -122,9 +119,6 @@ class ServiceNowClient:
         answer = await self._transport.send(replace(request, headers=signed))
         self.hourly_limit = parse_response.named_limit(answer) or self.hourly_limit
         return answer
-
-    async def _listed(self, request: Request) -> Listed:
-        return parse_response.listed(await self.answer(request))
 
     async def _result(self, request: Request, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - straight from JSON.
         return parse_response.result_of(await self.answer(request), purpose=purpose)

@@ -6,7 +6,7 @@ Reference: https://www.servicenow.com/docs/csh?topicname=c_TableAPI.html, facts 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -80,8 +80,22 @@ class Changed:
     limit: int = 1000
 
 
-def changed_request(origin: str, table: Table, asked: Changed) -> Request:
-    """Ordered by a unique key and counted, because hidden rows shorten a page (docs/facts/servicenow.md#sandbox-24)."""
+@dataclass(frozen=True)
+class ByIds:
+    """These records, 1 to IDS_PER_CALL of them."""
+
+    sys_ids: Sequence[str]
+
+
+def records_request(origin: str, table: Table, asked: Changed | ByIds) -> Request:
+    """One page of the records asked for, in the order of their sys_id. Raises ValueError for what may not enter a query.
+
+    Ordered by a unique key and counted, because hidden rows shorten a page (docs/facts/servicenow.md#sandbox-24).
+    """
+    return _changed_request(origin, table, asked) if isinstance(asked, Changed) else _by_ids(origin, table, asked)
+
+
+def _changed_request(origin: str, table: Table, asked: Changed) -> Request:
     query = f"correlation_display={_safe(asked.marker)}"
     if asked.created_by:
         query += f"^ORsys_created_by={_user_name(asked.created_by)}"
@@ -94,9 +108,8 @@ def changed_request(origin: str, table: Table, asked: Changed) -> Request:
     return replace(request, query={**request.query, **offset})
 
 
-def fetch_many_request(origin: str, table: Table, sys_ids: Iterable[str]) -> Request:
-    """These records, 1 to IDS_PER_CALL of them. Raises ValueError otherwise."""
-    wanted = [_sys_id(sys_id) for sys_id in sys_ids]
+def _by_ids(origin: str, table: Table, asked: ByIds) -> Request:
+    wanted = [_sys_id(sys_id) for sys_id in asked.sys_ids]
     if not 0 < len(wanted) <= IDS_PER_CALL:
         raise ValueError(f"between 1 and {IDS_PER_CALL} ids")
     query = f"sys_idIN{','.join(wanted)}^ORDERBYsys_id"

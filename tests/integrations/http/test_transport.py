@@ -27,6 +27,7 @@ from app.integrations.http.http_types import Request
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.oauth import ServiceNowOAuth
+from app.integrations.servicenow.protocol import ByIds
 from tests.factories.servers import serve
 from tests.factories.servicenow import running_servicenow
 
@@ -113,7 +114,9 @@ async def test_the_token_goes_to_the_instance_and_nowhere_an_answer_points_to(
         transport = Transport("servicenow")
         try:
             client = ServiceNowClient(transport, servicenow.url, token)
-            assert (await client.fetch_many("incident", [row["sys_id"] for row in servicenow.records("incident")])).rows
+            assert (
+                await client.fetch_page("incident", ByIds([row["sys_id"] for row in servicenow.records("incident")]))
+            ).rows
             page = Request("GET", f"{servicenow.url}/api/now/table/incident", query={"sysparm_limit": "1"})
             assert f"<{elsewhere}/" in (await client.answer(page)).header("link")
             # A redirect is an answer too, and nobody goes where it points.

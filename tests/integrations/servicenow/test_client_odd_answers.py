@@ -6,6 +6,7 @@ import pytest
 
 from app.integrations.http.errors import Ambiguous, Forbidden, RemoteError
 from app.integrations.http.http_types import RemoteResponse
+from app.integrations.servicenow.protocol import ByIds
 from tests.factories.tickets import (
     Scripted,
     client_over,
@@ -52,7 +53,7 @@ async def test_an_empty_or_strange_answer_to_a_create_may_hide_a_record(answer: 
 async def test_no_page_is_copied_into_what_a_person_reads(answer: RemoteResponse) -> None:
     for question in (
         client_over(Scripted(answer)).create("incident", {"short_description": "x"}),
-        client_over(Scripted(answer)).fetch_many("incident", ["0" * 32]),
+        client_over(Scripted(answer)).fetch_page("incident", ByIds(["0" * 32])),
     ):
         with pytest.raises(RemoteError) as error:
             await question

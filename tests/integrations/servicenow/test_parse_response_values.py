@@ -30,7 +30,7 @@ def test_odd_sys_ids_are_taken_from_the_server_and_refused_in_requests() -> None
         with pytest.raises(InvalidResponse):
             ticket_of(a_row(sys_id=wrong))
         with pytest.raises(ValueError, match="sys_id"):
-            protocol.fetch_many_request(ORIGIN, "incident", [wrong])
+            protocol.records_request(ORIGIN, "incident", protocol.ByIds([wrong]))
 
 
 @pytest.mark.fact("other-connectors bug-31", "servicenow trap-17")

@@ -5,19 +5,18 @@ One request per table tells all changes, however many tickets there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.core import clock
 from app.core.messages import T
-from app.features.connection.gateway import ServiceNowClient, call
 from app.features.tickets.polling.apply_remote import apply_page
+from app.features.tickets.polling.fetch_page import fetch_page
 from app.features.tickets.polling.poll_plan import PollPlan
-from app.features.tickets.types import MARKERS, TABLES
+from app.features.tickets.types import MARKERS
 from app.integrations.http.errors import Forbidden, InvalidResponse, QueryIgnored
 from app.integrations.servicenow.protocol import Changed
-from app.integrations.servicenow.schemas import Listed, RemoteTicket
+from app.integrations.servicenow.schemas import Listed
 from app.resources import Resources
 
 # The default limit is 10000 rows (docs/facts/servicenow.md#2-2-query-parameters), but the JSON of large pages is cut
@@ -30,7 +29,6 @@ MOST_PAGES = 100
 CLOCK_TURNED_BACK = timedelta(seconds=60)
 # A Date header that is off by more than this comes from a cache on the way, not from a clock.
 MOST_CLOCK_ERROR = timedelta(days=1)
-OTHER_RECORDS = T("ServiceNow ignored what it was asked for and listed other records.")
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,7 @@ async def _read_to_end(resources: Resources, plan: PollPlan) -> Changes:
 
 
 async def _fetch_page(resources: Resources, plan: PollPlan, *, after: str, offset: int) -> Listed:
-    """One page, checked. Raises QueryIgnored when a row is not what was asked for."""
-    query = Changed(
+    asked = Changed(
         marker=MARKERS[plan.kind],
         created_by=plan.created_by,
         since=plan.remote_since,
@@ -83,37 +80,7 @@ async def _fetch_page(resources: Resources, plan: PollPlan, *, after: str, offse
         offset=offset,
         limit=PAGE_SIZE,
     )
-
-    # Retrieve records: https://www.servicenow.com/docs/r/australia/api-reference/rest-apis/c_TableAPI.html
-    async def fetch(client: ServiceNowClient) -> Listed:
-        return await client.fetch_changed(TABLES[plan.kind], query)
-
-    page = await call(resources, fetch, connection_id=plan.connection_id)
-    if not fits(page.rows, query):
-        raise QueryIgnored(OTHER_RECORDS)
-    return page
-
-
-def fits(rows: Sequence[RemoteTicket], query: Changed) -> bool:
-    """Whether every row is ours, recent enough and in order of its sys_id.
-
-    An instance drops a condition on a field that it does not know or does not let us query, without an error, and lists
-    everything (docs/facts/servicenow.md#trap-6). Such rows prove nothing and must not end up in a ticket.
-    """
-    since, last = query.since.replace(microsecond=0), query.after
-    for row in rows:
-        is_too_old = row.updated_at is not None and row.updated_at < since
-        if is_too_old or row.sys_id <= last or not _is_ours(row, query):
-            return False
-        last = row.sys_id
-    return True
-
-
-def _is_ours(row: RemoteTicket, query: Changed) -> bool:
-    if row.correlation_display == query.marker:
-        return True
-    # ServiceNow compares texts without regard to case (docs/facts/servicenow.md#2-3-encoded-query).
-    return bool(query.created_by) and row.values.get("sys_created_by", "").lower() == query.created_by.lower()
+    return await fetch_page(resources, plan, asked)
 
 
 def is_last(page: Listed, offset: int) -> bool:

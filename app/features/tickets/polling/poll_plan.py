@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, func, select
 
 from app.core import clock
 from app.core.database import Session
-from app.features.connection.active_connection import active_connection
-from app.features.connection.models import ConnectionStatus, InstanceThrottle
+from app.features.connection.active_connection import NotConnected, usable_connection
+from app.features.connection.models import InstanceThrottle
 from app.features.connection.throttle import throttle_of
 from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling import schedule
@@ -70,8 +70,9 @@ class PollPlan:
 async def plan_poll(resources: Resources) -> AsyncIterator[PollPlan]:
     """The plan of each table with shared tickets, made just before its turn; nothing when no poll is due."""
     async with resources.database.transaction() as session:
-        connection = await active_connection(session)
-        if connection is None or connection.status != ConnectionStatus.CONNECTED:
+        try:
+            connection = await usable_connection(session)
+        except NotConnected:
             return
         if not await _is_due(session, connection.id):
             return

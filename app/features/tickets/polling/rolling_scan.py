@@ -6,17 +6,12 @@ changes, and only a request by id notices a record that was deleted or hidden (d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from app.core.messages import T
-from app.features.connection.gateway import ServiceNowClient, call
 from app.features.tickets.polling.apply_remote import apply_page
-from app.features.tickets.polling.changed_records import OTHER_RECORDS
+from app.features.tickets.polling.fetch_page import fetch_page
 from app.features.tickets.polling.poll_plan import PollPlan
-from app.features.tickets.types import TABLES
-from app.integrations.http.errors import InvalidResponse, QueryIgnored
-from app.integrations.servicenow.protocol import IDS_PER_CALL
-from app.integrations.servicenow.schemas import Listed
+from app.integrations.http.errors import InvalidResponse
+from app.integrations.servicenow.protocol import IDS_PER_CALL, ByIds
 from app.resources import Resources
 
 # One or two missing records were deleted. Three or more, and none left, mean that the account lost a role: without any,
@@ -38,16 +33,9 @@ async def scan(resources: Resources, plan: PollPlan) -> bool:
     changed, shown = False, 0
     for start in range(0, len(plan.scan), IDS_PER_CALL):
         requested = plan.scan[start : start + IDS_PER_CALL]
-
-        # sys_idIN asks for equality, which query ACLs allow where they refuse ranges
-        # (docs/facts/servicenow.md#2-3-encoded-query).
-        async def fetch(client: ServiceNowClient, requested: Sequence[str] = requested) -> Listed:
-            return await client.fetch_many(TABLES[plan.kind], requested)
-
-        page = await call(resources, fetch, connection_id=plan.connection_id)
-        # A condition that was dropped lists other records (docs/facts/servicenow.md#trap-6): then absence proves nothing.
-        if not {row.sys_id for row in page.rows} <= set(requested):
-            raise QueryIgnored(OTHER_RECORDS)
+        # By id is a question for equality, which query ACLs allow where they refuse ranges
+        # (docs/facts/servicenow.md#2-3-encoded-query). Other records in the answer raise: then absence proves nothing.
+        page = await fetch_page(resources, plan, ByIds(requested))
         shown += len(page.rows)
         async with resources.database.transaction() as session:
             changed |= await apply_page(session, plan.connection_id, plan.kind, plan.names, page, requested)

@@ -159,8 +159,8 @@ async def test_an_error_in_the_middle_is_no_success(system: System, monkeypatch:
     await move_all(system)
     monkeypatch.setattr(poll_plan, "OVERLAP", timedelta(minutes=10))
     pages = 0
-    fetch = "app.integrations.servicenow.client.ServiceNowClient.fetch_changed"
-    real = ServiceNowClient.fetch_changed
+    fetch = "app.integrations.servicenow.client.ServiceNowClient.fetch_page"
+    real = ServiceNowClient.fetch_page
 
     async def second_page_breaks(*args: Any, **kwargs: Any) -> Any:
         nonlocal pages
