@@ -33,7 +33,7 @@ async def check_queue(resources: Resources) -> Finding:
 
 
 async def queue_finding(session: Session) -> Finding:
-    """The same for a page that cannot wait for a worker: reads rows only."""
+    """The finding of `check_queue`, for a page that cannot wait for a worker. Reads rows only."""
     health = await queue_health(session)
     if not health.workers:
         return make_finding("no_worker", due=health.due)

@@ -40,7 +40,6 @@ class PollStatus:
     cursors: Mapping[str, PollCursor]
 
     def fresh(self, kind: str) -> Freshness:
-        """The freshness of the tickets of one kind."""
         if self.connection is None or self.connection.status == ConnectionStatus.REMOVED:
             return Freshness(None, T("ServiceNow is not connected, so states are as they were last seen."))
         cursor = self.cursors.get(kind)

@@ -109,7 +109,7 @@ async def share(
 async def share_many(
     session: Session, queue: Queue, commands: Sequence[ShareCommand], requester: Requester, *, public_url: str
 ) -> list[Shared]:
-    """The same for many at once, answered in their order: all of them or, when one cannot be made, none."""
+    """Make many tickets in one call, returned in the order of the commands. When one cannot be made, none is."""
     for command in commands:
         check_request(command.request)
     # Locked before anything is read: what is read afterwards cannot be overtaken by another share of the same actions.
