@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -92,7 +91,16 @@ def test_a_lookup_asks_for_our_id_alone_oldest_first_and_counts_hidden_records()
 
 @pytest.mark.fact("servicenow 2.3")
 @pytest.mark.parametrize(
-    "odd", ["", OURS.upper(), OURS[:-1], f"{OURS}0", f"{OURS}\n", f"{OURS}^ORactive=true", str(uuid4())]
+    "odd",
+    [
+        "",
+        OURS.upper(),
+        OURS[:-1],
+        f"{OURS}0",
+        f"{OURS}\n",
+        f"{OURS}^ORactive=true",
+        "0b7c1c8e-0000-4a6e-9c3e-5d1f0a00ffff",
+    ],
 )
 def test_a_lookup_takes_no_id_but_ours(odd: str) -> None:
     with pytest.raises(ValueError, match="of our own making"):
