@@ -13,7 +13,7 @@ from benchmarks import peer
 from benchmarks.ours import Ours
 from benchmarks.stand_in import SandboxProcess
 
-# How many ids the other clients' callers ask for in one question.
+# IDs per query of the other clients.
 CHUNK = 100
 
 
@@ -33,28 +33,28 @@ class Outcome:
 
 
 class Client(Protocol):
-    """One that can do every task."""
+    """A client under measurement: one method per task."""
 
     name: str
 
     async def prepare(self) -> None:
-        """Hold tokens that live."""
+        """Get tokens that are valid during the task."""
 
     async def refresh(self, rows: Sequence[dict[str, str]]) -> Outcome:
-        """The states of these known records."""
+        """Read the states of these records by their IDs."""
 
     async def changes(self, rows: Sequence[dict[str, str]], since: str) -> Outcome:
-        """The same, by asking what changed since then, as the caller of any client could."""
+        """Read the states of these records by a query for what changed since `since`."""
 
     async def create(self, count: int) -> Outcome:
-        """So many new records."""
+        """Create `count` records."""
 
     async def workers(self, count: int, stored: dict[str, Any]) -> Outcome:
-        """So many workers that hold the same expired token."""
+        """Start `count` workers that hold the same expired token."""
 
 
 class Product:
-    """Ours."""
+    """This product."""
 
     name = "ours"
 
@@ -62,11 +62,10 @@ class Product:
         self._ours, self._sandbox = ours, sandbox
 
     async def prepare(self) -> None:
-        """Hold tokens that live."""
         await self._ours.hold(self._sandbox.tokens())
 
     async def refresh(self, rows: Sequence[dict[str, str]]) -> Outcome:
-        """What the worker does each minute, knowing the states of the last look."""
+        """What the worker does each minute; the product stores the states of the last poll."""
         await self._ours.forget()
         await self._ours.know(rows)
         started = time.perf_counter()
@@ -77,18 +76,18 @@ class Product:
         return Outcome(seconds, told, len(rows) if told else 0, {} if told else await self._ours.states())
 
     async def changes(self, rows: Sequence[dict[str, str]], since: str) -> Outcome:  # noqa: ARG002 - it knows since when.
-        """It asks nothing else anyway."""
+        """The same as `refresh`: the product always queries for changes."""
         return await self.refresh(rows)
 
     async def create(self, count: int) -> Outcome:
-        """Shared in one transaction each with its job, then delivered."""
+        """Each record is shared in one transaction with its job, then delivered."""
         await self._ours.forget()
         started = time.perf_counter()
         ids, held = await self._ours.create(count)
         return Outcome(time.perf_counter() - started, held, held, ids=ids)
 
     async def workers(self, count: int, stored: dict[str, Any]) -> Outcome:
-        """Each with a pool and memory of its own over one database."""
+        """Each has its own connection pool and process memory, over one database."""
         await self._ours.hold(stored, expired=True)
         started = time.perf_counter()
         answers, failures = await self._ours.workers(count)
@@ -102,17 +101,16 @@ class Peer:
         self.name, self._sandbox, self._token = name, sandbox, ""
 
     async def prepare(self) -> None:
-        """Hold tokens that live."""
         self._token = self._sandbox.tokens()["access_token"]
 
     async def refresh(self, rows: Sequence[dict[str, str]]) -> Outcome:
-        """By their ids, a hundred in a question: these clients remember nothing."""
+        """By ID, a hundred per query: these clients store nothing between calls."""
         done = self._do("refresh", sys_ids=[row["sys_id"] for row in rows])
         states = {row["sys_id"]: row["state"] for row in done.results}
         return Outcome(done.seconds, done.failures, done.failures * CHUNK, states)
 
     async def changes(self, rows: Sequence[dict[str, str]], since: str) -> Outcome:
-        """With the states of the last look remembered by the caller, and the question written by the caller."""
+        """The caller stores the states of the last run and writes the query."""
         query = f"correlation_display={MARKERS[TicketKind.INCIDENT]}^sys_updated_on>={since}"
         done = self._do("walk", query=query)
         known = {row["sys_id"]: row["state"] for row in rows}
@@ -120,7 +118,7 @@ class Peer:
         return Outcome(done.seconds, done.failures, len(rows) if done.failures else 0, known | changed)
 
     async def create(self, count: int) -> Outcome:
-        """One after the other."""
+        """One request after the other."""
         ids = [uuid4().hex for _ in range(count)]
         bodies = [
             {"short_description": f"Made by {self.name} {n}", "impact": "2", "urgency": "2", "correlation_id": one}
@@ -130,7 +128,7 @@ class Peer:
         return Outcome(done.seconds, done.failures, done.failures, ids=ids)
 
     async def workers(self, count: int, stored: dict[str, Any]) -> Outcome:
-        """Each with a session of its own, made of the stored token."""
+        """Each has its own session, made of the stored token."""
         settings = self._sandbox.settings
         credentials = {"client_id": settings.client_id, "client_secret": settings.client_secret}
         done = self._do("workers", workers=count, stored=stored, **credentials)

@@ -37,9 +37,9 @@ from tests.factories.system import PUBLIC_URL, System, open_system, running_sand
 
 SENDER = Requester(None, str(uuid4()), "Megan Bowen", "megan@contoso.example")
 DUE = date(2030, 12, 31)
-# The worker of the product runs so many jobs at once.
+# The number of jobs that the product's worker runs in parallel.
 JOBS_AT_ONCE = 4
-# After so long, what is not delivered counts as failed.
+# What is not delivered after this time counts as failed.
 PATIENCE_SECONDS = 240.0
 
 
@@ -53,17 +53,16 @@ class Ours:
 
     @property
     def resources(self) -> Resources:
-        """What its verbs are handed."""
         return self.system.resources
 
     async def forget(self) -> None:
-        """No tickets, and nothing remembered of the pace."""
+        """Delete all tickets, and reset the throttle."""
         async with self.resources.database.transaction() as session:
             for table in (TicketEvent, Ticket, PollCursor, InstanceThrottle):
                 await session.execute(delete(table))
 
     async def know(self, rows: Sequence[dict[str, str]]) -> None:
-        """Tickets that were shared an hour ago and last seen just before, one for each of these records."""
+        """Store a ticket for each of these records: shared an hour ago, verified just before."""
         now = clock.now()
         shared = now - timedelta(hours=1)
         made = [
@@ -81,23 +80,23 @@ class Ours:
             await session.execute(insert(Ticket), made)
 
     async def refresh(self) -> None:
-        """One turn of what the worker does each minute."""
+        """One poll, as the worker runs it each minute."""
         await poll_states(self.resources)
 
     async def states(self) -> dict[str, str]:
-        """What we hold to be true."""
+        """The stored states by sys_id."""
         async with self.resources.database.transaction() as session:
             rows = (await session.execute(select(Ticket.sys_id, Ticket.state))).all()
         return {str(sys_id): state for sys_id, state in rows}
 
     async def told(self) -> int:
-        """How many cards say that their data are old, and why."""
+        """How many poll cursors report a problem, which cards show with the age of their data."""
         async with self.resources.database.transaction() as session:
             query = select(func.count()).select_from(PollCursor).where(PollCursor.problem.is_not(None))
             return (await session.execute(query)).scalar_one()
 
     async def create(self, count: int) -> tuple[list[str], int]:
-        """Share so many, and deliver them as the worker does. Their correlation ids, and how many are not delivered."""
+        """Share `count` tickets and deliver them. Returns their correlation IDs and the number that is not delivered."""
         commands = [
             ShareCommand(
                 TicketRequest(
@@ -120,7 +119,7 @@ class Ours:
         return [row[0] for row in rows], sum(delivery != Delivery.SHARED for _, delivery in rows)
 
     async def _deliver(self, ticket_id: UUID, jobs: asyncio.Semaphore) -> None:
-        """As the queue has it: a job that has to wait gives its place to others."""
+        """Retry as the queue does: a job that has to wait gives its place to others."""
         until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while asyncio.get_running_loop().time() < until:
             async with jobs:
@@ -133,7 +132,7 @@ class Ours:
             await asyncio.sleep(pause)
 
     async def hold(self, granted: dict[str, Any], *, expired: bool = False) -> None:
-        """Tokens as a grant gave them, sealed in the connection's row."""
+        """Store granted tokens, sealed, in the connection's row."""
         tokens = Tokens(granted["access_token"], granted["refresh_token"], granted["expires_in"], granted["scope"])
         async with self.resources.database.transaction() as session:
             connection = await session.get_one(Connection, self.connection.id)
@@ -142,7 +141,7 @@ class Ours:
                 connection.access_expires_at = clock.now() - timedelta(minutes=1)
 
     async def workers(self, count: int) -> tuple[int, int]:
-        """So many processes' worth of callers that share the stored token: answers and failures."""
+        """Run `count` callers that share the stored token, each with its own resources. Returns answers and failures."""
         async with AsyncExitStack() as opened:
             apart = [await opened.enter_async_context(self._apart()) for _ in range(count)]
             done = await asyncio.gather(*(self._ask(resources) for resources in apart))
@@ -150,7 +149,7 @@ class Ours:
 
     @asynccontextmanager
     async def _apart(self) -> AsyncIterator[Resources]:
-        """Resources that share nothing with ours but the database, as another process has them."""
+        """Resources that share only the database, as those of another process do."""
         alone = replace(
             self.resources,
             database=Database(make_engine(self.database_url)),
@@ -175,15 +174,14 @@ class Ours:
 
 @asynccontextmanager
 async def our_product(database_url: str, sandbox: SandboxProcess) -> AsyncIterator[Ours]:
-    """The product, connected."""
     with running_sandbox() as (microsoft, _):
-        # Only its address, its settings and its tokens are used, which SandboxProcess has as well.
+        # A cast: only the address, settings and tokens are used, which SandboxProcess has too.
         async with open_system(database_url, microsoft, cast(SandboxServiceNow, sandbox)) as system:
             yield Ours(system, await _connect(system.resources, sandbox), database_url)
 
 
 async def _connect(resources: Resources, sandbox: SandboxProcess) -> Connection:
-    """A connection with real tokens, laid straight into the database."""
+    """Store a connection with real tokens, without the pages."""
     granted, settings = sandbox.tokens(), sandbox.settings
     connection = Connection(
         instance_name="contoso", origin=sandbox.url, status=ConnectionStatus.CONNECTED, client_id=settings.client_id,

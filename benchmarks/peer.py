@@ -16,7 +16,7 @@ SECONDS = 300
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a job."""
+    """The outcome of a job."""
 
     seconds: float
     results: list[dict[str, Any]]
@@ -25,14 +25,14 @@ class Done:
 
 
 def environment() -> Path | None:
-    """The interpreter of the peers' environment, if there is one: `make clients` lays it."""
+    """The interpreter of the peers' environment; None before `make clients` has made it."""
     named = os.environ.get("CLIENTS_PYTHON")
     python = Path(named) if named else ROOT / ".venv-clients" / "bin" / "python"
     return python if python.exists() else None
 
 
 def do(peer: str, **job: Any) -> Done:
-    """The peer's outcome. Raises RuntimeError where the peer itself broke down, or took too long."""
+    """The outcome of the peer's job. Raises RuntimeError when the peer process failed or took too long."""
     python = environment()
     if python is None:
         raise RuntimeError("there is no environment for other clients; `make clients` lays it")

@@ -74,7 +74,7 @@ def payloads(tenant_id: str, profiles: int, controls: int, days: int) -> tuple[s
 
 
 def copy_bare(url: str, scores: Path, profiles: Path) -> None:
-    """The bare minimum: parse the same JSON and COPY the same rows into the same tables, without a look at them."""
+    """The bare minimum: parse the same JSON and COPY the same rows into the same tables, unchecked."""
     now = clock.now()
     snapshots = json.loads(scores.read_bytes())["value"]
     catalog = json.loads(profiles.read_bytes())["value"]
@@ -134,14 +134,14 @@ async def ours(url: str, scores: Path, profiles: Path) -> None:
 
 
 async def timed(work: Callable[[], Awaitable[None]]) -> float:
-    """Seconds."""
+    """The duration in seconds."""
     started = time.perf_counter()
     await work()
     return time.perf_counter() - started
 
 
 async def measure_import(server: str, folder: Path) -> list[str]:
-    """The first table."""
+    """Rows of the table about imports."""
     scores, profiles = folder / "scores.json", folder / "profiles.json"
     for path, content in zip((scores, profiles), payloads(TENANT, PROFILES, CONTROLS, DAYS), strict=True):
         path.write_text(content, encoding="utf-8")
@@ -200,7 +200,7 @@ async def fill(system: System, folder: Path) -> None:
 
 
 async def measure_pages(server: str, folder: Path, reads: int) -> list[str]:
-    """The second table."""
+    """Rows of the table about pages."""
     rows = [
         f"Pages with {ACTIONS} actions and {TICKETS} tickets, median of {reads}, within one process:",
         "",

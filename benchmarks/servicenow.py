@@ -27,13 +27,13 @@ KNOWN = (200, 1_000, 10_000)
 CREATED = (50, 500)
 LATENCIES = (0, 50)
 WORKERS = 8
-# One in so many known tickets moved since the last look.
+# One in this many known tickets changed since the last poll.
 ONE_MOVED_IN = 100
 TENTH_IS_429 = {"name": "semaphore_full", "every": 10, "times": 100_000, "path": "^/api/now/"}
 
 
 class Bench:
-    """One run: the sandbox, the clients, and the lines so far."""
+    """One run: the sandbox, the clients, and the results so far."""
 
     def __init__(self, sandbox: SandboxProcess, clients: list[Client]) -> None:
         self.sandbox, self.clients = sandbox, clients
@@ -41,7 +41,7 @@ class Bench:
         self._known: list[dict[str, str]] = []
 
     def fill(self, count: int) -> None:
-        """The table: half of it are our tickets, and nothing changed for two hours."""
+        """Fill the table: half of the records are our tickets, and nothing changed for two hours."""
         for marker in (MARKERS[TicketKind.INCIDENT], ""):
             fields = {"correlation_display": marker, "correlation_id": uuid4().hex[:24] + "{n}"}
             made = self.sandbox.control("fill", table="incident", count=count // 2, fields=fields, changed_hours_ago=2)
@@ -59,7 +59,7 @@ class Bench:
         by_changes: bool = False,
         asleep: bool = False,
     ) -> None:
-        """The states of so many known tickets, one in a hundred of which moved since the last look."""
+        """Read the states of known tickets, one in a hundred of which changed since the last poll."""
         for client in self.clients:
             await client.prepare()
             before = self.sandbox.truth()
@@ -78,7 +78,7 @@ class Bench:
             self._note(task, latency, client, outcome, requests, untrue + left_out)
 
     async def create(self, task: str, count: int, latency: int, fault: dict[str, Any] | None = None) -> None:
-        """So many new records; each has to be there once."""
+        """Create `count` records; each must exist exactly once."""
         for client in self.clients:
             await client.prepare()
             self._begin(latency, fault, {})

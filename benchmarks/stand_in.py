@@ -27,7 +27,7 @@ START_SECONDS = 30.0
 
 @dataclass
 class SandboxProcess(ServiceNowCalls):
-    """Asked over HTTP alone."""
+    """A sandbox in another process, called over HTTP only."""
 
     url: str
     made_with: ServiceNowSandbox
@@ -38,18 +38,18 @@ class SandboxProcess(ServiceNowCalls):
         return self.made_with
 
     def tell(self, what: str, **asked: str) -> Any:
-        """What its control API says."""
+        """The answer of a control endpoint."""
         answer = httpx.get(f"{self.url}/_sandbox/{what}", params=asked, timeout=60, verify=CONTEXT)
         return answer.raise_for_status().json()
 
     def new(self, **switches: Any) -> None:
-        """No faults, no requests counted, and the switches of a new instance but for these."""
+        """Remove all faults, set these switches and defaults of three others, and clear the journal."""
         self.control("faults", clear=True)
         self.control("switches", **{"latency_ms": 0, "api_asleep": False, "refresh_rotates_token": False} | switches)
         self.control("journal")
 
     def requests(self) -> int:
-        """How many calls came since `new`, console aside."""
+        """The number of API calls since `new`, without those to the console."""
         return int(self.tell("counts").get("total", 0))
 
     def truth(self) -> dict[str, dict[str, str]]:
@@ -60,7 +60,7 @@ class SandboxProcess(ServiceNowCalls):
 
 @contextmanager
 def running_process() -> Iterator[SandboxProcess]:
-    """On a free port of loopback, for as long as the block lasts."""
+    """Run the process on a free loopback port until the block ends."""
     with TemporaryDirectory() as folder:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

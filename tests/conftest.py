@@ -31,14 +31,14 @@ settings.load_profile("busy machine")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a process of a parallel run, in the order in which the tests are shared out."""
+    """Sort the tests in worker processes of a parallel run."""
     if hasattr(config, "workerinput"):
         longest_first(items)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPart | None:
-    """What `--dist loadscope` means here."""
+    """The scheduler of `--dist loadscope`."""
     if config.getoption("dist") != "loadscope":
         return None
     config.option.loadscopereorder = False
@@ -46,7 +46,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPart | Non
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays for the whole run: the garbage collector need not walk past it again and again."""
+    """Freeze what is loaded by now: it lives for the whole run, so the garbage collector need not visit it again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
@@ -75,7 +75,7 @@ def database_url(postgres: str) -> Iterator[str]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """The product's own way to that database."""
+    """The product's Database object for that database."""
     opened = Database(kept_engine(database_url))
     yield opened
     await opened.close()

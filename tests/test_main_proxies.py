@@ -45,7 +45,7 @@ async def address_in_the_log(system: System, caller: str, forwarded: list[str], 
         ("10.0.0.5", ["203.0.113.7"], "10.0.0.5", "203.0.113.7"),
         ("10.0.1.9", ["203.0.113.7"], "10.0.0.5, 10.0.1.0/24", "203.0.113.7"),
         ("fd00::1", ["2001:db8::7"], "fd00::/8", "2001:db8::7"),
-        # Another machine says what it likes.
+        # Another machine can send any header.
         ("10.0.2.9", ["203.0.113.7"], "10.0.0.5,10.0.1.0/24", "10.0.2.9"),
         # What the browser itself wrote in front is not believed: the last address that is not one of our proxies counts.
         ("10.0.0.5", ["1.2.3.4, 203.0.113.7"], "10.0.0.5", "203.0.113.7"),

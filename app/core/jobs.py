@@ -26,7 +26,7 @@ log = get_logger(__name__)
 
 # Exponential backoff: 5, 10, 20 … seconds between attempts, at most a quarter of an hour.
 FIRST_BACKOFF_SECONDS = 5.0
-LONGEST_BACKOFF_SECONDS = 900.0
+LONGEST_JOB_BACKOFF_SECONDS = 900.0
 # An unexpected error is retried a few times, in case it was transient, and the job is then left as failed.
 UNEXPECTED_ATTEMPTS = 5
 # A worker without a heartbeat for this long is dead, and its jobs go to another one.
@@ -76,7 +76,7 @@ def backoff_seconds(attempt: int, *, asked: float | None = None) -> float:
 
     `attempt` counts from 0; `asked` is what the other side named (Retry-After), and is never undercut.
     """
-    usual = min(FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 20), LONGEST_BACKOFF_SECONDS)
+    usual = min(FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 20), LONGEST_JOB_BACKOFF_SECONDS)
     jittered = usual * random.uniform(0.75, 1.25)  # noqa: S311 - spreading, not secrecy.
     return jittered if asked is None else asked + random.uniform(0, 0.1 * asked + 1)  # noqa: S311 - spreading.
 
@@ -213,6 +213,7 @@ class Queue:
                 concurrency=concurrency,
                 install_signal_handlers=False,
                 additional_context={"resources": resources},
+                # Retention: a finished job is deleted at once; a failed one stays, and the diagnosis names it.
                 delete_jobs="successful",
                 shutdown_graceful_timeout=20,
                 fetch_job_polling_interval=DUE_JOBS_POLL_SECONDS,

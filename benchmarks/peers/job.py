@@ -5,7 +5,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-# Of a peer's failures, these many are told; the rest is counted.
+# Failures of a peer that are reported in words; the others are only counted.
 TOLD = 5
 
 
@@ -43,11 +43,11 @@ class Outcome:
             return None
 
     def at_once(self, workers, step):
-        """So many workers side by side, each with its number."""
+        """Run this many workers in parallel, each with its number."""
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(lambda number: self.attempt(step, number), range(workers)))
 
 
 def in_chunks(values, size):
-    """Lists of at most so many."""
+    """Split into lists of at most `size` items."""
     return [values[start : start + size] for start in range(0, len(values), size)]

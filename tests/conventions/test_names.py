@@ -27,7 +27,7 @@ FORBIDDEN_MODULES = frozenset({
 RETIRED_WORDS = (
     "houses?", "house's", "households?", "floors?", "rooms?", "embass(?:y|ies)", "strangers?", "twins?", "errands?",
     "travell?ers?", "deeds?", "mend(?:s|ed|ing)?", "somebody(?:'s|’s)?", "nobody(?:'s|’s)?", "whoever",
-    "wish(?:es)?", "spine", "souls?", "snow", "stand-ins?",
+    "wish(?:es)?", "spine", "souls?", "snow", "stand-ins?", "anew", "speaks? against", "without a word",
 )  # fmt: skip
 
 

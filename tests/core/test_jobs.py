@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.core.database import Database
 from app.core.errors import NeedsAttention, Retry
-from app.core.jobs import LONGEST_BACKOFF_SECONDS, Queue, TaskGroup, backoff_seconds
+from app.core.jobs import LONGEST_JOB_BACKOFF_SECONDS, Queue, TaskGroup, backoff_seconds
 from app.integrations.http.errors import Throttled, Unreachable
 
 group = TaskGroup("bakery")
@@ -123,7 +123,7 @@ async def test_a_job_that_waited_its_turn_often_survives_a_database_that_goes_aw
 
 def test_waits_grow_up_to_a_ceiling_and_never_undercut_what_was_asked() -> None:
     assert 3.75 <= backoff_seconds(0) <= 6.25
-    assert backoff_seconds(50) <= LONGEST_BACKOFF_SECONDS * 1.25
+    assert backoff_seconds(50) <= LONGEST_JOB_BACKOFF_SECONDS * 1.25
     assert 90 <= backoff_seconds(0, asked=90) <= 100
     assert Retry.after(90).seconds == 90
 

@@ -17,7 +17,7 @@ KEY = "a slot"
 
 @pytest.fixture
 async def databases(database_url: str) -> AsyncIterator[tuple[Database, Database]]:
-    """Two processes' worth."""
+    """Database objects of two processes."""
     one, other = (Database(make_engine(database_url)) for _ in range(2))
     yield one, other
     await one.close()

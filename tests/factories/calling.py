@@ -34,7 +34,7 @@ async def another_process(system: System) -> AsyncIterator[Resources]:
 
 
 class Gate:
-    """Work that waits until it is opened, and counts how many wait together."""
+    """Work that waits until the gate is opened, and counts how many calls wait at the same time."""
 
     def __init__(self) -> None:
         self.now, self.most, self.entered, self.open = 0, 0, asyncio.Semaphore(0), asyncio.Event()
@@ -50,7 +50,7 @@ class Gate:
     async def fill(
         self, resources: Resources, calls: int = SLOTS[Pool.SHARED], *, lane: Lane = Lane.BACKGROUND
     ) -> list[asyncio.Task[str]]:
-        """As many calls under way as were asked for."""
+        """Start this many calls, and wait until all of them are in `work`."""
         tasks = [asyncio.create_task(call(resources, self.work, lane=lane)) for _ in range(calls)]
         entered = asyncio.create_task(self._entered(calls))
         done, _ = await asyncio.wait([entered, *tasks], return_when=asyncio.FIRST_COMPLETED)

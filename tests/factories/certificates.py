@@ -12,7 +12,7 @@ import pytest
 
 @contextmanager
 def read_once() -> Iterator[None]:
-    """Clients that ask for the same certificates get the same ones."""
+    """Clients with the same certificate settings share one SSL context."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(httpx._transports.default, "create_ssl_context", cache(httpx.create_ssl_context))
         yield

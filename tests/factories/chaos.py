@@ -39,7 +39,7 @@ class Workers:
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def keep_up(self) -> None:
-        """Start what is missing."""
+        """Start processes until the wanted number runs."""
         ended = [process for process in self.running if process.poll() is not None]
         self.restarts += len(ended)
         self.running = [process for process in self.running if process.poll() is None]
@@ -60,7 +60,7 @@ class Workers:
         self.keep_up()
 
     def stop(self) -> None:
-        """Ask all to stop, and see that they do."""
+        """Stop all processes and check that they end."""
         for process in self.running:
             process.terminate()
         for process in self.running:
@@ -72,7 +72,7 @@ class Workers:
 
 @contextmanager
 def running_workers(environment: dict[str, str], log: Path, count: int = 2) -> Iterator[Workers]:
-    """Worker processes for as long as the block lasts."""
+    """Worker processes that run until the block ends."""
     workers = Workers(environment, log, count)
     workers.keep_up()
     try:
@@ -85,7 +85,7 @@ def running_workers(environment: dict[str, str], log: Path, count: int = 2) -> I
 async def assembled(
     database_url: str, microsoft: SandboxMicrosoft, servicenow: SandboxServiceNow
 ) -> AsyncIterator[tuple[System, dict[str, str]]]:
-    """The product put together as its processes do it, and the environment that other processes need for the same."""
+    """The product assembled as its processes do it, and the environment for further processes."""
     values: dict[str, Any] = {
         "database_url": database_url,
         "public_url": PUBLIC_URL,
@@ -108,7 +108,7 @@ async def assembled(
 
 
 async def tickets_by_delivery(resources: Resources) -> dict[str, int]:
-    """How many tickets are how far."""
+    """The number of tickets in each delivery state."""
     async with resources.database.transaction() as session:
         rows = await session.execute(text("SELECT delivery, count(*) FROM ticket GROUP BY delivery"))
         return {row[0]: row[1] for row in rows}

@@ -45,7 +45,7 @@ def decide(system: System, address: str, *, user: str = INTEGRATION_USER, decisi
 async def connect_by_pages(
     system: System, browser: httpx.AsyncClient, *, user: str = INTEGRATION_USER, **typed: str
 ) -> httpx.Response:
-    """The whole way; gives the answer to the callback."""
+    """From the form to the callback; returns the answer to the callback."""
     answer = await begin(system, browser, **typed)
     assert answer.status_code == 303, answer.text
     return await browser.get(decide(system, answer.headers["location"], user=user))
@@ -68,12 +68,12 @@ def allow(system: System, origin: str) -> None:
 
 
 def trouble(system: System, name: str, *, times: int = 1, path: str = "", method: str = "") -> None:
-    """Order a fault for the next calls that fit."""
+    """Order a fault for the next matching calls."""
     system.servicenow.instance.orders.order(Fault(name, times=times, path=path, method=method))
 
 
 async def expire(system: System, *, here: bool = True) -> None:
-    """The access token is over at ServiceNow, and, unless told otherwise, we know it."""
+    """Expire the access token at ServiceNow and, by default, in our row too."""
     store = system.servicenow.instance.store
     for row in list(store.rows("oauth_credential")):
         if row["kind"] == "access":
@@ -106,25 +106,25 @@ def changed(address: str, **changes: str) -> str:
 
 
 async def connections(system: System) -> list[Connection]:
-    """Every row, removed ones too."""
+    """Every connection row, removed ones too."""
     async with system.resources.database.transaction() as session:
         return list((await session.execute(select(Connection).order_by(Connection.connected_at))).scalars())
 
 
 def said(answer: httpx.Response) -> str:
-    """What a person reads of a page: without markup, blanks made one."""
+    """The text of a page: without markup, white space collapsed."""
     words = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", answer.text, flags=re.S)
     return " ".join(words.replace("&#39;", "’").replace("&amp;", "&").replace("&gt;", ">").split())
 
 
 def requests(system: System, path: str) -> list[Any]:
-    """What the sandbox received at addresses that begin like this."""
+    """The requests that the sandbox received at addresses with this prefix."""
     time.sleep(0.03)  # It writes its journal right after it has answered, in a thread of its own.
     return [entry for entry in system.servicenow.instance.journal if entry.path.startswith(path)]
 
 
 async def viewer_of(system: System, browser: httpx.AsyncClient) -> Viewer:
-    """The person of a signed-in browser, for verbs that are called without a page."""
+    """The viewer of a signed-in browser, for functions that are called without a page."""
     async with system.resources.database.transaction() as session:
         viewer = await find_viewer(session, system.resources.config, browser.cookies["session"])
     assert viewer is not None
@@ -132,7 +132,7 @@ async def viewer_of(system: System, browser: httpx.AsyncClient) -> Viewer:
 
 
 def with_known_key(system: System) -> str:
-    """A key that other processes can be given."""
+    """Give the system a new vault key, and return it for other processes."""
     key = Vault.new_key()
     system.resources = replace(system.resources, vault=Vault([key]))
     system.app.state.resources = system.resources
@@ -164,7 +164,7 @@ def oauth(answer: RemoteResponse | None = None) -> tuple[ServiceNowOAuth, list[R
 
 
 async def a_worker(system: System) -> None:
-    """A worker has just reported that it lives."""
+    """Store a worker with a recent heartbeat."""
     async with system.resources.database.transaction() as session:
         await session.execute(text("INSERT INTO procrastinate_workers DEFAULT VALUES"))
 

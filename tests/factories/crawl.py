@@ -34,7 +34,7 @@ NOT_FOLLOWED = ("/static/", "/sign-out", "/sign-in")
 
 
 class Links(HTMLParser):
-    """The addresses a page leads to: links, forms that look, and parts that are loaded later."""
+    """The addresses a page leads to: links, GET forms, and parts that are loaded later."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Links(HTMLParser):
 
 @dataclass
 class Walk:
-    """What one person saw: every page by its address, with the number of statements it cost."""
+    """What one role saw: every page by its address, with the number of statements it cost."""
 
     role: str
     pages: dict[str, httpx.Response] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Walk:
     came_from: dict[str, str] = field(default_factory=dict)
 
     def html(self) -> dict[str, str]:
-        """The pages that are whole pages."""
+        """The answers that are whole pages."""
         return {address: answer.text for address, answer in self.pages.items() if "<main" in answer.text}
 
 
@@ -118,7 +118,7 @@ def _ours(addresses: Iterator[str] | list[str]) -> Iterator[str]:
 
 @dataclass
 class Lived:
-    """The walks of everybody, and the secrets that lie in the system."""
+    """The crawl of each role, and the secrets that are stored in the system."""
 
     walks: dict[str, Walk]
     secrets: dict[str, str]
@@ -160,5 +160,5 @@ async def _secrets(system: System) -> dict[str, str]:
 
 @contextmanager
 def lived_in(database_url: str, sandbox: tuple[SandboxMicrosoft, SandboxServiceNow]) -> Iterator[Lived]:
-    """All of it, once, for tests that only look at what came out."""
+    """Build the system and crawl it once, for tests that only read the result."""
     yield asyncio.run(_live(database_url, *sandbox))

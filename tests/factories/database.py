@@ -24,13 +24,13 @@ TEMPLATE = "schema_template"
 
 
 def with_database(url: str, name: str) -> str:
-    """The same server's address, another database."""
+    """The same server with another database."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=f"/{name}"))
 
 
 def import_all_models() -> None:
-    """Tables exist only once their modules are imported."""
+    """Import every model, because tables exist only once their modules are imported."""
     for file in sorted(ROOT.glob("app/features/*/models.py")):
         importlib.import_module(f"app.features.{file.parent.name}.models")
 
@@ -42,7 +42,7 @@ def _execute(url: str, statement: sql.SQL | sql.Composed) -> None:
 
 @contextmanager
 def running_test_server(folder: Path) -> Iterator[str]:
-    """A server of the tests' own with the schema laid in a template; nothing it holds need survive a power cut."""
+    """A server for the tests with the schema in a template database; nothing is written durably."""
     with running_postgres(folder) as url:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             _execute(url, sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
@@ -53,7 +53,7 @@ def running_test_server(folder: Path) -> Iterator[str]:
 
 
 def lay_schema(url: str) -> None:
-    """All tables of the product and of its queue."""
+    """Create all tables of the product and of its queue."""
     import_all_models()
     engine = create_engine(as_psycopg_url(url))
     Base.metadata.create_all(engine)

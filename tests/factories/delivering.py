@@ -14,7 +14,7 @@ from tests.factories.tickets import share_one
 
 
 async def let_time_pass(system: System) -> None:
-    """Nothing that was sent can still arrive."""
+    """End the time in which a create without an answer may still arrive."""
     async with system.resources.database.transaction() as session:
         await session.execute(text("UPDATE ticket SET uncertain_until = now() - interval '1 second'"))
 
@@ -31,7 +31,7 @@ async def set_status(system: System, status: str) -> None:
 
 
 async def give_up(system: System, ticket_id: UUID) -> str:
-    """By the button of its page; gives the page that follows."""
+    """Press the button of the ticket's page; returns the page that follows."""
     async with await system.signed_in("sharer", follow_redirects=True) as browser:
         assert f"/tickets/{ticket_id}/give-up" in (await browser.get(f"/tickets/{ticket_id}")).text
         page = await browser.post(f"/tickets/{ticket_id}/give-up")

@@ -36,7 +36,7 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Demo:
-    """One run, or several with the same data and ports."""
+    """A demo that can be started several times with the same data and ports."""
 
     folder: Path
     ports: dict[str, int] = field(default_factory=lambda: dict(zip(PORTS, free_ports(3), strict=True)))
@@ -70,19 +70,19 @@ class Demo:
         self._ready.set()
 
     def ready(self) -> float:
-        """Wait until it says that it is ready; the seconds that took."""
+        """Wait until it reports that it is ready; returns the seconds that took."""
         began = time.monotonic()
         assert self._ready.wait(START_SECONDS), self.said
         assert "Ready:" in self.said, self.said
         return time.monotonic() - began
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send the signal and wait for the end; the exit status."""
+        """Send the signal and wait for the end; returns the exit status."""
         self.process.send_signal(number)
         return self.ended()
 
     def ended(self) -> int:
-        """Wait for the end; the exit status."""
+        """Wait for the end; returns the exit status."""
         status = self.process.wait(STOP_SECONDS)
         if self._reader:
             self._reader.join(5)
@@ -90,23 +90,22 @@ class Demo:
 
     @property
     def process(self) -> subprocess.Popen[str]:
-        """The running process."""
         assert self._process is not None, "not launched"
         return self._process
 
     @property
     def said(self) -> str:
-        """Everything it printed in this run."""
+        """Everything that this run printed."""
         return "\n".join(self.output)
 
     @property
     def url(self) -> str:
-        """Where the pages are."""
+        """The address of the product."""
         return f"http://127.0.0.1:{self.ports['PORT']}"
 
     @property
     def servicenow(self) -> str:
-        """Where the ServiceNow sandbox is."""
+        """The address of the ServiceNow sandbox."""
         return f"http://127.0.0.1:{self.ports['SANDBOX_SERVICENOW_PORT']}"
 
     @property
@@ -116,7 +115,7 @@ class Demo:
         return found
 
     def family(self) -> dict[str, psutil.Process]:
-        """The processes of this run by what they do, PostgreSQL's own server included."""
+        """The processes of this run by role, the PostgreSQL server included."""
         found = {}
         for process in psutil.process_iter(["cmdline"]):
             line = " ".join(process.info["cmdline"] or [])
@@ -136,7 +135,7 @@ def all_gone(family: dict[str, psutil.Process]) -> bool:
 
 @contextmanager
 def running_demo(folder: Path) -> Iterator[Demo]:
-    """A demo that is ready, and stopped afterwards, without a complaint."""
+    """A demo that is ready; it is stopped afterwards and must end without an error."""
     demo = Demo(folder).launch()
     status = 0
     try:

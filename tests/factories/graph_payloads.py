@@ -53,7 +53,6 @@ def profile(control_id: str = "AdminMFAV2", **changes: Any) -> dict[str, Any]:
 
 
 def score(control_id: str = "AdminMFAV2", points: Any = 4, percent: Any = 40, **changes: Any) -> dict[str, Any]:
-    """One control's score."""
     made: dict[str, Any] = {
         "controlCategory": "Identity",
         "controlName": control_id,
@@ -67,7 +66,7 @@ def score(control_id: str = "AdminMFAV2", points: Any = 4, percent: Any = 40, **
 
 
 def snapshot(day: date = DAY, controls: list[dict[str, Any]] | None = None, **changes: Any) -> dict[str, Any]:
-    """One day's score."""
+    """The snapshot of one day; keyword arguments replace members."""
     scores = [score()] if controls is None else controls
     made: dict[str, Any] = {
         "id": f"{TENANT}_{day.isoformat()}",
@@ -98,7 +97,7 @@ def _points(value: object) -> float:
 
 
 def days_before(count: int, newest: date = DAY) -> date:
-    """So many days before the newest one."""
+    """The day `count` days before the newest one."""
     return newest - timedelta(days=count)
 
 
@@ -129,7 +128,7 @@ def messy_profiles() -> list[dict[str, Any]]:
 
 
 def messy_scores() -> dict[str, Any]:
-    """One day: scores with and without profiles, with members that come and go."""
+    """One day: scores with and without profiles, with missing members."""
     scores = [score(f"aad_Control{number}", number % 3, 100 * (number % 3) / 2) for number in range(0, 195, 5)]
     scores += [
         score("mdo_autoforwardingmode", 1, 100, description="", count="1", total="1", controlCategory="Apps"),
@@ -164,7 +163,7 @@ async def keep(
     profiles: list[dict[str, Any]] | None = None,
     tenant_id: str = TENANT,
 ) -> ImportReport:
-    """Import these items as if they had come in files; gives the report."""
+    """Import these items as if from files; returns the report."""
     with tempfile.TemporaryDirectory() as folder:
         files: dict[str, Path | None] = {"scores": None, "profiles": None}
         for name, items in (("scores", snapshots), ("profiles", profiles)):

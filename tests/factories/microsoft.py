@@ -28,7 +28,7 @@ MANAGER, SHARER, VIEWER, OUTSIDER = PEOPLE
 
 @dataclass
 class SandboxMicrosoft:
-    """A running sandbox."""
+    """A running Entra ID and Graph sandbox."""
 
     url: str
     settings: EntraSandbox
@@ -46,12 +46,12 @@ class SandboxMicrosoft:
         )
 
     def control(self, what: str, /, **order: Any) -> None:
-        """Order something by the control API; fails where the sandbox refuses."""
+        """Call the control API; fails when the sandbox refuses."""
         answer = httpx.post(f"{self.url}/_sandbox/graph/{what}", json=order, verify=CONTEXT, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
 
     def fault(self, name: str, **more: Any) -> None:
-        """Order trouble: see `sandbox.graph_faults.GraphFault` for count, list, page and method."""
+        """Order a fault: see `sandbox.graph_faults.GraphFault` for count, list, page and method."""
         self.control("faults", name=name, **more)
 
     def calls(self, path: str = "") -> list[JournalEntry]:
@@ -61,7 +61,7 @@ class SandboxMicrosoft:
 
 @contextmanager
 def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback") -> Iterator[SandboxMicrosoft]:
-    """A sandbox with fresh ids."""
+    """A sandbox with new IDs and secrets."""
     settings = EntraSandbox(
         tenant_id=str(uuid4()),
         client_id=str(uuid4()),

@@ -26,7 +26,7 @@ async def steps(system: System) -> dict[str, StepLine]:
 
 
 async def provisioned(system: System, **switches: Any) -> dict[str, StepLine]:
-    """Connect, set the switches, and check everything."""
+    """Connect, set the switches, and run every check."""
     connection = await system.connect()
     system.servicenow.instance.switches.change(switches)
     async with system.resources.database.transaction() as session:
@@ -41,7 +41,7 @@ async def diagnose(system: System) -> dict[str, Finding]:
 
 
 def attempt(**changes: Any) -> LastAttempt:
-    """An authorization that was begun a minute ago, and from which no browser has come back."""
+    """An authorization that was begun a minute ago and has not come back."""
     begun = LastAttempt(
         instance_name="contoso", origin="https://contoso.service-now.com", client_id="the-client", expected_user_name="",
         begun_at=clock.now() - timedelta(minutes=1), came_back=False, problem=None,
@@ -50,7 +50,7 @@ def attempt(**changes: Any) -> LastAttempt:
 
 
 def check_context(*, last: LastAttempt | None = None, **changes: Any) -> CheckContext:
-    """What a check gets, of a connection that exists nowhere: for what needs neither database nor ServiceNow."""
+    """A context of a connection that is not stored, for checks that need neither database nor ServiceNow."""
     connected = {"status": "connected", "user_name": "m365.integration", "user_sys_id": "a" * 32} | changes
     resources = SimpleNamespace(config=SimpleNamespace(public_url="https://security.example"))
     return CheckContext(

@@ -44,7 +44,6 @@ class ScriptedGraph:
     most_at_once: int = 0
 
     async def send(self, request: Request) -> RemoteResponse:
-        """The next reply."""
         if "/oauth2/v2.0/token" in request.url:
             self.tokens += 1
             return answer(200, TOKEN | {"access_token": f"token-{self.tokens}"})
@@ -60,12 +59,12 @@ class ScriptedGraph:
 
     @property
     def urls(self) -> list[str]:
-        """Every address asked for, in order."""
+        """The addresses of all requests, in order."""
         return [request.url for request in self.requests]
 
 
 def graph_over(transport: ScriptedGraph, *, graph_url: str = GRAPH, tenant_id: str = "tenant") -> GraphClient:
-    """A client that speaks over it."""
+    """A Graph client that uses this transport."""
     client: Any = transport
     return GraphClient(
         client,

@@ -31,7 +31,7 @@ def action_line(control_id: str = "A", **changes: Any) -> ActionLine:
 
 
 def shown_status(status: Status) -> ActionStatus:
-    """A status that nothing is pending for."""
+    """A status without a pending decision."""
     return ActionStatus(status, NAMES[status])
 
 

@@ -14,7 +14,7 @@ import uvicorn
 
 @contextmanager
 def free_socket() -> Iterator[tuple[socket.socket, str]]:
-    """A listening socket and the address it will answer at, so that a server may know its address before it starts."""
+    """A listening socket and its address, for servers that have to know their address before they start."""
     with socket.socket() as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", 0))
@@ -22,7 +22,7 @@ def free_socket() -> Iterator[tuple[socket.socket, str]]:
 
 
 def quiet_server(app: Any) -> uvicorn.Server:
-    """A server that logs nothing and leaves signals alone."""
+    """A server without logs and without signal handlers."""
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2
     )
@@ -38,7 +38,7 @@ def _no_signals() -> Iterator[None]:
 
 @contextmanager
 def serving(app: Any, bound: socket.socket) -> Iterator[None]:
-    """Serve in a thread with an event loop of its own."""
+    """Serve in a thread with its own event loop."""
     server = quiet_server(app)
     ready = threading.Event()
 
@@ -61,6 +61,6 @@ def serving(app: Any, bound: socket.socket) -> Iterator[None]:
 
 @contextmanager
 def serve(app: Any) -> Iterator[str]:
-    """Serve on a free port; gives the address."""
+    """Serve on a free port; returns the address."""
     with free_socket() as (bound, url), serving(app, bound):
         yield url

@@ -28,7 +28,7 @@ PATIENCE = 60
 
 
 class ServiceNowCalls:
-    """What one can ask of a running sandbox over HTTP, wherever it runs."""
+    """Calls to a running sandbox over HTTP, in this or another process."""
 
     url: str
 
@@ -48,7 +48,7 @@ class ServiceNowCalls:
         return f"/oauth_auth.do?{urlencode({name: value for name, value in asked.items() if value})}"
 
     def browser(self) -> httpx.Client:
-        """A browser of its own."""
+        """A new browser without cookies."""
         return httpx.Client(base_url=self.url, follow_redirects=True, verify=CONTEXT, timeout=PATIENCE)
 
     def code(self, user: str = INTEGRATION_USER, **changes: str) -> str:
@@ -58,7 +58,7 @@ class ServiceNowCalls:
         return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
 
     def grant(self, **form: str) -> httpx.Response:
-        """Ask the token service."""
+        """Call the token endpoint."""
         credentials = {"client_id": self.settings.client_id, "client_secret": self.settings.client_secret}
         return httpx.post(f"{self.url}/oauth_token.do", data=credentials | form, verify=CONTEXT, timeout=PATIENCE)
 
@@ -76,20 +76,20 @@ class ServiceNowCalls:
         return httpx.Client(base_url=address, headers=headers, verify=CONTEXT, timeout=PATIENCE)
 
     def control(self, what: str, /, **order: Any) -> dict[str, Any]:
-        """Order something by the control API; fails where the sandbox refuses."""
+        """Call the control API; fails when the sandbox refuses."""
         answer = httpx.post(f"{self.url}/_sandbox/{what}", json=order, verify=CONTEXT, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     def fault(self, name: str, **more: Any) -> None:
-        """Order trouble: see `sandbox.faults.Fault` for count, probability and place."""
+        """Order a fault: see `sandbox.faults.Fault` for count, probability and place."""
         self.control("faults", name=name, **more)
 
 
 @dataclass
 class SandboxServiceNow(ServiceNowCalls):
-    """A sandbox running in this process, whose inside can be looked at."""
+    """A sandbox that runs in this process, so that tests can read its store."""
 
     url: str
     instance: SandboxInstance
@@ -110,7 +110,7 @@ class SandboxServiceNow(ServiceNowCalls):
         return code
 
     def records(self, table: str = "incident") -> list[dict[str, str]]:
-        """What is really stored, without access rules."""
+        """The stored rows, without access rules."""
         return list(self.instance.store.rows(table))
 
     def calls(self, method: str = "", path: str = "", table: str = "") -> list[JournalEntry]:
@@ -131,7 +131,7 @@ def make(api: httpx.Client, table: str = "incident", **fields: Any) -> dict[str,
 
 
 def rows(api: httpx.Client, table: str = "incident", **params: str) -> list[dict[str, Any]]:
-    """A list of the Table API."""
+    """A list from the Table API."""
     answer = api.get(f"/{table}", params=params)
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["result"]

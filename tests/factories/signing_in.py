@@ -8,7 +8,7 @@ from tests.factories.microsoft import Person
 
 
 async def answer_of_entra(browser: httpx.AsyncClient, person: Person, return_to: str = "/") -> str:
-    """Begin, pick this person, and give the address that the browser is sent back to."""
+    """Begin a sign-in as this person; returns the callback address."""
     start = await browser.post("/sign-in", params={"return_to": return_to})
     at_entra = httpx.URL(start.headers["location"])
     picked = at_entra.copy_with(path=at_entra.path.replace("authorize", "pick"), query=None)
@@ -17,5 +17,5 @@ async def answer_of_entra(browser: httpx.AsyncClient, person: Person, return_to:
 
 
 async def sign_in(browser: httpx.AsyncClient, person: Person, return_to: str = "/") -> httpx.Response:
-    """The whole way; gives the answer to the callback."""
+    """Sign in completely; returns the answer to the callback."""
     return await browser.get(await answer_of_entra(browser, person, return_to))

@@ -39,7 +39,7 @@ ROLES = {"manager": MANAGER, "sharer": SHARER, "viewer": VIEWER, "outsider": OUT
 
 @dataclass
 class System:
-    """Everything a journey needs. `client` is a browser without a session."""
+    """The product, its sandbox and its browsers. `client` is a browser without a session."""
 
     resources: Resources
     app: FastAPI
@@ -68,7 +68,7 @@ class System:
         return browser
 
     async def connect(self, user: str = INTEGRATION_USER) -> Connection:
-        """A connection to the sandbox with real tokens, laid straight into the database."""
+        """Store a connection with real tokens, without the pages."""
         granted = self.servicenow.tokens(user, self.servicenow.consented(user))
         settings = self.servicenow.settings
         account = self.servicenow.instance.store.find("sys_user", user_name=user) or {}
@@ -91,7 +91,7 @@ class System:
 
 
 async def _known(session: Session, person: Person) -> Person:
-    """The stored row of this account, made when it is not there yet."""
+    """The stored row of this account; inserted when it does not exist."""
     found = (await session.execute(select(Person).where(Person.oid == person.oid))).scalar_one_or_none()
     if found is not None:
         return found
@@ -104,7 +104,7 @@ _APPS: dict[tuple[object, ...], FastAPI] = {}
 
 
 def kept_app(resources: Resources) -> FastAPI:
-    """The web application, put together once for the same addresses: it knows nothing else, and keeps nothing."""
+    """The web application, assembled once for the same addresses; it holds no other state."""
     config = resources.config
     addresses = (config.public_url, resources.entra.authority, config.servicenow_allowed_origins)
     app = _APPS.get(addresses) or _APPS.setdefault(addresses, create_app(resources))
@@ -126,7 +126,7 @@ def running_sandbox() -> Iterator[tuple[SandboxMicrosoft, SandboxServiceNow]]:
 async def open_system(
     database_url: str, microsoft: SandboxMicrosoft, servicenow: SandboxServiceNow
 ) -> AsyncIterator[System]:
-    """The product over a fresh database, talking to this sandbox."""
+    """The product over a fresh database, connected to this sandbox."""
     transport = Transport("microsoft")
     registration = {
         "authority": microsoft.url,

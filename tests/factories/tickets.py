@@ -51,7 +51,7 @@ def an_action(control_id: str = "AdminMFAV2", **changes: Any) -> Action:
 
 
 def an_ask(kind: TicketKind = TicketKind.CHANGE, **changes: Any) -> TicketRequest:
-    """What a person asks for in the form."""
+    """A request as a person makes it in the form."""
     known: dict[str, Any] = {
         "kind": kind,
         "name": "Require multifactor authentication",
@@ -65,7 +65,7 @@ def an_ask(kind: TicketKind = TicketKind.CHANGE, **changes: Any) -> TicketReques
 
 
 def know_actions(monkeypatch: pytest.MonkeyPatch, *actions: Action) -> None:
-    """Let the pages find these improvement actions, and no others."""
+    """Make the pages find these improvement actions only."""
     known = {action.control_id: action for action in actions}
 
     async def find_actions(_session: Session, _tenant_id: str, control_ids: Sequence[str]) -> list[Action]:
@@ -91,13 +91,13 @@ async def share_one(
 
 
 async def read_ticket(system: System, ticket_id: UUID) -> Ticket:
-    """The row as it stands."""
+    """The stored ticket."""
     async with system.resources.database.transaction() as session:
         return await session.get_one(Ticket, ticket_id)
 
 
 async def run_due_and_waiting(system: System, rounds: int = 1) -> None:
-    """Run every job, also those that wait for their time."""
+    """Run every job, scheduled ones too."""
     for _ in range(rounds):
         async with system.resources.database.transaction() as session:
             await session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"))
@@ -117,7 +117,7 @@ def calls(system: System, method: str = "", path: str = "/api/now/") -> list[Any
 
 
 class _Form(HTMLParser):
-    """What a browser would send of the page's posted forms, if no field was changed."""
+    """Collects what a browser would send of the page's POST forms, if no field was changed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class _Form(HTMLParser):
 
 
 def form_fields(html: str) -> dict[str, str]:
-    """The fields of the page's form as they stand."""
+    """The fields of the page's form with their current values."""
     form = _Form()
     form.feed(html)
     return {name: value.removeprefix("\n") for name, value in form.fields.items()}
@@ -168,7 +168,7 @@ async def fill_and_send(browser: httpx.AsyncClient, address: str, **typed: str) 
 async def shared_ticket(
     system: System, kind: TicketKind = TicketKind.INCIDENT, **changes: Any
 ) -> tuple[UUID, dict[str, str]]:
-    """A ticket that arrived, and its record in the sandbox."""
+    """A delivered ticket, and its record in the sandbox."""
     ticket_id = await share_one(system, kind, **changes)
     await system.work()
     ticket = await read_ticket(system, ticket_id)
@@ -178,7 +178,7 @@ async def shared_ticket(
 
 
 async def several(system: System, count: int) -> list[str]:
-    """The sys_ids of so many tickets that arrived."""
+    """The sys_ids of `count` delivered tickets."""
     for _ in range(count):
         await share_one(system, TicketKind.INCIDENT)
     await system.work()
@@ -186,7 +186,7 @@ async def several(system: System, count: int) -> list[str]:
 
 
 async def refresh_now(system: System, *, later: float = 0) -> None:
-    """One refresh, as the clock starts it; `later` lets so many seconds pass for the rolling pass first."""
+    """One poll of a viewed page, without a pause; `later` is how many seconds ago the last rolling scan then was."""
     async with system.resources.database.transaction() as session:
         await session.execute(text("UPDATE instance_throttle SET paused_until = NULL, last_viewed_at = now()"))
         if later:
@@ -196,7 +196,7 @@ async def refresh_now(system: System, *, later: float = 0) -> None:
 
 
 async def cursor(system: System, kind: TicketKind = TicketKind.INCIDENT) -> PollCursor:
-    """How the refresh of this kind stands."""
+    """The poll cursor of this kind."""
     async with system.resources.database.transaction() as session:
         found = await session.execute(select(PollCursor).where(PollCursor.kind == kind))
         return found.scalar_one()
@@ -209,14 +209,14 @@ async def told(system: System, address: str, role: str = "viewer") -> str:
 
 
 class ScriptedServiceNow:
-    """A transport that gives prepared answers and keeps what was asked, for what no sandbox can say."""
+    """A transport with prepared answers that records the requests, for answers the sandbox cannot give."""
 
     def __init__(self, *replies: RemoteResponse | Exception) -> None:
         self.replies = list(replies)
         self.requests: list[Request] = []
 
     async def send(self, request: Request) -> RemoteResponse:
-        """The next reply; the last one again when there is no other."""
+        """The next reply; the last one is repeated."""
         self.requests.append(request)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if isinstance(reply, Exception):
@@ -225,14 +225,14 @@ class ScriptedServiceNow:
 
 
 def replied(result: Any = None, status: int = 200, *, body: str | None = None, **headers: str) -> RemoteResponse:
-    """An answer of ServiceNow's: a result in its envelope, or any body."""
+    """An answer of ServiceNow: a result in its envelope, or any body."""
     content = body if body is not None else json.dumps({"result": result})
     named = {"content-type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
     return RemoteResponse(status, named, content.encode())
 
 
 def client_over(transport: ScriptedServiceNow) -> ServiceNowClient:
-    """A client that speaks over it."""
+    """A ServiceNow client that uses this transport."""
     anything: Any = transport
     return ServiceNowClient(anything, "https://contoso.service-now.com", "a token made up")
 

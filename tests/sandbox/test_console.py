@@ -129,7 +129,7 @@ def test_several_faults_are_ordered_by_hand_and_called_off(servicenow: SandboxSe
     assert servicenow.instance.orders.waiting == []
 
 
-def test_switches_are_set_back_and_all_begins_anew_by_hand(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
+def test_the_console_sets_switches_back_and_resets_everything(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
     servicenow.control("switches", latency_ms=1, mfa=True)
     httpx.post(f"{servicenow.url}/_sandbox/faults.html", data={"reset": "switches"})
     assert servicenow.instance.switches.changed() == []

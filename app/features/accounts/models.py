@@ -71,7 +71,8 @@ class AuditEntry(Base):
     `action` is a sentence (Message.to_json), `facts` are names and plain values. `person_name` is empty for the product itself.
     """
 
-    # Name and address are copied beside the reference, so that an entry still says who it was after the account is deleted.
+    # Retention: kept forever. Name and address are copied beside the reference, so that an entry still says who it was
+    # after the account is deleted.
 
     __tablename__ = "audit_entry"
 

@@ -19,7 +19,7 @@ from app.features.connection.models import AuthorizationAttempt
 # Long enough to log in at ServiceNow, answer a second factor and read the consent page. The code itself lives 60 seconds:
 # docs/facts/servicenow.md#trap-20
 ATTEMPT_MINUTES = 15
-# Used and expired attempts are kept for a day, so that a late answer is told which of the two it is.
+# Retention: used and expired attempts are kept for a day, so that a late answer is told which of the two it is.
 KEPT_HOURS = 24
 DENIED = T(
     "ServiceNow was not authorized: Deny was pressed on its consent page. Nothing was changed. To connect, press "

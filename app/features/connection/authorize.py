@@ -296,7 +296,7 @@ async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _Read
     """Who consented and which release answers. Not knowing does not lose the tokens.
 
     An instance that refuses to tell is believed. One that fails is asked again, and then a person must confirm: nothing
-    is sent in the name of an account that was not judged.
+    is sent in the name of an account that was not checked.
     """
     # Tickets are opened in the name of the account that consented. A person's own account would stop them when that
     # person leaves: docs/facts/servicenow.md#trap-23

@@ -17,7 +17,7 @@ def doubt_about(user: RemoteUser | None, expected_user_name: str, viewer: Viewer
 
     An account that looks like the viewer's own is doubted even when it is the expected one: under single sign-on an
     integration user may have a person's name and address on purpose, and then one click confirms it. None also for an
-    account that ServiceNow does not name, which cannot be judged.
+    account that ServiceNow does not name, which cannot be checked.
     """
     # An ACL may hide the account from itself; that is no reason to doubt it.
     if user is None:

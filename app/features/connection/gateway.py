@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from app.features.connection.active_connection import NotConnected, usable_conne
 from app.features.connection.call_log import keep_calls
 from app.features.connection.models import Connection
 from app.features.connection.slots import CallUnderWay, InstancePaused, Lane, release_slot, wait_for_slot
-from app.features.connection.tokens import TOKEN_REFUSED, LiveToken, live_token, mark_attention
+from app.features.connection.tokens import TOKEN_REFUSED, LiveToken, live_token, mark_attention, stored_token
 from app.integrations.http.errors import RemoteError, Unauthorized
 from app.integrations.servicenow.client import PingResponse, ServiceNowClient
 from app.integrations.servicenow.client import ping as ping_instance
@@ -44,7 +45,8 @@ async def call(
     if connection_id is None:
         async with resources.database.transaction() as session:
             connection_id = (await usable_connection(session)).id
-    current = await wait_for_slot(resources, connection_id, lane)
+    read_token = partial(stored_token, resources, connection_id)
+    current = await wait_for_slot(resources, connection_id, lane, read_token=read_token)
     return await _in_slot(resources, current, lambda: _answer(resources, current, work))
 
 
@@ -77,7 +79,7 @@ async def _call_beside(resources: Resources, origin: str, request: Callable[[], 
             return await request()
         finally:
             await keep_calls(resources)
-    current = await wait_for_slot(resources, connection_id, Lane.INTERACTIVE, uses_connection=False)
+    current = await wait_for_slot(resources, connection_id, Lane.INTERACTIVE)
     return await _in_slot(resources, current, request)
 
 
@@ -89,8 +91,8 @@ async def _in_slot(resources: Resources, current: CallUnderWay, request: Callabl
         current.trouble = error
         raise
     finally:
-        # Shielded: a caller that is cancelled gives its slot back, too. The outcome is recorded there: after a 429, or
-        # another failure of the whole instance, throttle.record_failure pauses all calls of jobs.
+        # Shielded: a caller that is cancelled gives its slot back, too. The outcome is recorded there: a 429 to a job's
+        # call pauses the calls of all jobs (throttle.record_failure).
         await asyncio.shield(release_slot(resources, current))
     return answer
 

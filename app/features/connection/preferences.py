@@ -59,7 +59,6 @@ async def load_preferences(session: Session, connection_id: UUID | None) -> Pref
 
 
 async def keep_preferences(session: Session, connection_id: UUID, wanted: Preferences) -> None:
-    """Replace all of them."""
     values = {
         "proposals": {
             "kind": wanted.kind,

@@ -7,6 +7,7 @@ Docs: docs/decisions/0006-one-gateway.md
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,15 +22,16 @@ from app.core.errors import AppError
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.core.notifications import NOTIFY
-from app.features.connection.active_connection import usable_connection
 from app.features.connection.call_log import keep_calls
 from app.features.connection.models import CallLease, Connection
 from app.features.connection.throttle import Deferral, end_call, start_call, throttle_of
-from app.features.connection.tokens import LiveToken, still_good
+from app.features.connection.tokens import LiveToken
 from app.integrations.http.errors import RemoteError
 from app.resources import Resources
 
 log = get_logger(__name__)
+
+ReadToken = Callable[[Session], Awaitable[LiveToken | None]]
 
 
 class Pool(StrEnum):
@@ -93,14 +95,15 @@ class InstancePaused(AppError):
 class CallUnderWay:
     """One call under way, and what came of it; `trouble` is the error that says something about the instance.
 
-    `uses_connection`: the call is made with the connection's token, so the connection has to be usable. `probe_until`: the
-    call is the first one after a pause, and holds all others back until then. `extension` keeps its lease.
+    `read_token` reads the connection's token together with the slot, and raises NotConnected; None for a call with another
+    token, or without one. `probe_until`: the call is the first one after a pause, and holds all others back until then.
+    `extension` keeps its lease.
     """
 
     lease_id: UUID
     connection_id: UUID
     lane: Lane
-    uses_connection: bool = True
+    read_token: ReadToken | None = None
     live: LiveToken | None = None
     hourly_limit: int | None = None
     answered: bool = False
@@ -119,13 +122,13 @@ class CallUnderWay:
 
 
 async def wait_for_slot(
-    resources: Resources, connection_id: UUID, lane: Lane, *, uses_connection: bool = True
+    resources: Resources, connection_id: UUID, lane: Lane, *, read_token: ReadToken | None = None
 ) -> CallUnderWay:
     """Begin a call: its slot is leased, and the lease extended until `release_slot`; its request is counted.
 
-    Raises InstancePaused, and NotConnected where the call needs the connection's own token.
+    Raises InstancePaused, and what `read_token` raises.
     """
-    current = CallUnderWay(uuid4(), connection_id, lane, uses_connection)
+    current = CallUnderWay(uuid4(), connection_id, lane, read_token)
     try:
         await _wait_for_turn(resources, current)
     except asyncio.CancelledError:
@@ -185,9 +188,8 @@ async def _try_to_start(resources: Resources, current: CallUnderWay) -> float | 
     Whatever is raised here takes the lease back with the transaction.
     """
     async with resources.database.transaction() as session:
-        if current.uses_connection:
-            connection = await usable_connection(session, current.connection_id)
-            current.live = still_good(resources, connection)
+        if current.read_token is not None:
+            current.live = await current.read_token(session)
         throttle = await throttle_of(session, current.connection_id)
         paused_until = throttle.paused_until
         expires_in = await _take_slot(session, current)
@@ -239,8 +241,8 @@ async def release_slot(resources: Resources, current: CallUnderWay) -> None:
         async with resources.database.transaction() as session:
             throttle = await throttle_of(session, current.connection_id)
             await _give_back(session, current)
-            # A person's check may well succeed while the instance still wants to be spared, and one that is refused says
-            # nothing of the calls that jobs make.
+            # A 429, or another failure of the whole instance, pauses it here. Not for an interactive call: its success does
+            # not prove that the instance takes all calls again, and checks ask on purpose for what may be refused.
             if current.lane is not Lane.INTERACTIVE:
                 end_call(
                     throttle,

@@ -25,15 +25,15 @@ from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound
 BUDGET = 1000
 # Where the instance names a limit of its own (X-RateLimit-Limit), polling uses this part of it; the rest is for sharing.
 PART_OF_NAMED_LIMIT = 0.8
-# One or two lost answers are accidents. This many failures in a row mean that the instance is in trouble.
+# Failures in a row, each of one call only (a lost answer, a 500), after which the whole instance is paused.
 FAILURES_BEFORE_PAUSE = 3
 # Long enough to spare an instance that restarts, short enough for a person who waits for tickets to flow again.
 LONGEST_PAUSE_SECONDS = 300.0
 # `Retry-After: 0` has been seen: docs/facts/servicenow.md#sandbox-42
 SHORTEST_PAUSE_SECONDS = 1.0
-# After a pause, one call probes the instance. The others wait this long at most for its outcome: it covers a whole call of
-# 40 s (app/integrations/http/transport.py).
-PROBE_SECONDS = 60.0
+# After a pause one call goes alone, to see whether the instance answers again (the probe). The others wait this long at
+# most for its outcome: a whole call takes 40 s at most (app/integrations/http/transport.py).
+LONGEST_WAIT_FOR_PROBE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ def pause_message(throttle: InstanceThrottle | None) -> Message | None:
 def check_allowed(throttle: InstanceThrottle, *, requests: int = 0) -> Deferral | None:
     """Why no call may be made now, or None. `requests` is how many the budget has to allow, 0 to ignore it.
 
-    The first call after a pause becomes the probe: this prolongs the pause for all others.
+    The first call after a pause may be made and prolongs the pause for all others, until its outcome is known (the probe).
     """
     paused = pause_of(throttle)
     if paused is not None:
         return paused
     now = clock.now()
     if throttle.paused_until is not None and throttle.failures:
-        throttle.paused_until = now + timedelta(seconds=PROBE_SECONDS)
+        throttle.paused_until = now + timedelta(seconds=LONGEST_WAIT_FOR_PROBE_SECONDS)
     so_far = usage(throttle)
     if requests and so_far.used + requests > so_far.budget:
         sentence = T(
@@ -138,8 +138,8 @@ def end_call(
 
 
 def give_probe_back(throttle: InstanceThrottle, probe_until: datetime) -> None:
-    """The probe that holds the others back until `probe_until` ended without an outcome: the next call may be the probe."""
-    # Another value was written by a failure, or by the probe after this one.
+    """The first call after a pause ended without an outcome: the next one may be made now, and not at `probe_until`."""
+    # Any other value was written by a failure, or by a later first call.
     if throttle.paused_until == probe_until:
         throttle.paused_until = clock.now()
 
@@ -159,7 +159,10 @@ def record_success(throttle: InstanceThrottle, hourly_limit: int | None = None) 
 
 
 def record_failure(throttle: InstanceThrottle, error: RemoteError) -> None:
-    """Count the failure, and pause when it would happen to every call, or for the third time in a row."""
+    """Count the failure, and pause when it would happen to every call, or for the third time in a row.
+
+    A 429 (Throttled) pauses the whole instance: for the time that it names, otherwise for a backoff.
+    """
     if isinstance(error, Forbidden | RecordNotFound | QueryIgnored) and not error.is_instance_wide:
         # The instance works: it refused this one record, table or field.
         record_success(throttle)
@@ -175,8 +178,9 @@ def record_failure(throttle: InstanceThrottle, error: RemoteError) -> None:
 
 
 def _is_long_pause(throttle: InstanceThrottle) -> bool:
-    # Longer than any probe waits: so the pause began after this call did, and its outcome says nothing about the cause.
-    return throttle.paused_until is not None and throttle.paused_until - clock.now() > timedelta(seconds=PROBE_SECONDS)
+    # Longer than the wait for a probe: so the pause began after this call did, and its outcome says nothing about the cause.
+    longest_wait = timedelta(seconds=LONGEST_WAIT_FOR_PROBE_SECONDS)
+    return throttle.paused_until is not None and throttle.paused_until - clock.now() > longest_wait
 
 
 def backoff_after(error: AppError, failures: int, *, longest: float | None = None) -> float:

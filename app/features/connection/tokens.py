@@ -124,9 +124,10 @@ async def set_consent_lifetime(resources: Resources, session: Session, connectio
 async def mark_attention(
     resources: Resources, connection_id: UUID, sentence: Message, *, token_version: int | None = None
 ) -> None:
-    """Have a person act, and tickets wait meanwhile. Does nothing unless the connection is in use.
+    """Mark the connection as needing attention: nothing is sent until a person authorizes it again.
 
-    With `token_version`, only if no newer token has come since: a consent given in the meantime is not spoiled.
+    Does nothing unless the status is CONNECTED. With `token_version`, only if no newer token has come since: a consent
+    given in the meantime is not spoiled.
     """
     async with resources.database.transaction() as session:
         connection = await session.get(Connection, connection_id, with_for_update=True)
@@ -142,6 +143,11 @@ async def needs_attention(session: Session, connection: Connection, sentence: Me
     connection.attention = sentence.to_json()
     await log_action(session, None, T("Connection needs attention"), instance=connection.instance_name, why=sentence)
     log.warning("connection.needs_attention", connection=str(connection.id), code=sentence.code, why=str(sentence))
+
+
+async def stored_token(resources: Resources, connection_id: UUID, session: Session) -> LiveToken | None:
+    """The stored access token, None unless it can still be used. Raises NotConnected."""
+    return still_good(resources, await usable_connection(session, connection_id))
 
 
 async def live_token(

@@ -163,13 +163,12 @@ async def save_state_names(session: Session, viewer: Viewer, kind: str, typed: M
 
 
 async def forget_state_names(session: Session, viewer: Viewer, kind: str) -> None:
-    """The instance's own names again."""
+    """Delete every own name of this kind, so that the instance's names are shown."""
     await reset_state_names(session, kind)
     await log_action(session, viewer, T("State names reset"), kind=kind)
 
 
 async def load_configuration(resources: Resources) -> tuple[ConnectionView | None, Preferences]:
-    """The connection and what was decided for it."""
     async with resources.database.transaction() as session:
         connection = await connection_view(session)
         return connection, await load_preferences(session, connection.id if connection else None)

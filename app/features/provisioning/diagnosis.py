@@ -31,6 +31,7 @@ from app.features.provisioning.models import DiagnosisRun
 from app.features.provisioning.run_check import run_check, run_internal_check
 from app.resources import Resources
 
+# Retention: with each new run, those beyond the newest are deleted.
 KEPT_RUNS = 20
 # A run takes seconds, and each of its calls at most 35; one that has not ended by then lost its worker.
 LOST_AFTER = timedelta(minutes=5)
@@ -41,7 +42,7 @@ REMOTE_STAGES = (Stage.REACH, Stage.AUTHORIZATION, Stage.ACCESS)
 class DiagnosisView:
     """One run as pages show it; `in_progress` while findings may still come.
 
-    `outdated` when a connection was made, authorized again or removed since: what it found may be true no more.
+    `outdated` when a connection was made, authorized again or removed since: its findings may no longer be true.
     """
 
     asked_by: str
@@ -84,7 +85,7 @@ async def _remote_findings(
         for check in diagnosis_checks(stage, context):
             finding = await run_check(check, context)
             if finding.key == "rate_limit":
-                if is_limited:  # It does not pass by itself: what comes after would only be refused too.
+                if is_limited:  # It does not pass by itself: later checks would be refused too.
                     return
                 is_limited = True
             # Takes effect after this stage: the other checks of the stage do not depend on the one that failed.
@@ -128,7 +129,7 @@ async def _open_run(session: Session, asked_by: str) -> UUID:
 
 
 async def carry_out_run(resources: Resources, run_id: UUID) -> None:
-    """Run the diagnosis and keep each finding as it comes, so that the page fills in."""
+    """Run the diagnosis and store each finding at once, so that the open page shows it."""
     found: list[Finding] = []
     async for finding in run_diagnosis(resources):
         # A short transaction for each finding: none is open while ServiceNow is called.

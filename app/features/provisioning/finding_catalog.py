@@ -71,7 +71,7 @@ def needs_consent(key: str) -> bool:
 
 
 def passes_by_itself(key: str) -> bool:
-    """Whether a finding with this key is no reason to take away what worked a moment ago."""
+    """Whether a problem with this key passes by itself, so that a step that worked keeps its state."""
     return key in _PASSING
 
 

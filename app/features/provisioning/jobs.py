@@ -33,7 +33,7 @@ async def check(resources: Resources, connection_id: str, lane: str = Lane.INTER
 # Every ten minutes, so that cards appear without a person when an instance has woken up, at the price of some 20 calls.
 @tasks.task("recheck", every="*/10 * * * *")
 async def recheck(resources: Resources) -> None:
-    """Check again by the clock what failed."""
+    """Check again, by schedule, what failed."""
     async with resources.database.transaction() as session:
         await queue_failed_checks(session, resources.queue)
 

@@ -74,6 +74,6 @@ async def _outcome(session: Session, connection: ConnectionView | None, lines: S
     else:
         code = "cards:some" if ready.kinds else "cards:hidden"
     finding = replace(make_finding(code), checked=OUTCOME_CHECKED)
-    # What is said of the cards stays visible while the steps are checked once more.
+    # The finding about the cards stays visible while the steps are checked again.
     state = State.WAITING if any(line.in_progress for line in lines) else finding.state
     return StepLine(CARDS, CARDS_TITLE, state, None, finding, is_outcome=True)

@@ -28,7 +28,7 @@ class ProvisioningStep(Base):
 
 
 class DiagnosisRun(Base):
-    """One run of "Check the connection": its findings in order, and who asked. `finished_at` is empty while it goes on."""
+    """One run of "Check the connection": its findings in order, and who asked. `finished_at` is empty while it runs."""
 
     __tablename__ = "diagnosis_run"
 

@@ -24,7 +24,7 @@ FAILED = frozenset({State.PROBLEM, State.SKIPPED})
 
 
 async def request_all_checks(session: Session, queue: Queue, viewer: Viewer) -> None:
-    """A person asks for every step. Does nothing without a connection, or while its account waits for confirmation."""
+    """Queue every step at a person's request. Does nothing without a connection, or while its account waits for confirmation."""
     connection = await connection_view(session)
     if connection is not None and connection.is_confirmed:
         await queue_checks(session, queue, connection.id)
@@ -32,7 +32,7 @@ async def request_all_checks(session: Session, queue: Queue, viewer: Viewer) -> 
 
 
 async def request_checks_in_need(session: Session, queue: Queue, viewer: Viewer) -> None:
-    """A person asks to start over from the first step that failed or was never checked; from the first, if none did."""
+    """Queue, at a person's request, all steps from the first that failed or was never checked; else every step."""
     connection = await connection_view(session)
     if connection is not None and connection.is_confirmed:
         await queue_checks(session, queue, connection.id, await first_in_need(session))
@@ -40,7 +40,7 @@ async def request_checks_in_need(session: Session, queue: Queue, viewer: Viewer)
 
 
 async def request_check(session: Session, queue: Queue, viewer: Viewer, step: str) -> None:
-    """A person asks for one step. Raises NotFound for a step that does not exist."""
+    """Queue one step at a person's request. Raises NotFound for a step that does not exist."""
     connection = await connection_view(session)
     if connection is not None and connection.is_confirmed:
         await queue_check(session, queue, connection.id, step)
@@ -64,7 +64,7 @@ async def queue_check(session: Session, queue: Queue, connection_id: UUID, key: 
 
 
 async def queue_failed_checks(session: Session, queue: Queue) -> None:
-    """By the clock: what failed, was not checked to the end, or was never checked waits again."""
+    """Queue again, by schedule, what failed, was not checked to the end, or was never checked."""
     connection = await connection_view(session)
     if connection is None or not connection.is_connected:
         return  # Only a consent helps, and it starts the checks itself.
@@ -98,7 +98,7 @@ def _wants_another_check(row: ProvisioningStep | None) -> bool:
 
 
 async def _defer(session: Session, queue: Queue, connection_id: UUID, lane: Lane) -> None:
-    """One at a time, and one waiting at most: a double click adds nothing."""
+    """Queue the job unless one waits already: a double click adds nothing."""
     # The same name for both: jobs of one connection run one after the other, and of those that wait, one is enough.
     name = f"provisioning-{connection_id}"
     await queue.defer(

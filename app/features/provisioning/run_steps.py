@@ -45,7 +45,7 @@ async def _keep(session: Session, connection_id: UUID, step: Check[CheckContext]
     rows = await load_rows(session, connection_id)
     before = rows.get(step.code)
     if passes_by_itself(finding.key) and before and before.finding and not Finding.from_json(before.finding).is_problem:
-        # A rate limit says nothing about the step: what worked a moment ago is not taken away.
+        # A rate limit is no result for the step: one that worked keeps its state.
         finding = replace(finding, state=State.NOTE)
     await set_state(session, connection_id, step.code, finding.state, finding)
     if step.blocks:

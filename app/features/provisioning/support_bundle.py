@@ -82,7 +82,7 @@ def _settings(resources: Resources, origin: str) -> dict[str, Any]:
     return {
         **asdict(resources.config),
         "calls_go_through_a_proxy": bool(origin) and transport.goes_through_proxy(origin),
-        "addresses_are_judged": transport.address_policy is not None,
+        "address_policy_applies": transport.address_policy is not None,
     }
 
 

@@ -13,7 +13,7 @@ from app.core.database import Base, Id
 
 
 class Outbound:
-    """The columns of what is delivered to ServiceNow, as app.features.tickets.delivery.outbound reads and writes them."""
+    """The outbox: the columns of what is delivered to ServiceNow, as app.features.tickets.delivery.outbound uses them."""
 
     # A value of `Delivery`.
     delivery: Mapped[str]
@@ -61,7 +61,7 @@ class Ticket(Outbound, Base):
     id: Mapped[Id]
     connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"))
     kind: Mapped[str]
-    # Made with the form: one that is sent twice makes one ticket.
+    # Deduplication: the idempotency key that comes with the form, so that one that is sent twice makes one ticket.
     form_key: Mapped[str] = mapped_column(unique=True)
     batch_id: Mapped[UUID | None] = mapped_column(index=True)
     predecessor_id: Mapped[UUID | None] = mapped_column(ForeignKey("ticket.id"), index=True)

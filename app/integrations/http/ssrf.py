@@ -1,7 +1,7 @@
 """Refuse server-side request forgery (SSRF): connect to public addresses only, and to the address that was checked.
 
 A name may resolve to a private address, and to another one a moment after it was checked (DNS rebinding). So the name is
-resolved once, every address it has is judged, and the connection goes to one of those addresses, never to the name. TLS
+resolved once, every address it has is checked, and the connection goes to one of those addresses, never to the name. TLS
 still verifies the name. Speaks no HTTP itself.
 https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html
 """
@@ -42,7 +42,7 @@ class HostNotFound(Unreachable):
 
 
 class AddressPolicy:
-    """Which addresses may be called. `exempt` origins, which the operator lists, are not judged."""
+    """Which addresses may be called. `exempt` origins, which the operator lists, are not checked."""
 
     def __init__(self, exempt: Collection[str] = (), *, resolve: Resolve | None = None) -> None:
         self._exempt = {_host_and_port(origin) for origin in exempt}
@@ -119,7 +119,7 @@ async def resolve_host(host: str, port: int) -> list[str]:
 
 
 def is_public(text: str) -> bool:
-    """Whether an address is on the public internet. One that carries an IPv4 address is judged by that one."""
+    """Whether an address is on the public internet. One that carries an IPv4 address is checked by that one."""
     try:
         address = ipaddress.ip_address(text.split("%")[0])
     except ValueError:

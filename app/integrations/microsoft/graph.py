@@ -21,7 +21,8 @@ CALLS_AT_ONCE = 4
 # A tenant has about three pages of profiles and at most 90 of scores; more is a loop (docs/facts/microsoft-graph.md#edge-3).
 MOST_PAGES = 200
 ATTEMPTS = 4
-LONGEST_BACKOFF_SECONDS = 120.0
+# All waits for one page together.
+LONGEST_WAIT_FOR_PAGE_SECONDS = 120.0
 RENEW_BEFORE = timedelta(minutes=2)
 PROFILES_PER_PAGE = 999
 
@@ -128,7 +129,7 @@ class GraphClient:
                 break
             pause = named_wait(answer)
             pause = 2.0**attempt if pause is None else pause
-            if waited + pause > LONGEST_BACKOFF_SECONDS:
+            if waited + pause > LONGEST_WAIT_FOR_PAGE_SECONDS:
                 break
             waited += pause
             await clock.sleep(pause)

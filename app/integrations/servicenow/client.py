@@ -105,13 +105,13 @@ class ServiceNowClient:
     async def release(self) -> Release | None:
         """The release, or None: the properties are often refused to accounts that are not administrators."""
         try:
-            return parse_response.release_of(await self._result(protocol.release_request(self.origin)))
+            return parse_response.release_of(await self.answer(protocol.release_request(self.origin)))
         except Forbidden:
             return None
 
     async def whoami(self) -> RemoteUser | None:
         """The user of the token, or None when the instance does not say."""
-        return parse_response.user_of(await self._result(protocol.whoami_request(self.origin)))
+        return parse_response.user_of(await self.answer(protocol.whoami_request(self.origin)))
 
     async def answer(self, request: Request) -> RemoteResponse:
         """Send any request with the token; the response, with any status."""

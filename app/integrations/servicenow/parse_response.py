@@ -198,9 +198,9 @@ def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  #
     return [FieldChoice(value, label) for value, label in labels.items()]
 
 
-def release_of(result: Any) -> Release | None:  # noqa: ANN401 - straight from JSON.
+def release_of(answer: RemoteResponse) -> Release | None:
     """The release that the properties name; None when they name none."""
-    values = {str(row.get("name")): str(row.get("value", "")) for row in rows_of(result)}
+    values = {str(row.get("name")): str(row.get("value", "")) for row in rows_of(result_of(answer))}
     tag = values.get("glide.buildtag", "")
     # glide-australia-02-11-2026__patch1-…: the family is the word after `glide-`.
     # docs/facts/servicenow.md#7-which-release-is-the-instance-on
@@ -209,9 +209,9 @@ def release_of(result: Any) -> Release | None:  # noqa: ANN401 - straight from J
     return Release(build=tag, family=family) if tag or family else None
 
 
-def user_of(result: Any) -> RemoteUser | None:  # noqa: ANN401 - straight from JSON.
+def user_of(answer: RemoteResponse) -> RemoteUser | None:
     """The user of the token, if exactly one row came; any other number tells nothing."""
-    rows = rows_of(result)
+    rows = rows_of(result_of(answer))
     if len(rows) != 1:
         return None
     row = rows[0]

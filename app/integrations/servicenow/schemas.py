@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Literal
 
 Table = Literal["incident", "change_request"]
-TABLES: tuple[Table, ...] = ("change_request", "incident")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ Credential = Annotated[str, StringConstraints(max_length=512), AfterValidator(_w
 
 
 class SetUpForm(BaseModel):
-    """The set-up form. The instance's address is judged by integrations/servicenow/address.py."""
+    """The set-up form. The instance's address is checked by integrations/servicenow/address.py."""
 
     instance: Annotated[str, StringConstraints(max_length=400)]
     client_id: Credential

@@ -1,4 +1,4 @@
-"""The gateway over two processes' worth of resources: slots, waking, lanes, pauses."""
+"""The gateway over the resources of two processes: slots, waking, lanes, pauses."""
 
 from __future__ import annotations
 

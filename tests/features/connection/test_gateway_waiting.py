@@ -46,7 +46,7 @@ async def test_a_waiting_caller_listens_again_after_its_connection_was_lost(
 async def test_a_lost_notification_costs_seconds_and_few_statements(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind a pooler in transaction mode, which swallows the LISTEN."""
+    """As behind a pooler in transaction mode, which drops the LISTEN."""
     await system.connect()
     monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 50.0)
     gate, tries = Gate(), 0

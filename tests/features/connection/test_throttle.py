@@ -13,7 +13,7 @@ from app.features.connection.throttle import (
     BUDGET,
     FAILURES_BEFORE_PAUSE,
     LONGEST_PAUSE_SECONDS,
-    PROBE_SECONDS,
+    LONGEST_WAIT_FOR_PROBE_SECONDS,
     SHORTEST_PAUSE_SECONDS,
     backoff_after,
     check_allowed,
@@ -21,6 +21,7 @@ from app.features.connection.throttle import (
     end_call,
     give_probe_back,
     no_usage,
+    pause_message,
     pause_of,
     record_failure,
     record_success,
@@ -50,6 +51,16 @@ def test_a_named_time_pauses_at_once_and_is_never_undercut(throttle: InstanceThr
     assert check_allowed(throttle) is not None
     still_clock.move(2)
     assert check_allowed(throttle) is None
+
+
+def test_pages_show_the_pause_that_calls_obey(throttle: InstanceThrottle, still_clock: SetClock) -> None:
+    assert pause_message(None) is None
+    assert pause_message(throttle) is None
+    record_failure(throttle, Throttled(seconds=30))
+    until = still_clock.now() + timedelta(seconds=30)
+    assert str(pause_message(throttle)) == f"{Throttled.default} We ask again at {until:%H:%M:%S} UTC."
+    still_clock.move(31)
+    assert pause_message(throttle) is None
 
 
 def test_lost_answers_pause_from_the_third_in_a_row(throttle: InstanceThrottle) -> None:
@@ -83,7 +94,7 @@ def test_after_a_pause_the_first_caller_is_the_probe(throttle: InstanceThrottle,
     assert check_allowed(throttle) is None
     stop = check_allowed(throttle)
     assert stop is not None
-    assert stop.seconds == PROBE_SECONDS
+    assert stop.seconds == LONGEST_WAIT_FOR_PROBE_SECONDS
     record_success(throttle)
     assert check_allowed(throttle) is None
 

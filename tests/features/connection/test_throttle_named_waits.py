@@ -61,7 +61,7 @@ async def test_a_429_is_obeyed_in_each_of_its_shapes(
 async def test_a_named_time_that_does_not_help_is_not_obeyed_to_the_letter(
     still_clock: SetClock, headers: dict[str, str]
 ) -> None:
-    """429 with `Retry-After: 0`, or with a moment that has passed, again and again: waits grow as without it."""
+    """429 with `Retry-After: 0`, or with a moment that has passed, several times: waits grow as without it."""
     with pytest.raises(Throttled) as slow:
         await client_over(ScriptedServiceNow(replied(status=429, body="", **headers))).whoami()
     throttle, asked, start = InstanceThrottle(failures=0), 0, still_clock.now()
@@ -93,7 +93,7 @@ async def test_after_a_429_nothing_is_asked_until_the_time_has_come(system: Syst
 
 @pytest.mark.fact("other-connectors bug-59")
 def test_an_answer_that_was_on_its_way_ends_no_pause(still_clock: SetClock) -> None:
-    """Of four calls one is told to wait; what the other three are answered changes nothing of that."""
+    """One of four calls gets a 429; the answers of the other three do not end the pause."""
     throttle = InstanceThrottle(failures=0)
     record_failure(throttle, Throttled(seconds=600))
     until = throttle.paused_until

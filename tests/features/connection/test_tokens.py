@@ -81,7 +81,7 @@ async def test_a_passing_trouble_while_renewing_keeps_the_connection_and_says_no
     assert caught.value.retry.allowed
     [connection] = await connections(system)
     assert (connection.status, connection.token_version) == ("connected", 1)
-    assert await ask(system.resources, whoami)  # The lock was let go, and the next attempt works.
+    assert await ask(system.resources, whoami)  # The lock was released, and the next attempt works.
 
 
 async def test_an_unexpected_error_releases_the_lock(system: System, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Who starts checks, and which: by a person, by a consent, and by the clock."""
+"""Who starts checks, and which: a person, a consent, and the schedule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports from Graph by the clock and on request."""
+"""Imports from Graph by schedule and on request."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ async def test_a_name_that_does_not_exist_says_so() -> None:
     assert "contosso.service-now.com could not be found" in str(caught.value)
 
 
-async def test_listed_origins_are_not_judged_but_their_neighbours_are() -> None:
+async def test_listed_origins_are_not_checked_but_their_neighbours_are() -> None:
     policy = AddressPolicy(
         ("http://127.0.0.1:8100", "https://servicenow.contoso.example/"), resolve=names(servicenow="10.0.0.1")
     )

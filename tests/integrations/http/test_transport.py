@@ -149,7 +149,7 @@ async def test_an_answer_that_trickles_ends_and_may_have_been_an_answer(monkeypa
             with pytest.raises(Ambiguous):
                 await transport.send(Request("POST", url))
             assert time.monotonic() - started > 0.9
-            # Its place in the pool is free again, and waiting in line for it was no part of anybody's time.
+            # Its place in the pool is free again, and the time in the queue does not count as time of a call.
             endings = await asyncio.gather(
                 *(transport.send(Request("GET", url)) for _ in range(2)), return_exceptions=True
             )

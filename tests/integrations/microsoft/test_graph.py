@@ -11,7 +11,7 @@ import pytest
 
 from app.core.clock import SetClock
 from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Throttled, Unauthorized
-from app.integrations.microsoft.graph import CALLS_AT_ONCE, LONGEST_BACKOFF_SECONDS, MOST_PAGES, GraphClient
+from app.integrations.microsoft.graph import CALLS_AT_ONCE, LONGEST_WAIT_FOR_PAGE_SECONDS, MOST_PAGES, GraphClient
 from app.settings import Settings
 from tests.factories.scripted import GRAPH, Reply, ScriptedGraph, answer, graph_over, page
 
@@ -126,7 +126,7 @@ async def test_patience_has_an_end(still_clock: SetClock) -> None:
     with pytest.raises(Throttled) as refused:
         _ = [found async for found in graph_over(transport).control_profiles()]
     assert refused.value.seconds == 100
-    assert still_clock.now() - before <= timedelta(seconds=LONGEST_BACKOFF_SECONDS)
+    assert still_clock.now() - before <= timedelta(seconds=LONGEST_WAIT_FOR_PAGE_SECONDS)
     with pytest.raises(ServerError):
         await read_all(answer(503))
 

@@ -51,7 +51,7 @@ async def test_without_cookies_every_call_has_a_session_of_its_own(servicenow: S
 
 
 @pytest.mark.fact("servicenow sandbox-38")
-def test_a_returned_cookie_keeps_its_session_and_a_foreign_one_begins_anew(
+def test_a_returned_cookie_keeps_its_session_and_a_foreign_one_starts_a_new_one(
     servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     first = api.get("/incident").headers.get_list("set-cookie")

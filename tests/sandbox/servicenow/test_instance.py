@@ -60,7 +60,7 @@ def test_a_restart_forgets_neither_records_nor_tokens(tmp_path: Path) -> None:
     assert made["number"] > number
 
 
-def test_a_file_of_an_older_version_is_seeded_anew(tmp_path: Path) -> None:
+def test_a_file_of_an_older_version_is_seeded_again(tmp_path: Path) -> None:
     file = tmp_path / "servicenow.sqlite"
     old = Store(file)
     old.put("sys_user", {"user_name": "m365.integration"})

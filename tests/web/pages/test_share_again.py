@@ -98,7 +98,7 @@ async def test_by_setting_a_closed_ticket_is_to_be_reopened_and_a_new_one_has_to
         assert "checked" not in several
         await system.work()
         assert len(records(system, "incident")) == 1
-        system.servicenow.control("records", number=record["number"], fields={"state": "2"})  # Reopened over there.
+        system.servicenow.control("records", number=record["number"], fields={"state": "2"})  # Reopened in ServiceNow.
         await refresh_now(system)
         assert (await read_ticket(system, ticket_id)).state == "2"
         assert "although a ticket is open" in (await browser.get(FORM)).text

@@ -15,7 +15,7 @@ READ_ONLY = "snc_read_only"
 
 
 async def check_account(context: CheckContext) -> Finding:
-    """Whether tickets are opened by the right account, and whether it can go on doing so."""
+    """Whether tickets are opened by the right account, and whether it can keep opening them."""
     sys_id = context.connection.user_sys_id
     if not sys_id:
         # Right after the consent sys_user did not answer, or hid the row; there is nothing to ask for now.

@@ -22,7 +22,7 @@ from app.resources import Resources
 STUCK_AFTER = timedelta(minutes=5)
 # The import runs every six hours, and Microsoft computes a score once a day
 # (docs/facts/microsoft-graph.md#1-8-freshness-change-history-outlook): a day, and two missed imports.
-STALE_AFTER = timedelta(hours=36)
+IMPORT_STALE_AFTER = timedelta(hours=36)
 QUEUE_EXAMINED = T("Workers that have reported within a minute, and jobs that are due.")
 
 
@@ -33,7 +33,7 @@ async def check_queue(resources: Resources) -> Finding:
 
 
 async def queue_finding(session: Session) -> Finding:
-    """The same for a page that cannot wait for a worker: reads rows only."""
+    """The finding of `check_queue`, for a page that cannot wait for a worker. Reads rows only."""
     health = await queue_health(session)
     if not health.workers:
         return make_finding("no_worker", due=health.due)
@@ -53,7 +53,7 @@ async def check_tickets(resources: Resources) -> Finding:
 
 
 async def check_import(resources: Resources) -> Finding:
-    """Whether the Secure Score was imported recently (see STALE_AFTER)."""
+    """Whether the Secure Score was imported recently (see IMPORT_STALE_AFTER)."""
     async with resources.database.transaction() as session:
         card = await score_card(session, resources.config.shown_tenant_id)
     return evaluate_import(card.synced_at if card else None)
@@ -65,6 +65,6 @@ def evaluate_import(synced_at: datetime | None) -> Finding:
         return make_finding("import_missing")
     age = clock.now() - synced_at
     hours = round(age.total_seconds() / 3600)
-    if age > STALE_AFTER:
+    if age > IMPORT_STALE_AFTER:
         return make_finding("import_stale", hours=hours)
     return make_finding("import", hours=hours) if hours > 1 else make_finding("import:fresh")

@@ -25,8 +25,8 @@ from app.features.tickets.types import Delivery
 # Tickets refused for one cause within this time open the circuit. Two could be an accident of their own data.
 ENOUGH_REFUSALS = 3
 REFUSALS_COUNT_FOR = timedelta(minutes=10)
-# While a probe is under way, the others ask this often how it went.
-PROBE_SECONDS = 5.0
+# While the one ticket that is tried again (the probe) has no outcome, the jobs of the others look for it this often.
+PROBE_CHECK_INTERVAL_SECONDS = 5.0
 # Attempts of one kind are let through one by one, or several would each take themselves for the one probe.
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
@@ -110,5 +110,5 @@ async def _refused_lately(session: Session, *alike: ColumnElement[bool]) -> list
 def wait_for_probe(ticket: Ticket, circuit: OpenCircuit) -> RetryLater:
     """Write down that the ticket waits, and until when."""
     ticket.problem = circuit.waiting.to_json()
-    ticket.next_try_at = clock.now() + timedelta(seconds=PROBE_SECONDS)
-    return RetryLater(PROBE_SECONDS, circuit.waiting)
+    ticket.next_try_at = clock.now() + timedelta(seconds=PROBE_CHECK_INTERVAL_SECONDS)
+    return RetryLater(PROBE_CHECK_INTERVAL_SECONDS, circuit.waiting)

@@ -1,7 +1,8 @@
-"""The one outbound state machine: bring a row to ServiceNow exactly once, and never repeat a send unproven.
+"""Idempotent delivery: a create whose answer was lost is reconciled (looked up by correlation ID) before it is repeated.
 
-Each step is a short transaction of its own, and none is open during a remote call. The row alone tells what may have
-been sent, so a process that dies at any point loses nothing and duplicates nothing.
+The one state machine of the outbox: it brings a queued row to ServiceNow exactly once. Each step is a short transaction
+of its own, and none is open during a remote call. The row alone tells what may have been sent, so a process that dies at
+any point loses nothing and duplicates nothing.
 
     queued ─┬─ never sent ──────────────── send ─┬─ answered ─────────────────▶ shared
             └─ sent before ─ find ─┬─ found ─────│────────────────────────────▶ shared
@@ -150,6 +151,7 @@ class Lookup(Generic[Row, Found]):
         Raises StillUncertain while an earlier send may be under way, QueryIgnored when ServiceNow would not show the
         record if it were there, Superseded, and what `gateway.call` raises.
         """
+        # Reconciliation: did the create arrive whose answer was lost? docs/facts/servicenow.md#6-idempotency
         found = await self._call(self.adapter.find)
         if found is not None:
             return found

@@ -15,7 +15,7 @@ from app.core.messages import Message, T
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
 from app.features.connection.throttle import Usage, no_usage, pause_message, usage
 from app.features.tickets.models import PollCursor
-from app.features.tickets.polling.schedule import POLL_ON_VIEW_AFTER, STALE_AFTER, VIEW_RECORDED_EVERY
+from app.features.tickets.polling.schedule import POLL_ON_VIEW_AFTER, STATES_STALE_AFTER, VIEW_RECORDED_EVERY
 from app.features.tickets.types import TicketKind
 
 
@@ -40,7 +40,6 @@ class PollStatus:
     cursors: Mapping[str, PollCursor]
 
     def fresh(self, kind: str) -> Freshness:
-        """The freshness of the tickets of one kind."""
         if self.connection is None or self.connection.status == ConnectionStatus.REMOVED:
             return Freshness(None, T("ServiceNow is not connected, so states are as they were last seen."))
         cursor = self.cursors.get(kind)
@@ -73,7 +72,7 @@ class PollStatus:
     def _poll_problem(cursor: PollCursor) -> Message | None:
         if cursor.problem:
             return Message.from_json(cursor.problem)
-        if cursor.succeeded_at is None or cursor.succeeded_at >= clock.now() - STALE_AFTER:
+        if cursor.succeeded_at is None or cursor.succeeded_at >= clock.now() - STATES_STALE_AFTER:
             return None
         # Then data is as old as the ticket that was read longest ago, which is no fault of the worker.
         if cursor.changes_refused:

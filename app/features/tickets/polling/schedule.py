@@ -15,7 +15,7 @@ QUIET_AFTER_VIEW = timedelta(minutes=10)
 TOLERANCE = timedelta(seconds=10)
 # Data is never older than this while all goes well: a quiet interval, the minute in which the next poll starts, and
 # another minute for a poll that takes long.
-STALE_AFTER = QUIET_INTERVAL + 2 * POLL_INTERVAL
+STATES_STALE_AFTER = QUIET_INTERVAL + 2 * POLL_INTERVAL
 
 # A view is recorded at most once a minute, because a page that is left open refreshes its cards every 15 seconds.
 VIEW_RECORDED_EVERY = timedelta(minutes=1)

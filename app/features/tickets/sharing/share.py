@@ -109,7 +109,7 @@ async def share(
 async def share_many(
     session: Session, queue: Queue, commands: Sequence[ShareCommand], requester: Requester, *, public_url: str
 ) -> list[Shared]:
-    """The same for many at once, answered in their order: all of them or, when one cannot be made, none."""
+    """Make many tickets in one call, returned in the order of the commands. When one cannot be made, none is."""
     for command in commands:
         check_request(command.request)
     # Locked before anything is read: what is read afterwards cannot be overtaken by another share of the same actions.
@@ -140,14 +140,14 @@ def check_request(request: TicketRequest) -> None:
 
 
 async def _lock(session: Session, commands: Sequence[ShareCommand]) -> None:
-    """Until the transaction ends, these forms and actions are ours: a double click, or a second person, waits."""
+    """Deduplication: until the transaction ends, a double click on one of these forms, or a second person, waits."""
     names = {f"form {command.form_key}" for command in commands}
     names |= {f"action {action.control_id}" for command in commands for action in command.actions}
     await session.execute(LOCK_NAMES, {"names": sorted(names)})
 
 
 async def _tickets_of_forms(session: Session, form_keys: Sequence[str]) -> dict[str, UUID]:
-    """The tickets that were made of these forms before, by form key."""
+    """Deduplication: the tickets that were made of these forms before, by form key."""
     query = select(Ticket.form_key, Ticket.id).where(Ticket.form_key.in_(form_keys))
     return {row.form_key: row.id for row in await session.execute(query)}
 
@@ -226,7 +226,7 @@ def _predecessor(command: ShareCommand, sharing: _Sharing) -> _EarlierTicket | N
 async def _store(
     session: Session, queue: Queue, made: Sequence[tuple[Ticket, ShareCommand]], requester: Requester
 ) -> None:
-    """Rows, events, audit entries and jobs of these tickets: a few statements, however many they are."""
+    """Put the tickets into the outbox, with events, audit entries and jobs: a few statements, however many they are."""
     tickets = [ticket for ticket, _ in made]
     session.add_all(tickets)
     # The other rows refer to the tickets by foreign key, without a relationship by which the session would order them.

@@ -323,6 +323,6 @@ async def test_without_an_attempt_there_is_nothing_to_examine() -> None:
         (Release(build="", family="jakarta"), "release_too_old", State.PROBLEM),
     ],
 )
-def test_a_release_is_judged_by_its_family(release: Release | None, key: str, state: State) -> None:
+def test_a_release_is_evaluated_by_its_family(release: Release | None, key: str, state: State) -> None:
     finding = evaluate_release(check_context(), release)
     assert (finding.key, finding.state) == (key, state)

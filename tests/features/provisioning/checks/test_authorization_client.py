@@ -1,4 +1,4 @@
-"""The client's record in the Application Registry, judged by its fields."""
+"""The client's record in the Application Registry, evaluated by its fields."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def client_record(system: System, **changes: str) -> None:
     store.put("oauth_entity", record | changes)
 
 
-async def test_the_clients_record_is_judged_by_its_fields(system: System) -> None:
+async def test_the_clients_record_is_evaluated_by_its_fields(system: System) -> None:
     await system.connect()
     client_record(system, redirect_url="https://elsewhere.example/servicenow/callback")
     finding = (await diagnose(system))["redirect_mismatch"]

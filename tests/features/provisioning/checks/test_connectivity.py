@@ -52,7 +52,7 @@ async def test_dns_is_told_from_tls_from_a_closed_port(system: System) -> None:
         elsewhere(system, address_policy)
         found = await diagnose(system)
         assert key in found, (origin, list(found))
-        assert "token" not in found  # What comes after is not tried.
+        assert "token" not in found  # Later checks do not run.
         await system.resources.servicenow.close()
 
 

@@ -19,7 +19,7 @@ from tests.factories.provisioning import check_context, diagnose, steps
 from tests.factories.system import System
 
 
-async def test_an_account_that_servicenow_does_not_name_cannot_be_judged(system: System) -> None:
+async def test_an_account_that_servicenow_does_not_name_cannot_be_evaluated(system: System) -> None:
     manager = await system.signed_in("manager")
     trouble(system, "ip_blocked", path="/table/sys_user", times=3)
     await connect_by_pages(system, manager)
@@ -67,8 +67,8 @@ async def test_an_account_that_may_only_read_is_found_while_its_token_lives(syst
         ({"roles": "itil,snc_read_only"}, "user_read_only", "problem"),
     ],
 )
-async def test_the_account_is_judged(system: System, change: dict[str, str], key: str, state: str) -> None:
-    # The sandbox refuses tokens of such accounts, so another account's eyes are lent to the check.
+async def test_the_account_is_evaluated(system: System, change: dict[str, str], key: str, state: str) -> None:
+    # The sandbox refuses tokens of such accounts, so the check gets the client of another account.
     connection = await system.connect("fred.luddy")
     store = system.servicenow.instance.store
     robot = store.find("sys_user", user_name="m365.integration")

@@ -1,4 +1,4 @@
-"""Importing from Graph, on good days and bad."""
+"""Importing from Graph, complete and with failures."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ async def test_messy_files_import_whole_and_the_one_warning_is_true(system: Syst
 
 
 async def test_a_real_tenants_answers_import_whole_and_the_one_warning_is_true(system: System, tmp_path: Path) -> None:
-    """Where the real answers are not at hand, the made-up ones stand in: the promise is the same."""
+    """Without a real tenant's answers, generated ones are used: the assertions are the same."""
     real = (REAL / "heimdall2-secureScore.json", REAL / "heimdall2-profiles.json")
     is_real = all(file.exists() for file in real)
     files, tenant_id = (real, REAL_TENANT) if is_real else (write_messy_files(tmp_path), TENANT)

@@ -52,7 +52,7 @@ async def test_odd_texts_reach_the_database(database: Database, odd: str) -> Non
 
 @pytest.mark.fact("microsoft-graph edge-23")
 async def test_a_large_tenant_imports_in_few_statements(database: Database) -> None:
-    """So many rows go in batches, never one by one; `make bench` measures how long it takes."""
+    """Rows are inserted in batches, never one by one; `make bench` measures how long it takes."""
     controls = [score(f"Control{number}", number % 10, number % 10 * 10) for number in range(234)]
     days = [snapshot(days_before(number), controls) for number in range(90)]
     profiles = [profile(f"Control{number}") for number in range(462)]

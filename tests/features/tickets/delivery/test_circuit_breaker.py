@@ -1,4 +1,4 @@
-"""One missing role is not asked about again and again, and is not believed for ever."""
+"""One missing role causes few refused requests, and is tried again later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One attempt at a ticket: noted before it is sent, waiting loses nothing, and a newer attempt silences an older one."""
+"""One attempt at a ticket: noted before it is sent, waiting loses nothing, and a newer attempt supersedes an older one."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_a_slow_down_with_a_named_time_is_obeyed(system: System) -> None:
 
 @pytest.mark.parametrize("trouble", ["rate_limited", "semaphore_full", "dropped_before", "bad_gateway", "hibernating"])
 async def test_a_look_that_fails_says_nothing_of_the_create_before_it(system: System, trouble: str) -> None:
-    """The create may still land; a look that was throttled must not free the way for a second one."""
+    """The create may still arrive; a lookup that was throttled must not allow a second one."""
     await system.connect()
     orders = system.servicenow.instance.orders
     orders.order(Fault("dropped_before", 1, "POST", "/table/"))

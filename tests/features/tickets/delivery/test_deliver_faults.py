@@ -73,7 +73,7 @@ async def test_every_fault_of_the_answer_leaves_one_record(system: System, troub
 
 
 async def test_each_verdict_names_what_happened(system: System) -> None:
-    """Every trouble has a sentence of its own on the ticket's page, and never ServiceNow's page itself."""
+    """Every fault has a sentence of its own on the ticket's page, and never ServiceNow's page itself."""
     await system.connect()
     said = {
         "session_overflow": "put the call aside",
@@ -95,7 +95,7 @@ async def test_each_verdict_names_what_happened(system: System) -> None:
 
 @pytest.mark.fact("other-connectors bug-65")
 async def test_a_create_that_lands_late_is_not_repeated(system: System) -> None:
-    """The instance works on after we hung up: the record appears seconds after our time-out."""
+    """The instance continues after we closed the connection: the record appears seconds after our time-out."""
     await system.connect()
     system.resources.servicenow._client.timeout = httpx.Timeout(0.5)
     system.servicenow.fault("slow", method="POST", path="/table/", place="before", seconds=5)
@@ -117,7 +117,7 @@ async def test_a_create_that_lands_late_is_not_repeated(system: System) -> None:
 async def test_a_create_that_a_gateway_gave_up_on_is_not_repeated_while_it_goes_on(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The gateway says 504, in JSON, while the insert runs on behind it."""
+    """The gateway answers 504, in JSON, while the insert is still running behind it."""
     await system.connect()
     transport = system.resources.servicenow
     real, behind = transport.send, list[Request]()

@@ -1,4 +1,4 @@
-"""Calls at once: at most four wait for an answer, over however many workers and processes."""
+"""Concurrent calls: at most four wait for an answer, over any number of workers and processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CALLS_AT_ONCE = SLOTS[Pool.SHARED]
 
 
 class Line:
-    """Calls that are answered once as many wait as may; counts how many ever waited together."""
+    """Calls that are answered once the limit of waiting calls is reached; counts the most that waited together."""
 
     def __init__(self, outcome: Exception) -> None:
         self.outcome, self.now, self.most, self.full = outcome, 0, 0, asyncio.Event()
@@ -58,7 +58,7 @@ class Line:
 async def test_at_most_four_wait_for_an_answer_however_many_workers(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twelve workers' worth of deliveries at once, over however many processes: the rows decide."""
+    """Deliveries of twelve workers in parallel, over any number of processes: the rows decide."""
     await system.connect()
     tickets = [await share_one(system) for _ in range(12)]
     line = Line(LookupError())

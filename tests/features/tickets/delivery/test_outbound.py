@@ -128,7 +128,7 @@ def test_the_cause_of_a_refusal_is_a_code_and_the_instances_own_words() -> None:
 
 
 @pytest.mark.parametrize("row", [Ticket(), TicketNote()], ids=["ticket", "note"])
-def test_a_row_that_is_queued_again_begins_anew_and_is_still_known_to_have_been_sent(
+def test_a_row_that_is_queued_again_has_no_refusals_and_is_still_known_to_have_been_sent(
     row: Outbound, still_clock: SetClock
 ) -> None:
     row.delivery, row.refusals, row.problem, row.attempts, row.sent_at = "held", 2, T("Refused.").to_json(), 4, NOW

@@ -24,7 +24,7 @@ from tests.factories.tickets import an_action, read_ticket, records, run_due_and
 
 
 async def held_though_it_arrived(system: System, action: Action | None = None) -> UUID:
-    """Refused although it was done, and not found by a look that was refused."""
+    """Refused although it was done, and not found by a lookup that was refused."""
     await system.connect()
     system.servicenow.fault("refused_after_commit", method="POST", path="/table/")
     system.servicenow.fault("acl_hiccup", method="GET", path="/table/")

@@ -72,7 +72,7 @@ async def test_a_record_that_is_hidden_and_not_even_counted_is_not_made_again(
 
 
 def show_no_incidents(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every look at incidents comes back empty, and says so in its count."""
+    """Every query for incidents is answered with an empty list and a count of 0."""
     transport = system.resources.servicenow
     real = transport.send
 

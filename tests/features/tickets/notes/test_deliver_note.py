@@ -62,7 +62,7 @@ async def test_a_note_that_may_still_land_says_nothing_of_a_record_that_is_not_t
 @pytest.mark.fact("other-connectors bug-67", "servicenow trap-15")
 @pytest.mark.parametrize("hidden", ["work_notes", "work_notes,comments"])
 async def test_a_note_is_not_doubled_where_the_journal_may_not_be_read(system: System, hidden: str) -> None:
-    """A retried update doubles a note; and a journal that is hidden from us says nothing of what is in it."""
+    """A retried update doubles a note; and a journal that is hidden from us does not tell what is in it."""
     ticket_id = await shared_change(system)
     system.servicenow.instance.switches.unreadable_fields = hidden
     system.servicenow.fault("dropped_after_commit", method="PATCH")

@@ -1,4 +1,4 @@
-"""Notes of others that cannot be read: the ticket goes on, and the instance is not asked again at once."""
+"""Notes of others that cannot be read: the ticket is still followed, and the instance is not asked again immediately."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.factories.tickets import (
 
 @pytest.mark.fact("other-connectors bug-64")
 async def test_a_refusal_of_the_journal_alone_hurts_nothing_else(system: System) -> None:
-    """Three people open a ticket, and the journal of each is refused (403). Everything else goes on, without a pause."""
+    """Three people open a ticket, and the journal of each is refused (403). Everything else continues, without a pause."""
     await system.connect()
     opened = [await shared_ticket(system) for _ in range(3)]
     system.servicenow.fault("acl_hiccup", times=3, method="GET", path="/table/incident")

@@ -148,7 +148,7 @@ async def test_times_are_utc_in_every_zone_of_the_user(system: System) -> None:
 
 
 async def test_a_lost_answer_teaches_no_wrong_clock(system: System) -> None:
-    """A record found some time after it was made says nothing of how far the instance's clock is off."""
+    """A record found some time after it was made does not tell how far the instance's clock is off."""
     await system.connect()
     system.servicenow.fault("dropped_after_commit", method="POST")
     await share_one(system, TicketKind.INCIDENT)

@@ -119,7 +119,7 @@ async def test_every_list_is_in_a_unique_order(system: System) -> None:
 async def test_a_page_cut_short_or_emptied_by_hidden_rows_is_not_the_last(
     system: System, monkeypatch: pytest.MonkeyPatch, hidden: tuple[int, ...]
 ) -> None:
-    """Rows are hidden after the page was cut , so that a short or empty one says nothing of what follows."""
+    """Rows are hidden after the page was cut, so that a short or empty one does not end the list."""
     numbers = list((await several_that_move(system, monkeypatch, 9, 4)).values())
     hide(system, *(numbers[place] for place in hidden))
     await refresh_now(system)

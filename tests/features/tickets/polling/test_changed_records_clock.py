@@ -119,7 +119,7 @@ async def test_a_clock_that_drifts_loses_no_change(system: System) -> None:
 @pytest.mark.fact("other-connectors bug-48")
 @pytest.mark.parametrize("seconds", [-600, 600, -3600])
 async def test_a_clock_that_is_off_is_known_without_a_create_that_answered(system: System, seconds: int) -> None:
-    """The record was found by a lookup, so that its creation says nothing of the clock."""
+    """The record was found by a lookup, so that its creation does not tell the clock."""
     system.servicenow.instance.switches.clock_off_seconds = seconds
     await system.connect()
     system.servicenow.fault("dropped_after_commit", method="POST")

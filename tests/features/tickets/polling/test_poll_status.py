@@ -11,7 +11,7 @@ from app.core.messages import Message, T
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
 from app.features.tickets.models import PollCursor
 from app.features.tickets.polling.poll_status import PollStatus
-from app.features.tickets.polling.schedule import STALE_AFTER
+from app.features.tickets.polling.schedule import STATES_STALE_AFTER
 from tests.factories.system import System
 from tests.factories.tickets import (
     refresh_now,
@@ -103,13 +103,13 @@ def problem_of(status: PollStatus) -> str | None:
 
 def test_fresh_data_needs_no_explanation() -> None:
     assert problem_of(status_of()) is None
-    assert problem_of(status_of(polled=STALE_AFTER - timedelta(seconds=5))) is None
+    assert problem_of(status_of(polled=STATES_STALE_AFTER - timedelta(seconds=5))) is None
     assert problem_of(status_of(polled=None)) is None
     assert status_of().fresh("change").problem is None, "there is nothing to poll yet"
 
 
 def test_each_cause_of_old_data_is_named() -> None:
-    old = STALE_AFTER + timedelta(seconds=5)
+    old = STATES_STALE_AFTER + timedelta(seconds=5)
     assert "background worker" in (problem_of(status_of(polled=old)) or "")
     assert "one after the other" in (problem_of(status_of(polled=old, refused=2)) or "")
     assert problem_of(status_of(problem=T("It sleeps."))) == "It sleeps."
@@ -126,8 +126,8 @@ def test_the_cause_of_the_other_causes_is_named_first() -> None:
         attention=T("Expired."),
         paused_for=60,
         problem=T("It sleeps."),
-        polled=STALE_AFTER * 2,
+        polled=STATES_STALE_AFTER * 2,
     )
     assert problem_of(everything) == "Expired."
     assert (problem_of(status_of(paused_for=60, problem=T("It sleeps."))) or "").startswith("Slow down.")
-    assert problem_of(status_of(problem=T("It sleeps."), polled=STALE_AFTER * 2)) == "It sleeps."
+    assert problem_of(status_of(problem=T("It sleeps."), polled=STATES_STALE_AFTER * 2)) == "It sleeps."

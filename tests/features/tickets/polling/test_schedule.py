@@ -11,7 +11,7 @@ from app.features.tickets.polling.schedule import (
     QUIET_AFTER_CHANGE,
     QUIET_AFTER_VIEW,
     QUIET_INTERVAL,
-    STALE_AFTER,
+    STATES_STALE_AFTER,
     is_due,
 )
 
@@ -64,4 +64,4 @@ def test_each_of_them_ends_at_its_limit(changes: dict[str, datetime | None]) -> 
 
 
 def test_data_that_is_polled_at_the_quiet_interval_is_never_stale() -> None:
-    assert STALE_AFTER >= QUIET_INTERVAL + POLL_INTERVAL
+    assert STATES_STALE_AFTER >= QUIET_INTERVAL + POLL_INTERVAL

@@ -1,0 +1,54 @@
+"""A cell that a spreadsheet would run is defused, and every other one stays as it is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.spreadsheet import LONGEST_CELL, safe_cell
+
+
+@pytest.mark.fact("microsoft-graph edge-34")
+@pytest.mark.parametrize(
+    ("cell", "safe"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+3.24 %", "'+3.24 %"),
+        ("-cmd|' /C calc'!A0", "'-cmd|' /C calc'!A0"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("\n=1", "'\n=1"),
+        ("  =1", "'  =1"),
+        ("plain", "plain"),
+        ("-5", "-5"),
+        ("3.24", "3.24"),
+        ("", ""),
+        ("- a list", "'- a list"),
+        ("a=b", "a=b"),
+        ("\uff1dSUM(A1)", "'\uff1dSUM(A1)"),
+        (" \uff0b1", "' \uff0b1"),
+        ("\uff0d1", "'\uff0d1"),
+        ("\uff20SUM(A1)", "'\uff20SUM(A1)"),
+    ],
+)
+def test_cells_that_a_spreadsheet_would_run_are_defused(cell: str, safe: str) -> None:
+    assert safe_cell(cell) == safe
+
+
+def test_a_cell_is_cut_to_what_a_spreadsheet_holds_and_stays_defused() -> None:
+    assert safe_cell("x" * (LONGEST_CELL + 1)) == "x" * LONGEST_CELL
+    assert safe_cell("=" + "x" * LONGEST_CELL).startswith("'=xxx")
+
+
+def test_a_zero_byte_neither_stays_nor_hides_a_formula() -> None:
+    assert safe_cell("a\0b") == "ab"
+    assert safe_cell("\0=1+1") == "'=1+1"
+
+
+@given(st.text(max_size=50))
+def test_no_text_comes_out_as_a_formula_and_none_is_changed_but_by_an_apostrophe(text: str) -> None:
+    safe = safe_cell(text)
+    assert not safe.lstrip().startswith(("=", "+", "@"))
+    assert safe.removeprefix("'") == text.replace("\0", "").removeprefix("'")
