@@ -75,9 +75,12 @@ def pause_of(throttle: InstanceThrottle) -> Deferral | None:
 def pause_message(throttle: InstanceThrottle | None) -> Message | None:
     """Why nothing is sent just now and until when, for people; None when there is no pause, or no reason to tell."""
     pause = pause_of(throttle) if throttle is not None else None
-    if throttle is None or pause is None or pause.reason is None:
+    if throttle is None or throttle.paused_until is None or pause is None or pause.reason is None:
         return None
-    return T("%(reason)s We ask again at %(time)s UTC.", reason=pause.reason, time=f"{throttle.paused_until:%H:%M:%S}")
+    # An instance may name a day (LONGEST_NAMED_WAIT_SECONDS): without the date, tomorrow would be read as today.
+    until = throttle.paused_until
+    time = f"{until:%H:%M:%S}" if until.date() == clock.now().date() else f"{until:%Y-%m-%d %H:%M:%S}"
+    return T("%(reason)s We ask again at %(time)s UTC.", reason=pause.reason, time=time)
 
 
 def check_allowed(throttle: InstanceThrottle, *, requests: int = 0) -> Deferral | None:

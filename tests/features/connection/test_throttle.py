@@ -28,6 +28,7 @@ from app.features.connection.throttle import (
     usage,
 )
 from app.integrations.http.errors import Ambiguous, Forbidden, RecordNotFound, RemoteError, ServerError, Throttled
+from app.integrations.http.http_types import LONGEST_NAMED_WAIT_SECONDS
 
 
 @pytest.fixture
@@ -61,6 +62,12 @@ def test_pages_show_the_pause_that_calls_obey(throttle: InstanceThrottle, still_
     assert str(pause_message(throttle)) == f"{Throttled.default} We ask again at {until:%H:%M:%S} UTC."
     still_clock.move(31)
     assert pause_message(throttle) is None
+
+
+def test_a_pause_that_ends_tomorrow_is_shown_with_its_day(throttle: InstanceThrottle, still_clock: SetClock) -> None:
+    record_failure(throttle, Throttled(seconds=LONGEST_NAMED_WAIT_SECONDS))
+    tomorrow = still_clock.now() + timedelta(days=1)
+    assert str(pause_message(throttle)).endswith(f" We ask again at {tomorrow:%Y-%m-%d %H:%M:%S} UTC.")
 
 
 def test_lost_answers_pause_from_the_third_in_a_row(throttle: InstanceThrottle) -> None:
