@@ -61,8 +61,9 @@ class Lane(StrEnum):
 # https://support.servicenow.com/kb?id=kb_article_view&sysparm_article=KB0564204
 # One more for calls that a person waits for, so that a bulk share never holds up a check.
 SLOTS = {Pool.SHARED: 4, Pool.INTERACTIVE: 1}
-# A killed process gives nothing back: its slots are free after this long. A live one extends its lease in time.
-LEASE_SECONDS = 60.0
+# A killed process gives nothing back: its slots are free after this long. A live one extends its lease in time. It is less
+# than the longest wait of a person's call, so that such a slot delays a consent and does not lose whose it is.
+LEASE_SECONDS = 40.0
 EXTEND_EVERY_SECONDS = LEASE_SECONDS / 3
 POOLS = {Lane.BACKGROUND: Pool.SHARED, Lane.DELIVERY: Pool.SHARED, Lane.INTERACTIVE: Pool.INTERACTIVE}
 # The longest wait for a slot. A job gives up early, and its worker runs another one in the meantime. A person's call

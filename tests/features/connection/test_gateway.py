@@ -66,7 +66,7 @@ async def test_a_waiting_caller_is_woken_when_another_process_releases(
 
 
 async def test_callers_of_one_process_go_first_in_first_out(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    await system.connect()
+    connection = await system.connect()
     monkeypatch.setitem(slots.LONGEST_WAIT_SECONDS, Pool.SHARED, 50.0)
     gate, order = Gate(), list[int]()
     held = await gate.fill(system.resources)
@@ -75,15 +75,20 @@ async def test_callers_of_one_process_go_first_in_first_out(system: System, monk
         async def work(_client: ServiceNowClient) -> None:
             order.append(number)
 
-        await call(system.resources, work)
+        # By its id: a query for the connection before the wait would decide the order.
+        await call(system.resources, work, connection_id=connection.id)
 
     waiting = []
     for number in range(5):
         waiting.append(asyncio.create_task(nth(number)))
-        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)
     gate.open.set()
     await asyncio.gather(*held, *waiting)
     assert order == [0, 1, 2, 3, 4]
+
+
+def test_the_slot_of_a_killed_process_is_free_before_a_waiting_person_gives_up() -> None:
+    assert LEASE_SECONDS < slots.LONGEST_WAIT_SECONDS[Pool.INTERACTIVE]
 
 
 async def test_a_person_is_not_held_up_by_four_calls_in_the_background(system: System) -> None:
