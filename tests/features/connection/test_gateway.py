@@ -78,9 +78,7 @@ async def test_callers_of_one_process_go_first_in_first_out(system: System, monk
         # By its id: a query for the connection before the wait would decide the order.
         await call(system.resources, work, connection_id=connection.id)
 
-    waiting = []
-    for number in range(5):
-        waiting.append(asyncio.create_task(nth(number)))
+    waiting = [asyncio.create_task(nth(number)) for number in range(5)]
     await asyncio.sleep(0.05)
     gate.open.set()
     await asyncio.gather(*held, *waiting)
@@ -88,7 +86,7 @@ async def test_callers_of_one_process_go_first_in_first_out(system: System, monk
 
 
 def test_the_slot_of_a_killed_process_is_free_before_a_waiting_person_gives_up() -> None:
-    assert LEASE_SECONDS < slots.LONGEST_WAIT_SECONDS[Pool.INTERACTIVE]
+    assert slots.LONGEST_WAIT_SECONDS[Pool.INTERACTIVE] > LEASE_SECONDS
 
 
 async def test_a_person_is_not_held_up_by_four_calls_in_the_background(system: System) -> None:
