@@ -65,9 +65,9 @@ check: setup clients ## Format, lint, types, import contracts, templates, script
 	$(BIN)/uv pip check --quiet
 	$(BIN)/python tools/measure_code.py --check
 	$(BIN)/coverage erase
-	$(BIN)/pytest -q -m thorough tests/browser tests/sandbox/test_demo_killed.py
-	# Everything else, thorough tests too. What runs as processes of its own is not measured, so it is left to `make test`.
-	$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=93 $(addprefix --ignore=,tests/browser tests/clients tests/sandbox/test_demo.py tests/sandbox/test_demo_killed.py tests/journeys/test_exactly_once.py)
+	$(BIN)/pytest -q -m thorough tests/browser tests/sandbox/test_demo_stopped.py tests/journeys/test_exactly_once.py
+	# Everything else, thorough tests too. What runs as processes of its own cannot be measured, so it is not repeated here.
+	$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=93 $(addprefix --ignore=,tests/browser tests/clients tests/sandbox/test_demo.py tests/sandbox/test_demo_stopped.py tests/journeys/test_exactly_once.py)
 
 format: setup ## Put code, templates, scripts and styles in order
 	$(BIN)/ruff check --fix --quiet . || true

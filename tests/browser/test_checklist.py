@@ -88,6 +88,7 @@ def test_the_checklist_alone_leads_to_a_working_connection(newcomer: tuple[Page,
     expect_ready(page)
 
 
+@pytest.mark.thorough
 def test_consenting_as_oneself_is_said_before_anything_is_sent(newcomer: tuple[Page, Demo]) -> None:
     page, demo = newcomer
     page.goto("/servicenow/connect")
@@ -108,6 +109,7 @@ def test_consenting_as_oneself_is_said_before_anything_is_sent(newcomer: tuple[P
     expect_ready(page)
 
 
+@pytest.mark.thorough
 def test_another_account_can_be_kept_on_purpose_and_stays_named(newcomer: tuple[Page, Demo]) -> None:
     page, demo = newcomer
     page.goto("/servicenow/connect")

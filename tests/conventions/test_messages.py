@@ -9,6 +9,7 @@ from tools.code_sources import read_sources
 from tools.measure_code import ROOT
 
 
+@pytest.mark.thorough
 def test_no_message_is_compared() -> None:
     assert message_comparisons(read_sources(ROOT, ["app"])) == []
 

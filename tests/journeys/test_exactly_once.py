@@ -1,6 +1,6 @@
 """Exactly once: shares through two worker processes, under faults, SIGKILL and (at full length) a crash of PostgreSQL.
 
-The short run is part of every test run, with another seed each time. `make soak` is the full one; docs/reliability.md
+The short run is part of `make check`, with another seed each time. `make soak` is the full one; docs/reliability.md
 keeps its figures.
 """
 
@@ -159,6 +159,7 @@ async def settle(system: System) -> None:
         await asyncio.sleep(0.1)
 
 
+@pytest.mark.thorough
 async def test_every_share_arrives_exactly_once_under_faults_and_sigkill(
     postgres: str, sandbox: tuple[SandboxMicrosoft, SandboxServiceNow], tmp_path: Path
 ) -> None:
