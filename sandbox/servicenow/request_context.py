@@ -153,7 +153,7 @@ def _check_accept(request: Request, instance: SandboxInstance) -> None:
 
 
 def _check_client(instance: SandboxInstance) -> None:
-    # The instance reads scope and policy on every call, so that mending them works without a new consent:
+    # The instance reads scope and policy on every call, so that correcting them works without a new consent:
     # docs/facts/servicenow.md#1-7-where-it-lives-in-the-product and #2-6-error-envelope
     switches = instance.switches
     if switches.access_policy_refuses:
