@@ -206,11 +206,10 @@ def _find(instance: SandboxInstance, table: str, sys_id: str) -> tuple[str, Reco
 
 def _line(instance: SandboxInstance, table: str, row: Record, refusal: str = "") -> dict[str, Any]:
     states = labels_of(instance, table, "state")
-    allowed = (
-        change_models.next_states(instance.store, row)
-        if table == "change_request"
-        else [s for s in states if s != row["state"]]
-    )
+    if table == change_models.TABLE:
+        allowed = list(change_models.next_states(instance.store, row))
+    else:
+        allowed = [state for state in states if state != row["state"]]
     opener = instance.store.get("sys_user", row["opened_by"]) or {}
     return {
         "table": table,

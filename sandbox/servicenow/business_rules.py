@@ -125,7 +125,9 @@ def _begin_ticket(store: Store, switches: Switches, table: str, record: Record, 
 def _with_type_and_model(store: Store, switches: Switches, record: Record, kept: Record) -> Record:
     """Return the update with type and model made to agree, or without them once they are fixed. Raises WriteRefused."""
     # See docs/facts/servicenow.md#4-2-change-request: the type is fixed once the change has left New.
-    wanted = {name: kept[name] for name in ("type", "chg_model") if name in kept and kept[name] != record.get(name)}
+    wanted: Record = {
+        name: kept[name] for name in ("type", "chg_model") if name in kept and kept[name] != record.get(name)
+    }
     rest = {name: value for name, value in kept.items() if name not in ("type", "chg_model")}
     if not wanted:
         return rest

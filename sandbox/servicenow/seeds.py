@@ -124,7 +124,7 @@ def after_admin_write(store: Store, table: str, record: Record) -> None:
 
 def keep_retired_choices(store: Store, *, wanted: bool) -> None:
     """Add the retired rows of values that are in use, or remove them."""
-    present = [row for row in store.find_all("sys_choice", _retired="true")]
+    present = list(store.find_all("sys_choice", _retired="true"))
     if wanted and not present:
         for table, element, value, label in RETIRED:
             stamp(store, "sys_choice", {
