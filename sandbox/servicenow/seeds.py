@@ -147,13 +147,15 @@ def set_family(store: Store, family: str) -> None:
 
 def add_choices(
     store: Store, table: str, element: str, choices: tuple[tuple[str, str], ...], language: str, start: int = 0
-) -> None:
+) -> list[Record]:
     """Add rows of sys_choice, sequenced in this order."""
-    for order, (value, label) in enumerate(choices, start):
+    return [
         stamp(store, "sys_choice", {
             "name": table, "element": element, "value": value, "label": label, "language": language,
             "dependent_value": "", "sequence": f"{order:03d}", "inactive": "false",
-        })  # fmt: skip
+        })
+        for order, (value, label) in enumerate(choices, start)
+    ]  # fmt: skip
 
 
 def add_column(store: Store, table: str, name: str, label: str, kind: str = "string", length: int = 40) -> None:
