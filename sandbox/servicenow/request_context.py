@@ -75,7 +75,9 @@ class RequestContext:
 
     async def content(self) -> dict[str, Any]:
         """Return the JSON object of the body; of a list, its first item. Raises ApiError (400 or 415)."""
-        # See docs/facts/servicenow.md#sandbox-29
+        # See docs/facts/servicenow.md#sandbox-29; a POST without a body makes an empty record.
+        if self.method == "POST" and not await self.request.body():
+            return {}
         if not self.request.headers.get("content-type"):
             raise ApiError(400, "Missing header", "Content-Type must be application/json")
         if "json" not in self.request.headers.get("content-type", ""):
@@ -121,6 +123,9 @@ async def respond(
         return as_accepted(request, problem.response())
     except business_rules.WriteRefused as refusal:
         return as_accepted(request, ApiError(403, "Operation Failed", str(refusal)).response())
+    except business_rules.RuleFailed as failure:
+        problem = ApiError(500, "Operation Failed", f"Error in Business Rule '{failure}': undefined value")
+        return as_accepted(request, problem.response())
     response.headers.update(headers)
     return as_accepted(request, response)
 
