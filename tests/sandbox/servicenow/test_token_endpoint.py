@@ -237,7 +237,7 @@ def test_a_broken_basic_header_is_refused_like_any_other_mistake(servicenow: San
     form = {"grant_type": "authorization_code", "code": "x"}
     for header in ("Basic ä", "Basic bm9jb2xvbg==", "Basic", "Basic /w=="):
         answer = httpx.post(
-            f"{servicenow.url}/oauth_token.do", data=form, headers={"Authorization": header.encode("latin-1")}
+            f"{servicenow.url}/oauth_token.do", data=form, headers={b"Authorization": header.encode("latin-1")}
         )
         assert (answer.status_code, answer.json()) == (401, DENIED), header
 
