@@ -9,7 +9,15 @@ from starlette.routing import Route
 
 from sandbox.console import ROUTES as CONSOLE
 from sandbox.page_rendering import render_page
-from sandbox.servicenow import aggregate_api, batch_api, change_api, oauth_server, table_api, token_endpoint
+from sandbox.servicenow import (
+    aggregate_api,
+    attachment_api,
+    batch_api,
+    change_api,
+    oauth_server,
+    table_api,
+    token_endpoint,
+)
 from sandbox.servicenow.fault_middleware import FaultMiddleware
 from sandbox.servicenow.instance import SandboxInstance
 from sandbox.servicenow.instance_settings import ServiceNowSandbox
@@ -45,6 +53,8 @@ def _api() -> list[Route]:
         found += [
             Route(f"{prefix}/table/{{path:path}}", table_api.handle, methods=METHODS),
             Route(f"{prefix}/stats/{{table}}", aggregate_api.handle, methods=METHODS),
+            Route(f"{prefix}/attachment", attachment_api.handle, methods=METHODS),
+            Route(f"{prefix}/attachment/{{path:path}}", attachment_api.handle, methods=METHODS),
             Route(f"{prefix}/batch", batch_api.handle, methods=METHODS),
         ]
     found.append(Route("/api/sn_chg_rest/{path:path}", change_api.handle, methods=METHODS))

@@ -98,7 +98,7 @@ async def _sent(context: RequestContext, table: str) -> Record:
 
 def _list(context: RequestContext, target: TableTarget) -> Response:
     # Defaults: docs/facts/servicenow.md#2-2-query-parameters
-    limit, offset = _number(context, "sysparm_limit", 10_000), _number(context, "sysparm_offset", 0)
+    limit, offset = number_option(context, "sysparm_limit", 10_000), number_option(context, "sysparm_offset", 0)
     if context.instance.switches.offset_ignored:
         offset = 0
     is_counted = context.option("sysparm_no_count") != "true"
@@ -106,7 +106,7 @@ def _list(context: RequestContext, target: TableTarget) -> Response:
     cut = matching[offset : offset + limit]
     reader = RowAcl(context.instance, context.user, target.table)
     visible = [row for row in cut if reader.may_read(row)]  # After the limit: docs/facts/servicenow.md#sandbox-24
-    headers = _paging_headers(context, len(matching), len(visible), limit, offset)
+    headers = paging_headers(context, len(matching), len(visible), limit, offset)
     if not visible and target.version == "v1":  # docs/facts/servicenow.md#sandbox-26
         detail = "Records matching query not found. Check query parameter or offset parameter"
         raise ApiError(404, "No Record found", detail)
@@ -188,7 +188,8 @@ def _one(context: RequestContext, target: TableTarget) -> Record:
     return record
 
 
-def _number(context: RequestContext, name: str, default: int) -> int:
+def number_option(context: RequestContext, name: str, default: int) -> int:
+    """Return a paging parameter. Raises ApiError (400) for what is no number."""
     text = context.option(name)
     if not text:
         return default
@@ -197,7 +198,8 @@ def _number(context: RequestContext, name: str, default: int) -> int:
     return int(text)
 
 
-def _paging_headers(context: RequestContext, total: int, returned: int, limit: int, offset: int) -> dict[str, str]:
+def paging_headers(context: RequestContext, total: int, returned: int, limit: int, offset: int) -> dict[str, str]:
+    """Return the total and the links to the other pages."""
     # See docs/facts/servicenow.md#sandbox-25: `prev` is present on the first page too, with a negative offset.
     counted = context.option("sysparm_no_count") != "true"
     headers = {"X-Total-Count": str(total if counted else returned)}
