@@ -10,7 +10,15 @@ from starlette.routing import Route
 
 from sandbox.console import ROUTES as CONSOLE
 from sandbox.page_rendering import render_page
-from sandbox.servicenow import aggregate_api, batch_api, change_api, oauth_server, table_api
+from sandbox.servicenow import (
+    aggregate_api,
+    attachment_api,
+    batch_api,
+    change_api,
+    oauth_server,
+    table_api,
+    token_endpoint,
+)
 from sandbox.servicenow.fault_middleware import FaultMiddleware
 from sandbox.servicenow.instance import SandboxInstance
 from sandbox.servicenow.instance_settings import ServiceNowSandbox
@@ -52,6 +60,8 @@ def _api() -> list[Route]:
         found += [
             Route(f"{prefix}/table/{{path:path}}", table_api.handle, methods=METHODS),
             Route(f"{prefix}/stats/{{table}}", aggregate_api.handle, methods=METHODS),
+            Route(f"{prefix}/attachment", attachment_api.handle, methods=METHODS),
+            Route(f"{prefix}/attachment/{{path:path}}", attachment_api.handle, methods=METHODS),
             Route(f"{prefix}/batch", batch_api.handle, methods=METHODS),
         ]
     found.append(Route("/api/sn_chg_rest/{path:path}", change_api.handle, methods=METHODS))
@@ -70,7 +80,7 @@ def create_app(settings: ServiceNowSandbox) -> FaultMiddleware:
             Route("/", _front_door),
             Route("/oauth_auth.do", oauth_server.authorize),
             Route("/oauth_auth.do", oauth_server.submit_consent, methods=["POST"]),
-            Route("/oauth_token.do", oauth_server.token, methods=["POST"]),
+            Route("/oauth_token.do", token_endpoint.token, methods=["POST"]),
             Route("/oauth_revoke_token.do", oauth_server.revoke, methods=["GET", "POST"]),
             *LOGIN,
             *_api(),

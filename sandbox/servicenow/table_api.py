@@ -143,7 +143,7 @@ def _list(context: RequestContext, target: TableTarget) -> Response:
     cut = matching[offset : offset + limit]
     reader = RowAcl(context.instance, context.user, target.table)
     visible = [row for row in cut if reader.may_read(row)]  # After the limit: docs/facts/servicenow.md#sandbox-24
-    headers = _paging_headers(context, len(matching), len(visible), limit, offset)
+    headers = paging_headers(context, len(matching), len(visible), limit, offset)
     if not visible and target.version == "v1":  # docs/facts/servicenow.md#sandbox-26
         detail = "Records matching query not found. Check query parameter or offset parameter"
         raise ApiError(404, "No Record found", detail)
@@ -226,6 +226,7 @@ def _one(context: RequestContext, target: TableTarget) -> Record:
 
 
 def number_option(context: RequestContext, name: str, default: int) -> int:
+    """Return a paging parameter. Raises ApiError (400) for what is no number."""
     text = context.option(name)
     if not text:
         return default
@@ -234,7 +235,8 @@ def number_option(context: RequestContext, name: str, default: int) -> int:
     return int(text)
 
 
-def _paging_headers(context: RequestContext, total: int, returned: int, limit: int, offset: int) -> dict[str, str]:
+def paging_headers(context: RequestContext, total: int, returned: int, limit: int, offset: int) -> dict[str, str]:
+    """Return the total and the links to the other pages."""
     # See docs/facts/servicenow.md#sandbox-25: `prev` is present on the first page too, with a negative offset.
     counted = context.option("sysparm_no_count") != "true"
     headers = {"X-Total-Count": str(total if counted else returned)}

@@ -57,6 +57,11 @@ FIELDS: dict[str, tuple[str, ...]] = {
         *COMMON, "name", "element", "column_label", "internal_type", "max_length", "mandatory", "read_only", "active",
         "reference",
     ),
+    "sys_attachment": (
+        *COMMON, "table_name", "table_sys_id", "file_name", "content_type", "size_bytes", "size_compressed", "compressed",
+        "chunk_size_bytes", "hash", "state", "image_height", "image_width", "average_image_color", "encryption_context",
+        "sys_tags",
+    ),
     "sys_journal_field": (*COMMON, "name", "element", "element_id", "value"),
     "oauth_entity": (
         *COMMON, "name", "client_id", "client_secret", "type", "active", "redirect_url", "logo_url",
