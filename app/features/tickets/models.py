@@ -181,8 +181,9 @@ class PollCursor(Base):
     """How far polling of one table has read, and how it went.
 
     `watermark` is the moment up to which changes were read, on our clock. `last_scan_at` is when the rolling scan last
-    read a chunk, `last_closed_scan_at` when it last read one of closed tickets. Cards show `succeeded_at` as the age of their data, and `problem` as the reason when that is old.
-    `changes_refused` counts refusals of the query for changes in a row, the last one at `changes_refused_at`.
+    read a chunk, `last_closed_scan_at` when it last read one of closed tickets. Cards show `succeeded_at` as the age of
+    their data, and `problem` as the reason when that is old. `changes_refused` counts refusals of the query for changes
+    in a row, the last one at `changes_refused_at`.
     """
 
     __tablename__ = "poll_cursor"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from app.core.messages import T
 from app.features.connection.gateway import ServiceNowClient, call
@@ -50,7 +51,7 @@ def fits(rows: Sequence[RemoteTicket], asked: Changed | ByIds) -> bool:
 def _is_ordered(rows: Sequence[RemoteTicket], after: str) -> bool:
     """Whether the sys_ids rise, after that of the previous page. Imported ones with other signs sort in unknown ways."""
     known = [sys_id for sys_id in (after, *(row.sys_id for row in rows)) if SYS_ID.fullmatch(sys_id)]
-    return all(one < next_one for one, next_one in zip(known, known[1:], strict=False))
+    return all(one < next_one for one, next_one in pairwise(known))
 
 
 def _is_ours(row: RemoteTicket, asked: Changed) -> bool:
