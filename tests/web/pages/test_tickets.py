@@ -112,7 +112,9 @@ async def test_a_ticket_of_another_instance_is_marked_as_archived_on_every_page_
     ticket_id, _ = await shared_ticket(system, action=an_action())
     async with await system.signed_in("manager", follow_redirects=True) as browser:
         await remove(browser)
-    listed, share, own = await texts_of_pages(system, "/tickets", "/tickets/new?action=AdminMFAV2", f"/tickets/{ticket_id}")
+    listed, share, own = await texts_of_pages(
+        system, "/tickets", "/tickets/new?action=AdminMFAV2", f"/tickets/{ticket_id}"
+    )
     for page in (listed, share):
         assert "Archived: contoso" in page
     assert "although a ticket is open" not in share

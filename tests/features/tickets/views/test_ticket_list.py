@@ -142,9 +142,9 @@ def test_a_ticket_of_an_instance_that_is_not_connected_any_more_is_archived_and_
     assert (line.archived_at, line.is_open) == ("fabrikam", False)
 
 
-async def numbers(system: System, **filters: str) -> list[str]:
+async def numbers(system: System, filters: Filters) -> list[str]:
     async with system.resources.database.transaction() as session:
-        return [line.number for line in (await list_tickets(session, Filters(**filters))).lines]
+        return [line.number for line in (await list_tickets(session, filters)).lines]
 
 
 async def test_filters_count_deleted_and_archived_tickets_nowhere_as_open(system: System) -> None:
@@ -152,13 +152,13 @@ async def test_filters_count_deleted_and_archived_tickets_nowhere_as_open(system
     (deleted, gone), (_, shown) = await shared_ticket(system), await shared_ticket(system)
     async with system.resources.database.transaction() as session:
         await session.execute(update(Ticket).where(Ticket.id == deleted).values(absence=Absence.DELETED))
-    assert await numbers(system, state_category="open") == [shown["number"]]
-    assert await numbers(system, state="New") == [shown["number"]]
-    assert await numbers(system, state_category="absent") == [gone["number"]]
-    assert await numbers(system, state_category="archived") == []
+    assert await numbers(system, Filters(state_category="open")) == [shown["number"]]
+    assert await numbers(system, Filters(state="New")) == [shown["number"]]
+    assert await numbers(system, Filters(state_category="absent")) == [gone["number"]]
+    assert await numbers(system, Filters(state_category="archived")) == []
     async with system.resources.database.transaction() as session:
         await session.execute(
             update(Connection).where(Connection.id == connection.id).values(status=ConnectionStatus.REMOVED)
         )
-    assert await numbers(system, state_category="open") == []
-    assert len(await numbers(system, state_category="archived")) == 2
+    assert await numbers(system, Filters(state_category="open")) == []
+    assert len(await numbers(system, Filters(state_category="archived"))) == 2
