@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sandbox.servicenow.store import TIME_FORMAT, Record, Store
 from sandbox.servicenow.switches import Switches
@@ -18,6 +19,9 @@ DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+
 NUMBER = re.compile(r"(-?\d+)(?:\.\d+)?")
 # REST sends JSON booleans as texts, and forms send digits.
 BOOLEANS = {"true": "true", "1": "true", "false": "false", "0": "false"}
+ChoiceLists = dict[tuple[str, str], frozenset[str]]
+# Values of the choice lists by table and column, with the version of sys_choice they were read from.
+_CHOICES: WeakKeyDictionary[Store, tuple[int, ChoiceLists]] = WeakKeyDictionary()
 
 
 def field_type(store: Store, table: str, name: str) -> str:
@@ -30,12 +34,19 @@ def field_type(store: Store, table: str, name: str) -> str:
 
 def choice_values(store: Store, table: str, name: str) -> frozenset[str]:
     """Return the values of a column's choice list, retired ones included; of `task` where the table has no list of its own."""
-    owners: Iterable[str] = (table, "task") if table in TICKETS else (table,)
-    for owner in owners:
-        found = frozenset(row["value"] for row in store.find_all("sys_choice", name=owner, element=name))
-        if found:
-            return found
-    return frozenset()
+    version, lists = _CHOICES.get(store, (-1, {}))
+    if version != store.versions["sys_choice"]:
+        lists = _read_choices(store)
+        _CHOICES[store] = (store.versions["sys_choice"], lists)
+    own = lists.get((table, name))
+    return own or (lists.get(("task", name)) if table in TICKETS else None) or frozenset()
+
+
+def _read_choices(store: Store) -> ChoiceLists:
+    lists: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in store.rows("sys_choice"):
+        lists[row["name"], row["element"]].add(row["value"])
+    return {column: frozenset(values) for column, values in lists.items()}
 
 
 def stored_form(store: Store, switches: Switches, table: str, name: str, value: str) -> str | None:
