@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from sandbox.servicenow.store import TIME_FORMAT, Record, Store
 from sandbox.servicenow.switches import Switches
-from sandbox.servicenow.table_schema import FIELDS, MAX_LENGTHS, REFERENCES, SUBCLASSES, TICKETS, type_of
+from sandbox.servicenow.table_schema import FIELDS, MAX_LENGTHS, REFERENCES, TICKETS, type_of
 
 SYS_ID = re.compile(r"[0-9a-f]{32}")
 # Day and time with a space, or in ISO form with an optional zone, or a day alone.
@@ -127,4 +127,4 @@ def refers(store: Store, name: str, value: str) -> bool:
     """Return whether a reference column can hold this value: the sys_id of a record of the table it refers to."""
     # See docs/facts/servicenow.md#2-2-query-parameters: display values need sysparm_input_display_value.
     target = REFERENCES.get(name, "")
-    return any(store.get(table, value) is not None for table in SUBCLASSES.get(target, (target,)))
+    return any(store.get(table, value) is not None for table in (TICKETS if target == "task" else (target,)))

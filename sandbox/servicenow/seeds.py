@@ -11,9 +11,6 @@ from sandbox.servicenow.table_schema import (
     DEFAULTS,
     INCIDENT,
     MAX_LENGTHS,
-    MORE_CHANGE,
-    MORE_INCIDENT,
-    MORE_TASK,
     PREFIXES,
     REFERENCES,
     TASK,
@@ -54,14 +51,6 @@ GROUPS = (
     ("Network", "Switches, firewalls and lines", "itil"),
     ("CAB Approval", "Approves changes", ""),
 )
-# What tickets refer to besides people and groups.
-LOOK_UPS = (
-    ("cmdb_ci", "Core switch Lyon"),
-    ("cmdb_ci", "Mail server 1"),
-    ("cmdb_ci_service", "Email"),
-    ("core_company", "Contoso"),
-    ("cmn_location", "Oslo"),
-)
 # Those of a new instance, and one as a site defines its own. The keys are those that every instance has.
 MODELS: dict[str, tuple[str, str, change_models.Walk | None]] = {
     "Normal": ("007c4001c343101035ae3f52c1d3aeb2", "Passes through assessment and authorization", None),
@@ -96,20 +85,17 @@ def seed(store: Store, settings: ServiceNowSandbox) -> None:
         complete(store)
         for (table, element), choices in GERMAN.items():
             add_choices(store, table, element, choices, "de")
+        _dictionary(store)
         set_family(store, settings.family)
         _tickets(store)
 
 
 def complete(store: Store) -> None:
-    """Add the choice lists, change models, look-ups and columns that a store written by an earlier version lacks."""
+    """Add the choice lists and change models that a store written by an earlier version lacks."""
     listed = {(row["name"], row["element"]) for row in store.rows("sys_choice")}
     for (table, element), choices in CHOICES.items():
         if (table, element) not in listed:
             add_choices(store, table, element, choices, "en")
-    _dictionary(store)
-    for table, name in LOOK_UPS:
-        if store.find(table, name=name) is None:
-            stamp(store, table, {"name": name} | ({"sys_class_name": table} if table.startswith("cmdb") else {}))
     if not store.find("chg_model"):
         for name, (sys_id, about, walk) in MODELS.items():
             stamp(store, "chg_model", change_models.model_row(name, about, walk) | {"sys_id": sys_id})
@@ -192,15 +178,9 @@ def add_dictionary_row(
 
 
 def _dictionary(store: Store) -> None:
-    described = {(row["name"], row["element"]) for row in store.rows("sys_dictionary")}
-    for table, names in (
-        ("task", (*TASK, *MORE_TASK)),
-        ("incident", (*INCIDENT, *MORE_INCIDENT)),
-        ("change_request", (*CHANGE, *MORE_CHANGE)),
-    ):
+    for table, names in (("task", TASK), ("incident", INCIDENT), ("change_request", CHANGE)):
         for name in names:
-            if (table, name) not in described:
-                add_dictionary_row(store, table, name)
+            add_dictionary_row(store, table, name)
 
 
 def _groups(store: Store) -> None:

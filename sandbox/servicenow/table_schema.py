@@ -29,10 +29,6 @@ MORE_CHANGE = (
     "production_system", "reason", "requested_by_date", "review_comments", "review_date", "review_status",
     "risk_impact_analysis", "std_change_producer_version", "unauthorized",
 )  # fmt: skip
-CONFIGURATION_ITEM = (
-    *COMMON, "name", "sys_class_name", "short_description", "asset_tag", "serial_number", "operational_status",
-    "assigned_to", "support_group",
-)  # fmt: skip
 # Not stored while empty: twenty thousand tickets would hold a hundred empty texts each.
 UNSTORED = frozenset({*MORE_TASK, *MORE_INCIDENT, *MORE_CHANGE})
 INCIDENT = ("caller_id", "severity", "incident_state", "hold_reason", "category", "subcategory", "resolved_at")
@@ -47,10 +43,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
         *COMMON, "name", "description", "active", "available_in_ui", "table_name", "state_field",
         "default_change_model",
     ),
-    "cmdb_ci": CONFIGURATION_ITEM,
-    "cmdb_ci_service": CONFIGURATION_ITEM,
-    "core_company": (*COMMON, "name"),
-    "cmn_location": (*COMMON, "name"),
     "sys_user": (
         *COMMON, "user_name", "name", "first_name", "last_name", "email", "active", "time_zone", "date_format",
         "time_format", "web_service_access_only", "locked_out", "password_needs_reset", "user_password",
@@ -77,8 +69,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 TICKETS = ("change_request", "incident")
-# Tables whose records are records of another table too, and can be referred to as such.
-SUBCLASSES = {"task": TICKETS, "cmdb_ci": ("cmdb_ci", "cmdb_ci_service")}
 REFERENCES = {
     "opened_by": "sys_user",
     "caller_id": "sys_user",
@@ -95,7 +85,6 @@ REFERENCES = {
     "reopened_by": "sys_user",
     "cab_delegate": "sys_user",
     "cmdb_ci": "cmdb_ci",
-    "support_group": "sys_user_group",
     "business_service": "cmdb_ci_service",
     "service_offering": "service_offering",
     "company": "core_company",

@@ -118,15 +118,6 @@ def test_a_name_becomes_a_reference_only_as_a_display_value(servicenow: SandboxS
 
 
 @pytest.mark.fact("servicenow 2.4")
-def test_a_service_can_be_the_configuration_item_of_a_ticket(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
-    service, ticket = servicenow.instance.store.find("cmdb_ci_service", name="Email"), make(api)
-    assert service is not None
-    made = make(api, cmdb_ci=service["sys_id"], business_service=service["sys_id"], parent=ticket["sys_id"])
-    assert [made[name]["value"] for name in ("cmdb_ci", "business_service")] == [service["sys_id"]] * 2
-    assert made["parent"]["value"] == ticket["sys_id"]
-
-
-@pytest.mark.fact("servicenow 2.4")
 def test_a_custom_column_has_the_type_that_the_dictionary_gives_it(
     servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
