@@ -72,11 +72,6 @@ def create_app(resources: Resources) -> FastAPI:
     app.add_middleware(
         SecurityMiddleware,
         public_url=resources.config.public_url,
-        form_targets=(
-            resources.entra.authority,
-            "https://*.service-now.com",
-            *resources.config.servicenow_allowed_origins,
-        ),
         refuse=refuse,
     )
     for page in PAGES:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -17,6 +17,7 @@ from app.core.errors import AppError, NotFound
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.web.dependencies import NoRole, SignInNeeded, find_signed_in, get_resources
+from app.web.routing import redirect_to_path
 from app.web.templating import render
 
 log = get_logger(__name__)
@@ -62,7 +63,7 @@ async def sign_in_needed(request: Request, error: Exception) -> Response:
         raise error
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": error.address})
-    return RedirectResponse(error.address, 303)
+    return redirect_to_path(error.address)
 
 
 async def http_error(request: Request, error: Exception) -> Response:

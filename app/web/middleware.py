@@ -27,14 +27,13 @@ class BodyTooLarge(Exception):
 
 
 class SecurityMiddleware:
-    """`form_targets` are the origins where forms may end; `refuse` sends the error page for a status."""
+    """`refuse` sends the error page for a status."""
 
-    def __init__(self, app: ASGIApp, *, public_url: str, form_targets: tuple[str, ...], refuse: Refuse) -> None:
+    def __init__(self, app: ASGIApp, *, public_url: str, refuse: Refuse) -> None:
         self._app = app
         parts = urlsplit(public_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._is_https = parts.scheme == "https"
-        self._form_targets = " ".join(form_targets)
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,9 +112,8 @@ class SecurityMiddleware:
                 "img-src 'self' data:",
                 "font-src 'self'",
                 "connect-src 'self'",
-                # Chromium applies form-action to the redirects after a form as well, and authorizing ends at Entra ID or
-                # ServiceNow. https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Content-Security-Policy/form-action
-                f"form-action 'self' {self._form_targets}".strip(),
+                # No form of ours ends on another site: app/web/leaving.py.
+                "form-action 'self'",
                 # An injected <base> would redirect every relative link and script.
                 "base-uri 'none'",
                 # Clickjacking: no other page may frame ours. It replaces X-Frame-Options, says
