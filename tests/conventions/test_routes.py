@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from app.main import PAGES
 from app.web.pages.moved import MOVED
+from tests.conventions.files import ROOT
 from tests.factories.system import PUBLIC_URL, System
 
 # Whom these are for is not a matter of roles; each says why.
@@ -144,6 +145,26 @@ async def test_no_other_site_can_make_a_browser_write(system: System, headers: d
             assert "from another site" in answer.text, door
 
 
+def test_redirects_are_made_in_one_place_which_leads_nowhere_else() -> None:
+    """Chromium blocks a form's redirect to another origin without a word; `redirect_to_path` refuses to make one."""
+    made = re.compile(r"\bRedirectResponse\(|\.headers\[[\"']location|[\"']location[\"']\s*:", re.IGNORECASE)
+    files = [file for file in (ROOT / "app").rglob("*.py") if made.search(file.read_text(encoding="utf-8"))]
+    assert [file.relative_to(ROOT).as_posix() for file in files] == ["app/web/routing.py"]
+    assert len(made.findall(files[0].read_text(encoding="utf-8"))) == 1
+
+
+def test_no_template_has_a_form_for_another_site() -> None:
+    """Every form names one of our routes, or the page it stands on."""
+    forms = re.compile(r"<form\b[^>]*>|\bformaction=\"[^\"]*\"")
+    foreign = []
+    for file in (ROOT / "templates").rglob("*.html"):
+        for form in forms.findall(file.read_text(encoding="utf-8")):
+            target = re.search(r"action=\"([^\"]*)\"", form)
+            if target and not re.match(r"\{\{ (url_for\(|frame\.path\b)", target[1]):
+                foreign.append(f"{file.name}: {form}")
+    assert not foreign
+
+
 async def test_every_answer_carries_the_security_headers(system: System) -> None:
     async with await system.signed_in("manager") as browser:
         for door in DOORS:
@@ -155,5 +176,6 @@ async def test_every_answer_carries_the_security_headers(system: System) -> None
             policy = answer.headers["content-security-policy"]
             assert "default-src 'none'" in policy, door
             assert "unsafe" not in policy, door
+            assert "form-action 'self'" in policy.split("; "), door
             assert answer.headers["x-content-type-options"] == "nosniff", door
             assert answer.headers["x-correlation-id"], door
