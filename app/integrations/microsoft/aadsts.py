@@ -272,10 +272,6 @@ def number_of(content: dict[str, Any]) -> int | None:
     return first if first is not None else number_in(content.get("error_description"))
 
 
-def is_known(number: int | None) -> bool:
-    return number in _BY_NUMBER
-
-
 def explain(number: int | None, purpose: Purpose, *, error: str = "") -> Message:
     """What this refusal means and what mends it. `error` is OAuth's word, for an answer without a number or an unknown one."""
     cause = _BY_NUMBER.get(number or 0)

@@ -21,7 +21,7 @@ from app.core.messages import T
 from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Unauthorized
 from app.integrations.http.http_types import RemoteResponse, Request, throttled
 from app.integrations.http.transport import Transport
-from app.integrations.microsoft.aadsts import TRANSIENT, Purpose, explain, is_known, number_of
+from app.integrations.microsoft.aadsts import TRANSIENT, Purpose, explain, number_of
 from app.integrations.microsoft.schemas import Identity, RoleClaims
 
 log = get_logger(__name__)
@@ -201,11 +201,16 @@ class EntraClient:
         answer = await self._transport.send(Request("GET", url, headers={"Accept": "application/json"}))
         if answer.status == 429:
             raise throttled(answer)
-        if 400 <= answer.status < 500 and is_known(number := number_of(_told(answer))):
-            raise Forbidden(explain(number, Purpose.SIGN_IN))
-        if answer.status != 200:
+        if answer.status >= 500:
             raise _trouble(answer, Purpose.SIGN_IN)
-        return _json_of(answer)
+        content = _json_of(answer)
+        if answer.status == 200:
+            return content
+        # A tenant that is not known is refused here with 400: docs/facts/microsoft-graph.md#2-3-signing-users-in
+        number = number_of(content)
+        if number is None or number in TRANSIENT:
+            raise _trouble(answer, Purpose.SIGN_IN)
+        raise Forbidden(explain(number, Purpose.SIGN_IN))
 
 
 def token_answer(answer: RemoteResponse, purpose: Purpose) -> dict[str, Any]:
@@ -227,14 +232,6 @@ def token_answer(answer: RemoteResponse, purpose: Purpose) -> dict[str, Any]:
     message = explain(number, purpose, error=error)
     # Forbidden: what refuses is the registration or a policy. Unauthorized: this code, once.
     raise Unauthorized(message) if error == "invalid_grant" else Forbidden(message)
-
-
-def _told(answer: RemoteResponse) -> dict[str, Any]:
-    """What a refusal says in JSON; empty where it says nothing that can be read."""
-    try:
-        return answer.json_object()
-    except InvalidResponse:
-        return {}
 
 
 def _json_of(answer: RemoteResponse) -> dict[str, Any]:
