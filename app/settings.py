@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     var_dir: Path = Field(Path("var"), description="Folder for what the embedded PostgreSQL keeps.")
     public_url: str = Field(
         "http://127.0.0.1:8000",
-        description="The address people open: scheme, host and port. Redirect addresses are made from it.",
+        description="The address people open; redirect addresses are made from it.",
     )
     host: str = Field("127.0.0.1", description="The address the web process listens on.")
     port: int = Field(8000, description="The port the web process listens on.", ge=1, le=65535)
@@ -95,11 +95,9 @@ class Settings(BaseSettings):
         description="Addresses or networks of proxies whose word on where a browser calls from is believed, separated by commas.",
     )
 
-    entra_tenant_id: str = Field(description="Directory (tenant) ID, a GUID. Only its accounts may sign in.")
+    entra_tenant_id: str = Field(description="Directory (tenant) ID. Only its accounts may sign in.")
     entra_client_id: str = Field(description="Application (client) ID of the app registration.")
-    entra_client_secret: SecretStr = Field(
-        description="A client secret of the app registration: its Value, not its Secret ID.", min_length=1
-    )
+    entra_client_secret: SecretStr = Field(description="A client secret of the app registration.", min_length=1)
     microsoft_cloud: MicrosoftCloud = Field(
         MicrosoftCloud.GLOBAL,
         description="global, usgov or dod. The cloud operated by 21Vianet in China has no Secure Score in Graph.",

@@ -107,10 +107,19 @@ async def unexpected(request: Request, error: Exception) -> Response:
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
-    """The page for a request that the security middleware refuses: 413 too large, 403 from another site (CSRF)."""
+    """The page for a request that the security middleware refuses.
+
+    413 too large, 400 from a page opened under another address, 403 from another site (CSRF).
+    """
     request = Request(scope, receive)
     if status == 413:
         message, advice = T("What was sent is too large."), T("Shorten it and try again.")
+    elif status == 400:
+        address = get_resources(request).config.public_url
+        message = T("This page is open under another address than its own, so nothing was done.")
+        advice = T(
+            "Open %(address)s and do it there. To keep what you typed, go back and copy it first.", address=address
+        )
     else:
         message = T("This was sent from another site, so it was not done.")
         advice = T("Open the page here and try again.")

@@ -112,11 +112,15 @@ def local_path(wanted: str | None) -> str:
     # https://url.spec.whatwg.org/#concept-basic-url-parser
     if not wanted or not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or "\\" in wanted:
         return "/"
-    # Back to the way in or out would lead in a circle, or show "You are signed out" to a person who has just signed in.
-    if wanted.startswith(("/sign-in", "/sign-out", "/signed-out")):
-        return "/"
     # No page of the product has an address near 2,000 characters; a longer one is made by hand, and would fill the next header.
     return wanted if wanted.isprintable() and len(wanted) <= 2000 else "/"
+
+
+def page_after_sign_in(wanted: str | None) -> str:
+    """The wanted path if it is a page of this site that is no way in or out, otherwise the home page's."""
+    path = local_path(wanted)
+    # Those would lead in a circle, or show "You are signed out" to a person who has just signed in.
+    return "/" if path.startswith(("/sign-in", "/sign-out", "/signed-out")) else path
 
 
 def redirect_uri(resources: Resources) -> str:
@@ -139,7 +143,7 @@ async def begin_sign_in(resources: Resources, return_to: str | None) -> SignInSt
                 browser_hash=hash_token(browser_secret),
                 nonce=nonce,
                 verifier=resources.vault.seal(VERIFIER, verifier),
-                return_to=local_path(return_to),
+                return_to=page_after_sign_in(return_to),
                 expires_at=clock.now() + timedelta(minutes=ATTEMPT_MINUTES),
             )
         )

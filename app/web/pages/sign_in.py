@@ -18,7 +18,7 @@ from app.features.accounts.sign_in import (
     SignInStart,
     begin_sign_in,
     finish_sign_in,
-    local_path,
+    page_after_sign_in,
     refused,
     wanted_page,
 )
@@ -51,8 +51,8 @@ class SignInPage:
 @router.get("/sign-in", name="sign_in.page")
 async def sign_in_page(request: Request, viewer: OptionalViewer, return_to: str = "/", unsent: str = "") -> Response:
     if viewer is not None:
-        return redirect_to_path(local_path(return_to))
-    return render(request, "sign_in/page.html", SignInPage(local_path(return_to), None, bool(unsent)))
+        return redirect_to_path(page_after_sign_in(return_to))
+    return render(request, "sign_in/page.html", SignInPage(page_after_sign_in(return_to), None, bool(unsent)))
 
 
 @router.post("/sign-in", name="sign_in.begin")
@@ -60,7 +60,7 @@ async def begin(request: Request, resources: Res, return_to: str = "/") -> Respo
     try:
         start = await begin_sign_in(resources, return_to)
     except AppError as error:
-        page = SignInPage(local_path(return_to), error.message)
+        page = SignInPage(page_after_sign_in(return_to), error.message)
         return render(request, "sign_in/page.html", page, status=error.status)
     response = leave_for(request, MICROSOFT, start.address)
     _remember_attempt(response, request, resources, start)
