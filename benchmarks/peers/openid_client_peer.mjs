@@ -24,7 +24,7 @@ const work = {
       ? { code_challenge: await client.calculatePKCECodeChallenge(verifier), code_challenge_method: "S256" }
       : {};
     const asked = { redirect_uri: job.redirect_uri, scope: job.scope, ...kept, ...proof, ...job.more };
-    outcome.results.push({ url: client.buildAuthorizationUrl(config, asked).href, verifier, ...kept });
+    outcome.results.push({ address: client.buildAuthorizationUrl(config, asked).href, verifier, ...kept });
   },
   async fetch() {
     const config = await configuration();
