@@ -125,8 +125,8 @@ async def respond(
     except business_rules.WriteRefused as refusal:
         return as_accepted(request, ApiError(403, "Operation Failed", str(refusal)).response())
     except business_rules.RuleFailed as failure:
-        broken = ApiError(500, "Operation Failed", f"Error in Business Rule '{failure}': undefined value")
-        return as_accepted(request, broken.response())
+        failed = ApiError(500, "Operation Failed", f"Error in Business Rule '{failure}': undefined value")
+        return as_accepted(request, failed.response())
     response.headers.update(headers)
     return as_accepted(request, response)
 
