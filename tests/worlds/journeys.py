@@ -63,9 +63,11 @@ async def _is_connected(system: System) -> bool:
 
 async def _judged(system: System, world: World, journey: str, words: list[str], *, held: bool = False) -> Verdict:
     """Judge a journey that did not end right: honest where a cause is named that the world has."""
-    findings = [key for key, finding in (await diagnose(system)).items() if finding.is_problem]
+    found = await diagnose(system)
+    # No worker process runs here: the journeys run its jobs themselves.
+    findings = [key for key, finding in found.items() if finding.is_problem and key != "no_worker"]
     words = [word for word in words if word]
-    if said_honestly(world, [*findings, *words], held=held):
+    if said_honestly(world, findings, words, held=held):
         return Verdict(journey, refused=tuple(findings or words))
     return Verdict(journey, wrong=(f"named as cause: {findings} {words}",))
 

@@ -18,13 +18,15 @@ class Parameter:
 
     `stops` are further values with which ServiceNow lets a journey end; `holds` are values with which a ticket may be held
     or followed late. Both map the value to a pattern that must be found in what the product then says: codes of findings,
-    and the sentences at the ticket, the card and the connection. Anything else that is said counts as a wrong cause.
+    and the sentences at the ticket, the card and the connection. `findings` are further codes that are true of a value and
+    explain nothing. Any other finding counts as a wrong cause.
     """
 
     name: str
     values: tuple[Value, ...]
     stops: Mapping[Value, str] = field(default_factory=dict)
     holds: Mapping[Value, str] = field(default_factory=dict)
+    findings: Mapping[Value, str] = field(default_factory=dict)
 
     @property
     def usual(self) -> Value:
@@ -64,7 +66,7 @@ PARAMETERS = (
         holds={"correlation_id": UNSEEN_ID},
     ),
     Parameter("invalid_query_returns_no_rows", OFF_ON),
-    Parameter("range_refused", OFF_ON),
+    Parameter("range_refused", OFF_ON, findings={True: r"query_acl"}),
     Parameter("range_refused_without_sorting", OFF_ON),
     Parameter("query_refusal_without_detail", OFF_ON),
     Parameter("exact_text_comparison", OFF_ON),
@@ -114,13 +116,13 @@ PARAMETERS = (
     Parameter("dictionary_readable", ON_OFF),
     Parameter("roles_readable", ON_OFF),
     Parameter("oauth_entity_readable", ON_OFF),
-    Parameter("cross_scope_refusal", OFF_ON),
+    Parameter("cross_scope_refusal", OFF_ON, findings={True: r"client_cross_scope"}),
     # Network
     Parameter("session_cookies", ON_OFF),
     Parameter("session_sync", ON_OFF),
     Parameter("cookie_outlives_token", OFF_ON),
     Parameter("compress", ON_OFF),
-    Parameter("clock_off_seconds", (0, -7200, 5400)),
+    Parameter("clock_off_seconds", (0, -7200, 5400), findings={-7200: r"clock", 5400: r"clock"}),
     Parameter("address_limit", (16384, 4096)),
     Parameter("ip_blocked", (False,), stops={True: r"ip_filter|refused:address"}),
     Parameter("api_asleep", (False,), stops={True: r"asleep"}),

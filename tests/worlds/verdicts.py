@@ -33,15 +33,24 @@ class Verdict:
         return f"{self.journey}: right"
 
 
-def said_honestly(world: World, said: Iterable[str], *, held: bool) -> bool:
-    """Return whether one of these texts names a cause that this world has; `held` allows those that hold a ticket too."""
-    patterns = []
+def said_honestly(world: World, findings: Iterable[str], said: Iterable[str], *, held: bool) -> bool:
+    """Return whether a cause is named that this world has, and no finding that it has not.
+
+    `held` allows the causes that hold a ticket, besides those that stop a journey.
+    """
+    causes, true = [], []
     for name, value in world.items():
         parameter = BY_NAME[name]
-        patterns += [parameter.stops[value]] if value in parameter.stops else []
-        patterns += [parameter.holds[value]] if held and value in parameter.holds else []
-    texts = list(said)
-    return any(re.search(pattern, text, re.I) for pattern in patterns for text in texts)
+        for patterns, counts in ((parameter.stops, True), (parameter.holds, held), (parameter.findings, False)):
+            if value in patterns:
+                true.append(patterns[value])
+                causes += [patterns[value]] if counts else []
+    texts = [*findings, *said]
+    return any(_fits(causes, text) for text in texts) and all(_fits(true, finding) for finding in findings)
+
+
+def _fits(patterns: Iterable[str], text: str) -> bool:
+    return any(re.search(pattern, text, re.I) for pattern in patterns)
 
 
 def is_stopped(world: World) -> bool:
