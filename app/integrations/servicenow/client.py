@@ -10,7 +10,7 @@ from app.core import clock
 from app.integrations.http.errors import Ambiguous, Forbidden, InvalidResponse, RecordNotFound
 from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.http.transport import Transport
-from app.integrations.servicenow import parse_lookup, parse_response, protocol
+from app.integrations.servicenow import parse_journal, parse_lookup, parse_response, protocol
 from app.integrations.servicenow.error_envelope import is_query_refused
 from app.integrations.servicenow.parse_response import Purpose
 from app.integrations.servicenow.protocol import ByIds, Changed
@@ -118,7 +118,7 @@ class ServiceNowClient:
         answer = await self.answer(protocol.journal_request(self.origin, table, sys_id))
         rows = parse_response.rows_of(parse_response.result_of(answer))
         try:
-            return parse_response.journal_of(rows, sys_id)
+            return parse_journal.journal_of(rows, sys_id)
         except RecordNotFound as error:
             error.counted = parse_response.counted(answer)
             raise
@@ -129,7 +129,7 @@ class ServiceNowClient:
         Empty also where access rules hide the rows.
         """
         answer = await self.sorted_answer(protocol.journal_rows_request(self.origin, sys_id))
-        return parse_response.journal_rows_of(parse_response.result_of(answer), sys_id)
+        return parse_journal.journal_rows_of(parse_response.result_of(answer), sys_id)
 
     async def choices(self, table: Table, element: str) -> list[FieldChoice]:
         """The field's choices. Raises Forbidden on many instances without the role `personalize_choices`."""

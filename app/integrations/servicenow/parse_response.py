@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar
@@ -26,7 +26,6 @@ from app.integrations.servicenow.error_envelope import error_texts, is_at_the_do
 from app.integrations.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
 from app.integrations.servicenow.schemas import (
     FieldChoice,
-    JournalRow,
     Listed,
     Release,
     RemoteTicket,
@@ -38,9 +37,6 @@ Purpose = Literal["read", "write"]
 # Refusals of one record have codes: the circuit breaker compares those, and never these sentences.
 NO_RECORD = T(
     "ServiceNow has no such record, or its access rules hide it from the integration user.", code="servicenow.no_record"
-)
-NO_JOURNAL = T(
-    "ServiceNow does not show the integration user the work notes of this record.", code="servicenow.no_journal"
 )
 WITHOUT_BODY = T(
     "ServiceNow took the request, but its answer is empty and names no record. We look for it before we try again."
@@ -111,27 +107,37 @@ def answered_at(answer: RemoteResponse) -> datetime | None:
 
 
 def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON.
-    """One record of `sysparm_display_value=all`. Raises InvalidResponse without a usable sys_id."""
-    if not isinstance(record, Mapping):
-        raise InvalidResponse
+    """One record of `sysparm_display_value=all`. Raises InvalidResponse for another shape, or without a usable sys_id.
+
+    In the other shapes a display value cannot be told from a raw one, so a label would be taken for a state, and a time
+    of the user's zone for UTC (docs/facts/servicenow.md#2-4-json-shapes).
+    """
+    if not isinstance(record, Mapping) or not _has_raw_values(record):
+        raise InvalidResponse(T("ServiceNow’s answer is not in the shape that was asked for."))
     # Compared in lower case: some instances and imports write it in capitals, docs/facts/other-connectors.md#bug-26
-    sys_id = _value(record, "sys_id").lower()
+    sys_id = value_of(record, "sys_id").lower()
     if not ODD_SYS_ID.fullmatch(sys_id):
         raise InvalidResponse(T("ServiceNow’s answer names no record."))
     return RemoteTicket(
         sys_id=sys_id,
-        number=_value(record, "number"),
-        table=_value(record, "sys_class_name"),
+        number=value_of(record, "number"),
+        table=value_of(record, "sys_class_name"),
         state=canonical_state(_raw(record, "state")),
-        state_label=_label(record, "state"),
+        state_label=label_of(record, "state"),
         priority=canonical_state(_raw(record, "priority")),
-        assigned_to=_label(record, "assigned_to") or _label(record, "assignment_group"),
-        correlation_id=_value(record, "correlation_id"),
-        correlation_display=_value(record, "correlation_display"),
-        created_at=parse_time(_value(record, "sys_created_on")),
-        updated_at=parse_time(_value(record, "sys_updated_on")),
-        values={str(name): _value(record, str(name)) for name in record},
+        assigned_to=label_of(record, "assigned_to") or label_of(record, "assignment_group"),
+        correlation_id=value_of(record, "correlation_id"),
+        correlation_display=value_of(record, "correlation_display"),
+        created_at=parse_time(value_of(record, "sys_created_on")),
+        updated_at=parse_time(value_of(record, "sys_updated_on")),
+        values={str(name): value_of(record, str(name)) for name in record},
     )
+
+
+def _has_raw_values(record: Mapping[str, Any]) -> bool:
+    # One field tells: an instance shapes all of a record alike. The state, because a label there would do most harm.
+    state = record.get("state") or {}
+    return isinstance(state, Mapping) and ("value" in state or not state)
 
 
 def tickets_of(result: Any) -> list[RemoteTicket]:  # noqa: ANN401 - straight from JSON.
@@ -150,42 +156,11 @@ def rows_of(result: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - straight fro
     return result
 
 
-def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]:
-    """The displayed journals of this record by field name; one that may not be read is missing.
-
-    Raises RecordNotFound when the record is not among the rows, and Forbidden when neither journal may be read.
-    """
-    for row in rows:
-        if _value(row, "sys_id").lower() == sys_id:
-            shown = {name: _label(row, name) for name in ("work_notes", "comments") if name in row}
-            if not shown:
-                raise Forbidden(NO_JOURNAL)
-            return shown
-    raise RecordNotFound(NO_RECORD)
-
-
-def journal_rows_of(result: Any, sys_id: str) -> list[JournalRow]:  # noqa: ANN401 - straight from JSON.
-    """The journal entries of this record, newest first; rows of other records are left out."""
-    rows = [
-        JournalRow(
-            journal=_value(row, "element"),
-            author=_value(row, "sys_created_by"),
-            written_at=parse_time(_value(row, "sys_created_on")),
-            text=_value(row, "value"),
-        )
-        for row in rows_of(result)
-        # Checked again: a condition that is not understood is dropped. docs/facts/servicenow.md#trap-6
-        if _value(row, "element_id").lower() == sys_id
-    ]
-    oldest = datetime.min.replace(tzinfo=UTC)
-    return sorted(rows, key=lambda row: row.written_at or oldest, reverse=True)
-
-
 def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  # noqa: ANN401 - straight from JSON.
     """The choices in the instance's order. Rows of the table replace those of its parent `task`.
 
-    Inactive choices are included, because tickets may still be in such a state. English labels win; another language is
-    taken only where there is no English one.
+    Inactive choices are included, because tickets may still be in such a state, but only where no active one has the same
+    value. English labels win; another language is taken only where there is no English one.
     """
     rows = [
         row
@@ -197,12 +172,16 @@ def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  #
     # Also where the instance refuses to sort them.
     rows.sort(key=_sequence)
     own = [row for row in rows if row.get("name") == table] or rows
-    labels: dict[str, str] = {}
-    for language in ("en", ""):
-        for row in own:
-            if not language or row.get("language", "en") == language:
-                labels.setdefault(canonical_state(row.get("value", "")), str(row.get("label", "")))
-    return [FieldChoice(value, label) for value, label in labels.items()]
+    best: dict[str, dict[str, Any]] = {}
+    for row in own:
+        value = canonical_state(row.get("value", ""))
+        if value not in best or _choice_rank(row) < _choice_rank(best[value]):
+            best[value] = row
+    return [FieldChoice(value, str(row.get("label", ""))) for value, row in best.items()]
+
+
+def _choice_rank(row: Mapping[str, Any]) -> tuple[bool, bool]:
+    return canonical_state(row.get("inactive", "")) == "true", row.get("language", "en") != "en"
 
 
 def release_of(answer: RemoteResponse) -> Release | None:
@@ -230,7 +209,7 @@ def _raw(record: Mapping[str, Any], name: str) -> object:
     return found.get("value", "") if isinstance(found, Mapping) else found
 
 
-def _value(record: Mapping[str, Any], name: str) -> str:
+def value_of(record: Mapping[str, Any], name: str) -> str:
     # Any of the shapes of docs/facts/servicenow.md#2-4-json-shapes; a field without read right is missing, and reads as empty.
     found = _raw(record, name)
     if isinstance(found, bool):
@@ -238,7 +217,7 @@ def _value(record: Mapping[str, Any], name: str) -> str:
     return "" if found is None else str(found)
 
 
-def _label(record: Mapping[str, Any], name: str) -> str:
+def label_of(record: Mapping[str, Any], name: str) -> str:
     found = record.get(name, "")
     if isinstance(found, Mapping):
         found = found.get("display_value", "")
@@ -246,7 +225,7 @@ def _label(record: Mapping[str, Any], name: str) -> str:
 
 
 def _sequence(choice: Mapping[str, Any]) -> float:
-    text = _value(choice, "sequence").strip()
+    text = value_of(choice, "sequence").strip()
     return float(text) if re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", text) else 0.0
 
 

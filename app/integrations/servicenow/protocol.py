@@ -81,7 +81,7 @@ def unsorted(request: Request) -> Request:
 
 @dataclass(frozen=True)
 class Changed:
-    """Which of our records changed after `since` (on the instance's clock); one page.
+    """Which of our records changed after `since` (on the instance's clock); one page, in the order of its sys_ids.
 
     Ours carry our marker or, with `created_by`, were created by that account: a marker can be emptied or cut, the creator
     cannot be changed. Keyset paging: `after` is the last sys_id of the previous page. `offset` skips a page on which
@@ -106,8 +106,7 @@ class ByIds:
 def records_request(origin: str, table: Table, asked: Changed | ByIds) -> Request:
     """One page of the records asked for. Raises ValueError for what may not enter a query.
 
-    Changed ones are ordered by a unique key, and all are counted, because hidden rows shorten a page
-    (docs/facts/servicenow.md#sandbox-24).
+    Counted, because hidden rows shorten a page (docs/facts/servicenow.md#sandbox-24).
     """
     return _changed_request(origin, table, asked) if isinstance(asked, Changed) else _by_ids(origin, table, asked)
 
@@ -129,7 +128,8 @@ def _by_ids(origin: str, table: Table, asked: ByIds, also: Iterable[str] = ()) -
     wanted = [_sys_id(sys_id) for sys_id in asked.sys_ids]
     if not 0 < len(wanted) <= IDS_PER_CALL:
         raise ValueError(f"between 1 and {IDS_PER_CALL} ids")
-    # One page holds them all, so no order is asked for: sorting is refused where query_range is missing.
+    # Not sorted: one page holds them all, and sorting is refused where range operators are
+    # (docs/facts/servicenow.md#2-3-encoded-query).
     query = f"sys_idIN{','.join(wanted)}"
     return _list_request(origin, table, query, limit=len(wanted), fields=(*TICKET_FIELDS, *also), counted=True)
 

@@ -18,7 +18,7 @@ from app.features.tickets.models import Ticket, TicketNote
 from app.features.tickets.notes.journal_field import compose_note, reference_of
 from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.http.errors import Forbidden, InvalidResponse, RecordNotFound
-from app.integrations.servicenow.parse_response import NO_JOURNAL
+from app.integrations.servicenow.parse_journal import NO_JOURNAL
 from app.resources import Resources
 
 NOT_KEPT = T(
