@@ -16,7 +16,7 @@ const shorter = (label) => spelled(label, { day: "numeric", month: "short" });
 const folded = (name) => (name.length > 16 ? name.replace(/ (?=[^ ]+ [^ ]+$)/, "\n").split("\n") : name);
 const longer = (label) => spelled(label, { day: "numeric", month: "short", year: "numeric" });
 
-const amount = (value, unit) => value.toLocaleString(locale, { maximumFractionDigits: 2 }) + unit;
+const amount = (value, unit) => value.toLocaleString(locale, { maximumFractionDigits: unit ? 1 : 2 }) + unit;
 
 // Colored bands behind the lines, each from one value to another.
 const bands = (zones) => ({

@@ -35,6 +35,7 @@ from app.features.secure_score.actions.action_list import (
     list_actions,
     order_lines,
     select_lines,
+    shows_unscored,
 )
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import DECISIONS, NAMES, Status
@@ -195,7 +196,7 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
 
 def _shows_nothing(lines: Sequence[ActionLine], view: View) -> bool:
     # Without a score, the catalog is still shown to a person who asks for actions without a license.
-    return not any(line.scored for line in lines) and not (lines and "licence" in view.chosen)
+    return not any(line.scored for line in lines) and not (lines and shows_unscored(view))
 
 
 @router.get("/actions.csv", name="actions.export")

@@ -15,6 +15,7 @@ from app.core.messages import Message
 from app.features.secure_score.actions.action_rows import ActionLine, line_of, statement
 from app.features.secure_score.actions.action_status import NAMES, Status, is_device_control
 from app.features.secure_score.actions.browse_actions import NO_SUCH_ACTION
+from app.features.secure_score.actions.coverage import Coverage, coverage_of
 from app.features.secure_score.html_text import clean_html, is_web_address
 from app.features.secure_score.models import (
     ActionNote,
@@ -25,6 +26,7 @@ from app.features.secure_score.models import (
 )
 
 Row = ImprovementAction
+UNEDITABLE = frozenset({Status.COMPLETED, Status.NOT_SCORED, Status.NOT_APPLICABLE})
 MOST_EVENTS = 200
 
 
@@ -71,8 +73,7 @@ class ActionDetail:
     manage_url: str
     action_type: str
     switched_on: bool | None
-    counted: int | None
-    counted_of: int | None
+    coverage: Coverage
     state: str
     state_at: datetime | None
     state_by: str
@@ -95,7 +96,7 @@ class ActionDetail:
     def is_editable(self) -> bool:
         """Whether people may set its status."""
         # docs/facts/microsoft-graph.md#edge-44
-        return self.line.status not in (Status.COMPLETED, Status.NOT_APPLICABLE) and not self.is_device
+        return self.line.status not in UNEDITABLE and not self.is_device
 
     @property
     def is_device(self) -> bool:
@@ -126,8 +127,7 @@ async def load_action(session: Session, tenant_id: str, control_id: str) -> Acti
         manage_url=row.action_url if is_web_address(row.action_url) else "",
         action_type=row.action_type,
         switched_on=row.switched_on,
-        counted=row.counted,
-        counted_of=row.counted_of,
+        coverage=coverage_of(row.counted, row.counted_of, row.percent),
         state=row.state,
         state_at=row.state_at,
         state_by=row.state_by,

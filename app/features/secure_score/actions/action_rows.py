@@ -127,6 +127,7 @@ class ActionLine:
 ACTION_COLUMNS = (
     Row.control_id, Row.title, Row.service, Row.category, Row.category_raw, Row.points, Row.max_points, Row.percent,
     Row.rank, Row.tier, Row.user_impact, Row.implementation_cost, Row.threats, Row.state, Row.state_at, Row.scored,
+    Row.not_scored,
     Row.has_profile, Row.deprecated, Row.regressed_on, Row.regressed_from, Row.last_synced_at, Row.profile_changed_at,
     Row.added_on, Row.last_scored_on,
 )  # fmt: skip
@@ -225,6 +226,7 @@ def _resolve(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row o
             decision = Decision(status, row.decided_at, row.planned_for, row.sent_at, row.confirmed_at)
     return resolve_status(
         scored=row.scored,
+        not_scored=row.not_scored,
         points=row.points,
         max_points=row.max_points,
         percent=row.percent,

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from app.core.messages import Message, T
+from app.core.rounding import round_half_up
 from app.features.secure_score.actions.action_rows import ActionLine
 from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.html_text import plain_text
@@ -88,7 +89,7 @@ class Column:
 
 def number_text(value: float | None) -> str:
     """At most two decimals with a point, which every spreadsheet can be told to read; empty when unknown."""
-    return "" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
+    return "" if value is None else f"{round_half_up(value, 2):f}".rstrip("0").rstrip(".")
 
 
 def day_text(value: date | datetime | None) -> str:

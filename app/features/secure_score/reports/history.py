@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 
 from app.core.database import Session
 from app.core.messages import Message
+from app.core.rounding import rounded
 from app.features.secure_score.actions.action_status import NAMES, Status
 from app.features.secure_score.models import ScoreSnapshot
 from app.features.secure_score.reports.score_summary import DayScore
@@ -160,8 +161,8 @@ def delta_of(kind: str, before: float | None, after: float | None) -> float | No
     if kind == "added":
         return after
     if kind == "removed":
-        return None if before is None else -before
-    return None if before is None or after is None else round(after - before, 2)
+        return None if before is None else rounded(-before)
+    return None if before is None or after is None else rounded(after - before)
 
 
 async def days_in(session: Session, tenant_id: str, period: Period) -> tuple[list[DayScore], list[TenantEvent]]:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from app.core.database import Session
 from app.core.messages import Message, T
+from app.core.rounding import rounded
 from app.features.secure_score.actions.action_list import View, order_lines
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import Status
@@ -152,7 +153,7 @@ def targets(lines: Sequence[ActionLine], points: float, max_points: float) -> li
         ("licence", T("Current licence score"), T("When everything your licences offer is done."), everything),
     )
     return [
-        Target(name, label, hint, round(points + gain, 2), percent_of_max(points + gain, max_points))
+        Target(name, label, hint, rounded(points + gain), percent_of_max(points + gain, max_points))
         for name, label, hint, gain in described
     ]
 
@@ -180,11 +181,11 @@ def _category(name: str, lines: Sequence[ActionLine]) -> CategoryScore:
     max_points = sum(line.max_points or 0.0 for line in known)
     return CategoryScore(
         name=name,
-        points=round(points, 2),
-        max_points=round(max_points, 2),
+        points=rounded(points),
+        max_points=rounded(max_points),
         percent=percent_of_max(points, max_points),
         unknown=len(unknown),
-        unknown_points=round(sum(line.points or 0.0 for line in unknown), 2),
+        unknown_points=rounded(sum(line.points or 0.0 for line in unknown)),
     )
 
 

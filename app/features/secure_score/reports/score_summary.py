@@ -9,12 +9,15 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import ScalarSelect, func, select
 
 from app.core.database import Session
+from app.core.rounding import rounded
 from app.features.secure_score.models import ImprovementAction, ScoreSnapshot
 from app.features.secure_score.sync.runs import last_sync
 
 # As many days as Graph keeps: docs/facts/microsoft-graph.md#1-6-paging-size-throttling
 PLOT_DAYS = 90
 COMPARED_WITH_DAYS = 30
+# Of plotted percentages: more than any page shows, because a number rounded twice can differ from one rounded once.
+PERCENT_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def change_since(days: Sequence[DayScore], back: int) -> float | None:
     before = [day for day in days if day.day <= newest.day - timedelta(days=back) and day.points is not None]
     if not before or newest.points is None or before[-1].points is None:
         return None
-    return round(newest.points - before[-1].points, 2)
+    return rounded(newest.points - before[-1].points)
 
 
 def plotted(days: Sequence[DayScore]) -> tuple[list[str], list[float | None]]:
@@ -119,4 +122,6 @@ def plotted(days: Sequence[DayScore]) -> tuple[list[str], list[float | None]]:
     span = (days[-1].day - days[0].day).days
     every = [days[0].day + timedelta(days=offset) for offset in range(span + 1)]
     percents = [by_day.get(day) for day in every]
-    return [day.isoformat() for day in every], [None if value is None else round(value, 2) for value in percents]
+    return [day.isoformat() for day in every], [
+        None if value is None else rounded(value, PERCENT_DIGITS) for value in percents
+    ]

@@ -64,6 +64,10 @@ class ScoreRow:
         return flag(self.entry.get("on"))
 
     @property
+    def not_scored(self) -> bool:
+        return flag(self.entry.get("NotScored", self.entry.get("notScored"))) or False
+
+    @property
     def counted(self) -> int | None:
         # count / total is the share that is done already: docs/facts/microsoft-graph.md#1-3-controlscores
         return whole(self.entry.get("count"))

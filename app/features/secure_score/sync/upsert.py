@@ -221,21 +221,21 @@ NEWEST = """
 UPDATE improvement_action AS action SET
   scored = true, points = given.points, percent = given.percent, description = given.description,
   implementation_status = given.implementation_status, switched_on = given.switched_on, counted = given.counted,
-  counted_of = given.counted_of, last_synced_at = given.last_synced_at,
+  counted_of = given.counted_of, last_synced_at = given.last_synced_at, not_scored = given.not_scored,
   category = CASE WHEN action.category = '' THEN given.category ELSE action.category END,
   category_raw = CASE WHEN action.category_raw = '' THEN given.category_raw ELSE action.category_raw END
 FROM unnest(CAST(:control_id AS text[]), CAST(:points AS float8[]), CAST(:percent AS float8[]),
   CAST(:description AS text[]), CAST(:implementation_status AS text[]), CAST(:switched_on AS bool[]),
   CAST(:counted AS bigint[]), CAST(:counted_of AS bigint[]), CAST(:last_synced_at AS timestamptz[]),
-  CAST(:category AS text[]), CAST(:category_raw AS text[]))
+  CAST(:category AS text[]), CAST(:category_raw AS text[]), CAST(:not_scored AS bool[]))
   AS given (control_id, points, percent, description, implementation_status, switched_on, counted, counted_of,
-            last_synced_at, category, category_raw)
+            last_synced_at, category, category_raw, not_scored)
 WHERE action.tenant_id = :tenant_id AND action.control_id = given.control_id
 """
 # Archived instead of deleted: tickets and history refer to it. docs/facts/microsoft-graph.md#edge-28
 ARCHIVE = """
 UPDATE improvement_action SET scored = false, points = NULL, percent = NULL, switched_on = NULL, counted = NULL,
-  counted_of = NULL
+  counted_of = NULL, not_scored = false
 WHERE tenant_id = :tenant_id AND scored AND control_id <> ALL(:control_id)
 """
 
@@ -257,7 +257,7 @@ async def apply_newest(session: Session, tenant_id: str, newest: SnapshotRow) ->
             **columns(
                 newest.controls,
                 "control_id", "points", "percent", "description", "implementation_status", "switched_on", "counted",
-                "counted_of", "last_synced_at", "category_raw",
+                "counted_of", "last_synced_at", "category_raw", "not_scored",
             ),
         },
     )  # fmt: skip
