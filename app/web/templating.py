@@ -76,6 +76,14 @@ def format_date(value: date | None) -> str:
     return "–" if value is None else dates.format_date(value, "d MMM y", locale=current_locale())
 
 
+def day_label(label: str) -> str:
+    """A plot's label as text: an ISO day as "5 Nov 2026", anything else as it is."""
+    try:
+        return format_date(date.fromisoformat(label))
+    except ValueError:
+        return label
+
+
 def format_moment(value: datetime | None) -> Markup:
     """A moment in UTC as a <time> element; "–" for None."""
     if value is None:
@@ -130,6 +138,7 @@ def _environment() -> Environment:
         number=format_number,
         percent=format_percent,
         date=format_date,
+        day_label=day_label,
         moment=format_moment,
         ago=ago,
         path_quote=path_quote,

@@ -92,6 +92,14 @@ def number_text(value: float | None) -> str:
     return "" if value is None else f"{round_half_up(value, 2):f}".rstrip("0").rstrip(".")
 
 
+def points_text(points: float | None, max_points: float | None) -> str:
+    """Points as the portal writes them, "4 / 10"; empty when both are unknown."""
+    if points is None and max_points is None:
+        return ""
+    # With ordinary spaces, or with none as in the portal, a spreadsheet takes it for the fourth of October.
+    return f"{number_text(points) or '–'}\u00a0/\u00a0{number_text(max_points) or '–'}"
+
+
 def day_text(value: date | datetime | None) -> str:
     """ISO 8601; empty when unknown."""
     return "" if value is None else value.strftime("%Y-%m-%d")
@@ -128,8 +136,7 @@ COLUMNS = (
         Cell.IMPACT,
         sort_key=lambda line: line.score_impact,
         largest_first=True,
-        export=lambda row: number_text(row.line.score_impact),
-        export_heading=T("Score impact (%)"),
+        export=lambda row: "" if row.line.score_impact is None else f"+{number_text(row.line.score_impact)}%",
     ),
     Column(
         "points",
@@ -137,10 +144,8 @@ COLUMNS = (
         Cell.POINTS,
         sort_key=lambda line: line.points,
         largest_first=True,
-        export=lambda row: number_text(row.line.points),
+        export=lambda row: points_text(row.line.points, row.line.max_points),
     ),
-    # The portal writes "0/10" into one cell, which a spreadsheet takes for a date.
-    Column("max_points", T("Points possible"), export=lambda row: number_text(row.line.max_points)),
     Column(
         "opportunity",
         T("Opportunity"),
@@ -148,7 +153,6 @@ COLUMNS = (
         value=lambda line: line.opportunity,
         sort_key=lambda line: line.opportunity,
         largest_first=True,
-        export=lambda row: number_text(row.line.opportunity),
     ),
     Column(
         "status",
@@ -239,6 +243,10 @@ COLUMNS = (
     ),
     Column("description", T("Description"), export=lambda row: plain_text(row.description)),
     Column("remediation", T("Next steps"), export=lambda row: plain_text(row.remediation)),
+    # To calculate with.
+    Column("points_number", T("Points achieved (number)"), export=lambda row: number_text(row.line.points)),
+    Column("max_points", T("Points possible (number)"), export=lambda row: number_text(row.line.max_points)),
+    Column("opportunity_number", T("Opportunity (number)"), export=lambda row: number_text(row.line.opportunity)),
     # The id joins the file with Graph's own data: titles do not, because several controls share one.
     # docs/facts/microsoft-graph.md#edge-30
     Column("control_id", T("Id"), export=lambda row: row.line.control_id),

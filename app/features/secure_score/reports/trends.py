@@ -22,9 +22,9 @@ from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
 from app.features.secure_score.actions.action_status import Status, status_of_state
 from app.features.secure_score.models import ScoreZones
+from app.features.secure_score.reports.day_scores import PERCENT_DIGITS
 from app.features.secure_score.reports.history import Period, delta_of
 from app.features.secure_score.reports.overview import comparison_line
-from app.features.secure_score.reports.score_summary import PERCENT_DIGITS
 from app.features.secure_score.sync.json_values import moment, objects, words
 from app.features.secure_score.sync.parse_graph import UNDATED
 from app.features.secure_score.sync.score_changes import Change, ChangeKind, marks_by_day
@@ -106,7 +106,7 @@ SELECT snapshot.day, snapshot.points, snapshot.max_points, snapshot.comparisons,
     WHERE score.snapshot_id = snapshot.id
       AND COALESCE(NULLIF(action.category, ''), action.category_raw) = :category) END AS category_points
 FROM score_snapshot snapshot
-WHERE snapshot.tenant_id = :tenant_id AND snapshot.day BETWEEN :since AND :until
+WHERE snapshot.tenant_id = :tenant_id AND snapshot.day BETWEEN :since AND :until AND NOT snapshot.is_gap
 ORDER BY snapshot.created_at, snapshot.graph_id
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from sqlalchemy import text
@@ -241,13 +241,21 @@ WHERE tenant_id = :tenant_id AND scored AND control_id <> ALL(:control_id)
 
 
 async def apply_newest(session: Session, tenant_id: str, newest: SnapshotRow) -> None:
-    """Copy the newest snapshot's points to the actions and archive those that it lacks, unless a newer one is stored."""
+    """Copy the newest snapshot's points to the actions and archive those that it lacks.
+
+    Does nothing when a newer one is stored, or when this one is probably a gap.
+    """
     found = await session.execute(
-        text("SELECT max(created_at) FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0"),
-        {"tenant_id": tenant_id},
+        text(
+            "SELECT max(created_at) FILTER (WHERE NOT is_gap) AS newest_stored, "
+            "COALESCE(bool_or(is_gap) FILTER (WHERE graph_id = :graph_id), false) AS is_gap "
+            "FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0"
+        ),
+        {"tenant_id": tenant_id, "graph_id": newest.graph_id},
     )
-    newest_stored: datetime | None = found.scalar_one()
-    if not newest.controls or (newest_stored is not None and newest_stored > newest.created_at):
+    stored = found.one()
+    is_older = stored.newest_stored is not None and stored.newest_stored > newest.created_at
+    if not newest.controls or is_older or stored.is_gap:
         return
     await session.execute(
         text(NEWEST),
