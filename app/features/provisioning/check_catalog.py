@@ -251,8 +251,8 @@ INTERNAL_CHECKS: tuple[Check[Resources], ...] = (
     Check(
         code="import",
         stage=Stage.INTERNAL,
-        examines=T("When the Secure Score was last imported."),
+        examines=T("When the Secure Score was last imported, and of which day it is."),
         run=check_import,
-        findings=("import", "import:fresh", "import_missing", "import_stale"),
+        findings=("import", "import:fresh", "import_missing", "import_stale", "score_stale"),
     ),
 )
