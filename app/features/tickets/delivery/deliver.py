@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from app.core import clock
 from app.core.database import Session
 from app.core.errors import RetryLater
 from app.core.messages import Message, T
@@ -15,6 +16,7 @@ from app.features.connection.gateway import ServiceNowClient
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
 from app.features.connection.throttle import throttle_of
 from app.features.tickets.delivery import circuit_breaker
+from app.features.tickets.delivery.due_date import keep_due_date_ahead
 from app.features.tickets.delivery.outbound import Attempt, Call, OutboundAdapter, hold, lost_its_job
 from app.features.tickets.delivery.visibility import assert_visible, in_doubt_message, known_records
 from app.features.tickets.events import EventType, record_event
@@ -92,6 +94,11 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
 
     async def visibility_check(self, session: Session, row: Ticket) -> Call[None]:
         return partial(assert_visible, table=self.table, known=await known_records(session, row))
+
+    def before_send(self, session: Session, row: Ticket) -> None:
+        late = keep_due_date_ahead(row, clock.now())
+        if late is not None:
+            record_event(session, row, EventType.TRIED, late)
 
     async def send(self, client: ServiceNowClient) -> list[RemoteTicket]:
         # POST /api/now/v2/table/{table}: docs/facts/servicenow.md#2-1-url-and-methods
