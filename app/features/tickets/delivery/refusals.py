@@ -51,5 +51,7 @@ def innermost(problem: Message) -> Message:
 
 
 def cause_key(ticket: Ticket) -> str:
-    """A short name for the cause, the connection and the kind, for forms."""
-    return sha256(f"{ticket.connection_id} {ticket.kind} {cause_of(ticket)}".encode()).hexdigest()[:20]
+    """A short name for the cause, the connection and the kind, for forms. The order of missing fields makes no difference."""
+    cause = cause_of(ticket)
+    named = ", ".join(sorted(missing_fields(cause))) or cause
+    return sha256(f"{ticket.connection_id} {ticket.kind} {named}".encode()).hexdigest()[:20]

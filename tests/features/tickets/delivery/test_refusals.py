@@ -67,6 +67,11 @@ def test_the_refusal_is_found_behind_a_doubt() -> None:
 def test_another_cause_or_kind_is_another_group() -> None:
     one = held(REFUSED)
     other = held(T("ServiceNow refused: %(reason)s", code="servicenow.refused", reason=f"{POLICY}Category"))
+    both = [
+        held(T("ServiceNow refused: %(reason)s", code="servicenow.refused", reason=f"{POLICY}{labels}"))
+        for labels in ("Caller, Category", "Category, Caller")
+    ]
+    assert cause_key(both[0]) == cause_key(both[1])
     change = held(REFUSED)
     change.kind = "change"
     assert len({cause_key(one), cause_key(other), cause_key(change), cause_key(held(None))}) == 4
