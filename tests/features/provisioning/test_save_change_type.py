@@ -74,6 +74,22 @@ async def test_people_choose_another_type_only_where_the_administrator_allows_it
     assert record["type"] == "emergency"
 
 
+@pytest.mark.fact("servicenow 4.2")
+async def test_a_model_of_the_instance_is_sent_as_the_model_alone(system: System) -> None:
+    await system.connect()
+    model = system.servicenow.instance.store.find("chg_model", name="Change registration")
+    assert model is not None
+    manager = await system.signed_in("manager")
+    assert f'<option value="chg_model:{model["sys_id"]}">Change registration</option>' in (await manager.get(PAGE)).text
+    await manager.post(f"{PAGE}/type", data={"change_type": f"chg_model:{model['sys_id']}"})
+    await share_one(system, TicketKind.CHANGE)
+    await system.work()
+    (record,) = records(system, "change_request")
+    assert record["chg_model"] == model["sys_id"]
+    (call,) = calls(system, "POST")
+    assert "type" not in json.loads(call.body)
+
+
 async def test_an_instance_that_cannot_be_asked_offers_the_known_types_and_keeps_the_chosen_one(system: System) -> None:
     form = await load_change_types(system.resources)  # Without a connection.
     assert (form.offered.types, form.offered.types_read, form.chosen) == (KNOWN_TYPES, False, NORMAL_CHANGE)

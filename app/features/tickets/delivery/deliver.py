@@ -61,6 +61,8 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
     still_uncertain = STILL_UNCERTAIN
     ticket: Ticket
     throttle: InstanceThrottle | None = None
+    # What has to be told of the due date that this attempt sent.
+    late: Message | None = None
 
     def __init__(self, ticket_id: UUID) -> None:
         self.ticket_id = ticket_id
@@ -95,10 +97,8 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
     async def visibility_check(self, session: Session, row: Ticket) -> Call[None]:
         return partial(assert_visible, table=self.table, known=await known_records(session, row))
 
-    def before_send(self, session: Session, row: Ticket) -> None:
-        late = keep_due_date_ahead(row, clock.now())
-        if late is not None:
-            record_event(session, row, EventType.TRIED, late)
+    def before_send(self, row: Ticket) -> None:
+        self.late = keep_due_date_ahead(row, clock.now())
 
     async def send(self, client: ServiceNowClient) -> list[RemoteTicket]:
         # POST /api/now/v2/table/{table}: docs/facts/servicenow.md#2-1-url-and-methods
@@ -109,6 +109,8 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
         self.throttle = await throttle_of(session, self.connection_id) if just_sent else None
 
     async def delivered(self, session: Session, row: Ticket, found: list[RemoteTicket]) -> None:
+        if self.late is not None:
+            record_event(session, row, EventType.CHANGED, self.late)
         await link_record(session, row, found, self.throttle)
 
     def in_doubt(self, reason: Message, before: Message | None) -> Message:

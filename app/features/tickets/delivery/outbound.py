@@ -111,7 +111,7 @@ class OutboundAdapter(ABC, Generic[Row, Found]):
     async def send(self, client: ServiceNowClient) -> Found:
         """Make it in ServiceNow: one call, never repeated here."""
 
-    def before_send(self, session: Session, row: Row) -> None:
+    def before_send(self, row: Row) -> None:
         """Change what depends on the moment of sending, in the transaction that notes the send."""
 
     async def lock_before_row(self, session: Session, *, just_sent: bool) -> None:
@@ -263,7 +263,7 @@ class Attempt(Lookup[Row, Found]):
                     _count_attempt(row, now)
                 row.in_flight_since = row.next_try_at = now
                 if sends:
-                    self.adapter.before_send(session, row)
+                    self.adapter.before_send(row)
                     row.sent_at, row.uncertain_until = now, now + timedelta(seconds=UNCERTAIN_SECONDS)
         if stop is not None:
             raise stop
