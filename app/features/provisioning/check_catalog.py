@@ -89,6 +89,7 @@ def _table_check(spec: KindSpec) -> Check[CheckContext]:
         run=partial(check_table, kind=spec.kind),
         findings=(
             "table:created", "table:roles_allow", "table:untried", "table:newest_hidden", "role_missing", "create_refused",
+            "create_refused:mandatory",
         ),
         step_title=spec.step_title,
         kinds=frozenset({spec.kind}),
