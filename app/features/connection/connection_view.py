@@ -28,7 +28,7 @@ class ConnectionView:
 
     `days_left` counts whole days until the refresh token ends, None when that is unknown; `ends_soon` asks for a renewed
     consent. `user_name` is empty when the instance would not tell who consented. `pause` says why jobs call nothing just
-    now and until when, None when they do.
+    now and until when, None when they do. `status_changed_at`, `next_renewal_at` and `account_since`: as in Connection.
     """
 
     id: UUID
@@ -52,6 +52,10 @@ class ConnectionView:
     release_build: str
     scope: str
     uses_pkce: bool
+    sends_scope: bool
+    status_changed_at: datetime | None
+    next_renewal_at: datetime | None
+    account_since: datetime | None
     last_success_at: datetime | None
     pause: Message | None
 
@@ -63,6 +67,16 @@ class ConnectionView:
     def is_confirmed(self) -> bool:
         """Until a person has confirmed the account that consented, nothing is checked and no card appears."""
         return self.status != ConnectionStatus.UNCONFIRMED.value
+
+    @property
+    def may_recover(self) -> bool:
+        """Whether asking again may mend it: ServiceNow refused and named no final cause."""
+        return self.next_renewal_at is not None
+
+    @property
+    def can_be_checked(self) -> bool:
+        """Whether "Check again" does anything."""
+        return self.is_connected or self.may_recover
 
     @property
     def has_expired(self) -> bool:
@@ -83,8 +97,9 @@ async def connection_view(session: Session) -> ConnectionView | None:
 
 
 async def connection_changed_at(session: Session) -> datetime | None:
-    """When a connection was last made, authorized again or removed; None where there never was one."""
-    newest = await session.execute(select(func.max(func.greatest(Connection.connected_at, Connection.removed_at))))
+    """When a connection was last made, authorized again or removed, stopped working or works again; None without one."""
+    moments = (Connection.connected_at, Connection.removed_at, Connection.status_changed_at)
+    newest = await session.execute(select(func.max(func.greatest(*moments))))
     found: datetime | None = newest.scalar_one()
     return found
 
@@ -96,7 +111,8 @@ def view_of_attempt(attempt: LastAttempt) -> ConnectionView:
         client_id=attempt.client_id, attention=attempt.problem, user_sys_id="", user_name="", user_display_name="",
         user_email="", expected_user_name=attempt.expected_user_name, connected_at=attempt.begun_at, connected_by="",
         access_expires_at=None, refresh_expires_at=None, days_left=None, ends_soon=False, release="", release_build="",
-        scope="", uses_pkce=True, last_success_at=None, pause=None,
+        scope="", uses_pkce=True, sends_scope=True, status_changed_at=None, next_renewal_at=None, account_since=None,
+        last_success_at=None, pause=None,
     )  # fmt: skip
 
 
@@ -124,6 +140,10 @@ def _view(connection: Connection, connected_by: str, throttle: InstanceThrottle 
         release_build=connection.release_build,
         scope=connection.scope,
         uses_pkce=connection.uses_pkce,
+        sends_scope=connection.sends_scope,
+        status_changed_at=connection.status_changed_at,
+        next_renewal_at=connection.next_renewal_at,
+        account_since=connection.account_since,
         last_success_at=connection.last_success_at,
         pause=pause_message(throttle),
     )

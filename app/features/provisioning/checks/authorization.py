@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from app.core.errors import AppError
+from app.core.messages import Message
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.authorization_attempts import DENIED
 from app.features.connection.key_rotation import KEY_LOST
 from app.features.connection.models import ConnectionStatus
 from app.features.connection.oauth_client import redirect_uri
-from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys, renew_now, set_consent_lifetime
+from app.features.connection.renewal import recover, renew_now
+from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys, set_consent_lifetime
 from app.features.provisioning.checks.check_context import NAMELESS_USER, CheckContext
 from app.features.provisioning.checks.finding_for_error import QUERY_RULE, finding_for_error, is_about_rights
 from app.features.provisioning.finding import Finding, State
+from app.integrations.servicenow.auth_scope import SCOPE_MISSING, grants_whole_account
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED
 from app.integrations.servicenow.probes import OAuthClient, find_client
 from app.integrations.servicenow.releases import is_supported, release_name
@@ -58,8 +61,12 @@ async def check_last_attempt(context: CheckContext) -> Finding:
 
 
 async def check_token(context: CheckContext) -> Finding:
-    """Whether the token works; renews only one that is about to end, so that a diagnosis changes nothing."""
+    """Whether the token works; renews only one that is about to end, so that a diagnosis changes nothing.
+
+    Where a refusal is on record that may pass, ServiceNow is asked again, and the connection works again if it is over.
+    """
     try:
+        await recover(context.resources)
         await context.call(lambda client: client.whoami())
     except (NoToken, NotConnected) as error:
         return finding_without_token(context, error)
@@ -90,6 +97,10 @@ def finding_without_token(context: CheckContext, error: AppError) -> Finding:
     if isinstance(error, NoToken):
         return context.finding("token_service", meaning=error.message)
     if context.connection.status == ConnectionStatus.UNCONFIRMED:
+        # Why nobody could be asked who consented, where that was it.
+        why = error.message.values.get("why")
+        if isinstance(why, Message) and why.code == SCOPE_MISSING.code:
+            return context.finding("auth_scope_missing", meaning=error.message)
         return context.finding("user_unconfirmed", meaning=error.message)
     # Before what ServiceNow said: it names no cause for an expired refresh token, and the day is known.
     if context.connection.has_expired:
@@ -115,6 +126,14 @@ async def check_consent(context: CheckContext) -> Finding:
     if context.connection.ends_soon:
         return context.finding("consent_ends_soon", days=days)
     return context.finding("consent", days=days)
+
+
+async def check_scope(context: CheckContext) -> Finding:
+    """What the scope that came with the token says. Reads the connection only."""
+    scope = context.connection.scope
+    if not scope:
+        return context.finding("scope:none")
+    return context.finding("scope" if grants_whole_account(scope) else "scope:other", scope=scope[:100])
 
 
 async def check_release(context: CheckContext) -> Finding:

@@ -160,14 +160,18 @@ INSTANCE_FINDINGS = {
         State.PROBLEM, T("Role missing"),
         advice=T(
             "The instance protects its REST API by a role of its own. Give the integration user the role "
-            "snc_platform_rest_api_access (itil holds it)."
+            "snc_platform_rest_api_access (itil holds it). If it has the role: “Allow access only to APIs in selected scope” "
+            "and “Enforce token restriction” have to be off in the client’s form."
         ),
         screen=USER_RECORD,
         message=T("Please give the user %(user)s the role snc_platform_rest_api_access."),
     ),
     "refused": FindingText(
         State.PROBLEM, T("Access refused"),
-        advice=T("Give the integration user the role that is missing, or change the rule that refuses it."),
+        advice=T(
+            "Give the integration user the role that is missing, or change the rule that refuses it. If every role is right: "
+            "“Allow access only to APIs in selected scope” and “Enforce token restriction” have to be off in the client’s form."
+        ),
         screen=ACCESS_RULES,
         message=T(
             "A call of our user %(user)s to the REST API was refused. ServiceNow said: %(why)s Please look which access "
