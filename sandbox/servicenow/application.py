@@ -38,9 +38,10 @@ async def _no_such_api(request: Request) -> Response:
 
 
 def _api() -> list[Route]:
-    # See docs/facts/servicenow.md#2-1-url-and-methods: every API answers with and without a version in the path.
+    # See docs/facts/servicenow.md#2-1-url-and-methods: every API answers with and without a version in the path, and there
+    # are two versions.
     found = []
-    for prefix in ("/api/now", "/api/now/{version}"):
+    for prefix in ("/api/now", "/api/now/v1", "/api/now/v2"):
         found += [
             Route(f"{prefix}/table/{{path:path}}", table_api.handle, methods=METHODS),
             Route(f"{prefix}/stats/{{table}}", aggregate_api.handle, methods=METHODS),

@@ -71,7 +71,20 @@ class Switches(Toggles):
         default="",
     )
     range_refused: bool = toggle(
-        TABLES, "2.3", "A query ACL refuses range operators such as sys_updated_on>=", default=False
+        TABLES, "2.3", "A query ACL (query_range) refuses <, >, BETWEEN, LIKE, STARTSWITH and sorting", default=False
+    )
+    range_refused_without_sorting: bool = toggle(
+        TABLES, "2.3", "With range_refused: sorting stays allowed", default=False
+    )
+    query_refusal_without_detail: bool = toggle(
+        TABLES, "2.3", "The 403 of a refused query has no detail", default=False
+    )
+    invalid_query_returns_no_rows: bool = toggle(
+        TABLES, "2.3", "A query with an unknown or closed field finds nothing (200)", default=False
+    )
+    exact_text_comparison: bool = toggle(TABLES, "2.3", "=, !=, IN and NOT IN mind case and accents", default=False)
+    accept_required: bool = toggle(
+        TABLES, "2.1", "A call without an Accept header is 400 (off: answered with JSON)", default=False
     )
     shuffle_unordered: bool = toggle(
         TABLES, "2.3", "Lists without ORDERBY come in another order each time", default=False
@@ -109,6 +122,16 @@ class Switches(Toggles):
     )
     truncate_long_text: bool = toggle(RULES, "sandbox-35", "Over-long texts are cut (off: stored whole)", default=True)
 
+    auth_scope_missing: str = toggle(
+        ACCESS,
+        "1.7",
+        "The client has no auth scope, or Enforce token restriction is ticked: every API call is 403, in one of two wordings",
+        default="",
+        choices=("", "unscoped", "missing"),
+    )
+    access_policy_refuses: bool = toggle(
+        ACCESS, "2.6", "A REST API access policy refuses the token: 401 that names the scheme BEARER", default=False
+    )
     user_read_only: bool = toggle(
         ACCESS, "1.5", "The integration user has the role snc_read_only: no tokens, no writes", default=False
     )
@@ -161,4 +184,10 @@ class Switches(Toggles):
         default=0,
     )
     clock_off_seconds: int = toggle(EDGE, "sandbox-23", "The instance's clock is off by so many seconds", default=0)
+    address_limit: int = toggle(
+        EDGE,
+        "2.9",
+        "Longer addresses of API calls are answered by the web server, with HTML (0: no limit)",
+        default=16384,
+    )
     latency_ms: int = toggle(EDGE, "sandbox-48", "Added to every answer, in milliseconds", default=0)

@@ -12,16 +12,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.servicenow import business_rules
-from sandbox.servicenow.encoded_query import EncodedQuery, parse_query
+from sandbox.servicenow.encoded_query import EncodedQuery
+from sandbox.servicenow.query_operators import UnsupportedOperator
+from sandbox.servicenow.query_parser import QueryContext, parse_query
 from sandbox.servicenow.record_acl import RowAcl, may_write, table_is_closed
-from sandbox.servicenow.record_shapes import RecordShaper, from_display
+from sandbox.servicenow.record_shapes import RecordShaper, from_display, labels_of
 from sandbox.servicenow.request_context import TABLE_API, ApiError, RequestContext, as_text, respond
 from sandbox.servicenow.store import Record
-from sandbox.servicenow.table_schema import FIELDS, JOURNALS
+from sandbox.servicenow.table_schema import FIELDS, JOURNALS, REFERENCES
+from sandbox.servicenow.text_folding import fold
 
 VERBS = {"POST": ("create", "Insert"), "DELETE": ("delete", "Delete")}
 # Where Link headers point with `foreign_links`: port 9 (discard) is closed, so following one fails at once.
 FOREIGN_ORIGIN = "http://127.0.0.1:9"
+QUERY_REFUSED = "Field(s) present in the query do not have permission to be read"
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ async def handle(request: Request) -> Response:
 
 async def _table_call(context: RequestContext) -> Response:
     parts = [part for part in context.request.path_params["path"].split("/") if part]
-    version = context.request.path_params.get("version", "v2")
+    version = "v1" if context.request.url.path.startswith("/api/now/v1/") else "v2"
     if not 1 <= len(parts) <= 2:
         raise ApiError(400, "Requested URI does not represent any resource")
     target = TableTarget(parts[0], parts[1] if len(parts) == 2 else "", version)
@@ -121,25 +125,55 @@ def matching_rows(context: RequestContext, table: str, enough: int | None = None
 
 
 def _query(context: RequestContext, table: str) -> EncodedQuery:
-    # See docs/facts/servicenow.md#sandbox-21: an unknown field is ignored, or 403 where query ACLs are strict.
     switches = context.instance.switches
-    text = context.option("sysparm_query")
-    if not text:
-        pairs = [(k, v) for k, v in context.request.query_params.items() if not k.startswith("sysparm_")]
-        text = "^".join(f"{name}={value}" for name, value in pairs)
+    text = context.option("sysparm_query") or _pairs(context, table)
     suppressed = context.option("sysparm_suppress_pagination_header") == "true"
     # The Link header repeats the query: docs/facts/servicenow.md#2-5-pagination-headers
     if 0 < switches.long_query_limit < len(text) and not suppressed:
         detail = "The query is too long to build the response pagination header URLs"
         raise ApiError(400, "Pagination not supported", detail)
-    query = parse_query(text, context.instance.store, table, context.caller(), switches.listed("closed_fields"))
+    means = QueryContext(
+        context.instance.store, context.caller(), switches.listed("closed_fields"), exact=switches.exact_text_comparison
+    )
+    try:
+        query = parse_query(text, means, table)
+    except UnsupportedOperator as unknown:
+        # Not an answer of an instance: what it would say is unknown here, and a guess would be taken for a fact.
+        context.note(f"the sandbox does not reproduce this part of the query: {unknown}")
+        raise ApiError(501, "The sandbox does not reproduce this query", str(unknown)) from unknown
+    _check_query(context, query)
+    return query
+
+
+def _check_query(context: RequestContext, query: EncodedQuery) -> None:
+    """Raise ApiError (403) for what a query ACL refuses; empty the query where invalid ones find nothing."""
+    switches = context.instance.switches
+    detail = None if switches.query_refusal_without_detail else QUERY_REFUSED
     # The same 403 for an unknown and for a closed field: docs/facts/servicenow.md#sandbox-21
     if query.unknown and switches.strict_queries:
-        raise ApiError(403, "Insufficient rights to query records", None)
-    if query.has_ranges and switches.range_refused:
-        detail = "Field(s) present in the query do not have permission to be read"
         raise ApiError(403, "Insufficient rights to query records", detail)
-    return query
+    # `query_range` covers sorting too: docs/facts/servicenow.md#2-3-encoded-query
+    is_sorted = bool(query.order) and not switches.range_refused_without_sorting
+    if switches.range_refused and (query.has_ranges or is_sorted):
+        raise ApiError(403, "Insufficient rights to query records", detail)
+    if query.unknown and switches.invalid_query_returns_no_rows:
+        query.groups = []
+
+
+def _pairs(context: RequestContext, table: str) -> str:
+    """Return the query that `name=value` pairs mean; each value may be a display value."""
+    # See docs/facts/servicenow.md#2-2-query-parameters
+    parts = []
+    for name, value in context.request.query_params.items():
+        if name.startswith("sysparm_"):
+            continue
+        meant = [f"{name}={value}"]
+        if name in REFERENCES:
+            meant.append(f"OR{name}.name={value}")
+        labels = labels_of(context.instance, table, name)
+        meant += [f"OR{name}={stored}" for stored, label in labels.items() if fold(label) == fold(value) != stored]
+        parts.append("^".join(meant))
+    return "^".join(parts)
 
 
 def _read(context: RequestContext, target: TableTarget) -> Response:
