@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from sandbox.console import ROUTES as CONSOLE
 from sandbox.page_rendering import render_page
-from sandbox.servicenow import aggregate_api, batch_api, change_api, oauth_server, table_api
+from sandbox.servicenow import aggregate_api, batch_api, change_api, oauth_server, table_api, token_endpoint
 from sandbox.servicenow.fault_middleware import FaultMiddleware
 from sandbox.servicenow.instance import SandboxInstance
 from sandbox.servicenow.instance_settings import ServiceNowSandbox
@@ -63,7 +63,7 @@ def create_app(settings: ServiceNowSandbox) -> FaultMiddleware:
             Route("/", _front_door),
             Route("/oauth_auth.do", oauth_server.authorize),
             Route("/oauth_auth.do", oauth_server.submit_consent, methods=["POST"]),
-            Route("/oauth_token.do", oauth_server.token, methods=["POST"]),
+            Route("/oauth_token.do", token_endpoint.token, methods=["POST"]),
             Route("/oauth_revoke_token.do", oauth_server.revoke, methods=["GET", "POST"]),
             *LOGIN,
             *_api(),

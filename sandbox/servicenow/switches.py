@@ -47,6 +47,26 @@ class Switches(Toggles):
     grants_off: str = toggle(
         OAUTH, "1.5", "Grant types switched off, e.g. authorization_code,refresh_token", default=""
     )
+    basic_client_auth: bool = toggle(
+        OAUTH, "1.3", "The token service takes the client's credentials in a Basic header too", default=True
+    )
+    public_client: bool = toggle(
+        OAUTH, "1.3", "The client record is a public client: PKCE is needed, and no secret", default=False
+    )
+    pkce_with_secret_refused: bool = toggle(
+        OAUTH, "1.3", "A code given for a challenge is not exchanged by a client with a secret", default=False
+    )
+    unlinked_scope: str = toggle(
+        OAUTH,
+        "1.5",
+        "What becomes of a request for a scope that the client record is not linked to",
+        default="ignored",
+        choices=("ignored", "refused"),
+    )
+    password_grant: bool = toggle(OAUTH, "1.6", "The token service takes the password grant", default=True)
+    client_credentials_grant: bool = toggle(
+        OAUTH, "1.6", "The token service takes the client credentials grant", default=False
+    )
     rfc_token_errors: bool = toggle(
         OAUTH, "1.5", "The token service names its errors as the RFC does, not access_denied", default=False
     )
@@ -57,6 +77,9 @@ class Switches(Toggles):
     )
     mfa: bool = toggle(SIGN_ON, "1.8", "A local login asks for a second factor", default=False)
     web_only: bool = toggle(SIGN_ON, "6", "The integration user is marked Web service access only", default=False)
+    basic_api_auth: bool = toggle(
+        SIGN_ON, "1.8", "The APIs take a user's name and password (Basic) as well as tokens", default=True
+    )
 
     old_401_wording: bool = toggle(
         TABLES, "sandbox-17", "401 says User Not Authenticated (newer builds: User is not authenticated)", default=True
