@@ -37,7 +37,7 @@ from app.features.connection.gateway import InstancePaused, ServiceNowClient, ca
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.features.connection.oauth_client import CLIENT_SECRET, CODE_VERIFIER, oauth_client
 from app.features.connection.tokens import store_tokens
-from app.integrations.http.errors import Forbidden, RemoteError, Unauthorized, Unreachable
+from app.integrations.http.errors import RemoteError, Unreachable
 from app.integrations.servicenow.address import Instance, InvalidAddress, parse_instance
 from app.integrations.servicenow.oauth import NAMED_CAUSES, challenge_of, new_state, new_verifier
 from app.integrations.servicenow.schemas import Release, RemoteUser, Tokens
@@ -324,9 +324,8 @@ async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _Read
             return _ReadBack(None, None, _account_unknown(error))
         except RemoteError as error:
             log.warning("connection.consent.not_read_back", origin=origin, error=str(error))
+            # A refusal is repeated as well: they can be intermittent (docs/facts/servicenow.md#sandbox-49).
             doubt = _account_unknown(error)
-            if isinstance(error, (Forbidden, Unauthorized)):
-                break
         if pause is not None:
             await clock.sleep(pause)
     try:

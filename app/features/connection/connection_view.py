@@ -14,7 +14,8 @@ from app.core.messages import Message
 from app.features.accounts.models import Person
 from app.features.connection.authorization_attempts import LastAttempt
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
-from app.features.connection.throttle import pause_message
+from app.features.connection.throttle import pause_message, pause_of
+from app.integrations.servicenow.auth_scope import SCOPE_MISSING
 from app.integrations.servicenow.releases import release_name
 
 # The refresh token ends 100 days after the consent by default, and with it the connection. Nothing prolongs it but a new
@@ -58,6 +59,8 @@ class ConnectionView:
     account_since: datetime | None
     last_success_at: datetime | None
     pause: Message | None
+    # ServiceNow refuses every call of the client just now, whatever the last check has found.
+    lacks_scope: bool = False
 
     @property
     def is_connected(self) -> bool:
@@ -70,7 +73,7 @@ class ConnectionView:
 
     @property
     def may_recover(self) -> bool:
-        """Whether asking again may mend it: ServiceNow refused and named no final cause."""
+        """Whether asking again may help: ServiceNow refused and named no final cause."""
         return self.next_renewal_at is not None
 
     @property
@@ -97,10 +100,15 @@ async def connection_view(session: Session) -> ConnectionView | None:
 
 
 async def connection_changed_at(session: Session) -> datetime | None:
-    """When a connection was last made, authorized again or removed, stopped working or works again; None without one."""
-    moments = (Connection.connected_at, Connection.removed_at, Connection.status_changed_at)
-    newest = await session.execute(select(func.max(func.greatest(*moments))))
+    """When a connection was last made, authorized again or removed; None where there never was one."""
+    newest = await session.execute(select(func.max(func.greatest(Connection.connected_at, Connection.removed_at))))
     found: datetime | None = newest.scalar_one()
+    return found
+
+
+async def status_changed_at(session: Session) -> datetime | None:
+    """When a connection last stopped working, or worked again by itself; None where that never happened."""
+    found: datetime | None = (await session.execute(select(func.max(Connection.status_changed_at)))).scalar_one()
     return found
 
 
@@ -146,7 +154,13 @@ def _view(connection: Connection, connected_by: str, throttle: InstanceThrottle 
         account_since=connection.account_since,
         last_success_at=connection.last_success_at,
         pause=pause_message(throttle),
+        lacks_scope=_lacks_scope(throttle),
     )
+
+
+def _lacks_scope(throttle: InstanceThrottle | None) -> bool:
+    pause = pause_of(throttle) if throttle is not None else None
+    return pause is not None and pause.reason is not None and pause.reason.code == SCOPE_MISSING.code
 
 
 def _attention(connection: Connection) -> Message | None:

@@ -96,6 +96,7 @@ def _may_recover(connection: Connection) -> bool:
 
 async def _recover(resources: Resources, connection_id: UUID) -> bool:
     failed: AppError | None = None
+    live: LiveToken | None = None
     async with resources.database.transaction() as session:
         # The row's lock makes refreshes single: docs/decisions/0004-one-refresh-at-a-time.md
         await session.execute(LOCK_WAIT)

@@ -128,7 +128,8 @@ CHECKS: tuple[Check[CheckContext], ...] = (
         examines=T("The consent page is opened as a browser would, signed in as nobody."),
         run=check_consent_page,
         findings=(
-            "consent_page", "consent_page:no_answer", "consent_page:unreadable", "redirect_mismatch", "client_unknown",
+            "consent_page", "consent_page:no_answer", "consent_page:unreadable", "consent_page:unknown",
+            "redirect_mismatch", "client_unknown",
             "sso",
         ),
         needs_connection=False,

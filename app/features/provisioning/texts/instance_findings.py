@@ -117,6 +117,11 @@ INSTANCE_FINDINGS = {
     ),
     "consent_page:no_answer": FindingText(State.UNKNOWN, CONSENT_PAGE),
     "consent_page:unreadable": FindingText(State.UNKNOWN, CONSENT_PAGE, T("The consent page could not be read.")),
+    "consent_page:unknown": FindingText(
+        State.UNKNOWN, CONSENT_PAGE,
+        T("ServiceNow shows a page that we do not know to a browser that is signed out. It may be a login page of your own, "
+          "or single sign-on. Authorize, and look whose name stands at the top of the consent page."),
+    ),
     "redirect_mismatch": FindingText(
         State.PROBLEM, REDIRECT_URL, T("ServiceNow refuses our redirect URL: the client’s record holds another one."),
         advice=ENTER_REDIRECT_URL, screen=REGISTRY, message=REDIRECT_MESSAGE,
