@@ -76,7 +76,9 @@ class RequestContext:
 
     async def content(self) -> dict[str, Any]:
         """Return the JSON object of the body; of a list, its first item. Raises ApiError (400 or 415)."""
-        # See docs/facts/servicenow.md#sandbox-29
+        # See docs/facts/servicenow.md#sandbox-29; a POST without a body makes an empty record.
+        if self.method == "POST" and not await self.request.body():
+            return {}
         if not self.request.headers.get("content-type"):
             raise ApiError(400, "Missing header", "Content-Type must be application/json")
         if "json" not in self.request.headers.get("content-type", ""):
@@ -122,6 +124,9 @@ async def respond(
         return as_accepted(request, problem.response())
     except business_rules.WriteRefused as refusal:
         return as_accepted(request, ApiError(403, "Operation Failed", str(refusal)).response())
+    except business_rules.RuleFailed as failure:
+        failed = ApiError(500, "Operation Failed", f"Error in Business Rule '{failure}': undefined value")
+        return as_accepted(request, failed.response())
     response.headers.update(headers)
     return as_accepted(request, response)
 
@@ -156,7 +161,7 @@ def _check_accept(request: Request, instance: SandboxInstance) -> None:
 
 
 def _check_client(instance: SandboxInstance) -> None:
-    # The instance reads scope and policy on every call, so that mending them works without a new consent:
+    # The instance reads scope and policy on every call, so that correcting them works without a new consent:
     # docs/facts/servicenow.md#1-7-where-it-lives-in-the-product and #2-6-error-envelope
     switches = instance.switches
     if switches.access_policy_refuses:

@@ -144,6 +144,72 @@ class Switches(Toggles):
         RULES, "sandbox-33", "A state sent in an update is ignored without a word (200)", default=False
     )
     truncate_long_text: bool = toggle(RULES, "sandbox-35", "Over-long texts are cut (off: stored whole)", default=True)
+    invalid_values: str = toggle(
+        RULES,
+        "2.4",
+        "What becomes of a value that its column's type does not take: left out without a word, or the write is refused",
+        default="dropped",
+        choices=("dropped", "refused"),
+    )
+    unlisted_choices: str = toggle(
+        RULES,
+        "4.4",
+        "What becomes of a value that the column's choice list does not have: as other invalid values, or stored",
+        default="dropped",
+        choices=("dropped", "kept"),
+    )
+    dropped_fields: str = toggle(
+        RULES,
+        "2.6",
+        "Columns whose value is lost without a word (2xx), journals included, e.g. correlation_id,incident.work_notes",
+        default="",
+    )
+    chosen_sys_id: str = toggle(
+        RULES,
+        "6",
+        "What becomes of a sys_id that the caller chose for a new record",
+        default="kept",
+        choices=("kept", "ignored", "refused"),
+    )
+    duplicate_sys_id: str = toggle(
+        RULES,
+        "6",
+        "What an insert does whose chosen sys_id is taken already",
+        default="refused",
+        choices=("refused", "new_record", "overwritten"),
+    )
+    created_without_body: str = toggle(
+        RULES,
+        "2.1",
+        "A created record is answered with 201 and an empty body, of this content type",
+        default="",
+        choices=("", "json", "html", "no_type"),
+    )
+    failing_rule: str = toggle(
+        RULES, "2.6", "Tables whose inserts a broken business rule ends with 500, every time, e.g. incident", default=""
+    )
+    priority_lookup_empty: bool = toggle(
+        RULES, "4.1", "The priority lookup of incidents finds nothing: the priority stays empty", default=False
+    )
+    unchanged_update_moves: bool = toggle(
+        RULES, "6", "An update that changes nothing moves sys_updated_on and sys_mod_count all the same", default=False
+    )
+    type_compatibility: bool = toggle(
+        RULES, "3.5", "Changes are made by type as well as by model (off: by model alone)", default=False
+    )
+    change_default: str = toggle(
+        RULES,
+        "3.5",
+        "What a change that is sent with neither type nor model gets",
+        default="model",
+        choices=("model", "type", "neither"),
+    )
+    retired_choices: bool = toggle(
+        RULES,
+        "4.4",
+        "Choice lists hold retired second rows of values that are in use, first in sequence",
+        default=False,
+    )
 
     auth_scope_missing: str = toggle(
         ACCESS,
@@ -163,6 +229,12 @@ class Switches(Toggles):
     )
     acl_refuses: str = toggle(
         ACCESS, "2.6", "Table and action refused, e.g. incident.create,change_request.read", default=""
+    )
+    notes_need_itil: bool = toggle(
+        ACCESS, "3.6", "Work notes of users without the role itil are lost without a word", default=False
+    )
+    itil_may_delete: bool = toggle(
+        ACCESS, "3.6", "The role itil is enough to delete tickets (off: itil_admin or change_manager)", default=False
     )
     api_acl_active: bool = toggle(
         ACCESS, "3.6", "The Table API's own ACL is active: snc_platform_rest_api_access is needed", default=False

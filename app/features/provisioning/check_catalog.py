@@ -217,7 +217,7 @@ CHECKS: tuple[Check[CheckContext], ...] = (
         stage=Stage.ACCESS,
         examines=T("Both tables are asked for what changed since a day."),
         run=check_ranges,
-        findings=("query_acl", "query_acl:range_refused"),
+        findings=("query_acl", "query_acl:range_refused", "query_acl:changes_not_listed"),
     ),
     Check(
         code="correlation",

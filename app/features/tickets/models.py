@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base, Id
@@ -53,6 +54,8 @@ class Ticket(Outbound, Base):
         Index("ix_ticket_queued", "next_try_at", postgresql_where=text("delivery = 'queued'")),
         Index("ix_ticket_in_flight", "connection_id", postgresql_where=text("in_flight_since IS NOT NULL")),
         Index("ix_ticket_verified", "connection_id", "kind", "verified_at", postgresql_where=text("sys_id <> ''")),
+        # The records that a list of changes must hold, as proof that it can be believed.
+        Index("ix_ticket_remote_updated", "connection_id", "kind", "remote_updated_at"),
         Index("ix_ticket_newest", text("created_at DESC"), "id"),
         # Two tickets never follow one record. NULLs do not collide, so unsent tickets do not either.
         UniqueConstraint("connection_id", "sys_id", "kind"),
@@ -92,7 +95,10 @@ class Ticket(Outbound, Base):
     assigned_to: Mapped[str] = mapped_column(default="")
     remote_updated_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]
-    visible: Mapped[bool] = mapped_column(default=True)
+    # Why the record is not shown to us, a value of `Absence`; '' while it is.
+    absence: Mapped[str] = mapped_column(default="")
+    # Whether the record still carries our marker, by which changes are listed. One without it is read by its id.
+    has_marker: Mapped[bool] = mapped_column(default=True)
     state_since: Mapped[datetime | None]
     differences: Mapped[list[Any]] = mapped_column(default=list)
     # The work notes and comments that others wrote there, newest first, as the instance shows them.
@@ -100,6 +106,11 @@ class Ticket(Outbound, Base):
     journal_read_at: Mapped[datetime | None]
     # Why they could not be read then.
     journal_problem: Mapped[dict[str, Any] | None]
+
+    @hybrid_property
+    def visible(self) -> bool:
+        """Whether ServiceNow showed the record when it was last asked for; in a query, the condition for it."""
+        return self.absence == ""
 
 
 class TicketNote(Outbound, Base):
@@ -170,8 +181,9 @@ class PollCursor(Base):
     """How far polling of one table has read, and how it went.
 
     `watermark` is the moment up to which changes were read, on our clock. `last_scan_at` is when the rolling scan last
-    read a chunk. Cards show `succeeded_at` as the age of their data, and `problem` as the reason when that is old.
-    `changes_refused` counts refusals of the query for changes in a row, the last one at `changes_refused_at`.
+    read a chunk, `last_closed_scan_at` when it last read one of closed tickets. Cards show `succeeded_at` as the age of
+    their data, and `problem` as the reason when that is old. `changes_refused` counts refusals of the query for changes
+    in a row, the last one at `changes_refused_at`.
     """
 
     __tablename__ = "poll_cursor"
@@ -180,6 +192,7 @@ class PollCursor(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     watermark: Mapped[datetime | None]
     last_scan_at: Mapped[datetime | None]
+    last_closed_scan_at: Mapped[datetime | None]
     tried_at: Mapped[datetime | None]
     succeeded_at: Mapped[datetime | None]
     last_change_at: Mapped[datetime | None]

@@ -40,6 +40,15 @@ class StateCategory(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Absence(StrEnum):
+    """Why a record that was shared is not shown to us. Its last known state says nothing of the work any more."""
+
+    HIDDEN = "hidden"
+    DELETED = "deleted"
+    NOT_SHOWN = "not_shown"
+    MOVED = "moved"
+
+
 @dataclass(frozen=True)
 class DefaultState:
     """A state as ServiceNow delivers it. `label` is None for codes that are kept for old records and never offered."""
@@ -179,6 +188,12 @@ DELIVERY_NAMES: dict[Delivery, Message] = {
     Delivery.SHARED: T("Shared"),
     Delivery.HELD: T("Held"),
     Delivery.GIVEN_UP: T("Given up"),
+}
+ABSENCE_NAMES: dict[Absence, Message] = {
+    Absence.HIDDEN: T("Hidden in ServiceNow"),
+    Absence.DELETED: T("Deleted in ServiceNow"),
+    Absence.NOT_SHOWN: T("Not shown by ServiceNow"),
+    Absence.MOVED: T("Moved in ServiceNow"),
 }
 CLOSED_CATEGORIES = frozenset({StateCategory.DONE, StateCategory.CANCELED})
 

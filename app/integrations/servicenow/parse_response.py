@@ -98,9 +98,13 @@ def answered_at(answer: RemoteResponse) -> datetime | None:
 
 
 def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON.
-    """One record of `sysparm_display_value=all`. Raises InvalidResponse without a usable sys_id."""
-    if not isinstance(record, Mapping):
-        raise InvalidResponse
+    """One record of `sysparm_display_value=all`. Raises InvalidResponse for another shape, or without a usable sys_id.
+
+    In the other shapes a display value cannot be told from a raw one, so a label would be taken for a state, and a time
+    of the user's zone for UTC (docs/facts/servicenow.md#2-4-json-shapes).
+    """
+    if not isinstance(record, Mapping) or not _has_raw_values(record):
+        raise InvalidResponse(T("ServiceNow’s answer is not in the shape that was asked for."))
     # Compared in lower case: some instances and imports write it in capitals, docs/facts/other-connectors.md#bug-26
     sys_id = _value(record, "sys_id").lower()
     if not ODD_SYS_ID.fullmatch(sys_id):
@@ -119,6 +123,12 @@ def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON
         updated_at=parse_time(_value(record, "sys_updated_on")),
         values={str(name): _value(record, str(name)) for name in record},
     )
+
+
+def _has_raw_values(record: Mapping[str, Any]) -> bool:
+    # One field tells: an instance shapes all of a record alike. The state, because a label there would do most harm.
+    state = record.get("state") or {}
+    return isinstance(state, Mapping) and ("value" in state or not state)
 
 
 def tickets_of(result: Any) -> list[RemoteTicket]:  # noqa: ANN401 - straight from JSON.
@@ -180,8 +190,8 @@ def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]
 def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  # noqa: ANN401 - straight from JSON.
     """The choices in the instance's order. Rows of the table replace those of its parent `task`.
 
-    Inactive choices are included, because tickets may still be in such a state. English labels win; another language is
-    taken only where there is no English one.
+    Inactive choices are included, because tickets may still be in such a state, but only where no active one has the same
+    value. English labels win; another language is taken only where there is no English one.
     """
     rows = [
         row
@@ -191,12 +201,16 @@ def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  #
         if row.get("element") == element and row.get("name") in (table, "task")
     ]
     own = [row for row in rows if row.get("name") == table] or rows
-    labels: dict[str, str] = {}
-    for language in ("en", ""):
-        for row in own:
-            if not language or row.get("language", "en") == language:
-                labels.setdefault(canonical_state(row.get("value", "")), str(row.get("label", "")))
-    return [FieldChoice(value, label) for value, label in labels.items()]
+    best: dict[str, dict[str, Any]] = {}
+    for row in own:
+        value = canonical_state(row.get("value", ""))
+        if value not in best or _choice_rank(row) < _choice_rank(best[value]):
+            best[value] = row
+    return [FieldChoice(value, str(row.get("label", ""))) for value, row in best.items()]
+
+
+def _choice_rank(row: Mapping[str, Any]) -> tuple[bool, bool]:
+    return canonical_state(row.get("inactive", "")) == "true", row.get("language", "en") != "en"
 
 
 def release_of(answer: RemoteResponse) -> Release | None:

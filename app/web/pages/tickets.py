@@ -23,7 +23,7 @@ from app.features.tickets.ticket_fields import form_values
 from app.features.tickets.types import DELIVERY_NAMES, KIND_NAMES, Delivery, TicketKind
 from app.features.tickets.views.outcomes import TicketOutcome, results_of_ticket
 from app.features.tickets.views.ticket_details import TicketDetails, ticket_details
-from app.features.tickets.views.ticket_list import Filters, TicketList, list_tickets
+from app.features.tickets.views.ticket_list import ABSENT, ARCHIVED, OPEN, Filters, TicketList, list_tickets
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
 from app.web.routing import PageRouter, redirect_to, url_for
@@ -115,7 +115,12 @@ async def ticket_list(
             filters=filters,
             kinds=_choices(KIND_NAMES),
             # Open is no category: it is every state that ends no work.
-            state_categories=[("open", T("Open")), *category_choices()],
+            state_categories=[
+                (OPEN, T("Open")),
+                *category_choices(),
+                (ABSENT, T("Deleted or hidden")),
+                (ARCHIVED, T("Archived")),
+            ],
             deliveries=_choices(DELIVERY_NAMES),
             fresh=status.overall(),
             may_share=viewer.may_share,

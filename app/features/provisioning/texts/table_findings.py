@@ -119,13 +119,26 @@ TABLE_FINDINGS = {
     # Range operators have an access rule of their own: docs/facts/servicenow.md#2-3-encoded-query.
     "query_acl:range_refused": FindingText(
         State.NOTE, QUERY_RULES,
-        T("Asking by time is refused by a query rule (query_range). States are refreshed by the tickets’ keys in its "
-          "place: somewhat slower, and nothing is missed. %(why)s"),
+        T("A query rule (query_range) refuses to list what changed. Each ticket is read by its key in its place, open ones "
+          "and those closed in the last 90 days within ten minutes, older ones once a day. %(why)s"),
         advice=T("For quicker refreshes, allow the integration user range operators on sys_updated_on."),
         screen=ACCESS_RULES,
         message=T(
             "Please let the user %(user)s use range operators on sys_updated_on of incident and change_request (an access "
             "rule of the operation query_range)."
+        ),
+    ),
+    # A query on a field that may not be queried can answer without rows: docs/facts/servicenow.md#2-3-encoded-query.
+    "query_acl:changes_not_listed": FindingText(
+        State.NOTE, QUERY_RULES,
+        T("ServiceNow answers when we ask what changed, but leaves out records that it shows us one by one. Each ticket is "
+          "read by its key in its place, open ones and those closed in the last 90 days within ten minutes, older ones "
+          "once a day."),
+        advice=T("Let the integration user query sys_updated_on and correlation_display, with range operators and sorting."),
+        screen=ACCESS_RULES,
+        message=T(
+            "Please let the user %(user)s query sys_updated_on and correlation_display of incident and change_request "
+            "(access rules of the operations query_match and query_range). A query on them leaves out changed records."
         ),
     ),
 }

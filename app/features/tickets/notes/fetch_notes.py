@@ -59,4 +59,4 @@ async def _store_problem(resources: Resources, ticket_id: UUID, error: RemoteErr
         # A record that is missing here is deleted or hidden, which the count of matches tells apart:
         # docs/facts/servicenow.md#2-5-pagination-headers
         if isinstance(error, RecordNotFound) and error.counted is not None:
-            await mark_hidden(session, ticket, HIDDEN if error.counted else DELETED)
+            mark_hidden(session, ticket, HIDDEN if error.counted else DELETED)

@@ -159,7 +159,15 @@ async def _earlier_tickets(
     names = await load_names(session)
     control_ids = {action.control_id for command in commands for action in command.actions}
     query = (
-        select(TicketAction.control_id, Ticket.id, Ticket.number, Ticket.created_at, Ticket.kind, Ticket.state)
+        select(
+            TicketAction.control_id,
+            Ticket.id,
+            Ticket.number,
+            Ticket.created_at,
+            Ticket.kind,
+            Ticket.state,
+            Ticket.absence,
+        )
         .join(Ticket, Ticket.id == TicketAction.ticket_id)
         .where(TicketAction.control_id.in_(control_ids), Ticket.connection_id == connection_id)
         # A ticket that was given up does not count, unless its record may have arrived nevertheless.
@@ -167,7 +175,9 @@ async def _earlier_tickets(
     )
     found: dict[str, list[_EarlierTicket]] = {}
     for row in await session.execute(query) if control_ids else ():
-        category = names.category(connection_id, row.kind, row.state)
+        # Nobody works on a record that was deleted, and one that we may not see cannot be followed.
+        is_shown = row.absence == ""
+        category = names.category(connection_id, row.kind, row.state) if is_shown else StateCategory.CANCELED
         found.setdefault(row.control_id, []).append(_EarlierTicket(row.id, row.number, row.created_at, category))
     return found
 

@@ -22,10 +22,9 @@ from app.features.tickets.notes.journal_field import Entry
 from app.features.tickets.notes.write_note import NoteLine, journal_lines, notes_of
 from app.features.tickets.polling.apply_remote import why_not_visible
 from app.features.tickets.polling.poll_status import Freshness, poll_status
-from app.features.tickets.polling.state_names import load_names
 from app.features.tickets.ticket_fields import ShownField, TicketRequest, shown_fields, stored_request
 from app.features.tickets.types import KINDS, TABLES, Delivery, TicketKind
-from app.features.tickets.views.ticket_list import TicketLine, line_of
+from app.features.tickets.views.ticket_list import TicketLine, line_of, load_line_context
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,14 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         raise NotFound
     ticket, connection = row
     request = stored_request(ticket)
-    names = await load_names(session)
+    context = await load_line_context(session)
     actions = list(await session.execute(_actions_of(ticket)))
     # Both directions in one query: the ticket that this one follows, and those that follow it.
     linked = select(Ticket).where((Ticket.id == ticket.predecessor_id) | (Ticket.predecessor_id == ticket_id))
     others = list((await session.execute(linked.order_by(Ticket.created_at))).scalars())
     status = await poll_status(session, connection)
     return TicketDetails(
-        line=line_of(ticket, names),
+        line=line_of(ticket, context),
         request=request,
         asked=shown_fields(request),
         requested_by_oid=ticket.requested_by_oid,
@@ -113,8 +112,8 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         actions=[(action.control_id, action.title) for action in actions],
         rated=[(action.control_id, action.title, action.points) for action in actions if not action.followed],
         state_since=ticket.state_since,
-        earlier=next((line_of(other, names) for other in others if other.id == ticket.predecessor_id), None),
-        later=[line_of(other, names) for other in others if other.predecessor_id == ticket_id],
+        earlier=next((line_of(other, context) for other in others if other.id == ticket.predecessor_id), None),
+        later=[line_of(other, context) for other in others if other.predecessor_id == ticket_id],
         events=await events_of(session, ticket_id),
         notes=await notes_of(session, ticket_id),
         journal=journal_lines(ticket.journal),
