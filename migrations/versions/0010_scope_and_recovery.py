@@ -1,4 +1,4 @@
-"""whether a scope is asked for, when a refused renewal is tried again, and since when an account consents"""
+"""whether a scope is asked for, when a refused renewal is tried again, since when an account consents, and what names the sender"""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ def upgrade() -> None:
     op.alter_column("connection", "renewal_refusals", server_default=None)
     for column in ("status_changed_at", "next_renewal_at", "account_since"):
         op.add_column("connection", sa.Column(column, sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "ticket_preferences", sa.Column("names_sender", sa.Boolean(), nullable=False, server_default=sa.true())
+    )
+    op.alter_column("ticket_preferences", "names_sender", server_default=None)
     op.execute("UPDATE connection SET account_since = connected_at")
     # Those that an earlier version gave up for good, though no final cause was named, are asked for again.
     op.execute(
@@ -31,6 +35,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("ticket_preferences", "names_sender")
     for column in ("account_since", "next_renewal_at", "status_changed_at", "renewal_refusals", "sends_scope"):
         op.drop_column("connection", column)
     op.drop_column("authorization_attempt", "sends_scope")

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from app.core import clock
 from app.core.database import Session
-from app.core.messages import Message
+from app.core.messages import Message, T
 from app.features.accounts.models import Person
 from app.features.connection.authorization_attempts import LastAttempt
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
@@ -99,6 +99,23 @@ async def connection_view(session: Session) -> ConnectionView | None:
     return None if row is None else _view(row[0], row[1] or "", row[2])
 
 
+def consent_notice(connection: Connection) -> Message | None:
+    """That the consent ends soon or has ended, for those who can give it again; None while there is time."""
+    ends_at, days = connection.refresh_expires_at, _days_left(connection.refresh_expires_at)
+    if ends_at is None or days is None or days > WARN_DAYS:
+        return None
+    if ends_at <= clock.now():
+        return T("The consent for ServiceNow has ended. Tickets wait until it is given again; none is lost.")
+    if days <= 1:
+        return T(
+            "The consent for ServiceNow ends in less than two days. Give it again before then, or tickets have to wait."
+        )
+    return T(
+        "The consent for ServiceNow ends in %(days)s days. Give it again before then, or tickets have to wait.",
+        days=days,
+    )
+
+
 async def connection_changed_at(session: Session) -> datetime | None:
     """When a connection was last made, authorized again or removed; None where there never was one."""
     newest = await session.execute(select(func.max(func.greatest(Connection.connected_at, Connection.removed_at))))
@@ -170,5 +187,10 @@ def _attention(connection: Connection) -> Message | None:
 def _days_left(expires_at: datetime | None) -> int | None:
     if expires_at is None:
         return None
-    # Whole days, rounded down: a person who reads "1 day left" has at least one.
-    return max((expires_at - clock.now()) // timedelta(days=1), 0)
+    # Whole days, rounded down: a person who reads "1 day left" has at least one. Far from the end, the hour after the consent
+    # still counts as its whole day: "99 days left" at once after a consent of 100 days looks like an error.
+    left = expires_at - clock.now()
+    days = left // timedelta(days=1)
+    if days > WARN_DAYS and left - timedelta(days=days) > timedelta(hours=23):
+        days += 1
+    return max(days, 0)

@@ -144,6 +144,8 @@ class TicketPreferences(Base):
     columns: Mapped[dict[str, Any]] = mapped_column(default=dict)
     group_id: Mapped[str] = mapped_column(default="")
     group_name: Mapped[str] = mapped_column(default="")
+    # Whether what is sent carries the sender's name and e-mail address, besides the user ID.
+    names_sender: Mapped[bool] = mapped_column(default=True)
 
 
 class InstanceThrottle(Base):

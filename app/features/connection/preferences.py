@@ -25,6 +25,7 @@ USUAL_DUE_DAYS = {1: 7, 2: 14, 3: 30, 4: 60, 5: 90}
 class Preferences:
     """`priorities` by score impact, `due_days` by priority. Empty texts decide nothing.
 
+    `names_sender`: what is sent carries the name and e-mail address of who shares, besides the user ID.
     `columns` maps a ticket kind to `{data item: column of the instance's own}`; `after_done` is one of AFTER_DONE.
     """
 
@@ -36,6 +37,7 @@ class Preferences:
     group_name: str = ""
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     after_done: str = NEW
+    names_sender: bool = True
 
 
 async def load_preferences(session: Session, connection_id: UUID | None) -> Preferences:
@@ -55,6 +57,7 @@ async def load_preferences(session: Session, connection_id: UUID | None) -> Pref
         group_name=row.group_name,
         columns={str(kind): {str(k): str(v) for k, v in columns.items()} for kind, columns in row.columns.items()},
         after_done=REOPEN if stored.get("after_done") == REOPEN else NEW,
+        names_sender=row.names_sender,
     )
 
 
@@ -73,3 +76,8 @@ async def keep_preferences(session: Session, connection_id: UUID, wanted: Prefer
     }
     row = insert(TicketPreferences).values(connection_id=connection_id, **values)
     await session.execute(row.on_conflict_do_update(index_elements=["connection_id"], set_=values))
+
+
+async def keep_sender_named(session: Session, connection_id: UUID, *, named: bool) -> None:
+    row = insert(TicketPreferences).values(connection_id=connection_id, names_sender=named)
+    await session.execute(row.on_conflict_do_update(index_elements=["connection_id"], set_={"names_sender": named}))
