@@ -16,7 +16,7 @@ from app.core.messages import Message, T
 from app.features.accounts.audit import log_action
 from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.call_log import keep_calls
-from app.features.connection.gateway import InstancePaused, call_with_token
+from app.features.connection.gateway import InstancePaused, ServiceNowClient, call_with_token
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.tokens import (
     LOCK_WAIT,
@@ -34,7 +34,6 @@ from app.features.connection.tokens import (
     was_answer_lost_before,
 )
 from app.integrations.http.errors import RemoteError, Unauthorized
-from app.integrations.servicenow.client import ServiceNowClient
 from app.resources import Resources
 
 log = get_logger(__name__)
