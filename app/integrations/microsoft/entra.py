@@ -214,7 +214,7 @@ class EntraClient:
 
 
 def token_answer(answer: RemoteResponse, purpose: Purpose) -> dict[str, Any]:
-    """The body of a token response. Raises a RemoteError whose message names the AADSTS number and what mends it.
+    """The body of a token response. Raises a RemoteError whose message names the AADSTS number and what fixes it.
 
     Source: https://learn.microsoft.com/entra/identity-platform/reference-error-codes
     """
@@ -283,7 +283,7 @@ NOT_ACCEPTED = {
 
 
 def _not_accepted(why: str) -> Unauthorized:
-    # Why stands in the log as well: a page must not tell a stranger which check failed.
+    # Why stands in the log as well: a page must not tell an outsider which check failed.
     log.warning("entra.id_token.refused", why=why)
     other = T(
         "Microsoft’s answer could not be verified, so no one was signed in. Please sign in again.",

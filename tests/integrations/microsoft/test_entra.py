@@ -112,7 +112,7 @@ async def test_a_code_that_is_over_is_the_persons_to_repeat() -> None:
     ],
 )
 @pytest.mark.fact("microsoft-graph 2.3")
-async def test_an_import_that_fails_at_the_token_service_says_what_mends_it(
+async def test_an_import_that_fails_at_the_token_service_says_what_fixes_it(
     number: int, error: str, words: str
 ) -> None:
     directory = Directory()
