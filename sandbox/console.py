@@ -13,7 +13,7 @@ from starlette.routing import Route
 from sandbox.control_api import AGENT, change_user, control
 from sandbox.faults import FAULTS, Fault
 from sandbox.page_rendering import render_page
-from sandbox.servicenow import business_rules
+from sandbox.servicenow import business_rules, change_models
 from sandbox.servicenow.browser_session import instance_of
 from sandbox.servicenow.instance import SandboxInstance
 from sandbox.servicenow.record_shapes import labels_of
@@ -206,7 +206,10 @@ def _find(instance: SandboxInstance, table: str, sys_id: str) -> tuple[str, Reco
 
 def _line(instance: SandboxInstance, table: str, row: Record, refusal: str = "") -> dict[str, Any]:
     states = labels_of(instance, table, "state")
-    allowed = business_rules.next_states(row) if table == "change_request" else [s for s in states if s != row["state"]]
+    if table == change_models.TABLE:
+        allowed = list(change_models.next_states(instance.store, row))
+    else:
+        allowed = [state for state in states if state != row["state"]]
     opener = instance.store.get("sys_user", row["opened_by"]) or {}
     return {
         "table": table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.faults import Fault
-from sandbox.servicenow import business_rules
+from sandbox.servicenow import business_rules, change_models
 from sandbox.servicenow.browser_session import instance_of
 from sandbox.servicenow.instance import SandboxInstance
 from sandbox.servicenow.seeds import add_choices, add_column, set_family, set_roles
@@ -116,7 +117,16 @@ def _records(instance: SandboxInstance, content: dict[str, Any]) -> None:
         return
     sent = {str(name): str(value) for name, value in content["fields"].items()}
     user = _acting_user(instance, content)
+    _check_values(instance, table, sent)
     _update(instance, table, row, sent, user, silent=bool(content.get("silent")))
+
+
+def _check_values(instance: SandboxInstance, table: str, sent: Record) -> None:
+    """Raise ValueError for fields that the table would not keep: an order that changes nothing is a mistake in a test."""
+    kept = business_rules.kept_values(instance.store, instance.switches, table, sent)
+    lost = [f"{name}={value[:40]}" for name, value in sent.items() if name not in kept and name not in JOURNALS]
+    if lost:
+        raise ValueError(f"{table} does not keep {', '.join(lost)}")
 
 
 def _notes(instance: SandboxInstance, content: dict[str, Any]) -> None:
@@ -160,16 +170,29 @@ def _client(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def _choices(instance: SandboxInstance, content: dict[str, Any]) -> None:
-    """Body: `{"table", "element", "value", "label", "language"?, "inactive"?}`: add a custom choice or relabel one."""
+    """Body: `{"table", "element", "value", "label", "language"?, "inactive"?, "another"?}`: add a choice or relabel one.
+
+    `another` adds a further row of a value that the list has already.
+    """
     table, element, value = str(content["table"]), str(content["element"]), str(content["value"])
     language = str(content.get("language", "en"))
     found = instance.store.find("sys_choice", name=table, element=element, value=value, language=language)
-    if found is None:
-        add_choices(instance.store, table, element, ((value, str(content["label"])),), language, start=900)
-        return
+    if found is None or content.get("another"):
+        found = add_choices(instance.store, table, element, ((value, str(content["label"])),), language, start=900)[0]
     changes = {"label": str(content.get("label", found["label"]))}
     changes["inactive"] = "true" if content.get("inactive") else "false"
     stamp(instance.store, "sys_choice", found | changes, by="admin")
+
+
+def _models(instance: SandboxInstance, content: dict[str, Any]) -> None:
+    """Body: `{"name", "states"?, "active"?}`: add a change model or change one; `states` maps each state to those that follow."""
+    name = str(content["name"])
+    found = instance.store.find("chg_model", name=name) or change_models.model_row(name, "", change_models.REGISTRATION)
+    if "states" in content:
+        walk = {str(state): [str(one) for one in there] for state, there in content["states"].items()}
+        found = found | {"_walk": json.dumps(walk)}
+    active = "true" if content.get("active", True) else "false"
+    stamp(instance.store, "chg_model", found | {"active": active}, by="admin")
 
 
 def _columns(instance: SandboxInstance, content: dict[str, Any]) -> None:
@@ -194,6 +217,7 @@ def _fill(instance: SandboxInstance, content: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"up to {MAX_FILLED} records of {' or '.join(TICKETS)}")
     fields = {"short_description": "Filled in {n}"} | {str(k): str(v) for k, v in content.get("fields", {}).items()}
     store, user = instance.store, _acting_user(instance, content)
+    _check_values(instance, table, fields)
     before = store.clock_offset
     store.clock_offset = before - timedelta(hours=float(content.get("changed_hours_ago", 0)))
     try:
@@ -246,6 +270,7 @@ COMMANDS: dict[str, Callable[[SandboxInstance, dict[str, Any]], dict[str, Any] |
     "users": change_user,
     "client": _client,
     "choices": _choices,
+    "models": _models,
     "columns": _columns,
     "groups": _groups,
     "fill": _fill,

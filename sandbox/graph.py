@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -15,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.entra import EntraTenant, directory_of, origin
+from sandbox.entra import EVERYONE, GRAPH, GRAPH_ID, EntraTenant, directory_of, origin
 from sandbox.graph_faults import GraphFault
+from sandbox.odata import InvalidOption, Options, read_options
 from sandbox.tenant.tenant_data import Tenant
 
 LISTS = ("secureScores", "secureScoreControlProfiles")
-FILTER = re.compile(r"(\w+) eq '([^']*)'")
 READ, WRITE = "SecurityEvents.Read.All", "SecurityEvents.ReadWrite.All"
 # Shaped like the documentation's own examples, which are not valid JSON: docs/facts/microsoft-graph.md#edge-10
 INVALID_DOC_EXAMPLE = (
@@ -72,19 +71,27 @@ def authorization_error(request: Request, directory: EntraTenant, what: str, pag
     # See docs/facts/microsoft-graph.md#edge-7
     tenant = tenant_of(request)
     _, _, token = request.headers.get("authorization", "").partition(" ")
-    claims = directory.app_of(token)
+    claims = directory.claims_of(token)
     expired = tenant.take_fault("token_expired", what, page, request.method)
-    if claims is None or claims.get("aud") != origin(request) or expired:
+    # Every Microsoft library asks for Graph's own address; a GUID in the scope comes back as the audience.
+    if claims is None or claims.get("aud") not in (origin(request), GRAPH, GRAPH_ID) or expired:
         return graph_error(
             401, "InvalidAuthenticationToken", "Access token is empty, expired or not for this resource."
         )
     # https://learn.microsoft.com/graph/permissions-reference#securityeventsreadall
     enough = {WRITE} if request.method == "PATCH" else {READ, WRITE}
-    if not enough & set(claims.get("roles", [])) or tenant.take_fault("forbidden", what, page, request.method):
+    if not enough & _permissions(claims) or tenant.take_fault("forbidden", what, page, request.method):
         return graph_error(
             403, "Forbidden", "Auth token does not contain valid permissions or user does not have valid roles."
         )
     return None
+
+
+def _permissions(claims: dict[str, Any]) -> set[str]:
+    """Return an application's roles, or a person's scopes, which are worth nothing without a role in the directory."""
+    if claims.get("idtyp") == "app":
+        return set(claims.get("roles", []))
+    return set(claims.get("scp", "").split()) if set(claims.get("wids", [])) - {EVERYONE} else set()
 
 
 def canned_fault(tenant: Tenant, what: str, page: int, method: str) -> Response | None:
@@ -119,29 +126,31 @@ async def listing(request: Request) -> Response:
 
     async def answer() -> Response:
         try:
+            options = read_options(what, dict(request.query_params))
             start, size = _start(request, tenant), _size(request, tenant)
+        except InvalidOption as invalid:
+            return graph_error(400, "BadRequest", str(invalid))
         except (ValueError, KeyError):
             return graph_error(400, "BadRequest", "Invalid paging parameter.")
         page = start // size + 1
         error = authorization_error(request, directory_of(request), what, page) or canned_fault(
             tenant, what, page, request.method
         )
-        return error or _page(request, tenant, what, start, size)
+        return error or _page(request, what, options, start, size)
 
     return await _limit_concurrency(tenant, answer)
 
 
-def _page(request: Request, tenant: Tenant, what: str, start: int, size: int) -> Response:
-    number = start // size + 1
+def _page(request: Request, what: str, options: Options, start: int, size: int) -> Response:
+    tenant, number = tenant_of(request), start // size + 1
     rows = tenant.scores if what == "secureScores" else tenant.profiles
     if tenant.take_fault("empty", what, number):
         rows = []
-    for name, value in FILTER.findall(request.query_params.get("$filter", "")):
-        rows = [row for row in rows if row.get(name) == value]
+    rows = options.rows(rows)
     body: dict[str, Any] = {"@odata.context": f"{origin(request)}/v1.0/$metadata#Security/{what}"}
     if request.query_params.get("$count") == "true":
         body["@odata.count"] = len(rows)
-    body["value"] = rows[start : start + size]
+    body["value"] = [options.shaped(row) for row in rows[start : start + size]]
     if start + size < len(rows):
         body["@odata.nextLink"] = _next_link(request, tenant, what, start, size)
     # Partial provider failures are reported by status 206 and a Warning header: docs/facts/microsoft-graph.md#edge-5
@@ -161,7 +170,9 @@ def _next_link(request: Request, tenant: Tenant, what: str, start: int, size: in
     base = "http://127.0.0.1:9/elsewhere" if elsewhere else f"{origin(request)}{request.url.path}"
     token = secrets.token_hex(16)
     tenant.pages[token] = start + size
-    return f"{base}?{urlencode({'$top': size, '$skiptoken': token}, safe='$')}"
+    # The other options go on with the list: https://learn.microsoft.com/graph/paging
+    kept = {name: value for name, value in request.query_params.items() if name not in ("$top", "$skip", "$skiptoken")}
+    return f"{base}?{urlencode({**kept, '$top': size, '$skiptoken': token}, safe='$')}"
 
 
 def _start(request: Request, tenant: Tenant) -> int:
@@ -188,15 +199,25 @@ async def single(request: Request) -> Response:
         error = authorization_error(request, directory_of(request), what, 1) or canned_fault(
             tenant, what, 1, request.method
         )
-        if error is not None:
-            return error
-        rows = tenant.scores if what == "secureScores" else tenant.profiles if what in LISTS else []
-        found = next((row for row in rows if row["id"] == request.path_params["id"]), None)
-        if found is None:
-            return graph_error(404, "ResourceNotFound", "Resource not found.")
-        return JSONResponse(found) if request.method == "GET" else await _patch(request, tenant, what, found["id"])
+        return error or await _single(request, tenant, what)
 
     return await _limit_concurrency(tenant, answer)
+
+
+async def _single(request: Request, tenant: Tenant, what: str) -> Response:
+    if what not in LISTS:
+        return graph_error(400, "BadRequest", f"Resource not found for the segment '{what}'.")
+    try:
+        options = read_options(what, dict(request.query_params))
+    except InvalidOption as invalid:
+        return graph_error(400, "BadRequest", str(invalid))
+    rows = tenant.scores if what == "secureScores" else tenant.profiles
+    found = next((row for row in rows if row["id"] == request.path_params["id"]), None)
+    if found is None:
+        return graph_error(404, "ResourceNotFound", "Resource not found.")
+    if request.method == "PATCH":
+        return await _patch(request, tenant, what, found["id"])
+    return JSONResponse(options.shaped(found))
 
 
 async def _patch(request: Request, tenant: Tenant, what: str, control_id: str) -> Response:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox.entra import ROUTES as ENTRA
+from sandbox import entra_discovery, entra_sign_in, entra_tokens
 from sandbox.entra import EntraSandbox, EntraTenant
 from sandbox.graph import ROUTES as GRAPH
 from sandbox.graph_control import ROUTES as CONTROL
@@ -55,7 +55,7 @@ def create_app(settings: EntraSandbox, newest: date | None = None) -> Starlette:
     """Create the application; `newest` is the day of the newest snapshot, by default always yesterday."""
     tenant = Tenant(settings.tenant_id, newest or yesterday(), follows_calendar=newest is None)
     app = Starlette(
-        routes=[*GRAPH, *CONTROL, *ENTRA],
+        routes=[*GRAPH, *CONTROL, *entra_discovery.ROUTES, *entra_sign_in.ROUTES, *entra_tokens.ROUTES],
         exception_handlers={404: _not_found},
         middleware=[Middleware(JournalMiddleware, tenant.journal)],
     )

@@ -45,7 +45,7 @@ def _shown(name: str, value: str) -> str:
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One request and its outcome; `status` is 0 when the connection was dropped."""
+    """One request and its outcome; `status` is 0 when the connection was dropped. `note`: what the sandbox could not do."""
 
     method: str
     path: str
@@ -53,6 +53,7 @@ class JournalEntry:
     status: int
     user: str
     fault: str = ""
+    note: str = ""
     body: str = ""
     had_cookies: bool = False
     table: str = ""

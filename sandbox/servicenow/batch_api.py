@@ -126,4 +126,6 @@ async def _answer(
         return {"type": "http.request", "body": body, "more_body": False}
 
     await context.request.app(scope, receive, answer)
+    if scope["state"].get("note"):
+        context.note(scope["state"]["note"])
     return answer

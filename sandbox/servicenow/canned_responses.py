@@ -13,12 +13,16 @@ HIBERNATING = "<html><head><title>Instance Hibernating page</title></head><body>
 SIGN_ON = "<html><head><title>Sign in</title></head><body>Continue to your organisation's sign-in page.</body></html>"
 GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 MAINTENANCE = "<html><head><title>Service Unavailable</title></head><body>Back in a few minutes.</body></html>"
+TOO_LONG = "<html><head><title>414 Request-URI Too Long</title></head><body>Request-URI Too Long</body></html>"
 STRANGE = "<html><head><title>Not here</title></head><body>There is nothing at this address.</body></html>"
 JSON = "application/json;charset=UTF-8"
 HTML = "text/html;charset=UTF-8"
 # Cookies besides the session cookie: docs/facts/servicenow.md#2-7-response-headers-on-a-real-call
 COOKIES = (
     b"glide_user=; Max-Age=0; Path=/; HttpOnly",
+    b"glide_user_session=; Max-Age=0; Path=/; HttpOnly",
+    b"glide_user_route=glide.00000000000000000000000000000000; Max-Age=2147483647; Path=/; HttpOnly",
+    b"glide_node_id_for_js=0000000000000000000000000000000000000000000000000000000000000000; Path=/",
     b"glide_session_store=0; Max-Age=1800; Path=/; HttpOnly",
 )
 
@@ -62,6 +66,7 @@ CANNED: dict[str, tuple[int, str, str]] = {
     "sso_redirect": (302, "", HTML),
     "bad_gateway": (502, GATEWAY, HTML),
     "unavailable": (503, MAINTENANCE, HTML),
+    "address_too_long": (414, TOO_LONG, HTML),
     "strange_page": (404, STRANGE, HTML),
     "ip_blocked": (403, "Access restricted", "text/plain"),
     "acl_hiccup": (403, _failure("User Not Authorized", "Failed API level ACL Validation"), JSON),

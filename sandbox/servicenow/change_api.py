@@ -9,12 +9,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.servicenow import business_rules
+from sandbox.servicenow import business_rules, change_models
 from sandbox.servicenow.record_acl import RowAcl, may_write, roles_of
 from sandbox.servicenow.record_shapes import display_time, labels_of
-from sandbox.servicenow.request_context import ApiError, RequestContext, as_text, respond
+from sandbox.servicenow.request_context import ApiError, RequestContext, respond
 from sandbox.servicenow.store import Record
-from sandbox.servicenow.table_api import matching_rows
+from sandbox.servicenow.table_api import matching_rows, number_option, sent_fields
 from sandbox.servicenow.table_schema import FLAGS, JOURNALS, NUMBERS, REFERENCES, TIMES, fields_of
 
 TABLE = "change_request"
@@ -38,6 +38,8 @@ async def _change_call(context: RequestContext) -> Response:
     wanted = READ_ROLES if context.method in ("GET", "HEAD") else WRITE_ROLES
     if not wanted & roles_of(context.instance, context.user):
         raise ApiError(403, "User Not Authorized", "Failed API level ACL Validation")
+    if parts == ["model"] and context.method == "GET":
+        return _models(context)
     kind = parts.pop(0) if parts and parts[0] in TYPES else ""
     if context.method == "POST" and (not parts or kind == "standard"):
         return await _create(context, kind)
@@ -59,13 +61,13 @@ async def _create(context: RequestContext, kind: str) -> Response:
     if kind:
         sent["type"] = kind
     record = business_rules.insert(context.instance.store, context.instance.switches, TABLE, sent, context.user)
-    shaped = _shaped(context, record) | {"__meta": {"ignoredFields": ignored}}
+    shaped = _shaped(context, TABLE, record) | {"__meta": {"ignoredFields": ignored}}
     return JSONResponse({"result": [shaped] if kind else shaped})
 
 
 async def _single(context: RequestContext, record: Record) -> Response:
     if context.method == "GET":
-        return JSONResponse({"result": _shaped(context, record)})
+        return JSONResponse({"result": _shaped(context, TABLE, record)})
     action = "delete" if context.method == "DELETE" else "write"
     if not may_write(context.instance, context.user, TABLE, action):
         raise ApiError(403, "Change Request record could not be updated", "Update failed due to security constraints")
@@ -83,7 +85,7 @@ async def _single(context: RequestContext, record: Record) -> Response:
         )
     except business_rules.WriteRefused as refusal:
         raise ApiError(403, f"Change Request record could not be updated. {refusal}", "") from refusal
-    return JSONResponse({"result": _shaped(context, changed) | {"__meta": {"ignoredFields": ignored}}})
+    return JSONResponse({"result": _shaped(context, TABLE, changed) | {"__meta": {"ignoredFields": ignored}}})
 
 
 def _list(context: RequestContext, kind: str) -> Response:
@@ -91,8 +93,14 @@ def _list(context: RequestContext, kind: str) -> Response:
     rows = [
         row for row in matching_rows(context, TABLE) if reader.may_read(row) and row["type"] == (kind or row["type"])
     ]
-    start, limit = int(context.option("sysparm_offset", "0")), int(context.option("sysparm_limit", "500"))
-    return JSONResponse({"result": [_shaped(context, row) for row in rows[start : start + limit]]})
+    start, limit = number_option(context, "sysparm_offset", 0), number_option(context, "sysparm_limit", 500)
+    return JSONResponse({"result": [_shaped(context, TABLE, row) for row in rows[start : start + limit]]})
+
+
+def _models(context: RequestContext) -> Response:
+    reader = RowAcl(context.instance, context.user, "chg_model")
+    rows = [row for row in context.instance.store.rows("chg_model") if reader.may_read(row)]
+    return JSONResponse({"result": [_shaped(context, "chg_model", row) for row in rows]})
 
 
 def _one(context: RequestContext, sys_id: str) -> Record:
@@ -103,13 +111,18 @@ def _one(context: RequestContext, sys_id: str) -> Record:
 
 
 async def _sent(context: RequestContext) -> tuple[Record, list[str]]:
-    """Return the known fields of the body, and the names of the others, which `__meta.ignoredFields` reports."""
-    content = await context.content()
+    """Return the fields of body and address, and the names of those that are not kept, for `__meta.ignoredFields`."""
+    # Fields may come as query parameters: docs/facts/servicenow.md#3-5-change-management
+    content: dict[str, Any] = {
+        name: value for name, value in context.request.query_params.items() if not name.startswith("sysparm_")
+    }
+    if await context.request.body():
+        content |= await context.content()
     known = fields_of(context.instance.store, TABLE)
-    return (
-        {name: as_text(value) for name, value in content.items() if name in known},
-        [name for name in content if name not in known or name.startswith("sys_")],
-    )
+    sent = sent_fields(context, TABLE, {name: value for name, value in content.items() if name in known})
+    sent.pop("sys_id", None)
+    kept = business_rules.kept_values(context.instance.store, context.instance.switches, TABLE, sent)
+    return sent, [name for name in content if name not in kept and not (name in JOURNALS and name in sent)]
 
 
 def _about(context: RequestContext, record: Record, what: str) -> Response:
@@ -129,7 +142,7 @@ def _about(context: RequestContext, record: Record, what: str) -> Response:
 
 def _next_states(context: RequestContext, record: Record) -> dict[str, Any]:
     labels, state = labels_of(context.instance, TABLE, "state"), record["state"]
-    there = business_rules.next_states(record)
+    there = change_models.next_states(context.instance.store, record)
     transitions = [
         {
             "sys_id": "",
@@ -149,28 +162,29 @@ def _next_states(context: RequestContext, record: Record) -> dict[str, Any]:
     }
 
 
-def _shaped(context: RequestContext, record: Record) -> dict[str, Any]:
+def _shaped(context: RequestContext, table: str, record: Record) -> dict[str, Any]:
     # See docs/facts/servicenow.md#sandbox-41 and #trap-17: numbers and booleans where the Table API sends strings.
     answer: dict[str, Any] = {}
     hidden = context.instance.switches.listed("unreadable_fields")
-    for name in fields_of(context.instance.store, TABLE):
+    for name in fields_of(context.instance.store, table):
         if name in hidden or name in JOURNALS:
             continue
         value = record.get(name, "")
-        labels = labels_of(context.instance, TABLE, name) if name in NUMBERS or name == "type" else {}
-        answer[name] = {"display_value": labels.get(value, value), "value": _typed(name, value)}
+        shown = labels_of(context.instance, table, name).get(value, value)
+        answer[name] = {"display_value": shown, "value": _typed(name, value)}
         if name in TIMES:
             internal = display_time(value, {"time_zone": context.user["time_zone"]})
             answer[name] |= {"display_value": display_time(value, context.user), "display_value_internal": internal}
-        elif name in REFERENCES:
+        elif name in REFERENCES and value != "global":
             linked = context.instance.store.get(REFERENCES[name], value) or {}
-            answer[name]["display_value"] = linked.get("name", "")
+            answer[name]["display_value"] = linked.get("name") or linked.get("number", "")
     return answer
 
 
-def _typed(name: str, value: str) -> str | int | bool:
+def _typed(name: str, value: str) -> str | float | bool:
     if name in FLAGS:
         return value == "true"
+    # Numbers are floats: docs/facts/servicenow.md#3-5-change-management
     if name in NUMBERS and value.lstrip("-").isdigit():
-        return int(value)
+        return float(value)
     return value

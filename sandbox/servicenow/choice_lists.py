@@ -38,6 +38,35 @@ CHOICES: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("task", "impact"): (("1", "1 - High"), ("2", "2 - Medium"), ("3", "3 - Low")),
     ("task", "urgency"): (("1", "1 - High"), ("2", "2 - Medium"), ("3", "3 - Low")),
     ("change_request", "type"): (("normal", "Normal"), ("standard", "Standard"), ("emergency", "Emergency")),
+    ("change_request", "risk"): (("2", "High"), ("3", "Moderate"), ("4", "Low")),
+    ("change_request", "scope"): (("1", "Massive"), ("2", "Large"), ("3", "Medium"), ("4", "Small"), ("5", "Tiny")),
+    ("change_request", "phase"): (
+        ("requested", "Requested"),
+        ("plan", "Plan"),
+        ("build", "Build"),
+        ("deploy", "Deploy"),
+        ("post_deploy", "Post deploy"),
+    ),
+    ("task", "approval"): (
+        ("not requested", "Not Yet Requested"),
+        ("requested", "Requested"),
+        ("approved", "Approved"),
+        ("rejected", "Rejected"),
+        ("cancelled", "No Longer Required"),
+    ),
+    ("task", "escalation"): (("0", "Normal"), ("1", "Moderate"), ("2", "High"), ("3", "Overdue")),
+    ("task", "upon_approval"): (
+        ("proceed", "Proceed to Next Task"),
+        ("do_nothing", "Wait for a User to Close this task"),
+    ),
+    ("task", "upon_reject"): (("cancel", "Cancel all future Tasks"), ("goto", "Go to a previous Task")),
+    ("task", "contact_type"): (
+        ("email", "Email"),
+        ("phone", "Phone"),
+        ("self-service", "Self-service"),
+        ("virtual_agent", "Virtual Agent"),
+        ("walk-in", "Walk-in"),
+    ),
     ("change_request", "category"): (
         ("Hardware", "Hardware"),
         ("Software", "Software"),
@@ -96,3 +125,10 @@ GERMAN: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("4", "Storniert"),
     ),
 }
+# Rows that are no longer in use, each beside one of the same value that is: docs/facts/servicenow.md#4-4-choices
+RETIRED = (
+    ("incident", "state", "3", "Awaiting Problem"),
+    ("incident", "state", "2", "Active"),
+    ("change_request", "state", "3", "Closed Complete"),
+    ("task", "priority", "1", "Very high"),
+)

@@ -15,6 +15,7 @@ from sandbox.request_journal import JournalEntry, redacted
 from sandbox.servicenow.api_sessions import COOKIE, SessionQueueFull, session_turn
 from sandbox.servicenow.canned_responses import (
     COOKIES,
+    JSON,
     CannedResponse,
     canned_response,
     new_transaction,
@@ -51,6 +52,7 @@ class Exchange:
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.scope["headers"]}
         self.is_api = self.path.startswith("/api/")
         self.is_program_path = self.path.startswith(PROGRAM_PATHS)
+        self.address_length = len(self.scope.get("raw_path") or b"") + len(self.scope["query_string"])
         found = TABLE.match(self.path)
         self.table = found[1] if found else "change_request" if self.path.startswith("/api/sn_chg_rest/") else ""
 
@@ -167,7 +169,9 @@ class FaultMiddleware:
         """Return the response of a lasting network switch, or None. Applies before anything is read or written."""
         # See docs/facts/servicenow.md#sandbox-46 (hibernation, single sign-on) and #sandbox-47 (IP rules)
         switches, name = self.instance.switches, ""
-        if switches.ip_blocked and exchange.is_program_path:
+        if exchange.is_api and 0 < switches.address_limit < exchange.address_length:
+            name = "address_too_long"
+        elif switches.ip_blocked and exchange.is_program_path:
             name = "ip_blocked"
         elif switches.api_asleep:
             name = "hibernating_503" if switches.asleep_with_503 else "hibernating"
@@ -179,6 +183,8 @@ class FaultMiddleware:
         # See docs/facts/servicenow.md#2-7-response-headers-on-a-real-call and #sandbox-38
         switches = self.instance.switches
         user_id = exchange.scope.get("state", {}).get("user_id", "")
+        if exchange.is_api:
+            captured.headers = [(k, JSON.encode() if v == b"application/json" else v) for k, v in captured.headers]
         captured.headers += standard_headers(self.instance.store.now(), exchange.transaction, signed_in=bool(user_id))
         if exchange.is_api and switches.session_cookies:
             if self.instance.sessions.from_cookies(exchange.headers.get("cookie", "")) is None:
@@ -203,6 +209,7 @@ class FaultMiddleware:
                 status=status,
                 user=exchange.scope.get("state", {}).get("user", ""),
                 fault=exchange.fault.name if exchange.fault else "",
+                note=exchange.scope.get("state", {}).get("note", ""),
                 body=redacted(text) if "urlencoded" in kind else text,
                 had_cookies="cookie" in exchange.headers,
                 table=exchange.table,

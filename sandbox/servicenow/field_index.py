@@ -5,15 +5,18 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
+from sandbox.servicenow.text_folding import fold
+
 
 class ValueIndex:
-    """IDs by the exact value of one field, in insertion order."""
+    """IDs by the value of one field, in insertion order; case and accents are not told apart."""
 
     def __init__(self) -> None:
         self._ids: dict[str, dict[str, None]] = {}
         self._value_of: dict[str, str] = {}
 
     def put(self, sys_id: str, value: str) -> None:
+        value = fold(value)
         if self._value_of.get(sys_id) == value:
             return
         self.remove(sys_id)
@@ -30,10 +33,14 @@ class ValueIndex:
             del self._ids[value]
 
     def count(self, value: str) -> int:
-        return len(self._ids.get(value, ()))
+        return len(self._ids.get(fold(value), ()))
 
     def ids(self, value: str) -> list[str]:
-        return list(self._ids.get(value, ()))
+        return list(self._ids.get(fold(value), ()))
+
+    def ids_of_any(self, values: list[str]) -> list[str]:
+        """Return the IDs of all these values, each once."""
+        return [sys_id for value in dict.fromkeys(map(fold, values)) for sys_id in self._ids.get(value, ())]
 
 
 class OrderedIndex:

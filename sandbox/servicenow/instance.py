@@ -11,7 +11,7 @@ from sandbox.faults import FaultOrders
 from sandbox.request_journal import RequestJournal
 from sandbox.servicenow.api_sessions import ApiSessions
 from sandbox.servicenow.instance_settings import ServiceNowSandbox
-from sandbox.servicenow.seeds import seed
+from sandbox.servicenow.seeds import complete, seed
 from sandbox.servicenow.store import TIME_FORMAT, Record, Store, new_sys_id
 from sandbox.servicenow.switches import Switches
 from sandbox.servicenow.table_schema import stamp
@@ -53,6 +53,7 @@ class SandboxInstance:
             instance.store.clear()  # Written by a version in which roles were not records; it cannot be migrated.
         if instance.store.is_empty:
             seed(instance.store, settings)
+        complete(instance.store)
         instance.register_client()
         return instance
 

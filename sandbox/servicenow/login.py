@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from sandbox.page_rendering import render_page
 from sandbox.servicenow.browser_session import instance_of, local_path, sign_in, sign_out, signed_in_user
+from sandbox.servicenow.credentials import password_fits
 from sandbox.servicenow.store import Record
 
 # The user the company's identity provider signs in: the administrator at the desk, not the integration user.
@@ -129,12 +130,7 @@ def _second_factor(request: Request, ticket: str, goto: str, *, wrong: bool = Fa
 
 
 def _may_log_in(user: Record, password: str) -> bool:
-    return (
-        user["active"] == "true"
-        and user["locked_out"] != "true"
-        and user["web_service_access_only"] != "true"
-        and secrets.compare_digest(user["user_password"].encode(), password.encode())
-    )
+    return user["web_service_access_only"] != "true" and password_fits(user, password)
 
 
 ROUTES = [

@@ -49,7 +49,10 @@ def _midnight(caller: ScriptUser) -> datetime:
 def _generate(caller: ScriptUser, arguments: list[str]) -> str:
     # See docs/facts/servicenow.md#2-3-encoded-query and #trap-11: gs.dateGenerate reads the time in the caller's zone. pysnow
     # sends date and time as one argument, the documentation as two.
-    local = datetime.strptime(" ".join(arguments[:2]), TIME_FORMAT).replace(tzinfo=ZoneInfo(caller.time_zone))
+    # A list's filter names the ends of a day `start` and `end`.
+    ends = {"start": "00:00:00", "end": "23:59:59"}
+    text = " ".join(ends.get(part, part) for part in arguments[:2])
+    local = datetime.strptime(text, TIME_FORMAT).replace(tzinfo=ZoneInfo(caller.time_zone))
     return _utc(local)
 
 
@@ -57,6 +60,8 @@ HELPERS: dict[str, Callable[[ScriptUser, list[str]], str]] = {
     "getUserID": lambda caller, _: caller.user_id,
     "dateGenerate": _generate,
     "beginningOfToday": lambda caller, _: _utc(_midnight(caller)),
+    "beginningOfYesterday": lambda caller, _: _utc(_midnight(caller) - timedelta(days=1)),
+    "endOfYesterday": lambda caller, _: _utc(_midnight(caller) - timedelta(seconds=1)),
     "endOfToday": lambda caller, _: _utc(_midnight(caller) + timedelta(days=1, seconds=-1)),
     "daysAgo": lambda caller, a: _utc(caller.now - timedelta(days=int(a[0]))),
     "daysAgoStart": lambda caller, a: _utc(_midnight(caller) - timedelta(days=int(a[0]))),

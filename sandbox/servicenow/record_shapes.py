@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sandbox.servicenow.choice_lists import CHOICES
+from sandbox.servicenow.field_types import display_record, refers
 from sandbox.servicenow.instance import SandboxInstance
 from sandbox.servicenow.store import TIME_FORMAT, Record
 from sandbox.servicenow.table_schema import JOURNALS, REFERENCES, SECRET, TIMES, fields_of
@@ -84,7 +84,7 @@ class RecordShaper:
             if self._mode == "false":
                 return {**link, "value": value} if self._links else value
             linked = self._instance.store.get(target, value) or {}
-            shown = linked.get("name") or linked.get("number", "")
+            shown = linked.get("name") or linked.get("number") or (value if value == "global" else "")
             if self._mode == "all":
                 return {"display_value": shown, "value": value, **link}
             return {"display_value": shown, **link} if self._links else shown
@@ -127,9 +127,12 @@ def labels_of(instance: SandboxInstance, table: str, name: str) -> dict[str, str
         return found
     found = instance.labels[table, name, language] = {}
     # Later entries override earlier ones: English labels fill the gaps of a partly translated choice list.
+    # A retired row counts only where no row in use has its value.
     for owner, spoken in (("task", "en"), (table, "en"), (table, language)):
-        for row in instance.store.find_all("sys_choice", name=owner, element=name, language=spoken):
-            found[row["value"]] = row["label"]
+        rows = instance.store.find_all("sys_choice", name=owner, element=name, language=spoken)
+        for row in sorted(rows, key=lambda row: row["inactive"] != "true"):
+            if row["inactive"] != "true" or row["value"] not in found:
+                found[row["value"]] = row["label"]
     return found
 
 
@@ -147,8 +150,8 @@ def display_time(value: str, user: Record) -> str:
     return moment.astimezone(ZoneInfo(user.get("time_zone") or "UTC")).strftime(f"{days} {hours}")
 
 
-def from_display(table: str, name: str, value: str, user: Record) -> str:
-    """Convert a display value to the stored one: label to value, time in the user's zone to UTC."""
+def from_display(instance: SandboxInstance, table: str, name: str, value: str, user: Record) -> str:
+    """Convert a display value to the stored one: label to value, name to sys_id, time in the user's zone to UTC."""
     # See docs/facts/servicenow.md#sandbox-23 (sysparm_input_display_value)
     if name in TIMES and value:
         try:
@@ -156,11 +159,11 @@ def from_display(table: str, name: str, value: str, user: Record) -> str:
         except ValueError:
             return value
         return local.astimezone(UTC).strftime(TIME_FORMAT)
-    for owner in (table, "task"):
-        for stored, shown in CHOICES.get((owner, name), ()):
-            if shown == value:
-                return stored
-    return value
+    if name in REFERENCES and not refers(instance.store, name, value):
+        found = display_record(instance.store, REFERENCES[name], value)
+        return found["sys_id"] if found else value
+    labels = labels_of(instance, table, name)
+    return next((stored for stored, shown in labels.items() if shown == value), value)
 
 
 def _ciphertext(value: str) -> str:

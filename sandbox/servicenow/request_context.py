@@ -14,14 +14,22 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.servicenow import business_rules
 from sandbox.servicenow.api_sessions import COOKIE
+from sandbox.servicenow.credentials import user_by_basic
 from sandbox.servicenow.instance import SandboxInstance
 from sandbox.servicenow.query_scripts import ScriptUser
 from sandbox.servicenow.record_acl import roles_of
 from sandbox.servicenow.store import Record
+from sandbox.servicenow.xml_answers import as_accepted
 
 # glide.rest.max_content_length, 10 MB by default: docs/facts/servicenow.md#2-9-sizes
 LARGEST_BODY = 10 * 1024 * 1024
 TABLE_API = "Table API"
+CHALLENGE = 'BASIC realm="Service-now"'
+# The second envelope is inferred: docs/facts/servicenow.md#2-6-error-envelope
+SCOPE_REFUSALS = {
+    "unscoped": "Access to unscoped api is not allowed",
+    "missing": "Missing required api access scope",
+}
 
 
 class ApiError(Exception):
@@ -37,7 +45,7 @@ class ApiError(Exception):
 
     def response(self) -> Response:
         # See docs/facts/servicenow.md#sandbox-17: a 401 names the scheme BASIC even to callers with a bearer token.
-        headers = {"WWW-Authenticate": 'BASIC realm="Service-now"'} if self.status == 401 else {}
+        headers = {"WWW-Authenticate": CHALLENGE} if self.status == 401 else {}
         body = {"error": {"message": self.message, "detail": self.detail}, "status": "failure"}
         return JSONResponse(body, self.status, headers | self.headers)
 
@@ -62,9 +70,15 @@ class RequestContext:
         """Scheme and host as the caller sees them."""
         return f"{self.request.url.scheme}://{self.request.url.netloc}"
 
+    def note(self, text: str) -> None:
+        """Add a line to this call's entry in the request journal."""
+        self.request.state.note = text
+
     async def content(self) -> dict[str, Any]:
         """Return the JSON object of the body; of a list, its first item. Raises ApiError (400 or 415)."""
-        # See docs/facts/servicenow.md#sandbox-29
+        # See docs/facts/servicenow.md#sandbox-29; a POST without a body makes an empty record.
+        if self.method == "POST" and not await self.request.body():
+            return {}
         if not self.request.headers.get("content-type"):
             raise ApiError(400, "Missing header", "Content-Type must be application/json")
         if "json" not in self.request.headers.get("content-type", ""):
@@ -98,7 +112,8 @@ async def respond(
     instance: SandboxInstance = request.app.state.instance
     try:
         user = _authenticate(request, instance)
-        _check_accept(request)
+        _check_accept(request, instance)
+        _check_client(instance)
         _check_api_access(instance, user)
         headers = _rate_limit(instance, user, api) if limited else {}
         method = request.headers.get("x-http-method-override", request.method).upper()
@@ -106,35 +121,54 @@ async def respond(
             RequestContext(request, instance, user, method if request.method == "POST" else request.method)
         )
     except ApiError as problem:
-        return problem.response()
+        return as_accepted(request, problem.response())
     except business_rules.WriteRefused as refusal:
-        return ApiError(403, "Operation Failed", str(refusal)).response()
+        return as_accepted(request, ApiError(403, "Operation Failed", str(refusal)).response())
+    except business_rules.RuleFailed as failure:
+        failed = ApiError(500, "Operation Failed", f"Error in Business Rule '{failure}': undefined value")
+        return as_accepted(request, failed.response())
     response.headers.update(headers)
-    return response
+    return as_accepted(request, response)
 
 
 def _authenticate(request: Request, instance: SandboxInstance) -> Record:
     # See docs/facts/servicenow.md#sandbox-17: the wording differs between builds.
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     user = instance.user_of(value.strip()) if scheme.lower() == "bearer" else None
+    if user is None:
+        user = user_by_basic(instance, request.headers.get("authorization", ""))
     if user is None and instance.switches.cookie_outlives_token and COOKIE in request.cookies:
         session = instance.sessions.from_cookies(request.headers.get("cookie", ""))
         user = instance.store.get("sys_user", session.user_id) if session else None
     if user is None:
-        wording = "User Not Authenticated" if instance.switches.old_401_wording else "User is not authenticated"
-        raise ApiError(401, wording, "Required to provide Auth information")
+        raise ApiError(401, _not_authenticated(instance), "Required to provide Auth information")
     request.state.user = user["user_name"]
     request.state.user_id = user["sys_id"]
     return user
 
 
-def _check_accept(request: Request) -> None:
-    # See docs/facts/servicenow.md#sandbox-29 and #2-1-url-and-methods: 406 for other types, 400 for no header.
+def _not_authenticated(instance: SandboxInstance) -> str:
+    return "User Not Authenticated" if instance.switches.old_401_wording else "User is not authenticated"
+
+
+def _check_accept(request: Request, instance: SandboxInstance) -> None:
+    # See docs/facts/servicenow.md#sandbox-29 and #2-1-url-and-methods: 406 for types that the API does not speak.
     accept = request.headers.get("accept", "")
-    if not accept:
+    if not accept and instance.switches.accept_required:
         raise ApiError(400, "Missing header", "Accept must allow application/json")
-    if not any(kind in accept for kind in ("json", "*/*")):
+    if accept and not any(kind in accept for kind in ("json", "xml", "*/*")):
         raise ApiError(406, "Not Acceptable", "Accept header must allow application/json")
+
+
+def _check_client(instance: SandboxInstance) -> None:
+    # The instance reads scope and policy on every call, so that correcting them works without a new consent:
+    # docs/facts/servicenow.md#1-7-where-it-lives-in-the-product and #2-6-error-envelope
+    switches = instance.switches
+    if switches.access_policy_refuses:
+        headers = {"WWW-Authenticate": 'BEARER realm="Service-now"'}
+        raise ApiError(401, _not_authenticated(instance), "Required to provide Auth information", headers)
+    if switches.auth_scope_missing:
+        raise ApiError(403, "User Not Authorized", SCOPE_REFUSALS[switches.auth_scope_missing])
 
 
 def _check_api_access(instance: SandboxInstance, user: Record) -> None:

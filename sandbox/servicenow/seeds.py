@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.servicenow.choice_lists import CHOICES, GERMAN
+from sandbox.servicenow import change_models
+from sandbox.servicenow.choice_lists import CHOICES, GERMAN, RETIRED
 from sandbox.servicenow.instance_settings import ServiceNowSandbox
 from sandbox.servicenow.store import Record, Store
 from sandbox.servicenow.table_schema import (
@@ -37,6 +38,7 @@ ROLES = {
     "sn_change_read": "Reads changes",
     "sn_change_write": "Reads and writes changes",
     "change_manager": "Manages changes",
+    "itil_admin": "Deletes and closes tickets",
     "snc_platform_rest_api_access": "May call the platform's REST APIs where their ACLs are active",
     "oauth_admin": "Manages OAuth clients and tokens",
     "mi_admin": "Manages machine identities",
@@ -49,6 +51,13 @@ GROUPS = (
     ("Network", "Switches, firewalls and lines", "itil"),
     ("CAB Approval", "Approves changes", ""),
 )
+# Those of a new instance, and one as a site defines its own. The keys are those that every instance has.
+MODELS: dict[str, tuple[str, str, change_models.Walk | None]] = {
+    "Normal": ("007c4001c343101035ae3f52c1d3aeb2", "Passes through assessment and authorization", None),
+    "Standard": ("e55d0bfec343101035ae3f52c1d3ae49", "Authorized in advance", None),
+    "Emergency": ("", "Authorized without assessment", None),
+    "Change registration": ("", "Registers a change that needs no approval", change_models.REGISTRATION),
+}
 # The administrator who connects the instance also has a personal account there: consenting with it is the mistake of
 # See docs/facts/servicenow.md#trap-23.
 EMAILS = {"alex.wilber": "alex@contoso.example"}
@@ -73,13 +82,23 @@ def seed(store: Store, settings: ServiceNowSandbox) -> None:
             })  # fmt: skip
             set_roles(store, user, roles)
         _groups(store)
-        for (table, element), choices in CHOICES.items():
-            add_choices(store, table, element, choices, "en")
+        complete(store)
         for (table, element), choices in GERMAN.items():
             add_choices(store, table, element, choices, "de")
         _dictionary(store)
         set_family(store, settings.family)
         _tickets(store)
+
+
+def complete(store: Store) -> None:
+    """Add the choice lists and change models that a store written by an earlier version lacks."""
+    listed = {(row["name"], row["element"]) for row in store.rows("sys_choice")}
+    for (table, element), choices in CHOICES.items():
+        if (table, element) not in listed:
+            add_choices(store, table, element, choices, "en")
+    if not store.find("chg_model"):
+        for name, (sys_id, about, walk) in MODELS.items():
+            stamp(store, "chg_model", change_models.model_row(name, about, walk) | {"sys_id": sys_id})
 
 
 def set_roles(store: Store, user: Record, roles: str) -> Record:
@@ -94,6 +113,29 @@ def set_roles(store: Store, user: Record, roles: str) -> Record:
     return store.put("sys_user", user | {"_roles": ",".join(names)})
 
 
+def after_admin_write(store: Store, table: str, record: Record) -> None:
+    """Bring the user's record up to date after a row of sys_user_has_role was written or deleted."""
+    user = store.get("sys_user", record.get("user", "")) if table == "sys_user_has_role" else None
+    if user is not None:
+        granted = store.find_all("sys_user_has_role", user=user["sys_id"])
+        roles = [store.get("sys_user_role", row["role"]) for row in granted]
+        store.put("sys_user", user | {"_roles": ",".join(role["name"] for role in roles if role)})
+
+
+def keep_retired_choices(store: Store, *, wanted: bool) -> None:
+    """Add the retired rows of values that are in use, or remove them."""
+    present = list(store.find_all("sys_choice", _retired="true"))
+    if wanted and not present:
+        for table, element, value, label in RETIRED:
+            stamp(store, "sys_choice", {
+                "name": table, "element": element, "value": value, "label": label, "language": "en",
+                "sequence": "000", "inactive": "true", "_retired": "true",
+            })  # fmt: skip
+    elif not wanted:
+        for row in present:
+            store.remove("sys_choice", row["sys_id"])
+
+
 def set_family(store: Store, family: str) -> None:
     """Set the release family that sys_properties reports."""
     # See docs/facts/servicenow.md#7-which-release-is-the-instance-on
@@ -105,13 +147,15 @@ def set_family(store: Store, family: str) -> None:
 
 def add_choices(
     store: Store, table: str, element: str, choices: tuple[tuple[str, str], ...], language: str, start: int = 0
-) -> None:
+) -> list[Record]:
     """Add rows of sys_choice, sequenced in this order."""
-    for order, (value, label) in enumerate(choices, start):
+    return [
         stamp(store, "sys_choice", {
             "name": table, "element": element, "value": value, "label": label, "language": language,
             "dependent_value": "", "sequence": f"{order:03d}", "inactive": "false",
-        })  # fmt: skip
+        })
+        for order, (value, label) in enumerate(choices, start)
+    ]  # fmt: skip
 
 
 def add_column(store: Store, table: str, name: str, label: str, kind: str = "string", length: int = 40) -> None:

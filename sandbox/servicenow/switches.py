@@ -47,6 +47,26 @@ class Switches(Toggles):
     grants_off: str = toggle(
         OAUTH, "1.5", "Grant types switched off, e.g. authorization_code,refresh_token", default=""
     )
+    basic_client_auth: bool = toggle(
+        OAUTH, "1.3", "The token service takes the client's credentials in a Basic header too", default=True
+    )
+    public_client: bool = toggle(
+        OAUTH, "1.3", "The client record is a public client: PKCE is needed, and no secret", default=False
+    )
+    pkce_with_secret_refused: bool = toggle(
+        OAUTH, "1.3", "A code given for a challenge is not exchanged by a client with a secret", default=False
+    )
+    unlinked_scope: str = toggle(
+        OAUTH,
+        "1.5",
+        "What becomes of a request for a scope that the client record is not linked to",
+        default="ignored",
+        choices=("ignored", "refused"),
+    )
+    password_grant: bool = toggle(OAUTH, "1.6", "The token service takes the password grant", default=True)
+    client_credentials_grant: bool = toggle(
+        OAUTH, "1.6", "The token service takes the client credentials grant", default=False
+    )
     rfc_token_errors: bool = toggle(
         OAUTH, "1.5", "The token service names its errors as the RFC does, not access_denied", default=False
     )
@@ -57,6 +77,9 @@ class Switches(Toggles):
     )
     mfa: bool = toggle(SIGN_ON, "1.8", "A local login asks for a second factor", default=False)
     web_only: bool = toggle(SIGN_ON, "6", "The integration user is marked Web service access only", default=False)
+    basic_api_auth: bool = toggle(
+        SIGN_ON, "1.8", "The APIs take a user's name and password (Basic) as well as tokens", default=True
+    )
 
     old_401_wording: bool = toggle(
         TABLES, "sandbox-17", "401 says User Not Authenticated (newer builds: User is not authenticated)", default=True
@@ -71,7 +94,20 @@ class Switches(Toggles):
         default="",
     )
     range_refused: bool = toggle(
-        TABLES, "2.3", "A query ACL refuses range operators such as sys_updated_on>=", default=False
+        TABLES, "2.3", "A query ACL (query_range) refuses <, >, BETWEEN, LIKE, STARTSWITH and sorting", default=False
+    )
+    range_refused_without_sorting: bool = toggle(
+        TABLES, "2.3", "With range_refused: sorting stays allowed", default=False
+    )
+    query_refusal_without_detail: bool = toggle(
+        TABLES, "2.3", "The 403 of a refused query has no detail", default=False
+    )
+    invalid_query_returns_no_rows: bool = toggle(
+        TABLES, "2.3", "A query with an unknown or closed field finds nothing (200)", default=False
+    )
+    exact_text_comparison: bool = toggle(TABLES, "2.3", "=, !=, IN and NOT IN mind case and accents", default=False)
+    accept_required: bool = toggle(
+        TABLES, "2.1", "A call without an Accept header is 400 (off: answered with JSON)", default=False
     )
     shuffle_unordered: bool = toggle(
         TABLES, "2.3", "Lists without ORDERBY come in another order each time", default=False
@@ -108,7 +144,83 @@ class Switches(Toggles):
         RULES, "sandbox-33", "A state sent in an update is ignored without a word (200)", default=False
     )
     truncate_long_text: bool = toggle(RULES, "sandbox-35", "Over-long texts are cut (off: stored whole)", default=True)
+    invalid_values: str = toggle(
+        RULES,
+        "2.4",
+        "What becomes of a value that its column's type does not take: left out without a word, or the write is refused",
+        default="dropped",
+        choices=("dropped", "refused"),
+    )
+    unlisted_choices: str = toggle(
+        RULES,
+        "4.4",
+        "What becomes of a value that the column's choice list does not have: as other invalid values, or stored",
+        default="dropped",
+        choices=("dropped", "kept"),
+    )
+    dropped_fields: str = toggle(
+        RULES,
+        "2.6",
+        "Columns whose value is lost without a word (2xx), journals included, e.g. correlation_id,incident.work_notes",
+        default="",
+    )
+    chosen_sys_id: str = toggle(
+        RULES,
+        "6",
+        "What becomes of a sys_id that the caller chose for a new record",
+        default="kept",
+        choices=("kept", "ignored", "refused"),
+    )
+    duplicate_sys_id: str = toggle(
+        RULES,
+        "6",
+        "What an insert does whose chosen sys_id is taken already",
+        default="refused",
+        choices=("refused", "new_record", "overwritten"),
+    )
+    created_without_body: str = toggle(
+        RULES,
+        "2.1",
+        "A created record is answered with 201 and an empty body, of this content type",
+        default="",
+        choices=("", "json", "html", "no_type"),
+    )
+    failing_rule: str = toggle(
+        RULES, "2.6", "Tables whose inserts a broken business rule ends with 500, every time, e.g. incident", default=""
+    )
+    priority_lookup_empty: bool = toggle(
+        RULES, "4.1", "The priority lookup of incidents finds nothing: the priority stays empty", default=False
+    )
+    unchanged_update_moves: bool = toggle(
+        RULES, "6", "An update that changes nothing moves sys_updated_on and sys_mod_count all the same", default=False
+    )
+    type_compatibility: bool = toggle(
+        RULES, "3.5", "Changes are made by type as well as by model (off: by model alone)", default=False
+    )
+    change_default: str = toggle(
+        RULES,
+        "3.5",
+        "What a change that is sent with neither type nor model gets",
+        default="model",
+        choices=("model", "type", "neither"),
+    )
+    retired_choices: bool = toggle(
+        RULES,
+        "4.4",
+        "Choice lists hold retired second rows of values that are in use, first in sequence",
+        default=False,
+    )
 
+    auth_scope_missing: str = toggle(
+        ACCESS,
+        "1.7",
+        "The client has no auth scope, or Enforce token restriction is ticked: every API call is 403, in one of two wordings",
+        default="",
+        choices=("", "unscoped", "missing"),
+    )
+    access_policy_refuses: bool = toggle(
+        ACCESS, "2.6", "A REST API access policy refuses the token: 401 that names the scheme BEARER", default=False
+    )
     user_read_only: bool = toggle(
         ACCESS, "1.5", "The integration user has the role snc_read_only: no tokens, no writes", default=False
     )
@@ -117,6 +229,12 @@ class Switches(Toggles):
     )
     acl_refuses: str = toggle(
         ACCESS, "2.6", "Table and action refused, e.g. incident.create,change_request.read", default=""
+    )
+    notes_need_itil: bool = toggle(
+        ACCESS, "3.6", "Work notes of users without the role itil are lost without a word", default=False
+    )
+    itil_may_delete: bool = toggle(
+        ACCESS, "3.6", "The role itil is enough to delete tickets (off: itil_admin or change_manager)", default=False
     )
     api_acl_active: bool = toggle(
         ACCESS, "3.6", "The Table API's own ACL is active: snc_platform_rest_api_access is needed", default=False
@@ -161,4 +279,10 @@ class Switches(Toggles):
         default=0,
     )
     clock_off_seconds: int = toggle(EDGE, "sandbox-23", "The instance's clock is off by so many seconds", default=0)
+    address_limit: int = toggle(
+        EDGE,
+        "2.9",
+        "Longer addresses of API calls are answered by the web server, with HTML (0: no limit)",
+        default=16384,
+    )
     latency_ms: int = toggle(EDGE, "sandbox-48", "Added to every answer, in milliseconds", default=0)

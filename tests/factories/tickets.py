@@ -190,7 +190,10 @@ async def refresh_now(system: System, *, later: float = 0) -> None:
     async with system.resources.database.transaction() as session:
         await session.execute(text("UPDATE instance_throttle SET paused_until = NULL, last_viewed_at = now()"))
         if later:
-            shift = text("UPDATE poll_cursor SET last_scan_at = last_scan_at - make_interval(secs => :later)")
+            shift = text(
+                "UPDATE poll_cursor SET last_scan_at = last_scan_at - make_interval(secs => :later),"
+                " last_closed_scan_at = last_closed_scan_at - make_interval(secs => :later)"
+            )
             await session.execute(shift, {"later": later})
     await poll_states(system.resources)
 

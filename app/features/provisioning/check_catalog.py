@@ -89,6 +89,7 @@ def _table_check(spec: KindSpec) -> Check[CheckContext]:
         run=partial(check_table, kind=spec.kind),
         findings=(
             "table:created", "table:roles_allow", "table:untried", "table:newest_hidden", "role_missing", "create_refused",
+            "create_refused:mandatory",
         ),
         step_title=spec.step_title,
         kinds=frozenset({spec.kind}),
@@ -206,7 +207,7 @@ CHECKS: tuple[Check[CheckContext], ...] = (
         stage=Stage.ACCESS,
         examines=T("Both tables are asked for what changed since a day."),
         run=check_ranges,
-        findings=("query_acl", "query_acl:range_refused"),
+        findings=("query_acl", "query_acl:range_refused", "query_acl:changes_not_listed"),
     ),
     Check(
         code="correlation",
@@ -251,8 +252,8 @@ INTERNAL_CHECKS: tuple[Check[Resources], ...] = (
     Check(
         code="import",
         stage=Stage.INTERNAL,
-        examines=T("When the Secure Score was last imported."),
+        examines=T("When the Secure Score was last imported, and of which day it is."),
         run=check_import,
-        findings=("import", "import:fresh", "import_missing", "import_stale"),
+        findings=("import", "import:fresh", "import_missing", "import_stale", "score_stale"),
     ),
 )

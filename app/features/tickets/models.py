@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base, Id
@@ -24,6 +25,11 @@ class Outbound:
     refusal_cause: Mapped[str | None]
     # When the newest attempt that was refused for that cause began. Later ones may have failed for something else.
     refused_at: Mapped[datetime | None]
+    # The newest send was refused before ServiceNow looked at it, so it surely did nothing.
+    turned_away: Mapped[bool] = mapped_column(default=False)
+    # How many sends in a row ended in an internal error of ServiceNow itself (500), and what it said the last time.
+    failures: Mapped[int] = mapped_column(default=0)
+    failure_text: Mapped[str] = mapped_column(default="")
     # A person asked for another try after a refusal, so the circuit breaker lets it through.
     force_retry: Mapped[bool] = mapped_column(default=False)
     attempted_at: Mapped[datetime | None]
@@ -53,6 +59,8 @@ class Ticket(Outbound, Base):
         Index("ix_ticket_queued", "next_try_at", postgresql_where=text("delivery = 'queued'")),
         Index("ix_ticket_in_flight", "connection_id", postgresql_where=text("in_flight_since IS NOT NULL")),
         Index("ix_ticket_verified", "connection_id", "kind", "verified_at", postgresql_where=text("sys_id <> ''")),
+        # The records that a list of changes must hold, as proof that it can be believed.
+        Index("ix_ticket_remote_updated", "connection_id", "kind", "remote_updated_at"),
         Index("ix_ticket_newest", text("created_at DESC"), "id"),
         # Two tickets never follow one record. NULLs do not collide, so unsent tickets do not either.
         UniqueConstraint("connection_id", "sys_id", "kind"),
@@ -73,6 +81,8 @@ class Ticket(Outbound, Base):
     description: Mapped[str]
     priority: Mapped[int]
     due_date: Mapped[date]
+    # The type or model that a person chose for this change request (ChangeType.key); empty for the administrator's.
+    change_type: Mapped[str] = mapped_column(default="")
     requested_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
     requested_by_oid: Mapped[str]
     requested_by_name: Mapped[str]
@@ -81,6 +91,10 @@ class Ticket(Outbound, Base):
     warnings: Mapped[list[Any]] = mapped_column(default=list)
 
     correlation_id: Mapped[str] = mapped_column(unique=True)
+    # The sys_id that its record is to have, where the instance keeps one that was chosen (delivery/own_sys_id.py); empty
+    # for tickets of earlier versions. `sent_plain`: a create has left without it, so it may not be the record's.
+    own_sys_id: Mapped[str] = mapped_column(default="")
+    sent_plain: Mapped[bool] = mapped_column(default=False)
 
     # What ServiceNow made of it, in its own values: labels are for people and differ by language
     # (docs/facts/servicenow.md#trap-31). `sys_id` is NULL, not '', before the ticket is shared.
@@ -92,7 +106,10 @@ class Ticket(Outbound, Base):
     assigned_to: Mapped[str] = mapped_column(default="")
     remote_updated_at: Mapped[datetime | None]
     verified_at: Mapped[datetime | None]
-    visible: Mapped[bool] = mapped_column(default=True)
+    # Why the record is not shown to us, a value of `Absence`; '' while it is.
+    absence: Mapped[str] = mapped_column(default="")
+    # Whether the record still carries our marker, by which changes are listed. One without it is read by its id.
+    has_marker: Mapped[bool] = mapped_column(default=True)
     state_since: Mapped[datetime | None]
     differences: Mapped[list[Any]] = mapped_column(default=list)
     # The work notes and comments that others wrote there, newest first, as the instance shows them.
@@ -100,6 +117,11 @@ class Ticket(Outbound, Base):
     journal_read_at: Mapped[datetime | None]
     # Why they could not be read then.
     journal_problem: Mapped[dict[str, Any] | None]
+
+    @hybrid_property
+    def visible(self) -> bool:
+        """Whether ServiceNow showed the record when it was last asked for; in a query, the condition for it."""
+        return self.absence == ""
 
 
 class TicketNote(Outbound, Base):
@@ -116,6 +138,8 @@ class TicketNote(Outbound, Base):
     requested_by_oid: Mapped[str]
     requested_by_name: Mapped[str]
     created_at: Mapped[datetime]
+    # False when ServiceNow accepted it and does not let us see whether it kept it.
+    confirmed: Mapped[bool] = mapped_column(default=True)
 
 
 class TicketAction(Base):
@@ -141,6 +165,21 @@ class TicketEvent(Base):
     event_type: Mapped[str]
     message: Mapped[dict[str, Any]]
     actor: Mapped[str] = mapped_column(default="")
+
+
+class OwnSysIdRule(Base):
+    """What a table of an instance does with a sys_id that we choose, as its answers have shown (delivery/own_sys_id.py).
+
+    `refusals` counts the creates in a row that were refused with a sys_id and taken without.
+    """
+
+    __tablename__ = "own_sys_id_rule"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str]
+    refusals: Mapped[int] = mapped_column(default=0)
+    learned_at: Mapped[datetime]
 
 
 class StateName(Base):
@@ -170,8 +209,9 @@ class PollCursor(Base):
     """How far polling of one table has read, and how it went.
 
     `watermark` is the moment up to which changes were read, on our clock. `last_scan_at` is when the rolling scan last
-    read a chunk. Cards show `succeeded_at` as the age of their data, and `problem` as the reason when that is old.
-    `changes_refused` counts refusals of the query for changes in a row, the last one at `changes_refused_at`.
+    read a chunk, `last_closed_scan_at` when it last read one of closed tickets. Cards show `succeeded_at` as the age of
+    their data, and `problem` as the reason when that is old. `changes_refused` counts refusals of the query for changes
+    in a row, the last one at `changes_refused_at`.
     """
 
     __tablename__ = "poll_cursor"
@@ -180,6 +220,7 @@ class PollCursor(Base):
     kind: Mapped[str] = mapped_column(primary_key=True)
     watermark: Mapped[datetime | None]
     last_scan_at: Mapped[datetime | None]
+    last_closed_scan_at: Mapped[datetime | None]
     tried_at: Mapped[datetime | None]
     succeeded_at: Mapped[datetime | None]
     last_change_at: Mapped[datetime | None]

@@ -40,6 +40,15 @@ class StateCategory(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Absence(StrEnum):
+    """Why a record that was shared is not shown to us. Its last known state says nothing of the work any more."""
+
+    HIDDEN = "hidden"
+    DELETED = "deleted"
+    NOT_SHOWN = "not_shown"
+    MOVED = "moved"
+
+
 @dataclass(frozen=True)
 class DefaultState:
     """A state as ServiceNow delivers it. `label` is None for codes that are kept for old records and never offered."""
@@ -65,6 +74,7 @@ class KindSpec:
     card_title: Message
     states_title: Message
     columns_title: Message
+    values_title: Message
     step_title: Message
     table_title: Message
     priority_columns: Mapping[int, Mapping[str, str]]
@@ -96,6 +106,7 @@ KINDS: dict[TicketKind, KindSpec] = {
         card_title=T("ServiceNow change management"),
         states_title=T("State names of change requests"),
         columns_title=T("Columns of change requests"),
+        values_title=T("Field values of change requests"),
         step_title=T("Change requests: read, create, change"),
         table_title=T("Table of change requests"),
         # No lookup decides a change's priority, and there is no fifth one.
@@ -131,6 +142,7 @@ KINDS: dict[TicketKind, KindSpec] = {
         card_title=T("ServiceNow incident management"),
         states_title=T("State names of incidents"),
         columns_title=T("Columns of incidents"),
+        values_title=T("Field values of incidents"),
         step_title=T("Incidents: read, create, change"),
         table_title=T("Table of incidents"),
         # ServiceNow looks an incident's priority up from impact and urgency, and overwrites one that is sent alone. Of
@@ -179,6 +191,12 @@ DELIVERY_NAMES: dict[Delivery, Message] = {
     Delivery.SHARED: T("Shared"),
     Delivery.HELD: T("Held"),
     Delivery.GIVEN_UP: T("Given up"),
+}
+ABSENCE_NAMES: dict[Absence, Message] = {
+    Absence.HIDDEN: T("Hidden in ServiceNow"),
+    Absence.DELETED: T("Deleted in ServiceNow"),
+    Absence.NOT_SHOWN: T("Not shown by ServiceNow"),
+    Absence.MOVED: T("Moved in ServiceNow"),
 }
 CLOSED_CATEGORIES = frozenset({StateCategory.DONE, StateCategory.CANCELED})
 

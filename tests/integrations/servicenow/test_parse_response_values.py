@@ -69,6 +69,24 @@ def test_choices_come_in_english_or_in_another_language() -> None:
     assert choices_of(others, "incident", "state") == []
 
 
+@pytest.mark.fact("servicenow 4.4")
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_retired_choice_counts_only_where_no_active_one_has_its_value(is_first: bool) -> None:
+    retired = {"value": "3", "label": "Awaiting Problem", "inactive": "true", "sequence": "3"}
+    rows = [retired, {"value": "3", "label": "On Hold", "inactive": "false", "sequence": "4"}]
+    rows = [row | {"name": "incident", "element": "state", "language": "en"} for row in rows]
+    rows.append(retired | {"name": "incident", "element": "state", "language": "en", "value": "4"})
+    found = choices_of(rows if is_first else list(reversed(rows)), "incident", "state")
+    assert {(one.value, one.label) for one in found} == {("3", "On Hold"), ("4", "Awaiting Problem")}
+
+
+@pytest.mark.fact("servicenow 2.4")
+def test_a_record_with_display_values_only_is_not_taken_for_the_raw_one() -> None:
+    shown = {name: value.get("display_value", "") for name, value in a_row().items()}
+    with pytest.raises(InvalidResponse):
+        ticket_of(shown)
+
+
 @pytest.mark.fact("other-connectors bug-44", "servicenow 2.4", "servicenow trap-16")
 @pytest.mark.parametrize(
     ("shape", "label"),

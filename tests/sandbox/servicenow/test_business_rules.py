@@ -51,7 +51,9 @@ def test_a_data_policy_may_want_fields_in_every_new_ticket(servicenow: SandboxSe
     assert answer.status_code == 403
     wanted = "Data Policy Exception: The following fields are mandatory: Assignment group"
     assert answer.json()["error"]["detail"] == wanted
-    assert make(api, assignment_group="0" * 32)["number"]
+    group = servicenow.instance.store.find("sys_user_group", name="Network")
+    assert group is not None
+    assert make(api, assignment_group=group["sys_id"])["number"]
 
 
 @pytest.mark.fact("servicenow sandbox-32", "servicenow trap-9")

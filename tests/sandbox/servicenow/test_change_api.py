@@ -24,6 +24,11 @@ def test_a_change_is_made_with_200_and_typed_values(servicenow: SandboxServiceNo
     assert made["active"]["value"] is True
     assert made["approval"]["value"] == "not requested"
     assert {"display_value", "value", "display_value_internal"} == set(made["sys_created_on"])
+    assert isinstance(made["state"]["value"], float), "numbers come with a decimal point"
+    shown = {name: made[name]["display_value"] for name in ("risk", "phase", "approval", "chg_model")}
+    assert shown == {
+        "risk": "Moderate", "phase": "Requested", "approval": "Not Yet Requested", "chg_model": "Normal",
+    }  # fmt: skip
     assert made["__meta"] == {"ignoredFields": ["u_nothing", "sys_id"]}
     stored = rows(api, "change_request", sysparm_query=f"number={made['number']['value']}")
     assert stored[0]["state"] == "-5", "the Table API has a string for it"
@@ -76,3 +81,39 @@ def test_deleting_needs_a_change_manager(servicenow: SandboxServiceNow, api: htt
     with servicenow.api("admin") as admin:
         assert admin.delete(url).status_code == 204
         assert admin.get(url).status_code == 404
+
+
+@pytest.mark.fact("servicenow 3.5")
+def test_fields_may_come_in_the_address_and_what_is_not_kept_is_reported(
+    servicenow: SandboxServiceNow, api: httpx.Client
+) -> None:
+    url = f"{servicenow.url}/api/sn_chg_rest/change"
+    sent = {"short_description": "from the address", "type": "emergency", "due_date": "garbage", "nothing": "x"}
+    made = api.post(url, params=sent).json()["result"]
+    assert made["short_description"]["value"] == "from the address"
+    assert (made["type"]["value"], made["chg_model"]["display_value"]) == ("emergency", "Emergency")
+    assert made["__meta"]["ignoredFields"] == ["due_date", "nothing"]
+    changed = api.patch(f"{url}/{made['sys_id']['value']}", params={"risk": "2"}, json={"impact": "1"}).json()["result"]
+    assert (changed["risk"]["display_value"], changed["impact"]["value"]) == ("High", 1.0)
+
+
+@pytest.mark.fact("servicenow 3.5")
+def test_models_are_listed_for_those_who_read_changes(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
+    url = f"{servicenow.url}/api/sn_chg_rest/change/model"
+    found = api.get(url).json()["result"]
+    names = [model["name"]["value"] for model in found]
+    assert names == ["Normal", "Standard", "Emergency", "Change registration"]
+    assert found[0]["default_change_model"] == {"display_value": "true", "value": True}
+    assert [row["name"] for row in rows(api, "chg_model", sysparm_fields="name")] == names
+    servicenow.control("users", user_name="inc.only", roles="sn_incident_write")
+    with servicenow.api("inc.only") as other:
+        assert rows(other, "chg_model") == []
+
+
+@pytest.mark.fact("servicenow 3.5")
+@pytest.mark.parametrize("limit", ["abc", "-1"])
+def test_a_limit_that_is_no_number_is_answered_and_no_crash(
+    servicenow: SandboxServiceNow, api: httpx.Client, limit: str
+) -> None:
+    answer = api.get(f"{servicenow.url}/api/sn_chg_rest/change", params={"sysparm_limit": limit})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "Invalid pagination parameter")

@@ -21,17 +21,71 @@ def test_a_closed_field_is_ignored_in_a_query_or_refused(servicenow: SandboxServ
 
 
 @pytest.mark.fact("servicenow 2.3")
-@pytest.mark.parametrize("operator", ["<", "<=", ">", ">=", "BETWEEN"])
-def test_a_query_acl_may_refuse_ranges_and_leave_equality(
-    servicenow: SandboxServiceNow, api: httpx.Client, operator: str
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sys_updated_on<2026-01-01 00:00:00",
+        "sys_updated_on<=2026-01-01 00:00:00",
+        "sys_updated_on>2026-01-01 00:00:00",
+        "sys_updated_on>=2026-01-01 00:00:00",
+        "sys_updated_onBETWEEN2026-01-01 00:00:00@2027-01-01 00:00:00",
+        "sys_updated_onRELATIVEGT@hour@ago@1",
+        "short_descriptionSTARTSWITHa",
+        "short_descriptionENDSWITHa",
+        "short_descriptionLIKEa",
+        "short_descriptionNOT LIKEa",
+        "number=INC0010001^ORDERBYnumber",
+        "ORDERBYDESCnumber",
+    ],
+)
+def test_a_query_acl_may_refuse_ranges_and_sorting_and_leave_equality(
+    servicenow: SandboxServiceNow, api: httpx.Client, query: str
 ) -> None:
     made = make(api)
     servicenow.control("switches", range_refused=True)
-    value = "2026-01-01 00:00:00@2027-01-01 00:00:00" if operator == "BETWEEN" else "2026-01-01 00:00:00"
-    answer = api.get("/incident", params={"sysparm_query": f"sys_updated_on{operator}{value}"})
+    answer = api.get("/incident", params={"sysparm_query": query})
     assert answer.status_code == 403
     assert answer.json()["error"]["message"] == "Insufficient rights to query records"
     assert rows(api, sysparm_query=f"sys_idIN{made['sys_id']}")
+    servicenow.control("switches", range_refused_without_sorting=True)
+    assert api.get("/incident", params={"sysparm_query": query}).status_code == (
+        200 if query[0] == "O" or "^" in query else 403
+    )
+
+
+@pytest.mark.fact("servicenow 2.3")
+def test_an_invalid_query_may_find_nothing(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
+    made = make(api)
+    servicenow.control("switches", invalid_query_returns_no_rows=True)
+    assert rows(api, sysparm_query=f"number={made['number']}^u_typo=1") == []
+    assert rows(api, sysparm_query=f"number={made['number']}^ORu_typo=1") == []
+    assert len(rows(api, sysparm_query=f"number={made['number']}")) == 1
+    servicenow.control("switches", closed_fields="number")
+    assert rows(api, sysparm_query=f"number={made['number']}") == []
+
+
+@pytest.mark.fact("servicenow 2.3")
+@pytest.mark.parametrize(
+    ("query", "exactly"),
+    [
+        ("short_description=ALPHA 1", False),
+        ("short_description=älpha 1", False),
+        ("short_descriptionINx,Alpha 1", False),
+        ("short_description!=ALPHA 1", True),
+        ("short_descriptionNOT INALPHA 1", True),
+        ("correlation_id=K1", False),
+        ("short_descriptionLIKEALPHÀ", True),
+        ("short_description=alpha 1", True),
+    ],
+)
+def test_text_is_compared_without_case_and_accents_or_exactly(
+    servicenow: SandboxServiceNow, api: httpx.Client, query: str, *, exactly: bool
+) -> None:
+    make(api, short_description="alpha 1", correlation_id="k1", correlation_display="compared")
+    asked = f"{query}^correlation_display=compared"
+    assert bool(rows(api, sysparm_query=asked)) == ("!=" not in query and "NOT IN" not in query)
+    servicenow.control("switches", exact_text_comparison=True)
+    assert bool(rows(api, sysparm_query=asked)) == exactly
 
 
 @pytest.mark.fact("servicenow 2.3")
@@ -91,8 +145,12 @@ def test_an_unknown_field_in_a_query_matches_everything_or_is_403(
     servicenow.instance.switches.strict_queries = True
     for params in ({"sysparm_query": "u_typo=1"}, {"sysparm_query": "state=1^u_typo=1"}, {"u_typo": "1"}):
         answer = api.get("/incident", params=params)
-        error = {"message": "Insufficient rights to query records", "detail": None}
+        detail = "Field(s) present in the query do not have permission to be read"
+        error = {"message": "Insufficient rights to query records", "detail": detail}
         assert (answer.status_code, answer.json()) == (403, {"error": error, "status": "failure"})
+        servicenow.instance.switches.query_refusal_without_detail = True
+        assert api.get("/incident", params=params).json()["error"] == error | {"detail": None}
+        servicenow.instance.switches.query_refusal_without_detail = False
     assert api.get("/incident", params={"sysparm_query": "state=1"}).status_code == 200
 
 

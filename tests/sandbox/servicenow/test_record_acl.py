@@ -139,3 +139,47 @@ def test_a_user_without_roles_sees_only_own_incidents_and_makes_none(
         answer = other.post("/incident", json={"short_description": "x"})
     assert answer.status_code == 403
     assert answer.json()["error"]["detail"] == "ACL Exception Insert Failed due to security constraints"
+
+
+@pytest.mark.fact("servicenow 3.6")
+def test_an_administrator_writes_every_table_past_every_rule_and_the_integration_user_does_not(
+    servicenow: SandboxServiceNow, api: httpx.Client
+) -> None:
+    user = {"user_name": "new.one", "first_name": "New", "last_name": "One"}
+    with servicenow.api("admin") as admin:
+        assert api.post("/sys_user", json=user).status_code == 403
+        made = admin.post("/sys_user", json=user).json()["result"]
+        assert (made["name"], made["active"], made["locked_out"]) == ("New One", "true", "false")
+        url = f"/sys_user/{made['sys_id']}"
+        assert admin.patch(url, json={"active": "false"}).json()["result"]["active"] == "false"
+        choice = {"name": "incident", "element": "category", "value": "cloud", "label": "Cloud"}
+        assert admin.post("/sys_choice", json=choice).status_code == 201
+        assert make(api, category="cloud")["category"] == "cloud"
+        assert admin.delete(url).status_code == 204
+        servicenow.instance.switches.acl_refuses = "incident.read,incident.create"
+        assert (len(rows(api)), api.post("/incident", json={}).status_code) == (0, 403)
+        assert len(rows(admin)) > 0
+        assert make(admin)["number"]
+
+
+@pytest.mark.fact("servicenow 3.6")
+def test_a_role_given_or_taken_through_the_table_api_counts(servicenow: SandboxServiceNow) -> None:
+    store = servicenow.instance.store
+    robot, role = store.find("sys_user", user_name="no.roles"), store.find("sys_user_role", name="itil")
+    assert robot is not None
+    assert role is not None
+    with servicenow.api("no.roles") as other, servicenow.api("admin") as admin:
+        assert other.post("/incident", json={}).status_code == 403
+        granted = admin.post("/sys_user_has_role", json={"user": robot["sys_id"], "role": role["sys_id"]}).json()
+        assert other.post("/incident", json={}).status_code == 201
+        assert admin.delete(f"/sys_user_has_role/{granted['result']['sys_id']}").status_code == 204
+        assert other.post("/incident", json={}).status_code == 403
+
+
+@pytest.mark.fact("servicenow 3.6")
+@pytest.mark.parametrize("table", ["incident", "change_request"])
+def test_itil_deletes_no_ticket_unless_switched(servicenow: SandboxServiceNow, api: httpx.Client, table: str) -> None:
+    url = f"/{table}/{make(api, table)['sys_id']}"
+    assert api.delete(url).status_code == 403
+    servicenow.instance.switches.itil_may_delete = True
+    assert api.delete(url).status_code == 204

@@ -72,7 +72,8 @@ def test_scalars_are_strings_and_references_have_their_three_shapes(
     servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     made = make(api)
-    assert all(isinstance(v, str) for k, v in made.items() if k not in ("opened_by",))
+    assert all(isinstance(v, str) for k, v in made.items() if k not in ("opened_by", "sys_domain"))
+    assert made["sys_domain"]["value"] == "global", "a reference whose value is a word"
     assert made["caller_id"] == "", "an empty reference is a string"
     user, link = made["opened_by"]["value"], made["opened_by"]["link"]
     assert link == f"{servicenow.url}/api/now/table/sys_user/{user}"

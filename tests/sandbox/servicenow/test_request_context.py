@@ -54,6 +54,9 @@ def test_headers_that_are_missing(servicenow: SandboxServiceNow, api: httpx.Clie
     before = len(rows(api))
     asked = sent("GET")
     assert "accept" not in asked.request.headers
+    assert (asked.status_code, len(asked.json()["result"])) == (200, before)
+    servicenow.control("switches", accept_required=True)
+    asked = sent("GET")
     assert (asked.status_code, asked.json()["status"]) == (400, "failure")
     made = sent("POST", b"{}", Accept="application/json")
     assert "content-type" not in made.request.headers
@@ -91,3 +94,65 @@ def test_a_cookie_may_outlive_its_token_where_an_old_setting_lets_it(
     assert api.get("/incident", headers=cookie).status_code == 401
     servicenow.control("switches", cookie_outlives_token=True)
     assert api.get("/incident", headers=cookie).status_code == 200
+
+
+@pytest.mark.fact("servicenow 1.7", "servicenow 2.6")
+@pytest.mark.parametrize(
+    ("missing", "detail"),
+    [
+        ("unscoped", "Access to unscoped api is not allowed"),
+        ("missing", "Missing required api access scope"),
+    ],
+)
+def test_a_client_without_an_auth_scope_reaches_no_api(
+    servicenow: SandboxServiceNow, api: httpx.Client, missing: str, detail: str
+) -> None:
+    servicenow.control("switches", auth_scope_missing=missing)
+    for path in ("/api/now/table/incident", "/api/now/stats/incident", "/api/sn_chg_rest/change", "/api/now/nothing"):
+        answer = api.get(f"{servicenow.url}{path}")
+        error = {"message": "User Not Authorized", "detail": detail}
+        assert (answer.status_code, answer.json()) == (403, {"error": error, "status": "failure"})
+    assert api.post(f"{servicenow.url}/api/now/batch", json={}).status_code == 403
+    servicenow.control("switches", auth_scope_missing="")
+    assert api.get("/incident").status_code == 200, "the same token is good again: the scope is read on every call"
+
+
+@pytest.mark.fact("servicenow 2.6")
+def test_an_access_policy_refuses_a_good_token_and_names_bearer(
+    servicenow: SandboxServiceNow, api: httpx.Client
+) -> None:
+    servicenow.control("switches", access_policy_refuses=True)
+    answer = api.get("/incident")
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'BEARER realm="Service-now"')
+    assert answer.json()["error"]["message"] == "User Not Authenticated"
+
+
+@pytest.mark.fact("servicenow 2.1")
+@pytest.mark.parametrize(("version", "status"), [("", 200), ("v1/", 200), ("v2/", 200), ("v9/", 400), ("latest/", 400)])
+def test_only_versions_that_exist_are_answered(
+    servicenow: SandboxServiceNow, api: httpx.Client, version: str, status: int
+) -> None:
+    make(api)
+    answer = api.get(f"{servicenow.url}/api/now/{version}table/incident")
+    assert answer.status_code == status
+    assert status == 200 or answer.json()["error"]["message"] == "Requested URI does not represent any resource"
+
+
+@pytest.mark.fact("servicenow 2.9")
+def test_a_very_long_address_is_answered_with_html(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
+    long = {"sysparm_query": "number=" + "1" * 23_000}
+    answer = api.get("/incident", params=long)
+    assert (answer.status_code, answer.headers["content-type"]) == (414, "text/html;charset=UTF-8")
+    servicenow.control("switches", address_limit=0)
+    assert api.get("/incident", params=long).json() == {"result": []}
+
+
+@pytest.mark.fact("servicenow 2.7")
+def test_headers_and_cookies_of_an_answer(api: httpx.Client) -> None:
+    answer = api.get("/incident")
+    assert answer.headers["content-type"] == "application/json;charset=UTF-8"
+    named = {cookie.partition("=")[0] for cookie in answer.headers.get_list("set-cookie")}
+    assert named == {
+        "JSESSIONID", "glide_user", "glide_user_session", "glide_user_route", "glide_node_id_for_js",
+        "glide_session_store",
+    }  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.servicenow.encoded_query import parse_query
+from sandbox.servicenow.query_parser import QueryContext, parse_query
 from sandbox.servicenow.query_scripts import ScriptUser
 from sandbox.servicenow.store import Store
 from sandbox.servicenow.table_schema import stamp
@@ -94,7 +94,7 @@ def test_queries_on_indexed_fields_do_not_walk_the_table(
     caller = ScriptUser("", "UTC", full.now())
 
     def run() -> int:
-        return len(parse_query(query, full, "incident", caller).run(enough=200))
+        return len(parse_query(query, QueryContext(full, caller), "incident").run(enough=200))
 
     assert run() == found
     assert took(run) < milliseconds * 50

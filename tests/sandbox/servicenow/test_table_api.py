@@ -10,6 +10,7 @@ from tests.factories.servicenow import SandboxServiceNow, make
 
 @pytest.mark.fact("servicenow sandbox-19")
 def test_post_201_with_location_patch_and_put_200_delete_204(servicenow: SandboxServiceNow, api: httpx.Client) -> None:
+    servicenow.instance.switches.itil_may_delete = True
     answer = api.post("/incident", json={"short_description": "one"})
     record = answer.json()["result"]
     assert answer.status_code == 201
@@ -44,6 +45,7 @@ def test_wrong_tables_records_and_paths(servicenow: SandboxServiceNow, api: http
     assert error(api.get("/no_such_table")) == invalid
     assert error(api.get(f"/no_such_table/{'0' * 32}")) == invalid
     assert error(api.post("/no_such_table", json={})) == invalid
+    servicenow.instance.switches.itil_may_delete = True
     hidden = make(api)
     servicenow.control("records", number=hidden["number"], hidden=True)
     for sys_id in ("0" * 32, hidden["sys_id"]):

@@ -8,7 +8,7 @@ from app.features.tickets.types import TicketKind
 from tests.factories.connecting import remove
 from tests.factories.graph_payloads import keep_servicenow_as_a_product
 from tests.factories.system import System
-from tests.factories.tickets import share_one
+from tests.factories.tickets import an_action, know_actions, refresh_now, share_one, shared_ticket
 
 
 async def test_a_reader_looks_and_may_not_share(system: System) -> None:
@@ -82,3 +82,40 @@ async def test_a_ticket_in_servicenow_is_no_action_about_servicenow(system: Syst
     assert "Sign mail of ServiceNow" not in tickets
     assert "ServiceNow (scored app)" in options
     assert 'name="product" value="ServiceNow"' not in options
+
+
+async def texts_of_pages(system: System, *addresses: str) -> list[str]:
+    async with await system.signed_in("sharer") as browser:
+        return [(await browser.get(address)).text for address in addresses]
+
+
+async def test_a_deleted_record_is_marked_on_every_page_that_lists_it(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know_actions(monkeypatch, an_action())
+    await system.connect()
+    _, record = await shared_ticket(system, action=an_action())
+    system.servicenow.instance.store.remove("incident", record["sys_id"])
+    await refresh_now(system, later=3600)
+    home, listed, share = await texts_of_pages(system, "/", "/tickets", "/tickets/new?action=AdminMFAV2")
+    for page in (home, listed, share):
+        assert "Deleted in ServiceNow" in page
+    assert "Deleted or hidden" in home
+    assert "although a ticket is open" not in share
+
+
+async def test_a_ticket_of_another_instance_is_marked_as_archived_on_every_page_that_lists_it(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know_actions(monkeypatch, an_action())
+    await system.connect()
+    ticket_id, _ = await shared_ticket(system, action=an_action())
+    async with await system.signed_in("manager", follow_redirects=True) as browser:
+        await remove(browser)
+    listed, share, own = await texts_of_pages(
+        system, "/tickets", "/tickets/new?action=AdminMFAV2", f"/tickets/{ticket_id}"
+    )
+    for page in (listed, share):
+        assert "Archived: contoso" in page
+    assert "although a ticket is open" not in share
+    assert "contoso is not connected any more" in own

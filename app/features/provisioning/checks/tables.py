@@ -25,13 +25,15 @@ from app.features.provisioning.texts.table_findings import (
     SOME_RECORDS,
     WITH_HELD,
 )
-from app.features.tickets.models import Ticket
-from app.features.tickets.types import KINDS, TABLES, Delivery, TicketKind
+from app.features.tickets.delivery.refusals import missing_fields
+from app.features.tickets.models import PollCursor, Ticket
+from app.features.tickets.polling.poll_plan import BELIEVED_REFUSALS
+from app.features.tickets.types import KINDS, MARKERS, TABLES, Delivery, TicketKind
 from app.integrations.http.errors import Forbidden, QueryIgnored
 from app.integrations.servicenow.probes import (
     TableReading,
-    compare_times,
     count_unrelated,
+    list_changes,
     list_roles,
     read_table,
     try_to_change,
@@ -131,9 +133,12 @@ def create_refused(context: CheckContext, kind: TicketKind, evidence: CreateEvid
     table = TABLES[kind]
     # Where other tickets do arrive, it is about these tickets and not about the table.
     state = State.NOTE if evidence.number else State.PROBLEM
+    missing = missing_fields(remote_text_of(why))
+    code = "create_refused:mandatory" if missing else "create_refused"
     return context.finding(
-        "create_refused", key=f"create_refused.{table}", state=state, table=table, count=evidence.refused, why=why
-    )
+        code, key=f"create_refused.{table}", state=state, table=table, count=evidence.refused, why=why,
+        fields=", ".join(missing),
+    )  # fmt: skip
 
 
 def right_missing_or_raise(context: CheckContext, kind: TicketKind, action: str, error: AppError) -> Finding:
@@ -214,11 +219,17 @@ async def _find_newest(context: CheckContext) -> Finding:
 async def check_ranges(context: CheckContext) -> Finding:
     """Whether changes may be asked for by time; newer releases have an access rule for range operators."""
     try:
-        for table in TABLES.values():
+        for kind, table in TABLES.items():
             # sys_updated_on>=… is checked by query_range, `=` by query_match: docs/facts/servicenow.md#2-3-encoded-query.
-            await context.call(partial(compare_times, table=table))
+            await context.call(partial(list_changes, table=table, marker=MARKERS[kind]))
     except Forbidden as error:
         if not is_about_rights(error):
             raise
         return context.finding("query_acl:range_refused", why=error.message)
-    return context.finding("query_acl")
+    # Polling has seen more answers than this one, and knows whether they were true.
+    async with context.resources.database.transaction() as session:
+        refused = select(PollCursor.kind).where(
+            PollCursor.connection_id == context.connection.id, PollCursor.changes_refused >= BELIEVED_REFUSALS
+        )
+        is_refused = (await session.execute(refused.limit(1))).first() is not None
+    return context.finding("query_acl:changes_not_listed" if is_refused else "query_acl")

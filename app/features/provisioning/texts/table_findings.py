@@ -58,12 +58,24 @@ TABLE_FINDINGS = {
     "create_refused": FindingText(
         State.PROBLEM, T("Creating refused"),
         T("A rule of the instance refused to create records in %(table)s (%(count)s held). %(why)s"),
-        advice=T("Fill in what the rule asks for (Tickets, those that are held, Edit), or have the rule changed, and send "
+        advice=T("Change what the rule objects to (Tickets, those that are held, Edit), or have the rule changed, and send "
                  "them again. The first one that arrives ends this finding."),
         screen=RECORD_RULES,
         message=T(
             "A rule refuses records that our user %(user)s creates in %(table)s through the Table API. Please let them pass, "
             "or tell us what they have to hold. ServiceNow said: %(why)s"
+        ),
+    ),
+    # Data policies apply to the Table API as well: docs/facts/servicenow.md#2-6-error-envelope.
+    "create_refused:mandatory": FindingText(
+        State.PROBLEM, T("Creating refused"),
+        T("Records in %(table)s must have fields that tickets leave empty: %(fields)s (%(count)s held). %(why)s"),
+        advice=T("Give these fields a fixed value (ServiceNow, Configuration, Field values), and send all that are held for "
+                 "them again there. The first one that arrives ends this finding."),
+        screen=RECORD_RULES,
+        message=T(
+            "Which values should records of our user %(user)s have in these mandatory fields of %(table)s: %(fields)s? "
+            "Or please exempt them from the data policy. ServiceNow said: %(why)s"
         ),
     ),
     "choices": FindingText(State.GOOD, STATES, T("Readable: %(counts)s.")),
@@ -119,13 +131,26 @@ TABLE_FINDINGS = {
     # Range operators have an access rule of their own: docs/facts/servicenow.md#2-3-encoded-query.
     "query_acl:range_refused": FindingText(
         State.NOTE, QUERY_RULES,
-        T("Asking by time is refused by a query rule (query_range). States are refreshed by the tickets’ keys in its "
-          "place: somewhat slower, and nothing is missed. %(why)s"),
+        T("A query rule (query_range) refuses to list what changed. Each ticket is read by its key in its place, open ones "
+          "and those closed in the last 90 days within ten minutes, older ones once a day. %(why)s"),
         advice=T("For quicker refreshes, allow the integration user range operators on sys_updated_on."),
         screen=ACCESS_RULES,
         message=T(
             "Please let the user %(user)s use range operators on sys_updated_on of incident and change_request (an access "
             "rule of the operation query_range)."
+        ),
+    ),
+    # A query on a field that may not be queried can answer without rows: docs/facts/servicenow.md#2-3-encoded-query.
+    "query_acl:changes_not_listed": FindingText(
+        State.NOTE, QUERY_RULES,
+        T("ServiceNow answers when we ask what changed, but leaves out records that it shows us one by one. Each ticket is "
+          "read by its key in its place, open ones and those closed in the last 90 days within ten minutes, older ones "
+          "once a day."),
+        advice=T("Let the integration user query sys_updated_on and correlation_display, with range operators and sorting."),
+        screen=ACCESS_RULES,
+        message=T(
+            "Please let the user %(user)s query sys_updated_on and correlation_display of incident and change_request "
+            "(access rules of the operations query_match and query_range). A query on them leaves out changed records."
         ),
     ),
 }

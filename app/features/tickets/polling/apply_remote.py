@@ -15,8 +15,9 @@ from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketEvent
 from app.features.tickets.polling.differences import differences
 from app.features.tickets.polling.state_names import StateNames, load_names
-from app.features.tickets.types import TABLES, TicketKind, priority_name
+from app.features.tickets.types import MARKERS, TABLES, Absence, TicketKind, priority_name
 from app.integrations.servicenow.schemas import Listed, RemoteTicket
+from app.integrations.servicenow.text_comparison import is_same_text
 
 # Why a record that was requested by its id is not in the answer. ServiceNow's 404 and an empty list say the same of a
 # deleted record and of a hidden one (docs/facts/servicenow.md#trap-38); only its count of matches can tell them apart.
@@ -35,6 +36,12 @@ NOT_SHOWN = T(
     code="ticket.record_not_shown",
 )
 RECORD_MOVED = "ticket.record_moved"
+ABSENCES: dict[str | None, Absence] = {
+    HIDDEN.code: Absence.HIDDEN,
+    DELETED.code: Absence.DELETED,
+    NOT_SHOWN.code: Absence.NOT_SHOWN,
+    RECORD_MOVED: Absence.MOVED,
+}
 DUPLICATE_RECORDS = "ticket.duplicate_records"
 
 
@@ -100,7 +107,7 @@ async def apply_page(
         if row is not None:
             changed |= apply_record(session, ticket, row, names)
         else:
-            changed |= await mark_hidden(session, ticket, why_missing(page, requested))
+            changed |= mark_hidden(session, ticket, why_missing(page, requested))
     await _warn_of_duplicates(session, connection_id, kind, rows.values())
     return changed
 
@@ -113,7 +120,7 @@ def apply_record(session: Session, ticket: Ticket, remote: RemoteTicket, names: 
         return _apply_move(session, ticket, remote.table)
     changed = False
     if not ticket.visible:
-        ticket.visible = changed = True
+        ticket.absence, changed = "", True
         record_event(session, ticket, EventType.STATE, T("The record is visible again."))
     if remote.state != ticket.state or ticket.state_since is None:
         changed = True
@@ -123,6 +130,7 @@ def apply_record(session: Session, ticket: Ticket, remote: RemoteTicket, names: 
         changed = True
         record_event(session, ticket, EventType.CHANGED, change)
     ticket.number = remote.number or ticket.number
+    ticket.has_marker = is_same_text(remote.correlation_display, MARKERS[TicketKind(ticket.kind)])
     ticket.state_label, ticket.remote_priority = remote.state_label, remote.priority
     ticket.assigned_to, ticket.remote_updated_at = remote.assigned_to, remote.updated_at
     ticket.verified_at = clock.now()
@@ -131,7 +139,7 @@ def apply_record(session: Session, ticket: Ticket, remote: RemoteTicket, names: 
 
 def _apply_move(session: Session, ticket: Ticket, table: str) -> bool:
     ticket.verified_at = clock.now()
-    if not ticket.visible:
+    if ticket.absence == Absence.MOVED:
         return False
     moved = T("The record was moved to another table of ServiceNow (%(table)s).", code=RECORD_MOVED, table=table)
     _set_hidden(session, ticket, moved)
@@ -181,14 +189,14 @@ def why_missing(page: Listed, requested: Collection[str]) -> Message:
     return HIDDEN if page.total == len(requested) else NOT_SHOWN
 
 
-async def mark_hidden(session: Session, ticket: Ticket, reason: Message) -> bool:
+def mark_hidden(session: Session, ticket: Ticket, reason: Message) -> bool:
     """Mark a record as not visible; its last known state stays. True when this was not known before.
 
     `reason` is HIDDEN, DELETED or NOT_SHOWN.
     """
     ticket.verified_at = clock.now()
     # NOT_SHOWN says less than any other reason, so it never replaces a recorded one.
-    if not ticket.visible and reason.code in (NOT_SHOWN.code, (await _last_reason(session, ticket)).code):
+    if ticket.absence and (reason.code == NOT_SHOWN.code or ABSENCES[reason.code] == ticket.absence):
         return False
     _set_hidden(session, ticket, reason)
     return True
@@ -196,10 +204,8 @@ async def mark_hidden(session: Session, ticket: Ticket, reason: Message) -> bool
 
 async def why_not_visible(session: Session, ticket: Ticket) -> Message | None:
     """The last recorded reason why the record is not visible; None while it is."""
-    return None if ticket.visible else await _last_reason(session, ticket)
-
-
-async def _last_reason(session: Session, ticket: Ticket) -> Message:
+    if ticket.visible:
+        return None
     query = select(TicketEvent.message).where(
         TicketEvent.ticket_id == ticket.id, TicketEvent.event_type == EventType.HIDDEN
     )
@@ -208,7 +214,7 @@ async def _last_reason(session: Session, ticket: Ticket) -> Message:
 
 
 def _set_hidden(session: Session, ticket: Ticket, reason: Message) -> None:
-    ticket.visible = False
+    ticket.absence = ABSENCES[reason.code]
     record_event(session, ticket, EventType.HIDDEN, reason)
 
 

@@ -15,8 +15,9 @@ from app.features.tickets.polling.fetch_page import fetch_page
 from app.features.tickets.polling.poll_plan import PollPlan
 from app.features.tickets.types import MARKERS
 from app.integrations.http.errors import Forbidden, InvalidResponse, QueryIgnored
-from app.integrations.servicenow.protocol import Changed
+from app.integrations.servicenow.protocol import ByIds, Changed
 from app.integrations.servicenow.schemas import Listed
+from app.integrations.servicenow.text_comparison import is_same_text
 from app.resources import Resources
 
 # The default limit is 10000 rows (docs/facts/servicenow.md#2-2-query-parameters), but the JSON of large pages is cut
@@ -27,6 +28,7 @@ MOST_PAGES = 100
 # When the instance's clock was turned back by more than this since the last poll, changes are requested from an earlier
 # moment. Anything less, and the time that an answer takes, is within the plan's overlap.
 CLOCK_TURNED_BACK = timedelta(seconds=60)
+LACKS_KNOWN_RECORDS = T("ServiceNow’s list of changes lacks records that changed and that it shows us by their ids.")
 # A Date header that is off by more than this comes from a cache on the way, not from a clock.
 MOST_CLOCK_ERROR = timedelta(days=1)
 
@@ -37,20 +39,37 @@ class Changes:
 
     applied: bool
     clock_ahead: timedelta
+    sys_ids: frozenset[str] = frozenset()
 
 
 async def poll_changes(resources: Resources, plan: PollPlan) -> Changes | None:
     """None when the instance refuses to list changes. Raises what the gateway raises for everything else."""
-    # Records are found by our marker or by their creator: a marker can be emptied or cut, a creator cannot. Where a
-    # query ACL closes sys_created_by (docs/facts/servicenow.md#2-3-encoded-query), the marker alone has to do.
+    # Where a query ACL closes sys_created_by (docs/facts/servicenow.md#2-3-encoded-query), the marker alone has to do.
     attempts = [plan, replace(plan, created_by="")] if plan.created_by else [plan]
     for attempt in attempts:
         try:
-            return await _read_to_end(resources, attempt)
+            changes = await _read_to_end(resources, attempt)
+            await _check_against_known(resources, plan, changes)
+            return changes
         except (Forbidden, QueryIgnored) as error:
             if error.is_instance_wide:
                 raise
     return None
+
+
+async def _check_against_known(resources: Resources, plan: PollPlan, changes: Changes) -> None:
+    """Raises QueryIgnored when the list lacks what ServiceNow shows by id.
+
+    A query on a field that may not be queried can answer 200 without rows instead of an error
+    (docs/facts/servicenow.md#2-3-encoded-query), so an empty list is believed only while nothing speaks against it.
+    """
+    if not plan.expected or changes.sys_ids & set(plan.expected):
+        return
+    page = await fetch_page(resources, plan, ByIds(plan.expected))
+    for row in page.rows:
+        has_marker = is_same_text(row.correlation_display, MARKERS[plan.kind])
+        if has_marker and row.updated_at is not None and row.updated_at >= plan.remote_since:
+            raise QueryIgnored(LACKS_KNOWN_RECORDS)
 
 
 async def _read_to_end(resources: Resources, plan: PollPlan) -> Changes:
@@ -61,11 +80,13 @@ async def _read_to_end(resources: Resources, plan: PollPlan) -> Changes:
         page = await _fetch_page(resources, plan, after="", offset=0)
         ahead = clock_ahead(page, clock.now(), plan.clock_ahead)
     applied, after, offset = False, "", 0
+    listed: set[str] = set()
     for _ in range(MOST_PAGES):
         async with resources.database.transaction() as session:
             applied |= await apply_page(session, plan.connection_id, plan.kind, plan.names, page)
+        listed.update(row.sys_id for row in page.rows)
         if is_last(page, offset):
-            return Changes(applied, min(ahead, plan.clock_ahead))
+            return Changes(applied, min(ahead, plan.clock_ahead), frozenset(listed))
         after, offset = next_page(page, after, offset)
         page = await _fetch_page(resources, plan, after=after, offset=offset)
     raise InvalidResponse(T("ServiceNow’s list of changes does not end."))

@@ -16,7 +16,7 @@ from app.features.connection.gateway import InstancePaused
 from app.features.connection.throttle import throttle_of
 from app.features.tickets.models import Ticket
 from app.features.tickets.polling.changed_records import Changes, poll_changes
-from app.features.tickets.polling.poll_plan import PollPlan, cursor_of, open_tickets, plan_poll
+from app.features.tickets.polling.poll_plan import PollPlan, cursor_of, followed_tickets, plan_poll
 from app.features.tickets.polling.rolling_scan import scan
 from app.integrations.http.errors import RemoteError
 from app.resources import Resources
@@ -79,7 +79,8 @@ async def _record_result(session: Session, plan: PollPlan, result: _Result) -> N
 
 
 async def _oldest_read(session: Session, plan: PollPlan) -> datetime:
-    """How old the data is where changes are not listed: as old as the open ticket that was read longest ago."""
-    query = select(func.min(Ticket.verified_at)).where(*open_tickets(plan.connection_id, plan.kind, plan.closed_values))
+    """How old the data is where changes are not listed: as old as the followed ticket that was read longest ago."""
+    followed = followed_tickets(plan.connection_id, plan.kind, plan.closed_values, clock.now())
+    query = select(func.min(Ticket.verified_at)).where(*followed)
     oldest: datetime | None = (await session.execute(query)).scalar_one()
     return oldest or clock.now()

@@ -1,4 +1,4 @@
-"""Decide what one poll asks of each table: changes since the watermark, and the open tickets read longest ago.
+"""Decide what one poll asks of each table: changes since the watermark, and the tickets read longest ago.
 
 Reads and writes rows only; never calls ServiceNow.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from app.core import clock
 from app.core.database import Session
@@ -35,10 +35,22 @@ FIRST_OVERLAP = timedelta(days=1)
 SCAN_INTERVAL = timedelta(hours=1)
 # The same where the instance refuses to list changes, so that the scan is the only way to see them.
 SCAN_INTERVAL_ALONE = timedelta(minutes=10)
+# A closed ticket may be opened again, and a list of changes shows it. It is read by its id as well, because a script can
+# hide that change from the list; where changes are not listed at all, as often as an open one while it is closed recently.
+CLOSED_SCAN_INTERVAL = timedelta(days=1)
+RECENTLY_CLOSED = timedelta(days=90)
+# Closed for longer than this, a ticket is followed by the list of changes only.
+LONGEST_CLOSED = timedelta(days=365)
+# So many of the newest known changes have to be in a list of changes that reaches back to them.
+EXPECTED = 3
+# sys_updated_on is cut to the second, and so is the moment from which changes are requested.
+EXPECTED_MARGIN = timedelta(seconds=2)
 # A refusal can be intermittent after a node switch (KB2466644, docs/facts/servicenow.md#2-6-error-envelope). After two
 # in a row changes are not requested for an hour, then tried again: an administrator may have granted access.
 BELIEVED_REFUSALS = 2
 BELIEVED_FOR = timedelta(hours=1)
+
+Conditions = tuple[ColumnElement[bool], ...]
 
 
 @dataclass(frozen=True)
@@ -46,8 +58,9 @@ class PollPlan:
     """What one poll asks of one table.
 
     `since` and `asked_at` are on our clock. The instance's clock is ahead of ours by `clock_ahead`, or by more.
-    `created_by` is the user name of our account, empty when it cannot stand in a query. `scan` holds sys_ids,
-    `closed_values` the raw values of the states that end the work.
+    `created_by` is the user name of our account where the marker does not find our records, else empty. `scan` holds the
+    sys_ids to read, `expected` those of which the list of changes must hold one, `closed_values` the raw values of the
+    states that end the work.
     """
 
     connection_id: UUID
@@ -60,6 +73,7 @@ class PollPlan:
     clock_ahead: timedelta
     asked_at: datetime
     scan: list[str]
+    expected: list[str]
 
     @property
     def remote_since(self) -> datetime:
@@ -101,7 +115,7 @@ async def _is_due(session: Session, connection_id: UUID) -> bool:
 async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind, user_name: str) -> PollPlan | None:
     """None while no ticket of this kind is shared."""
     now = clock.now()
-    shared = (Ticket.connection_id == connection_id, Ticket.kind == kind, Ticket.sys_id.is_not(None))
+    shared = _shared(connection_id, kind)
     first = (await session.execute(select(func.min(Ticket.shared_at)).where(*shared))).scalar_one()
     if first is None:
         return None
@@ -111,6 +125,13 @@ async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind, u
     cursor = await cursor_of(session, connection_id, kind)
     cursor.tried_at = now
     refused = cursor.changes_refused >= BELIEVED_REFUSALS and cursor.changes_refused_at is not None
+    clock_ahead = timedelta(seconds=throttle.clock_ahead_seconds)
+    since = cursor.watermark - OVERLAP if cursor.watermark else first - FIRST_OVERLAP
+    if refused:
+        since = min(since, await _newest_change(session, shared, since + clock_ahead) - clock_ahead - EXPECTED_MARGIN)
+    unmarked = await _without_marker(session, followed_tickets(connection_id, kind, closed_values, now))
+    # Many records without a marker mean that the instance does not keep it: then their creator finds them.
+    by_creator = len(unmarked) > IDS_PER_CALL
     return PollPlan(
         connection_id=connection_id,
         kind=kind,
@@ -118,30 +139,71 @@ async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind, u
         closed_values=closed_values,
         ask_for_changes=not refused or now - (cursor.changes_refused_at or now) >= BELIEVED_FOR,
         # Escaping in a query is undocumented (docs/facts/servicenow.md#2-3-encoded-query), so other names stay out of it.
-        created_by=user_name if USER_NAME.fullmatch(user_name) else "",
-        since=cursor.watermark - OVERLAP if cursor.watermark else first - FIRST_OVERLAP,
-        clock_ahead=timedelta(seconds=throttle.clock_ahead_seconds),
+        created_by=user_name if by_creator and USER_NAME.fullmatch(user_name) else "",
+        since=since,
+        clock_ahead=clock_ahead,
         asked_at=now,
-        scan=await _due_for_scan(session, cursor, closed_values, SCAN_INTERVAL_ALONE if refused else SCAN_INTERVAL),
+        scan=await _scan(session, cursor, closed_values, [] if by_creator else unmarked, refused=refused),
+        expected=await _expected(session, shared, since + clock_ahead + EXPECTED_MARGIN),
     )
+
+
+async def _newest_change(session: Session, shared: Conditions, default: datetime) -> datetime:
+    """When the newest change that we know of was made, on the instance's clock."""
+    query = select(func.max(Ticket.remote_updated_at)).where(*shared, Ticket.visible, Ticket.has_marker)
+    newest: datetime | None = (await session.execute(query)).scalar_one()
+    return newest or default
+
+
+async def _expected(session: Session, shared: Conditions, since: datetime) -> list[str]:
+    query = (
+        select(Ticket.sys_id)
+        .where(*shared, Ticket.visible, Ticket.has_marker, Ticket.remote_updated_at >= since)
+        .order_by(Ticket.remote_updated_at.desc(), Ticket.id)
+        .limit(EXPECTED)
+    )
+    return [sys_id for sys_id in (await session.execute(query)).scalars() if sys_id]
+
+
+async def _without_marker(session: Session, followed: Conditions) -> list[str]:
+    """The sys_ids of followed tickets whose records lost our marker: one more than a call takes where there are more."""
+    query = select(Ticket.sys_id).where(*followed, Ticket.visible, ~Ticket.has_marker)
+    query = query.order_by(Ticket.id).limit(IDS_PER_CALL + 1)
+    return [sys_id for sys_id in (await session.execute(query)).scalars() if sys_id]
+
+
+async def _scan(
+    session: Session, cursor: PollCursor, closed_values: Sequence[str], unmarked: Sequence[str], *, refused: bool
+) -> list[str]:
+    """The sys_ids to read in this poll: without a marker each time, open ones in turn, closed ones more rarely."""
+    owner, now = (cursor.connection_id, cursor.kind, closed_values), clock.now()
+    is_open = open_tickets(*owner)
+    often = followed_tickets(*owner, now) if refused else is_open
+    closed = closed_tickets(*owner, now - LONGEST_CLOSED)
+    rarely = (*closed, Ticket.state_since <= now - RECENTLY_CLOSED) if refused else closed
+    interval = SCAN_INTERVAL_ALONE if refused else SCAN_INTERVAL
+    due, cursor.last_scan_at = await _due_for_scan(session, often, interval, cursor.last_scan_at)
+    due_closed, cursor.last_closed_scan_at = await _due_for_scan(
+        session, rarely, CLOSED_SCAN_INTERVAL, cursor.last_closed_scan_at
+    )
+    return list(dict.fromkeys([*unmarked, *due, *due_closed]))
 
 
 async def _due_for_scan(
-    session: Session, cursor: PollCursor, closed_values: Sequence[str], interval: timedelta
-) -> list[str]:
-    """The sys_ids of the open tickets read longest ago, as many as are due now to read each once in `interval`."""
-    is_open = open_tickets(cursor.connection_id, cursor.kind, closed_values)
-    count = (await session.execute(select(func.count()).select_from(Ticket).where(*is_open))).scalar_one()
-    calls, cursor.last_scan_at = calls_due(clock.now(), count, interval, cursor.last_scan_at)
+    session: Session, those: Conditions, interval: timedelta, last_scan_at: datetime | None
+) -> tuple[list[str], datetime | None]:
+    """The sys_ids read longest ago, as many as are due now to read each once in `interval`; and how far this has come."""
+    count = (await session.execute(select(func.count()).select_from(Ticket).where(*those))).scalar_one()
+    calls, last_scan_at = calls_due(clock.now(), count, interval, last_scan_at)
     if not calls:
-        return []
+        return [], last_scan_at
     oldest_first = (
         select(Ticket.sys_id)
-        .where(*is_open)
+        .where(*those)
         .order_by(Ticket.verified_at.asc().nulls_first(), Ticket.id)
         .limit(calls * IDS_PER_CALL)
     )
-    return [sys_id for sys_id in (await session.execute(oldest_first)).scalars() if sys_id]
+    return [sys_id for sys_id in (await session.execute(oldest_first)).scalars() if sys_id], last_scan_at
 
 
 def calls_due(
@@ -160,14 +222,24 @@ def calls_due(
     return calls, since + calls * pause if calls else last_scan_at
 
 
-def open_tickets(connection_id: UUID, kind: str, closed_values: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+def open_tickets(connection_id: UUID, kind: str, closed_values: Sequence[str]) -> Conditions:
     """The conditions for tickets that ServiceNow still works on."""
-    return (
-        Ticket.connection_id == connection_id,
-        Ticket.kind == kind,
-        Ticket.sys_id.is_not(None),
-        Ticket.state.not_in(closed_values),
-    )
+    return (*_shared(connection_id, kind), Ticket.state.not_in(closed_values))
+
+
+def closed_tickets(connection_id: UUID, kind: str, closed_values: Sequence[str], since: datetime) -> Conditions:
+    """The conditions for tickets that were closed after `since`."""
+    return (*_shared(connection_id, kind), Ticket.state.in_(closed_values), Ticket.state_since > since)
+
+
+def followed_tickets(connection_id: UUID, kind: str, closed_values: Sequence[str], now: datetime) -> Conditions:
+    """The conditions for tickets whose state people rely on: open ones, and those that were closed recently."""
+    recently = and_(Ticket.state.in_(closed_values), Ticket.state_since > now - RECENTLY_CLOSED)
+    return (*_shared(connection_id, kind), or_(Ticket.state.not_in(closed_values), recently))
+
+
+def _shared(connection_id: UUID, kind: str) -> Conditions:
+    return (Ticket.connection_id == connection_id, Ticket.kind == kind, Ticket.sys_id.is_not(None))
 
 
 async def cursor_of(session: Session, connection_id: UUID, kind: TicketKind) -> PollCursor:

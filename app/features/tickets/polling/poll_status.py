@@ -40,8 +40,16 @@ class PollStatus:
     cursors: Mapping[str, PollCursor]
 
     def fresh(self, kind: str) -> Freshness:
-        if self.connection is None or self.connection.status == ConnectionStatus.REMOVED:
+        if self.connection is None:
             return Freshness(None, T("ServiceNow is not connected, so states are as they were last seen."))
+        if self.connection.status == ConnectionStatus.REMOVED:
+            return Freshness(
+                None,
+                T(
+                    "%(instance)s is not connected any more, so the state is as it was last seen.",
+                    instance=self.connection.instance_name,
+                ),
+            )
         cursor = self.cursors.get(kind)
         as_of = cursor.succeeded_at if cursor else None
         return Freshness(as_of, self._problem(cursor), usage(self.throttle) if self.throttle else no_usage())

@@ -14,11 +14,10 @@ from app.core.errors import NotFound
 from app.core.messages import Message
 from app.features.secure_score.actions.browse_actions import Action
 from app.features.tickets.models import Ticket
-from app.features.tickets.polling.state_names import load_names
 from app.features.tickets.sharing.bulk import BulkChoice, request_for
 from app.features.tickets.ticket_fields import TicketRequest
 from app.features.tickets.types import Delivery, StateCategory, priority_name
-from app.features.tickets.views.ticket_list import TicketLine, line_of
+from app.features.tickets.views.ticket_list import TicketLine, line_of, load_line_context
 
 # The page lists this many tickets of a batch; the others are counted, and listed by the ticket list's filter.
 SHOWN_AT_MOST = 50
@@ -44,7 +43,7 @@ class Preview:
     @property
     def is_done(self) -> bool:
         """Whether a ticket of it was done, which might be reopened."""
-        return any(ticket.state_category == StateCategory.DONE for ticket in self.tickets)
+        return any(ticket.state_category == StateCategory.DONE and not ticket.archived_at for ticket in self.tickets)
 
 
 @dataclass(frozen=True)
@@ -85,12 +84,12 @@ async def batch_of(session: Session, batch_id: UUID) -> Batch:
     # Held tickets need a person, and would be lost below 50 that need none.
     held_first = (Ticket.delivery != Delivery.HELD, Ticket.created_at, Ticket.id)
     query = select(Ticket).where(Ticket.batch_id == batch_id).order_by(*held_first).limit(SHOWN_AT_MOST)
-    names = await load_names(session)
+    context = await load_line_context(session)
     return Batch(
         total=sum(counts.values()),
         shared=counts.get(Delivery.SHARED, 0),
         queued=counts.get(Delivery.QUEUED, 0),
         held=counts.get(Delivery.HELD, 0),
         given_up=counts.get(Delivery.GIVEN_UP, 0),
-        lines=[line_of(ticket, names) for ticket in (await session.execute(query)).scalars()],
+        lines=[line_of(ticket, context) for ticket in (await session.execute(query)).scalars()],
     )

@@ -17,10 +17,9 @@ from app.core.messages import Message, T
 from app.features.connection.models import Connection
 from app.features.secure_score.reports.current_points import Points, current_points
 from app.features.tickets.models import Ticket, TicketAction
-from app.features.tickets.polling.state_names import load_names
 from app.features.tickets.types import Delivery, StateCategory
 from app.features.tickets.views.ticket_details import TicketDetails
-from app.features.tickets.views.ticket_list import TicketLine, line_of
+from app.features.tickets.views.ticket_list import TicketLine, line_of, load_line_context
 
 
 class Outcome(StrEnum):
@@ -128,14 +127,14 @@ def evaluate(pair: ActionTicket, points: Points, now: datetime) -> TicketOutcome
     if pair.category is StateCategory.DONE and pair.since is not None:
         # A day's score is computed at its beginning, so points lost on the day of the closure were lost before it.
         if points.regressed_on is not None and points.regressed_on > pair.since.date():
-            lost_on = points.regressed_on.isoformat()
-            return result(Outcome.REGRESSED, T("closed, but regressed on %(day)s", day=lost_on))
+            return result(Outcome.REGRESSED, T("closed, but regressed on %(day)s", day=points.regressed_on))
         if points.is_full or (gained is not None and gained > 0):
             return result(Outcome.EFFECTIVE, _effective(gained))
         # No points can come for an action that Microsoft does not score any more.
         return _without_points(result, pair.since, points, now) if points.scored else None
     # Points that were there before the ticket say nothing of it, so some must have been gained since.
-    is_open = pair.category not in (StateCategory.DONE, StateCategory.CANCELED)
+    is_followed = not pair.ticket.absence and not pair.ticket.archived_at
+    is_open = is_followed and pair.category not in (StateCategory.DONE, StateCategory.CANCELED)
     if is_open and points.is_full and (gained is None or gained > 0):
         return result(Outcome.STILL_OPEN, T("Points achieved, ticket still open"))
     return None
@@ -180,15 +179,15 @@ async def _newest_tickets(session: Session, connection: Connection) -> list[Acti
         .ext(distinct_on(TicketAction.control_id))
         .order_by(TicketAction.control_id, Ticket.created_at.desc(), Ticket.id)
     )
-    names = await load_names(session)
+    context = await load_line_context(session)
     return [
         ActionTicket(
             control_id=action.control_id,
             title=action.title,
             points_then=action.points,
-            category=names.category(ticket.connection_id, ticket.kind, ticket.state),
+            category=context.names.category(ticket.connection_id, ticket.kind, ticket.state),
             since=ticket.state_since,
-            ticket=line_of(ticket, names),
+            ticket=line_of(ticket, context),
         )
         for action, ticket in await session.execute(query)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -11,12 +11,15 @@ from sqlalchemy import ColumnElement, false, func, or_, select, tuple_
 
 from app.core.database import Session
 from app.core.messages import Message
+from app.features.connection.models import Connection, ConnectionStatus
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.polling.state_names import StateNames, load_names
 from app.features.tickets.types import (
+    ABSENCE_NAMES,
     CLOSED_CATEGORIES,
     DELIVERY_NAMES,
     KINDS,
+    Absence,
     Delivery,
     StateCategory,
     TicketKind,
@@ -24,12 +27,24 @@ from app.features.tickets.types import (
 )
 
 PAGE_SIZE = 50
+# Values of the progress filter that are no category of states.
+OPEN, ABSENT, ARCHIVED = "open", "absent", "archived"
+
+
+@dataclass(frozen=True)
+class LineContext:
+    """What the lines of all tickets need. `archived` are the instances that are not connected any more: {connection: name}."""
+
+    names: StateNames
+    archived: Mapping[UUID, str]
 
 
 @dataclass(frozen=True)
 class TicketLine:
     """One ticket in a list. Before it is shared, `state_name` is the name of its delivery and the category is unknown.
 
+    `absence` is a value of `Absence`, empty while ServiceNow shows the record; then the state is the last known one.
+    `archived_at` names the instance of a ticket that belongs to one that is not connected any more, else it is empty.
     `verified_at` is when the record was last read, or was last missing from the answer to a request for it.
     """
 
@@ -46,25 +61,42 @@ class TicketLine:
     requested_by_name: str
     verified_at: datetime | None
     state_since: datetime | None = None
+    absence: str = ""
+    archived_at: str = ""
 
     @property
     def kind_name(self) -> Message:
         return KINDS[TicketKind(self.kind)].title
 
     @property
-    def badge(self) -> str:
+    def state_badge(self) -> str:
         """The badge's kind: by state once the ticket is shared, by delivery before."""
         return {"shared": self.state_category, "queued": "queued", "held": "held"}.get(self.delivery, "plain")
 
     @property
+    def badge(self) -> str:
+        """The kind of the badge with `shown_name`."""
+        return "unknown" if self.absence else self.state_badge
+
+    @property
+    def shown_name(self) -> str:
+        """The state, or that ServiceNow does not show the record: its last known state says nothing of the work."""
+        return str(ABSENCE_NAMES[Absence(self.absence)]) if self.absence else self.state_name
+
+    @property
     def is_open(self) -> bool:
-        """Whether work is left to do, here or in ServiceNow."""
-        return self.delivery != Delivery.GIVEN_UP and StateCategory(self.state_category) not in CLOSED_CATEGORIES
+        """Whether work is left to do, here or in ServiceNow, as far as can be known."""
+        if self.absence or self.archived_at or self.delivery == Delivery.GIVEN_UP:
+            return False
+        return StateCategory(self.state_category) not in CLOSED_CATEGORIES
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list shows; empty means all. `state_category` is "open" or a StateCategory, `batch` the id of a bulk share."""
+    """What a list shows; empty means all. `batch` is the id of a bulk share.
+
+    `state_category` is a StateCategory or one of OPEN, ABSENT and ARCHIVED.
+    """
 
     kind: str = ""
     state_category: str = ""
@@ -97,9 +129,9 @@ class _State:
 
 async def list_tickets(session: Session, filters: Filters) -> TicketList:
     """Newest first, PAGE_SIZE to a page. A page number beyond the last gives the last."""
-    names = await load_names(session)
-    states = await _states(session, names)
-    where = _conditions(filters, states)
+    context = await load_line_context(session)
+    states = await _states(session, context.names)
+    where = _conditions(filters, states, context)
     total = (await session.execute(select(func.count()).select_from(Ticket).where(*where))).scalar_one()
     pages = max(1, -(-total // PAGE_SIZE))
     page = min(max(filters.page, 1), pages)
@@ -110,7 +142,7 @@ async def list_tickets(session: Session, filters: Filters) -> TicketList:
         .limit(PAGE_SIZE)
         .offset((page - 1) * PAGE_SIZE)
     )
-    lines = [line_of(ticket, names) for ticket in (await session.execute(query)).scalars()]
+    lines = [line_of(ticket, context) for ticket in (await session.execute(query)).scalars()]
     return TicketList(lines, total, page, pages, sorted({(state.label, state.label) for state in states}))
 
 
@@ -127,10 +159,10 @@ async def tickets_by_action(session: Session, control_ids: Iterable[str]) -> dic
         .where(TicketAction.control_id.in_(list(control_ids)))
         .order_by(Ticket.created_at.desc(), Ticket.id)
     )
-    names = await load_names(session)
+    context = await load_line_context(session)
     found: dict[str, list[TicketLine]] = {}
     for control_id, ticket in await session.execute(query):
-        found.setdefault(control_id, []).append(line_of(ticket, names))
+        found.setdefault(control_id, []).append(line_of(ticket, context))
     return found
 
 
@@ -151,12 +183,19 @@ async def numbers_by_action(session: Session) -> dict[str, list[str]]:
 async def lines_of(session: Session, ticket_ids: Sequence[UUID]) -> list[TicketLine]:
     """These tickets, newest first."""
     query = select(Ticket).where(Ticket.id.in_(ticket_ids)).order_by(Ticket.created_at.desc(), Ticket.id)
-    names = await load_names(session)
-    return [line_of(ticket, names) for ticket in (await session.execute(query)).scalars()]
+    context = await load_line_context(session)
+    return [line_of(ticket, context) for ticket in (await session.execute(query)).scalars()]
 
 
-def line_of(ticket: Ticket, names: StateNames) -> TicketLine:
-    shared = ticket.delivery == Delivery.SHARED
+async def load_line_context(session: Session) -> LineContext:
+    """In two statements: names and instances are few, however many tickets there are."""
+    query = select(Connection.id, Connection.instance_name).where(Connection.status == ConnectionStatus.REMOVED)
+    archived = {row[0]: row[1] for row in await session.execute(query)}
+    return LineContext(await load_names(session), archived)
+
+
+def line_of(ticket: Ticket, context: LineContext) -> TicketLine:
+    shared, names = ticket.delivery == Delivery.SHARED, context.names
     return TicketLine(
         id=ticket.id,
         kind=ticket.kind,
@@ -175,6 +214,8 @@ def line_of(ticket: Ticket, names: StateNames) -> TicketLine:
         requested_by_name=ticket.requested_by_name,
         verified_at=ticket.verified_at,
         state_since=ticket.state_since,
+        absence=ticket.absence,
+        archived_at=context.archived.get(ticket.connection_id, ""),
     )
 
 
@@ -182,7 +223,7 @@ async def _states(session: Session, names: StateNames) -> list[_State]:
     """Every state that shared tickets are in: a few dozen at most, however many tickets there are."""
     rows = await session.execute(
         select(Ticket.connection_id, Ticket.kind, Ticket.state, func.max(Ticket.state_label))
-        .where(Ticket.delivery == Delivery.SHARED)
+        .where(Ticket.delivery == Delivery.SHARED, Ticket.absence == "")
         .group_by(Ticket.connection_id, Ticket.kind, Ticket.state)
     )
     return [
@@ -197,7 +238,7 @@ async def _states(session: Session, names: StateNames) -> list[_State]:
     ]
 
 
-def _conditions(filters: Filters, states: Sequence[_State]) -> list[ColumnElement[bool]]:
+def _conditions(filters: Filters, states: Sequence[_State], context: LineContext) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
     if filters.kind in {kind.value for kind in TicketKind}:
         where.append(Ticket.kind == filters.kind)
@@ -205,9 +246,14 @@ def _conditions(filters: Filters, states: Sequence[_State]) -> list[ColumnElemen
         where.append(Ticket.delivery == filters.delivery)
     # Categories are no column, because an administrator may rename a state at any time. They become conditions on the
     # raw values, which are few.
-    if filters.state_category == "open":
+    if filters.state_category == OPEN:
         closed = _in_states([state for state in states if state.category in CLOSED_CATEGORIES])
-        where.extend([~closed, Ticket.delivery != Delivery.GIVEN_UP])
+        where.extend([~closed, Ticket.delivery != Delivery.GIVEN_UP, Ticket.absence == ""])
+        where.append(Ticket.connection_id.not_in(context.archived))
+    elif filters.state_category == ABSENT:
+        where.append(Ticket.absence != "")
+    elif filters.state_category == ARCHIVED:
+        where.append(Ticket.connection_id.in_(context.archived))
     elif filters.state_category in {category.value for category in StateCategory}:
         where.append(_in_states([state for state in states if state.category == filters.state_category]))
     # By label: several raw values of both kinds may have the same one, and people mean them all.
@@ -233,7 +279,7 @@ def _in_states(states: Sequence[_State]) -> ColumnElement[bool]:
     wanted = [(state.connection_id, state.kind, state.value) for state in states]
     # With the connection: another instance may use the same value for something else.
     matches = tuple_(Ticket.connection_id, Ticket.kind, Ticket.state).in_(wanted)
-    return (Ticket.delivery == Delivery.SHARED) & matches
+    return (Ticket.delivery == Delivery.SHARED) & matches & (Ticket.absence == "")
 
 
 def _matches(search: str) -> ColumnElement[bool]:

@@ -9,6 +9,8 @@ import pytest
 from app.core.messages import T
 from app.features.provisioning.checks.tables import evaluate_roles, list_counts, right_missing, right_missing_or_raise
 from app.features.provisioning.finding import State
+from app.features.tickets.models import PollCursor
+from app.features.tickets.polling.poll_plan import BELIEVED_REFUSALS
 from app.features.tickets.types import KINDS, TicketKind
 from app.integrations.http.errors import ServerError
 from app.integrations.servicenow.probes import TableReading
@@ -131,3 +133,13 @@ def test_a_missing_right_names_table_right_and_role(action: str, words: str) -> 
 def test_an_error_that_is_no_refusal_is_no_missing_right() -> None:
     with pytest.raises(ServerError):
         right_missing_or_raise(check_context(), TicketKind.CHANGE, "read", ServerError())
+
+
+@pytest.mark.fact("servicenow 2.3")
+async def test_where_polling_found_that_changes_are_left_out_the_check_says_so(system: System) -> None:
+    """The check's own question is answered; only polling knows a record that ought to be in the answer."""
+    connection = await system.connect()
+    assert (await diagnose(system))["query_acl"].state is State.GOOD
+    async with system.resources.database.transaction() as session:
+        session.add(PollCursor(connection_id=connection.id, kind="incident", changes_refused=BELIEVED_REFUSALS))
+    assert "read by its key" in str((await diagnose(system))["query_acl"].meaning)

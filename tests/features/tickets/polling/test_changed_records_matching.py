@@ -11,6 +11,10 @@ from sqlalchemy import update
 
 from app.core import clock
 from app.features.connection.models import Connection
+from app.features.tickets.models import PollCursor
+from app.features.tickets.polling import poll_plan
+from app.features.tickets.polling.fetch_page import MOST_STRANGERS
+from app.features.tickets.polling.poll_plan import BELIEVED_FOR, BELIEVED_REFUSALS
 from app.features.tickets.types import TicketKind
 from app.integrations.servicenow.parse_response import parse_time
 from tests.factories.system import System
@@ -49,7 +53,8 @@ async def test_where_the_filter_is_ignored_nothing_is_taken_over_and_tickets_are
     await system.connect()
     ticket_id, record = await shared_ticket(system)
     system.servicenow.instance.switches.closed_fields = "correlation_display,sys_created_by"
-    system.servicenow.control("fill", table="incident", count=3, fields={"state": "2"}, changed_hours_ago=0)
+    count = MOST_STRANGERS + 1
+    system.servicenow.control("fill", table="incident", count=count, fields={"state": "2"}, changed_hours_ago=0)
     system.servicenow.control("records", number=record["number"], fields={"state": "2"})
     await refresh_now(system)
     await refresh_now(system)
@@ -60,23 +65,73 @@ async def test_where_the_filter_is_ignored_nothing_is_taken_over_and_tickets_are
 
 
 @pytest.mark.parametrize("marker", ["", "Microsoft 365 Security and Configuration", "Ours now"])
-async def test_a_marker_that_was_lost_or_cut_hides_no_change(system: System, marker: str) -> None:
-    """The creator of the record stays known, and is requested as well."""
+async def test_a_record_that_lost_its_marker_is_found_within_the_hour_and_then_read_with_each_poll(
+    system: System, marker: str
+) -> None:
     await system.connect()
     ticket_id, record = await shared_ticket(system)
     await refresh_now(system)
     system.servicenow.control("records", number=record["number"], fields={"correlation_display": marker, "state": "2"})
-    await refresh_now(system)
+    await refresh_now(system, later=3600)
     assert (await read_ticket(system, ticket_id)).state == "2"
     system.servicenow.control("records", number=record["number"], fields={"state": "3"})
     await refresh_now(system)
     assert (await read_ticket(system, ticket_id)).state == "3"
 
 
+async def test_what_others_do_with_our_account_costs_nothing(system: System) -> None:
+    """The account may be shared with other tools: only the marker is asked for, and it is on our records alone."""
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    await refresh_now(system)
+    made = {"sys_created_by": "m365.integration", "opened_by": record["opened_by"]}
+    system.servicenow.control("fill", table="incident", count=30, fields=made, changed_hours_ago=0)
+    system.servicenow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(system)
+    assert (await read_ticket(system, ticket_id)).state == "2"
+    changes = [call.query for call in calls(system, "GET") if "sys_updated_on%3E" in call.query]
+    assert changes
+    assert not any("sys_created_by%3D" in query for query in changes)
+
+
+async def test_where_the_instance_keeps_no_marker_changes_are_found_by_their_creator(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poll_plan, "IDS_PER_CALL", 1)
+    await system.connect()
+    tickets = [await shared_ticket(system) for _ in range(2)]
+    for _, record in tickets:
+        system.servicenow.control("records", number=record["number"], fields={"correlation_display": ""})
+    for _ in tickets:
+        await refresh_now(system, later=3600)
+    ticket_id, record = tickets[0]
+    system.servicenow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(system)
+    assert (await read_ticket(system, ticket_id)).state == "2"
+    assert any("sys_created_by%3Dm365.integration" in call.query for call in calls(system, "GET"))
+
+
+@pytest.mark.fact("servicenow 2.3")
+async def test_a_stranger_whose_marker_differs_in_case_does_not_end_the_following_of_ours(system: System) -> None:
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    await refresh_now(system)
+    stranger = record | {"sys_id": "f" * 32, "sys_created_by": "abel.tuter", "correlation_id": ""}
+    stranger |= {"correlation_display": record["correlation_display"].lower()}
+    system.servicenow.instance.store.put("incident", stranger)
+    system.servicenow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(system)
+    assert (await read_ticket(system, ticket_id)).state == "2"
+    assert (await cursor(system)).changes_refused == 0
+
+
 @pytest.mark.fact("servicenow 2.3")
 @pytest.mark.parametrize("name", ["", "a^NQactive=true"])
-async def test_an_account_whose_name_cannot_stand_in_a_query_is_not_asked_for(system: System, name: str) -> None:
-    """Then the marker alone finds what changed; a record that lost it is read within the hour."""
+async def test_an_account_whose_name_cannot_stand_in_a_query_is_not_asked_for(
+    system: System, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the marker alone finds what changed, even where many records lost it; those are read within the hour."""
+    monkeypatch.setattr(poll_plan, "IDS_PER_CALL", 1)
     await system.connect()
     async with system.resources.database.transaction() as session:
         await session.execute(update(Connection).values(user_name=name))
@@ -84,9 +139,12 @@ async def test_an_account_whose_name_cannot_stand_in_a_query_is_not_asked_for(sy
     system.servicenow.control("records", number=record["number"], fields={"state": "2"})
     await refresh_now(system)
     assert (await read_ticket(system, ticket_id)).state == "2"
-    system.servicenow.control("records", number=record["number"], fields={"correlation_display": "", "state": "3"})
-    await refresh_now(system, later=3600)
+    _, other = await shared_ticket(system)
+    for number in (record["number"], other["number"]):
+        system.servicenow.control("records", number=number, fields={"correlation_display": "", "state": "3"})
+    await refresh_now(system, later=7200)
     assert (await read_ticket(system, ticket_id)).state == "3"
+    await refresh_now(system)
     assert not any("sys_created_by%3D" in call.query for call in calls(system, "GET"))
 
 
@@ -122,10 +180,10 @@ async def test_hostile_names_never_enter_a_query(system: System) -> None:
     assert len(records(system, "incident")) == len(hostile)
     allowed = re.compile(
         r"correlation_id=[0-9a-f]{32}\^ORDERBYsys_created_on\^ORDERBYsys_id"
-        r"|correlation_display=Microsoft 365 Security and Configuration \w[\w ]*\^ORsys_created_by=m365\.integration"
+        r"|correlation_display=Microsoft 365 Security and Configuration \w[\w ]*"
         r"\^sys_updated_on>=[0-9: -]{19}"
         r"(\^sys_id>[0-9a-f]{32})?\^ORDERBYsys_id"
-        r"|sys_idIN[0-9a-f,]+\^ORDERBYsys_id"
+        r"|sys_idIN[0-9a-f,]+"
     )
     asked = [request.query for request in calls(system, "GET")]
     assert len(asked) > len(hostile)
@@ -148,3 +206,36 @@ async def test_queries_carry_plain_utc_and_no_script(system: System) -> None:
     since = parse_time(moment)
     assert since is not None
     assert timedelta(0) < clock.now() - since < timedelta(minutes=10)
+
+
+@pytest.mark.fact("servicenow 2.3")
+async def test_a_list_of_changes_that_is_empty_for_want_of_a_right_is_not_believed(system: System) -> None:
+    """Some instances answer 200 and no rows where a field may not be queried; what we know to have changed is missing."""
+    await system.connect()
+    switches = system.servicenow.instance.switches
+    switches.closed_fields, switches.invalid_query_returns_no_rows = "correlation_display", True
+    ticket_id, record = await shared_ticket(system)
+    for _ in range(BELIEVED_REFUSALS):
+        await refresh_now(system)
+    assert (await cursor(system)).changes_refused == BELIEVED_REFUSALS
+    resolved = {"state": "6", "close_code": "Solution provided", "close_notes": "Done."}
+    for fields in (resolved, {"state": "2"}):
+        system.servicenow.control("records", number=record["number"], fields=fields)
+        await refresh_now(system, later=600)
+        assert (await read_ticket(system, ticket_id)).state == fields["state"]
+
+
+async def test_an_hour_later_the_list_has_to_hold_the_newest_known_change_again(system: System) -> None:
+    await system.connect()
+    switches = system.servicenow.instance.switches
+    switches.closed_fields, switches.invalid_query_returns_no_rows = "correlation_display", True
+    await shared_ticket(system)
+    for refusals in range(1, BELIEVED_REFUSALS + 2):
+        await refresh_now(system)
+        async with system.resources.database.transaction() as session:
+            found = await session.get_one(PollCursor, ((await cursor(system)).connection_id, "incident"))
+            found.changes_refused_at = clock.now() - BELIEVED_FOR
+        assert (await cursor(system)).changes_refused == refusals
+    switches.closed_fields = ""
+    await refresh_now(system)
+    assert (await cursor(system)).changes_refused == 0

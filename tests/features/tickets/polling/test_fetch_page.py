@@ -7,14 +7,20 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.features.tickets.polling.fetch_page import fits
+from app.features.tickets.polling.fetch_page import MOST_STRANGERS, fits
 from app.features.tickets.types import MARKERS, TicketKind
 from app.integrations.servicenow.parse_response import ticket_of
 from app.integrations.servicenow.protocol import ByIds, Changed
+from app.integrations.servicenow.schemas import RemoteTicket
 from tests.factories.tickets import a_row
 
 MARKER = MARKERS[TicketKind.INCIDENT]
 ASKED = Changed(marker=MARKER, since=datetime(2026, 11, 20, 9, 0, 0, 999, tzinfo=UTC), created_by="m365.integration")
+
+
+def many(count: int, **changes: str) -> list[RemoteTicket]:
+    """Rows with these values, in the order of their ids."""
+    return [ticket_of(a_row(sys_id=f"{number:032x}", **changes)) for number in range(1, count + 1)]
 
 
 @pytest.mark.fact("other-connectors bug-22", "servicenow trap-6")
@@ -24,19 +30,31 @@ ASKED = Changed(marker=MARKER, since=datetime(2026, 11, 20, 9, 0, 0, 999, tzinfo
         ({}, True),
         ({"sys_updated_on": "2026-11-20 08:59:59"}, False),
         ({"sys_updated_on": ""}, True),
+        ({"correlation_display": MARKER.upper()}, True),
+        ({"correlation_display": MARKER.replace("o", "ò") + " "}, True),
         ({"correlation_display": "Another"}, False),
         ({"correlation_display": "", "sys_created_by": "M365.Integration"}, True),
         ({"correlation_display": "", "sys_created_by": "abel.tuter"}, False),
         ({"correlation_display": "", "sys_created_by": ""}, False),
     ],
 )
-def test_a_row_has_to_be_ours_and_recent_enough(changes: dict[str, str], fitting: bool) -> None:
-    assert fits([ticket_of(a_row(**changes))], ASKED) is fitting
+def test_rows_have_to_be_ours_and_recent_enough(changes: dict[str, str], fitting: bool) -> None:
+    assert fits(many(MOST_STRANGERS + 1, **changes), ASKED) is fitting
+
+
+def test_a_few_rows_of_strangers_prove_nothing() -> None:
+    assert fits([*many(MOST_STRANGERS, correlation_display="Another"), ticket_of(a_row(sys_id="f" * 32))], ASKED)
+    assert fits(many(1, correlation_display="Another", sys_updated_on="2020-01-01 00:00:00"), ASKED)
 
 
 def test_without_a_creator_in_the_query_the_marker_has_to_be_there() -> None:
-    row = ticket_of(a_row(correlation_display="", sys_created_by=""))
-    assert not fits([row], replace(ASKED, created_by=""))
+    rows = many(MOST_STRANGERS + 1, correlation_display="", sys_created_by="m365.integration")
+    assert fits(rows, ASKED)
+    assert not fits(rows, replace(ASKED, created_by=""))
+
+
+def test_ids_that_were_imported_with_other_signs_have_no_order() -> None:
+    assert fits([ticket_of(a_row(sys_id=sys_id)) for sys_id in ("0" * 32, "imported_B", "Imported-a", "f" * 32)], ASKED)
 
 
 @pytest.mark.fact("other-connectors bug-50")

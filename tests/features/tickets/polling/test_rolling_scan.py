@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from app.core import clock
+from app.features.tickets.models import Ticket
+from app.features.tickets.polling.poll_plan import BELIEVED_REFUSALS
 from app.features.tickets.types import TicketKind
 from tests.factories.system import System
 from tests.factories.tickets import (
@@ -67,3 +72,58 @@ async def test_a_change_that_left_no_trace_is_found_within_the_hour(system: Syst
     await refresh_now(system)
     await refresh_now(system, later=3600)
     assert (await read_ticket(system, ticket_id)).state == "2"
+
+
+RESOLVED = {"state": "6", "close_code": "Solution provided", "close_notes": "Done."}
+
+
+@pytest.mark.fact("servicenow 2.3")
+async def test_a_ticket_opened_again_is_seen_in_ten_minutes_where_changes_are_not_listed(system: System) -> None:
+    await system.connect()
+    system.servicenow.instance.switches.range_refused = True
+    ticket_id, record = await shared_ticket(system)
+    for _ in range(BELIEVED_REFUSALS):
+        await refresh_now(system)
+    system.servicenow.control("records", number=record["number"], fields=RESOLVED)
+    await refresh_now(system, later=600)
+    assert (await read_ticket(system, ticket_id)).state == "6"
+    system.servicenow.control("records", number=record["number"], fields={"state": "2"})
+    await refresh_now(system, later=600)
+    assert (await read_ticket(system, ticket_id)).state == "2"
+
+
+@pytest.mark.fact("servicenow trap-33")
+async def test_a_closed_ticket_that_a_script_opens_again_without_a_trace_is_seen_within_a_day(system: System) -> None:
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    system.servicenow.control("records", number=record["number"], fields=RESOLVED)
+    await refresh_now(system)
+    assert (await read_ticket(system, ticket_id)).state == "6"
+    await refresh_now(system)
+    system.servicenow.instance.store.put("incident", record | {"state": "2", "sys_updated_on": "2020-01-01 00:00:00"})
+    await refresh_now(system, later=3600)
+    assert (await read_ticket(system, ticket_id)).state == "6", "a closed one is not read each hour"
+    await refresh_now(system, later=24 * 3600)
+    assert (await read_ticket(system, ticket_id)).state == "2"
+
+
+@pytest.mark.parametrize(
+    ("closed_days_ago", "later", "is_read"), [(91, 600, False), (91, 86_400, True), (366, 86_400, False)]
+)
+async def test_the_longer_a_ticket_is_closed_the_more_rarely_it_is_read(
+    system: System, closed_days_ago: int, later: int, is_read: bool
+) -> None:
+    await system.connect()
+    system.servicenow.instance.switches.range_refused = True
+    ticket_id, record = await shared_ticket(system)
+    system.servicenow.control("records", number=record["number"], fields=RESOLVED)
+    for _ in range(BELIEVED_REFUSALS):
+        await refresh_now(system, later=3600)
+    async with system.resources.database.transaction() as session:
+        ticket = await session.get_one(Ticket, ticket_id)
+        assert ticket.state == "6"
+        ticket.state_since = clock.now() - timedelta(days=closed_days_ago)
+    await refresh_now(system)
+    before = len(calls(system, "GET"))
+    await refresh_now(system, later=later)
+    assert ("sys_idIN" in "".join(call.query for call in calls(system, "GET")[before:])) is is_read

@@ -8,7 +8,7 @@ from app.features.connection.models import Connection
 from app.features.tickets.models import Ticket
 from app.features.tickets.polling.poll_status import poll_status
 from app.features.tickets.polling.state_names import set_state_name
-from app.features.tickets.types import Delivery, TicketKind
+from app.features.tickets.types import Absence, Delivery, TicketKind
 from app.features.tickets.views.ticket_cards import NEWEST, TicketCard, ticket_cards
 from tests.factories.system import System
 from tests.factories.tickets import share_one, shared_ticket
@@ -32,6 +32,17 @@ async def test_a_card_counts_shared_tickets_by_state_and_the_others_by_delivery(
     assert [(line.label, line.category, line.count) for line in found.counts] == [("New", "new", 1)]
     assert (found.total, found.queued, found.held, len(found.newest)) == (3, 1, 1, 3)
     assert (await card(system, connection, TicketKind.CHANGE)).total == 0
+
+
+async def test_a_card_counts_a_deleted_record_in_no_state(system: System) -> None:
+    connection = await system.connect()
+    (deleted, _), _ = await shared_ticket(system), await shared_ticket(system)
+    async with system.resources.database.transaction() as session:
+        await session.execute(update(Ticket).where(Ticket.id == deleted).values(absence=Absence.DELETED))
+    found = await card(system, connection)
+    assert [(line.label, line.count) for line in found.counts] == [("New", 1)]
+    assert (found.total, found.absent) == (2, 1)
+    assert {line.shown_name for line in found.newest} == {"Deleted in ServiceNow", "New"}
 
 
 async def test_states_with_the_same_label_are_one_line_in_the_order_of_the_work(system: System) -> None:

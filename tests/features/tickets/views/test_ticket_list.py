@@ -6,13 +6,16 @@ from datetime import UTC, date, datetime
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 
+from app.features.connection.models import Connection, ConnectionStatus
 from app.features.tickets.models import Ticket
 from app.features.tickets.polling.state_names import StateNames
-from app.features.tickets.types import Delivery, TicketKind
+from app.features.tickets.types import ABSENCE_NAMES, Absence, Delivery, TicketKind
 from app.features.tickets.views.ticket_list import (
     PAGE_SIZE,
     Filters,
+    LineContext,
     line_of,
     list_tickets,
     numbers_by_action,
@@ -23,14 +26,14 @@ from tests.factories.system import System
 from tests.factories.tickets import an_action, read_ticket, share_one, shared_ticket
 
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
-NAMES = StateNames({})
+CONTEXT = LineContext(StateNames({}), {})
 
 
 def a_ticket(**changes: object) -> Ticket:
     known: dict[str, object] = {
         "id": uuid4(), "connection_id": uuid4(), "kind": "incident", "name": "n", "number": "INC1", "state": "2",
         "state_label": "", "delivery": "shared", "priority": 2, "remote_priority": "", "due_date": date(2030, 12, 31),
-        "created_at": NOW, "requested_by_name": "Megan",
+        "created_at": NOW, "requested_by_name": "Megan", "absence": "",
     }  # fmt: skip
     return Ticket(**{**known, **changes})
 
@@ -50,13 +53,13 @@ def a_ticket(**changes: object) -> Ticket:
 def test_a_line_shows_the_state_once_shared_and_the_delivery_before(
     delivery: Delivery, state: str, name: str, badge: str, is_open: bool
 ) -> None:
-    line = line_of(a_ticket(delivery=delivery, state=state), NAMES)
+    line = line_of(a_ticket(delivery=delivery, state=state), CONTEXT)
     assert (line.state_name, line.badge, line.is_open) == (name, badge, is_open)
 
 
 def test_a_line_shows_the_priority_that_servicenow_stored() -> None:
-    assert line_of(a_ticket(), NAMES).priority == "High"
-    assert line_of(a_ticket(remote_priority="4"), NAMES).priority == "Low"
+    assert line_of(a_ticket(), CONTEXT).priority == "High"
+    assert line_of(a_ticket(remote_priority="4"), CONTEXT).priority == "Low"
 
 
 async def test_a_page_beyond_the_last_gives_the_last(system: System) -> None:
@@ -124,3 +127,38 @@ async def test_a_bookmark_of_an_earlier_version_still_filters(system: System) ->
     async with await system.signed_in("viewer") as browser:
         assert "No ticket fits" in (await browser.get("/tickets?group=done")).text
         assert "No ticket fits" not in (await browser.get("/tickets?group=open")).text
+
+
+@pytest.mark.parametrize("absence", list(Absence))
+def test_a_record_that_is_not_shown_is_marked_and_is_not_open(absence: Absence) -> None:
+    line = line_of(a_ticket(absence=absence), CONTEXT)
+    assert (line.shown_name, line.badge, line.is_open) == (str(ABSENCE_NAMES[absence]), "unknown", False)
+    assert line.state_name == "In Progress", "the last known state is kept"
+
+
+def test_a_ticket_of_an_instance_that_is_not_connected_any_more_is_archived_and_not_open() -> None:
+    ticket = a_ticket()
+    line = line_of(ticket, LineContext(StateNames({}), {ticket.connection_id: "fabrikam"}))
+    assert (line.archived_at, line.is_open) == ("fabrikam", False)
+
+
+async def numbers(system: System, filters: Filters) -> list[str]:
+    async with system.resources.database.transaction() as session:
+        return [line.number for line in (await list_tickets(session, filters)).lines]
+
+
+async def test_filters_count_deleted_and_archived_tickets_nowhere_as_open(system: System) -> None:
+    connection = await system.connect()
+    (deleted, gone), (_, shown) = await shared_ticket(system), await shared_ticket(system)
+    async with system.resources.database.transaction() as session:
+        await session.execute(update(Ticket).where(Ticket.id == deleted).values(absence=Absence.DELETED))
+    assert await numbers(system, Filters(state_category="open")) == [shown["number"]]
+    assert await numbers(system, Filters(state="New")) == [shown["number"]]
+    assert await numbers(system, Filters(state_category="absent")) == [gone["number"]]
+    assert await numbers(system, Filters(state_category="archived")) == []
+    async with system.resources.database.transaction() as session:
+        await session.execute(
+            update(Connection).where(Connection.id == connection.id).values(status=ConnectionStatus.REMOVED)
+        )
+    assert await numbers(system, Filters(state_category="open")) == []
+    assert len(await numbers(system, Filters(state_category="archived"))) == 2
