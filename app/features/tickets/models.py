@@ -81,6 +81,8 @@ class Ticket(Outbound, Base):
     description: Mapped[str]
     priority: Mapped[int]
     due_date: Mapped[date]
+    # The type or model that a person chose for this change request (ChangeType.key); empty for the administrator's.
+    change_type: Mapped[str] = mapped_column(default="")
     requested_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
     requested_by_oid: Mapped[str]
     requested_by_name: Mapped[str]

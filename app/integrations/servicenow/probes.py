@@ -77,13 +77,17 @@ class AccountRecord:
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column as the dictionary describes it; `length` is 0 when it does not say."""
+    """A column as the dictionary describes it; `length` is 0 when it does not say.
+
+    `reference` is the table whose records it may hold, empty for any other column.
+    """
 
     name: str
     label: str
     kind: str
     length: int
     read_only: bool
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,7 @@ async def list_roles(client: ServiceNowClient, user_sys_id: str) -> frozenset[st
 
 async def list_columns(client: ServiceNowClient, table: Table) -> dict[str, TableColumn] | None:
     """The columns of the table and of its parent `task`, by name; None when the dictionary may not be read."""
-    fields = "name,element,column_label,internal_type,max_length,read_only"
+    fields = "name,element,column_label,internal_type,max_length,read_only,reference"
     query = f"nameINtask,{table}^elementISNOTEMPTY^ORDERBYsys_id"
     try:
         rows = rows_of(
@@ -260,11 +264,16 @@ def _flag(row: Mapping[str, Any], name: str) -> bool | None:
 
 
 def _column(row: Mapping[str, Any]) -> TableColumn:
-    kind = row.get("internal_type", "")
     return TableColumn(
         name=str(row.get("element", "")),
         label=str(row.get("column_label", "")),
-        kind=str(kind.get("value", "") if isinstance(kind, Mapping) else kind),
+        kind=_referred(row, "internal_type"),
         length=_seconds(row, "max_length"),
         read_only=str(row.get("read_only", "")).lower() == "true",
+        reference=_referred(row, "reference"),
     )
+
+
+def _referred(row: Mapping[str, Any], name: str) -> str:
+    found = row.get(name, "")
+    return str(found.get("value", "") if isinstance(found, Mapping) else found)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from app.core import clock
 from app.core.database import Session
 from app.core.errors import RetryLater
 from app.core.messages import Message, T
@@ -16,6 +17,7 @@ from app.features.connection.models import Connection, ConnectionStatus, Instanc
 from app.features.connection.throttle import throttle_of
 from app.features.tickets.delivery import circuit_breaker
 from app.features.tickets.delivery.adapter import Call, OutboundAdapter
+from app.features.tickets.delivery.due_date import keep_due_date_ahead
 from app.features.tickets.delivery.outbound import Attempt, hold, lost_its_job
 from app.features.tickets.delivery.own_sys_id import Verdict, forget, learn, sys_id_to_send, verdict_of
 from app.features.tickets.delivery.visibility import assert_visible, in_doubt_message, load_sight
@@ -70,6 +72,8 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
     # The sys_id that the create of this attempt carried; None before there is one.
     sent_sys_id: str | None = None
     just_sent = False
+    # What has to be told of the due date that this attempt sent.
+    late: Message | None = None
 
     def __init__(self, ticket_id: UUID) -> None:
         self.ticket_id = ticket_id
@@ -126,6 +130,7 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
         return partial(assert_visible, table=self.table, sight=await load_sight(session, row, by_sys_id=by_sys_id))
 
     def before_send(self, row: Ticket) -> None:
+        self.late = keep_due_date_ahead(row, clock.now())
         self.sent_sys_id = sys_id_to_send(row, self.verdict or Verdict.UNKNOWN)
         row.sent_plain = row.sent_plain or not self.sent_sys_id
 
@@ -143,6 +148,8 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
         self.throttle = await throttle_of(session, self.connection_id) if just_sent else None
 
     async def delivered(self, session: Session, row: Ticket, found: list[RemoteTicket]) -> None:
+        if self.late is not None:
+            record_event(session, row, EventType.CHANGED, self.late)
         await link_record(session, row, found, self.throttle)
         sent = self.sent_sys_id if self.just_sent else None
         await learn(session, row, self.verdict or Verdict.UNKNOWN, found, sent)

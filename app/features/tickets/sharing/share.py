@@ -26,6 +26,7 @@ from app.features.tickets.delivery.own_sys_id import new_sys_id
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.polling.state_names import load_names
+from app.features.tickets.sharing.fixed_columns import check_change_type
 from app.features.tickets.sharing.record import Links, compose_record
 from app.features.tickets.ticket_audit import audit_share
 from app.features.tickets.ticket_fields import Requester, TicketRequest, problems_of, stored_values
@@ -122,6 +123,8 @@ async def share_many(
         if connection is None:
             raise NotConnected
         preferences = await load_preferences(session, connection.id)
+        for command in new:
+            check_change_type(command.request, preferences)
         earlier = await _earlier_tickets(session, connection.id, new)
         sharing = _Sharing(connection.id, requester, preferences, public_url, earlier)
         made = [(_make(command, sharing), command) for command in new]
