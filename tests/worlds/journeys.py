@@ -26,6 +26,8 @@ NAMES = {TicketKind.INCIDENT: "Review the mail rules", TicketKind.CHANGE: "Requi
 WAITS = (60, 60, 360, 360, 3600, 3600, 3600)
 # docs/reliability.md promises that a change is seen within this many minutes.
 PROMISED_MINUTES = 10
+# No worker process runs, because the journeys run its jobs; and a person who is refused leaves an authorization unfinished.
+TRUE_ANYWAY = {"no_worker", "authorization_unfinished", "authorization_failed"}
 
 
 async def live(system: System, world: World) -> list[Verdict]:
@@ -64,8 +66,7 @@ async def _is_connected(system: System) -> bool:
 async def _judged(system: System, world: World, journey: str, words: list[str], *, held: bool = False) -> Verdict:
     """Judge a journey that did not end right: honest where a cause is named that the world has."""
     found = await diagnose(system)
-    # No worker process runs here: the journeys run its jobs themselves.
-    findings = [key for key, finding in found.items() if finding.is_problem and key != "no_worker"]
+    findings = [key for key, finding in found.items() if finding.is_problem and key not in TRUE_ANYWAY]
     words = [word for word in words if word]
     if said_honestly(world, findings, words, held=held):
         return Verdict(journey, refused=tuple(findings or words))

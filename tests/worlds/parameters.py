@@ -14,12 +14,12 @@ LOST_ANSWER = "lost_answer"
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter. The first value is the usual one.
+    """One parameter. The first value is the usual one, and with all of `values` everything goes right.
 
-    `stops` are further values with which ServiceNow lets a journey end; `holds` are values with which a ticket may be held
-    or followed late. Both map the value to a pattern that must be found in what the product then says: codes of findings,
-    and the sentences at the ticket, the card and the connection. `findings` are further codes that are true of a value and
-    explain nothing. Any other finding counts as a wrong cause.
+    `stops` are further values with which ServiceNow lets a journey end; `holds` are further values with which a ticket whose
+    answer was lost may be held. Both map the value to a pattern that must be found in what the product then says: codes of
+    findings, and the sentences at the ticket, the card and the connection. `findings` are further codes that are true of a
+    value and explain nothing. Any other finding counts as a wrong cause.
     """
 
     name: str
@@ -62,7 +62,7 @@ PARAMETERS = (
     Parameter("strict_queries", OFF_ON),
     Parameter(
         "closed_fields",
-        ("", "correlation_display", "correlation_id", "sys_created_by,correlation_display"),
+        ("", "correlation_display", "sys_created_by,correlation_display"),
         holds={"correlation_id": UNSEEN_ID},
     ),
     Parameter("invalid_query_returns_no_rows", OFF_ON),
@@ -73,7 +73,7 @@ PARAMETERS = (
     Parameter("shuffle_unordered", OFF_ON),
     Parameter(
         "unreadable_fields",
-        ("", "priority,due_date", "correlation_display,sys_created_by", "correlation_id", "sys_updated_on"),
+        ("", "priority,due_date", "correlation_display,sys_created_by", "sys_updated_on"),
         holds={"correlation_id": UNSEEN_ID},
     ),
     Parameter("language", ("en", "de")),
@@ -82,7 +82,7 @@ PARAMETERS = (
     Parameter("unlisted_choices", ("dropped", "kept")),
     Parameter(
         "dropped_fields",
-        ("", "due_date", "correlation_display", "correlation_id", "impact,urgency,priority"),
+        ("", "due_date", "correlation_display", "impact,urgency,priority"),
         holds={"correlation_id": UNSEEN_ID},
     ),
     Parameter("chosen_sys_id", ("kept", "ignored", "refused")),
