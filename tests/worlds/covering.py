@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from allpairspy import AllPairs
 
-from tests.worlds.parameters import BY_NAME, LOST_ANSWER, PARAMETERS, World, is_possible
+from tests.worlds.parameters import BY_NAME, LOST_ANSWER, PARAMETERS, World, possible_worlds
 
 HOLDING = "holding"
 
@@ -20,6 +21,7 @@ ABOUT_LOST_ANSWERS = (
 )  # fmt: skip
 
 
+@cache
 def all_worlds(seed: int) -> list[World]:
     """Return worlds in which every two values of two parameters meet at least once; the seed varies which ones.
 
@@ -47,10 +49,8 @@ def _covering(chance: random.Random, values: Mapping[str, Sequence[Any]]) -> lis
     chance.shuffle(names)
     drawn = [chance.sample(list(values[name]), len(values[name])) for name in names]
 
-    def fits(row: Sequence[Any]) -> bool:
-        return is_possible(dict(zip(names, row, strict=False)))
-
-    return [dict(zip(names, row, strict=True)) for row in AllPairs(drawn, filter_func=fits)]
+    rows = [dict(zip(names, row, strict=True)) for row in AllPairs(drawn)]
+    return [world for row in rows for world in possible_worlds(row)]
 
 
 def _told(world: World) -> World:

@@ -33,7 +33,9 @@ class Parameter:
         return self.values[0]
 
 
-UNSEEN_ID = r"correlation|cannot tell|we cannot know"
+# Whoever cannot look for a record, by its correlation id or among all that were made here, cannot know that it is missing.
+UNSEEN_ID = r"correlation"
+NO_PROOF = r"Insufficient rights to query|ignored what we looked for|correlation"
 OFF_ON, ON_OFF = (False, True), (True, False)
 
 PARAMETERS = (
@@ -62,8 +64,12 @@ PARAMETERS = (
     Parameter("strict_queries", OFF_ON),
     Parameter(
         "closed_fields",
-        ("", "correlation_display", "sys_created_by,correlation_display"),
-        holds={"correlation_id": UNSEEN_ID},
+        ("",),
+        holds={
+            "correlation_id": UNSEEN_ID,
+            "correlation_display": NO_PROOF,
+            "sys_created_by,correlation_display": NO_PROOF,
+        },
     ),
     Parameter("invalid_query_returns_no_rows", OFF_ON),
     Parameter("range_refused", OFF_ON, findings={True: r"query_acl"}),
@@ -164,11 +170,14 @@ LEFT_OUT = {
 }
 
 
-def is_possible(world: World) -> bool:
-    """Return whether an instance can be like this: some switches exclude or need each other."""
+# Two values of which an instance has at most one. A refresh that ends the old token and names no new one would end every
+# connection, whoever the client is.
+EXCLUDED = ((("refresh_omits_token", True), ("refresh_rotates_token", True)),)
 
-    def of(name: str) -> Value:
-        return world.get(name, BY_NAME[name].usual)
 
-    # A refresh that ends the old token and names no new one would end every connection, whoever the client is.
-    return not (of("refresh_omits_token") and of("refresh_rotates_token"))
+def possible_worlds(world: World) -> list[World]:
+    """Return the world, or where it has two values that exclude each other, one world without either of them."""
+    for one, other in EXCLUDED:
+        if {one, other} <= set(world.items()):
+            return [world | {name: BY_NAME[name].usual} for name, _ in (one, other)]
+    return [world]
