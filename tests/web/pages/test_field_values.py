@@ -78,7 +78,9 @@ async def test_matches_are_listed_while_a_name_is_typed_and_no_query_is_widened(
 async def test_the_settings_page_shows_what_is_decided_and_leads_there(system: System) -> None:
     await system.connect()
     manager = await system.signed_in("manager")
-    await manager.post(PAGE, data={"do": "save", "line:close_notes": "1", "value:close_notes": "Made <by> us"})
+    saved = await manager.post(PAGE, data={"do": "save", "line:close_notes": "1", "value:close_notes": "Made <by> us"})
+    # With the anchor of the section: only there the note that it was saved is shown.
+    assert saved.headers["location"] == f"{PAGE}?saved=values#values"
     settings = await manager.get("/servicenow/settings")
     assert f'href="{PAGE}"' in settings.text
     assert "Made &lt;by&gt; us" in settings.text
