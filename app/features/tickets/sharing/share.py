@@ -22,6 +22,7 @@ from app.core.messages import T
 from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
 from app.features.secure_score.actions.browse_actions import Action
+from app.features.tickets.delivery.own_sys_id import new_sys_id
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.polling.state_names import load_names
@@ -215,6 +216,7 @@ def _make(command: ShareCommand, sharing: _Sharing) -> Ticket:
         warnings=[warning.to_json() for warning in payload.warnings],
         delivery=Delivery.QUEUED,
         correlation_id=correlation_id,
+        own_sys_id=new_sys_id(),
         next_try_at=now,
     )
 

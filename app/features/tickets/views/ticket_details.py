@@ -19,7 +19,7 @@ from app.features.tickets.delivery.refusals import cause_of, missing_fields
 from app.features.tickets.delivery.visibility import is_in_doubt
 from app.features.tickets.events import EventLine, events_of
 from app.features.tickets.models import Ticket, TicketAction
-from app.features.tickets.notes.journal_field import Entry
+from app.features.tickets.notes.split_journal import Entry
 from app.features.tickets.notes.write_note import NoteLine, journal_lines, notes_of
 from app.features.tickets.polling.apply_remote import why_not_visible
 from app.features.tickets.polling.poll_status import Freshness, poll_status
@@ -95,7 +95,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         asked=shown_fields(request),
         requested_by_oid=ticket.requested_by_oid,
         # By name: JSONB does not keep the order in which a record was decided.
-        sent=sorted(ticket.record.items()),
+        sent=sorted(_sent(ticket).items()),
         correlation_id=ticket.correlation_id,
         instance=connection.instance_name,
         open_url=open_url(connection.origin, ticket.kind, ticket.sys_id) if ticket.sys_id else "",
@@ -146,6 +146,12 @@ def _actions_of(ticket: Ticket) -> Select[str, str, float | None, bool]:
         select(TicketAction.control_id, TicketAction.title, TicketAction.points, later.exists().label("followed"))
         .where(TicketAction.ticket_id == ticket.id)
         .order_by(TicketAction.title)
+    )
+
+
+def _sent(ticket: Ticket) -> dict[str, str]:
+    return (
+        {**ticket.record, "sys_id": ticket.own_sys_id} if ticket.own_sys_id and not ticket.sent_plain else ticket.record
     )
 
 
