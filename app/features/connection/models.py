@@ -134,7 +134,8 @@ class TicketPreferences(Base):
     """What an administrator has decided for new tickets at one instance: proposals, the group, and own columns.
 
     `proposals` holds kind, priorities by score impact, days until due by priority and category; `columns` the instance's
-    own columns that take a copy of a data item, by kind and item. Both as app.features.connection.preferences reads them.
+    own columns that take a copy of a data item, by kind and item; `field_values` the fixed values of columns, by kind and
+    column; `change_types` the type or model of change requests. All as app.features.connection.preferences reads them.
     """
 
     __tablename__ = "ticket_preferences"
@@ -142,6 +143,8 @@ class TicketPreferences(Base):
     connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
     proposals: Mapped[dict[str, Any]] = mapped_column(default=dict)
     columns: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    field_values: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    change_types: Mapped[dict[str, Any]] = mapped_column(default=dict)
     group_id: Mapped[str] = mapped_column(default="")
     group_name: Mapped[str] = mapped_column(default="")
     # Whether what is sent carries the sender's name and e-mail address, besides the user ID.

@@ -91,6 +91,7 @@ def _table_check(spec: KindSpec) -> Check[CheckContext]:
         run=partial(check_table, kind=spec.kind),
         findings=(
             "table:created", "table:roles_allow", "table:untried", "table:newest_hidden", "role_missing", "create_refused",
+            "create_refused:mandatory",
         ),
         step_title=spec.step_title,
         kinds=frozenset({spec.kind}),
@@ -262,8 +263,8 @@ INTERNAL_CHECKS: tuple[Check[Resources], ...] = (
     Check(
         code="import",
         stage=Stage.INTERNAL,
-        examines=T("When the Secure Score was last imported."),
+        examines=T("When the Secure Score was last imported, and of which day it is."),
         run=check_import,
-        findings=("import", "import:fresh", "import_missing", "import_stale"),
+        findings=("import", "import:fresh", "import_missing", "import_stale", "score_stale"),
     ),
 )

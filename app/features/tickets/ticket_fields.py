@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from pydantic import Field as Limited
 from app.core.messages import Message, T
 from app.core.text_limits import clean, cut, one_line
 from app.features.secure_score.vocabulary import Category
+from app.features.tickets.due_moment import usual_due_moment
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import KINDS, PRIORITY_NAMES, TicketKind, priority_name
 from app.integrations.servicenow.protocol import format_time
@@ -31,9 +32,7 @@ ROOM_FOR_DESCRIPTION = 3000
 # What the form accepts as a name; the record's text holds all of it.
 LONGEST_TYPED_NAME = 400
 LATEST_DUE_YEARS = 10
-# `due_date` is a moment in UTC; noon is on the same day of the calendar almost everywhere on earth.
-# docs/facts/servicenow.md#4-3-shared-task-fields
-DUE_TIME = time(12, 0, tzinfo=UTC)
+LONGEST_CHANGE_TYPE = 60  # "type:" and a choice's value, or "chg_model:" and a sys_id.
 
 
 class TicketSource(StrEnum):
@@ -57,6 +56,8 @@ class TicketRequest:
     due_date: date
     source: TicketSource
     category: str
+    # `ChangeType.key` of what a person chose for a change request; empty for what the administrator decided.
+    change_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ class TicketField:
     shown_value: Callable[[TicketRequest], str | date] | None = None
     can_be_copied: bool = True
     is_of_requester: bool = False
+    # Whether it is one of the data items that are named to people; the others follow from the configuration.
+    is_data_item: bool = True
 
     def stored(self, request: TicketRequest) -> Any:  # noqa: ANN401 - a text, a number or a day, as the column has it.
         """What the ticket keeps of this request: texts without characters that could not be sent."""
@@ -292,7 +295,8 @@ FIELDS: tuple[TicketField, ...] = (
         label=T("Due date"),
         sent_as=T("Due date"),
         limit=len("2026-12-31 12:00:00"),
-        value=lambda request, _requester: format_time(datetime.combine(request.due_date, DUE_TIME)),
+        # Until it is sent: delivery/due_date.py moves it on when that moment has passed by then.
+        value=lambda request, _requester: format_time(usual_due_moment(request.due_date)),
         columns={"due_date": T("Due date")},
         fills_column=True,
         line=RecordLine(T("Due date"), lambda request, _: request.due_date.isoformat()),
@@ -326,6 +330,24 @@ FIELDS: tuple[TicketField, ...] = (
         ),
         exchanged_as=T("Recommendation category (Devices, Data, Apps, Identity, Infrastructure)"),
     ),
+    TicketField(
+        name="change_type",
+        label=T("Change type"),
+        sent_as=T("Change type"),
+        limit=LONGEST_CHANGE_TYPE,
+        value=lambda request, _requester: request.change_type,
+        # Its choices are the administrator's (Preferences.change_types); without any, the form does not ask.
+        control=FormControl(
+            ControlType.SELECT,
+            T("Change type"),
+            Annotated[str, Limited(max_length=LONGEST_CHANGE_TYPE)],
+            default="",
+            hint=T("For change requests only."),
+        ),
+        shown=Shown.OWN_LINE,
+        can_be_copied=False,
+        is_data_item=False,
+    ),
 )
 
 
@@ -341,13 +363,14 @@ def copied_fields(fields: Sequence[TicketField] = FIELDS) -> dict[str, TicketFie
 
 def exchanged_items(fields: Sequence[TicketField] = FIELDS) -> list[Message]:
     """What is sent with each ticket, as the data-exchange page lists it."""
-    return [one.exchanged_as or one.sent_as for one in fields]
+    return [one.exchanged_as or one.sent_as for one in fields if one.is_data_item]
 
 
 def column_labels(fields: Sequence[TicketField] = FIELDS) -> dict[str, Message]:
     """The names of ServiceNow's columns that a ticket fills, for sentences about what became of them."""
     labels = {name: label for one in fields for name, label in one.columns.items()}
-    return labels | {"correlation_display": T("Marker")}
+    decided = {"assignment_group": T("Assignment group"), "type": T("Change type"), "chg_model": T("Change model")}
+    return labels | decided | {"correlation_display": T("Marker")}
 
 
 def stored_values(request: TicketRequest, fields: Sequence[TicketField] = FIELDS) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from app.integrations.http.errors import InvalidResponse
 from app.integrations.http.http_types import RemoteResponse
-from app.integrations.servicenow.parse_response import is_servicenows
+from app.integrations.servicenow.error_envelope import is_servicenows
 
 Responder = Literal["instance", "hibernation", "sign_on", "access_filter", "gateway", "rate_limiter", "unknown"]
 ConsentPage = Literal["login", "consent", "sign_on", "wrong_redirect", "unknown_client", "unreadable", "unknown"]

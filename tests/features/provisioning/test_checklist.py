@@ -12,6 +12,7 @@ from app.features.connection.tokens import mark_attention
 from app.features.provisioning.checklist import ChecklistStep, Part, as_text, checklist
 from tests.factories.connecting import begin, connect_by_pages, connections, said
 from tests.factories.delivering import work_notes, write_note
+from tests.factories.leaving import leads_to
 from tests.factories.system import System
 from tests.factories.tickets import SENDER, records, share_one
 
@@ -91,7 +92,7 @@ async def test_what_was_typed_comes_back_after_a_dead_end_at_servicenow(system: 
 async def test_an_old_release_can_do_without_the_proof_key(system: System) -> None:
     manager = await system.signed_in("manager")
     start = await begin(system, manager, pkce="no")
-    assert "code_challenge" not in parse_qs(urlsplit(start.headers["location"]).query)
+    assert "code_challenge" not in parse_qs(urlsplit(leads_to(start)).query)
     assert (await connect_by_pages(system, manager, pkce="no")).status_code == 303
     [connection] = await connections(system)
     assert connection.uses_pkce is False

@@ -25,6 +25,7 @@ from app.features.provisioning.texts.table_findings import (
     SOME_RECORDS,
     WITH_HELD,
 )
+from app.features.tickets.delivery.refusals import missing_fields
 from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling.poll_plan import BELIEVED_REFUSALS
 from app.features.tickets.types import KINDS, MARKERS, TABLES, Delivery, TicketKind
@@ -134,9 +135,12 @@ def create_refused(context: CheckContext, kind: TicketKind, evidence: CreateEvid
     table = TABLES[kind]
     # Where other tickets do arrive, it is about these tickets and not about the table.
     state = State.NOTE if evidence.number else State.PROBLEM
+    missing = missing_fields(remote_text_of(why))
+    code = "create_refused:mandatory" if missing else "create_refused"
     return context.finding(
-        "create_refused", key=f"create_refused.{table}", state=state, table=table, count=evidence.refused, why=why
-    )
+        code, key=f"create_refused.{table}", state=state, table=table, count=evidence.refused, why=why,
+        fields=", ".join(missing),
+    )  # fmt: skip
 
 
 def right_missing_or_raise(context: CheckContext, kind: TicketKind, action: str, error: AppError) -> Finding:

@@ -5,13 +5,14 @@ All data items stand in the record's text as labelled lines, so that they arrive
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.core.messages import Message, T
 from app.core.text_limits import cut, one_line, utf16_length
 from app.features.connection.preferences import Preferences
 from app.features.tickets.sharing.custom_columns import custom_columns
+from app.features.tickets.sharing.fixed_columns import composed_columns, fixed_columns
 from app.features.tickets.ticket_fields import (
     FIELDS,
     LONGEST_DESCRIPTION,
@@ -82,8 +83,24 @@ def compose_record(
                 limit=LONGEST_DESCRIPTION,
             )
         )
-    # What every record carries is never replaced by a column of the instance's own.
-    return RecordPayload(custom_columns(request, requester, preferences, fields) | columns, warnings)
+    # What every record carries is never replaced by what an administrator decided.
+    return RecordPayload(decided_columns(request, requester, preferences, fields) | columns, warnings)
+
+
+def decided_columns(
+    request: TicketRequest, requester: Requester, preferences: Preferences, fields: Sequence[TicketField] = FIELDS
+) -> dict[str, str]:
+    """What an administrator decided for new records: fixed values, change type, group, and copies in own columns."""
+    return fixed_columns(request, preferences) | custom_columns(request, requester, preferences, fields)
+
+
+def with_decisions(
+    record: Mapping[str, str], request: TicketRequest, requester: Requester, preferences: Preferences
+) -> dict[str, str]:
+    """The composed part of this record, with what the administrator's preferences add today."""
+    composed = composed_columns(request.kind)
+    kept = {column: value for column, value in record.items() if column in composed}
+    return decided_columns(request, requester, preferences) | kept
 
 
 def _lines_below(request: TicketRequest, requester: Requester, links: Links, fields: Sequence[TicketField]) -> str:

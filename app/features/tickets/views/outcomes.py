@@ -134,8 +134,7 @@ def evaluate(pair: ActionTicket, points: Points, now: datetime) -> TicketOutcome
     if pair.category is StateCategory.DONE and pair.since is not None:
         # A day's score is computed at its beginning, so points lost on the day of the closure were lost before it.
         if points.regressed_on is not None and points.regressed_on > pair.since.date():
-            lost_on = points.regressed_on.isoformat()
-            return result(Outcome.REGRESSED, T("closed, but regressed on %(day)s", day=lost_on))
+            return result(Outcome.REGRESSED, T("closed, but regressed on %(day)s", day=points.regressed_on))
         if points.is_full or (gained is not None and gained > 0):
             return result(Outcome.EFFECTIVE, _effective(gained))
         # No points can come for an action that Microsoft does not score any more.

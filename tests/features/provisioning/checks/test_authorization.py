@@ -35,6 +35,7 @@ from app.features.provisioning.queue_checks import queue_check, queue_checks
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED, ServiceNowOAuth
 from app.integrations.servicenow.schemas import Release, Tokens
 from tests.factories.connecting import begin, connect_by_pages, connections, decide, expire, said, trouble
+from tests.factories.leaving import leads_to
 from tests.factories.provisioning import attempt, check_context, diagnose
 from tests.factories.system import System
 
@@ -226,7 +227,7 @@ async def test_before_anything_is_connected_the_last_authorization_is_examined(s
     assert "check them in turn: the client secret" in str(found["authorization_failed"].meaning)
 
     start = await begin(system, manager)
-    await manager.get(decide(system, start.headers["location"], decision="deny"))
+    await manager.get(decide(system, leads_to(start), decision="deny"))
     assert "Deny was pressed" in str((await diagnose(system))["authorization_failed"].meaning)
 
 
@@ -234,7 +235,7 @@ async def test_deny_on_a_connection_that_works_is_a_note_and_asks_for_nothing(sy
     manager = await system.signed_in("manager")
     await connect_by_pages(system, manager)
     start = await manager.post("/servicenow/authorize")
-    await manager.get(decide(system, start.headers["location"], decision="deny"))
+    await manager.get(decide(system, leads_to(start), decision="deny"))
     found = await diagnose(system)
     assert "authorization_failed" not in found
     assert found["authorization_denied"].state is State.NOTE
