@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Percentage points; Graph's percentage may be a whole number.
+PERCENTAGE_ROUNDING = 1
+
 
 @dataclass(frozen=True)
 class Coverage:
@@ -40,7 +43,10 @@ def coverage_of(count: int | None, total: int | None, percent: float | None) -> 
         return Coverage(counted=count)
     if total == 0 and count == 0:
         return Coverage(total=0)
-    # An API of 2017 counted what is missing. Figures that do not fit the percentage are therefore shown without a meaning.
-    if count > total or (percent is not None and abs(count - total * percent / 100) > 1):
+    # An API of 2017 counted what is missing, and gave no percentage. Figures that do not fit the percentage, or have none to
+    # fit, are therefore shown without a meaning.
+    if count > total or (percent is not None and abs(count / total * 100 - percent) > PERCENTAGE_ROUNDING):
         return Coverage(counted=count, total=total, is_contradictory=True)
+    if percent is None:
+        return Coverage(counted=count, total=total)
     return Coverage(done=count, affected=total - count, total=total)

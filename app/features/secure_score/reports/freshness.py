@@ -78,6 +78,7 @@ def notices(days: Sequence[DayScore], shown: date, synced_at: datetime | None, n
         for day in newer
         if day.is_gap
     ]
-    if (stale := staleness(shown, synced_at, now)) is not None and not newer:
+    # A day that came without a total is fresh enough to say nothing, unless Microsoft has sent nothing since.
+    if (stale := staleness(newer[-1].day if newer else shown, synced_at, now)) is not None:
         found.append(stale)
     return tuple(found)

@@ -55,9 +55,13 @@ def read_file(path: Path) -> FileContent:
     """Raises CannotImport, with line and column where the JSON breaks off."""
     items: list[dict[str, Any]] = []
     goes_on = False
-    for content in _documents(path):
+    text = _read_text(path)
+    for content in _documents(path, text):
         found = _items_of(content)
         if found is None:
+            # The first cell of a table may be JSON by itself: text in quotes, or a number.
+            if (reason := _table_reason(text)) is not None:
+                raise CannotImport(T("%(file)s %(reason)s", file=path.name, reason=reason))
             raise CannotImport(
                 T("%(file)s does not hold a list of Graph’s items. %(hint)s", file=path.name, hint=WANTED)
             )
@@ -80,9 +84,8 @@ def _items_of(content: object) -> list[dict[str, Any]] | None:
     return None
 
 
-def _documents(path: Path) -> Iterator[object]:
+def _documents(path: Path, text: str) -> Iterator[object]:
     """Every JSON value of the file: one as a rule, several in a file with one object per line."""
-    text = _read_text(path)
     decoder, at = json.JSONDecoder(), 0
     try:
         while True:

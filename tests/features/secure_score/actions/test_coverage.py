@@ -11,18 +11,25 @@ pytestmark = pytest.mark.fact("microsoft-graph edge-13")
 
 @pytest.mark.parametrize(
     ("count", "total", "percent", "affected"),
-    [(50, 50, 100.0, 0), (0, 50, 0.0, 50), (37, 148, 25.0, 111), (12, 41, 29.0, 29), (3, 4, None, 1)],
+    [(50, 50, 100.0, 0), (0, 50, 0.0, 50), (37, 148, 25.0, 111), (12, 41, 29.0, 29), (405, 1000, 40.0, 595)],
 )
 def test_the_count_is_what_is_done_and_the_rest_is_affected(
-    count: int, total: int, percent: float | None, affected: int
+    count: int, total: int, percent: float, affected: int
 ) -> None:
     assert coverage_of(count, total, percent) == Coverage(done=count, affected=affected, total=total)
 
 
-@pytest.mark.parametrize(("count", "total", "percent"), [(50, 50, 0.0), (0, 50, 100.0), (51, 50, 100.0), (7, 0, None)])
+@pytest.mark.parametrize(
+    ("count", "total", "percent"),
+    [(50, 50, 0.0), (0, 50, 100.0), (51, 50, 100.0), (7, 0, None), (1, 1, 0.0), (0, 1, 100.0), (1, 2, 0.0)],
+)
 def test_figures_that_contradict_each_other_get_no_meaning(count: int, total: int, percent: float | None) -> None:
     found = coverage_of(count, total, percent)
     assert (found.is_known, found.is_contradictory, found.counted, found.total) == (False, True, count, total)
+
+
+def test_without_a_percentage_it_is_not_known_what_was_counted() -> None:
+    assert coverage_of(10, 10, None) == Coverage(counted=10, total=10)
 
 
 def test_nothing_to_count_is_not_zero_affected() -> None:

@@ -47,7 +47,14 @@ def write(folder: Path, content: str, encoding: str = "utf-8") -> Path:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize(
     "content",
-    [f"{ENGLISH}\r\n{ROW}\r\n", f"sep=;\n{GERMAN}\n1;MFA für alle;+3,24 %;0/10;;;", GERMAN.replace(";", "\t")],
+    [
+        f"{ENGLISH}\r\n{ROW}\r\n",
+        f"sep=;\n{GERMAN}\n1;MFA für alle;+3,24 %;0/10;;;",
+        GERMAN.replace(";", "\t"),
+        # Each cell in quotes, so that the first one is JSON by itself.
+        '"' + ENGLISH.replace(",", '","') + '"\r\n',
+        '"' + GERMAN.replace(";", '";"') + '"\n"1";"MFA für alle";"+3,24 %";"0/10";"";"";""\n',
+    ],
 )
 def test_the_portals_export_is_refused_and_the_wanted_file_is_named(
     tmp_path: Path, content: str, encoding: str
