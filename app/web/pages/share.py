@@ -25,7 +25,7 @@ from app.features.tickets.sharing.bulk import MOST_AT_ONCE, BulkChoice, commands
 from app.features.tickets.sharing.form_defaults import propose, propose_for_all
 from app.features.tickets.sharing.share import AlreadyShared, ShareCommand, share, share_many
 from app.features.tickets.ticket_fields import TicketRequest, form_values
-from app.features.tickets.types import StateCategory, TicketKind
+from app.features.tickets.types import TicketKind
 from app.features.tickets.views.bulk_share import Batch, Preview, batch_of, preview
 from app.features.tickets.views.ticket_list import TicketLine, lines_of, tickets_by_action
 from app.web.dependencies import Db, Res, Sharer, Viewer
@@ -54,7 +54,10 @@ class BulkForm(BaseModel):
 
 @dataclass(frozen=True)
 class SharePage:
-    """The form for one ticket, of one action, of several, or of none (a free task)."""
+    """The form for one ticket, of one action, of several, or of none (a free task).
+
+    `followed` is the ticket that the new one will name.
+    """
 
     form: Fields
     problem: Message | None
@@ -63,6 +66,7 @@ class SharePage:
     ask_again: bool
     reopens: bool
     is_connected: bool
+    followed: TicketLine | None
 
     @property
     def has_open(self) -> bool:
@@ -223,8 +227,11 @@ async def _empty_form(
         typed = {"kind": (await _proposal(session, [], kind)).kind.value, **key}
         page = await _bulk_page(session, actions, typed, missing=missing)
         return render(request, "tickets/bulk.html", page)
-    typed = form_values(await _proposal(session, actions, kind)) | key
-    return render(request, "tickets/new.html", await _share_page(session, typed, actions))
+    tickets = await _tickets_of(session, actions)
+    # What follows a ticket is of its kind, unless the person asked for another.
+    followed = _followed(tickets)
+    typed = form_values(await _proposal(session, actions, kind or (followed.kind if followed else ""))) | key
+    return render(request, "tickets/new.html", await _share_page(session, typed, actions, tickets=tickets))
 
 
 async def _proposal(session: Db, actions: Sequence[Action], kind: str) -> TicketRequest:
@@ -280,10 +287,11 @@ async def _share_page(
     errors: Mapping[str, Message] | None = None,
     problem: Message | None = None,
     conflicting: list[TicketLine] | None = None,
+    tickets: list[TicketLine] | None = None,
 ) -> SharePage:
-    earlier = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
-    tickets = list({line.id: line for lines in earlier.values() for line in lines}.values())
-    done = any(ticket.state_category == StateCategory.DONE for ticket in tickets)
+    if tickets is None:
+        tickets = await _tickets_of(session, actions)
+    done = any(ticket.is_done for ticket in tickets)
     decided = await _preferences(session)
     reopens = done and decided.after_done == REOPEN
     return SharePage(
@@ -294,7 +302,20 @@ async def _share_page(
         ask_again=bool(conflicting) or reopens or any(ticket.is_open for ticket in tickets),
         reopens=reopens,
         is_connected=await connection_view(session) is not None,
+        followed=_followed(tickets),
     )
+
+
+async def _tickets_of(session: Db, actions: Sequence[Action]) -> list[TicketLine]:
+    """Every ticket of these actions once, the newest first."""
+    earlier = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
+    found = {line.id: line for lines in earlier.values() for line in lines}
+    return sorted(found.values(), key=lambda line: (-line.created_at.timestamp(), line.id))
+
+
+def _followed(tickets: Sequence[TicketLine]) -> TicketLine | None:
+    """The ticket that a new one will name as the one it follows."""
+    return next((ticket for ticket in tickets if ticket.is_over and ticket.number), None)
 
 
 def _common_category(actions: Sequence[Action]) -> dict[str, str]:

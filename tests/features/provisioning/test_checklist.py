@@ -155,6 +155,8 @@ async def test_the_page_says_to_the_letter_what_is_sent_received_and_stored(syst
         "Name and e-mail address of the sender, in the description", "correlation id", "correlation_display",
         "Work notes that are written here", "and the name of who wrote them", "record id (sys_id)", "the refresh token",
         "work notes and comments with author and time", "record ids of up to 100",
+        "Of each fixed value and change type that an administrator chose", "their choices and change models",
+        "While an administrator looks for a fixed value",
     ):  # fmt: skip
         assert words in page, words
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from app.features.tickets.models import Ticket
 from tests.factories.system import System
 from tests.factories.tickets import (
     an_action,
@@ -40,6 +41,11 @@ async def closed_one(system: System) -> tuple[UUID, dict[str, str]]:
     return ticket_id, record
 
 
+async def set_absence(system: System, ticket_id: UUID, absence: str) -> None:
+    async with system.resources.database.transaction() as session:
+        (await session.get_one(Ticket, ticket_id)).absence = absence
+
+
 @pytest.mark.fact("microsoft-graph edge-49")
 async def test_an_open_ticket_is_offered_before_another_is_made(
     system: System, monkeypatch: pytest.MonkeyPatch
@@ -68,7 +74,9 @@ async def test_after_a_closed_ticket_comes_a_new_linked_one_and_the_closed_one_i
     first, record = await closed_one(system)
     before = dict(system.servicenow.instance.store.get("incident", record["sys_id"]) or {})
     async with await system.signed_in("sharer") as browser:
-        answer = await fill_and_send(browser, FORM, kind="incident")
+        form = (await browser.get(FORM)).text
+        answer = await fill_and_send(browser, FORM)
+    assert f"The new ticket will say that it follows {record['number']}." in form
     assert answer.status_code == 303
     await system.work()
     second = await read_ticket(system, UUID(answer.headers["location"].rpartition("/")[2]))
@@ -96,6 +104,11 @@ async def test_by_setting_a_closed_ticket_is_to_be_reopened_and_a_new_one_has_to
         assert record["number"] in refused.text
         several = (await browser.get("/tickets/new?action=AdminMFAV2&action=AdminMFAV2&as=each")).text
         assert "checked" not in several
+        # A record that is gone cannot be reopened, so no page asks for that.
+        await set_absence(system, ticket_id, "deleted")
+        assert "your organisation reopens such tickets" not in (await browser.get(FORM)).text
+        assert "checked" in (await browser.get("/tickets/new?action=AdminMFAV2&action=AdminMFAV2&as=each")).text
+        await set_absence(system, ticket_id, "")
         await system.work()
         assert len(records(system, "incident")) == 1
         system.servicenow.control("records", number=record["number"], fields={"state": "2"})  # Reopened in ServiceNow.

@@ -31,7 +31,7 @@ def keep_due_date_ahead(ticket: Ticket, now: datetime) -> Message | None:
     late = T(
         "The due date %(day)s had passed before this ticket could be sent. ServiceNow was given %(sent)s (UTC).",
         code=LATE_CODE,
-        day=ticket.due_date.isoformat(),
+        day=ticket.due_date,
         sent=moment,
     )
     others = [warning for warning in ticket.warnings if warning.get("code") != LATE_CODE]

@@ -16,7 +16,7 @@ from app.features.secure_score.actions.browse_actions import Action
 from app.features.tickets.models import Ticket
 from app.features.tickets.sharing.bulk import BulkChoice, request_for
 from app.features.tickets.ticket_fields import TicketRequest
-from app.features.tickets.types import Delivery, StateCategory, priority_name
+from app.features.tickets.types import Delivery, priority_name
 from app.features.tickets.views.ticket_list import TicketLine, line_of, load_line_context
 
 # The page lists this many tickets of a batch; the others are counted, and listed by the ticket list's filter.
@@ -43,7 +43,7 @@ class Preview:
     @property
     def is_done(self) -> bool:
         """Whether a ticket of it was done, which might be reopened."""
-        return any(ticket.state_category == StateCategory.DONE and not ticket.archived_at for ticket in self.tickets)
+        return any(ticket.is_done for ticket in self.tickets)
 
 
 @dataclass(frozen=True)

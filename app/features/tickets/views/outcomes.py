@@ -55,8 +55,8 @@ class TicketOutcome:
 
     @property
     def may_reopen(self) -> bool:
-        """Whether the page offers a new ticket that is linked to this one."""
-        return self.outcome is Outcome.REGRESSED
+        """Whether the page offers a new ticket that is linked to this one: only a ticket of the same instance can be."""
+        return self.outcome is Outcome.REGRESSED and not self.ticket.archived_at
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _without_points(
     if now <= expected or not shows_it:
         sentence = T(
             "Done in ServiceNow, no points yet. Microsoft usually needs until %(day)s to show it.",
-            day=expected.date().isoformat(),
+            day=expected.date(),
         )
         return result(Outcome.NO_POINTS, sentence)
     days = (now - done_at).days
@@ -169,6 +169,8 @@ def _without_points(
 def _effective(gained: float | None) -> Message:
     if gained is None or gained <= 0:
         return T("Effective: all points achieved")
+    if gained == 1:
+        return T("Effective: +1 point")
     return T("Effective: +%(points)s points", points=f"{gained:g}")
 
 

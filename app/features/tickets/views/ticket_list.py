@@ -90,6 +90,17 @@ class TicketLine:
             return False
         return StateCategory(self.state_category) not in CLOSED_CATEGORIES
 
+    @property
+    def is_over(self) -> bool:
+        """Whether a new ticket of the same action follows this one: no work is left, or its record is not shown any more."""
+        is_closed = bool(self.absence) or StateCategory(self.state_category) in CLOSED_CATEGORIES
+        return is_closed and not self.archived_at and self.delivery != Delivery.GIVEN_UP
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its work is done at the connected instance, where it might be reopened."""
+        return self.state_category == StateCategory.DONE and not self.absence and not self.archived_at
+
 
 @dataclass(frozen=True)
 class Filters:

@@ -47,7 +47,7 @@ def test_a_day_that_passed_while_the_ticket_waited_is_told_once_and_not_dropped(
     ticket = queued(date(2026, 11, 10))
     for later in (timedelta(0), timedelta(days=1)):
         late = keep_due_date_ahead(ticket, NOW + later)
-        assert "The due date 2026-11-10 had passed before this ticket could be sent." in str(late)
+        assert "The due date 10 Nov 2026 had passed before this ticket could be sent." in str(late)
         assert ticket.record["due_date"] > (NOW + later).strftime("%Y-%m-%d %H:%M:%S")
     (warning,) = ticket.warnings
     assert str(ticket.record["due_date"]) in str(Message.from_json(warning))
@@ -74,7 +74,7 @@ async def test_a_ticket_that_waited_past_its_due_day_arrives_with_a_due_date_ahe
     ticket = await read_ticket(system, ticket_id)
     assert (ticket.delivery, ticket.differences) == ("shared", [])
     (warning,) = ticket.warnings
-    assert "2020-01-10 had passed" in str(Message.from_json(warning))
+    assert "10 Jan 2020 had passed" in str(Message.from_json(warning))
     async with system.resources.database.transaction() as session:
         told = (await session.execute(select(TicketEvent.message).where(TicketEvent.ticket_id == ticket_id))).scalars()
-        assert any("2020-01-10 had passed" in str(Message.from_json(one)) for one in told)
+        assert any("10 Jan 2020 had passed" in str(Message.from_json(one)) for one in told)
