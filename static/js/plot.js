@@ -16,7 +16,7 @@ const shorter = (label) => spelled(label, { day: "numeric", month: "short" });
 const folded = (name) => (name.length > 16 ? name.replace(/ (?=[^ ]+ [^ ]+$)/, "\n").split("\n") : name);
 const longer = (label) => spelled(label, { day: "numeric", month: "short", year: "numeric" });
 
-const amount = (value, unit) => value.toLocaleString(locale, { maximumFractionDigits: 2 }) + unit;
+const amount = (value, unit) => value.toLocaleString(locale, { maximumFractionDigits: unit ? 1 : 2 }) + unit;
 
 // Colored bands behind the lines, each from one value to another.
 const bands = (zones) => ({
@@ -81,7 +81,7 @@ const draw = (figure) => {
     border: { display: false },
     stacked: data.stacked,
     beginAtZero: data.kind === "bar",
-    grace: data.kind === "bar" || data.zones.length ? 0 : "10%",
+    grace: data.kind === "bar" || data.zones.length || data.unit ? 0 : "10%",
     suggestedMin: data.zones.at(0)?.from,
     suggestedMax: data.zones.at(-1)?.to,
     ticks: {
