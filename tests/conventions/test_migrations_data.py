@@ -179,3 +179,21 @@ _EXAMPLES = {
     "timestamp with time zone": "2026-11-20 09:00:00+00",
     "jsonb": "{}",
 }
+
+
+def test_a_connection_that_works_goes_on_without_a_scope_and_one_that_was_given_up_is_tried_again(
+    empty_database: str,
+) -> None:
+    refused = {"message": "ServiceNow no longer renews our access.", "values": {}, "code": "oauth.not_renewed"}
+    final = {"message": "This consent is over.", "values": {}, "code": "oauth.invalid_grant"}
+    for status, attention, is_tried in (
+        ("connected", None, False), ("needs_attention", refused, True), ("needs_attention", final, False),
+    ):  # fmt: skip
+        downgrade(empty_database, "0009")
+        with psycopg.connect(empty_database) as connection:
+            connection.execute("DELETE FROM connection")
+            insert(connection, "connection", status=status, attention=json.dumps(attention) if attention else None)
+        migrations.migrate(empty_database)
+        with psycopg.connect(empty_database) as connection:
+            query = "SELECT sends_scope, next_renewal_at IS NOT NULL, account_since = connected_at FROM connection"
+            assert connection.execute(query).fetchone() == (False, is_tried, True)

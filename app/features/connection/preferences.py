@@ -60,6 +60,7 @@ class FieldValue:
 class Preferences:
     """`priorities` by score impact, `due_days` by priority. Empty texts decide nothing.
 
+    `names_sender`: what is sent carries the name and e-mail address of who shares, besides the user ID.
     `columns` maps a ticket kind to `{data item: column of the instance's own}`; `after_done` is one of AFTER_DONE.
     `field_values` maps a ticket kind to `{column: its fixed value}`. `change_type` is that of change requests, and
     `change_types` are those among which people may choose when they share; empty where they may not.
@@ -73,6 +74,7 @@ class Preferences:
     group_name: str = ""
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     after_done: str = NEW
+    names_sender: bool = True
     field_values: Mapping[str, Mapping[str, FieldValue]] = field(default_factory=dict)
     change_type: ChangeType = NORMAL_CHANGE
     change_types: Sequence[ChangeType] = ()
@@ -107,6 +109,7 @@ async def load_preferences(session: Session, connection_id: UUID | None) -> Pref
         },
         change_type=ChangeType(**row.change_types["default"]) if row.change_types else NORMAL_CHANGE,
         change_types=[ChangeType(**one) for one in row.change_types.get("choices", [])],
+        names_sender=row.names_sender,
     )
 
 
@@ -133,3 +136,8 @@ async def keep_preferences(session: Session, connection_id: UUID, wanted: Prefer
     }
     row = insert(TicketPreferences).values(connection_id=connection_id, **values)
     await session.execute(row.on_conflict_do_update(index_elements=["connection_id"], set_=values))
+
+
+async def keep_sender_named(session: Session, connection_id: UUID, *, named: bool) -> None:
+    row = insert(TicketPreferences).values(connection_id=connection_id, names_sender=named)
+    await session.execute(row.on_conflict_do_update(index_elements=["connection_id"], set_={"names_sender": named}))

@@ -27,6 +27,8 @@ from app.integrations.servicenow.protocol import format_time
 # cut or refuse them. docs/facts/servicenow.md#4-3-shared-task-fields
 LONGEST_NAME = 160
 LONGEST_DESCRIPTION = 4000
+# What the labelled lines below it leave of the column at least, unless many actions are shared as one ticket.
+ROOM_FOR_DESCRIPTION = 3000
 # What the form accepts as a name; the record's text holds all of it.
 LONGEST_TYPED_NAME = 400
 LATEST_DUE_YEARS = 10
@@ -95,7 +97,8 @@ class Shown(StrEnum):
 class FormControl:
     """`accepts` and `default` are Pydantic's annotation and default; `...` means that something has to be typed.
 
-    `choices` are (value, text), and `empty` is the text that stands for none of them. Neighbors that are `is_narrow` share
+    `counted` is the limit up to which characters are counted while they are typed, and `over` says what becomes of the
+    rest. `choices` are (value, text), and `empty` is the text that stands for none of them. Neighbors that are `is_narrow` share
     a row.
     """
 
@@ -109,6 +112,8 @@ class FormControl:
     choices: Sequence[tuple[str, Message | str]] = ()
     empty: Message | str = ""
     is_narrow: bool = False
+    counted: int | None = None
+    over: Message | str = ""
 
     @property
     def is_required(self) -> bool:
@@ -189,8 +194,9 @@ def _due_date_problem(request: TicketRequest, today: date) -> Message | None:
 
 def _requester_line(_request: TicketRequest, requester: Requester) -> str:
     # Bounded like every line, so that a display name of any length leaves most of the text to the description.
+    user_id = f"{T('user ID')} {cut(one_line(requester.oid), 64)}"
     name = f"{requester.name} <{requester.email}>" if requester.email else requester.name
-    return f"{cut(one_line(name), 200)}, {T('user ID')} {cut(one_line(requester.oid), 64)}"
+    return f"{cut(one_line(name), 200)}, {user_id}" if name else user_id
 
 
 def _one_line_name(request: TicketRequest) -> str:
@@ -201,7 +207,9 @@ FIELDS: tuple[TicketField, ...] = (
     TicketField(
         name="requested_by",
         label=T("Shared by"),
-        sent_as=T("User ID of the sender"),
+        # In the words of Microsoft's connector:
+        # docs/facts/microsoft-graph.md#3-4-the-servicenow-connector-of-2020-retired
+        sent_as=T("User ID that initiates the ticket creation"),
         # The object ID of Entra ID, a GUID: names and e-mail addresses change, and Microsoft's connector sent it as well.
         # docs/facts/servicenow.md#9-microsoft-s-own-connector-what-we-mirror
         limit=36,
@@ -224,14 +232,20 @@ FIELDS: tuple[TicketField, ...] = (
             ControlType.TEXT,
             T("Name"),
             Annotated[str, Limited(max_length=LONGEST_TYPED_NAME)],
+            hint=T(
+                "ServiceNow keeps the first %(limit)s characters as the name. A longer one stands whole in the description.",
+                limit=LONGEST_NAME,
+            ),
             max_length=LONGEST_TYPED_NAME,
+            counted=LONGEST_NAME,
+            over=T("ServiceNow shows the beginning as the name, and the whole in the description."),
         ),
         problem=_required("name"),
     ),
     TicketField(
         name="description",
         label=T("Description"),
-        sent_as=T("Description"),
+        sent_as=T("Task description"),
         limit=LONGEST_DESCRIPTION,
         value=lambda request, _requester: cut(clean(request.description), LONGEST_DESCRIPTION),
         # No `fills_column`: record.py shortens the text once more, because the lines below it need a part of the column.
@@ -240,8 +254,13 @@ FIELDS: tuple[TicketField, ...] = (
             ControlType.AREA,
             T("Description"),
             str,
-            hint=T("ServiceNow keeps 4,000 characters, the details below included."),
+            hint=T(
+                "ServiceNow keeps 4,000 characters, of which the details that we add below take up to 1,000. A longer text is "
+                "cut at its end there, and stays whole here."
+            ),
             rows=14,
+            counted=ROOM_FOR_DESCRIPTION,
+            over=T("The end of it may be cut in ServiceNow; it stays whole here."),
         ),
         problem=_required("description"),
         shown=Shown.TEXT,

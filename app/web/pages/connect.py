@@ -62,10 +62,16 @@ class SetUpForm(BaseModel):
     client_secret: Credential
     expected_user_name: Annotated[str, StringConstraints(max_length=100)] = ""
     pkce: Literal["yes", "no"] = "yes"
+    scope: Literal["yes", "no"] = "yes"
 
     def as_set_up(self) -> SetUp:
         return SetUp(
-            self.instance, self.client_id, self.client_secret, self.expected_user_name, uses_pkce=self.pkce == "yes"
+            self.instance,
+            self.client_id,
+            self.client_secret,
+            self.expected_user_name,
+            uses_pkce=self.pkce == "yes",
+            sends_scope=self.scope == "yes",
         )
 
 
@@ -203,6 +209,7 @@ def _known(connection: ConnectionView | None) -> dict[str, str]:
         "client_id": connection.client_id,
         "expected_user_name": connection.expected_user_name,
         "pkce": "yes" if connection.uses_pkce else "no",
+        "scope": "yes" if connection.sends_scope else "no",
     }
 
 
@@ -214,4 +221,5 @@ def _typed(begun: Begun | None) -> dict[str, str]:
         "client_id": begun.client_id,
         "expected_user_name": begun.expected_user_name,
         "pkce": "yes" if begun.uses_pkce else "no",
+        "scope": "yes" if begun.sends_scope else "no",
     }

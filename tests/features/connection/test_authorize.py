@@ -79,6 +79,7 @@ async def test_what_is_sent_for_consent(system: System) -> None:
     assert asked["state"][0].isalnum()
     assert len(asked["state"][0]) >= 32
     assert "client_secret" not in asked
+    assert asked["scope"] == ["useraccount"]
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie

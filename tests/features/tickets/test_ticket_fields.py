@@ -108,9 +108,9 @@ def test_a_field_that_is_added_to_the_list_is_in_form_record_page_exchange_page_
 @pytest.mark.fact("microsoft-graph edge-50", "servicenow 9", "microsoft-graph 3.4")
 def test_the_seven_data_items_of_microsofts_connector_are_sent() -> None:
     assert [str(item) for item in exchanged_items()] == [
-        "User ID of the sender",
+        "User ID that initiates the ticket creation",
         "Task name",
-        "Description",
+        "Task description",
         "Priority",
         "Due date",
         "Recommendation source (User or Microsoft recommendation)",

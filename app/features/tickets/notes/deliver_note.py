@@ -12,6 +12,7 @@ from app.core.database import Session
 from app.core.messages import Message, T
 from app.features.connection.gateway import ServiceNowClient
 from app.features.connection.models import Connection, ConnectionStatus
+from app.features.connection.preferences import load_preferences
 from app.features.tickets.delivery.adapter import Call, OutboundAdapter
 from app.features.tickets.delivery.outbound import Attempt, lost_its_job
 from app.features.tickets.models import Ticket, TicketNote
@@ -61,6 +62,7 @@ class NoteAdapter(OutboundAdapter[TicketNote, NoteFate]):
     note: TicketNote
     ticket: Ticket
     sys_id: str
+    names_sender = True
 
     def __init__(self, note_id: UUID) -> None:
         self.note_id = note_id
@@ -73,6 +75,7 @@ class NoteAdapter(OutboundAdapter[TicketNote, NoteFate]):
             return None
         self.note, self.ticket, self.sys_id = note, ticket, ticket.sys_id
         self.connection_id = ticket.connection_id
+        self.names_sender = (await load_preferences(session, ticket.connection_id)).names_sender
         return note
 
     async def find(self, client: ServiceNowClient) -> NoteFate | None:
@@ -85,7 +88,8 @@ class NoteAdapter(OutboundAdapter[TicketNote, NoteFate]):
     async def send(self, client: ServiceNowClient) -> NoteFate:
         # Each update of the journal field appends, so a repeated one doubles the note:
         # docs/facts/other-connectors.md#bug-67
-        text = compose_note(self.note_id, self.note.text, self.note.requested_by_name)
+        author = self.note.requested_by_name if self.names_sender else ""
+        text = compose_note(self.note_id, self.note.text, author)
         await client.add_note(TABLES[TicketKind(self.ticket.kind)], self.sys_id, text)
         return NoteFate.ACCEPTED
 

@@ -37,8 +37,12 @@ def reference_of(note_id: UUID) -> str:
 
 
 def compose_note(note_id: UUID, text: str, author: str) -> str:
-    """The note as it is sent: never HTML, signed, with its reference, within the length the field has."""
-    signature = f"\n\n– {one_line(author)[:100]}, {T('from the security center')} {reference_of(note_id)}"
+    """The note as it is sent: never HTML, signed, with its reference, within the length the field has.
+
+    An empty `author` is left out of the signature.
+    """
+    name = f"{one_line(author)[:100]}, " if author else ""
+    signature = f"\n\n– {name}{T('from the security center')} {reference_of(note_id)}"
     harmless = CODE.sub(r"[\1 code]", clean(text))
     # 100 to spare: the limit is in UTF-16 units, of which each of the author's 100 letters may take two.
     return cut(harmless, LONGEST_NOTE - len(signature) - 100) + signature

@@ -6,7 +6,7 @@ All data items stand in the record's text as labelled lines, so that they arrive
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.core.messages import Message, T
 from app.core.text_limits import cut, one_line, utf16_length
@@ -55,6 +55,8 @@ def compose_record(
     Expects a request in which `problems_of` finds nothing.
     """
     spec, stored = KINDS[request.kind], stored_values(request, fields)
+    if not preferences.names_sender:
+        requester = replace(requester, name="", email="")
     warnings: list[Message] = []
     below = _lines_below(request, requester, links, fields)
     # Two units are for the empty line between the description and the lines below it.
@@ -103,7 +105,9 @@ def with_decisions(
 
 def _lines_below(request: TicketRequest, requester: Requester, links: Links, fields: Sequence[TicketField]) -> str:
     """The labelled lines; bounded, so that they always leave most of the text to the description."""
-    lines = [f"{one.line.label}: {one.line.value(request, requester)}" for one in fields if one.line is not None]
+    # A stock form shows the description, and hardly ever `correlation_display`.
+    lines = [KINDS[request.kind].marker]
+    lines += [f"{one.line.label}: {one.line.value(request, requester)}" for one in fields if one.line is not None]
     lines.append(f"{T('Ticket in the security center')}: {links.ticket}")
     # By its number, which is what people search for in ServiceNow.
     if links.predecessor:

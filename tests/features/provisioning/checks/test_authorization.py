@@ -183,9 +183,9 @@ async def test_a_new_consent_without_a_refresh_token_does_not_last_as_long_as_th
     await connect_by_pages(system, manager)
     real = ServiceNowOAuth.exchange
 
-    async def exchange(self: ServiceNowOAuth, *, code: str, code_verifier: str) -> Tokens:
+    async def exchange(self: ServiceNowOAuth, *, code: str, code_verifier: str, state: str) -> Tokens:
         """The client was made public meanwhile."""
-        return replace(await real(self, code=code, code_verifier=code_verifier), refresh_token=None)
+        return replace(await real(self, code=code, code_verifier=code_verifier, state=state), refresh_token=None)
 
     monkeypatch.setattr(ServiceNowOAuth, "exchange", exchange)
     await connect_by_pages(system, manager)
