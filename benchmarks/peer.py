@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+# The peers that are measured, and all that tests start.
 PEERS = {"PySNC": "pysnc_peer.py", "pysnow": "pysnow_peer.py"}
+SCRIPTS = {
+    **PEERS, "aiosnow": "aiosnow_peer.py", "authlib": "authlib_peer.py", "MSAL": "msal_peer.py",
+    "openid-client": "openid_client_peer.mjs",
+}  # fmt: skip
 SECONDS = 300
 
 
@@ -36,9 +41,11 @@ def do(peer: str, **job: Any) -> Done:
     python = environment()
     if python is None:
         raise RuntimeError("there is no environment for other clients; `make clients` lays it")
+    script = ROOT / "benchmarks" / "peers" / SCRIPTS[peer]
+    program = str(python) if script.suffix == ".py" else "node"
     try:
         ran = subprocess.run(  # noqa: S603 - our own script.
-            [str(python), str(ROOT / "benchmarks" / "peers" / PEERS[peer])],
+            [program, str(script)],
             input=json.dumps(job),
             capture_output=True,
             text=True,

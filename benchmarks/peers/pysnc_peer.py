@@ -1,8 +1,11 @@
 """PySNC 1.2.1 at work on incidents, as its documentation shows: GlideRecord, queries, batches of a hundred."""
 
+import io
+
 import requests
 from job import in_chunks, run
 from pysnc import ServiceNowClient
+from pysnc.auth import ServiceNowClientCredentialsFlow, ServiceNowPasswordGrantFlow
 from requests_oauthlib import OAuth2Session
 
 FIELDS = ["sys_id", "number", "state", "priority", "correlation_id", "sys_updated_on"]
@@ -103,4 +106,65 @@ def workers(job, outcome):
     outcome.at_once(job["workers"], read)
 
 
-run({"walk": walk, "create": create, "update": update, "refresh": refresh, "workers": workers})
+def refused(job, outcome):
+    """A record that does not exist, a read and a write that are not allowed: how each is told."""
+    record = client(job).GlideRecord("incident")
+    outcome.results.append({"told": f"found: {record.get(job['missing'])}"})
+    closed = client(job).GlideRecord(job["closed"])
+
+    def read():
+        closed.query()
+
+    def write():
+        made = client(job).GlideRecord("incident")
+        made.initialize()
+        made.short_description = "not allowed"
+        made.insert()
+
+    outcome.attempt(read)
+    outcome.attempt(write)
+
+
+def sign_in(job, outcome):
+    """Every way to sign in by itself that the library has, each followed by one read."""
+    user, password, client_id, secret = job["user"], job["password"], job["client_id"], job["client_secret"]
+    ways = {
+        "basic": lambda: (user, password),
+        "password": lambda: ServiceNowPasswordGrantFlow(user, password, client_id, secret),
+        "client_credentials": lambda: ServiceNowClientCredentialsFlow(client_id, secret),
+    }
+
+    def read(way):
+        record = ServiceNowClient(_address(job), ways[way]()).GlideRecord("sys_user")
+        record.fields = ["user_name"]
+        record.add_query("sys_id", "javascript:gs.getUserID()")
+        record.query()
+        assert record.next()
+        outcome.results.append({"way": way, "user": record.get_value("user_name")})
+
+    for way in ways:
+        outcome.attempt(read, way)
+
+
+def attach(job, outcome):
+    """Attach a file, list it, read it back, delete it."""
+
+    def walk_through():
+        record = client(job).GlideRecord("incident")
+        assert record.get(job["sys_id"])
+        record.add_attachment("a.txt", io.BytesIO(job["text"].encode()), content_type="text/plain")
+        kept = record.get_attachments()
+        for file in kept:
+            outcome.results.append({"file_name": file.file_name, "text": file.read().decode()})
+        for file in kept:
+            file.delete()
+        outcome.results.append({"left": len(record.get_attachments())})
+
+    outcome.attempt(walk_through)
+
+
+WORK = {
+    "walk": walk, "create": create, "update": update, "refresh": refresh, "workers": workers, "refused": refused,
+    "sign_in": sign_in, "attach": attach,
+}  # fmt: skip
+run(WORK)

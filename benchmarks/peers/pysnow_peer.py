@@ -1,5 +1,8 @@
 """pysnow 0.7.17 at work on incidents, as its documentation shows: resources, queries, one answer for a query."""
 
+import tempfile
+from pathlib import Path
+
 import pysnow
 import requests
 from job import in_chunks, run
@@ -8,13 +11,17 @@ FIELDS = ["sys_id", "number", "state", "priority", "correlation_id", "sys_update
 CHUNK = 100
 
 
-def resource(job):
+def session_of(job):
     """With the access token in our own session: pysnow knows no authorization code grant."""
     session = requests.Session()
     session.trust_env = False
     session.headers["Authorization"] = f"Bearer {job['token']}"
-    connected = pysnow.Client(host=_host(job), use_ssl=False, session=session)
-    return connected.resource(api_path="/table/incident")
+    return session
+
+
+def resource(job, table="incident"):
+    connected = pysnow.Client(host=_host(job), use_ssl=False, session=session_of(job))
+    return connected.resource(api_path=f"/table/{table}")
 
 
 def _host(job):
@@ -89,4 +96,59 @@ def workers(job, outcome):
     outcome.at_once(job["workers"], read)
 
 
-run({"walk": walk, "create": create, "update": update, "refresh": refresh, "workers": workers})
+def refused(job, outcome):
+    """A record that does not exist, a read and a write that are not allowed: how each is told."""
+    incidents = resource(job)
+    outcome.attempt(lambda: incidents.get(query={"sys_id": job["missing"]}).one())
+    outcome.attempt(lambda: resource(job, job["closed"]).get(query={}, limit=1).all())
+    outcome.attempt(lambda: incidents.create(payload={"short_description": "not allowed"}).one())
+
+
+def sign_in(job, outcome):
+    """Every way to sign in by itself that the library has, each followed by one read."""
+
+    def basic():
+        return pysnow.Client(host=_host(job), use_ssl=False, user=job["user"], password=job["password"])
+
+    def password():
+        oauth = pysnow.OAuthClient(
+            client_id=job["client_id"], client_secret=job["client_secret"], host=_host(job), use_ssl=False
+        )
+        oauth.set_token(oauth.generate_token(job["user"], job["password"]))
+        return oauth
+
+    ways = {"basic": basic, "password": password}
+
+    def read(way):
+        users = ways[way]().resource(api_path="/table/sys_user")
+        row = users.get(query="sys_id=javascript:gs.getUserID()", fields=["user_name"]).one()
+        outcome.results.append({"way": way, "user": row["user_name"]})
+
+    for way in ways:
+        outcome.attempt(read, way)
+
+
+def attach(job, outcome):
+    """Attach a file, list it, read it back, delete it."""
+
+    def walk_through():
+        incidents = resource(job)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "a.txt"
+            path.write_text(job["text"])
+            incidents.attachments.upload(sys_id=job["sys_id"], file_path=str(path))
+        files = resource(job).attachments
+        for file in files.get(sys_id=job["sys_id"]):
+            read = session_of(job).get(file["download_link"], timeout=60)
+            outcome.results.append({"file_name": file["file_name"], "text": read.text})
+            resource(job).attachments.delete(file["sys_id"])
+        outcome.results.append({"left": len(resource(job).attachments.get(sys_id=job["sys_id"]))})
+
+    outcome.attempt(walk_through)
+
+
+WORK = {
+    "walk": walk, "create": create, "update": update, "refresh": refresh, "workers": workers, "refused": refused,
+    "sign_in": sign_in, "attach": attach,
+}  # fmt: skip
+run(WORK)

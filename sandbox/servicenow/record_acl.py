@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from sandbox.servicenow import other_tables
 from sandbox.servicenow.instance import INTEGRATION_USER, SandboxInstance
 from sandbox.servicenow.store import Record
-from sandbox.servicenow.table_schema import TICKETS
 
 # See docs/facts/servicenow.md#3-6-roles-for-the-integration-user: `itil` contains the granular roles.
 CONTAINED_ROLES: dict[str, tuple[str, ...]] = {
@@ -16,8 +16,8 @@ CONTAINED_ROLES: dict[str, tuple[str, ...]] = {
     "sn_incident_write": ("sn_incident_read",),
     "sn_change_write": ("sn_change_read",),
 }  # fmt: skip
-READ_ROLES = {"incident": "sn_incident_read", "change_request": "sn_change_read"}
-WRITE_ROLES = {"incident": "sn_incident_write", "change_request": "sn_change_write"}
+READ_ROLES = {"incident": "sn_incident_read", "change_request": "sn_change_read", **other_tables.READ_ROLES}
+WRITE_ROLES = {"incident": "sn_incident_write", "change_request": "sn_change_write", **other_tables.WRITE_ROLES}
 # Stricter than writing: docs/facts/servicenow.md#3-6-roles-for-the-integration-user
 DELETE_ROLES = {"incident": "itil_admin", "change_request": "change_manager"}
 OAUTH_ROLES = {"admin", "oauth_admin", "mi_admin"}
@@ -40,11 +40,13 @@ def roles_of(instance: SandboxInstance, user: Record) -> frozenset[str]:
 def may_write(instance: SandboxInstance, user: Record, table: str, action: str) -> bool:
     """Return whether the user may `create`, `write` or `delete` in this table."""
     roles = roles_of(instance, user)
-    if f"{table}.{action}" in instance.switches.listed("acl_refuses") or "snc_read_only" in roles:
+    if "snc_read_only" in roles:
         return False
     # Administrators pass the rules of every table: docs/facts/servicenow.md#3-6-roles-for-the-integration-user
     if "admin" in roles:
         return True
+    if f"{table}.{action}" in instance.switches.listed("acl_refuses"):
+        return False
     if action == "delete" and not instance.switches.itil_may_delete:
         return table in DELETE_ROLES and DELETE_ROLES[table] in roles
     return table in WRITE_ROLES and WRITE_ROLES[table] in roles
@@ -58,11 +60,16 @@ class RowAcl:
         self._table = table
         self._roles = roles_of(instance, user)
         self._sees_all = self._may_see_all(instance)
+        # A row of a parent table is ruled by its own: docs/facts/servicenow.md#4-3-shared-task-fields
+        self._children = {child: RowAcl(instance, user, child) for child in other_tables.CHILDREN.get(table, ())}
 
     def may_read(self, row: Record) -> bool:
         # See docs/facts/servicenow.md#sandbox-24 and #sandbox-50: an unreadable row is left out without an error.
         if row.get("_hidden") == "true":
             return False
+        child = self._children.get(row.get("sys_class_name", ""))
+        if child is not None:
+            return child.may_read(row)
         if self._sees_all:
             return True
         # Without a role, a user reads incidents that it opened or is the caller of, and no changes.
@@ -71,10 +78,13 @@ class RowAcl:
 
     def _may_see_all(self, instance: SandboxInstance) -> bool:
         switches, roles = instance.switches, self._roles
+        self._sees_own = True
+        if "admin" in roles:
+            return True
         self._sees_own = f"{self._table}.read" not in switches.listed("acl_refuses")
         if not self._sees_own:
             return False
-        if self._table in TICKETS:
+        if self._table in READ_ROLES:
             return READ_ROLES[self._table] in roles
         rules = {
             "sys_choice": not switches.choices_need_role or bool(roles & {"personalize_choices", "admin"}),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -60,8 +61,10 @@ class SandboxMicrosoft:
 
 
 @contextmanager
-def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback") -> Iterator[SandboxMicrosoft]:
-    """A sandbox with new IDs and secrets."""
+def running_microsoft(
+    redirect_uri: str = "http://127.0.0.1:1/sign-in/callback", certificate: Path | None = None
+) -> Iterator[SandboxMicrosoft]:
+    """A sandbox with new IDs and secrets; with a certificate, over TLS."""
     settings = EntraSandbox(
         tenant_id=str(uuid4()),
         client_id=str(uuid4()),
@@ -69,7 +72,7 @@ def running_microsoft(redirect_uri: str = "http://127.0.0.1:1/sign-in/callback")
         redirect_uris=(redirect_uri,),
     )
     app = create_app(settings, NEWEST)
-    with serve(app) as url:
+    with serve(app, certificate) as url:
         yield SandboxMicrosoft(url, settings, app.state.tenant)
 
 

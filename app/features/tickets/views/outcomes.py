@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from app.core import clock
 from app.core.database import Session
 from app.core.messages import Message, T
-from app.features.connection.models import Connection
+from app.features.connection.models import Connection, ConnectionStatus
 from app.features.secure_score.reports.current_points import Points, current_points
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.types import Delivery, StateCategory
@@ -78,6 +78,13 @@ class ActionTicket:
     category: StateCategory
     since: datetime | None
     ticket: TicketLine
+
+
+async def connection_with_kept_tickets(session: Session) -> Connection | None:
+    """The connection that was removed last, if tickets of it are kept: their results stay true without it."""
+    kept = exists().where(Ticket.connection_id == Connection.id, Ticket.delivery == Delivery.SHARED)
+    removed = select(Connection).where(Connection.status == ConnectionStatus.REMOVED, kept)
+    return (await session.execute(removed.order_by(Connection.removed_at.desc()).limit(1))).scalar_one_or_none()
 
 
 async def ticket_results(session: Session, tenant_id: str, connection: Connection | None) -> OutcomeSummary:
