@@ -157,8 +157,9 @@ class ActionPage:
 
     @property
     def microsoft_links(self) -> list[Link]:
-        """The links of Microsoft's own text."""
-        return links_of(self.detail.remediation_html + self.detail.description_html)
+        """The links of Microsoft's own text, without the one that the page's button opens."""
+        found = links_of(self.detail.remediation_html + self.detail.description_html)
+        return [link for link in found if link.url != self.detail.action_url.strip()]
 
     @property
     def regressed_after(self) -> list[TicketLine]:
