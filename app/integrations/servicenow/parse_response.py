@@ -313,7 +313,7 @@ def _breakdown(answer: RemoteResponse) -> Message:
     if said:
         # The only clue to a rule that fails each time: docs/facts/servicenow.md#2-6-error-envelope
         return T(
-            "ServiceNow reported an internal error (status %(status)s: %(reason)s). We will try again.",
+            "ServiceNow reported an internal error (status %(status)s): %(reason)s. We will try again.",
             status=answer.status,
             reason=said,
         )
