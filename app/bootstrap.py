@@ -39,6 +39,7 @@ def product_config(settings: Settings) -> ProductConfig:
         role_ids=settings.role_ids,
         session_hours=settings.session_hours,
         secure_score_write_back=settings.secure_score_write_back,
+        microsoft_cloud=str(settings.microsoft_cloud),
     )
 
 

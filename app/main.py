@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from app.resources import Resources
 from app.settings import Settings
 from app.web.error_pages import HANDLERS, refuse
+from app.web.host_names import PublicHostMiddleware
 from app.web.middleware import SecurityMiddleware
 from app.web.pages import (
     actions,
@@ -23,10 +24,12 @@ from app.web.pages import (
     connect,
     connector_status,
     diagnosis,
+    field_values,
     health,
     home,
     moved,
     provisioning,
+    public_host,
     secure_score,
     servicenow,
     share,
@@ -48,10 +51,12 @@ PAGES = (
     configuration,
     provisioning,
     diagnosis,
+    field_values,
     connector_status,
     audit,
     health,
     moved,
+    public_host,
 )
 
 
@@ -69,14 +74,11 @@ def create_app(resources: Resources) -> FastAPI:
     """The web application. It neither opens nor closes `resources`."""
     app = FastAPI(title="Security center", openapi_url=None, docs_url=None, redoc_url=None, exception_handlers=HANDLERS)
     app.state.resources = resources
+    # The last one added is the outermost: a redirect to PUBLIC_URL carries the security headers as well.
+    app.add_middleware(PublicHostMiddleware, public_url=resources.config.public_url)
     app.add_middleware(
         SecurityMiddleware,
         public_url=resources.config.public_url,
-        form_targets=(
-            resources.entra.authority,
-            "https://*.service-now.com",
-            *resources.config.servicenow_allowed_origins,
-        ),
         refuse=refuse,
     )
     for page in PAGES:

@@ -26,6 +26,7 @@ class ProductConfig:
     role_ids: Mapping[str, frozenset[str]]
     session_hours: int
     secure_score_write_back: bool = False
+    microsoft_cloud: str = "global"
 
 
 @dataclass(frozen=True)

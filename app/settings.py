@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -40,6 +42,36 @@ GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
 GLOBAL_READER = "f2ef992c-3afb-46b9-b7cf-a126ee74c451"
 
 Words = Annotated[tuple[str, ...], NoDecode]
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# Where each ID stands in the admin center, for a message that must not repeat the value: it may be a secret in the wrong line.
+GUIDS = {
+    "entra_tenant_id": "the Directory (tenant) ID of the app registration's Overview, not a domain name or 'common'",
+    "entra_client_id": "the Application (client) ID of the app registration's Overview",
+    "secure_score_tenant_id": "a Directory (tenant) ID, or nothing",
+}
+# A list that is set to nothing gives its role to no one, and keys have a message of their own; every other setting that is
+# blank counts as not set.
+MAY_BE_BLANK = ("_roles", "vault_keys")
+USUAL_PORTS = {"http": 80, "https": 443}
+
+
+def _origin(value: str) -> str:
+    """The address as browsers name it: scheme, host and port alone, in lower case. Raises ValueError."""
+    parts = urlsplit(value)
+    if parts.scheme.lower() not in USUAL_PORTS or not parts.hostname:
+        raise ValueError("is no address; write it like https://security-center.example.com")
+    port = parts.port  # Raises ValueError for what is no port.
+    if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("is scheme, host and port alone; take away what follows, or stands before the host")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    usual = port is None or port == USUAL_PORTS[parts.scheme.lower()]
+    return f"{parts.scheme.lower()}://{host}" + ("" if usual else f":{port}")
+
+
+def _bare(value: str) -> str:
+    """Without the blanks around it, and without one pair of quotes around the rest."""
+    value = value.strip()
+    return value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
 class Settings(BaseSettings):
@@ -52,7 +84,8 @@ class Settings(BaseSettings):
     )
     var_dir: Path = Field(Path("var"), description="Folder for what the embedded PostgreSQL keeps.")
     public_url: str = Field(
-        "http://127.0.0.1:8000", description="The address people open; redirect addresses are made from it."
+        "http://127.0.0.1:8000",
+        description="The address people open; redirect addresses are made from it.",
     )
     host: str = Field("127.0.0.1", description="The address the web process listens on.")
     port: int = Field(8000, description="The port the web process listens on.", ge=1, le=65535)
@@ -107,6 +140,18 @@ class Settings(BaseSettings):
     )
     log_json: bool = Field(default=False, description="true writes one JSON object per line.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_meant(cls, given: Any) -> Any:  # noqa: ANN401 - pydantic's signature.
+        # Not every reader of .env files takes away the quotes and blanks around a value; docker run --env-file keeps them.
+        # https://docs.docker.com/reference/cli/docker/container/run/#env
+        if not isinstance(given, dict):
+            return given
+        cleaned = {name: _bare(value) if isinstance(value, str) else value for name, value in given.items()}
+        return {
+            name: value for name, value in cleaned.items() if value != "" or str(name).lower().endswith(MAY_BE_BLANK)
+        }
+
     @field_validator(
         "servicenow_allowed_origins",
         "manager_roles",
@@ -144,14 +189,35 @@ class Settings(BaseSettings):
 
     @field_validator("public_url", "entra_authority", "graph_url")
     @classmethod
-    def _no_slash_at_the_end(cls, value: str | None) -> str | None:
-        return value.rstrip("/") if value else value
+    def _only_an_origin(cls, value: str | None) -> str | None:
+        # Pages, redirect addresses, the tenant and Graph's version are added to it, so a path here would be a wrong address.
+        return _origin(value) if value else value
 
-    @model_validator(mode="after")
-    def _needs_a_key(self) -> Self:
-        if not self.vault_keys:
+    @field_validator("servicenow_allowed_origins")
+    @classmethod
+    def _only_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_origin(part) for part in value)
+
+    @field_validator(*GUIDS)
+    @classmethod
+    def _only_a_guid(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # Entra ID takes capitals in addresses, and names itself in lower case: docs/facts/microsoft-graph.md#2-3-signing-users-in
+        if value is None or GUID.fullmatch(value.lower()):
+            return value and value.lower()
+        raise ValueError(f"has to be {GUIDS[info.field_name or '']}")
+
+    @field_validator("manager_roles", "sharer_roles", "viewer_roles")
+    @classmethod
+    def _role_ids_in_lower_case(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # Role template IDs are GUIDs, which have no case; the values of app roles do.
+        return tuple(part.lower() if GUID.fullmatch(part.lower()) else part for part in value)
+
+    @field_validator("vault_keys")
+    @classmethod
+    def _needs_a_key(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not value:
             raise ValueError("VAULT_KEYS needs at least one key; `python -m app generate-key` prints a fresh one")
-        return self
+        return value
 
     @property
     def role_ids(self) -> dict[str, frozenset[str]]:

@@ -12,10 +12,12 @@ from app.main import server_config
 from app.settings import Settings
 from tests.factories.system import PUBLIC_URL, System
 
+SOME_ID = "aaaaaaaa-0000-4a6e-9c3e-5d1f0a00ffff"
+
 
 def settings(proxies: str) -> Settings:
     """The product's settings, with these proxies."""
-    required = {"ENTRA_TENANT_ID": "t", "ENTRA_CLIENT_ID": "c", "ENTRA_CLIENT_SECRET": "s", "VAULT_KEYS": "k"}
+    required = {"ENTRA_TENANT_ID": SOME_ID, "ENTRA_CLIENT_ID": SOME_ID, "ENTRA_CLIENT_SECRET": "s", "VAULT_KEYS": "k"}
     known = {name.lower(): value for name, value in required.items()}
     return Settings(_env_file=None, trusted_proxies=proxies, **known)  # type: ignore[arg-type]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.factories.leaving import leads_to
 from tests.factories.system import System
 
 
@@ -13,7 +14,7 @@ async def test_health_answers(system: System) -> None:
 
 async def test_a_person_signs_in_through_entra(system: System) -> None:
     async with system.client(follow_redirects=True) as browser:
-        answer = await browser.post("/sign-in?return_to=/health/live")
+        answer = await browser.get(leads_to(await browser.post("/sign-in?return_to=/health/live")))
         assert answer.status_code == 200
         assert "Alex Wilber" in answer.text
 

@@ -1,13 +1,16 @@
-"""Messages that people read: translated when shown, storable until then. Never formats numbers or dates."""
+"""Messages that people read: translated when shown, storable until then. Days are spelled out, numbers are left as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import date, datetime
 from gettext import GNUTranslations, NullTranslations, translation
 from pathlib import Path
 from typing import Any
+
+from babel.dates import format_date
 
 DOMAIN = "messages"
 LOCALES_FOLDER = Path(__file__).resolve().parents[2] / "locales"
@@ -36,7 +39,7 @@ class Message:
         translated = catalog().gettext(self.message) if self.message else ""
         if not self.values:
             return translated.replace("%%", "%")
-        return translated % {name: str(value) for name, value in self.values.items()}
+        return translated % {name: _as_text(value) for name, value in self.values.items()}
 
     def __repr__(self) -> str:
         return f"Message({self.message!r}, {self.values!r})"
@@ -50,12 +53,15 @@ class Message:
         return hash((self.message, tuple(sorted((name, str(value)) for name, value in self.values.items()))))
 
     def to_json(self) -> dict[str, Any]:
-        """As the database keeps it: ``{"message": source string, "values": {name: string}}``, and "code" if it has one."""
+        """As the database keeps it: ``{"message": source string, "values": {name: string}}``, and "code" if it has one.
+
+        A day is stored as ``{"day": "2026-11-28"}``.
+        """
         code = {} if self.code is None else {"code": self.code}
         return code | {
             "message": self.message,
             "values": {
-                name: value.to_json() if isinstance(value, Message) else str(value)
+                name: value.to_json() if isinstance(value, Message) else _as_json(value)
                 for name, value in self.values.items()
             },
         }
@@ -64,10 +70,27 @@ class Message:
     def from_json(cls, stored: Mapping[str, Any]) -> Message:
         """The message that `to_json` stored; nested messages come back as messages."""
         values = {
-            name: cls.from_json(value) if isinstance(value, Mapping) else value
+            name: _from_json(value) if isinstance(value, Mapping) else value
             for name, value in stored.get("values", {}).items()
         }
         return cls(stored["message"], values, stored.get("code"))
+
+
+def _as_text(value: object) -> str:
+    # A moment is a date in Python, and has a zone to be named, so only days are spelled out.
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return format_date(value, "d MMM y", locale=current_locale())
+    return str(value)
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return {"day": value.isoformat()}
+    return str(value)
+
+
+def _from_json(stored: Mapping[str, Any]) -> Message | date:
+    return date.fromisoformat(stored["day"]) if "day" in stored else Message.from_json(stored)
 
 
 def T(message: str, /, *, code: str | None = None, **values: Any) -> Message:  # noqa: ANN401, N802 - Babel looks for T.

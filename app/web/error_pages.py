@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -17,6 +17,7 @@ from app.core.errors import AppError, NotFound
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.web.dependencies import NoRole, SignInNeeded, find_signed_in, get_resources
+from app.web.routing import redirect_to_path
 from app.web.templating import render
 
 log = get_logger(__name__)
@@ -62,7 +63,7 @@ async def sign_in_needed(request: Request, error: Exception) -> Response:
         raise error
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": error.address})
-    return RedirectResponse(error.address, 303)
+    return redirect_to_path(error.address)
 
 
 async def http_error(request: Request, error: Exception) -> Response:
@@ -106,10 +107,19 @@ async def unexpected(request: Request, error: Exception) -> Response:
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
-    """The page for a request that the security middleware refuses: 413 too large, 403 from another site (CSRF)."""
+    """The page for a request that the security middleware refuses.
+
+    413 too large, 400 from a page opened under another address, 403 from another site (CSRF).
+    """
     request = Request(scope, receive)
     if status == 413:
         message, advice = T("What was sent is too large."), T("Shorten it and try again.")
+    elif status == 400:
+        address = get_resources(request).config.public_url
+        message = T("This page is open under another address than its own, so nothing was done.")
+        advice = T(
+            "Open %(address)s and do it there. To keep what you typed, go back and copy it first.", address=address
+        )
     else:
         message = T("This was sent from another site, so it was not done.")
         advice = T("Open the page here and try again.")

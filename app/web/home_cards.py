@@ -17,7 +17,7 @@ from app.features.secure_score.reports.score_summary import ScoreCard, score_car
 from app.features.secure_score.sync.runs import RunLine, list_runs
 from app.features.tickets.polling.poll_status import PollStatus, poll_status
 from app.features.tickets.types import KINDS, TicketKind
-from app.features.tickets.views.outcomes import OutcomeSummary, ticket_results
+from app.features.tickets.views.outcomes import OutcomeSummary, connection_with_kept_tickets, ticket_results
 from app.features.tickets.views.ticket_cards import TicketCard, ticket_cards
 from app.resources import ProductConfig
 
@@ -34,6 +34,7 @@ class HomeData:
         self.tenant_id = config.shown_tenant_id
         self.kinds: tuple[TicketKind, ...] = ()
         self.missing = MissingSetup()
+        self.has_tickets = False
         self._config = config
         self._poll: PollStatus | None = None
         self._tickets: dict[str, TicketCard] | None = None
@@ -43,6 +44,8 @@ class HomeData:
     async def read_setup(self) -> None:
         """Find the connection, and what provisioning misses, for the whole page."""
         self.connection, self.missing = await connection_and_missing(self.session)
+        if self.connection is None:
+            self.has_tickets = await connection_with_kept_tickets(self.session) is not None
 
     async def read_connection(self) -> None:
         """Find the connection alone, for one card's refresh: it happens every 15 seconds in every open browser."""
@@ -77,7 +80,8 @@ class HomeData:
 
     async def results(self) -> OutcomeSummary:
         """Each ticket compared with the score."""
-        return await ticket_results(self.session, self.tenant_id, self.connection)
+        connection = self.connection or await connection_with_kept_tickets(self.session)
+        return await ticket_results(self.session, self.tenant_id, connection)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +145,7 @@ class ShownWhile(StrEnum):
 
     ALWAYS = "always"
     CONNECTED = "connected"
+    HAS_TICKETS = "has_tickets"
     NOT_CONNECTED = "not_connected"
 
 
@@ -211,7 +216,7 @@ CARDS = (
     *(_ticket_card(kind, spec.card_title) for kind, spec in KINDS.items()),
     Card(
         "results", T("Tickets and results"), "home/_results_card.html", _results,
-        is_wide=True, shown_while=ShownWhile.CONNECTED,
+        is_wide=True, shown_while=ShownWhile.HAS_TICKETS,
     ),
     Card("review", T("Actions to review"), "home/_review_card.html", _actions, is_usual=False),
     Card("top", T("Top improvement actions"), "home/_top_card.html", _actions, is_usual=False, is_wide=True),
@@ -228,9 +233,14 @@ def wanted_cards(kept: Iterable[str] | None, viewer: Viewer) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in BY_NAME and viewer.has(BY_NAME[name].role)]
 
 
-def possible_cards(hidden: Collection[str], *, is_connected: bool) -> list[str]:
-    """The names of the cards that can be shown now; `hidden` are those whose provisioning is not complete."""
+def possible_cards(hidden: Collection[str], *, is_connected: bool, has_tickets: bool = False) -> list[str]:
+    """The names of the cards that can be shown now; `hidden` are those whose provisioning is not complete.
+
+    `has_tickets`: tickets of a connection that was removed are kept.
+    """
     now = {ShownWhile.ALWAYS, ShownWhile.CONNECTED if is_connected else ShownWhile.NOT_CONNECTED}
+    if is_connected or has_tickets:
+        now.add(ShownWhile.HAS_TICKETS)
     return [card.name for card in CARDS if card.shown_while in now and not (is_connected and card.name in hidden)]
 
 

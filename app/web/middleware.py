@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.logging import bind_correlation_id, get_logger
+from app.web.host_names import host_name
 
 log = get_logger(__name__)
 
@@ -27,14 +28,14 @@ class BodyTooLarge(Exception):
 
 
 class SecurityMiddleware:
-    """`form_targets` are the origins where forms may end; `refuse` sends the error page for a status."""
+    """`refuse` sends the error page for a status."""
 
-    def __init__(self, app: ASGIApp, *, public_url: str, form_targets: tuple[str, ...], refuse: Refuse) -> None:
+    def __init__(self, app: ASGIApp, *, public_url: str, refuse: Refuse) -> None:
         self._app = app
         parts = urlsplit(public_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
+        self._name_and_scheme = (host_name(parts.netloc), parts.scheme)
         self._is_https = parts.scheme == "https"
-        self._form_targets = " ".join(form_targets)
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +50,11 @@ class SecurityMiddleware:
         state["viewer"] = None
         bind_correlation_id(state["correlation_id"])
         send_with_headers = self._with_security_headers(scope, send)
-        if scope["method"] not in SAFE_METHODS and not self._is_same_origin(headers):
+        writes = scope["method"] not in SAFE_METHODS
+        if writes and self._is_from_another_name(headers):
+            log.warning("http.request.other_address", path=scope["path"], origin=headers.get("origin", "")[:200])
+            await self._refuse(scope, receive, send_with_headers, 400)
+        elif writes and not self._is_same_origin(headers):
             log.warning("http.request.csrf_refused", path=scope["path"], origin=headers.get("origin", ""))
             await self._refuse(scope, receive, send_with_headers, 403)
         elif self._declares_too_much(headers):
@@ -69,6 +74,17 @@ class SecurityMiddleware:
         # Neither header: a program, not a browser, so that no browser's cookie can be abused.
         origin = headers.get("origin")
         return origin is None or origin == self._origin
+
+    # A page of ours, opened under another name or without TLS: nothing done there can end well, because the browser comes back
+    # from a sign-in to PUBLIC_URL, where its cookie is not. Origin is the browser's own word, which no proxy changes.
+    def _is_from_another_name(self, headers: Headers) -> bool:
+        origin = urlsplit(headers.get("origin", ""))
+        name = host_name(origin.netloc)
+        if not name or (name, origin.scheme) == self._name_and_scheme:
+            return False
+        if "sec-fetch-site" in headers:
+            return headers["sec-fetch-site"] == "same-origin"
+        return name != self._name_and_scheme[0] and name == host_name(headers.get("host", ""))
 
     @staticmethod
     def _declares_too_much(headers: Headers) -> bool:
@@ -113,9 +129,8 @@ class SecurityMiddleware:
                 "img-src 'self' data:",
                 "font-src 'self'",
                 "connect-src 'self'",
-                # Chromium applies form-action to the redirects after a form as well, and authorizing ends at Entra ID or
-                # ServiceNow. https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Content-Security-Policy/form-action
-                f"form-action 'self' {self._form_targets}".strip(),
+                # No form of ours ends on another site: app/web/leaving.py.
+                "form-action 'self'",
                 # An injected <base> would redirect every relative link and script.
                 "base-uri 'none'",
                 # Clickjacking: no other page may frame ours. It replaces X-Frame-Options, says

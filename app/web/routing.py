@@ -64,4 +64,12 @@ def redirect_to(name: str, /, *, anchor: str = "", **values: object) -> Redirect
 
     303 See Other, so that reloading the page does not post the form again: RFC 9110 15.4.4.
     """
-    return RedirectResponse(url_for(name, anchor=anchor, **values), 303)
+    return redirect_to_path(url_for(name, anchor=anchor, **values))
+
+
+def redirect_to_path(path: str, status: int = 303) -> RedirectResponse:
+    """Send the browser to a path of this site. Raises ValueError for any other address: app/web/leaving.py leads to those."""
+    # Browsers read "//host" and "/\\host" as another site: https://url.spec.whatwg.org/#concept-basic-url-parser
+    if not path.startswith("/") or path[1:2] in ("/", "\\"):
+        raise ValueError("Not a path of this site")
+    return RedirectResponse(path, status)

@@ -12,8 +12,9 @@ from uuid import UUID
 from pydantic import BaseModel, create_model
 
 from app.core import clock
-from app.core.messages import Message
+from app.core.messages import Message, T
 from app.features.accounts import permissions
+from app.features.connection.preferences import Preferences
 from app.features.tickets.ticket_fields import (
     FIELDS,
     FormControl,
@@ -23,6 +24,8 @@ from app.features.tickets.ticket_fields import (
     typed_fields,
 )
 from app.features.tickets.types import KIND_NAMES, TicketKind
+
+CHANGE_TYPE = "change_type"
 
 
 class TaskFormBase(BaseModel):
@@ -84,15 +87,20 @@ def fields_of(
     *,
     fixed: Mapping[str, str] | None = None,
     offers_empty: bool = True,
+    change_types: Sequence[tuple[str, Message | str]] = (),
     fields: Sequence[TicketField] = FIELDS,
 ) -> Fields:
-    """The form with these values. `fixed` values are sent with it, but hidden."""
+    """The form with these values. `fixed` values are sent with it, but hidden.
+
+    `change_types` are the choices of that field, which is left out where people may not choose.
+    """
+    fields = [one for one in fields if one.name != CHANGE_TYPE or change_types]
     known = [*TaskFormBase.model_fields, *(name for name, _ in typed_fields(fields))]
     # Every name is there, because undefined names are errors in templates (StrictUndefined).
     values = {**dict.fromkeys(known, ""), **typed, **(fixed or {})}
     sentences: dict[str, Message | str] = {**dict.fromkeys(known, ""), **(errors or {})}
     controls = [
-        ShownControl(name, control, values[name], sentences[name], name in (fixed or {}))
+        ShownControl(name, _offering(name, control, change_types), values[name], sentences[name], name in (fixed or {}))
         for name, control in typed_fields(fields)
     ]
     return Fields(
@@ -105,6 +113,19 @@ def fields_of(
         today=clock.earliest_day(clock.now()).isoformat(),
         offers_empty=offers_empty,
     )
+
+
+def _offering(name: str, control: FormControl, change_types: Sequence[tuple[str, Message | str]]) -> FormControl:
+    return replace(control, choices=change_types) if name == CHANGE_TYPE else control
+
+
+def change_type_choices(preferences: Preferences) -> list[tuple[str, Message | str]]:
+    """(key, text) of the types among which people may choose; none where they may not. The first is the administrator's."""
+    if not preferences.change_types:
+        return []
+    usual = T("As configured: %(type)s", type=preferences.change_type.label)
+    others = [(one.key, one.label) for one in preferences.change_types if one.key != preferences.change_type.key]
+    return [("", usual), *others]
 
 
 def _row_of(shown: ShownControl) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import localcontext
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,7 @@ from markupsafe import Markup, escape
 
 from app.core import clock
 from app.core.messages import catalog, current_locale
+from app.core.rounding import MOST_DIGITS, round_half_up
 from app.features.accounts.permissions import Viewer
 from app.features.tickets.ticket_fields import exchanged_items
 from app.web.routing import url_for
@@ -47,11 +49,13 @@ def asset(path: str) -> str:
 
 
 def format_number(value: float | None, digits: int = 2) -> str:
-    """A number in the viewer's locale, with at most `digits` decimals and no trailing zeros; "–" for None."""
+    """A number in the viewer's locale, rounded half up to at most `digits` decimals, no trailing zeros; "–" for None."""
     if value is None:
         return "–"
     pattern = "#,##0" + ("." + "#" * digits if digits else "")
-    return numbers.format_decimal(value, format=pattern, locale=current_locale())
+    # Babel quantizes once more, in the current context, whose 28 digits are too few for a huge float.
+    with localcontext(prec=MOST_DIGITS):
+        return numbers.format_decimal(round_half_up(value, digits), format=pattern, locale=current_locale())
 
 
 @cache
@@ -70,6 +74,14 @@ def format_percent(value: float | None, digits: int = 0) -> str:
 def format_date(value: date | None) -> str:
     """A day as "5 Nov 2026"; "–" for None."""
     return "–" if value is None else dates.format_date(value, "d MMM y", locale=current_locale())
+
+
+def day_label(label: str) -> str:
+    """A plot's label as text: an ISO day as "5 Nov 2026", anything else as it is."""
+    try:
+        return format_date(date.fromisoformat(label))
+    except ValueError:
+        return label
 
 
 def format_moment(value: datetime | None) -> Markup:
@@ -126,6 +138,7 @@ def _environment() -> Environment:
         number=format_number,
         percent=format_percent,
         date=format_date,
+        day_label=day_label,
         moment=format_moment,
         ago=ago,
         path_quote=path_quote,

@@ -8,35 +8,32 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0013"
-down_revision: str | None = "0009"
+down_revision: str | None = "0012"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 # The newest reason in a ticket's history says why its record is not shown. Earlier versions wrote it without a code.
-REASONS = """
-    CASE
-        WHEN event.message ->> 'code' = 'ticket.record_deleted' OR event.message ->> 'message' LIKE 'Deleted in%' THEN 'deleted'
-        WHEN event.message ->> 'code' = 'ticket.record_hidden' OR event.message ->> 'message' LIKE '%still in%' THEN 'hidden'
-        WHEN event.message ->> 'code' = 'ticket.record_moved' OR event.message ->> 'message' LIKE '%was moved%' THEN 'moved'
-        ELSE 'not_shown'
-    END
+FILL = """
+    UPDATE ticket SET absence = coalesce(
+        (
+            SELECT CASE
+                WHEN message ->> 'code' = 'ticket.record_deleted' OR message ->> 'message' LIKE 'Deleted in%' THEN 'deleted'
+                WHEN message ->> 'code' = 'ticket.record_hidden' OR message ->> 'message' LIKE '%still in%' THEN 'hidden'
+                WHEN message ->> 'code' = 'ticket.record_moved' OR message ->> 'message' LIKE '%was moved%' THEN 'moved'
+                ELSE 'not_shown'
+            END
+            FROM ticket_event WHERE ticket_id = ticket.id AND event_type = 'hidden' ORDER BY id DESC LIMIT 1
+        ),
+        'not_shown'
+    )
+    WHERE NOT visible
 """
 
 
 def upgrade() -> None:
     op.add_column("ticket", sa.Column("absence", sa.Text(), nullable=False, server_default=""))
     op.add_column("ticket", sa.Column("has_marker", sa.Boolean(), nullable=False, server_default=sa.true()))
-    op.execute("UPDATE ticket SET absence = 'not_shown' WHERE NOT visible")
-    op.execute(
-        f"""
-        UPDATE ticket SET absence = {REASONS}
-        FROM (
-            SELECT DISTINCT ON (ticket_id) ticket_id, message FROM ticket_event
-            WHERE event_type = 'hidden' ORDER BY ticket_id, id DESC
-        ) AS event
-        WHERE event.ticket_id = ticket.id AND NOT ticket.visible
-        """  # noqa: S608 - no value of anyone else is in it.
-    )
+    op.execute(FILL)
     op.alter_column("ticket", "absence", server_default=None)
     op.alter_column("ticket", "has_marker", server_default=None)
     op.drop_column("ticket", "visible")

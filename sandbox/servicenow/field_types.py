@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakKeyDictionary
+from zoneinfo import available_timezones
 
 from sandbox.servicenow.store import TIME_FORMAT, Record, Store
 from sandbox.servicenow.switches import Switches
@@ -18,24 +20,46 @@ DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+
 NUMBER = re.compile(r"(-?\d+)(?:\.\d+)?")
 # REST sends JSON booleans as texts, and forms send digits.
 BOOLEANS = {"true": "true", "1": "true", "false": "false", "0": "false"}
+ChoiceLists = dict[tuple[str, str], frozenset[str]]
+# Values of the choice lists by table and column, with the version of sys_choice they were read from.
+_CHOICES: WeakKeyDictionary[Store, tuple[int, ChoiceLists]] = WeakKeyDictionary()
 
 
 def field_type(store: Store, table: str, name: str) -> str:
     """Return a column's internal type; that of a custom column is in its row of sys_dictionary."""
-    if name not in FIELDS.get(table, ()):
-        for row in store.find_all("sys_dictionary", name=table, element=name):
-            return row["internal_type"]
-    return type_of(name, table)
+    custom = _custom_column(store, table, name)
+    return custom["internal_type"] if custom else type_of(name, table)
+
+
+def _custom_column(store: Store, table: str, name: str) -> Record | None:
+    if name in FIELDS.get(table, ()):
+        return None
+    return next(store.find_all("sys_dictionary", name=table, element=name), None)
+
+
+def _max_length(store: Store, table: str, name: str) -> int:
+    """Return the length of a text column, 0 where none is known."""
+    custom = _custom_column(store, table, name)
+    if custom is None:
+        return MAX_LENGTHS.get(name, 0)
+    return int(custom["max_length"]) if custom["max_length"].isdecimal() else 0
 
 
 def choice_values(store: Store, table: str, name: str) -> frozenset[str]:
     """Return the values of a column's choice list, retired ones included; of `task` where the table has no list of its own."""
-    owners: Iterable[str] = (table, "task") if table in TICKETS else (table,)
-    for owner in owners:
-        found = frozenset(row["value"] for row in store.find_all("sys_choice", name=owner, element=name))
-        if found:
-            return found
-    return frozenset()
+    version, lists = _CHOICES.get(store, (-1, {}))
+    if version != store.versions["sys_choice"]:
+        lists = _read_choices(store)
+        _CHOICES[store] = (store.versions["sys_choice"], lists)
+    own = lists.get((table, name))
+    return own or (lists.get(("task", name)) if table in TICKETS else None) or frozenset()
+
+
+def _read_choices(store: Store) -> ChoiceLists:
+    lists: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in store.rows("sys_choice"):
+        lists[row["name"], row["element"]].add(row["value"])
+    return {column: frozenset(values) for column, values in lists.items()}
 
 
 def stored_form(store: Store, switches: Switches, table: str, name: str, value: str) -> str | None:
@@ -49,7 +73,7 @@ def stored_form(store: Store, switches: Switches, table: str, name: str, value: 
     if typed and not is_listed(store, switches, table, name, typed):
         return None
     # Overlong text is cut at the column's length or stored whole: docs/facts/servicenow.md#sandbox-35
-    limit = MAX_LENGTHS.get(name)
+    limit = _max_length(store, table, name)
     return typed[:limit] if limit and switches.truncate_long_text else typed
 
 
@@ -109,7 +133,7 @@ def _of_type(store: Store, kind: str, name: str, value: str) -> str | None:
         case "GUID":
             return value if SYS_ID.fullmatch(value) else None
         case _:
-            return value
+            return value if name != "time_zone" or value in available_timezones() else None
 
 
 def refers(store: Store, name: str, value: str) -> bool:

@@ -40,11 +40,13 @@ def roles_of(instance: SandboxInstance, user: Record) -> frozenset[str]:
 def may_write(instance: SandboxInstance, user: Record, table: str, action: str) -> bool:
     """Return whether the user may `create`, `write` or `delete` in this table."""
     roles = roles_of(instance, user)
-    if f"{table}.{action}" in instance.switches.listed("acl_refuses") or "snc_read_only" in roles:
+    if "snc_read_only" in roles:
         return False
     # Administrators pass the rules of every table: docs/facts/servicenow.md#3-6-roles-for-the-integration-user
     if "admin" in roles:
         return True
+    if f"{table}.{action}" in instance.switches.listed("acl_refuses"):
+        return False
     if action == "delete" and not instance.switches.itil_may_delete:
         return table in DELETE_ROLES and DELETE_ROLES[table] in roles
     return table in WRITE_ROLES and WRITE_ROLES[table] in roles
@@ -76,6 +78,9 @@ class RowAcl:
 
     def _may_see_all(self, instance: SandboxInstance) -> bool:
         switches, roles = instance.switches, self._roles
+        self._sees_own = True
+        if "admin" in roles:
+            return True
         self._sees_own = f"{self._table}.read" not in switches.listed("acl_refuses")
         if not self._sees_own:
             return False

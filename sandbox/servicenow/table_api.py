@@ -118,7 +118,7 @@ async def _sent(context: RequestContext, table: str) -> Record:
 
 def sent_fields(context: RequestContext, table: str, content: dict[str, Any]) -> Record:
     """Return the fields of a body as texts, without those that this caller's writes do not reach."""
-    # A write rule of a field drops its value without a word: docs/facts/servicenow.md#2-6-error-envelope
+    # A write rule of a field drops its value silently: docs/facts/servicenow.md#2-6-error-envelope
     switches = context.instance.switches
     dropped = set(switches.listed("dropped_fields"))
     if switches.notes_need_itil and "itil" not in roles_of(context.instance, context.user):

@@ -33,6 +33,24 @@ ADMIN_PAGES = {
     "Azure": "https://portal.azure.com/",
 }
 DEFAULT_PAGE = "https://security.microsoft.com/cloudapps/settings"
+# What people notice of a control, by category and impact. "Low" is the catalog's bare "None.".
+NOTICED = {
+    (
+        "Identity",
+        "Moderate",
+    ): "<p>Some people are asked for a second factor, or to sign in again. Tell them a day before.</p>",
+    ("Identity", "High"): "<p>Older mail clients and apps stop signing in. Find out who uses them first.</p>",
+    (
+        "Apps",
+        "Moderate",
+    ): "<p>Some messages, links and files open with a short delay, or are held back for a check.</p>",
+    ("Apps", "High"): "<p>Mail that was delivered before can be held back. Name a person who releases it.</p>",
+    ("Data", "Moderate"): "<p>Some links and files can no longer be shared outside the organization.</p>",
+    ("Data", "High"): "<p>Existing links stop working, and documents ask for a label before they are saved.</p>",
+    ("Device", "Moderate"): "<p>Devices restart once, and some settings can no longer be changed by hand.</p>",
+    ("Device", "High"): "<p>Programs that are not allowed stop starting. Begin with a small group of devices.</p>",
+}
+NOTICED_OTHERWISE = "<p>Administrators notice it; other people see no difference.</p>"
 VENDOR = {"provider": "SecureScore", "providerVersion": None, "subProvider": None, "vendor": "Microsoft"}
 
 
@@ -105,7 +123,7 @@ def profile(control: Control, tenant_id: str, rank: int, updates: list[dict[str,
         "remediation": "" if control.id == "meeting_labels_v1" else remediation,
         "remediationImpact": "None."
         if control.impact == "Low"
-        else f"<p>People may notice: {escape(control.why, quote=False)}</p>",
+        else NOTICED.get((control.category, control.impact), NOTICED_OTHERWISE),
         "service": control.service,
         "threats": [] if chance > 0.8 else [THREATS[threat][int(chance * 100) % 7 == 0] for threat in control.threats],
         "tier": ("Core", "Defense In Depth", "Advanced")[int(chance * 3)],

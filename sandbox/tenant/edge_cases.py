@@ -25,6 +25,16 @@ class EdgeCases(Toggles):
     )
     no_control_scores: bool = toggle(SCORES, "edge-13", "The member controlScores is absent", default=False)
     zero_totals: bool = toggle(SCORES, "edge-13", "Every total is the text 0", default=False)
+    unreadable_total: bool = toggle(
+        SCORES, "1.2", "The newest day's total is a text with a comma, such as 289,0", default=False
+    )
+    all_zero: bool = toggle(SCORES, "1.2", "On the newest day every action and the total are at 0", default=False)
+    not_scored: str = toggle(
+        SCORES, "1.3", "Controls marked NotScored, with 0 points of 0, e.g. OneAdmin,RoleOverlap", default=""
+    )
+    renamed: str = toggle(
+        SCORES, "1.4", "Controls that go on under a numbered id (11770.…) from the newest day on", default=""
+    )
     max_zero: bool = toggle(SCORES, "edge-14", "The tenant's and one control's maximum is 0", default=False)
     no_percentages: bool = toggle(SCORES, "edge-15", "scoreInPercentage is absent", default=False)
     sum_differs: bool = toggle(SCORES, "edge-16", "The controls' points do not add up to the score", default=False)
@@ -39,6 +49,9 @@ class EdgeCases(Toggles):
     absurd_counts: bool = toggle(SCORES, "edge-21", "User counts that cannot be", default=False)
     other_tenant: bool = toggle(SCORES, "edge-22", "The body is another tenant's", default=False)
     appeared: bool = toggle(SCORES, "edge-28", "A control appears in the newest snapshot", default=False)
+    stale_days: int = toggle(
+        SCORES, "1.8", "The newest snapshots that are missing, as when Microsoft makes none", default=0
+    )
     vanished: str = toggle(
         SCORES, "edge-28", "Controls that are gone from the newest snapshot and the catalogue", default=""
     )

@@ -30,8 +30,9 @@ def malformed_scores(snapshots: list[Item], edge_cases: EdgeCases) -> list[Item]
     """Return the snapshots as the switches shape them, newest first."""
     if edge_cases.no_score_yet or not snapshots:
         return []
-    found = [_malformed_snapshot(deepcopy(one), edge_cases, is_newest=rank == 0) for rank, one in enumerate(snapshots)]
-    if edge_cases.double_day:
+    served = snapshots[max(edge_cases.stale_days, 0) :]
+    found = [_malformed_snapshot(deepcopy(one), edge_cases, is_newest=rank == 0) for rank, one in enumerate(served)]
+    if edge_cases.double_day and found:
         found.insert(1, {**deepcopy(found[0]), "id": f"{found[0]['id']}_2"})
     return found
 
@@ -39,9 +40,7 @@ def malformed_scores(snapshots: list[Item], edge_cases: EdgeCases) -> list[Item]
 def _malformed_snapshot(snapshot: Item, edge_cases: EdgeCases, *, is_newest: bool) -> Item:
     entries: list[Item] = snapshot["controlScores"]
     if is_newest:
-        entries[:] = [entry for entry in entries if entry["controlName"] not in edge_cases.listed("vanished")]
-        if edge_cases.appeared:
-            entries.append(_entry(NEW_CONTROL, "Apps", snapshot, 0.0))
+        _malformed_newest(snapshot, entries, edge_cases)
     entries += [_entry(name, "Identity", snapshot, 1.0) for name in UNUSUAL_IDS if edge_cases.odd_ids]
     entries += [_entry(_padded(n), "Device", snapshot, float(n % 6)) for n in range(edge_cases.padding)]
     if edge_cases.hostile_texts:
@@ -49,10 +48,32 @@ def _malformed_snapshot(snapshot: Item, edge_cases: EdgeCases, *, is_newest: boo
     if edge_cases.above_max:
         entries[0]["score"] = 99.0
     snapshot["currentScore"] = round(sum(float(entry["score"]) for entry in entries), 2)
+    for entry in entries:
+        if entry["controlName"] in edge_cases.listed("not_scored"):
+            entry |= {"score": 0.0, "scoreInPercentage": 0.0, "NotScored": "true"}
     for rank, entry in enumerate(entries):
         _malformed_entry(entry, edge_cases, rank, snapshot["createdDateTime"])
     _malformed_totals(snapshot, edge_cases)
+    if is_newest and edge_cases.unreadable_total:
+        snapshot["currentScore"] = str(snapshot["currentScore"]).replace(".", ",")
     return snapshot
+
+
+def _malformed_newest(snapshot: Item, entries: list[Item], edge_cases: EdgeCases) -> None:
+    """What happens to the newest day alone: controls that vanish, appear, are renamed or come without any points."""
+    entries[:] = [entry for entry in entries if entry["controlName"] not in edge_cases.listed("vanished")]
+    for entry in entries:
+        if entry["controlName"] in edge_cases.listed("renamed"):
+            entry["controlName"] = numbered(entry["controlName"])
+        if edge_cases.all_zero:
+            entry |= {"score": 0.0, "scoreInPercentage": 0.0}
+    if edge_cases.appeared:
+        entries.append(_entry(NEW_CONTROL, "Apps", snapshot, 0.0))
+
+
+def numbered(control_id: str) -> str:
+    """The id with the number of an app's instance before it, as in real data of 2026."""
+    return f"11770.{control_id}"
 
 
 def _malformed_entry(entry: Item, edge_cases: EdgeCases, rank: int, created: str) -> None:
@@ -144,6 +165,11 @@ def malformed_profiles(profiles: list[Item], edge_cases: EdgeCases) -> list[Item
             | {"remediation": HOSTILE_HTML, "remediationImpact": HOSTILE_HTML, "actionUrl": "javascript:alert(1)"}
             | {"controlCategory": "Account", "userImpact": "Unheard of", "tier": "=1+1", "threats": [HOSTILE_HTML[:40]]}
         )
+    for one in found:
+        if one["id"] in edge_cases.listed("not_scored"):
+            one["maxScore"] = 0
+        if one["id"] in edge_cases.listed("renamed"):
+            one["id"] = numbered(one["id"])
     for rank, one in enumerate(found):
         _malformed_profile(one, edge_cases, rank)
     return found

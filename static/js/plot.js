@@ -16,7 +16,7 @@ const shorter = (label) => spelled(label, { day: "numeric", month: "short" });
 const folded = (name) => (name.length > 16 ? name.replace(/ (?=[^ ]+ [^ ]+$)/, "\n").split("\n") : name);
 const longer = (label) => spelled(label, { day: "numeric", month: "short", year: "numeric" });
 
-const amount = (value, unit) => value.toLocaleString(locale, { maximumFractionDigits: 2 }) + unit;
+const amount = (value, unit) => value.toLocaleString(locale, { maximumFractionDigits: unit ? 1 : 2 }) + unit;
 
 // Colored bands behind the lines, each from one value to another.
 const bands = (zones) => ({
@@ -84,6 +84,11 @@ const draw = (figure) => {
     grace: data.kind === "bar" || data.zones.length ? 0 : "10%",
     suggestedMin: data.zones.at(0)?.from,
     suggestedMax: data.zones.at(-1)?.to,
+    // The grace would draw an axis to 120 %, which no score can reach.
+    afterDataLimits: (scale) => {
+      if (data.unit) scale.max = Math.min(scale.max, 100);
+      if (data.unit) scale.min = Math.max(scale.min, 0);
+    },
     ticks: {
       ...ticks,
       maxTicksLimit: small ? 3 : 6,

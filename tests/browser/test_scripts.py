@@ -234,3 +234,13 @@ def test_what_was_ticked_far_down_is_shared_from_where_one_is(connected: Visit) 
     box.check()
     expect(page.locator("summary", has_text="Share selected")).to_be_in_viewport()
     assert box.bounding_box()["width"] < 40  # type: ignore[index]
+
+
+def test_a_long_name_is_counted_while_it_is_typed(visit: Visit) -> None:
+    page = visit.sign_in("Security Operator")
+    page.goto("/tickets/new")
+    page.get_by_role("textbox", name="Name", exact=True).fill("n" * 161)
+    line = page.locator('[data-count-of="field-name"]')
+    expect(line).to_contain_text("161 of 160 characters. ServiceNow shows the beginning as the name")
+    page.get_by_role("textbox", name="Name", exact=True).fill("n" * 160)
+    expect(line).to_have_text("160 of 160 characters.")

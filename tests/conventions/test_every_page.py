@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -50,6 +51,13 @@ def test_the_crawl_reaches_every_area(walked: Walk) -> None:
     assert sum(address.startswith("/tickets/") for address in walked.pages) >= 3
     assert any(address.startswith("/tickets/new?") for address in walked.pages) == (walked.role != "viewer")
     assert ("/servicenow" in walked.pages) == (walked.role == "manager")
+
+
+def test_every_form_goes_to_a_page_of_ours(walked: Walk) -> None:
+    target = re.compile(r"<(?:form|button|input)\b[^>]*?\b(?:form)?action=\"([^\"]*)\"")
+    targets = {goal for text in walked.html().values() for goal in target.findall(text)}
+    assert targets
+    assert not [goal for goal in targets if not re.match(r"/(?![/\\])", goal)]
 
 
 def test_no_answer_gives_a_secret_away(lived: Lived) -> None:

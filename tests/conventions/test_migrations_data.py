@@ -46,6 +46,30 @@ def insert(connection: psycopg.Connection[Any], table: str, **given: object) -> 
     )
 
 
+def test_why_a_record_is_not_shown_is_read_from_the_history(empty_database: str) -> None:
+    told = {
+        "deleted": {"code": "ticket.record_deleted", "message": "Deleted in ServiceNow: …"},
+        "hidden": {"message": "The record is still in ServiceNow, but …"},
+        "moved": {"message": "The record was moved to another table of ServiceNow (%(table)s)."},
+        "not_shown": None,
+        "": {"code": "ticket.record_deleted", "message": "Deleted in ServiceNow: …"},
+    }
+    downgrade(empty_database, "0009")
+    for absence, message in told.items():
+        with psycopg.connect(empty_database) as connection:
+            connection.execute("DELETE FROM ticket")
+            ticket_id = uuid4()
+            insert(connection, "ticket", id=ticket_id, visible=absence == "")
+            if message is not None:
+                insert(
+                    connection, "ticket_event", ticket_id=ticket_id, event_type="hidden", message=json.dumps(message)
+                )
+        migrations.migrate(empty_database)
+        with psycopg.connect(empty_database) as connection:
+            assert connection.execute("SELECT absence FROM ticket").fetchone() == (absence,)
+        downgrade(empty_database, "0009")
+
+
 def test_a_connection_whose_refresh_answer_was_lost_is_marked_and_no_other(empty_database: str) -> None:
     """SQLAlchemy writes None into a JSON column as JSON null, which is not NULL."""
     lost = {"message": "An answer of ServiceNow with a new token was lost on its way. Nothing else …", "values": {}}
@@ -155,3 +179,21 @@ _EXAMPLES = {
     "timestamp with time zone": "2026-11-20 09:00:00+00",
     "jsonb": "{}",
 }
+
+
+def test_a_connection_that_works_goes_on_without_a_scope_and_one_that_was_given_up_is_tried_again(
+    empty_database: str,
+) -> None:
+    refused = {"message": "ServiceNow no longer renews our access.", "values": {}, "code": "oauth.not_renewed"}
+    final = {"message": "This consent is over.", "values": {}, "code": "oauth.invalid_grant"}
+    for status, attention, is_tried in (
+        ("connected", None, False), ("needs_attention", refused, True), ("needs_attention", final, False),
+    ):  # fmt: skip
+        downgrade(empty_database, "0009")
+        with psycopg.connect(empty_database) as connection:
+            connection.execute("DELETE FROM connection")
+            insert(connection, "connection", status=status, attention=json.dumps(attention) if attention else None)
+        migrations.migrate(empty_database)
+        with psycopg.connect(empty_database) as connection:
+            query = "SELECT sends_scope, next_renewal_at IS NOT NULL, account_since = connected_at FROM connection"
+            assert connection.execute(query).fetchone() == (False, is_tried, True)

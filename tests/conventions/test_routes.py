@@ -12,10 +12,12 @@ from fastapi.routing import APIRoute
 
 from app.main import PAGES
 from app.web.pages.moved import MOVED
+from tests.conventions.files import ROOT
 from tests.factories.system import PUBLIC_URL, System
 
 # Whom these are for is not a matter of roles; each says why.
 PUBLIC = {
+    "GET /from-another-address": "browsers that opened us under another host name; a redirect that shows nothing",
     "GET /health/live": "load balancers",
     "GET /health/ready": "load balancers",
     "GET /sign-in": "the way in",
@@ -144,6 +146,27 @@ async def test_no_other_site_can_make_a_browser_write(system: System, headers: d
             assert "from another site" in answer.text, door
 
 
+def test_redirects_are_made_in_one_place_which_leads_nowhere_else() -> None:
+    """Chromium blocks a form's redirect to another origin silently; `redirect_to_path` refuses to make one."""
+    made = re.compile(r"\bRedirectResponse\(|\.headers\[[\"']location|[\"']location[\"']\s*:", re.IGNORECASE)
+    files = [file for file in sorted((ROOT / "app").rglob("*.py")) if made.search(file.read_text(encoding="utf-8"))]
+    assert [file.relative_to(ROOT).as_posix() for file in files] == ["app/web/host_names.py", "app/web/routing.py"]
+    # The former leads a page that was opened under another name to PUBLIC_URL: no form stands on such a page.
+    assert [len(made.findall(file.read_text(encoding="utf-8"))) for file in files] == [1, 1]
+
+
+def test_no_template_has_a_form_for_another_site() -> None:
+    """Every form names one of our routes, or the page it stands on."""
+    forms = re.compile(r"<form\b[^>]*>|\bformaction=\"[^\"]*\"")
+    foreign = []
+    for file in (ROOT / "templates").rglob("*.html"):
+        for form in forms.findall(file.read_text(encoding="utf-8")):
+            target = re.search(r"action=\"([^\"]*)\"", form)
+            if target and not re.match(r"\{\{ (url_for\(|frame\.path\b|page\.address\b)", target[1]):
+                foreign.append(f"{file.name}: {form}")
+    assert not foreign
+
+
 async def test_every_answer_carries_the_security_headers(system: System) -> None:
     async with await system.signed_in("manager") as browser:
         for door in DOORS:
@@ -155,5 +178,6 @@ async def test_every_answer_carries_the_security_headers(system: System) -> None
             policy = answer.headers["content-security-policy"]
             assert "default-src 'none'" in policy, door
             assert "unsafe" not in policy, door
+            assert "form-action 'self'" in policy.split("; "), door
             assert answer.headers["x-content-type-options"] == "nosniff", door
             assert answer.headers["x-correlation-id"], door

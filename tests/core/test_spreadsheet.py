@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.spreadsheet import LONGEST_CELL, safe_cell
+from app.core.spreadsheet import LONGEST_CELL, NUMBER, safe_cell
 
 
 @pytest.mark.fact("microsoft-graph edge-34")
@@ -14,7 +14,9 @@ from app.core.spreadsheet import LONGEST_CELL, safe_cell
     ("cell", "safe"),
     [
         ("=1+1", "'=1+1"),
-        ("+3.24 %", "'+3.24 %"),
+        ("+3.24 %", "+3.24 %"),
+        ("+3.24+1", "'+3.24+1"),
+        ("+A1", "'+A1"),
         ("-cmd|' /C calc'!A0", "'-cmd|' /C calc'!A0"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\t=1", "'\t=1"),
@@ -50,5 +52,5 @@ def test_a_zero_byte_neither_stays_nor_hides_a_formula() -> None:
 @given(st.text(max_size=50))
 def test_no_text_comes_out_as_a_formula_and_none_is_changed_but_by_an_apostrophe(text: str) -> None:
     safe = safe_cell(text)
-    assert not safe.lstrip().startswith(("=", "+", "@"))
+    assert NUMBER.fullmatch(safe) or not safe.lstrip().startswith(("=", "+", "@"))
     assert safe.removeprefix("'") == text.replace("\0", "").removeprefix("'")

@@ -22,6 +22,7 @@ from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow.oauth import ServiceNowOAuth
 from sandbox.faults import Fault
+from tests.factories.leaving import leads_to
 from tests.factories.microsoft import MANAGER
 from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, consent
 from tests.factories.system import System
@@ -47,8 +48,7 @@ async def connect_by_pages(
 ) -> httpx.Response:
     """From the form to the callback; returns the answer to the callback."""
     answer = await begin(system, browser, **typed)
-    assert answer.status_code == 303, answer.text
-    return await browser.get(decide(system, answer.headers["location"], user=user))
+    return await browser.get(decide(system, leads_to(answer), user=user))
 
 
 def beside(other: SandboxServiceNow, address: str, user: str = INTEGRATION_USER) -> str:

@@ -69,3 +69,8 @@ async def shared_change(system: System) -> UUID:
     ticket_id = await share_one(system)
     await system.work()
     return ticket_id
+
+
+def made_by_us(system: System, table: str = "incident") -> list[dict[str, str]]:
+    """The records of our account in the sandbox, whatever became of their correlation ids."""
+    return [row for row in system.servicenow.records(table) if row["sys_created_by"] == "m365.integration"]

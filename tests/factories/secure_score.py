@@ -26,6 +26,7 @@ def action_line(control_id: str = "A", **changes: Any) -> ActionLine:
         "status_shown": shown_status(Status.TO_ADDRESS), "planned_for": None, "scored": True, "has_profile": True,
         "deprecated": False, "regressed_on": None, "regressed_from": None, "last_synced_at": None, "updated_at": None,
         "added_on": None, "last_scored_on": None, "tags": (), "notes": 0, "is_new": False, "is_updated": False,
+        "action_type": "Config", "max_is_derived": False, "tenant_max": 100.0,
     }  # fmt: skip
     return ActionLine(**made | changes)
 

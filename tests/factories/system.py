@@ -50,7 +50,11 @@ class System:
         """A browser that finds us at PUBLIC_URL and the sandbox at its own addresses; no person is signed in."""
         own = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(
-            base_url=PUBLIC_URL, mounts={PUBLIC_URL: own}, follow_redirects=follow_redirects, timeout=60
+            base_url=PUBLIC_URL,
+            mounts={PUBLIC_URL: own},
+            follow_redirects=follow_redirects,
+            event_hooks={"response": [_no_form_leads_elsewhere]},
+            timeout=60,
         )
 
     async def signed_in(self, role: str, *, follow_redirects: bool = False) -> httpx.AsyncClient:
@@ -88,6 +92,14 @@ class System:
     async def work(self) -> None:
         """Run every job that is due, as the worker would."""
         await self.resources.queue.drain(self.resources)
+
+
+async def _no_form_leads_elsewhere(answer: httpx.Response) -> None:
+    """A form of ours is never answered with a redirect to another origin, which Chromium would block silently."""
+    asked = answer.request
+    if asked.method == "POST" and str(asked.url).startswith(PUBLIC_URL) and answer.is_redirect:
+        leads_to = asked.url.join(answer.headers["location"])
+        assert (leads_to.scheme, leads_to.netloc) == (asked.url.scheme, asked.url.netloc), str(leads_to)
 
 
 async def _known(session: Session, person: Person) -> Person:

@@ -46,6 +46,11 @@ def test_what_can_be_shown_depends_on_the_connection_and_on_provisioning(
     assert possible == [card.name for card in CARDS if card.name not in absent]
 
 
+def test_results_stay_on_the_page_while_tickets_of_a_removed_connection_are_kept() -> None:
+    assert "results" in possible_cards(set(), is_connected=False, has_tickets=True)
+    assert "incident" not in possible_cards(set(), is_connected=False, has_tickets=True)
+
+
 def test_cards_that_are_possible_and_not_on_the_page_can_be_added() -> None:
     possible = ["score", "top", "imports"]
     assert [card.name for card in addable_cards(["score"], possible, person(Role.VIEWER))] == ["top"]

@@ -23,9 +23,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> Non
 
 
 async def ask(method: str = "GET", path: str = "/", public_url: str = ORIGIN, **headers: str) -> httpx.Response:
-    app = SecurityMiddleware(
-        answer, public_url=f"{public_url}/", form_targets=("https://login.example",), refuse=refuse
-    )
+    app = SecurityMiddleware(answer, public_url=f"{public_url}/", refuse=refuse)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=public_url) as browser:
         return await browser.request(method, path, headers=named)
@@ -65,8 +63,8 @@ async def test_a_read_may_come_from_anywhere(method: str) -> None:
 async def test_every_response_carries_the_headers_and_a_refusal_too(path: str) -> None:
     for response in (await ask(path=path), await ask("POST", path, sec_fetch_site="cross-site")):
         policy = response.headers["content-security-policy"]
-        for part in ("default-src 'none'", "form-action 'self' https://login.example", "frame-ancestors 'none'"):
-            assert part in policy
+        for part in ("default-src 'none'", "form-action 'self'", "frame-ancestors 'none'"):
+            assert part in policy.split("; ")
         assert "unsafe" not in policy
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.headers["referrer-policy"] == "same-origin"

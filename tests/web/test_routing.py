@@ -9,7 +9,7 @@ from fastapi import Response
 
 import app.main  # noqa: F401 - gathers every page, so that every route is known.
 from app.features.tickets.types import TicketKind
-from app.web.routing import PageRouter, UnknownRoute, named_routes, redirect_to, url_for
+from app.web.routing import PageRouter, UnknownRoute, named_routes, redirect_to, redirect_to_path, url_for
 
 SOME_ID = UUID("0b7c1c8e-0000-4a6e-9c3e-5d1f0a00ffff")
 
@@ -58,6 +58,12 @@ def test_an_unknown_name_or_a_path_without_its_value_is_an_error() -> None:
 def test_a_redirect_is_answered_by_a_get() -> None:
     answer = redirect_to("tickets.list", delivery="queued")
     assert (answer.status_code, answer.headers["location"]) == (303, "/tickets?delivery=queued")
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", ""])
+def test_no_redirect_leads_to_another_site(elsewhere: str) -> None:
+    with pytest.raises(ValueError, match="this site"):
+        redirect_to_path(elsewhere)
 
 
 async def _endpoint() -> Response:

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.messages import T
 from app.features.accounts.permissions import Role, Viewer
-from app.features.tickets.ticket_fields import TicketSource, form_values
+from app.features.tickets.ticket_fields import TicketSource, form_values, typed_fields
 from app.features.tickets.types import TicketKind
 from app.web.forms import parse
 from app.web.task_form import Fields, TaskForm, fields_of, requester_of
@@ -74,3 +74,13 @@ def test_the_signed_in_person_is_the_requester_with_the_address_of_the_browser()
     requester = requester_of(viewer)
     assert (requester.person_id, requester.oid, requester.address) == (viewer.person_id, "an oid", "192.0.2.1")
     assert requester.name == requester.display_name == "Megan Bowen"
+
+
+def test_the_form_says_before_sending_what_becomes_of_a_long_name_and_a_long_description() -> None:
+    fields = {name: control for name, control in typed_fields() if control.counted}
+    assert {name: control.counted for name, control in fields.items()} == {"name": 160, "description": 3000}
+    html = rendered(fields_of({}))
+    for name, control in fields.items():
+        assert str(control.hint) in html  # For those without a script.
+        assert f'data-count-of="field-{name}" data-limit="{control.counted}"' in html
+        assert f'data-over="{control.over}"' in html

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base, Id
 from app.core.vault import Sealed, SealedText
+from app.integrations.microsoft.schemas import RoleClaims
 
 
 class Person(Base):
@@ -29,7 +30,10 @@ class Person(Base):
 
 
 class WebSession(Base):
-    """A signed-in browser. `token_hash` is SHA-256 of its cookie; `sid` is Entra ID's name for the session, or empty."""
+    """A signed-in browser. `token_hash` is SHA-256 of its cookie; `sid` is Entra ID's name for the session, or empty.
+
+    `role_claims` says whether the ID token told roles at all (a RoleClaims).
+    """
 
     __tablename__ = "web_session"
 
@@ -40,10 +44,14 @@ class WebSession(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     sid: Mapped[str] = mapped_column(default="", index=True)
+    role_claims: Mapped[str] = mapped_column(default=RoleClaims.SENT)
 
 
 class SignInAttempt(Base):
-    """A sign-in that was begun. Usable once, by the browser that began it, until `expires_at`."""
+    """A sign-in that was begun. Usable once, by the browser that began it, until `expires_at`; `verifier` is gone once used.
+
+    The row stays a while longer, so that a late or second answer finds the wanted page, `return_to`.
+    """
 
     __tablename__ = "sign_in_attempt"
 
@@ -51,9 +59,10 @@ class SignInAttempt(Base):
     state_hash: Mapped[str] = mapped_column(unique=True)
     browser_hash: Mapped[str]
     nonce: Mapped[str]
-    verifier: Mapped[Sealed] = mapped_column(SealedText())
+    verifier: Mapped[Sealed | None] = mapped_column(SealedText())
     return_to: Mapped[str]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
 
 
 class HomeLayout(Base):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from app.core.messages import Message, T
+from app.integrations.microsoft.schemas import RoleClaims
 from app.resources import ProductConfig
 
 
@@ -64,7 +65,10 @@ NO_ROLE = RoleTexts("nothing", T("No role"), T("Your account has no role here.")
 
 @dataclass(frozen=True)
 class Viewer:
-    """The signed-in person. `role` is None without any; `address` is the browser's IP address, for the audit log."""
+    """The signed-in person. `role` is None without any; `address` is the browser's IP address, for the audit log.
+
+    `role_claims` says whether Entra ID told any roles at the sign-in.
+    """
 
     person_id: UUID
     oid: str
@@ -73,6 +77,7 @@ class Viewer:
     email: str
     role: Role | None
     address: str = ""
+    role_claims: RoleClaims = RoleClaims.SENT
 
     def has(self, needed: Role) -> bool:
         """Whether the person's role is this one or a stronger one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
@@ -14,7 +15,12 @@ from app.core.random_tokens import hash_token, new_token
 from app.features.accounts.audit import log_action
 from app.features.accounts.models import Person, SignInAttempt, WebSession
 from app.features.accounts.permissions import Viewer, role_of
+from app.integrations.microsoft.schemas import RoleClaims
 from app.resources import ProductConfig
+
+# Retention: an attempt outlives its use, so that a late or second answer is told which of the two it is, and still finds the
+# page that was wanted.
+KEPT_MINUTES = 60
 
 
 async def find_viewer(session: Session, config: ProductConfig, token: str | None) -> Viewer | None:
@@ -24,15 +30,15 @@ async def find_viewer(session: Session, config: ProductConfig, token: str | None
     # Only the hash is stored: a stolen database opens no session.
     # https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
     found = await session.execute(
-        select(Person, WebSession.roles)
+        select(Person, WebSession.roles, WebSession.role_claims)
         .join(WebSession, WebSession.person_id == Person.id)
         .where(WebSession.token_hash == hash_token(token), WebSession.expires_at > clock.now())
     )
     row = found.one_or_none()
     if row is None:
         return None
-    person, roles = row
-    return viewer_of(person, roles, config)
+    person, roles, role_claims = row
+    return replace(viewer_of(person, roles, config), role_claims=RoleClaims(role_claims))
 
 
 def viewer_of(person: Person, roles: Iterable[str], config: ProductConfig, address: str = "") -> Viewer:
@@ -50,16 +56,24 @@ def viewer_of(person: Person, roles: Iterable[str], config: ProductConfig, addre
 
 
 async def start_session(
-    session: Session, person: Person, roles: frozenset[str], hours: int, *, sid: str = ""
+    session: Session,
+    person: Person,
+    roles: frozenset[str],
+    hours: int,
+    *,
+    sid: str = "",
+    role_claims: RoleClaims = RoleClaims.SENT,
 ) -> tuple[str, datetime]:
     """Start a session of `hours` hours. Returns its token, which is not stored, and its end.
 
-    `sid` is Entra ID's name for the session there, by which front-channel logout ends it.
+    `sid` is Entra ID's name for the session there, by which front-channel logout ends it. `role_claims` says why there may be
+    no roles.
     """
     now = clock.now()
     # Retention: each sign-in deletes what has expired, so that no job is needed for it.
     await session.execute(delete(WebSession).where(WebSession.expires_at < now))
-    await session.execute(delete(SignInAttempt).where(SignInAttempt.expires_at < now))
+    oldest_kept = now - timedelta(minutes=KEPT_MINUTES)
+    await session.execute(delete(SignInAttempt).where(SignInAttempt.expires_at < oldest_kept))
     # The person's other sessions get these roles too: what Entra ID reports now is newer than what it reported to them.
     await session.execute(update(WebSession).where(WebSession.person_id == person.id).values(roles=sorted(roles)))
     # A new token at each sign-in, independent of the browser's cookie, prevents session fixation:
@@ -73,6 +87,7 @@ async def start_session(
             created_at=now,
             expires_at=expires_at,
             sid=sid,
+            role_claims=role_claims,
         )
     )
     return token, expires_at

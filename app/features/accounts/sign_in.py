@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.core import clock
@@ -15,33 +16,83 @@ from app.core.database import Session
 from app.core.errors import NotAllowed
 from app.core.messages import T
 from app.core.random_tokens import hash_token, new_token
+from app.core.vault import Sealed
 from app.features.accounts.audit import log_action
 from app.features.accounts.models import Person, SignInAttempt
-from app.features.accounts.sessions import start_session, viewer_of
+from app.features.accounts.sessions import KEPT_MINUTES, start_session, viewer_of
+from app.integrations.microsoft.aadsts import Purpose, explain, number_in
 from app.integrations.microsoft.entra import challenge_of, new_secret
 from app.integrations.microsoft.schemas import Identity
 from app.resources import Resources
 
 # Longer than a password, a second factor and a consent screen take; after it the stored nonce is of no use to a thief.
 ATTEMPT_MINUTES = 10
+# The cookie lives as long as the row, for the same reason.
+COOKIE_SECONDS = 60 * (ATTEMPT_MINUTES + KEPT_MINUTES)
+# Content injection: a link to the callback can carry any text as `error`, and the page would show it under our name. Only
+# the codes of RFC 6749 4.1.2.1 and OpenID Connect Core 3.1.2.6 are repeated.
+# https://owasp.org/www-community/attacks/Content_Spoofing
+KNOWN_ERRORS = {
+    "access_denied", "consent_required", "interaction_required", "invalid_client", "invalid_request", "invalid_resource",
+    "invalid_scope", "login_required", "server_error", "temporarily_unavailable", "unauthorized_client",
+    "unsupported_response_type",
+}  # fmt: skip
 # What the vault seals the PKCE verifier for: a value sealed for one purpose does not open for another.
 VERIFIER = "sign-in verifier"
 
 
 class SignInOver(NotAllowed):
-    """The attempt is unknown, used, expired, or was begun in another browser."""
+    """The attempt is unknown, or was begun in another browser."""
 
     status = 400
     default = T(
-        "This sign-in is over: it was used already, took too long, or began in another browser. Please start again."
+        "This sign-in began in another browser or too long ago, so you are not signed in here. Sign in again.",
+        code="sign_in.of_another_browser",
     )
+
+
+class SignInUsed(SignInOver):
+    """The same answer came a second time."""
+
+    default = T(
+        "This sign-in was used already, and each works once. You are not signed in now: sign in again.",
+        code="sign_in.used",
+    )
+
+
+class SignInTooLate(SignInOver):
+    """The answer came after the attempt's time."""
+
+    default = T(
+        "This sign-in took longer than %(minutes)s minutes, so it is over. Sign in again: Microsoft asks you for less now.",
+        minutes=ATTEMPT_MINUTES,
+        code="sign_in.too_late",
+    )
+
+
+class SignInRefused(SignInOver):
+    """Entra ID sent the browser back without a code."""
+
+    default = T("You are not signed in: no confirmation came back from the sign-in. Please try again.")
+
+
+def refused(error: str, description: str) -> SignInRefused:
+    """Why Entra ID sent the browser back without a code, from what its answer says in `error` and `error_description`."""
+    known = error if error in KNOWN_ERRORS else ""
+    number = number_in(description)
+    if number is not None:
+        return SignInRefused(explain(number, Purpose.SIGN_IN, error=known))
+    if not known:
+        return SignInRefused()
+    return SignInRefused(T("%(what)s The reason: %(reason)s.", what=SignInRefused.default, reason=known))
 
 
 @dataclass(frozen=True)
 class SignInStart:
-    """`address` is where the browser goes, `browser_secret` what its cookie must bring back."""
+    """`address` is where the browser goes; `browser_secret` is what its cookie for this `state` must bring back."""
 
     address: str
+    state: str
     browser_secret: str
 
 
@@ -65,6 +116,13 @@ def local_path(wanted: str | None) -> str:
     return wanted if wanted.isprintable() and len(wanted) <= 2000 else "/"
 
 
+def page_after_sign_in(wanted: str | None) -> str:
+    """The wanted path if it is a page of this site that is no way in or out, otherwise the home page's."""
+    path = local_path(wanted)
+    # Those would lead in a circle, or show "You are signed out" to a person who has just signed in.
+    return "/" if path.startswith(("/sign-in", "/sign-out", "/signed-out")) else path
+
+
 def redirect_uri(resources: Resources) -> str:
     """Where Entra ID sends the browser after the sign-in; the app registration must hold exactly this address."""
     return f"{resources.config.public_url}/sign-in/callback"
@@ -85,11 +143,11 @@ async def begin_sign_in(resources: Resources, return_to: str | None) -> SignInSt
                 browser_hash=hash_token(browser_secret),
                 nonce=nonce,
                 verifier=resources.vault.seal(VERIFIER, verifier),
-                return_to=local_path(return_to),
+                return_to=page_after_sign_in(return_to),
                 expires_at=clock.now() + timedelta(minutes=ATTEMPT_MINUTES),
             )
         )
-    return SignInStart(address, browser_secret)
+    return SignInStart(address, state, browser_secret)
 
 
 async def finish_sign_in(
@@ -101,39 +159,65 @@ async def finish_sign_in(
     """
     # The claim is committed before the code is redeemed, so that two calls with one state cannot both go on.
     async with resources.database.transaction() as session:
-        attempt = await _claim(session, state)
-    # Constant time, so that an answer's delay tells nothing about the secret (timing attack).
-    fits = secrets.compare_digest(attempt.browser_hash, hash_token(browser_secret or ""))
-    if not fits or attempt.expires_at <= clock.now():
-        raise SignInOver
+        attempt, verifier = await _claim(session, state, browser_secret)
     # https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#redeem-a-code-for-an-access-token
     identity = await resources.entra.redeem(
         code=code,
         redirect_uri=redirect_uri(resources),
-        code_verifier=resources.vault.open(VERIFIER, attempt.verifier),
+        code_verifier=resources.vault.open(VERIFIER, verifier),
         nonce=attempt.nonce,
     )
     async with resources.database.transaction() as session:
         person = await _remember(session, identity)
         roles = identity.wids | identity.roles
         token, expires_at = await start_session(
-            session, person, roles, resources.config.session_hours, sid=identity.sid
+            session,
+            person,
+            roles,
+            resources.config.session_hours,
+            sid=identity.sid,
+            role_claims=identity.role_claims,
         )
         viewer = viewer_of(person, roles, resources.config, address)
         await log_action(session, viewer, T("Signed in"), may=viewer.texts.audit)
     return NewSession(token, expires_at, attempt.return_to)
 
 
-async def _claim(session: Session, state: str) -> SignInAttempt:
-    # DELETE … RETURNING takes the row out in one statement: an attempt works once, even if a later step fails (replay).
+async def wanted_page(session: Session, state: str, browser_secrets: Collection[str]) -> str:
+    """The page that this browser's attempt of this `state` leads to, or its newest attempt; the home page's without one."""
+    # Only for the secrets of this browser: a path may hold words that a person searched for.
     found = await session.execute(
-        delete(SignInAttempt).where(SignInAttempt.state_hash == hash_token(state)).returning(SignInAttempt)
+        select(SignInAttempt.state_hash, SignInAttempt.return_to)
+        .where(SignInAttempt.browser_hash.in_([hash_token(secret) for secret in browser_secrets]))
+        .order_by(SignInAttempt.expires_at.desc())
+    )
+    pages = [(row.state_hash, row.return_to) for row in found]
+    return dict(pages).get(hash_token(state)) or (pages[0][1] if pages else "/")
+
+
+async def _claim(session: Session, state: str, browser_secret: str | None) -> tuple[SignInAttempt, Sealed]:
+    """The attempt, and its verifier, which leaves the table: an attempt works once, even if a later step fails (replay)."""
+    found = await session.execute(
+        select(SignInAttempt).where(SignInAttempt.state_hash == hash_token(state)).with_for_update()
     )
     attempt = found.scalar_one_or_none()
-    if attempt is None:
+    # Constant time, so that an answer's delay tells nothing about the secret (timing attack). A browser that did not begin the
+    # attempt must not use it up for the one that did.
+    if attempt is None or not secrets.compare_digest(attempt.browser_hash, hash_token(browser_secret or "")):
         raise SignInOver
+    if attempt.used_at is not None or attempt.verifier is None:
+        raise SignInUsed
+    if attempt.expires_at <= clock.now():
+        raise SignInTooLate
+    verifier = attempt.verifier
     session.expunge(attempt)
-    return attempt
+    await session.execute(
+        update(SignInAttempt)
+        .where(SignInAttempt.id == attempt.id)
+        .values(used_at=clock.now(), verifier=None)
+        .execution_options(synchronize_session=False)
+    )
+    return attempt, verifier
 
 
 async def _remember(session: Session, identity: Identity) -> Person:

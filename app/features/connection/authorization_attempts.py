@@ -23,7 +23,8 @@ ATTEMPT_MINUTES = 15
 KEPT_HOURS = 24
 DENIED = T(
     "ServiceNow was not authorized: Deny was pressed on its consent page. Nothing was changed. To connect, press "
-    "Authorize again and choose Allow, signed in as the integration user.",
+    "Authorize again and choose Allow, signed in as the integration user. If nobody pressed Deny, the client may lack the "
+    "scope useraccount.",
     code="authorization.denied",
 )
 
@@ -59,6 +60,7 @@ class Begun:
     client_id: str
     expected_user_name: str
     uses_pkce: bool
+    sends_scope: bool
 
 
 async def forget_old_attempts(session: Session) -> None:
@@ -96,7 +98,9 @@ async def last_begun(session: Session, viewer: Viewer) -> Begun | None:
 
 
 def _begun(attempt: AuthorizationAttempt) -> Begun:
-    return Begun(attempt.instance_name, attempt.client_id, attempt.expected_user_name, attempt.uses_pkce)
+    return Begun(
+        attempt.instance_name, attempt.client_id, attempt.expected_user_name, attempt.uses_pkce, attempt.sends_scope
+    )
 
 
 async def claim(session: Session, viewer: Viewer, state: str, browser_secret: str | None) -> AuthorizationAttempt:

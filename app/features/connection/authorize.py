@@ -37,9 +37,9 @@ from app.features.connection.gateway import InstancePaused, ServiceNowClient, ca
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.features.connection.oauth_client import CLIENT_SECRET, CODE_VERIFIER, oauth_client
 from app.features.connection.tokens import store_tokens
-from app.integrations.http.errors import Forbidden, RemoteError, Unauthorized, Unreachable
+from app.integrations.http.errors import RemoteError, Unreachable
 from app.integrations.servicenow.address import Instance, InvalidAddress, parse_instance
-from app.integrations.servicenow.oauth import challenge_of, new_state, new_verifier
+from app.integrations.servicenow.oauth import NAMED_CAUSES, challenge_of, new_state, new_verifier
 from app.integrations.servicenow.schemas import Release, RemoteUser, Tokens
 from app.resources import Resources
 
@@ -61,6 +61,7 @@ class SetUp:
     client_secret: str
     expected_user_name: str
     uses_pkce: bool = True
+    sends_scope: bool = True
 
     def __repr__(self) -> str:
         return f"SetUp({self.instance!r}, {self.client_id!r}, …)"
@@ -132,6 +133,7 @@ async def begin_again(resources: Resources, viewer: Viewer, browser_secret: str 
         client_secret,
         connection.expected_user_name,
         connection.uses_pkce,
+        connection.sends_scope,
     )
     return await _begin(resources, viewer, instance, again, browser_secret)
 
@@ -159,6 +161,7 @@ async def _begin(
                 client_secret=vault.seal(CLIENT_SECRET, typed.client_secret),
                 expected_user_name=typed.expected_user_name,
                 uses_pkce=typed.uses_pkce,
+                sends_scope=typed.sends_scope,
                 created_at=now,
                 expires_at=now + timedelta(minutes=ATTEMPT_MINUTES),
             )
@@ -168,7 +171,8 @@ async def _begin(
     # PKCE can be switched off: from a client with a secret it is not documented for every release.
     # docs/facts/servicenow.md#1-3-token-request-and-client-authentication
     challenge = challenge_of(verifier) if verifier else ""
-    return AuthorizationStart(oauth.authorize_url(state=state, code_challenge=challenge), browser_secret)
+    address = oauth.authorize_url(state=state, code_challenge=challenge, sends_scope=typed.sends_scope)
+    return AuthorizationStart(address, browser_secret)
 
 
 async def finish_connect(
@@ -193,7 +197,7 @@ async def finish_connect(
     try:
         if error or not code:
             raise AuthorizationDenied(why_denied(error))
-        await _finish(resources, viewer, attempt, code)
+        await _finish(resources, viewer, attempt, code, state)
     except AppError as problem:
         async with resources.database.transaction() as session:
             await note_problem(session, attempt, problem.message)
@@ -207,12 +211,18 @@ def why_denied(error: str) -> Message:
     """The sentence for the `error` that came in place of a code (RFC 6749 4.1.2.1)."""
     if error == "access_denied":
         return DENIED
+    if error in ("invalid_scope", "unauthorized_client"):
+        return NAMED_CAUSES[error]
     if not error:
         return T("ServiceNow sent neither a code nor a reason. Nothing was changed. Press Authorize again.")
-    return T("ServiceNow did not authorize us (%(reason)s). Nothing was changed.", reason=error[:80])
+    return T(
+        "ServiceNow did not authorize us (%(reason)s). Nothing was changed. The client may lack the scope useraccount, or "
+        "may not take a proof key (PKCE): each can be switched off under Advanced in this form.",
+        reason=error[:80],
+    )
 
 
-async def _finish(resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt, code: str) -> None:
+async def _finish(resources: Resources, viewer: Viewer, attempt: AuthorizationAttempt, code: str, state: str) -> None:
     if attempt.verifier is None or attempt.client_secret is None:
         raise AuthorizationUsed
     try:
@@ -224,7 +234,7 @@ async def _finish(resources: Resources, viewer: Viewer, attempt: AuthorizationAt
     try:
         # POST /oauth_token.do with grant_type=authorization_code. The code lives 60 seconds:
         # docs/facts/servicenow.md#1-2-authorization-request
-        tokens = await oauth.exchange(code=code, code_verifier=verifier)
+        tokens = await oauth.exchange(code=code, code_verifier=verifier, state=state)
         read_back = await _read_back(resources, attempt.origin, tokens)
     finally:
         await keep_calls(resources)
@@ -269,6 +279,7 @@ async def _store(resources: Resources, consent: _Consent) -> None:
         if connection.user_sys_id and user and connection.user_sys_id != user.sys_id:
             discarded = discard_secrets(resources, connection)
         connection.status, connection.attention, connection.removed_at = ConnectionStatus.CONNECTED, None, None
+        connection.next_renewal_at, connection.renewal_refusals = None, 0
         doubt = consent.read_back.doubt or doubt_about(user, consent.attempt.expected_user_name, viewer)
         if doubt is not None:
             connection.status, connection.attention = ConnectionStatus.UNCONFIRMED, doubt.to_json()
@@ -295,8 +306,8 @@ async def _store(resources: Resources, consent: _Consent) -> None:
 async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _ReadBack:
     """Who consented and which release answers. Not knowing does not lose the tokens.
 
-    An instance that refuses to tell is believed. One that fails is asked again, and then a person must confirm: nothing
-    is sent in the name of an account that was not checked.
+    An instance that fails to tell is asked again, and then a person must confirm, as where it refuses to tell: nothing is
+    sent in the name of an account that was not checked.
     """
     # Tickets are opened in the name of the account that consented. A person's own account would stop them when that
     # person leaves: docs/facts/servicenow.md#trap-23
@@ -313,7 +324,8 @@ async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _Read
             return _ReadBack(None, None, _account_unknown(error))
         except RemoteError as error:
             log.warning("connection.consent.not_read_back", origin=origin, error=str(error))
-            doubt = None if isinstance(error, (Forbidden, Unauthorized)) else _account_unknown(error)
+            # A refusal is repeated as well: they can be intermittent (docs/facts/servicenow.md#sandbox-49).
+            doubt = _account_unknown(error)
         if pause is not None:
             await clock.sleep(pause)
     try:
@@ -370,11 +382,13 @@ async def _upsert_connection(session: Session, attempt: AuthorizationAttempt) ->
     connection.instance_name = attempt.instance_name
     connection.client_id = attempt.client_id
     connection.expected_user_name = attempt.expected_user_name
-    connection.uses_pkce = attempt.uses_pkce
+    connection.uses_pkce, connection.sends_scope = attempt.uses_pkce, attempt.sends_scope
     return connection
 
 
 def _describe(connection: Connection, viewer: Viewer, user: RemoteUser | None, release: Release | None) -> None:
+    if connection.account_since is None or user is None or connection.user_sys_id != user.sys_id:
+        connection.account_since = clock.now()
     connection.user_sys_id = user.sys_id if user else ""
     connection.user_name = user.user_name if user else ""
     connection.user_display_name = user.name if user else ""

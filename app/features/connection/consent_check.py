@@ -16,12 +16,14 @@ def doubt_about(user: RemoteUser | None, expected_user_name: str, viewer: Viewer
     """Why a person has to confirm the account before anything is sent, or None.
 
     An account that looks like the viewer's own is doubted even when it is the expected one: under single sign-on an
-    integration user may have a person's name and address on purpose, and then one click confirms it. None also for an
-    account that ServiceNow does not name, which cannot be checked.
+    integration user may have a person's name and address on purpose, and then one click confirms it. So is an account that
+    ServiceNow does not name: an access rule may hide it from itself, and a person's own would pass unnoticed.
     """
-    # An ACL may hide the account from itself; that is no reason to doubt it.
     if user is None:
-        return None
+        return T(
+            "ServiceNow does not say who consented: its access rules hide the account. Nothing has been sent yet. Confirm "
+            "the account if you are sure that you signed in there as the integration user; otherwise sign in again."
+        )
     shown = f"{user.name} ({user.user_name})" if user.name else user.user_name
     if expected_user_name and not _same(expected_user_name, user.user_name):
         if looks_like(user, viewer):

@@ -87,7 +87,7 @@ def discard_secrets(resources: Resources, connection: Connection) -> DiscardedSe
         refresh_token=_opened(resources, REFRESH_TOKEN, connection.refresh_token),
     )
     connection.status = ConnectionStatus.REMOVED
-    connection.attention = connection.refresh_answer_lost_at = None
+    connection.attention = connection.refresh_answer_lost_at = connection.next_renewal_at = None
     connection.removed_at = clock.now()
     connection.client_secret = connection.access_token = connection.refresh_token = None
     connection.access_granted_at = connection.access_expires_at = connection.refresh_expires_at = None

@@ -1,10 +1,11 @@
-"""The connection's background jobs: retention of the call log and of authorizations that were begun."""
+"""The connection's background jobs: asking again after a refusal, and retention of calls and begun authorizations."""
 
 from __future__ import annotations
 
 from app.core.jobs import TaskGroup
 from app.features.connection.authorization_attempts import forget_old_attempts
 from app.features.connection.call_log import forget_old_calls
+from app.features.connection.renewal import recover_if_due
 from app.resources import Resources
 
 tasks = TaskGroup("connection")
@@ -16,3 +17,9 @@ async def sweep(resources: Resources) -> None:
     async with resources.database.transaction() as session:
         await forget_old_calls(session)
         await forget_old_attempts(session)
+
+
+# How rarely ServiceNow is really asked says tokens.RETRY_AFTER.
+@tasks.task("recover", every="* * * * *")
+async def recover(resources: Resources) -> None:
+    await recover_if_due(resources)

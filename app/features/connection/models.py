@@ -59,6 +59,12 @@ class Connection(Base):
     token_version: Mapped[int] = mapped_column(default=0)
     scope: Mapped[str] = mapped_column(default="")
     uses_pkce: Mapped[bool] = mapped_column(default=True)
+    sends_scope: Mapped[bool] = mapped_column(default=True)
+    # When the status last changed without a consent: it needs attention, or works again.
+    status_changed_at: Mapped[datetime | None]
+    # After a refusal that names no final cause: how often it was repeated, and when we ask again; None when we do not.
+    renewal_refusals: Mapped[int] = mapped_column(default=0)
+    next_renewal_at: Mapped[datetime | None]
 
     # The integration user the admin named in the checklist (may be empty), and who really consented.
     expected_user_name: Mapped[str] = mapped_column(default="")
@@ -66,6 +72,8 @@ class Connection(Base):
     user_name: Mapped[str] = mapped_column(default="")
     user_display_name: Mapped[str] = mapped_column(default="")
     user_email: Mapped[str] = mapped_column(default="")
+    # Since when this account consents: what its tickets have shown stays true when it consents again.
+    account_since: Mapped[datetime | None]
     release_family: Mapped[str] = mapped_column(default="")
     release_build: Mapped[str] = mapped_column(default="")
 
@@ -97,6 +105,7 @@ class AuthorizationAttempt(Base):
     client_secret: Mapped[Sealed | None] = mapped_column(SealedText())
     expected_user_name: Mapped[str] = mapped_column(default="")
     uses_pkce: Mapped[bool] = mapped_column(default=True)
+    sends_scope: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
@@ -125,7 +134,8 @@ class TicketPreferences(Base):
     """What an administrator has decided for new tickets at one instance: proposals, the group, and own columns.
 
     `proposals` holds kind, priorities by score impact, days until due by priority and category; `columns` the instance's
-    own columns that take a copy of a data item, by kind and item. Both as app.features.connection.preferences reads them.
+    own columns that take a copy of a data item, by kind and item; `field_values` the fixed values of columns, by kind and
+    column; `change_types` the type or model of change requests. All as app.features.connection.preferences reads them.
     """
 
     __tablename__ = "ticket_preferences"
@@ -133,8 +143,12 @@ class TicketPreferences(Base):
     connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
     proposals: Mapped[dict[str, Any]] = mapped_column(default=dict)
     columns: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    field_values: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    change_types: Mapped[dict[str, Any]] = mapped_column(default=dict)
     group_id: Mapped[str] = mapped_column(default="")
     group_name: Mapped[str] = mapped_column(default="")
+    # Whether what is sent carries the sender's name and e-mail address, besides the user ID.
+    names_sender: Mapped[bool] = mapped_column(default=True)
 
 
 class InstanceThrottle(Base):

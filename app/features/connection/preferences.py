@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -22,10 +22,48 @@ USUAL_DUE_DAYS = {1: 7, 2: 14, 3: 30, 4: 60, 5: 90}
 
 
 @dataclass(frozen=True)
+class ChangeType:
+    """What decides the process of a change request: `column` is "type" or "chg_model", `value` is sent in it.
+
+    `label` is the instance's own name of it. docs/facts/servicenow.md#4-2-change-request
+    """
+
+    column: str
+    value: str
+    label: str
+
+    @property
+    def key(self) -> str:
+        """Its name in forms and in the ticket."""
+        return f"{self.column}:{self.value}"
+
+
+# Without a type and without a model the instance decides, and that differs from release to release:
+# https://www.servicenow.com/docs/r/api-reference/rest-apis/change-management-api.html
+NORMAL_CHANGE = ChangeType("type", "normal", "Normal")
+
+
+@dataclass(frozen=True)
+class FieldValue:
+    """The fixed value of a column: `value` is sent, `shown` is how people read it, `label` the column's own name.
+
+    `checked`: the instance confirmed it when it was saved, as far as it let us look.
+    """
+
+    value: str
+    shown: str
+    label: str
+    checked: bool = True
+
+
+@dataclass(frozen=True)
 class Preferences:
     """`priorities` by score impact, `due_days` by priority. Empty texts decide nothing.
 
+    `names_sender`: what is sent carries the name and e-mail address of who shares, besides the user ID.
     `columns` maps a ticket kind to `{data item: column of the instance's own}`; `after_done` is one of AFTER_DONE.
+    `field_values` maps a ticket kind to `{column: its fixed value}`. `change_type` is that of change requests, and
+    `change_types` are those among which people may choose when they share; empty where they may not.
     """
 
     kind: str = ""
@@ -36,6 +74,16 @@ class Preferences:
     group_name: str = ""
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     after_done: str = NEW
+    names_sender: bool = True
+    field_values: Mapping[str, Mapping[str, FieldValue]] = field(default_factory=dict)
+    change_type: ChangeType = NORMAL_CHANGE
+    change_types: Sequence[ChangeType] = ()
+
+    def change_type_of(self, key: str) -> ChangeType | None:
+        """The type with this key: the administrator's for an empty one, None for one that is not offered."""
+        if key in ("", self.change_type.key):
+            return self.change_type
+        return next((one for one in self.change_types if one.key == key), None)
 
 
 async def load_preferences(session: Session, connection_id: UUID | None) -> Preferences:
@@ -55,6 +103,13 @@ async def load_preferences(session: Session, connection_id: UUID | None) -> Pref
         group_name=row.group_name,
         columns={str(kind): {str(k): str(v) for k, v in columns.items()} for kind, columns in row.columns.items()},
         after_done=REOPEN if stored.get("after_done") == REOPEN else NEW,
+        field_values={
+            str(kind): {str(column): FieldValue(**value) for column, value in values.items()}
+            for kind, values in row.field_values.items()
+        },
+        change_type=ChangeType(**row.change_types["default"]) if row.change_types else NORMAL_CHANGE,
+        change_types=[ChangeType(**one) for one in row.change_types.get("choices", [])],
+        names_sender=row.names_sender,
     )
 
 
@@ -68,8 +123,21 @@ async def keep_preferences(session: Session, connection_id: UUID, wanted: Prefer
             "after_done": wanted.after_done,
         },
         "columns": {kind: dict(columns) for kind, columns in wanted.columns.items()},
+        "field_values": {
+            kind: {column: asdict(value) for column, value in values.items()}
+            for kind, values in wanted.field_values.items()
+        },
+        "change_types": {
+            "default": asdict(wanted.change_type),
+            "choices": [asdict(one) for one in wanted.change_types],
+        },
         "group_id": wanted.group_id,
         "group_name": wanted.group_name,
     }
     row = insert(TicketPreferences).values(connection_id=connection_id, **values)
     await session.execute(row.on_conflict_do_update(index_elements=["connection_id"], set_=values))
+
+
+async def keep_sender_named(session: Session, connection_id: UUID, *, named: bool) -> None:
+    row = insert(TicketPreferences).values(connection_id=connection_id, names_sender=named)
+    await session.execute(row.on_conflict_do_update(index_elements=["connection_id"], set_={"names_sender": named}))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
@@ -18,7 +20,6 @@ from app.core.messages import Message, T
 from app.core.vault import CannotOpen
 from app.features.accounts.audit import log_action
 from app.features.connection.active_connection import NotConnected, usable_connection
-from app.features.connection.call_log import keep_calls
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN, oauth_client
 from app.integrations.http.errors import RemoteError, Throttled, Unauthorized, Unreachable
@@ -44,7 +45,8 @@ LOCK_NOT_AVAILABLE = "55P03"
 SECOND_TRY_SECONDS = 1.0
 
 # asyncio keeps only weak references to tasks; one that is no longer awaited would be collected while it runs.
-_renewals_under_way: set[asyncio.Task[LiveToken]] = set()
+_renewals_under_way: set[asyncio.Task[Any]] = set()
+Renewed = TypeVar("Renewed")
 
 
 class NoToken(Unreachable):
@@ -72,7 +74,8 @@ class WrongKeys(NoToken):
 
 TOKEN_REFUSED = T(
     "ServiceNow refuses even a fresh access token. The integration user may be locked or inactive, or an access policy of "
-    "the instance may refuse this server. Check both, then authorize the connection again.",
+    "the instance may refuse this server. Check both. We ask again by ourselves from time to time, and tickets wait until "
+    "then.",
     code="connection.token_refused",
 )
 LOST_AND_REFUSED = T(
@@ -80,6 +83,10 @@ LOST_AND_REFUSED = T(
     "gives a new one at each renewal. Authorize the connection again. Nothing else is wrong, and tickets wait until then.",
     code="oauth.refresh_answer_lost_and_refused",
 )
+# No final cause is named, so it may pass: docs/facts/servicenow.md#1-5-error-responses-of-oauth-token-do
+MAY_PASS = {NOT_RENEWED.code, TOKEN_REFUSED.code, LOST_AND_REFUSED.code}
+# How long after each refusal the next try is due; the last one for all that follow.
+RETRY_AFTER = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=1))
 
 
 @dataclass(frozen=True)
@@ -91,18 +98,6 @@ class LiveToken:
     access_token: str = field(repr=False)
     version: int
     last_success_at: datetime | None
-
-
-async def renew_now(resources: Resources) -> None:
-    """Refresh the access token although it may live: the only way to know that this works.
-
-    Raises NotConnected and NoToken, as `gateway.call` does.
-    """
-    try:
-        live = await live_token(resources, None)
-        await live_token(resources, live.connection_id, stale_version=live.version)
-    finally:
-        await keep_calls(resources)
 
 
 async def set_consent_lifetime(resources: Resources, session: Session, connection_id: UUID, seconds: int) -> None:
@@ -139,10 +134,19 @@ async def mark_attention(
 
 async def needs_attention(session: Session, connection: Connection, sentence: Message) -> None:
     """Within the caller's transaction: this connection waits for a person, who is told the sentence on every page."""
-    connection.status = ConnectionStatus.NEEDS_ATTENTION
+    connection.status, connection.status_changed_at = ConnectionStatus.NEEDS_ATTENTION, clock.now()
     connection.attention = sentence.to_json()
+    connection.renewal_refusals = 0
+    plan_retry(connection, sentence)
     await log_action(session, None, T("Connection needs attention"), instance=connection.instance_name, why=sentence)
     log.warning("connection.needs_attention", connection=str(connection.id), code=sentence.code, why=str(sentence))
+
+
+def plan_retry(connection: Connection, sentence: Message) -> None:
+    """When ServiceNow is asked again after it said `sentence`: ever more rarely, and not at all where the cause is final."""
+    wait = RETRY_AFTER[min(connection.renewal_refusals, len(RETRY_AFTER) - 1)]
+    connection.next_renewal_at = clock.now() + wait if sentence.code in MAY_PASS else None
+    connection.renewal_refusals += 1
 
 
 async def stored_token(resources: Resources, connection_id: UUID, session: Session) -> LiveToken | None:
@@ -161,11 +165,15 @@ async def live_token(
         return live
     # Within one process callers wait here, where waiting costs nothing, and not with a database connection each.
     async with resources.keyed_locks.of(f"servicenow token {connection.id}"):
-        task = asyncio.create_task(_renewed(resources, connection.id, stale_version))
-        _renewals_under_way.add(task)
-        task.add_done_callback(_renewals_under_way.discard)
-        # The caller may be cancelled; a rotated refresh token that has left ServiceNow must be stored all the same.
-        return await asyncio.shield(task)
+        return await to_the_end(_renewed(resources, connection.id, stale_version))
+
+
+async def to_the_end(renewal: Coroutine[Any, Any, Renewed]) -> Renewed:
+    """The renewal's outcome. It goes on when the caller is cancelled: a rotated refresh token must be stored all the same."""
+    task = asyncio.create_task(renewal)
+    _renewals_under_way.add(task)
+    task.add_done_callback(_renewals_under_way.discard)
+    return await asyncio.shield(task)
 
 
 async def _renewed(resources: Resources, connection_id: UUID, stale_version: int | None) -> LiveToken:
@@ -182,7 +190,7 @@ async def _renewed(resources: Resources, connection_id: UUID, stale_version: int
             if live is not None:
                 return live
             try:
-                tokens = await _refreshed(resources, connection)
+                tokens = await refreshed(resources, connection)
             except Unauthorized as error:
                 # In this transaction: a consent that waits for the lock must find the status, and undo it.
                 sentence = LOST_AND_REFUSED if was_answer_lost_before(connection, error) else error.message
@@ -197,10 +205,15 @@ async def _renewed(resources: Resources, connection_id: UUID, stale_version: int
                 log.info("token.refreshed", connection=str(connection.id), version=connection.token_version)
                 return _live(connection, tokens.access_token)
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+        if is_lock_timeout(error):
             raise NoToken from error
         raise
     raise failed
+
+
+def is_lock_timeout(error: DBAPIError) -> bool:
+    """Whether another process held the connection's row for too long."""
+    return getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
 def was_answer_lost_before(connection: Connection, error: Unauthorized) -> bool:
@@ -208,11 +221,11 @@ def was_answer_lost_before(connection: Connection, error: Unauthorized) -> bool:
     return connection.refresh_answer_lost_at is not None and error.code == NOT_RENEWED.code
 
 
-async def _refreshed(resources: Resources, connection: Connection) -> Tokens:
-    """New tokens. Raises Unauthorized when the grant is over, and NoToken for everything that may pass."""
+async def refreshed(resources: Resources, connection: Connection, *, tries: int = 2) -> Tokens:
+    """New tokens; the caller holds the row's lock. Raises Unauthorized when refused so often, NoToken for what may pass."""
     try:
         async with asyncio.timeout(RENEWAL_SECONDS):
-            return await _refresh(resources, connection)
+            return await _refresh(resources, connection, tries)
     except (Unauthorized, NoToken):
         raise
     except Throttled as error:
@@ -229,7 +242,7 @@ async def _refreshed(resources: Resources, connection: Connection) -> Tokens:
         ) from error
 
 
-async def _refresh(resources: Resources, connection: Connection) -> Tokens:
+async def _refresh(resources: Resources, connection: Connection, tries: int) -> Tokens:
     if connection.refresh_token is None or connection.client_secret is None:
         raise Unauthorized(T("There is no refresh token for this connection. Authorize it again."))
     try:
@@ -239,11 +252,12 @@ async def _refresh(resources: Resources, connection: Connection) -> Tokens:
         log.error("token.vault_keys_do_not_fit", connection=str(connection.id))
         raise WrongKeys from error
     oauth = oauth_client(resources, connection.origin, connection.client_id, client_secret)
-    try:
-        return await oauth.refresh(refresh_token)
-    except Unauthorized:
-        await clock.sleep(SECOND_TRY_SECONDS)
-        return await oauth.refresh(refresh_token)
+    for _ in range(tries - 1):
+        try:
+            return await oauth.refresh(refresh_token)
+        except Unauthorized:
+            await clock.sleep(SECOND_TRY_SECONDS)
+    return await oauth.refresh(refresh_token)
 
 
 def store_tokens(resources: Resources, connection: Connection, tokens: Tokens) -> None:

@@ -15,6 +15,7 @@ from app.features.provisioning.checks.authorization import (
     check_last_attempt,
     check_release,
     check_renewal,
+    check_scope,
     check_token,
     has_unfinished_attempt,
 )
@@ -69,12 +70,13 @@ BOTH = frozenset(TicketKind)
 TOKEN_CODES = (
     "vault_keys", "vault_keys:lost", "token_service", "user_unconfirmed", "consent_expired", "token_refused",
     "consent_refused", "consent_refused:invalid_client", "consent_refused:unsupported_grant_type",
-    "consent_refused:unauthorized_client", "consent_refused:invalid_grant",
+    "consent_refused:unauthorized_client", "consent_refused:invalid_scope", "consent_refused:invalid_grant",
 )  # fmt: skip
 # What any call to ServiceNow may end in: checks/finding_for_error.py.
 ERROR_CODES = (
     "dns", "private_address", "tls", "proxy", "unreachable", "unreachable:refused", "unreachable:slow", "rate_limit",
-    "rate_limit:busy", "role_missing.api", "refused", "refused:address", "no_answer", "authorize", "trouble",
+    "rate_limit:busy", "auth_scope_missing", "role_missing.api", "refused", "refused:address", "no_answer", "authorize",
+    "trouble",
 )  # fmt: skip
 
 
@@ -89,6 +91,7 @@ def _table_check(spec: KindSpec) -> Check[CheckContext]:
         run=partial(check_table, kind=spec.kind),
         findings=(
             "table:created", "table:roles_allow", "table:untried", "table:newest_hidden", "role_missing", "create_refused",
+            "create_refused:mandatory",
         ),
         step_title=spec.step_title,
         kinds=frozenset({spec.kind}),
@@ -126,7 +129,8 @@ CHECKS: tuple[Check[CheckContext], ...] = (
         examines=T("The consent page is opened as a browser would, signed in as nobody."),
         run=check_consent_page,
         findings=(
-            "consent_page", "consent_page:no_answer", "consent_page:unreadable", "redirect_mismatch", "client_unknown",
+            "consent_page", "consent_page:no_answer", "consent_page:unreadable", "consent_page:unknown",
+            "redirect_mismatch", "client_unknown",
             "sso",
         ),
         needs_connection=False,
@@ -161,12 +165,20 @@ CHECKS: tuple[Check[CheckContext], ...] = (
         ),
     ),
     Check(
+        code="scope",
+        stage=Stage.AUTHORIZATION,
+        examines=T("The scope that came with the access token."),
+        run=check_scope,
+        findings=("scope", "scope:none", "scope:other"),
+    ),
+    Check(
         code="release",
         stage=Stage.ACCESS,
         examines=T("The properties that name the build."),
         run=check_release,
         findings=("release", "release:unknown", "release_too_old"),
         step_title=T("Release"),
+        kinds=BOTH,
     ),
     Check(
         code="client",
@@ -251,8 +263,8 @@ INTERNAL_CHECKS: tuple[Check[Resources], ...] = (
     Check(
         code="import",
         stage=Stage.INTERNAL,
-        examines=T("When the Secure Score was last imported."),
+        examines=T("When the Secure Score was last imported, and of which day it is."),
         run=check_import,
-        findings=("import", "import:fresh", "import_missing", "import_stale"),
+        findings=("import", "import:fresh", "import_missing", "import_stale", "score_stale"),
     ),
 )

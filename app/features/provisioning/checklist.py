@@ -16,6 +16,7 @@ from app.core.messages import Message, T
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
 from app.features.provisioning.models import ChecklistMark
+from app.integrations.servicenow.auth_scope import USERACCOUNT
 from app.integrations.servicenow.oauth import USUAL_ACCESS_SECONDS, USUAL_REFRESH_SECONDS
 from app.integrations.servicenow.releases import FAMILIES
 
@@ -23,6 +24,14 @@ from app.integrations.servicenow.releases import FAMILIES
 # choose others (docs/facts/servicenow.md#9-microsoft-s-own-connector-what-we-mirror).
 CLIENT_NAME = "Security + Compliance Connector"
 USER_NAME = "m365.integration"
+
+
+# A record begins without one, and newer releases then refuse every call:
+# docs/facts/servicenow.md#1-7-where-it-lives-in-the-product
+SCOPE_STEP = T(
+    "Under Auth scope, add useraccount. Without it, ServiceNow refuses every call of the client on newer releases, whatever "
+    "the roles of the user."
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +136,7 @@ def _client(redirect_url: str) -> ChecklistStep:
         (T("Access token lifespan (seconds)"), str(USUAL_ACCESS_SECONDS)),
         (T("Refresh token lifespan (seconds)"), str(USUAL_REFRESH_SECONDS)),
     )
+    scope = (T("Auth scope"), USERACCOUNT)
     return ChecklistStep(
         "client",
         T("Create the OAuth client"),
@@ -137,18 +147,21 @@ def _client(redirect_url: str) -> ChecklistStep:
                     T("Press New, and choose “Create an OAuth API endpoint for external clients”."),
                     T("Leave the client secret empty: ServiceNow makes one when the record is saved. Active stays ticked, "
                       "and Public client unticked."),
+                    SCOPE_STEP,
                 ),
-                common,
+                (*common, scope),
             ),
             # docs/facts/servicenow.md#1-7-where-it-lives-in-the-product
             Part(
                 T("From Zurich on, and always from Australia on: Machine Identity Console > Inbound integrations"),
                 (
                     T("Press New integration, and choose “OAuth authorization code grant”."),
-                    T("“This is a public client” stays off. Leave the token format at Opaque. If your Table API is "
-                      "protected by an authentication scope, give the client that scope; otherwise none."),
+                    T("“This is a public client” stays off. Leave the token format at Opaque."),
+                    SCOPE_STEP,
+                    T("“Allow access only to APIs in selected scope” and “Enforce token restriction” stay off: either of them "
+                      "keeps us from the Table API though every role is right."),
                 ),
-                (common[0], (T("Provider name"), CLIENT_NAME), *common[1:]),
+                (common[0], (T("Provider name"), CLIENT_NAME), *common[1:], scope),
             ),
             Part(
                 None,

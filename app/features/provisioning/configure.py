@@ -23,6 +23,7 @@ from app.features.connection.preferences import (
     NEW,
     Preferences,
     keep_preferences,
+    keep_sender_named,
     load_preferences,
 )
 from app.features.tickets.polling.state_names import list_state_names, reset_state_names, set_state_name
@@ -166,6 +167,16 @@ async def forget_state_names(session: Session, viewer: Viewer, kind: str) -> Non
     """Delete every own name of this kind, so that the instance's names are shown."""
     await reset_state_names(session, kind)
     await log_action(session, viewer, T("State names reset"), kind=kind)
+
+
+async def save_sender_named(session: Session, viewer: Viewer, *, named: bool) -> None:
+    """Whether records and notes name who shares, besides the user ID. Raises NotConnected."""
+    connection = await connection_view(session)
+    if connection is None:
+        raise NotConnected
+    await keep_sender_named(session, connection.id, named=named)
+    action = T("Sender’s name is sent with tickets") if named else T("Sender’s name is left out of tickets")
+    await log_action(session, viewer, action, instance=connection.instance_name)
 
 
 async def load_configuration(resources: Resources) -> tuple[ConnectionView | None, Preferences]:

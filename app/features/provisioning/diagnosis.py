@@ -20,6 +20,7 @@ from app.features.connection.connection_view import (
     ConnectionView,
     connection_changed_at,
     connection_view,
+    status_changed_at,
     view_of_attempt,
 )
 from app.features.provisioning.check_catalog import CHECKS, INTERNAL_CHECKS, Check, Stage
@@ -42,7 +43,8 @@ REMOTE_STAGES = (Stage.REACH, Stage.AUTHORIZATION, Stage.ACCESS)
 class DiagnosisView:
     """One run as pages show it; `in_progress` while findings may still come.
 
-    `outdated` when a connection was made, authorized again or removed since: its findings may no longer be true.
+    `outdated` when a connection was made, authorized again or removed, stopped working or worked again since: its findings
+    may no longer be true.
     """
 
     asked_by: str
@@ -146,14 +148,17 @@ async def latest_run(session: Session) -> DiagnosisView | None:
     row = (await session.execute(newest)).scalar_one_or_none()
     if row is None:
         return None
-    changed_at = await connection_changed_at(session)
+    changed_at, status_changed = await connection_changed_at(session), await status_changed_at(session)
+    # A run that found the connection out of order, or mended it, changed the status itself.
+    ended_at = row.finished_at or row.started_at
     return DiagnosisView(
         asked_by=row.asked_by,
         started_at=row.started_at,
         finished_at=row.finished_at,
         findings=[Finding.from_json(stored) for stored in row.findings],
         in_progress=row.finished_at is None and row.started_at > clock.now() - LOST_AFTER,
-        outdated=changed_at is not None and row.started_at < changed_at,
+        outdated=(changed_at is not None and row.started_at < changed_at)
+        or (status_changed is not None and ended_at < status_changed),
     )
 
 

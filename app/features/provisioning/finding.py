@@ -75,6 +75,17 @@ class Finding:
         """Whether a person has to act before tickets can flow as they should."""
         return self.state is State.PROBLEM
 
+    @property
+    def missing_fields(self) -> list[str]:
+        """The labels of mandatory fields that it names, each of which can be given a fixed value."""
+        named = str(self.meaning.values.get("fields", ""))
+        return named.split(", ") if named else []
+
+    @property
+    def table(self) -> str:
+        """The table that its key names; empty for any other finding."""
+        return self.key.split(".")[1] if "." in self.key else ""
+
     def to_json(self) -> dict[str, Any]:
         """As the database keeps it; every text is a message's JSON or None."""
         texts = {name: getattr(self, name) for name in ("checked", "meaning", "advice", "screen", "message")}

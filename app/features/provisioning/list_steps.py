@@ -9,14 +9,18 @@ from datetime import datetime
 from app.core.database import Session
 from app.core.messages import Message, T
 from app.features.connection.connection_view import ConnectionView, connection_view
+from app.features.connection.models import ConnectionStatus
+from app.features.provisioning.checks.authorization import finding_of_attention
 from app.features.provisioning.finding import Finding, State
 from app.features.provisioning.finding_catalog import make_finding
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.readiness import hides_everything, load_problems, readiness_after
 from app.features.provisioning.step_rows import is_due, is_lost, load_rows
-from app.features.provisioning.steps import CARDS, CARDS_TITLE, STEPS
+from app.features.provisioning.steps import CARDS, CARDS_TITLE, STEP_BY_KEY, STEP_KEYS, STEPS
 
 TODO = "todo"
+RENEWAL_STEP = "token"
+FOUND_BY_A_CALL = T("A call that was made after the last check.")
 OUTCOME_CHECKED = T("The outcome of the steps above.")
 
 
@@ -49,6 +53,8 @@ def step_line(key: str, title: Message, row: ProvisioningStep | None, connection
     """The step as its row says, or as waiting, when a connection was made and the worker has not come to it yet."""
     finding = Finding.from_json(row.finding) if row and row.finding else None
     checked_at = row.checked_at if row else None
+    if connection is not None and row is not None and is_overruled(row, connection):
+        return _overruled(key, title, row, connection)
     # Only while calls may be made: otherwise nothing is checked, and a step would seem to wait for ever.
     if connection is not None and connection.is_connected and is_due(row, connection.connected_at):
         return StepLine(key, title, State.WAITING, checked_at, finding)
@@ -56,6 +62,25 @@ def step_line(key: str, title: Message, row: ProvisioningStep | None, connection
     if row is None or is_lost(row):
         return StepLine(key, title, TODO, checked_at, finding)
     return StepLine(key, title, row.state, checked_at, finding)
+
+
+def is_overruled(row: ProvisioningStep, connection: ConnectionView) -> bool:
+    """Whether the connection stopped working after this was checked: what is newer holds."""
+    stopped_at = connection.status_changed_at if connection.status == ConnectionStatus.NEEDS_ATTENTION else None
+    is_settled = row.state not in (State.WAITING, State.RUNNING)
+    return is_settled and stopped_at is not None and (row.checked_at is None or row.checked_at < stopped_at)
+
+
+def _overruled(key: str, title: Message, row: ProvisioningStep, connection: ConnectionView) -> StepLine:
+    """The token's step says what the connection says; those after it need the token, and those before it do not."""
+    finding = Finding.from_json(row.finding) if row.finding else None
+    token = STEP_KEYS.index(RENEWAL_STEP)
+    if key == RENEWAL_STEP and connection.attention is not None:
+        newer = replace(finding_of_attention(connection, connection.attention), checked=FOUND_BY_A_CALL)
+        return StepLine(key, title, newer.state, connection.status_changed_at, newer)
+    if STEP_KEYS.index(key) > token and STEP_BY_KEY[key].needs_connection:
+        return StepLine(key, title, State.SKIPPED, row.checked_at, finding)
+    return StepLine(key, title, row.state, row.checked_at, finding)
 
 
 async def _outcome(session: Session, connection: ConnectionView | None, lines: Sequence[StepLine]) -> StepLine:

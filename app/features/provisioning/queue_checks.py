@@ -14,7 +14,7 @@ from app.features.connection.connection_view import connection_view
 from app.features.connection.gateway import Lane
 from app.features.provisioning.finding import State
 from app.features.provisioning.finding_catalog import passes_by_itself
-from app.features.provisioning.list_steps import list_steps
+from app.features.provisioning.list_steps import RENEWAL_STEP, list_steps
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.step_rows import is_due, is_lost, load_rows, set_state
 from app.features.provisioning.steps import STEP_KEYS, STEPS
@@ -73,7 +73,9 @@ async def queue_failed_checks(session: Session, queue: Queue) -> None:
     wanted = [
         key
         for key in STEP_KEYS
-        if _wants_another_check(rows.get(key)) or is_due(rows.get(key), connection.connected_at)
+        if _wants_another_check(rows.get(key))
+        or is_due(rows.get(key), connection.connected_at)
+        or (key == RENEWAL_STEP and connection.lacks_scope)
     ]
     for key in wanted:
         await set_state(session, connection.id, key, State.WAITING)

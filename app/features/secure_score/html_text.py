@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ BLOCKS = {"p", "div", "ul", "ol", "table", "tr", "pre", "blockquote", "h1", "h2"
 DROPPED = {"script", "style", "title", "template", "noscript", "iframe", "object"}
 # Characters. The longest text in captures has 2,134: docs/facts/microsoft-graph.md#1-4-securescorecontrolprofile
 LONGEST_PLAIN = 8000
+# Words of links that name nothing.
+EMPTY_WORDS = frozenset({"learn more", "read more", "click here", "see here", "this link", "this article"})
 # The number or dash before a list item.
 ITEM_MARK = re.compile(r"\n *(-|\d+\.) ")
 
@@ -58,6 +61,64 @@ def is_web_address(address: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         return False
+
+
+@dataclass(frozen=True)
+class Link:
+    url: str
+    text: str
+
+
+def links_of(html: str, most: int = 5) -> list[Link]:
+    """The first web links of a text, each address once. A link without words is named by its host."""
+    reader = _LinkReader()
+    reader.feed(html)
+    reader.close()
+    found = {link.url: link for link in reversed(reader.links) if is_web_address(link.url)}
+    return list(reversed(found.values()))[:most]
+
+
+class _LinkReader(HTMLParser):
+    """Collects links and their words."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.links: list[Link] = []
+        self._address = ""
+        self._words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self._finish()
+            self._address = (dict(attrs).get("href") or "").strip()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a":
+            self._finish()
+
+    def handle_data(self, data: str) -> None:
+        if self._address:
+            self._words.append(data)
+
+    def close(self) -> None:
+        super().close()
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._address:
+            words = " ".join("".join(self._words).split())
+            # "here" and "Learn more" say nothing in a list of links.
+            named = words if len(words.split()) > 1 and words.lower() not in EMPTY_WORDS else ""
+            self.links.append(Link(self._address, named or _host_and_path(self._address)))
+        self._address, self._words = "", []
+
+
+def _host_and_path(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return address
+    return f"{parts.hostname or ''}{parts.path}".rstrip("/")
 
 
 class _Reader(HTMLParser):

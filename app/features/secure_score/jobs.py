@@ -16,6 +16,7 @@ from app.features.accounts.permissions import Viewer
 from app.features.secure_score.actions.plan import PlanChange, decide
 from app.features.secure_score.actions.write_back import write_state
 from app.features.secure_score.sync.import_scores import import_from_graph
+from app.features.secure_score.sync.renames import current_id
 from app.features.secure_score.sync.runs import (
     ImportSource,
     RunStatus,
@@ -92,7 +93,9 @@ async def _import(resources: Resources, run_id: UUID | None = None) -> None:
 
 @tasks.task("send_state")
 async def send_state(resources: Resources, control_id: str) -> None:
-    """Write one decision to Graph."""
+    """Write one decision to Graph, under the id that the control has today."""
+    async with resources.database.transaction() as session:
+        control_id = await current_id(session, resources.config.tenant_id, control_id)
     await write_state(resources, control_id)
 
 

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -43,6 +43,8 @@ class ScoreSnapshot(Base):
     active_users: Mapped[int | None] = mapped_column(BigInteger)
     licensed_users: Mapped[int | None] = mapped_column(BigInteger)
     raw: Mapped[dict[str, Any]] = mapped_column(JSONB, deferred=True)
+    # Probably a gap in Microsoft's data: `sync.find_gaps` decides, and everything derived leaves the day out.
+    is_gap: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     imported_at: Mapped[datetime]
 
 
@@ -100,6 +102,8 @@ class ImprovementAction(Base):
     profile_changed_at: Mapped[datetime | None]
 
     scored: Mapped[bool] = mapped_column(default=False)
+    # Microsoft's mark on an entry that is worth no points: docs/facts/microsoft-graph.md#1-3-controlscores
+    not_scored: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     points: Mapped[float | None]
     percent: Mapped[float | None]
     description: Mapped[str] = mapped_column(Text, default="", deferred=True)
@@ -137,6 +141,22 @@ class ScoreChange(Base):
     points_after: Mapped[float | None]
     max_before: Mapped[float | None]
     max_after: Mapped[float | None]
+
+
+class ControlRename(Base):
+    """A control that went on under another id from the snapshot of `day` on.
+
+    Real data has `MDA_Google_EnableTwoFactorAuth` and later `11770.MDA_Google_EnableTwoFactorAuth`:
+    docs/facts/microsoft-graph.md#1-4-securescorecontrolprofile
+    """
+
+    __tablename__ = "control_rename"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    old_id: Mapped[str] = mapped_column(primary_key=True)
+    new_id: Mapped[str]
+    day: Mapped[date] = mapped_column(primary_key=True)
+    found_at: Mapped[datetime]
 
 
 class ActionPlan(Base):

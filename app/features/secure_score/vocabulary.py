@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from enum import StrEnum
 
-from app.core.messages import T
+from app.core.messages import Message, T
 
 
 class Category(StrEnum):
@@ -37,6 +37,16 @@ CATEGORIES = {
     "applications": Category.APPS,
     "infrastructure": Category.INFRASTRUCTURE,
 }
+# Documented are Config, Review and Behavior. What Microsoft's own defaults earn is seen as Provider and ProviderGenerated,
+# which no document names: docs/facts/microsoft-graph.md#1-4-securescorecontrolprofile
+ACTION_TYPES = {
+    "config": T("Configuration"),
+    "review": T("Regular review"),
+    "behavior": T("Behavior of people"),
+    "provider": T("Set by Microsoft’s defaults"),
+    "providergenerated": T("Set by Microsoft’s defaults"),
+}
+PROVIDER_TYPES = frozenset({"provider", "providergenerated"})
 LEVEL_NAMES = {"low": T("Low"), "medium": T("Medium"), "high": T("High"), "unknown": T("Unknown")}
 # Documented are low, moderate and high; captures hold medium, Unknown and null as well, in any case.
 # docs/facts/microsoft-graph.md#edge-36
@@ -115,3 +125,13 @@ def product_of(service: str) -> str:
 def usual_delay(service: str) -> timedelta:
     """How long Microsoft usually needs until finished work shows in the score."""
     return DELAYS.get(service.strip().lower(), timedelta(hours=48))
+
+
+def action_type_name(raw: str) -> Message | str:
+    """What kind of work an action is; an unknown type keeps Microsoft's word."""
+    return ACTION_TYPES.get(raw.strip().lower(), raw.strip())
+
+
+def is_set_by_microsoft(raw: str) -> bool:
+    """Whether Microsoft says that its own defaults earn the points."""
+    return raw.strip().lower() in PROVIDER_TYPES

@@ -6,18 +6,22 @@ from uuid import UUID
 
 from app.core.jobs import TaskGroup
 from app.core.logging import get_logger
+from app.features.secure_score.sync.renames import FOLLOWERS
 from app.features.tickets.delivery.deliver import deliver, tickets_without_job
 from app.features.tickets.delivery.reconcile import reconcile
 from app.features.tickets.notes.deliver_note import deliver_note, notes_without_job
 from app.features.tickets.notes.fetch_notes import read_notes
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.polling.state_choices import read_choices
+from app.features.tickets.renamed_actions import follow_rename
 from app.features.tickets.types import BULK_PRIORITY
 from app.resources import Resources
 
 log = get_logger(__name__)
 
 tasks = TaskGroup("tickets")
+# Secure Score is below tickets and knows none, so what has to follow its actions is handed down here.
+FOLLOWERS.append(follow_rename)
 
 
 @tasks.task("deliver")

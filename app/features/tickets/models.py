@@ -25,6 +25,11 @@ class Outbound:
     refusal_cause: Mapped[str | None]
     # When the newest attempt that was refused for that cause began. Later ones may have failed for something else.
     refused_at: Mapped[datetime | None]
+    # The newest send was refused before ServiceNow looked at it, so it surely did nothing.
+    turned_away: Mapped[bool] = mapped_column(default=False)
+    # How many sends in a row ended in an internal error of ServiceNow itself (500), and what it said the last time.
+    failures: Mapped[int] = mapped_column(default=0)
+    failure_text: Mapped[str] = mapped_column(default="")
     # A person asked for another try after a refusal, so the circuit breaker lets it through.
     force_retry: Mapped[bool] = mapped_column(default=False)
     attempted_at: Mapped[datetime | None]
@@ -76,6 +81,8 @@ class Ticket(Outbound, Base):
     description: Mapped[str]
     priority: Mapped[int]
     due_date: Mapped[date]
+    # The type or model that a person chose for this change request (ChangeType.key); empty for the administrator's.
+    change_type: Mapped[str] = mapped_column(default="")
     requested_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
     requested_by_oid: Mapped[str]
     requested_by_name: Mapped[str]
@@ -84,6 +91,10 @@ class Ticket(Outbound, Base):
     warnings: Mapped[list[Any]] = mapped_column(default=list)
 
     correlation_id: Mapped[str] = mapped_column(unique=True)
+    # The sys_id that its record is to have, where the instance keeps one that was chosen (delivery/own_sys_id.py); empty
+    # for tickets of earlier versions. `sent_plain`: a create has left without it, so it may not be the record's.
+    own_sys_id: Mapped[str] = mapped_column(default="")
+    sent_plain: Mapped[bool] = mapped_column(default=False)
 
     # What ServiceNow made of it, in its own values: labels are for people and differ by language
     # (docs/facts/servicenow.md#trap-31). `sys_id` is NULL, not '', before the ticket is shared.
@@ -127,6 +138,8 @@ class TicketNote(Outbound, Base):
     requested_by_oid: Mapped[str]
     requested_by_name: Mapped[str]
     created_at: Mapped[datetime]
+    # False when ServiceNow accepted it and does not let us see whether it kept it.
+    confirmed: Mapped[bool] = mapped_column(default=True)
 
 
 class TicketAction(Base):
@@ -152,6 +165,21 @@ class TicketEvent(Base):
     event_type: Mapped[str]
     message: Mapped[dict[str, Any]]
     actor: Mapped[str] = mapped_column(default="")
+
+
+class OwnSysIdRule(Base):
+    """What a table of an instance does with a sys_id that we choose, as its answers have shown (delivery/own_sys_id.py).
+
+    `refusals` counts the creates in a row that were refused with a sys_id and taken without.
+    """
+
+    __tablename__ = "own_sys_id_rule"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str]
+    refusals: Mapped[int] = mapped_column(default=0)
+    learned_at: Mapped[datetime]
 
 
 class StateName(Base):

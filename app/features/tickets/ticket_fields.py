@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from pydantic import Field as Limited
 from app.core.messages import Message, T
 from app.core.text_limits import clean, cut, one_line
 from app.features.secure_score.vocabulary import Category
+from app.features.tickets.due_moment import usual_due_moment
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import KINDS, PRIORITY_NAMES, TicketKind, priority_name
 from app.integrations.servicenow.protocol import format_time
@@ -26,12 +27,12 @@ from app.integrations.servicenow.protocol import format_time
 # cut or refuse them. docs/facts/servicenow.md#4-3-shared-task-fields
 LONGEST_NAME = 160
 LONGEST_DESCRIPTION = 4000
+# What the labelled lines below it leave of the column at least, unless many actions are shared as one ticket.
+ROOM_FOR_DESCRIPTION = 3000
 # What the form accepts as a name; the record's text holds all of it.
 LONGEST_TYPED_NAME = 400
 LATEST_DUE_YEARS = 10
-# `due_date` is a moment in UTC; noon is on the same day of the calendar almost everywhere on earth.
-# docs/facts/servicenow.md#4-3-shared-task-fields
-DUE_TIME = time(12, 0, tzinfo=UTC)
+LONGEST_CHANGE_TYPE = 60  # "type:" and a choice's value, or "chg_model:" and a sys_id.
 
 
 class TicketSource(StrEnum):
@@ -55,6 +56,8 @@ class TicketRequest:
     due_date: date
     source: TicketSource
     category: str
+    # `ChangeType.key` of what a person chose for a change request; empty for what the administrator decided.
+    change_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ class Shown(StrEnum):
 class FormControl:
     """`accepts` and `default` are Pydantic's annotation and default; `...` means that something has to be typed.
 
-    `choices` are (value, text), and `empty` is the text that stands for none of them. Neighbors that are `is_narrow` share
+    `counted` is the limit up to which characters are counted while they are typed, and `over` says what becomes of the
+    rest. `choices` are (value, text), and `empty` is the text that stands for none of them. Neighbors that are `is_narrow` share
     a row.
     """
 
@@ -108,6 +112,8 @@ class FormControl:
     choices: Sequence[tuple[str, Message | str]] = ()
     empty: Message | str = ""
     is_narrow: bool = False
+    counted: int | None = None
+    over: Message | str = ""
 
     @property
     def is_required(self) -> bool:
@@ -150,6 +156,8 @@ class TicketField:
     shown_value: Callable[[TicketRequest], str | date] | None = None
     can_be_copied: bool = True
     is_of_requester: bool = False
+    # Whether it is one of the data items that are named to people; the others follow from the configuration.
+    is_data_item: bool = True
 
     def stored(self, request: TicketRequest) -> Any:  # noqa: ANN401 - a text, a number or a day, as the column has it.
         """What the ticket keeps of this request: texts without characters that could not be sent."""
@@ -186,8 +194,9 @@ def _due_date_problem(request: TicketRequest, today: date) -> Message | None:
 
 def _requester_line(_request: TicketRequest, requester: Requester) -> str:
     # Bounded like every line, so that a display name of any length leaves most of the text to the description.
+    user_id = f"{T('user ID')} {cut(one_line(requester.oid), 64)}"
     name = f"{requester.name} <{requester.email}>" if requester.email else requester.name
-    return f"{cut(one_line(name), 200)}, {T('user ID')} {cut(one_line(requester.oid), 64)}"
+    return f"{cut(one_line(name), 200)}, {user_id}" if name else user_id
 
 
 def _one_line_name(request: TicketRequest) -> str:
@@ -198,7 +207,9 @@ FIELDS: tuple[TicketField, ...] = (
     TicketField(
         name="requested_by",
         label=T("Shared by"),
-        sent_as=T("User ID of the sender"),
+        # In the words of Microsoft's connector:
+        # docs/facts/microsoft-graph.md#3-4-the-servicenow-connector-of-2020-retired
+        sent_as=T("User ID that initiates the ticket creation"),
         # The object ID of Entra ID, a GUID: names and e-mail addresses change, and Microsoft's connector sent it as well.
         # docs/facts/servicenow.md#9-microsoft-s-own-connector-what-we-mirror
         limit=36,
@@ -221,14 +232,20 @@ FIELDS: tuple[TicketField, ...] = (
             ControlType.TEXT,
             T("Name"),
             Annotated[str, Limited(max_length=LONGEST_TYPED_NAME)],
+            hint=T(
+                "ServiceNow keeps the first %(limit)s characters as the name. A longer one stands whole in the description.",
+                limit=LONGEST_NAME,
+            ),
             max_length=LONGEST_TYPED_NAME,
+            counted=LONGEST_NAME,
+            over=T("ServiceNow shows the beginning as the name, and the whole in the description."),
         ),
         problem=_required("name"),
     ),
     TicketField(
         name="description",
         label=T("Description"),
-        sent_as=T("Description"),
+        sent_as=T("Task description"),
         limit=LONGEST_DESCRIPTION,
         value=lambda request, _requester: cut(clean(request.description), LONGEST_DESCRIPTION),
         # No `fills_column`: record.py shortens the text once more, because the lines below it need a part of the column.
@@ -237,8 +254,13 @@ FIELDS: tuple[TicketField, ...] = (
             ControlType.AREA,
             T("Description"),
             str,
-            hint=T("ServiceNow keeps 4,000 characters, the details below included."),
+            hint=T(
+                "ServiceNow keeps 4,000 characters, of which the details that we add below take up to 1,000. A longer text is "
+                "cut at its end there, and stays whole here."
+            ),
             rows=14,
+            counted=ROOM_FOR_DESCRIPTION,
+            over=T("The end of it may be cut in ServiceNow; it stays whole here."),
         ),
         problem=_required("description"),
         shown=Shown.TEXT,
@@ -273,7 +295,8 @@ FIELDS: tuple[TicketField, ...] = (
         label=T("Due date"),
         sent_as=T("Due date"),
         limit=len("2026-12-31 12:00:00"),
-        value=lambda request, _requester: format_time(datetime.combine(request.due_date, DUE_TIME)),
+        # Until it is sent: delivery/due_date.py moves it on when that moment has passed by then.
+        value=lambda request, _requester: format_time(usual_due_moment(request.due_date)),
         columns={"due_date": T("Due date")},
         fills_column=True,
         line=RecordLine(T("Due date"), lambda request, _: request.due_date.isoformat()),
@@ -307,6 +330,24 @@ FIELDS: tuple[TicketField, ...] = (
         ),
         exchanged_as=T("Recommendation category (Devices, Data, Apps, Identity, Infrastructure)"),
     ),
+    TicketField(
+        name="change_type",
+        label=T("Change type"),
+        sent_as=T("Change type"),
+        limit=LONGEST_CHANGE_TYPE,
+        value=lambda request, _requester: request.change_type,
+        # Its choices are the administrator's (Preferences.change_types); without any, the form does not ask.
+        control=FormControl(
+            ControlType.SELECT,
+            T("Change type"),
+            Annotated[str, Limited(max_length=LONGEST_CHANGE_TYPE)],
+            default="",
+            hint=T("For change requests only."),
+        ),
+        shown=Shown.OWN_LINE,
+        can_be_copied=False,
+        is_data_item=False,
+    ),
 )
 
 
@@ -322,13 +363,14 @@ def copied_fields(fields: Sequence[TicketField] = FIELDS) -> dict[str, TicketFie
 
 def exchanged_items(fields: Sequence[TicketField] = FIELDS) -> list[Message]:
     """What is sent with each ticket, as the data-exchange page lists it."""
-    return [one.exchanged_as or one.sent_as for one in fields]
+    return [one.exchanged_as or one.sent_as for one in fields if one.is_data_item]
 
 
 def column_labels(fields: Sequence[TicketField] = FIELDS) -> dict[str, Message]:
     """The names of ServiceNow's columns that a ticket fills, for sentences about what became of them."""
     labels = {name: label for one in fields for name, label in one.columns.items()}
-    return labels | {"correlation_display": T("Marker")}
+    decided = {"assignment_group": T("Assignment group"), "type": T("Change type"), "chg_model": T("Change model")}
+    return labels | decided | {"correlation_display": T("Marker")}
 
 
 def stored_values(request: TicketRequest, fields: Sequence[TicketField] = FIELDS) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class KindSpec:
     card_title: Message
     states_title: Message
     columns_title: Message
+    values_title: Message
     step_title: Message
     table_title: Message
     priority_columns: Mapping[int, Mapping[str, str]]
@@ -105,6 +106,7 @@ KINDS: dict[TicketKind, KindSpec] = {
         card_title=T("ServiceNow change management"),
         states_title=T("State names of change requests"),
         columns_title=T("Columns of change requests"),
+        values_title=T("Field values of change requests"),
         step_title=T("Change requests: read, create, change"),
         table_title=T("Table of change requests"),
         # No lookup decides a change's priority, and there is no fifth one.
@@ -140,6 +142,7 @@ KINDS: dict[TicketKind, KindSpec] = {
         card_title=T("ServiceNow incident management"),
         states_title=T("State names of incidents"),
         columns_title=T("Columns of incidents"),
+        values_title=T("Field values of incidents"),
         step_title=T("Incidents: read, create, change"),
         table_title=T("Table of incidents"),
         # ServiceNow looks an incident's priority up from impact and urgency, and overwrites one that is sent alone. Of

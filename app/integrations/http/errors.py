@@ -24,6 +24,7 @@ class RemoteError(AppError):
 
     `is_final`: the other side has surely finished with the call, whether or not it did what was asked.
     `is_instance_wide`: the cause holds for every call to that system, so that all of them should pause.
+    `is_at_the_door`: the caller was refused before the other side looked at what was asked for.
     `remote_text`: what the other side said of it, in its own words and shortened; for logic that has to know which rule
     refused, and never for people.
     """
@@ -31,6 +32,7 @@ class RemoteError(AppError):
     status = 502
     is_final = False
     is_instance_wide = False
+    is_at_the_door = False
     remote_text = ""
     retry = Retry.LATER
     default = T("The other system did not give a usable answer.")

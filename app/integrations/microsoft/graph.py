@@ -13,6 +13,7 @@ from app.core.messages import T
 from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Throttled, Unauthorized
 from app.integrations.http.http_types import RemoteResponse, Request, named_wait
 from app.integrations.http.transport import Transport
+from app.integrations.microsoft.aadsts import Purpose
 from app.integrations.microsoft.entra import token_answer
 from app.integrations.microsoft.schemas import GraphPage
 
@@ -159,7 +160,7 @@ class GraphClient:
                     },
                 )
             )
-            content = token_answer(answer)
+            content = token_answer(answer, Purpose.APP_TOKEN)
             token = content.get("access_token")
             if not isinstance(token, str) or not token:
                 raise InvalidResponse(T("Microsoft’s answer holds no access token."))

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
+
+
+class RoleClaims(StrEnum):
+    """Whether the ID token told roles; an absent claim is not an empty one: docs/facts/microsoft-graph.md#2-3-signing-users-in.
+
+    `OVERAGE`: none, and the token points elsewhere for groups because the account is in too many.
+    """
+
+    SENT = "sent"
+    ABSENT = "absent"
+    OVERAGE = "overage"
 
 
 @dataclass(frozen=True)
@@ -21,6 +33,7 @@ class Identity:
     wids: frozenset[str]
     roles: frozenset[str]
     sid: str = ""
+    role_claims: RoleClaims = RoleClaims.SENT
 
 
 @dataclass(frozen=True)

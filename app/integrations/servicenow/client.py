@@ -10,11 +10,20 @@ from app.core import clock
 from app.integrations.http.errors import Ambiguous, Forbidden, InvalidResponse, RecordNotFound
 from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.http.transport import Transport
-from app.integrations.servicenow import parse_response, protocol
+from app.integrations.servicenow import parse_journal, parse_lookup, parse_response, protocol
+from app.integrations.servicenow.error_envelope import is_query_refused
 from app.integrations.servicenow.parse_response import Purpose
 from app.integrations.servicenow.protocol import ByIds, Changed
 from app.integrations.servicenow.responder import clock_ahead
-from app.integrations.servicenow.schemas import FieldChoice, Listed, Release, RemoteTicket, RemoteUser, Table
+from app.integrations.servicenow.schemas import (
+    FieldChoice,
+    JournalRow,
+    Listed,
+    Release,
+    RemoteTicket,
+    RemoteUser,
+    Table,
+)
 
 
 @dataclass(frozen=True)
@@ -41,13 +50,13 @@ class ServiceNowClient:
         self.origin = origin
         self.hourly_limit: int | None = None  # As the instance last named it, on instances that have such a rule.
 
-    async def create(self, table: Table, fields: Mapping[str, str]) -> RemoteTicket:
-        """Insert a record.
+    async def create(self, table: Table, fields: Mapping[str, str], own_sys_id: str = "") -> RemoteTicket:
+        """Insert a record, with this sys_id where the instance keeps one that was chosen.
 
         Ambiguous, ServerError and Forbidden may all mean that it was inserted: reconcile before repeating
         (docs/facts/servicenow.md#trap-3, docs/facts/servicenow.md#trap-4).
         """
-        request = protocol.create_request(self.origin, table, fields)
+        request = protocol.create_request(self.origin, table, fields, own_sys_id)
         try:
             return parse_response.ticket_of(await self._result(request, purpose="write"))
         except InvalidResponse as error:
@@ -65,8 +74,26 @@ class ServiceNowClient:
         count of more rows than are shown. Raises ValueError for an ID that we did not make: an empty one would match
         other people's tickets (docs/facts/servicenow.md#trap-5).
         """
-        answer = await self.answer(protocol.find_by_correlation_request(self.origin, table, correlation_id, also))
-        return parse_response.found_by(answer, correlation_id)
+        request = protocol.find_by_correlation_request(self.origin, table, correlation_id, also)
+        answer = await self.sorted_answer(request)
+        return parse_lookup.found_by(answer, correlation_id)
+
+    async def find_by_sys_ids(
+        self, table: Table, sys_ids: Sequence[str], also: Sequence[str] = ()
+    ) -> list[RemoteTicket]:
+        """Records with these sys_ids. Raises QueryIgnored for rows that were not asked for, or when none of those that
+        ServiceNow counts is shown.
+        """
+        answer = await self.answer(protocol.find_by_sys_ids_request(self.origin, table, sys_ids, also))
+        return parse_lookup.found_by_sys_ids(answer, sys_ids)
+
+    async def emptied(self, table: Table, marker: str, created_by: str) -> Listed:
+        """Records of ours, or of our account, whose correlation ID is empty, with the column `short_description`.
+
+        Raises QueryIgnored when the answer holds other records.
+        """
+        answer = await self.answer(protocol.emptied_request(self.origin, table, marker, created_by))
+        return parse_lookup.emptied_of(answer, marker, created_by)
 
     async def shows_correlation_ids(self, table: Table) -> bool:
         """Whether the instance shows the integration user any record of this table with its correlation ID."""
@@ -91,16 +118,24 @@ class ServiceNowClient:
         answer = await self.answer(protocol.journal_request(self.origin, table, sys_id))
         rows = parse_response.rows_of(parse_response.result_of(answer))
         try:
-            return parse_response.journal_of(rows, sys_id)
+            return parse_journal.journal_of(rows, sys_id)
         except RecordNotFound as error:
             error.counted = parse_response.counted(answer)
             raise
 
+    async def journal_rows(self, sys_id: str) -> list[JournalRow]:
+        """The newest 200 entries of both journals, newest first. Raises Forbidden where the table may not be read.
+
+        Empty also where access rules hide the rows.
+        """
+        answer = await self.sorted_answer(protocol.journal_rows_request(self.origin, sys_id))
+        return parse_journal.journal_rows_of(parse_response.result_of(answer), sys_id)
+
     async def choices(self, table: Table, element: str) -> list[FieldChoice]:
         """The field's choices. Raises Forbidden on many instances without the role `personalize_choices`."""
         # docs/facts/servicenow.md#4-4-choices
-        result = await self._result(protocol.choices_request(self.origin, table, element))
-        return parse_response.choices_of(result, table, element)
+        answer = await self.sorted_answer(protocol.choices_request(self.origin, table, element))
+        return parse_response.choices_of(parse_response.result_of(answer), table, element)
 
     async def release(self) -> Release | None:
         """The release, or None: the properties are often refused to accounts that are not administrators."""
@@ -119,6 +154,14 @@ class ServiceNowClient:
         answer = await self._transport.send(replace(request, headers=signed))
         self.hourly_limit = parse_response.named_limit(answer) or self.hourly_limit
         return answer
+
+    async def sorted_answer(self, request: Request) -> RemoteResponse:
+        """The answer to a query that sorts; asked once more without an order when it is refused.
+
+        Raises nothing for a bad status. The caller sorts the rows.
+        """
+        answer = await self.answer(request)
+        return await self.answer(protocol.unsorted(request)) if is_query_refused(answer) else answer
 
     async def _result(self, request: Request, *, purpose: Purpose = "read") -> Any:  # noqa: ANN401 - straight from JSON.
         return parse_response.result_of(await self.answer(request), purpose=purpose)

@@ -11,6 +11,7 @@ from app.core.messages import Message, T
 from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Unauthorized
 from app.integrations.http.http_types import RemoteResponse, Request, named_retry, throttled
 from app.integrations.http.transport import Transport
+from app.integrations.servicenow.auth_scope import USERACCOUNT
 from app.integrations.servicenow.schemas import Tokens
 
 # The default of a client record, in seconds, for answers that name no lifetime: docs/facts/servicenow.md#1-4-token-response
@@ -26,13 +27,14 @@ LONGEST_ACCESS_SECONDS = 31_536_000
 NO_TOKENS = T(
     "ServiceNow did not give us tokens. It says the same for every cause, so check them in turn: the client secret, the "
     "redirect URL of the client record, whether the client record is active and allows authorization codes, whether the "
-    "integration user may write (the role snc_read_only forbids it), and whether more than a minute passed between Allow "
-    "and now."
+    "integration user may write (the role snc_read_only forbids it), whether the client takes a proof key (PKCE) and has "
+    "the scope useraccount (each can be switched off under Advanced in this form), and whether more than a minute passed "
+    "between Allow and now."
 )
 NOT_RENEWED = T(
     "ServiceNow no longer renews our access. It says the same for every cause: the consent may have expired (after 100 "
     "days by default) or have been revoked, the integration user may be inactive, or the client record or its secret may "
-    "have been changed. Authorize the connection again.",
+    "have been changed. We ask again by ourselves from time to time; to end it now, authorize the connection again.",
     code="oauth.not_renewed",
 )
 # Some instances use the error codes of RFC 6749, and then the cause is certain.
@@ -52,6 +54,11 @@ NAMED_CAUSES = {
         "ServiceNow does not allow this client the kind of grant we need (authorization code, with refresh tokens). Ask "
         "its administrator to allow it, and authorize again.",
         code="oauth.unauthorized_client",
+    ),
+    "invalid_scope": T(
+        "ServiceNow does not give this client the scope useraccount. Add it to the client in ServiceNow, or switch it off "
+        "under Advanced in the set-up form, and authorize again.",
+        code="oauth.invalid_scope",
     ),
     "invalid_grant": T(
         "ServiceNow says that this consent is over: it has expired, was revoked, or was given in another way. Authorize "
@@ -90,11 +97,12 @@ class ServiceNowOAuth:
         self._credentials = {"client_id": client_id, "client_secret": client_secret}
         self._redirect_uri = redirect_uri
 
-    def authorize_url(self, *, state: str, code_challenge: str) -> str:
-        """Where the browser goes for consent. No scope is sent: the client record decides it.
+    def authorize_url(self, *, state: str, code_challenge: str, sends_scope: bool = True) -> str:
+        """Where the browser goes for consent.
 
         An empty `code_challenge` sends none: PKCE together with a secret is not documented for every release
-        (docs/facts/servicenow.md#1-3-token-request-and-client-authentication).
+        (docs/facts/servicenow.md#1-3-token-request-and-client-authentication). The scope is asked for here only: a token
+        request has none (https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3), and a refresh keeps what was granted.
         """
         challenge = {"code_challenge": code_challenge, "code_challenge_method": "S256"} if code_challenge else {}
         return str(
@@ -104,13 +112,17 @@ class ServiceNowOAuth:
                 response_type="code",
                 redirect_uri=self._redirect_uri,
                 state=state,
+                # docs/facts/servicenow.md#1-2-authorization-request
+                scope=USERACCOUNT if sends_scope else None,
                 **challenge,
             )
         )
 
-    async def exchange(self, *, code: str, code_verifier: str) -> Tokens:
+    async def exchange(self, *, code: str, code_verifier: str, state: str) -> Tokens:
         """Tokens for a code, which works once within 60 seconds. Raises Unauthorized when it is refused."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._redirect_uri}
+        # Some releases list the state as required here: docs/facts/servicenow.md#1-3-token-request-and-client-authentication
+        form["state"] = state
         answer = await self._grant(form | ({"code_verifier": code_verifier} if code_verifier else {}))
         return _tokens(answer, NO_TOKENS)
 

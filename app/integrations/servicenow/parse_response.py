@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar
@@ -15,7 +15,6 @@ from app.integrations.http.errors import (
     Ambiguous,
     Forbidden,
     InvalidResponse,
-    QueryIgnored,
     RecordNotFound,
     RemoteError,
     ServerError,
@@ -23,16 +22,25 @@ from app.integrations.http.errors import (
     Unauthorized,
 )
 from app.integrations.http.http_types import LONGEST_NAMED_WAIT_SECONDS, RemoteResponse, named_retry, named_wait
+from app.integrations.servicenow.auth_scope import SCOPE_MISSING, is_scope_refusal
+from app.integrations.servicenow.error_envelope import error_texts, is_at_the_door, is_servicenows
 from app.integrations.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
-from app.integrations.servicenow.schemas import FieldChoice, Listed, Release, RemoteTicket, RemoteUser, Table
+from app.integrations.servicenow.schemas import (
+    FieldChoice,
+    Listed,
+    Release,
+    RemoteTicket,
+    RemoteUser,
+    Table,
+)
 
 Purpose = Literal["read", "write"]
 # Refusals of one record have codes: the circuit breaker compares those, and never these sentences.
 NO_RECORD = T(
     "ServiceNow has no such record, or its access rules hide it from the integration user.", code="servicenow.no_record"
 )
-NO_JOURNAL = T(
-    "ServiceNow does not show the integration user the work notes of this record.", code="servicenow.no_journal"
+WITHOUT_BODY = T(
+    "ServiceNow took the request, but its answer is empty and names no record. We look for it before we try again."
 )
 Failed = TypeVar("Failed", bound=RemoteError)
 
@@ -60,6 +68,9 @@ def result_of(answer: RemoteResponse, *, purpose: Purpose = "read") -> Any:  # n
     """The `result` of a good response. Raises the RemoteError that a bad one means."""
     # By status and by JSON or not, never by English prose, which differs between releases: docs/facts/servicenow.md#trap-31
     _raise_for_status(answer, purpose)
+    if purpose == "write" and not answer.body.strip():
+        # No page has an empty body: it was ServiceNow that answered, and no other call is held up.
+        raise _final(Ambiguous(WITHOUT_BODY))
     if not answer.is_json():
         raise _web_page(answer, purpose)
     try:
@@ -105,22 +116,22 @@ def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON
     if not isinstance(record, Mapping) or not _has_raw_values(record):
         raise InvalidResponse(T("ServiceNow’s answer is not in the shape that was asked for."))
     # Compared in lower case: some instances and imports write it in capitals, docs/facts/other-connectors.md#bug-26
-    sys_id = _value(record, "sys_id").lower()
+    sys_id = value_of(record, "sys_id").lower()
     if not ODD_SYS_ID.fullmatch(sys_id):
         raise InvalidResponse(T("ServiceNow’s answer names no record."))
     return RemoteTicket(
         sys_id=sys_id,
-        number=_value(record, "number"),
-        table=_value(record, "sys_class_name"),
+        number=value_of(record, "number"),
+        table=value_of(record, "sys_class_name"),
         state=canonical_state(_raw(record, "state")),
-        state_label=_label(record, "state"),
+        state_label=label_of(record, "state"),
         priority=canonical_state(_raw(record, "priority")),
-        assigned_to=_label(record, "assigned_to") or _label(record, "assignment_group"),
-        correlation_id=_value(record, "correlation_id"),
-        correlation_display=_value(record, "correlation_display"),
-        created_at=parse_time(_value(record, "sys_created_on")),
-        updated_at=parse_time(_value(record, "sys_updated_on")),
-        values={str(name): _value(record, str(name)) for name in record},
+        assigned_to=label_of(record, "assigned_to") or label_of(record, "assignment_group"),
+        correlation_id=value_of(record, "correlation_id"),
+        correlation_display=value_of(record, "correlation_display"),
+        created_at=parse_time(value_of(record, "sys_created_on")),
+        updated_at=parse_time(value_of(record, "sys_updated_on")),
+        values={str(name): value_of(record, str(name)) for name in record},
     )
 
 
@@ -139,51 +150,11 @@ def listed(answer: RemoteResponse) -> Listed:
     return Listed(tickets_of(result_of(answer)), counted(answer), answered_at(answer))
 
 
-def found_by(answer: RemoteResponse, correlation_id: str) -> list[RemoteTicket]:
-    """The records of a lookup by correlation ID. Raises QueryIgnored unless they are surely all there are."""
-    found = tickets_of(result_of(answer))
-    for ticket in found:
-        if "correlation_id" not in ticket.values:
-            raise QueryIgnored(
-                T(
-                    "ServiceNow does not show the integration user the field correlation_id, by which we find a ticket "
-                    "again.",
-                    code="servicenow.correlation_id_hidden",
-                )
-            )
-        if ticket.correlation_id != correlation_id:
-            raise QueryIgnored(
-                T("ServiceNow ignored what we looked for and listed other records.", code="servicenow.query_ignored")
-            )
-    if not found and counted(answer):
-        raise QueryIgnored(
-            T(
-                "ServiceNow counts a record with this ticket’s correlation id, and hides it from the integration user.",
-                code="servicenow.record_hidden",
-            )
-        )
-    return found
-
-
 def rows_of(result: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - straight from JSON.
     """A list of plain rows. Raises InvalidResponse otherwise."""
     if not isinstance(result, list) or not all(isinstance(row, dict) for row in result):
         raise InvalidResponse(T("ServiceNow answered with something else than a list."))
     return result
-
-
-def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]:
-    """The displayed journals of this record by field name; one that may not be read is missing.
-
-    Raises RecordNotFound when the record is not among the rows, and Forbidden when neither journal may be read.
-    """
-    for row in rows:
-        if _value(row, "sys_id").lower() == sys_id:
-            shown = {name: _label(row, name) for name in ("work_notes", "comments") if name in row}
-            if not shown:
-                raise Forbidden(NO_JOURNAL)
-            return shown
-    raise RecordNotFound(NO_RECORD)
 
 
 def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  # noqa: ANN401 - straight from JSON.
@@ -199,6 +170,8 @@ def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  #
         # docs/facts/servicenow.md#trap-6
         if row.get("element") == element and row.get("name") in (table, "task")
     ]
+    # Also where the instance refuses to sort them.
+    rows.sort(key=_sequence)
     own = [row for row in rows if row.get("name") == table] or rows
     best: dict[str, dict[str, Any]] = {}
     for row in own:
@@ -237,7 +210,7 @@ def _raw(record: Mapping[str, Any], name: str) -> object:
     return found.get("value", "") if isinstance(found, Mapping) else found
 
 
-def _value(record: Mapping[str, Any], name: str) -> str:
+def value_of(record: Mapping[str, Any], name: str) -> str:
     # Any of the shapes of docs/facts/servicenow.md#2-4-json-shapes; a field without read right is missing, and reads as empty.
     found = _raw(record, name)
     if isinstance(found, bool):
@@ -245,11 +218,16 @@ def _value(record: Mapping[str, Any], name: str) -> str:
     return "" if found is None else str(found)
 
 
-def _label(record: Mapping[str, Any], name: str) -> str:
+def label_of(record: Mapping[str, Any], name: str) -> str:
     found = record.get(name, "")
     if isinstance(found, Mapping):
         found = found.get("display_value", "")
     return "" if found is None else str(found)
+
+
+def _sequence(choice: Mapping[str, Any]) -> float:
+    text = value_of(choice, "sequence").strip()
+    return float(text) if re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", text) else 0.0
 
 
 def _raise_for_status(answer: RemoteResponse, purpose: Purpose) -> None:
@@ -276,29 +254,23 @@ def _raise_for_status(answer: RemoteResponse, purpose: Purpose) -> None:
     raise _malformed(answer) if is_servicenows(answer) else _other_responder(answer, purpose)
 
 
-def is_servicenows(answer: RemoteResponse) -> bool:
-    """Whether the body is ServiceNow's error envelope, and not a gateway's."""
-    # docs/facts/servicenow.md#2-6-error-envelope
-    try:
-        content = answer.json_object()
-    except InvalidResponse:
-        return False
-    return bool(content.get("error")) and content.get("status") == "failure"
-
-
 def _server_error(answer: RemoteResponse) -> ServerError:
     # Only a 500 in ServiceNow's own envelope says that it has finished with the call. Any other answer, page or JSON,
     # comes from in front of the instance, which may still be working on it: docs/facts/servicenow.md#sandbox-43
     error = ServerError(_breakdown(answer), retry=named_retry(answer))
+    error.remote_text = error_texts(answer)
     if not is_servicenows(answer):
         return _instance_wide(error)
     return _final(error) if answer.status == 500 else error
 
 
 def _forbidden(answer: RemoteResponse) -> Forbidden:
-    error = Forbidden(_refusal(answer))
-    error.remote_text = _error_texts(answer)
-    return error if answer.is_json() else _instance_wide(error)
+    said = error_texts(answer)
+    # The client is refused at the door, whatever the call: docs/facts/servicenow.md#2-6-error-envelope
+    lacks_scope = is_scope_refusal(said)
+    error = Forbidden(SCOPE_MISSING if lacks_scope else _refusal(answer))
+    error.remote_text, error.is_at_the_door = said, is_at_the_door(said)
+    return _instance_wide(error) if lacks_scope or not answer.is_json() else error
 
 
 def _refusal(answer: RemoteResponse) -> Message:
@@ -307,7 +279,7 @@ def _refusal(answer: RemoteResponse) -> Message:
             "ServiceNow refused the call before looking at it (403 without details). An IP address rule of the "
             "instance may be in the way: ask its administrator to allow this server’s address."
         )
-    said = _error_texts(answer)
+    said = error_texts(answer)
     if said:
         return T("ServiceNow refused: %(reason)s", code="servicenow.refused", reason=said)
     return T(
@@ -317,7 +289,7 @@ def _refusal(answer: RemoteResponse) -> Message:
 
 
 def _malformed(answer: RemoteResponse) -> Forbidden:
-    said = _error_texts(answer)
+    said = error_texts(answer)
     error = Forbidden(
         T(
             "ServiceNow would not take the request (status %(status)s: %(reason)s).",
@@ -337,21 +309,15 @@ def _breakdown(answer: RemoteResponse) -> Message:
             "under maintenance. We will try again.",
             status=answer.status,
         )
+    said = error_texts(answer)
+    if said:
+        # The only clue to a rule that fails each time: docs/facts/servicenow.md#2-6-error-envelope
+        return T(
+            "ServiceNow reported an internal error (status %(status)s: %(reason)s). We will try again.",
+            status=answer.status,
+            reason=said,
+        )
     return T("ServiceNow reported an internal error (status %(status)s). We will try again.", status=answer.status)
-
-
-def _error_texts(answer: RemoteResponse) -> str:
-    """The instance's own words, at most 500 characters; they name the rule or field in the way."""
-    try:
-        error = answer.json_object().get("error")
-    except InvalidResponse:
-        return ""
-    if isinstance(error, str):
-        return error.strip()[:500]
-    if not isinstance(error, Mapping):
-        return ""
-    parts = [str(error.get(name) or "").strip() for name in ("message", "detail")]
-    return " – ".join(part for part in parts if part)[:500]
 
 
 def _web_page(answer: RemoteResponse, purpose: Purpose) -> InvalidResponse | Ambiguous:

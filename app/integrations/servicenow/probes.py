@@ -77,13 +77,17 @@ class AccountRecord:
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column as the dictionary describes it; `length` is 0 when it does not say."""
+    """A column as the dictionary describes it; `length` is 0 when it does not say.
+
+    `reference` is the table whose records it may hold, empty for any other column.
+    """
 
     name: str
     label: str
     kind: str
     length: int
     read_only: bool
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ async def read_table(client: ServiceNowClient, table: str) -> TableReading:
     """Read the newest rows and the count."""
     # Access rules hide rows after counting and cutting: docs/facts/servicenow.md#2-5-pagination-headers
     newest = "ORDERBYDESCsys_created_on"
-    answer = await client.answer(_list(client, table, newest, "sys_id", limit=ROWS_READ, counted=True))
+    answer = await client.sorted_answer(_list(client, table, newest, "sys_id", limit=ROWS_READ, counted=True))
     rows = rows_of(result_of(answer))
     total = answer.header("x-total-count")
     return TableReading(len(rows), int(total) if total.isdecimal() else None)
@@ -196,7 +200,7 @@ async def list_roles(client: ServiceNowClient, user_sys_id: str) -> frozenset[st
         return None
     query = f"user={user_sys_id}^ORDERBYsys_id"
     try:
-        answer = await client.answer(_list(client, "sys_user_has_role", query, "user,role.name", limit=500))
+        answer = await client.sorted_answer(_list(client, "sys_user_has_role", query, "user,role.name", limit=500))
         rows = rows_of(result_of(answer))
     except Forbidden:
         return None
@@ -206,10 +210,12 @@ async def list_roles(client: ServiceNowClient, user_sys_id: str) -> frozenset[st
 
 async def list_columns(client: ServiceNowClient, table: Table) -> dict[str, TableColumn] | None:
     """The columns of the table and of its parent `task`, by name; None when the dictionary may not be read."""
-    fields = "name,element,column_label,internal_type,max_length,read_only"
+    fields = "name,element,column_label,internal_type,max_length,read_only,reference"
     query = f"nameINtask,{table}^elementISNOTEMPTY^ORDERBYsys_id"
     try:
-        rows = rows_of(result_of(await client.answer(_list(client, "sys_dictionary", query, fields, limit=2000))))
+        rows = rows_of(
+            result_of(await client.sorted_answer(_list(client, "sys_dictionary", query, fields, limit=2000)))
+        )
     except Forbidden:
         return None
     columns = [_column(row) for row in rows if row.get("name") in ("task", table)]
@@ -225,9 +231,12 @@ async def list_groups(client: ServiceNowClient, typed: str, *, exactly: bool = F
         raise ValueError("this text may not enter a query")
     name = f"^name{'=' if exactly else 'LIKE'}{typed}" if typed else ""
     query = f"active=true{name}^ORDERBYname"
-    rows = rows_of(result_of(await client.answer(_list(client, "sys_user_group", query, "sys_id,name", limit=25))))
+    rows = rows_of(
+        result_of(await client.sorted_answer(_list(client, "sys_user_group", query, "sys_id,name", limit=25)))
+    )
     found = [AssignmentGroup(str(row.get("sys_id", "")), str(row.get("name", ""))) for row in rows]
-    return [group for group in found if SYS_ID.fullmatch(group.sys_id) and typed.lower() in group.name.lower()]
+    wanted = [group for group in found if SYS_ID.fullmatch(group.sys_id) and typed.lower() in group.name.lower()]
+    return sorted(wanted, key=lambda group: group.name.lower())
 
 
 def _list(
@@ -255,11 +264,16 @@ def _flag(row: Mapping[str, Any], name: str) -> bool | None:
 
 
 def _column(row: Mapping[str, Any]) -> TableColumn:
-    kind = row.get("internal_type", "")
     return TableColumn(
         name=str(row.get("element", "")),
         label=str(row.get("column_label", "")),
-        kind=str(kind.get("value", "") if isinstance(kind, Mapping) else kind),
+        kind=_referred(row, "internal_type"),
         length=_seconds(row, "max_length"),
         read_only=str(row.get("read_only", "")).lower() == "true",
+        reference=_referred(row, "reference"),
     )
+
+
+def _referred(row: Mapping[str, Any], name: str) -> str:
+    found = row.get(name, "")
+    return str(found.get("value", "") if isinstance(found, Mapping) else found)

@@ -48,19 +48,35 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime(TIME_FORMAT)
 
 
-def create_request(origin: str, table: Table, fields: Mapping[str, str]) -> Request:
-    """Insert a record. The answer holds the fields that we follow and those that we set, for comparison."""
+def create_request(origin: str, table: Table, fields: Mapping[str, str], own_sys_id: str = "") -> Request:
+    """Insert a record. The answer holds the fields that we follow and those that we set, for comparison.
+
+    `own_sys_id` asks ServiceNow to give the record this sys_id (docs/decisions/0009-own-sys-id.md).
+    """
     shape = _shape((*TICKET_FIELDS, *fields))
-    return Request("POST", table_url(origin, table), query=shape, headers=_json_headers(), body=dict(fields))
+    body = {**fields, "sys_id": own_sys_id} if own_sys_id else dict(fields)
+    return Request("POST", table_url(origin, table), query=shape, headers=_json_headers(), body=body)
 
 
 def find_by_correlation_request(origin: str, table: Table, correlation_id: str, also: Iterable[str] = ()) -> Request:
-    """Find records by our correlation ID. Raises ValueError for an ID that we did not make."""
+    """Find records by our correlation ID, oldest first. Raises ValueError for an ID that we did not make."""
     if not CORRELATION_ID.fullmatch(correlation_id):
         raise ValueError("a lookup needs a correlation id of our own making")
     query = f"correlation_id={correlation_id}^ORDERBYsys_created_on^ORDERBYsys_id"
     # Counted, because rows that access rules hide are in the count: docs/facts/servicenow.md#2-5-pagination-headers
     return _list_request(origin, table, query, limit=10, fields=(*TICKET_FIELDS, *also), counted=True)
+
+
+def find_by_sys_ids_request(origin: str, table: Table, sys_ids: Sequence[str], also: Iterable[str] = ()) -> Request:
+    """Find records by their sys_ids, 1 to IDS_PER_CALL of them, in any order. Raises ValueError for what is none."""
+    return _by_ids(origin, table, ByIds(sys_ids), also)
+
+
+def unsorted(request: Request) -> Request:
+    """The same request without an order: where `query_range` is missing, sorting is refused and equality is not."""
+    # docs/facts/servicenow.md#2-3-encoded-query
+    query = re.sub(r"\^?ORDERBY(DESC)?[a-z_.]+", "", request.query["sysparm_query"])
+    return replace(request, query={**request.query, "sysparm_query": query})
 
 
 @dataclass(frozen=True)
@@ -108,13 +124,14 @@ def _changed_request(origin: str, table: Table, asked: Changed) -> Request:
     return replace(request, query={**request.query, **offset})
 
 
-def _by_ids(origin: str, table: Table, asked: ByIds) -> Request:
+def _by_ids(origin: str, table: Table, asked: ByIds, also: Iterable[str] = ()) -> Request:
     wanted = [_sys_id(sys_id) for sys_id in asked.sys_ids]
     if not 0 < len(wanted) <= IDS_PER_CALL:
         raise ValueError(f"between 1 and {IDS_PER_CALL} ids")
     # Not sorted: one page holds them all, and sorting is refused where range operators are
     # (docs/facts/servicenow.md#2-3-encoded-query).
-    return _list_request(origin, table, f"sys_idIN{','.join(wanted)}", limit=len(wanted), counted=True)
+    query = f"sys_idIN{','.join(wanted)}"
+    return _list_request(origin, table, query, limit=len(wanted), fields=(*TICKET_FIELDS, *also), counted=True)
 
 
 def note_request(origin: str, table: Table, sys_id: str, text: str) -> Request:
@@ -128,6 +145,30 @@ def journal_request(origin: str, table: Table, sys_id: str) -> Request:
     # Journal fields hold nothing; only their display value does: docs/facts/servicenow.md#4-3-shared-task-fields
     fields = ("sys_id", "work_notes", "comments")
     return _list_request(origin, table, f"sys_idIN{_sys_id(sys_id)}", limit=1, fields=fields, counted=True)
+
+
+def journal_rows_request(origin: str, sys_id: str) -> Request:
+    """The newest entries of a record's journals as rows, which carry author and time (raw values)."""
+    return Request(
+        "GET",
+        table_url(origin, "sys_journal_field"),
+        query={
+            "sysparm_query": f"element_id={_sys_id(sys_id)}^elementINwork_notes,comments^ORDERBYDESCsys_created_on",
+            "sysparm_fields": "element,element_id,value,sys_created_by,sys_created_on",
+            "sysparm_limit": "200",
+            "sysparm_no_count": "true",
+        },
+        headers={"Accept": "application/json"},
+    )
+
+
+def emptied_request(origin: str, table: Table, marker: str, created_by: str) -> Request:
+    """Records that carry our marker or were made by our account, and have an empty correlation ID."""
+    query = f"correlation_display={_safe(marker)}"
+    if USER_NAME.fullmatch(created_by):
+        query += f"^ORsys_created_by={created_by}"
+    fields = (*TICKET_FIELDS, "short_description", "sys_created_by")
+    return _list_request(origin, table, f"{query}^correlation_idISEMPTY", limit=100, fields=fields, counted=True)
 
 
 def sight_request(origin: str, table: Table) -> Request:
@@ -165,7 +206,7 @@ def release_request(origin: str) -> Request:
         "GET",
         table_url(origin, "sys_properties"),
         query={
-            "sysparm_query": "nameINglide.buildname,glide.buildtag^ORDERBYname",
+            "sysparm_query": "nameINglide.buildname,glide.buildtag",
             "sysparm_fields": "name,value",
             "sysparm_limit": "10",
             "sysparm_no_count": "true",

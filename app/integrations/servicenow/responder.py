@@ -14,15 +14,17 @@ from urllib.parse import urljoin, urlsplit
 
 from app.integrations.http.errors import InvalidResponse
 from app.integrations.http.http_types import RemoteResponse
-from app.integrations.servicenow.parse_response import is_servicenows
+from app.integrations.servicenow.error_envelope import is_servicenows
 
 Responder = Literal["instance", "hibernation", "sign_on", "access_filter", "gateway", "rate_limiter", "unknown"]
-ConsentPage = Literal["login", "consent", "sign_on", "wrong_redirect", "unknown_client", "unreadable"]
+ConsentPage = Literal["login", "consent", "sign_on", "wrong_redirect", "unknown_client", "unreadable", "unknown"]
 
 # The telling words of these pages are near the start; the limit keeps regular expressions off large bodies.
 SEARCHED_BYTES = 20_000
 # docs/facts/servicenow.md#1-9-sso-and-ip-filtering
 SIGN_ON_WORDS = re.compile(r"saml|single sign-on|sso|login|log in|sign in|password")
+# A page that hands the browser on to an identity provider by a form: docs/facts/servicenow.md#1-9-sso-and-ip-filtering
+HAND_ON_WORDS = re.compile(r"samlrequest|saml2|single sign-on|identity provider")
 # The instance's own login pages: docs/facts/servicenow.md#1-1-endpoints
 LOGIN_PATHS = re.compile(r"/(oauth_)?login(_locate_sso|_with_sso)?\.do|/side_door\.do|/validate_multifactor")
 # An IPv4 or IPv6 address inside prose.
@@ -56,7 +58,9 @@ def consent_page_of(answer: RemoteResponse, address: str) -> ConsentPage | str:
             here, there = urlsplit(address), urlsplit(onward)
         except ValueError:  # No address: a browser would not get on from here either.
             return "unreadable"
-        return onward if there.netloc == here.netloc and there.path != here.path else "sign_on"
+        if there.netloc != here.netloc:
+            return "sign_on"
+        return onward if there.path != here.path else "unknown"
     text = _text(answer)
     # Both texts were observed on real instances; there is no redirect to us then.
     # docs/facts/servicenow.md#1-2-authorization-request
@@ -68,7 +72,10 @@ def consent_page_of(answer: RemoteResponse, address: str) -> ConsentPage | str:
         return "unreadable"
     if LOGIN_PATHS.search(urlsplit(address).path):
         return "login"
-    return "consent" if "oauth_auth_check_action" in text else "sign_on"
+    if "oauth_auth_check_action" in text:
+        return "consent"
+    # No public capture shows what every release sends to a browser that is signed out, so no cause is named.
+    return "sign_on" if HAND_ON_WORDS.search(text) else "unknown"
 
 
 def seen_address(answer: RemoteResponse) -> str:

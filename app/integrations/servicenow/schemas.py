@@ -46,6 +46,16 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class JournalRow:
+    """One entry of a journal as its row holds it: `journal` is the field's name, `author` the login name of who wrote it."""
+
+    journal: str
+    author: str
+    written_at: datetime | None
+    text: str
+
+
+@dataclass(frozen=True)
 class FieldChoice:
     """One choice of a field, in the instance's order."""
 

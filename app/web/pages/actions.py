@@ -35,15 +35,18 @@ from app.features.secure_score.actions.action_list import (
     list_actions,
     order_lines,
     select_lines,
+    shows_unscored,
 )
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import DECISIONS, NAMES, Status
 from app.features.secure_score.actions.columns import LIST_COLUMNS, LIST_COLUMNS_BY_KEY, Column
 from app.features.secure_score.actions.export import as_csv, load_texts
 from app.features.secure_score.actions.plan import LONGEST_REASON, PlanChange, add_note, remove_note, set_tags
-from app.features.secure_score.html_text import plain_text
+from app.features.secure_score.actions.portal_links import ManageLink, manage_link, teams_share_page
+from app.features.secure_score.html_text import Link, links_of, plain_text
 from app.features.secure_score.jobs import decide_and_send
 from app.features.secure_score.reports.no_score import NoScore, why_no_score
+from app.features.secure_score.sync.renames import current_id
 from app.features.tickets.views.ticket_list import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
@@ -121,6 +124,8 @@ class ActionPage:
     viewer_id: UUID
     may_share: bool
     may_edit: bool
+    cloud: str
+    writes_back: bool
     typed: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, Message] = field(default_factory=dict)
     problem: Message | None = None
@@ -146,6 +151,15 @@ class ActionPage:
         return Markup(self.detail.implementation_html)  # noqa: S704 - sanitized by html_text.
 
     @property
+    def manage(self) -> ManageLink | None:
+        return manage_link(self.detail.action_url, self.cloud)
+
+    @property
+    def microsoft_links(self) -> list[Link]:
+        """The links of Microsoft's own text."""
+        return links_of(self.detail.remediation_html + self.detail.description_html)
+
+    @property
     def regressed_after(self) -> list[TicketLine]:
         """Tickets that were done before the action regressed."""
         # docs/facts/microsoft-graph.md#edge-51
@@ -166,8 +180,7 @@ class ActionPage:
 
     @property
     def teams_link(self) -> str:
-        # https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/share-to-teams-from-web-apps
-        return "https://teams.microsoft.com/share?" + urlencode({"href": self.link, "msgText": self.line.title})
+        return f"{teams_share_page(self.cloud)}?{urlencode({'href': self.link, 'msgText': self.line.title})}"
 
 
 def list_address(view: View) -> str:
@@ -195,7 +208,7 @@ async def list_page(request: Request, viewer: Viewer, session: Db, resources: Re
 
 def _shows_nothing(lines: Sequence[ActionLine], view: View) -> bool:
     # Without a score, the catalog is still shown to a person who asks for actions without a license.
-    return not any(line.scored for line in lines) and not (lines and "licence" in view.chosen)
+    return not any(line.scored for line in lines) and not (lines and shows_unscored(view))
 
 
 @router.get("/actions.csv", name="actions.export")
@@ -218,6 +231,10 @@ async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Re
 async def action_page(
     request: Request, viewer: Viewer, session: Db, resources: Res, control_id: str, tab: str = "general"
 ) -> Response:
+    # Links in tickets name the id of the day they were sent.
+    current = await current_id(session, resources.config.shown_tenant_id, control_id)
+    if current != control_id:
+        return redirect_to("actions.detail", control_id=current, tab=tab if tab in TABS[1:] else None)
     return await _show(request, viewer, session, resources, control_id, tab=tab)
 
 
@@ -287,7 +304,8 @@ async def _show(
     errors: Mapping[str, Message] | None = None,
     problem: Message | None = None,
 ) -> Response:
-    tenant_id = resources.config.shown_tenant_id
+    config = resources.config
+    tenant_id = config.shown_tenant_id
     tab = tab if tab in TABS else "general"
     in_history = tab == "history"
     page = ActionPage(
@@ -297,11 +315,13 @@ async def _show(
         notes=await load_notes(session, tenant_id, control_id) if tab == "general" else [],
         events=await load_events(session, tenant_id, control_id) if in_history else [],
         daily_points=await load_daily_points(session, tenant_id, control_id) if in_history else ([], []),
-        link=resources.config.public_url + url_for("actions.detail", control_id=control_id),
+        link=config.public_url + url_for("actions.detail", control_id=control_id),
         today=clock.earliest_day(clock.now()),
         viewer_id=viewer.person_id,
         may_share=viewer.may_share,
         may_edit=viewer.may_manage,
+        cloud=config.microsoft_cloud,
+        writes_back=config.secure_score_write_back and config.shown_tenant_id == config.tenant_id,
         typed=typed or {},
         errors=errors or {},
         problem=problem,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from app.core.errors import AppError, InvalidInput
 from app.core.messages import Message, T
+from app.features.connection.active_connection import NotConnected
 from app.features.connection.connection_view import ConnectionView
 from app.features.connection.preferences import Preferences
 from app.features.provisioning.configure import (
@@ -21,6 +22,7 @@ from app.features.provisioning.configure import (
     load_configuration,
     save_columns,
     save_proposals,
+    save_sender_named,
     save_state_names,
 )
 from app.features.secure_score.vocabulary import Category
@@ -148,6 +150,16 @@ async def set_defaults(request: Request, viewer: Manager, resources: Res) -> Res
     except AppError as error:
         return await _show(request, resources, 409, form="defaults", typed=typed, problem=error.message)
     return redirect_to("configuration.page", saved="defaults", anchor="defaults")
+
+
+@router.post("/sender", name="configuration.name_sender")
+async def name_sender(request: Request, viewer: Manager, session: Db) -> Response:
+    """Any other value than "yes" leaves the name out: in doubt, less is sent."""
+    try:
+        await save_sender_named(session, viewer, named=(await read_form(request)).get("named") == "yes")
+    except NotConnected:
+        return redirect_to("connect.form")
+    return redirect_to("configuration.page", saved="sender", anchor="sender")
 
 
 @router.post("/columns/{kind}", name="configuration.set_columns")

@@ -1,4 +1,4 @@
-"""Pages that connect an instance: checklist and form, redirect to ServiceNow, callback, confirmation. For managers only."""
+"""Pages that connect an instance: checklist and form, the way to ServiceNow, callback, confirmation. For managers only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from fastapi import Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from pydantic import AfterValidator, BaseModel, StringConstraints
 from pydantic_core import PydanticCustomError
 
@@ -30,6 +30,7 @@ from app.features.provisioning.checklist import ChecklistLine, as_text, list_che
 from app.resources import Resources
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
+from app.web.leaving import SERVICENOW, leave_for
 from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
@@ -61,10 +62,16 @@ class SetUpForm(BaseModel):
     client_secret: Credential
     expected_user_name: Annotated[str, StringConstraints(max_length=100)] = ""
     pkce: Literal["yes", "no"] = "yes"
+    scope: Literal["yes", "no"] = "yes"
 
     def as_set_up(self) -> SetUp:
         return SetUp(
-            self.instance, self.client_id, self.client_secret, self.expected_user_name, uses_pkce=self.pkce == "yes"
+            self.instance,
+            self.client_id,
+            self.client_secret,
+            self.expected_user_name,
+            uses_pkce=self.pkce == "yes",
+            sends_scope=self.scope == "yes",
         )
 
 
@@ -101,9 +108,8 @@ async def begin(request: Request, viewer: Manager, resources: Res, session: Db) 
     if form.values:
         try:
             secret = request.cookies.get(ATTEMPT_COOKIE)
-            return _redirect_to_servicenow(
-                resources, await begin_connect(resources, viewer, form.values.as_set_up(), secret)
-            )
+            start = await begin_connect(resources, viewer, form.values.as_set_up(), secret)
+            return _leave_for_servicenow(request, resources, start)
         except InvalidInput as error:
             errors = dict(error.fields)
     elif typed.get("instance") and "instance" not in errors:
@@ -120,11 +126,10 @@ async def begin(request: Request, viewer: Manager, resources: Res, session: Db) 
 async def authorize_again(request: Request, viewer: Manager, resources: Res) -> Response:
     """Begin another authorization with the stored client."""
     try:
-        return _redirect_to_servicenow(
-            resources, await begin_again(resources, viewer, request.cookies.get(ATTEMPT_COOKIE))
-        )
+        start = await begin_again(resources, viewer, request.cookies.get(ATTEMPT_COOKIE))
     except AppError:
         return redirect_to("connect.form")
+    return _leave_for_servicenow(request, resources, start)
 
 
 @router.get("/callback", name="connect.callback")
@@ -142,9 +147,8 @@ async def callback(
             status = problem.status if isinstance(problem, AuthorizationOver) else 409
             return await _set_up(request, resources, session, status, typed=typed, problem=problem.message)
     # Away from the address that holds the code, so that a reload does not send it again.
-    response = redirect_to("provisioning.page")
-    response.delete_cookie(ATTEMPT_COOKIE, path=url_for("servicenow.status"))
-    return response
+    # The cookie stays, so that an authorization begun in another tab of this browser can be finished as well.
+    return redirect_to("provisioning.page")
 
 
 @router.post("/confirm", name="connect.confirm_account")
@@ -181,8 +185,8 @@ async def _set_up(
     return render(request, "servicenow/set_up.html", page, status=status)
 
 
-def _redirect_to_servicenow(resources: Resources, start: AuthorizationStart) -> Response:
-    response = RedirectResponse(start.address, 303)
+def _leave_for_servicenow(request: Request, resources: Resources, start: AuthorizationStart) -> Response:
+    response = leave_for(request, SERVICENOW, start.address)
     response.set_cookie(
         ATTEMPT_COOKIE,
         start.browser_secret,
@@ -205,6 +209,7 @@ def _known(connection: ConnectionView | None) -> dict[str, str]:
         "client_id": connection.client_id,
         "expected_user_name": connection.expected_user_name,
         "pkce": "yes" if connection.uses_pkce else "no",
+        "scope": "yes" if connection.sends_scope else "no",
     }
 
 
@@ -216,4 +221,5 @@ def _typed(begun: Begun | None) -> dict[str, str]:
         "client_id": begun.client_id,
         "expected_user_name": begun.expected_user_name,
         "pkce": "yes" if begun.uses_pkce else "no",
+        "scope": "yes" if begun.sends_scope else "no",
     }

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from app.core.errors import NotFound
 from app.core.messages import Message
 from app.features.accounts.home_layout import forget_cards, keep_cards, kept_cards
+from app.features.connection.connection_view import consent_notice
 from app.features.tickets.polling.poll_status import record_view
 from app.features.tickets.types import TicketKind
 from app.web.dependencies import Db, Res, Viewer
@@ -52,13 +53,17 @@ class Arrangement:
 
 @dataclass(frozen=True)
 class HomePage:
-    """`missing` says once per finding of provisioning why a card is not shown. `is_own`: the person changed something."""
+    """`missing` says once per finding of provisioning why a card is not shown. `is_own`: the person changed something.
+
+    `consent` tells those who can renew it that it ends soon, or has ended.
+    """
 
     cards: Sequence[tuple[Card, CardContent]]
     addable: Sequence[Card]
     is_own: bool
     needs_attention: bool
     missing: Sequence[Message]
+    consent: Message | None
     may_manage: bool
 
     @property
@@ -80,6 +85,7 @@ async def home(request: Request, viewer: Viewer, session: Db, resources: Res) ->
         is_own=arrangement.is_own,
         needs_attention=data.connection is not None and data.connection.status != "connected",
         missing=data.missing.sentences,
+        consent=consent_notice(data.connection) if data.connection is not None and viewer.may_manage else None,
         may_manage=viewer.may_manage,
     )
     return render(request, "home/page.html", page)
@@ -168,6 +174,8 @@ async def _arrangement(data: HomeData) -> Arrangement:
     await data.read_setup()
     kept = await kept_cards(data.session, data.viewer.person_id)
     wanted = wanted_cards(kept, data.viewer)
-    possible = possible_cards(data.missing.hidden, is_connected=data.connection is not None)
+    possible = possible_cards(
+        data.missing.hidden, is_connected=data.connection is not None, has_tickets=data.has_tickets
+    )
     shown = [BY_NAME[name] for name in wanted if name in possible]
     return Arrangement(kept is not None, wanted, shown, addable_cards(wanted, possible, data.viewer))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fastapi import Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
-from app.web.routing import PageRouter, url_for
+from app.web.routing import PageRouter, redirect_to_path, url_for
 
 router = PageRouter()
 
@@ -28,7 +28,7 @@ MOVED = {
 # What a form holds is sent again with it, so that nothing typed is lost.
 async def moved(request: Request) -> Response:
     query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(url_for(MOVED[request.method, request.url.path]) + query, 308)
+    return redirect_to_path(url_for(MOVED[request.method, request.url.path]) + query, 308)
 
 
 for method, path in MOVED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -14,7 +14,10 @@ from app.core import clock
 from app.core.errors import Conflict, InvalidInput
 from app.core.messages import Message, T
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
+from app.features.secure_score.actions.portal_links import secure_score_page
 from app.features.secure_score.jobs import request_sync
+from app.features.secure_score.reports.day_scores import day_scores, plotted
+from app.features.secure_score.reports.freshness import newest_staleness
 from app.features.secure_score.reports.history import (
     HistoryLine,
     HistoryPage,
@@ -28,17 +31,20 @@ from app.features.secure_score.reports.history import (
 from app.features.secure_score.reports.no_score import NoScore, why_no_score
 from app.features.secure_score.reports.overview import (
     CategoryScore,
+    DefaultPoints,
     NewestDay,
     Review,
     Target,
     categories,
+    default_points,
     differs,
     newest_day,
     reviews,
     targets,
     top_actions,
+    unlisted_points,
 )
-from app.features.secure_score.reports.score_summary import ScoreCard, card_of, day_scores, plotted
+from app.features.secure_score.reports.score_summary import COMPARED_WITH_DAYS, ScoreCard, card_of
 from app.features.secure_score.reports.trends import Trends, Zones, load_trends, load_zones, set_zones
 from app.features.secure_score.sync.runs import RunLine, list_runs
 from app.web.dependencies import Db, Manager, Res, Viewer
@@ -51,6 +57,7 @@ router = PageRouter(prefix="/secure-score")
 RANGES = ((30, T("30 days")), (90, T("90 days")), (180, T("6 months")), (365, T("12 months")))
 DEFAULT_DAYS = 90
 CHANGES_SHOWN = 6
+EVENTS_SHOWN = 3
 
 
 class ZonesForm(BaseModel):
@@ -73,6 +80,9 @@ class Overview:
     top: list[ActionLine]
     zones: Zones
     changes: Sequence[HistoryLine]
+    events: Sequence[TenantEvent]
+    unlisted: float
+    defaults: DefaultPoints
 
     @property
     def sum_differs(self) -> bool:
@@ -106,6 +116,7 @@ class OverviewPage:
     shown: Overview | None
     nothing: NoScore | None
     may_sync: bool
+    portal_address: str
 
 
 @dataclass(frozen=True)
@@ -154,11 +165,15 @@ class TrendsPage:
 
 @dataclass(frozen=True)
 class ImportsPage:
-    """`problem` is why an import could not be requested; `from_files` is true where Graph is not used at all."""
+    """`problem` is why an import could not be requested; `from_files` is true where Graph is not used at all.
+
+    `stale` says that the newest score is old, whatever became of the imports.
+    """
 
     runs: list[RunLine]
     from_files: bool
     problem: Message | None
+    stale: Message | None
 
     @property
     def in_progress(self) -> bool:
@@ -172,7 +187,11 @@ async def overview(request: Request, viewer: Viewer, session: Db, resources: Res
     shown = await _overview(session, config.shown_tenant_id, include)
     may_sync = viewer.may_manage and config.shown_tenant_id == config.tenant_id
     nothing = await why_no_score(session, config) if shown is None else None
-    return render(request, "secure_score/overview.html", OverviewPage(shown, nothing, may_sync))
+    return render(
+        request,
+        "secure_score/overview.html",
+        OverviewPage(shown, nothing, may_sync, secure_score_page(config.microsoft_cloud)),
+    )
 
 
 async def _overview(session: Db, tenant_id: str, include: tuple[str, ...]) -> Overview | None:
@@ -183,16 +202,22 @@ async def _overview(session: Db, tenant_id: str, include: tuple[str, ...]) -> Ov
     card = card_of(days, regressed=regressed, synced=newest.synced_at)
     if card is None:
         return None
+    # The day after the newest shown one can be a gap.
+    recent = Period(card.day - timedelta(days=COMPARED_WITH_DAYS), days[-1].day)
+    _, events = await days_in(session, tenant_id, recent)
     return Overview(
         card=card,
         newest=newest,
         targets=targets(lines, card.points, card.max_points),
         include=include,
-        categories=categories(lines),
+        categories=categories(lines, include),
         reviews=reviews(lines),
         top=top_actions(lines),
         zones=await load_zones(session, tenant_id),
         changes=await newest_changes(session, tenant_id, CHANGES_SHOWN),
+        events=events[:EVENTS_SHOWN],
+        unlisted=unlisted_points(lines),
+        defaults=default_points(lines),
     )
 
 
@@ -304,4 +329,5 @@ async def imports(request: Request, _manager: Manager, session: Db, resources: R
 async def _imports_page(session: Db, resources: Res, problem: Message | None) -> ImportsPage:
     config = resources.config
     from_files = config.shown_tenant_id != config.tenant_id
-    return ImportsPage(await list_runs(session, config.shown_tenant_id), from_files, problem)
+    stale = await newest_staleness(session, config.shown_tenant_id, clock.now())
+    return ImportsPage(await list_runs(session, config.shown_tenant_id), from_files, problem, stale)

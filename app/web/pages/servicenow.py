@@ -12,6 +12,7 @@ from app.features.connection.active_connection import NotConnected, active_conne
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.connection.disconnect import remove_connection
 from app.features.connection.oauth_client import redirect_uri
+from app.features.connection.preferences import load_preferences
 from app.features.tickets.polling.poll_status import poll_status
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import read_form
@@ -32,9 +33,10 @@ class StatusPage:
 
 @dataclass(frozen=True)
 class DataExchangePage:
-    """What is exchanged; with whom, if anything is connected."""
+    """What is exchanged; with whom, if anything is connected. `names_sender` as in Preferences."""
 
     connection: ConnectionView | None
+    names_sender: bool
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,10 @@ async def show(request: Request, _viewer: Manager, resources: Res, session: Db) 
 @router.get("/data-exchange", name="servicenow.data_exchange")
 async def data_exchange(request: Request, _viewer: Viewer, session: Db) -> Response:
     """What is received from ServiceNow and sent to it, for everybody who may look."""
-    return render(request, "servicenow/data_exchange.html", DataExchangePage(await connection_view(session)))
+    connection = await connection_view(session)
+    preferences = await load_preferences(session, connection.id if connection else None)
+    page = DataExchangePage(connection, preferences.names_sender)
+    return render(request, "servicenow/data_exchange.html", page)
 
 
 @router.get("/remove", name="servicenow.ask_removal")

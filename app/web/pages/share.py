@@ -31,7 +31,7 @@ from app.features.tickets.views.ticket_list import TicketLine, lines_of, tickets
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
 from app.web.routing import PageRouter, redirect_to, url_for
-from app.web.task_form import Fields, TaskForm, fields_of, requester_of
+from app.web.task_form import Fields, TaskForm, change_type_choices, fields_of, requester_of
 from app.web.templating import render
 
 router = PageRouter(prefix="/tickets")
@@ -284,9 +284,10 @@ async def _share_page(
     earlier = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
     tickets = list({line.id: line for lines in earlier.values() for line in lines}.values())
     done = any(ticket.state_category == StateCategory.DONE for ticket in tickets)
-    reopens = done and (await _preferences(session)).after_done == REOPEN
+    decided = await _preferences(session)
+    reopens = done and decided.after_done == REOPEN
     return SharePage(
-        form=fields_of(typed, errors, fixed=_common_category(actions)),
+        form=fields_of(typed, errors, fixed=_common_category(actions), change_types=change_type_choices(decided)),
         problem=problem,
         actions=actions,
         tickets=conflicting or tickets,

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi import Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from app.core.errors import AppError
 from app.core.logging import get_logger
 from app.core.messages import Message, T
+from app.core.random_tokens import hash_token
 from app.features.accounts.sessions import end_sessions_named, sign_out
-from app.features.accounts.sign_in import ATTEMPT_MINUTES, begin_sign_in, finish_sign_in, local_path
+from app.features.accounts.sign_in import (
+    COOKIE_SECONDS,
+    SignInStart,
+    begin_sign_in,
+    finish_sign_in,
+    page_after_sign_in,
+    refused,
+    wanted_page,
+)
+from app.resources import Resources
 from app.web.dependencies import Db, OptionalViewer, Res, address_of, session_cookie_name
-from app.web.routing import PageRouter, url_for
+from app.web.leaving import MICROSOFT, leave_for
+from app.web.routing import PageRouter, redirect_to, redirect_to_path, url_for
 from app.web.templating import render
 
 router = PageRouter()
 log = get_logger(__name__)
-ATTEMPT_COOKIE = "sign-in-attempt"
+# One cookie for each attempt, so that two tabs can both finish.
+ATTEMPT_COOKIE = "sign-in-attempt-"
+# Tabs that a browser restores together; older attempts are dropped, since browsers and servers limit what a request may hold.
+# https://www.rfc-editor.org/rfc/rfc6265#section-6.1
+MOST_ATTEMPTS = 8
 # Enough for every known code; an unknown one is cut, so that nothing long enters the log.
 LONGEST_ERROR = 80
-NO_CODE = T("You are not signed in: no confirmation came back from the sign-in. Please try again.")
-# Content injection: a link to the callback can carry any text as `error`, and the page would show it under our name. Only
-# the codes of RFC 6749 4.1.2.1 and OpenID Connect Core 3.1.2.6 are repeated.
-# https://owasp.org/www-community/attacks/Content_Spoofing
-KNOWN_ERRORS = {
-    "access_denied", "consent_required", "interaction_required", "invalid_client", "invalid_request", "invalid_resource",
-    "invalid_scope", "login_required", "server_error", "temporarily_unavailable", "unauthorized_client",
-    "unsupported_response_type",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,8 @@ class SignInPage:
 @router.get("/sign-in", name="sign_in.page")
 async def sign_in_page(request: Request, viewer: OptionalViewer, return_to: str = "/", unsent: str = "") -> Response:
     if viewer is not None:
-        return RedirectResponse(local_path(return_to), 303)
-    return render(request, "sign_in/page.html", SignInPage(local_path(return_to), None, bool(unsent)))
+        return redirect_to_path(page_after_sign_in(return_to))
+    return render(request, "sign_in/page.html", SignInPage(page_after_sign_in(return_to), None, bool(unsent)))
 
 
 @router.post("/sign-in", name="sign_in.begin")
@@ -53,41 +60,67 @@ async def begin(request: Request, resources: Res, return_to: str = "/") -> Respo
     try:
         start = await begin_sign_in(resources, return_to)
     except AppError as error:
-        page = SignInPage(local_path(return_to), error.message)
+        page = SignInPage(page_after_sign_in(return_to), error.message)
         return render(request, "sign_in/page.html", page, status=error.status)
-    response = RedirectResponse(start.address, 303)
+    response = leave_for(request, MICROSOFT, start.address)
+    _remember_attempt(response, request, resources, start)
+    return response
+
+
+def _attempt_cookie(state: str) -> str:
+    return ATTEMPT_COOKIE + hash_token(state)[:16]
+
+
+def _attempts(cookies: Mapping[str, str]) -> dict[str, str]:
+    """The secrets of this browser's attempts by cookie name, oldest first: RFC 6265 5.4 has browsers send them so."""
+    return {name: secret for name, secret in cookies.items() if name.startswith(ATTEMPT_COOKIE)}
+
+
+def _remember_attempt(response: Response, request: Request, resources: Resources, start: SignInStart) -> None:
     # Login CSRF: the callback counts only in the browser that holds this secret, so that a link cannot sign a person in as
     # another one. RFC 6749 10.12. Lax, because the browser comes back from another site by a GET, where Strict is not sent.
+    path = url_for("sign_in.page")
     response.set_cookie(
-        ATTEMPT_COOKIE,
+        _attempt_cookie(start.state),
         start.browser_secret,
-        max_age=60 * ATTEMPT_MINUTES,
-        path=url_for("sign_in.page"),
+        max_age=COOKIE_SECONDS,
+        path=path,
         httponly=True,
         samesite="lax",
         secure=resources.config.public_url.startswith("https://"),
     )
-    return response
+    for name in list(_attempts(request.cookies))[: -MOST_ATTEMPTS + 1]:
+        response.delete_cookie(name, path=path)
 
 
 @router.get("/sign-in/callback", name="sign_in.callback")
-async def callback(request: Request, resources: Res, code: str = "", state: str = "", error: str = "") -> Response:
+async def callback(
+    request: Request,
+    viewer: OptionalViewer,
+    resources: Res,
+    code: str = "",
+    state: str = "",
+    error: str = "",
+    error_description: str = "",
+) -> Response:
     """Entra ID sends the browser here: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow."""
-    if error or not code:
-        log.info("account.sign_in.not_completed", error=error[:LONGEST_ERROR])
-        denied = (
-            NO_CODE if error not in KNOWN_ERRORS else T("%(what)s The reason: %(reason)s.", what=NO_CODE, reason=error)
-        )
-        return render(request, "sign_in/page.html", SignInPage(url_for("home.page"), denied), status=400)
+    attempts = _attempts(request.cookies)
     try:
-        secret = request.cookies.get(ATTEMPT_COOKIE)
+        if error or not code:
+            raise refused(error, error_description)
+        secret = attempts.get(_attempt_cookie(state))
         session = await finish_sign_in(
             resources, code=code, state=state, browser_secret=secret, address=address_of(request)
         )
     except AppError as problem:
-        page = SignInPage(url_for("home.page"), problem.message)
-        return render(request, "sign_in/page.html", page, status=problem.status)
-    response = RedirectResponse(session.return_to, 303)
+        log.info("account.sign_in.not_completed", error=error[:LONGEST_ERROR], code=problem.code)
+        async with resources.database.transaction() as rows:
+            wanted = await wanted_page(rows, state, attempts.values())
+        # Back, a reload, or another tab that was first: a person who is signed in goes on, and has nothing to repair.
+        if viewer is not None:
+            return redirect_to_path(wanted)
+        return render(request, "sign_in/page.html", SignInPage(wanted, problem.message), status=problem.status)
+    response = redirect_to_path(session.return_to)
     # HttpOnly keeps the token from scripts. Lax, not Strict: links to tickets in ServiceNow must open for signed-in people.
     # https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html#cookies
     response.set_cookie(
@@ -99,7 +132,7 @@ async def callback(request: Request, resources: Res, code: str = "", state: str 
         samesite="lax",
         secure=resources.config.public_url.startswith("https://"),
     )
-    response.delete_cookie(ATTEMPT_COOKIE, path=url_for("sign_in.page"))
+    # The attempt's cookie stays until it ends: it opens nothing any more, and finds the wanted page after "Back".
     return response
 
 
@@ -112,8 +145,11 @@ async def begin_sign_out(request: Request, viewer: OptionalViewer, resources: Re
         # The end-session endpoint: https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc#send-a-sign-out-request
         address = await resources.entra.logout_url(post_logout_redirect_uri=resources.config.public_url + here)
     except AppError:
-        address = here
-    response = RedirectResponse(address, 303)
+        response: Response = redirect_to("sign_out.page")
+    else:
+        request.state.viewer = None  # The page on the way out is no longer this person's.
+        note = T("You are signed out here. Microsoft can sign you out there as well.")
+        response = leave_for(request, MICROSOFT, address, note=note)
     response.delete_cookie(session_cookie_name(resources), path="/")
     return response
 

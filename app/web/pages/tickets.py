@@ -15,10 +15,13 @@ from app.core.errors import InvalidInput
 from app.core.messages import Message, T
 from app.features.accounts import permissions
 from app.features.connection.active_connection import active_connection
+from app.features.connection.connection_view import connection_view
+from app.features.connection.preferences import load_preferences
 from app.features.tickets.notes.write_note import add_note, ask_for_notes, retry_note
 from app.features.tickets.polling.poll_status import Freshness, poll_status
 from app.features.tickets.polling.state_names import category_choices
 from app.features.tickets.sharing import held_tickets
+from app.features.tickets.sharing.held_tickets import HeldGroup
 from app.features.tickets.ticket_fields import form_values
 from app.features.tickets.types import DELIVERY_NAMES, KIND_NAMES, Delivery, TicketKind
 from app.features.tickets.views.outcomes import TicketOutcome, results_of_ticket
@@ -27,7 +30,7 @@ from app.features.tickets.views.ticket_list import ABSENT, ARCHIVED, OPEN, Filte
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
 from app.web.routing import PageRouter, redirect_to, url_for
-from app.web.task_form import Fields, TaskForm, fields_of
+from app.web.task_form import Fields, TaskForm, change_type_choices, fields_of
 from app.web.templating import render
 
 router = PageRouter()
@@ -35,7 +38,10 @@ router = PageRouter()
 
 @dataclass(frozen=True)
 class TicketListPage:
-    """`kinds`, `state_categories` and `deliveries` are the choices of the filters: (value, name)."""
+    """`kinds`, `state_categories` and `deliveries` are the choices of the filters: (value, name).
+
+    `held` are the reasons for which tickets are held, in the list of those.
+    """
 
     found: TicketList
     filters: Filters
@@ -44,6 +50,7 @@ class TicketListPage:
     deliveries: list[tuple[str, Message]]
     fresh: Freshness
     may_share: bool
+    held: list[HeldGroup]
 
     @property
     def is_filtered(self) -> bool:
@@ -124,6 +131,8 @@ async def ticket_list(
             deliveries=_choices(DELIVERY_NAMES),
             fresh=status.overall(),
             may_share=viewer.may_share,
+            # Only where the list is about them: it costs a query.
+            held=await held_tickets.held_groups(session) if delivery == Delivery.HELD else [],
         ),
     )
 
@@ -168,13 +177,21 @@ async def retry_held(viewer: Sharer, session: Db, resources: Res) -> Response:
     return redirect_to("tickets.list", delivery="queued")
 
 
+@router.post("/tickets/retry-group", name="tickets.retry_group")
+async def retry_group(request: Request, viewer: Sharer, session: Db, resources: Res) -> Response:
+    """Send all that are held for one reason again. None is left when another person was quicker: the list shows it."""
+    cause = (await read_form(request)).get("cause", "")
+    await held_tickets.retry_group(session, resources.queue, cause, viewer=viewer)
+    return redirect_to("tickets.list", delivery="queued")
+
+
 @router.get("/tickets/{ticket_id}/edit", name="tickets.edit")
 async def edit_form(request: Request, _viewer: Sharer, session: Db, ticket_id: UUID) -> Response:
     # Raises when the ticket is not held: what was sent cannot be changed any more.
     await held_tickets.held_ticket(session, ticket_id)
     ticket = await ticket_details(session, ticket_id)
     typed = form_values(ticket.request) | {"form_key": str(ticket_id)}
-    return render(request, "tickets/edit.html", EditPage(fields_of(typed, offers_empty=False), None, ticket))
+    return render(request, "tickets/edit.html", EditPage(await _edit_form(session, typed, {}), None, ticket))
 
 
 @router.post("/tickets/{ticket_id}/edit", name="tickets.save")
@@ -197,7 +214,7 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
             return redirect_to("tickets.detail", ticket_id=ticket_id)
         except InvalidInput as error:
             errors = error.fields
-    page = EditPage(fields_of(typed, errors, offers_empty=False), InvalidInput.default, ticket)
+    page = EditPage(await _edit_form(session, typed, errors), InvalidInput.default, ticket)
     return render(request, "tickets/edit.html", page, status=422)
 
 
@@ -211,6 +228,12 @@ async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) ->
 async def give_up(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     await held_tickets.give_up(session, resources.queue, ticket_id, viewer=viewer)
     return redirect_to("tickets.detail", ticket_id=ticket_id)
+
+
+async def _edit_form(session: Db, typed: Mapping[str, str], errors: Mapping[str, Message]) -> Fields:
+    connection = await connection_view(session)
+    decided = await load_preferences(session, connection.id if connection else None)
+    return fields_of(typed, errors, offers_empty=False, change_types=change_type_choices(decided))
 
 
 async def _ticket_page(session: Db, resources: Res, viewer: permissions.Viewer, ticket_id: UUID) -> TicketPage:

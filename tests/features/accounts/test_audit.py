@@ -11,6 +11,7 @@ import pytest
 from app.core.messages import T
 from app.features.accounts.audit import PAGE_SIZE, log_action
 from tests.factories.connecting import begin, connect_by_pages, decide, remove, said, viewer_of
+from tests.factories.leaving import leads_to
 from tests.factories.system import System
 
 
@@ -19,7 +20,7 @@ async def test_connecting_and_removing_are_written_down(system: System) -> None:
     await connect_by_pages(system, manager)
     await remove(manager)
     start = await begin(system, manager)
-    await manager.get(decide(system, start.headers["location"], decision="deny"))
+    await manager.get(decide(system, leads_to(start), decision="deny"))
 
     lines = (await manager.get("/servicenow/audit.json")).json()
     assert [line["what"] for line in lines] == [

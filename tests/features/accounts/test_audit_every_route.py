@@ -207,5 +207,5 @@ async def test_a_sign_in_that_fails_is_no_sign_in(system: System) -> None:
     async with system.client() as browser:
         await browser.post("/sign-in")
         assert (await browser.get("/sign-in/callback?code=made-up&state=made-up")).status_code == 400
-        assert (await browser.post("/sign-out")).status_code == 303  # No session: nothing to audit.
+        assert (await browser.post("/sign-out")).status_code == 200  # No session: nothing to audit.
     assert await Log(system).new() == []

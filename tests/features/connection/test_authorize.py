@@ -30,6 +30,7 @@ from tests.factories.connecting import (
     second_manager,
     trouble,
 )
+from tests.factories.leaving import leads_to
 from tests.factories.servicenow import running_servicenow
 from tests.factories.system import System
 
@@ -69,8 +70,8 @@ async def test_a_manager_connects_an_instance(system: System) -> None:
 async def test_what_is_sent_for_consent(system: System) -> None:
     manager = await system.signed_in("manager")
     answer = await begin(system, manager)
-    asked = parse_qs(urlsplit(answer.headers["location"]).query)
-    assert urlsplit(answer.headers["location"]).path == "/oauth_auth.do"
+    asked = parse_qs(urlsplit(leads_to(answer)).query)
+    assert urlsplit(leads_to(answer)).path == "/oauth_auth.do"
     assert asked["response_type"] == ["code"]
     assert asked["code_challenge_method"] == ["S256"]
     assert asked["redirect_uri"] == ["http://security-center.test/servicenow/callback"]
@@ -78,6 +79,7 @@ async def test_what_is_sent_for_consent(system: System) -> None:
     assert asked["state"][0].isalnum()
     assert len(asked["state"][0]) >= 32
     assert "client_secret" not in asked
+    assert asked["scope"] == ["useraccount"]
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
@@ -153,7 +155,7 @@ async def test_blanks_and_line_ends_around_the_credentials_are_dropped(system: S
 async def test_deny_changes_nothing_and_says_so(system: System) -> None:
     manager = await system.signed_in("manager")
     start = await begin(system, manager, expected_user_name="m365.integration")
-    answer = await manager.get(decide(system, start.headers["location"], decision="deny"))
+    answer = await manager.get(decide(system, leads_to(start), decision="deny"))
     assert answer.status_code == 400
     assert "Deny was pressed" in said(answer)
     assert 'value="m365.integration"' in answer.text
@@ -177,7 +179,7 @@ async def test_a_wrong_secret_says_what_to_check_and_keeps_the_form(system: Syst
 async def test_a_code_that_comes_back_too_late_is_named_among_the_causes(system: System) -> None:
     manager = await system.signed_in("manager")
     start = await begin(system, manager)
-    back = decide(system, start.headers["location"])
+    back = decide(system, leads_to(start))
     system.servicenow.control("clock", seconds=61)
     answer = await manager.get(back)
     assert answer.status_code == 409
@@ -198,7 +200,7 @@ async def test_what_was_typed_is_tried_and_not_what_is_stored(system: System) ->
 async def test_two_admins_connecting_the_same_instance_share_one_connection(system: System) -> None:
     manager, second = await system.signed_in("manager"), await second_manager(system)
     starts = [(browser, await begin(system, browser)) for browser in (manager, second)]
-    backs = [(browser, decide(system, start.headers["location"])) for browser, start in starts]
+    backs = [(browser, decide(system, leads_to(start))) for browser, start in starts]
     answers = await asyncio.gather(*(browser.get(back) for browser, back in backs))
     assert [answer.status_code for answer in answers] == [303, 303]
     [connection] = await connections(system)
@@ -214,7 +216,7 @@ async def test_two_admins_connecting_two_instances_the_second_is_asked_first(sys
             instance=other.url, client_id=other.settings.client_id, client_secret=other.settings.client_secret,
         )  # fmt: skip
         assert (await connect_by_pages(system, manager)).status_code == 303
-        answer = await second.get(beside(other, start.headers["location"]))
+        answer = await second.get(beside(other, leads_to(start)))
         assert answer.status_code == 409
         assert "was connected by somebody else, so nothing was changed" in said(answer)
         [connection] = await connections(system)
@@ -233,7 +235,7 @@ async def test_another_instance_takes_the_place_of_the_old_one_and_coming_back_k
             system, manager,
             instance=other.url, client_id=other.settings.client_id, client_secret=other.settings.client_secret,
         )  # fmt: skip
-        assert (await manager.get(beside(other, start.headers["location"]))).status_code == 303
+        assert (await manager.get(beside(other, leads_to(start)))).status_code == 303
         rows = {row.origin: row for row in await connections(system)}
         assert rows[system.servicenow.url].status == "removed"
         assert rows[system.servicenow.url].refresh_token is None

@@ -23,6 +23,7 @@ from tests.factories.connecting import (
     second_manager,
     trouble,
 )
+from tests.factories.leaving import leads_to
 from tests.factories.system import System
 
 ALEX = Viewer(uuid4(), "o", "t", "Alex Wilber", "Alex@contoso.example", Role.MANAGER)
@@ -54,7 +55,6 @@ def test_a_persons_own_account_is_recognised(user: RemoteUser) -> None:
         (ROBOT, ""),
         (ROBOT, "m365.integration"),
         (ROBOT, "M365.Integration"),
-        (None, "m365.integration"),
         (account(user_name="", name="", email=""), ""),
     ],
 )
@@ -120,7 +120,7 @@ async def test_signing_in_as_another_user_ends_the_wrong_ones_tokens(system: Sys
     manager = await system.signed_in("manager")
     await connect_by_pages(system, manager, user="alex.wilber")
     start = await manager.post("/servicenow/authorize")
-    assert (await manager.get(decide(system, start.headers["location"]))).status_code == 303
+    assert (await manager.get(decide(system, leads_to(start)))).status_code == 303
     [connection] = await connections(system)
     assert (connection.status, connection.user_name) == ("connected", "m365.integration")
     wrong = system.servicenow.instance.store.find("sys_user", user_name="alex.wilber")
@@ -165,14 +165,32 @@ async def test_where_servicenow_names_no_account_a_person_has_to_look(
     assert connection.status == "connected"
 
 
-async def test_an_instance_that_refuses_to_say_who_consented_is_believed(
-    system: System, monkeypatch: pytest.MonkeyPatch
+def test_an_account_that_is_not_named_is_doubted() -> None:
+    assert "does not say who consented" in str(doubt_about(None, "m365.integration", ALEX))
+
+
+@pytest.mark.parametrize("fault", ["acl_hiccup", "signed_out"])
+async def test_an_instance_that_refuses_to_say_who_consented_leaves_it_to_a_person(
+    system: System, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr("app.features.connection.authorize.READ_BACK_PAUSES", (0.01, 0.01))
-    trouble(system, "acl_hiccup", path="/table/sys_user", times=3)
-    await connect_by_pages(system, await system.signed_in("manager"), expected_user_name="m365.integration")
+    trouble(system, fault, path="/table/sys_user", times=3)
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager, expected_user_name="m365.integration")
     [connection] = await connections(system)
-    assert (connection.status, connection.user_name) == ("connected", "")
+    assert (connection.status, connection.user_name) == ("unconfirmed", "")
+    assert "could not be asked who consented" in said(await manager.get("/ticketProvisioning"))
+
+
+async def test_an_account_that_access_rules_hide_from_itself_is_confirmed_by_a_person(system: System) -> None:
+    system.servicenow.instance.switches.acl_refuses = "sys_user.read"
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager, user="alex.wilber", expected_user_name="m365.integration")
+    [connection] = await connections(system)
+    assert (connection.status, connection.user_name) == ("unconfirmed", "")
+    assert "who consented" in said(await manager.get("/ticketProvisioning"))
+    await confirm(manager)
+    assert (await connections(system))[0].status == "connected"
 
 
 async def test_confirming_confirms_the_account_that_was_shown(system: System) -> None:

@@ -26,6 +26,7 @@ from tests.factories.connecting import (
     trouble,
     viewer_of,
 )
+from tests.factories.leaving import leads_to
 from tests.factories.servicenow import running_servicenow
 from tests.factories.system import System
 
@@ -127,7 +128,7 @@ async def test_the_secret_of_an_authorization_that_was_begun_is_forgotten_too(sy
         left = (await session.execute(select(AuthorizationAttempt.client_secret))).scalars().all()
     assert [secret for secret in left if secret is not None] == []
     # Finishing it now connects nothing.
-    assert (await manager.get(decide(system, start.headers["location"]))).status_code == 400
+    assert (await manager.get(decide(system, leads_to(start)))).status_code == 400
     assert {row.status for row in await connections(system)} == {"removed"}
 
 
@@ -139,7 +140,7 @@ async def test_a_page_that_asked_about_one_connection_removes_no_other(system: S
         allow(system, other.url)
         own = {"client_id": other.settings.client_id, "client_secret": other.settings.client_secret}
         start = await begin(system, second, instance=other.url, **own)
-        await second.get(beside(other, start.headers["location"]))
+        await second.get(beside(other, leads_to(start)))
         answer = await first.post("/servicenow/remove", data={"connection": asked})
         assert answer.headers["location"] == "/servicenow/remove"
         assert other.url.removeprefix("http://") in said(await first.get("/servicenow/remove"))

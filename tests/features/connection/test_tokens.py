@@ -34,6 +34,7 @@ from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED
 from app.integrations.servicenow.schemas import RemoteUser, Tokens
 from tests.factories.connecting import connect_by_pages, connections, decide, expire, requests, said, trouble
+from tests.factories.leaving import leads_to
 from tests.factories.system import System
 
 # As a check that a person waits for: no pause of the instance holds it back.
@@ -192,8 +193,8 @@ async def test_a_connection_that_needs_attention_is_healed_by_authorizing_again(
     await mark_attention(system.resources, connection.id, T("Authorize again."))
     manager = await system.signed_in("manager")
     start = await manager.post("/servicenow/authorize")
-    assert start.headers["location"].startswith(f"{system.servicenow.url}/oauth_auth.do?")
-    assert (await manager.get(decide(system, start.headers["location"]))).status_code == 303
+    assert leads_to(start).startswith(f"{system.servicenow.url}/oauth_auth.do?")
+    assert (await manager.get(decide(system, leads_to(start)))).status_code == 303
     [now] = await connections(system)
     assert (now.id, now.status, now.attention) == (connection.id, "connected", None)
 

@@ -11,7 +11,10 @@ from app.core.messages import T
 from app.features.connection.tokens import mark_attention
 from app.features.provisioning.checklist import ChecklistStep, Part, as_text, checklist
 from tests.factories.connecting import begin, connect_by_pages, connections, said
+from tests.factories.delivering import work_notes, write_note
+from tests.factories.leaving import leads_to
 from tests.factories.system import System
+from tests.factories.tickets import SENDER, records, share_one
 
 REDIRECT = "http://security-center.test/servicenow/callback"
 
@@ -89,7 +92,7 @@ async def test_what_was_typed_comes_back_after_a_dead_end_at_servicenow(system: 
 async def test_an_old_release_can_do_without_the_proof_key(system: System) -> None:
     manager = await system.signed_in("manager")
     start = await begin(system, manager, pkce="no")
-    assert "code_challenge" not in parse_qs(urlsplit(start.headers["location"]).query)
+    assert "code_challenge" not in parse_qs(urlsplit(leads_to(start)).query)
     assert (await connect_by_pages(system, manager, pkce="no")).status_code == 303
     [connection] = await connections(system)
     assert connection.uses_pkce is False
@@ -97,12 +100,22 @@ async def test_an_old_release_can_do_without_the_proof_key(system: System) -> No
     assert "code_challenge" not in again.headers["location"]
 
 
+@pytest.mark.fact("servicenow 1.2")
+async def test_a_consent_can_do_without_the_scope_and_goes_on_so_when_given_again(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager, scope="no")
+    [connection] = await connections(system)
+    assert connection.sends_scope is False
+    again = await manager.post("/servicenow/authorize")
+    assert "scope" not in parse_qs(urlsplit(again.headers["location"]).query)
+
+
 async def test_everybody_who_may_look_sees_what_is_exchanged(system: System) -> None:
     viewer = await system.signed_in("viewer")
     page = said(await viewer.get("/servicenow/data-exchange"))
     for words in (
         "Instance name", "Client ID", "Client secret", "Access and refresh tokens",
-        "User ID of the sender", "Task name", "Description", "Priority", "Due date",
+        "User ID that initiates the ticket creation", "Task name", "Task description", "Priority", "Due date",
         "Recommendation source (User or Microsoft recommendation)",
         "Recommendation category (Devices, Data, Apps, Identity, Infrastructure)", "not connected",
     ):  # fmt: skip
@@ -112,6 +125,54 @@ async def test_everybody_who_may_look_sees_what_is_exchanged(system: System) -> 
     # The same panel stands beside the form, before anything is connected.
     panel = said(await (await system.signed_in("manager")).get("/servicenow/connect"))
     assert "Recommendation category (Devices, Data, Apps, Identity, Infrastructure)" in panel
+
+
+async def test_the_page_says_to_the_letter_what_is_sent_received_and_stored(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
+    page = said(await manager.get("/servicenow/data-exchange"))
+    for words in (
+        "Name and e-mail address of the sender, in the description", "correlation id", "correlation_display",
+        "Work notes that are written here", "and the name of who wrote them", "record id (sys_id)", "the refresh token",
+        "work notes and comments with author and time", "record ids of up to 100",
+    ):  # fmt: skip
+        assert words in page, words
+
+
+async def test_an_organization_may_leave_the_senders_name_out_of_tickets_and_notes(system: System) -> None:
+    await system.connect()
+    manager = await system.signed_in("manager")
+    assert "Sender in ServiceNow" in said(await manager.get("/servicenow/settings"))
+    answer = await manager.post("/servicenow/settings/sender", data={"named": "no"})
+    assert answer.headers["location"] == "/servicenow/settings?saved=sender#sender"
+    assert '<option value="no" selected>' in (await manager.get("/servicenow/settings")).text
+    page = said(await manager.get("/servicenow/data-exchange"))
+    assert "Neither name nor e-mail address of the sender" in page
+    assert "and the name of who wrote them" not in page
+    ticket_id = await share_one(system)
+    await system.work()
+    await write_note(system, ticket_id, "Looks good.")
+    await system.work()
+    [record] = records(system, "change_request")
+    assert SENDER.name not in record["description"]
+    assert SENDER.email not in record["description"]
+    [note] = work_notes(system)
+    assert "– from the security center" in note
+    log = [line["what"] for line in (await manager.get("/servicenow/audit.json")).json()]
+    assert "Sender’s name is left out of tickets" in log
+
+
+@pytest.mark.fact("servicenow 1.7")
+def test_both_ways_of_making_the_client_name_the_scope_and_the_new_one_the_boxes_that_stay_off() -> None:
+    [client] = [step for step in checklist("https://us/cb") if step.key == "client"]
+    ways = [part for part in client.parts if part.title is not None]
+    assert len(ways) == 2
+    for part in ways:
+        assert ("Auth scope", "useraccount") in [(str(name), value) for name, value in part.values]
+        assert any("useraccount" in str(line) for line in part.lines)
+    console = " ".join(map(str, ways[1].lines))
+    for box in ("Allow access only to APIs in selected scope", "Enforce token restriction"):
+        assert box in console
 
 
 def test_the_text_numbers_the_steps_and_names_every_value() -> None:

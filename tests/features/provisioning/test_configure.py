@@ -19,6 +19,7 @@ from app.features.tickets.ticket_fields import copied_fields
 from app.integrations.servicenow.probes import AssignmentGroup, TableColumn
 from sandbox.servicenow.seeds import add_column
 from tests.factories.connecting import begin, changed, decide, said, second_manager, trouble
+from tests.factories.leaving import leads_to
 from tests.factories.system import System
 
 DEFAULTS = {
@@ -262,7 +263,7 @@ async def test_the_audit_log_says_which_state_was_renamed(system: System) -> Non
 async def test_a_character_that_no_database_keeps_is_refused_with_a_sentence(system: System) -> None:
     await system.connect()
     manager = await system.signed_in("manager")
-    back = decide(system, (await begin(system, manager)).headers["location"])
+    back = decide(system, leads_to(await begin(system, manager)))
     for answer in (
         await manager.post("/servicenow/settings/states/incident", data={"label:2": "a\0b"}),
         await manager.get(changed(back, code="", error="a\0b")),

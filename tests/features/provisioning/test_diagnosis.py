@@ -116,7 +116,7 @@ async def test_the_page_says_that_no_worker_runs_while_a_check_waits_for_one(
 
 @pytest.mark.thorough
 async def test_a_result_from_before_a_change_of_the_connection_says_so(system: System) -> None:
-    outdated = "The connection was made, authorized again or removed since then."
+    outdated = "The connection has changed since then: it was authorized, removed, stopped working or works again."
     manager = await system.signed_in("manager")
 
     async def check() -> None:
@@ -155,7 +155,7 @@ async def test_only_managers_look(system: System, role: str) -> None:
     [
         (Stage.REACH, "connected", ["reach"]),
         (Stage.REACH, "begun", ["reach", "last_attempt"]),
-        (Stage.AUTHORIZATION, "connected", ["consent_page", "token_in_use", "consent"]),
+        (Stage.AUTHORIZATION, "connected", ["consent_page", "token_in_use", "consent", "scope"]),
         (Stage.AUTHORIZATION, "begun", ["consent_page"]),
         (Stage.ACCESS, "begun", ["clock"]),
     ],

@@ -140,6 +140,6 @@ def test_texts_name_only_facts_by_name() -> None:
 def test_only_a_consent_fixes_some_findings_and_some_pass_by_themselves() -> None:
     keys = {key_of(code) for code in FINDINGS}
     assert {key for key in keys if needs_consent(key)} == {
-        "authorize", "consent_expired", "consent_refused", "token_refused", "user_missing",
+        "auth_scope_missing", "authorize", "consent_expired", "consent_refused", "token_refused", "user_missing",
     }  # fmt: skip
     assert {key for key in keys if passes_by_itself(key)} == {"rate_limit", "trouble"}

@@ -10,6 +10,7 @@ import pytest
 
 from app.core.clock import SetClock
 from app.core.messages import T
+from app.features.connection.tokens import TOKEN_REFUSED
 from app.features.provisioning.list_steps import step_line
 from app.features.provisioning.models import ProvisioningStep
 from tests.factories.provisioning import check_context, steps
@@ -49,6 +50,34 @@ def test_a_step_of_a_connection_that_was_just_made_waits_before_its_job_has_run(
     connection = check_context(status=status, connected_at=now - timedelta(minutes=1)).connection
     stored = None if age is None else row(state, now - timedelta(seconds=age))
     assert step_line("reach", T("Reach"), stored, connection).state == expected
+
+
+GOOD = {"key": "token", "state": "good", "checked": {"message": "c"}, "meaning": {"message": "It works."}}
+
+
+@pytest.mark.parametrize(
+    ("key", "checked_before", "state", "words"),
+    [
+        ("token", 60, "problem", "ServiceNow refuses even a fresh access token"),
+        ("account", 60, "skipped", "It works."),
+        ("reach", 60, "good", "It works."),
+        ("clock", 60, "good", "It works."),
+        ("token", -60, "good", "It works."),
+    ],
+)
+def test_a_connection_that_stopped_working_overrules_what_was_checked_before(
+    still_clock: SetClock, key: str, checked_before: int, state: str, words: str
+) -> None:
+    stopped_at = still_clock.now() - timedelta(minutes=5)
+    connection = check_context(
+        status="needs_attention", attention=TOKEN_REFUSED, status_changed_at=stopped_at, connected_at=stopped_at
+    ).connection
+    checked_at = stopped_at - timedelta(seconds=checked_before)
+    stored = row("good", checked_at, checked_at=checked_at, finding=GOOD)
+    line = step_line(key, T("Step"), stored, connection)
+    assert line.state == state
+    assert line.finding is not None
+    assert words in str(line.finding.meaning)
 
 
 def test_without_a_connection_every_step_is_still_to_do() -> None:

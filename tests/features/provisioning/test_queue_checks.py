@@ -10,6 +10,7 @@ from app.features.provisioning.jobs import recheck
 from app.features.provisioning.models import ProvisioningStep
 from app.features.provisioning.queue_checks import queue_checks
 from tests.factories.connecting import connect_by_pages, decide, requests, said
+from tests.factories.leaving import leads_to
 from tests.factories.provisioning import provisioned, steps
 from tests.factories.system import System
 
@@ -36,7 +37,7 @@ async def test_authorize_leads_to_servicenow_when_only_a_consent_helps(system: S
     assert "press Authorize" in said(page)
     system.servicenow.instance.switches.refresh_tokens_expired = False
     start = await manager.post("/servicenow/authorize")
-    assert (await manager.get(decide(system, start.headers["location"]))).status_code == 303
+    assert (await manager.get(decide(system, leads_to(start)))).status_code == 303
     await system.work()
     assert (await steps(system))["token"].state == "good"
 

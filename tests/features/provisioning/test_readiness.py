@@ -96,7 +96,8 @@ PROBLEM = Finding("refused", State.PROBLEM, T("Checked."), T("It is refused."))
     ("failed", "kinds", "missing"),
     [
         ([], {"change", "incident"}, []),
-        (["release", "clock"], {"change", "incident"}, []),
+        (["client", "clock"], {"change", "incident"}, []),
+        (["release"], set(), ["It is refused."]),
         (["incident"], {"change"}, ["Incident: It is refused."]),
         (["change", "incident"], set(), ["Change request: It is refused.", "Incident: It is refused."]),
         (["token"], set(), ["It is refused."]),

@@ -108,9 +108,9 @@ def test_a_field_that_is_added_to_the_list_is_in_form_record_page_exchange_page_
 @pytest.mark.fact("microsoft-graph edge-50", "servicenow 9", "microsoft-graph 3.4")
 def test_the_seven_data_items_of_microsofts_connector_are_sent() -> None:
     assert [str(item) for item in exchanged_items()] == [
-        "User ID of the sender",
+        "User ID that initiates the ticket creation",
         "Task name",
-        "Description",
+        "Task description",
         "Priority",
         "Due date",
         "Recommendation source (User or Microsoft recommendation)",
@@ -129,7 +129,9 @@ def test_every_field_is_a_column_of_the_ticket_and_an_attribute_of_the_request()
 
 @pytest.mark.parametrize("kind", list(TicketKind))
 def test_a_value_is_within_its_limit(kind: TicketKind) -> None:
-    request = an_ask(kind, name="n" * 400, description="d" * 20_000, category="Infrastructure")
+    request = an_ask(
+        kind, name="n" * 400, description="d" * 20_000, category="Infrastructure", change_type=f"chg_model:{'a' * 32}"
+    )
     for one in FIELDS:
         assert 0 < len(one.value(request, SENDER)) <= one.limit, one.name
 
@@ -144,6 +146,7 @@ def test_a_request_survives_form_and_ticket() -> None:
         "priority": "2",
         "due_date": "2030-12-31",
         "category": "Identity",
+        "change_type": "",
     }
     form = task_form().model_validate(typed | {"form_key": str(uuid4())})
     assert form.request(replace(asked, name="proposed", kind=TicketKind.CHANGE)) == asked

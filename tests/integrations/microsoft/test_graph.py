@@ -184,9 +184,13 @@ CLOUDS = {
 }
 
 
+SOME_ID = "aaaaaaaa-0000-4a6e-9c3e-5d1f0a00ffff"
+
+
 def settings(cloud: str) -> Settings:
     made: Any = {
-        "entra_tenant_id": "t", "entra_client_id": "c", "entra_client_secret": "s", "vault_keys": "k", "microsoft_cloud": cloud,
+        "entra_tenant_id": SOME_ID, "entra_client_id": SOME_ID, "entra_client_secret": "s",
+        "vault_keys": "k", "microsoft_cloud": cloud,
     }  # fmt: skip
     return Settings(_env_file=None, **made)
 

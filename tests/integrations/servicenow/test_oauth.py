@@ -74,7 +74,7 @@ def test_any_lifetime_becomes_a_sensible_number_of_seconds(named: object) -> Non
 @pytest.mark.fact("other-connectors bug-14")
 async def test_the_port_stays_in_every_address() -> None:
     client, sent = oauth()
-    await client.exchange(code="c", code_verifier="v")
+    await client.exchange(code="c", code_verifier="v", state="s")
     await client.refresh("r")
     address = client.authorize_url(state="s", code_challenge="c")
     await client.revoke("r")
@@ -98,7 +98,7 @@ async def test_a_token_request_holds_exactly_what_it_must_and_nothing_in_its_add
     with serve(app) as url:
         transport = Transport("servicenow")
         client = ServiceNowOAuth(transport, url, client_id="id", client_secret="secret", redirect_uri="https://us/cb")
-        await client.exchange(code="c", code_verifier="v")
+        await client.exchange(code="c", code_verifier="v", state="s")
         await client.refresh("r")
         await transport.close()
     credentials = {"client_id": ["id"], "client_secret": ["secret"]}
@@ -107,7 +107,28 @@ async def test_a_token_request_holds_exactly_what_it_must_and_nothing_in_its_add
         "grant_type": ["authorization_code"],
         "code": ["c"],
         "code_verifier": ["v"],
+        "state": ["s"],
         "redirect_uri": ["https://us/cb"],
     }
     again = {"grant_type": ["refresh_token"], "refresh_token": ["r"]}
     assert received == [("POST", "", form, credentials | code), ("POST", "", form, credentials | again)]
+
+
+async def test_a_refused_exchange_names_the_proof_key_and_the_scope_among_the_causes_and_where_to_switch_them_off() -> (
+    None
+):
+    client, _ = oauth(RemoteResponse(401, JSON, b'{"error_description":"access_denied","error":"server_error"}'))
+    with pytest.raises(Unauthorized) as caught:
+        await client.exchange(code="c", code_verifier="v", state="s")
+    for words in ("PKCE", "useraccount", "under Advanced in this form"):
+        assert words in str(caught.value)
+
+
+def test_the_scope_is_asked_for_unless_it_is_switched_off() -> None:
+    client, _ = oauth()
+    asked = {
+        sends: parse_qs(urlsplit(client.authorize_url(state="s", code_challenge="c", sends_scope=sends)).query)
+        for sends in (True, False)
+    }
+    assert asked[True]["scope"] == ["useraccount"]
+    assert "scope" not in asked[False]

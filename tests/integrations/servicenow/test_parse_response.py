@@ -98,3 +98,39 @@ async def test_a_refusal_carries_servicenows_words_apart_from_our_sentence() -> 
         await create(replied(status=403, body=body))
     ).remote_text == "Operation Failed – ACL Exception Insert Failed"
     assert (await create(a_page(403))).remote_text == ""
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/html", ""])
+@pytest.mark.parametrize("status", [200, 201, 204])
+async def test_an_answer_without_a_body_to_a_create_is_servicenows_and_holds_up_no_other_call(
+    status: int, content_type: str
+) -> None:
+    error = await create(replied(status=status, body="", content_type=content_type))
+    assert isinstance(error, Ambiguous)
+    assert (error.is_final, error.is_instance_wide) == (True, False)
+
+
+@pytest.mark.fact("servicenow 2.6")
+async def test_the_words_of_an_internal_error_are_kept_in_one_clean_line() -> None:
+    body = (
+        '{"error":{"message":"Operation Failed","detail":"Rule \\u0007\\u202eSet caller\\nfailed"},"status":"failure"}'
+    )
+    error = await create(replied(status=500, body=body))
+    assert error.remote_text == "Operation Failed – Rule Set caller failed"
+    assert "Rule Set caller failed" in str(error)
+
+
+@pytest.mark.fact("servicenow 2.6")
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "Failed API level ACL Validation",
+        "Access to unscoped api is not allowed",
+        "Missing required api access scope",
+    ],
+)
+async def test_a_refusal_of_the_caller_as_such_is_told_from_one_of_the_record(detail: str) -> None:
+    body = f'{{"error":{{"message":"User Not Authorized","detail":"{detail}"}},"status":"failure"}}'
+    assert (await create(replied(status=403, body=body))).is_at_the_door
+    other = body.replace(detail, "ACL Exception Insert Failed due to security constraints")
+    assert not (await create(replied(status=403, body=other))).is_at_the_door

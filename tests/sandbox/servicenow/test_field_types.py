@@ -71,6 +71,11 @@ def test_a_column_keeps_only_what_its_type_takes(store: Store, name: str, sent: 
     assert kept_values(store, Switches(), "incident", {name: sent}) == expected
 
 
+def test_a_time_zone_that_does_not_exist_is_not_kept(store: Store) -> None:
+    zones = [kept_values(store, Switches(), "sys_user", {"time_zone": zone}) for zone in ("Nowhere/Land", "Asia/Tokyo")]
+    assert zones == [{}, {"time_zone": "Asia/Tokyo"}]
+
+
 @pytest.mark.fact("servicenow 2.4")
 def test_json_numbers_and_booleans_are_texts_and_no_column_takes_an_object(api: httpx.Client) -> None:
     sent: dict[str, Any] = {"urgency": 2, "active": False, "description": ["x"], "due_date": {"value": "2026-07-01"}}
@@ -126,6 +131,8 @@ def test_a_custom_column_has_the_type_that_the_dictionary_gives_it(
     made = make(api, u_count="three", u_when="2026-07-01T12:00:00Z")
     assert (made["u_count"], made["u_when"]) == ("", "2026-07-01 12:00:00")
     assert make(api, u_count=3)["u_count"] == "3"
+    servicenow.control("columns", table="incident", name="u_short", length=5)
+    assert make(api, u_short="too long")["u_short"] == "too l"
 
 
 def test_an_order_of_the_control_api_that_would_not_be_kept_is_refused(

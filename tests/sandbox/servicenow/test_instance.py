@@ -67,3 +67,19 @@ def test_a_file_of_an_older_version_is_seeded_again(tmp_path: Path) -> None:
     old.close()
     with running_servicenow(file=file) as servicenow:
         assert servicenow.tokens()["access_token"]
+
+
+def test_a_file_without_change_models_gets_them_and_keeps_its_tickets(tmp_path: Path) -> None:
+    file = tmp_path / "servicenow.sqlite"
+    with running_servicenow(file=file) as servicenow:
+        tickets = len(servicenow.records())
+    old = Store(file)
+    for table in ("chg_model", "sys_choice"):
+        for row in list(old.rows(table)):
+            old.remove(table, row["sys_id"])
+    old.close()
+    with running_servicenow(file=file) as servicenow:
+        store = servicenow.instance.store
+        assert [row["name"] for row in store.rows("chg_model")][:3] == ["Normal", "Standard", "Emergency"]
+        assert store.find("sys_choice", name="incident", element="state", value="1")
+        assert len(servicenow.records()) == tickets

@@ -142,7 +142,7 @@ def test_a_user_without_roles_sees_only_own_incidents_and_makes_none(
 
 
 @pytest.mark.fact("servicenow 3.6")
-def test_an_administrator_writes_every_table_and_the_integration_user_none_of_them(
+def test_an_administrator_writes_every_table_past_every_rule_and_the_integration_user_does_not(
     servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     user = {"user_name": "new.one", "first_name": "New", "last_name": "One"}
@@ -156,6 +156,10 @@ def test_an_administrator_writes_every_table_and_the_integration_user_none_of_th
         assert admin.post("/sys_choice", json=choice).status_code == 201
         assert make(api, category="cloud")["category"] == "cloud"
         assert admin.delete(url).status_code == 204
+        servicenow.instance.switches.acl_refuses = "incident.read,incident.create"
+        assert (len(rows(api)), api.post("/incident", json={}).status_code) == (0, 403)
+        assert len(rows(admin)) > 0
+        assert make(admin)["number"]
 
 
 @pytest.mark.fact("servicenow 3.6")

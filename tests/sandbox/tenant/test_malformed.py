@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from sandbox.tenant.malformed import OTHER_TENANT, UNUSUAL_IDS
+from sandbox.tenant.malformed import OTHER_TENANT, UNUSUAL_IDS, numbered
 from tests.factories.microsoft import SandboxMicrosoft
 
 pytestmark = pytest.mark.thorough
@@ -178,3 +178,27 @@ def test_texts_can_be_hostile_and_state_updates_irregular(graph: SandboxMicrosof
     assert None in states
     assert [] in states
     assert any(updates and updates[0]["state"] == "AlternateMitigation" for updates in states)
+
+
+@pytest.mark.fact("microsoft-graph 1.2", "microsoft-graph 1.8")
+def test_the_newest_day_may_be_missing_unreadable_or_empty(graph: SandboxMicrosoft, client: httpx.Client) -> None:
+    days = [one["createdDateTime"] for one in values(client, SCORES)]
+    switch(graph, stale_days=26)
+    assert [one["createdDateTime"] for one in values(client, SCORES)] == days[26:]
+    switch(graph, stale_days=0, unreadable_total=True)
+    assert "," in newest(client)["currentScore"]
+    switch(graph, unreadable_total=False, all_zero=True)
+    assert newest(client)["currentScore"] == 0
+    assert {entry["score"] for entry in newest(client)["controlScores"]} == {0}
+    assert values(client, SCORES)[1]["currentScore"] > 0
+
+
+@pytest.mark.fact("microsoft-graph 1.3", "microsoft-graph 1.4")
+def test_controls_may_be_worth_nothing_or_get_a_numbered_id(graph: SandboxMicrosoft, client: httpx.Client) -> None:
+    switch(graph, not_scored="OneAdmin", renamed="exo_dkim")
+    entries = {entry["controlName"]: entry for entry in newest(client)["controlScores"]}
+    assert (entries["OneAdmin"]["NotScored"], entries["OneAdmin"]["score"]) == ("true", 0)
+    assert {one["id"]: one["maxScore"] for one in values(client, PROFILES)}["OneAdmin"] == 0
+    assert "exo_dkim" in {entry["controlName"] for entry in values(client, SCORES)[1]["controlScores"]}
+    assert {"exo_dkim", numbered("exo_dkim")} & set(entries) <= {numbered("exo_dkim")}
+    assert numbered("exo_dkim") in {one["id"] for one in values(client, PROFILES)}

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.features.secure_score.actions.coverage import coverage_of
 from tests.factories.microsoft import NEWEST
 
 
@@ -69,3 +70,12 @@ def test_neither_list_covers_the_other(client: httpx.Client) -> None:
     scored = {entry["controlName"] for entry in scores(client)[0]["controlScores"]}
     assert len(known - scored) > 10
     assert len(scored - known) >= 4
+
+
+@pytest.mark.fact("microsoft-graph 1.3")
+def test_counts_are_of_what_is_done_and_fit_the_percentage(client: httpx.Client) -> None:
+    entries = [entry for entry in scores(client)[0]["controlScores"] if "total" in entry]
+    assert len(entries) > 10
+    for entry in entries:
+        assert coverage_of(int(entry["count"]), int(entry["total"]), entry["scoreInPercentage"]).is_known
+        assert entry["controlCategory"] != "Device"

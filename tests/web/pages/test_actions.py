@@ -10,6 +10,7 @@ import pytest
 
 from app.core.errors import NotFound
 from app.features.secure_score.actions.browse_actions import find_action
+from app.features.secure_score.actions.portal_links import manage_link
 from app.features.secure_score.html_text import is_web_address
 from app.features.secure_score.jobs import scheduled_sync
 from app.features.secure_score.vocabulary import product_of
@@ -111,7 +112,7 @@ async def test_titles_of_any_kind(system: System) -> None:
 
 
 @pytest.mark.fact("microsoft-graph edge-41")
-async def test_the_button_appears_for_web_addresses_only_and_never_changes_them(system: System) -> None:
+async def test_the_button_appears_for_web_addresses_only_and_names_what_it_opens(system: System) -> None:
     tenant_id = system.resources.config.tenant_id
     named = {f"C{number}": address for number, address in enumerate(ADDRESSES)}
     profiles = [profile(key, actionUrl=address, azureTenantId=tenant_id) for key, address in named.items()]
@@ -121,9 +122,12 @@ async def test_the_button_appears_for_web_addresses_only_and_never_changes_them(
             shown = ADDRESSES[address]
             assert is_web_address(address or "") is shown
             page = (await browser.get(f"/secure-score/actions/{key}")).text
-            assert ("Open in Microsoft’s portal" in page) is shown, address
-            if shown:
-                assert f'href="{address}"' in page
+            link = manage_link(address or "", "global")
+            assert (link is not None) is shown, address
+            assert ("Open in Microsoft’s portal" in page) is (link is not None and link.is_portal)
+            assert ("Open intranet.example" in page) is (link is not None and not link.is_portal)
+            if link is not None:
+                assert f'href="{link.url}"' in page
 
 
 @pytest.mark.fact("microsoft-graph edge-56")
@@ -206,7 +210,7 @@ async def test_an_action_says_when_microsoft_changed_it_and_when_it_regressed(sc
 
 async def test_the_list_shows_the_opportunity_and_orders_by_it(system: System) -> None:
     tenant_id = system.resources.config.tenant_id
-    controls = [score("Done", 10, 100), score("Begun", 3.5, 35), score("Stray", 1, 10)]
+    controls = [score("Done", 10, 100), score("Begun", 3.5, 35), score("Stray", 1, ...)]
     await keep(
         system.resources.database,
         snapshots=[snapshot(controls=controls, azureTenantId=tenant_id)],

@@ -37,10 +37,10 @@ async def test_the_file_is_utf_8_with_a_mark_and_keeps_commas_quotes_and_lines(s
     one, two = dict(zip(header, first, strict=True)), dict(zip(header, second, strict=True))
     assert one["Recommended action"] == '\'@Titel, "größer" zwei'
     assert one["Id"] == "'=cmd"
-    assert (two["Recommended action"], two["Points achieved"], two["Points possible"]) == ("名前", "5", "10")
-    assert (one["Opportunity"], two["Opportunity"]) == ("9", "5")
+    assert (two["Recommended action"], two["Points achieved"]) == ("名前", "5\u00a0/\u00a010")
+    assert (one["Opportunity (number)"], two["Points possible (number)"]) == ("9", "10")
     assert two["Next steps"] == "1. One\n2. Two"
-    assert two["Score impact (%)"] == "5"
+    assert two["Score impact"] == "+5%"
 
 
 @pytest.mark.fact("microsoft-graph edge-34")

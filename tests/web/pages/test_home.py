@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
+from app.core import clock
 from app.features.accounts.home_layout import keep_cards
 from app.features.accounts.models import HomeLayout, Person
+from app.features.connection.models import Connection
 from app.features.secure_score.jobs import scheduled_sync
 from app.features.tickets.types import TicketKind
+from app.features.tickets.views.outcomes import connection_with_kept_tickets
 from app.web.home_cards import BY_NAME, CARDS
+from tests.factories.connecting import remove
 from tests.factories.statements import counted
 from tests.factories.system import System
-from tests.factories.tickets import refresh_now, share_one, shared_ticket
+from tests.factories.tickets import an_action, refresh_now, share_one, shared_ticket
 
 CONNECTED = ["score", "change", "incident", "results"]
 
@@ -63,6 +68,7 @@ async def test_states_have_the_names_that_people_gave_and_unknown_ones_their_num
     _, named = await shared_ticket(system, name="One")
     _, unknown = await shared_ticket(system, name="Two")
     system.servicenow.control("records", number=named["number"], fields={"state": "2"})
+    system.servicenow.instance.switches.unlisted_choices = "kept"
     system.servicenow.control("records", number=unknown["number"], fields={"state": "-37"})
     await refresh_now(system)
     async with await system.signed_in("manager") as browser:
@@ -250,3 +256,34 @@ async def _keep(system: System, cards: list[str]) -> None:
     async with system.resources.database.transaction() as session:
         (person_id,) = (await session.execute(select(Person.id))).scalars()
         await keep_cards(session, person_id, cards)
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [(9.5, "ends in 9 days"), (0.5, "ends in less than two days"), (-1, "has ended"), (40, "")],
+)
+async def test_managers_are_told_on_the_home_page_that_the_consent_ends(
+    system: System, days: float, words: str
+) -> None:
+    await system.connect()
+    async with system.resources.database.transaction() as session:
+        await session.execute(update(Connection).values(refresh_expires_at=clock.now() + timedelta(days=days)))
+    async with await system.signed_in("manager") as browser:
+        page = (await browser.get("/")).text
+    assert ("The consent for ServiceNow" in page) == bool(words)
+    assert words in page
+    async with await system.signed_in("sharer") as browser:
+        assert "The consent for ServiceNow" not in (await browser.get("/")).text
+
+
+async def test_results_of_kept_tickets_stay_after_the_connection_was_removed(system: System) -> None:
+    connection = await system.connect()
+    async with await system.signed_in("manager") as browser:
+        await share_one(system, action=an_action())
+        await system.work()
+        await remove(browser)
+        assert "home-card-results" in (await browser.get("/")).text
+    async with system.resources.database.transaction() as session:
+        kept = await connection_with_kept_tickets(session)
+    assert kept is not None
+    assert kept.id == connection.id

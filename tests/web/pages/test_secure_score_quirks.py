@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from app.features.secure_score.actions.action_rows import load_lines
-from app.features.secure_score.sync.import_scores import CannotImport, import_from_graph
+from app.features.secure_score.sync.import_scores import import_from_graph
+from app.features.secure_score.sync.read_file import CannotImport
 from app.features.secure_score.sync.runs import RunStatus, list_runs
 from sandbox.tenant.edge_cases import COMPARISONS
 from tests.factories.graph_payloads import DAY, days_before, keep, keep_days, profile, score, snapshot

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from app.core.errors import AppError
+from app.core.messages import Message
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.authorization_attempts import DENIED
+from app.features.connection.connection_view import ConnectionView
 from app.features.connection.key_rotation import KEY_LOST
 from app.features.connection.models import ConnectionStatus
 from app.features.connection.oauth_client import redirect_uri
-from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys, renew_now, set_consent_lifetime
+from app.features.connection.renewal import recover, renew_now
+from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys, set_consent_lifetime
 from app.features.provisioning.checks.check_context import NAMELESS_USER, CheckContext
 from app.features.provisioning.checks.finding_for_error import QUERY_RULE, finding_for_error, is_about_rights
 from app.features.provisioning.finding import Finding, State
+from app.features.provisioning.finding_catalog import make_finding
+from app.integrations.servicenow.auth_scope import SCOPE_MISSING, grants_whole_account
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED
 from app.integrations.servicenow.probes import OAuthClient, find_client
 from app.integrations.servicenow.releases import is_supported, release_name
@@ -58,8 +63,12 @@ async def check_last_attempt(context: CheckContext) -> Finding:
 
 
 async def check_token(context: CheckContext) -> Finding:
-    """Whether the token works; renews only one that is about to end, so that a diagnosis changes nothing."""
+    """Whether the token works; renews only one that is about to end, so that a diagnosis changes nothing.
+
+    Where a refusal is on record that may pass, ServiceNow is asked again, and the connection works again if it is over.
+    """
     try:
+        await recover(context.resources)
         await context.call(lambda client: client.whoami())
     except (NoToken, NotConnected) as error:
         return finding_without_token(context, error)
@@ -85,22 +94,37 @@ def finding_without_token(context: CheckContext, error: AppError) -> Finding:
     """
     if isinstance(error, WrongKeys):
         return context.finding("vault_keys", meaning=error.message)
-    if error.code == KEY_LOST.code:
-        return context.finding("vault_keys:lost", meaning=error.message)
     if isinstance(error, NoToken):
         return context.finding("token_service", meaning=error.message)
-    if context.connection.status == ConnectionStatus.UNCONFIRMED:
-        return context.finding("user_unconfirmed", meaning=error.message)
+    code, answer = _cause(context.connection, error.message)
+    return context.finding(code, meaning=error.message, answer=answer) if code else finding_for_error(context, error)
+
+
+def finding_of_attention(connection: ConnectionView, attention: Message) -> Finding:
+    """What the connection's own row says of a token that stopped working after the last check. Calls nothing."""
+    code, answer = _cause(connection, attention)
+    user = connection.user_name or str(NAMELESS_USER)
+    return make_finding(code or "authorize", meaning=attention, user=user, client=connection.client_id, answer=answer)
+
+
+def _cause(connection: ConnectionView, said: Message) -> tuple[str, str]:
+    """The finding's code, empty where the message names no cause, and what the token service answered."""
+    if said.code == KEY_LOST.code:
+        return "vault_keys:lost", ""
+    if connection.status == ConnectionStatus.UNCONFIRMED:
+        # Why nobody could be asked who consented, where that was it.
+        why = said.values.get("why")
+        is_scope = isinstance(why, Message) and why.code == SCOPE_MISSING.code
+        return "auth_scope_missing" if is_scope else "user_unconfirmed", ""
     # Before what ServiceNow said: it names no cause for an expired refresh token, and the day is known.
-    if context.connection.has_expired:
-        return context.finding("consent_expired")
-    if error.code == TOKEN_REFUSED.code:
-        return context.finding("token_refused", meaning=error.message)
-    if error.code in REFUSED_ANSWERS:
-        answer = REFUSED_ANSWERS[error.code]
-        variant = "consent_refused" if answer == USUAL_ANSWER else f"consent_refused:{answer}"
-        return context.finding(variant, meaning=error.message, answer=answer)
-    return finding_for_error(context, error)
+    if connection.has_expired:
+        return "consent_expired", ""
+    if said.code == TOKEN_REFUSED.code:
+        return "token_refused", ""
+    if said.code in REFUSED_ANSWERS:
+        answer = REFUSED_ANSWERS[said.code]
+        return "consent_refused" if answer == USUAL_ANSWER else f"consent_refused:{answer}", answer
+    return "", ""
 
 
 async def check_consent(context: CheckContext) -> Finding:
@@ -115,6 +139,14 @@ async def check_consent(context: CheckContext) -> Finding:
     if context.connection.ends_soon:
         return context.finding("consent_ends_soon", days=days)
     return context.finding("consent", days=days)
+
+
+async def check_scope(context: CheckContext) -> Finding:
+    """What the scope that came with the token says. Reads the connection only."""
+    scope = context.connection.scope
+    if not scope:
+        return context.finding("scope:none")
+    return context.finding("scope" if grants_whole_account(scope) else "scope:other", scope=scope[:100])
 
 
 async def check_release(context: CheckContext) -> Finding:

@@ -85,6 +85,8 @@ async def check_consent_page(context: CheckContext) -> Finding:
             return context.finding("sso")
         case "unreadable":
             return context.finding("consent_page:unreadable")
+        case "unknown":
+            return context.finding("consent_page:unknown")
         case _:
             return context.finding("consent_page")
 

@@ -11,6 +11,7 @@ from app.features.connection.tokens import NoToken
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.finding import Finding
 from app.integrations.http.errors import Forbidden, InvalidResponse, ServerError, Throttled, Unreachable
+from app.integrations.servicenow.auth_scope import SCOPE_MISSING
 
 # ServiceNow's own words, from the table of docs/facts/servicenow.md#2-6-error-envelope: stable parts of `message` and
 # `detail`, which name the kind of rule. They are looked for in what ServiceNow said and never in our sentences.
@@ -53,6 +54,8 @@ def finding_for_error(context: CheckContext, error: AppError) -> Finding:
             return unreachable(context, error)
         case Throttled():
             return throttled(context, error)
+        case Forbidden() if error.code == SCOPE_MISSING.code:
+            return context.finding("auth_scope_missing", meaning=error.message)
         case Forbidden() if API_ACL in error.remote_text:
             return context.finding("role_missing.api", meaning=error.message)
         case Forbidden() if error.is_instance_wide:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select
 
@@ -12,6 +12,7 @@ from app.core.messages import T
 from app.core.queue_health import queue_health
 from app.features.provisioning.finding import Finding
 from app.features.provisioning.finding_catalog import make_finding
+from app.features.secure_score.reports.freshness import age_in_days, is_stale
 from app.features.secure_score.reports.score_summary import score_card
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import Delivery
@@ -56,15 +57,19 @@ async def check_import(resources: Resources) -> Finding:
     """Whether the Secure Score was imported recently (see IMPORT_STALE_AFTER)."""
     async with resources.database.transaction() as session:
         card = await score_card(session, resources.config.shown_tenant_id)
-    return evaluate_import(card.synced_at if card else None)
+    return evaluate_import(card.synced_at, card.day) if card else evaluate_import(None)
 
 
-def evaluate_import(synced_at: datetime | None) -> Finding:
-    """`synced_at` is when the last import ended, None where there was none."""
+def evaluate_import(synced_at: datetime | None, day: date | None = None) -> Finding:
+    """`synced_at` is when the last import ended, None where there was none; `day` is that of the newest score."""
     if synced_at is None:
         return make_finding("import_missing")
     age = clock.now() - synced_at
     hours = round(age.total_seconds() / 3600)
     if age > IMPORT_STALE_AFTER:
         return make_finding("import_stale", hours=hours)
+    # Imports can succeed for weeks while Microsoft makes no new score.
+    # docs/facts/microsoft-graph.md#1-8-freshness-change-history-outlook
+    if day is not None and is_stale(day, clock.now()):
+        return make_finding("score_stale", days=age_in_days(day, clock.now()))
     return make_finding("import", hours=hours) if hours > 1 else make_finding("import:fresh")

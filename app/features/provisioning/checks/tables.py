@@ -25,6 +25,7 @@ from app.features.provisioning.texts.table_findings import (
     SOME_RECORDS,
     WITH_HELD,
 )
+from app.features.tickets.delivery.refusals import missing_fields
 from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling.poll_plan import BELIEVED_REFUSALS
 from app.features.tickets.types import KINDS, MARKERS, TABLES, Delivery, TicketKind
@@ -107,16 +108,18 @@ def _table_key(kind: TicketKind) -> str:
 
 async def _load_evidence(context: CheckContext, kind: TicketKind) -> CreateEvidence:
     mine = (Ticket.connection_id == context.connection.id, Ticket.kind == kind)
-    # Another account may have consented since: what the one before it was refused says nothing.
+    # What another account did or was refused says nothing. A consent that the same account gives again proves no less than
+    # its tickets did, but what was refused before it may be in order since.
     since = context.connection.connected_at
+    account_since = context.connection.account_since or since
     async with context.resources.database.transaction() as session:
-        arrived = select(Ticket.number, Ticket.shared_at).where(*mine, Ticket.shared_at >= since)
+        arrived = select(Ticket.number, Ticket.shared_at).where(*mine, Ticket.shared_at >= account_since)
         newest = (await session.execute(arrived.order_by(Ticket.shared_at.desc()).limit(1))).first()
         # Only a create that was sent and is surely over proves something; a refused look-up, or a ticket that was held
         # unsent, does not.
         refused = (
             Ticket.delivery == Delivery.HELD, Ticket.refusals > 0, Ticket.sent_at.is_not(None),
-            Ticket.uncertain_until.is_(None), Ticket.attempted_at >= (newest.shared_at if newest else since),
+            Ticket.uncertain_until.is_(None), Ticket.attempted_at >= (max(newest.shared_at, since) if newest else since),
         )  # fmt: skip
         rows = await session.execute(select(Ticket.problem).where(*mine, *refused).order_by(Ticket.attempted_at.desc()))
         problems = list(rows.scalars())
@@ -132,9 +135,12 @@ def create_refused(context: CheckContext, kind: TicketKind, evidence: CreateEvid
     table = TABLES[kind]
     # Where other tickets do arrive, it is about these tickets and not about the table.
     state = State.NOTE if evidence.number else State.PROBLEM
+    missing = missing_fields(remote_text_of(why))
+    code = "create_refused:mandatory" if missing else "create_refused"
     return context.finding(
-        "create_refused", key=f"create_refused.{table}", state=state, table=table, count=evidence.refused, why=why
-    )
+        code, key=f"create_refused.{table}", state=state, table=table, count=evidence.refused, why=why,
+        fields=", ".join(missing),
+    )  # fmt: skip
 
 
 def right_missing_or_raise(context: CheckContext, kind: TicketKind, action: str, error: AppError) -> Finding:

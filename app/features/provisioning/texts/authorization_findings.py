@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from app.core.messages import T
 from app.features.provisioning.finding import FindingText, State
-from app.features.provisioning.texts.screens import ACCESS_RULES, REGISTRY
+from app.features.provisioning.texts.screens import ACCESS_RULES, AUTH_SCOPE, REGISTRY
 
 # fmt: off
 TOKEN, CONSENT, CLIENT, LAST = T("Access token"), T("Consent"), T("OAuth client"), T("Last authorization")
 REFUSED, OWN_KEYS, RELEASE = T("Consent refused"), T("Keys of this server"), T("Release")
+SCOPE = T("Authentication scope")
 AUTHORIZE_AGAIN = T("Press Authorize, and consent as the integration user. Everything else stays as it is.")
 BEFORE_THEN = T("Press Authorize before then. Everything else stays as it is.")
 ALLOW_GRANT = T("Ask for that kind of grant to be allowed, then press Authorize.")
@@ -74,8 +75,9 @@ AUTHORIZATION_FINDINGS = {
         State.PROBLEM, TOKEN,
         advice=T(
             "The consent and the client are in order: ServiceNow has just given this token. Ask whether the integration user "
-            "is active and not locked, and whether a REST API access policy or Adaptive Authentication keeps this server "
-            "out. When that is mended, press Authorize."
+            "is active and not locked, whether a REST API access policy or Adaptive Authentication keeps this server out, and "
+            "whether “Enforce token restriction” or “Allow access only to APIs in selected scope” is ticked in the client. "
+            "When that is mended, press Check again; we also ask again by ourselves."
         ),
         screen=T("User Administration > Users, and System Web Services > API Access Policies > REST API Access Policies"),
         message=T(
@@ -84,13 +86,49 @@ AUTHORIZATION_FINDINGS = {
             "Authentication policy refuses our server."
         ), needs_consent=True,
     ),
+    # Every call is refused with 403, whatever the roles: docs/facts/servicenow.md#2-6-error-envelope
+    "auth_scope_missing": FindingText(
+        State.PROBLEM, SCOPE,
+        advice=T(
+            "Roles do not help here. Add the scope useraccount to the client in ServiceNow, or allow it unrestricted access; "
+            "“Allow access only to APIs in selected scope” and “Enforce token restriction” stay off. Then press Authorize, "
+            "so that a new token carries the scope. Tickets that wait are sent by themselves."
+        ),
+        screen=AUTH_SCOPE,
+        message=T(
+            "ServiceNow refuses our OAuth client %(client)s: it lacks an authentication scope. Please add the scope "
+            "useraccount under %(screen)s. “Allow access only to APIs in selected scope” and “Enforce token restriction” "
+            "should be off.",
+            screen=AUTH_SCOPE,
+        ), needs_consent=True,
+    ),
+    "scope": FindingText(State.GOOD, SCOPE, T("The token carries the scope useraccount, all the rights of the user.")),
+    # Both are usual on instances that protect no API by a scope: docs/facts/servicenow.md#1-4-token-response
+    "scope:none": FindingText(
+        State.NOTE, SCOPE,
+        T("The token carries no scope. That does no harm as long as calls are answered. If they are refused with “User Not "
+          "Authorized”, the client lacks the scope useraccount."),
+        advice=T("Nothing has to be done while tickets flow. Otherwise add the scope to the client, then press Authorize."),
+        screen=AUTH_SCOPE,
+        message=T("Please add the scope useraccount to our OAuth client %(client)s (%(screen)s).", screen=AUTH_SCOPE),
+    ),
+    "scope:other": FindingText(
+        State.NOTE, SCOPE,
+        T("The token carries the scope %(scope)s and not useraccount. Calls to tables outside that scope may be refused."),
+        advice=T("Nothing has to be done while tickets flow. Otherwise add the scope useraccount to the client, then press "
+                 "Authorize."),
+        screen=AUTH_SCOPE,
+        message=T("Please add the scope useraccount to our OAuth client %(client)s (%(screen)s).", screen=AUTH_SCOPE),
+    ),
     # One answer for nearly every cause: docs/facts/servicenow.md#1-5-error-responses-of-oauth-token-do.
     "consent_refused": FindingText(
         State.PROBLEM, REFUSED, screen=REGISTRY, message=REFUSED_MESSAGE,
         advice=T(
-            "ServiceNow names no cause, so try in this order: press Authorize; if no tokens come, copy the client secret "
-            "again on the set-up page; then ask whether the client is active and allows authorization codes, and whether "
-            "the integration user is active and has no role snc_read_only."
+            "ServiceNow names no cause, so it may pass: we ask again by ourselves, and at once when you press Check again. If "
+            "it stays, try in this order: press Authorize; if no tokens come, copy the client secret again on the set-up "
+            "page; then ask whether the client is active and allows authorization codes, whether it has the scope "
+            "useraccount and takes a proof key (PKCE), and whether the integration user is active and has no role "
+            "snc_read_only."
         ), needs_consent=True,
     ),
     # The names of RFC 6749, section 5.2, which some instances do use: then the cause is certain.
@@ -106,6 +144,10 @@ AUTHORIZATION_FINDINGS = {
     ),
     "consent_refused:unauthorized_client": FindingText(
         State.PROBLEM, REFUSED, screen=REGISTRY, message=REFUSED_MESSAGE, advice=ALLOW_GRANT, needs_consent=True,
+    ),
+    "consent_refused:invalid_scope": FindingText(
+        State.PROBLEM, SCOPE, screen=AUTH_SCOPE, message=REFUSED_MESSAGE, needs_consent=True,
+        advice=T("Ask for the scope useraccount to be added to the client, then press Authorize."),
     ),
     "consent_refused:invalid_grant": FindingText(
         State.PROBLEM, REFUSED, screen=REGISTRY, message=REFUSED_MESSAGE, advice=AUTHORIZE_AGAIN, needs_consent=True,

@@ -117,6 +117,11 @@ INSTANCE_FINDINGS = {
     ),
     "consent_page:no_answer": FindingText(State.UNKNOWN, CONSENT_PAGE),
     "consent_page:unreadable": FindingText(State.UNKNOWN, CONSENT_PAGE, T("The consent page could not be read.")),
+    "consent_page:unknown": FindingText(
+        State.UNKNOWN, CONSENT_PAGE,
+        T("ServiceNow shows a page that we do not know to a browser that is signed out. It may be a login page of your own, "
+          "or single sign-on. Authorize, and look whose name stands at the top of the consent page."),
+    ),
     "redirect_mismatch": FindingText(
         State.PROBLEM, REDIRECT_URL, T("ServiceNow refuses our redirect URL: the client’s record holds another one."),
         advice=ENTER_REDIRECT_URL, screen=REGISTRY, message=REDIRECT_MESSAGE,
@@ -160,14 +165,18 @@ INSTANCE_FINDINGS = {
         State.PROBLEM, T("Role missing"),
         advice=T(
             "The instance protects its REST API by a role of its own. Give the integration user the role "
-            "snc_platform_rest_api_access (itil holds it)."
+            "snc_platform_rest_api_access (itil holds it). If it has the role: “Allow access only to APIs in selected scope” "
+            "and “Enforce token restriction” have to be off in the client’s form."
         ),
         screen=USER_RECORD,
         message=T("Please give the user %(user)s the role snc_platform_rest_api_access."),
     ),
     "refused": FindingText(
         State.PROBLEM, T("Access refused"),
-        advice=T("Give the integration user the role that is missing, or change the rule that refuses it."),
+        advice=T(
+            "Give the integration user the role that is missing, or change the rule that refuses it. If every role is right: "
+            "“Allow access only to APIs in selected scope” and “Enforce token restriction” have to be off in the client’s form."
+        ),
         screen=ACCESS_RULES,
         message=T(
             "A call of our user %(user)s to the REST API was refused. ServiceNow said: %(why)s Please look which access "

@@ -35,6 +35,11 @@ INTERNAL_FINDINGS = {
         State.PROBLEM, IMPORT, T("The Secure Score is %(hours)s hours old."),
         advice=T("Open Secure Score > Imports: the last runs say what went wrong."),
     ),
+    "score_stale": FindingText(
+        State.NOTE, IMPORT,
+        T("The imports work, but Microsoft’s newest score is %(days)s days old. It normally makes one a day."),
+        advice=T("Nothing has to be changed here. Look at the service health in Microsoft’s admin center."),
+    ),
     # The outcome on the provisioning page; no check makes it.
     "cards:unconfirmed": FindingText(
         State.PROBLEM, T("Cards on the home page"), T("Hidden until somebody has confirmed the account."),

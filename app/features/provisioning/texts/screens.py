@@ -8,6 +8,11 @@ from app.core.messages import T
 REGISTRY = T(
     "System OAuth > Application Registry, or on newer releases Machine Identity Console > Inbound integrations"
 )
+# Where a client gets its authentication scope: docs/facts/servicenow.md#1-7-where-it-lives-in-the-product
+AUTH_SCOPE = T(
+    "Machine Identity Console > Inbound integrations > the client > Auth scope, or System OAuth > Application Registry > "
+    "the client > Auth Scopes"
+)
 # ServiceNow KB0793431, docs/facts/servicenow.md#1-9-sso-and-ip-filtering.
 IP_RULES = T("System Security > IP Address Access Control")
 ACCESS_RULES = T("System Security > Access Control (ACL)")

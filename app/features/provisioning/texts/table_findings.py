@@ -58,12 +58,24 @@ TABLE_FINDINGS = {
     "create_refused": FindingText(
         State.PROBLEM, T("Creating refused"),
         T("A rule of the instance refused to create records in %(table)s (%(count)s held). %(why)s"),
-        advice=T("Fill in what the rule asks for (Tickets, those that are held, Edit), or have the rule changed, and send "
+        advice=T("Change what the rule objects to (Tickets, those that are held, Edit), or have the rule changed, and send "
                  "them again. The first one that arrives ends this finding."),
         screen=RECORD_RULES,
         message=T(
             "A rule refuses records that our user %(user)s creates in %(table)s through the Table API. Please let them pass, "
             "or tell us what they have to hold. ServiceNow said: %(why)s"
+        ),
+    ),
+    # Data policies apply to the Table API as well: docs/facts/servicenow.md#2-6-error-envelope.
+    "create_refused:mandatory": FindingText(
+        State.PROBLEM, T("Creating refused"),
+        T("Records in %(table)s must have fields that tickets leave empty: %(fields)s (%(count)s held). %(why)s"),
+        advice=T("Give these fields a fixed value (ServiceNow, Configuration, Field values), and send all that are held for "
+                 "them again there. The first one that arrives ends this finding."),
+        screen=RECORD_RULES,
+        message=T(
+            "Which values should records of our user %(user)s have in these mandatory fields of %(table)s: %(fields)s? "
+            "Or please exempt them from the data policy. ServiceNow said: %(why)s"
         ),
     ),
     "choices": FindingText(State.GOOD, STATES, T("Readable: %(counts)s.")),

@@ -15,7 +15,8 @@ from app.core.messages import Message
 from app.features.secure_score.actions.action_rows import ActionLine, line_of, statement
 from app.features.secure_score.actions.action_status import NAMES, Status, is_device_control
 from app.features.secure_score.actions.browse_actions import NO_SUCH_ACTION
-from app.features.secure_score.html_text import clean_html, is_web_address
+from app.features.secure_score.actions.coverage import Coverage, coverage_of
+from app.features.secure_score.html_text import clean_html
 from app.features.secure_score.models import (
     ActionNote,
     ActionPlan,
@@ -25,6 +26,7 @@ from app.features.secure_score.models import (
 )
 
 Row = ImprovementAction
+UNEDITABLE = frozenset({Status.COMPLETED, Status.NOT_SCORED, Status.NOT_APPLICABLE})
 MOST_EVENTS = 200
 
 
@@ -58,9 +60,9 @@ class Event:
 class ActionDetail:
     """One action. Texts ending in `_html` are sanitized, and empty strings when Graph has none.
 
-    `manage_url` is Microsoft's page for it, or empty when Graph gave no web address. `wanted_status` is a decision that
-    Graph has not accepted yet and that does not count, and `problem` why Graph refused it. `sent_state` is the state that
-    Graph accepted last, until an import shows it and another decision follows.
+    `action_url` is Graph's own, which may be old, of another cloud or no address at all (`portal_links`). `wanted_status` is
+    a decision that Graph has not accepted yet and that does not count, and `problem` why Graph refused it. `sent_state` is the
+    state that Graph accepted last, until an import shows it and another decision follows.
     """
 
     line: ActionLine
@@ -68,11 +70,9 @@ class ActionDetail:
     remediation_html: str
     remediation_impact_html: str
     implementation_html: str
-    manage_url: str
-    action_type: str
+    action_url: str
     switched_on: bool | None
-    counted: int | None
-    counted_of: int | None
+    coverage: Coverage
     state: str
     state_at: datetime | None
     state_by: str
@@ -95,7 +95,12 @@ class ActionDetail:
     def is_editable(self) -> bool:
         """Whether people may set its status."""
         # docs/facts/microsoft-graph.md#edge-44
-        return self.line.status not in (Status.COMPLETED, Status.NOT_APPLICABLE) and not self.is_device
+        return self.line.status not in UNEDITABLE and not self.is_device
+
+    @property
+    def is_unverified_here(self) -> bool:
+        """Whether it is declared as resolved here, while points are missing that only Microsoft could give for it."""
+        return self.line.is_self_declared and not self.line.is_full and self.decided_at is not None
 
     @property
     def is_device(self) -> bool:
@@ -105,7 +110,7 @@ class ActionDetail:
 # What only the page of one action needs, so that the list does not read the long texts.
 DETAIL_COLUMNS = (
     Row.description, Row.remediation, Row.remediation_impact, Row.implementation_status, Row.action_url,
-    Row.action_type, Row.switched_on, Row.counted, Row.counted_of, Row.state_by, Row.state_comment,
+    Row.switched_on, Row.counted, Row.counted_of, Row.state_by, Row.state_comment,
     Row.first_scored_on, Row.profile_seen_at, ActionPlan.decided_by,
     ActionPlan.sent_state, ActionPlan.problem,
 )  # fmt: skip
@@ -123,11 +128,9 @@ async def load_action(session: Session, tenant_id: str, control_id: str) -> Acti
         remediation_html=clean_html(row.remediation),
         remediation_impact_html=clean_html(row.remediation_impact),
         implementation_html=clean_html(row.implementation_status),
-        manage_url=row.action_url if is_web_address(row.action_url) else "",
-        action_type=row.action_type,
+        action_url=row.action_url,
         switched_on=row.switched_on,
-        counted=row.counted,
-        counted_of=row.counted_of,
+        coverage=coverage_of(row.counted, row.counted_of, row.percent),
         state=row.state,
         state_at=row.state_at,
         state_by=row.state_by,
@@ -152,7 +155,7 @@ async def load_daily_points(session: Session, tenant_id: str, control_id: str) -
     found = await session.execute(
         select(ScoreSnapshot.day, ControlScore.points)
         .join(ControlScore, ControlScore.snapshot_id == ScoreSnapshot.id)
-        .where(ScoreSnapshot.tenant_id == tenant_id, ControlScore.control_id == control_id)
+        .where(ScoreSnapshot.tenant_id == tenant_id, ControlScore.control_id == control_id, ~ScoreSnapshot.is_gap)
         .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
     )
     # Two snapshots may be of one day; the later one counts: docs/facts/microsoft-graph.md#edge-19

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from app.core.messages import Message, T
 from app.features.secure_score.actions.action_rows import ActionLine
-from app.features.secure_score.actions.action_status import NAMES
+from app.features.secure_score.actions.action_status import NAMES, Status
 from app.features.secure_score.actions.columns import (
     FIRST_COLUMN_KEYS,
     LIST_COLUMNS,
@@ -190,9 +190,7 @@ def select_lines(
     filters = [(facet, frozenset(view.chosen[facet.name])) for facet in FACETS if view.chosen.get(facet.name)]
     found = []
     for line in lines:
-        # The catalog holds controls that the tenant has no license for. They are hidden until that filter is used.
-        # docs/facts/microsoft-graph.md#edge-25
-        if not line.scored and "licence" not in view.chosen and except_facet != "licence":
+        if _is_hidden(line, view, except_facet):
             continue
         if any(
             not wanted.intersection(facet.values(line, tickets))
@@ -204,6 +202,20 @@ def select_lines(
             continue
         found.append(line)
     return found
+
+
+def shows_unscored(view: View) -> bool:
+    """Whether the view asks for actions that Microsoft does not score for this tenant."""
+    return "licence" in view.chosen or Status.NOT_APPLICABLE in view.chosen.get("status", ())
+
+
+def _is_hidden(line: ActionLine, view: View, except_facet: str) -> bool:
+    # The catalog holds controls that the tenant has no license for. They are hidden until one of the two filters that
+    # name them is used: docs/facts/microsoft-graph.md#edge-25
+    if line.scored or "licence" in view.chosen or except_facet == "licence":
+        return False
+    is_asked_for = except_facet == "status" or shows_unscored(view)
+    return not (is_asked_for and line.status is Status.NOT_APPLICABLE)
 
 
 def order_lines(lines: Iterable[ActionLine], view: View) -> list[ActionLine]:
@@ -245,7 +257,10 @@ def list_actions(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> L
 
 
 def facet_options(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> list[FacetOptions]:
-    """The facets with a choice of values. Chosen values are always there, so that they can be taken back."""
+    """The facets with a choice of values. Chosen values are always there, so that they can be taken back.
+
+    A facet whose values the other filters have reduced to one stays, because a control that vanishes cannot be understood.
+    """
     found = []
     for facet in FACETS:
         chosen = view.chosen.get(facet.name, ())
@@ -255,6 +270,17 @@ def facet_options(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> 
                 counts[value] = counts.get(value, 0) + 1
         options = [FacetOption(value, facet.name_of(value), count, value in chosen) for value, count in counts.items()]
         options.sort(key=lambda option: (option.value == "", str(option.name).casefold()))
-        if len(options) > 1 or any(option.chosen for option in options):
+        if any(option.chosen for option in options) or (options and _has_choice(facet, lines, tickets)):
             found.append(FacetOptions(facet.name, facet.label, tuple(options)))
     return found
+
+
+def _has_choice(facet: Facet, lines: Sequence[ActionLine], tickets: Tickets) -> bool:
+    """Whether the tenant's actions differ in this facet at all."""
+    first: str | None = None
+    for line in lines:
+        for value in facet.values(line, tickets):
+            if first is not None and value != first:
+                return True
+            first = value
+    return False

@@ -13,6 +13,8 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from app.core import clock
 from app.core.database import Session
+from app.core.messages import Message
+from app.core.rounding import rounded
 from app.features.secure_score.actions.action_status import (
     DECISIONS,
     SELF_DECLARED,
@@ -23,7 +25,7 @@ from app.features.secure_score.actions.action_status import (
     resolve_status,
 )
 from app.features.secure_score.models import ActionNote, ActionPlan, ActionTag, ImprovementAction, ScoreSnapshot
-from app.features.secure_score.vocabulary import Category, product_of
+from app.features.secure_score.vocabulary import Category, action_type_name, product_of
 
 Row = ImprovementAction
 # Added or rewritten within this time counts as recent. Ours: no document says what the portal takes.
@@ -34,8 +36,9 @@ RECENT = timedelta(days=30)
 class ActionLine:
     """An action as lists show it. Points and percentages are None when unknown.
 
-    `category` is None when Graph's is none of the five. `score_impact` is in percent of the tenant's maximum. `rank` is
-    Microsoft's, and a lower one is more important.
+    `max_is_derived` is whether the maximum follows from points and percentage, because the catalog gives none. `tenant_max`
+    is the tenant's maximum, and `score_impact` is in percent of it. `category` is None when Graph's is none of the five.
+    `rank` is Microsoft's, and a lower one is more important.
     """
 
     control_id: str
@@ -67,6 +70,9 @@ class ActionLine:
     notes: int
     is_new: bool
     is_updated: bool
+    action_type: str
+    max_is_derived: bool
+    tenant_max: float | None
 
     @property
     def status(self) -> Status:
@@ -99,9 +105,13 @@ class ActionLine:
         return self.status in SELF_DECLARED
 
     @property
+    def kind_of_work(self) -> Message | str:
+        return action_type_name(self.action_type)
+
+    @property
     def is_in_totals(self) -> bool:
         # Retired controls can stay in the catalog: docs/facts/microsoft-graph.md#edge-29
-        return self.scored and not self.deprecated
+        return self.scored and not self.deprecated and self.status is not Status.NOT_SCORED
 
     @property
     def opportunity(self) -> float | None:
@@ -112,7 +122,7 @@ class ActionLine:
         # overview leaves it out, as in the portal: docs/facts/microsoft-graph.md#3-1-pages-and-tabs
         # Rounding must leave nothing of a completed action, and points above the maximum are no negative opportunity.
         # docs/facts/microsoft-graph.md#edge-17
-        return 0.0 if self.is_full else max(self.max_points - self.points, 0.0)
+        return 0.0 if self.is_full or self.status is Status.NOT_SCORED else max(self.max_points - self.points, 0.0)
 
     @property
     def to_gain(self) -> float:
@@ -127,6 +137,7 @@ class ActionLine:
 ACTION_COLUMNS = (
     Row.control_id, Row.title, Row.service, Row.category, Row.category_raw, Row.points, Row.max_points, Row.percent,
     Row.rank, Row.tier, Row.user_impact, Row.implementation_cost, Row.threats, Row.state, Row.state_at, Row.scored,
+    Row.not_scored, Row.action_type,
     Row.has_profile, Row.deprecated, Row.regressed_on, Row.regressed_from, Row.last_synced_at, Row.profile_changed_at,
     Row.added_on, Row.last_scored_on,
 )  # fmt: skip
@@ -138,7 +149,9 @@ PLAN_COLUMNS = (
 
 def newest_maximum(tenant_id: str) -> Any:  # noqa: ANN401 - SQLAlchemy's scalar subquery of a nullable float.
     """The tenant's maximum in its newest snapshot, as a subquery."""
-    newest = select(ScoreSnapshot.max_points).where(ScoreSnapshot.tenant_id == tenant_id)
+    newest = select(ScoreSnapshot.max_points).where(
+        ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.max_points.is_not(None), ~ScoreSnapshot.is_gap
+    )
     return newest.order_by(ScoreSnapshot.created_at.desc(), ScoreSnapshot.id.desc()).limit(1).scalar_subquery()
 
 
@@ -180,6 +193,10 @@ async def load_lines(session: Session, tenant_id: str, control_ids: Sequence[str
 
 def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of the statement above.
     percent = percent_of(row.points, row.max_points, row.percent)
+    derived = derived_maximum(row.points, row.percent) if row.max_points is None else None
+    max_points = row.max_points if derived is None else derived
+    status = _resolve(row, now)
+    is_worth = status.status is not Status.NOT_SCORED
     return ActionLine(
         control_id=row.control_id,
         # A scored control may have no profile, and then no title: docs/facts/microsoft-graph.md#edge-24
@@ -188,15 +205,15 @@ def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of t
         category=Category(row.category) if row.category else None,
         category_raw=row.category_raw,
         points=row.points,
-        max_points=row.max_points,
+        max_points=max_points,
         percent=percent,
-        score_impact=impact_of(row.points, row.max_points, row.tenant_max),
+        score_impact=impact_of(row.points, max_points, row.tenant_max) if is_worth else None,
         rank=row.rank,
         tier=row.tier,
         user_impact=row.user_impact,
         implementation_cost=row.implementation_cost,
         threats=tuple(row.threats or ()),
-        status_shown=_resolve(row, now),
+        status_shown=status,
         planned_for=row.planned_for if row.decided == Status.PLANNED else None,
         scored=row.scored,
         has_profile=row.has_profile,
@@ -211,6 +228,9 @@ def line_of(row: Any, now: datetime) -> ActionLine:  # noqa: ANN401 - a row of t
         notes=row.notes or 0,
         is_new=row.added_on is not None and row.added_on >= now.date() - RECENT,
         is_updated=row.profile_changed_at is not None and row.profile_changed_at >= now - RECENT,
+        action_type=row.action_type,
+        max_is_derived=derived is not None,
+        tenant_max=row.tenant_max,
     )
 
 
@@ -225,6 +245,7 @@ def _resolve(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row o
             decision = Decision(status, row.decided_at, row.planned_for, row.sent_at, row.confirmed_at)
     return resolve_status(
         scored=row.scored,
+        not_scored=row.not_scored,
         points=row.points,
         max_points=row.max_points,
         percent=row.percent,
@@ -233,6 +254,12 @@ def _resolve(row: Any, now: datetime) -> ActionStatus:  # noqa: ANN401 - a row o
         decision=decision,
         now=now,
     )
+
+
+def derived_maximum(points: float | None, percent: float | None) -> float | None:
+    """The maximum that points and percentage imply: 4 points at 50 % are half of 8. None when either is unknown or 0."""
+    # A score entry has no maximum, and many have no profile: docs/facts/microsoft-graph.md#1-3-controlscores
+    return rounded(points / percent * 100) if points and percent else None
 
 
 def percent_of(points: float | None, max_points: float | None, given: float | None) -> float | None:

@@ -16,7 +16,7 @@ ROUNDING = 0.005
 
 
 class Status(StrEnum):
-    """The portal's six, and two that it has no word for.
+    """The portal's six, and three that it has no word for.
 
     Source: https://learn.microsoft.com/defender-xdr/microsoft-secure-score-improvement-actions
     """
@@ -27,6 +27,7 @@ class Status(StrEnum):
     THIRD_PARTY = "third_party"
     ALTERNATE_MITIGATION = "alternate_mitigation"
     COMPLETED = "completed"
+    NOT_SCORED = "not_scored"  # Microsoft shows it and gives no points for it.
     OTHER = "other"  # Graph names a state we do not know; it is shown in its own words.
     NOT_APPLICABLE = "not_applicable"  # Not scored: no licence for it, or Microsoft dropped it.
 
@@ -38,6 +39,7 @@ NAMES = {
     Status.THIRD_PARTY: T("Resolved through third party"),
     Status.ALTERNATE_MITIGATION: T("Resolved through alternate mitigation"),
     Status.COMPLETED: T("Completed"),
+    Status.NOT_SCORED: T("Not scored"),
     Status.OTHER: T("Other"),
     Status.NOT_APPLICABLE: T("Not applicable or not licensed"),
 }
@@ -132,6 +134,7 @@ BADGES = {
     Status.THIRD_PARTY: "done",
     Status.ALTERNATE_MITIGATION: "done",
     Status.COMPLETED: "done",
+    Status.NOT_SCORED: "plain",
     Status.OTHER: "unknown",
     Status.NOT_APPLICABLE: "plain",
 }
@@ -161,9 +164,18 @@ def has_full_points(points: float | None, max_points: float | None, percent: flo
     return percent is not None and percent >= 100 and max_points != 0
 
 
+def is_worth_points(points: float | None, max_points: float | None, *, not_scored: bool) -> bool:
+    """Whether there are points to gain or to lose; `not_scored` is Microsoft's own mark.
+
+    Source: docs/facts/microsoft-graph.md#1-3-controlscores
+    """
+    return bool(points) or (max_points != 0 and not not_scored)
+
+
 def resolve_status(
     *,
     scored: bool,
+    not_scored: bool,
     points: float | None,
     max_points: float | None,
     percent: float | None,
@@ -177,6 +189,7 @@ def resolve_status(
     1. Without a score it is not applicable.
     2. Our decision counts if it outweighs Graph's state, else Graph's state does.
     3. Full points that Microsoft detected make it completed, even against a decision.
+    4. What would be left to do, but is worth no points, is not scored.
     """
     # The catalog lists controls that the tenant has no license for: docs/facts/microsoft-graph.md#edge-25
     if not scored:
@@ -190,6 +203,8 @@ def resolve_status(
     is_declared = pending and status in SELF_DECLARED
     if has_full_points(points, max_points, percent) and _is_detected(graph_status, is_declared=is_declared):
         status = Status.COMPLETED
+    if status is Status.TO_ADDRESS and not is_worth_points(points, max_points, not_scored=not_scored):
+        status = Status.NOT_SCORED
     # An unknown state shows as it came. It is passed as a value, so that a "%" in it is no placeholder.
     # docs/facts/microsoft-graph.md#edge-42
     name = T("%(state)s", state=state) if status is Status.OTHER else NAMES[status]

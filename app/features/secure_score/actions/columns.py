@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from app.core.messages import Message, T
+from app.core.rounding import round_half_up
 from app.features.secure_score.actions.action_rows import ActionLine
 from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.html_text import plain_text
@@ -88,7 +89,15 @@ class Column:
 
 def number_text(value: float | None) -> str:
     """At most two decimals with a point, which every spreadsheet can be told to read; empty when unknown."""
-    return "" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
+    return "" if value is None else f"{round_half_up(value, 2):f}".rstrip("0").rstrip(".")
+
+
+def points_text(points: float | None, max_points: float | None) -> str:
+    """Points as the portal writes them, "4 / 10"; empty when both are unknown."""
+    if points is None and max_points is None:
+        return ""
+    # With ordinary spaces, or with none as in the portal, a spreadsheet takes it for the fourth of October.
+    return f"{number_text(points) or '–'}\u00a0/\u00a0{number_text(max_points) or '–'}"
 
 
 def day_text(value: date | datetime | None) -> str:
@@ -127,8 +136,7 @@ COLUMNS = (
         Cell.IMPACT,
         sort_key=lambda line: line.score_impact,
         largest_first=True,
-        export=lambda row: number_text(row.line.score_impact),
-        export_heading=T("Score impact (%)"),
+        export=lambda row: "" if row.line.score_impact is None else f"+{number_text(row.line.score_impact)}%",
     ),
     Column(
         "points",
@@ -136,10 +144,8 @@ COLUMNS = (
         Cell.POINTS,
         sort_key=lambda line: line.points,
         largest_first=True,
-        export=lambda row: number_text(row.line.points),
+        export=lambda row: points_text(row.line.points, row.line.max_points),
     ),
-    # The portal writes "0/10" into one cell, which a spreadsheet takes for a date.
-    Column("max_points", T("Points possible"), export=lambda row: number_text(row.line.max_points)),
     Column(
         "opportunity",
         T("Opportunity"),
@@ -147,7 +153,6 @@ COLUMNS = (
         value=lambda line: line.opportunity,
         sort_key=lambda line: line.opportunity,
         largest_first=True,
-        export=lambda row: number_text(row.line.opportunity),
     ),
     Column(
         "status",
@@ -238,6 +243,10 @@ COLUMNS = (
     ),
     Column("description", T("Description"), export=lambda row: plain_text(row.description)),
     Column("remediation", T("Next steps"), export=lambda row: plain_text(row.remediation)),
+    # To calculate with.
+    Column("points_number", T("Points achieved (number)"), export=lambda row: number_text(row.line.points)),
+    Column("max_points", T("Points possible (number)"), export=lambda row: number_text(row.line.max_points)),
+    Column("opportunity_number", T("Opportunity (number)"), export=lambda row: number_text(row.line.opportunity)),
     # The id joins the file with Graph's own data: titles do not, because several controls share one.
     # docs/facts/microsoft-graph.md#edge-30
     Column("control_id", T("Id"), export=lambda row: row.line.control_id),

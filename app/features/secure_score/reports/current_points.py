@@ -51,7 +51,7 @@ async def current_points(session: Session, tenant_id: str, control_ids: Sequence
     # docs/facts/microsoft-graph.md#edge-13
     newest = (
         select(func.max(ScoreSnapshot.day))
-        .where(ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.control_count > 0)
+        .where(ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.control_count > 0, ~ScoreSnapshot.is_gap)
         .scalar_subquery()
     )
     found = await session.execute(

@@ -12,15 +12,13 @@ from sqlalchemy import select, text
 
 from app.core.database import Session
 from app.core.messages import Message
+from app.core.rounding import rounded
 from app.features.secure_score.actions.action_status import NAMES, Status
 from app.features.secure_score.models import ScoreSnapshot
-from app.features.secure_score.reports.score_summary import DayScore
+from app.features.secure_score.reports.day_scores import ROUNDING, DayScore
 from app.features.secure_score.vocabulary import product_of
 
 PAGE_SIZE = 100
-# Points. The tenant's maximum moves with licenses and catalog from day to day; a smaller difference is rounding.
-# docs/facts/microsoft-graph.md#1-2-securescore
-ROUNDING = 0.005
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,18 @@ class HistoryLine:
 
 @dataclass(frozen=True)
 class TenantEvent:
-    """What changed for the whole tenant between two snapshots: enabled services and the maximum."""
+    """What changed for the whole tenant between two snapshots: enabled services and the maximum.
+
+    With `is_gap`, the day itself is probably missing in Microsoft's data, and nothing else is known of it.
+    """
 
     day: date
     since: date
-    services_gained: tuple[str, ...]
-    services_lost: tuple[str, ...]
-    max_before: float | None
-    max_after: float | None
+    services_gained: tuple[str, ...] = ()
+    services_lost: tuple[str, ...] = ()
+    max_before: float | None = None
+    max_after: float | None = None
+    is_gap: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,26 +162,33 @@ def delta_of(kind: str, before: float | None, after: float | None) -> float | No
     if kind == "added":
         return after
     if kind == "removed":
-        return None if before is None else -before
-    return None if before is None or after is None else round(after - before, 2)
+        return None if before is None else rounded(-before)
+    return None if before is None or after is None else rounded(after - before)
 
 
 async def days_in(session: Session, tenant_id: str, period: Period) -> tuple[list[DayScore], list[TenantEvent]]:
     """The scores of this period, oldest first, and what changed for the whole tenant, newest first."""
     found = await session.execute(
-        select(ScoreSnapshot.day, ScoreSnapshot.points, ScoreSnapshot.max_points, ScoreSnapshot.enabled_services)
+        select(
+            ScoreSnapshot.day,
+            ScoreSnapshot.points,
+            ScoreSnapshot.max_points,
+            ScoreSnapshot.enabled_services,
+            ScoreSnapshot.is_gap,
+        )
         .where(ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.day.between(period.since, period.until))
         .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
     )
-    rows = found.all()
+    everything = found.all()
+    rows = [row for row in everything if not row.is_gap]
     by_day = {row.day: DayScore(row.day, row.points, row.max_points) for row in rows}
-    events: list[TenantEvent] = []
+    events = [TenantEvent(row.day, row.day, is_gap=True) for row in everything if row.is_gap]
     had: set[str] = set()  # The services last named.
     for before, after in pairwise(rows):
         had = set(before.enabled_services) or had
         if (event := _tenant_event(before, after, had)) is not None:
             events.append(event)
-    return list(by_day.values()), list(reversed(events))
+    return list(by_day.values()), sorted(events, key=lambda event: event.day, reverse=True)
 
 
 def _tenant_event(before: Any, after: Any, had: set[str]) -> TenantEvent | None:  # noqa: ANN401 - rows of the statement above.

@@ -1,11 +1,15 @@
-"""Explain why there is no score to show, and what to do about it. Reads one row, changes nothing."""
+"""Explain why there is no score to show, and what to do about it. Reads rows, changes nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select
 
 from app.core.database import Session
 from app.core.messages import Message, T
+from app.features.secure_score.models import ScoreSnapshot
 from app.features.secure_score.sync.runs import RunStatus, list_runs
 from app.resources import ProductConfig
 
@@ -28,6 +32,16 @@ NOT_YET = T("No score yet")
 
 async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
     """Decided by the newest import. To be called only while there is no score."""
+    unreadable = await _newest_unreadable_day(session, config.shown_tenant_id)
+    if unreadable is not None:
+        return NoScore(
+            T("No readable score"),
+            T(
+                "Microsoft’s score of %(day)s came without a readable total, so it cannot be shown. The next import may bring"
+                " one; the warnings of the imports say what stood there.",
+                day=unreadable,
+            ),
+        )
     if config.shown_tenant_id != config.tenant_id:
         return NoScore(
             NOT_YET,
@@ -64,3 +78,15 @@ async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
             " it is asked for every six hours."
         ),
     )
+
+
+async def _newest_unreadable_day(session: Session, tenant_id: str) -> date | None:
+    """The newest day, if its total could not be read: docs/facts/microsoft-graph.md#1-2-securescore."""
+    found = await session.execute(
+        select(ScoreSnapshot.day, ScoreSnapshot.points, ScoreSnapshot.max_points)
+        .where(ScoreSnapshot.tenant_id == tenant_id)
+        .order_by(ScoreSnapshot.created_at.desc())
+        .limit(1)
+    )
+    newest = found.one_or_none()
+    return newest.day if newest is not None and (newest.points is None or newest.max_points is None) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -11,11 +11,13 @@ from sqlalchemy import select
 
 from app.core.database import Session
 from app.core.messages import Message, T
+from app.core.rounding import rounded
 from app.features.secure_score.actions.action_list import View, order_lines
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.models import ScoreSnapshot
 from app.features.secure_score.sync.runs import last_sync
+from app.features.secure_score.vocabulary import is_set_by_microsoft
 
 TOP_ACTIONS = 6
 # Points. Scores of single controls are rounded, so that a smaller difference of the sum means nothing.
@@ -41,17 +43,19 @@ class Target:
 
 @dataclass(frozen=True)
 class CategoryScore:
-    """One category. Only actions of known maximum are summed; `unknown` counts the others, with `unknown_points` together.
+    """One category. Only the `known` actions are summed; `unknown` counts those without a maximum, which have `unknown_points`.
 
-    A category that is none of the five keeps Graph's word.
+    `reachable` are the percentages of the chosen targets. A category that is none of the five keeps Graph's word.
     """
 
     name: str
     points: float
     max_points: float
     percent: float | None
+    known: int
     unknown: int
     unknown_points: float
+    reachable: tuple[tuple[Message, float | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class ActionSummary:
     reviews: list[Review]
     top: list[ActionLine]
     categories: list[CategoryScore]
+    unlisted: float
 
 
 async def summary_of_actions(session: Session, tenant_id: str) -> ActionSummary | None:
@@ -101,7 +106,7 @@ async def summary_of_actions(session: Session, tenant_id: str) -> ActionSummary 
     lines = await load_lines(session, tenant_id)
     if not any(line.scored for line in lines):
         return None
-    return ActionSummary(reviews(lines), top_actions(lines), categories(lines))
+    return ActionSummary(reviews(lines), top_actions(lines), categories(lines), unlisted_points(lines))
 
 
 async def newest_day(session: Session, tenant_id: str) -> NewestDay:
@@ -114,7 +119,7 @@ async def newest_day(session: Session, tenant_id: str) -> NewestDay:
             ScoreSnapshot.licensed_users,
             last_sync(tenant_id).label("synced_at"),
         )
-        .where(ScoreSnapshot.tenant_id == tenant_id)
+        .where(ScoreSnapshot.tenant_id == tenant_id, ~ScoreSnapshot.is_gap)
         .order_by(ScoreSnapshot.created_at.desc(), ScoreSnapshot.id.desc())
         .limit(1)
     )
@@ -132,29 +137,76 @@ def comparison_line(entry: dict[str, Any]) -> ComparisonLine:
     return ComparisonLine(label, entry["percent"], f"{low}–{high}" if low is not None and high is not None else "")
 
 
-def targets(lines: Sequence[ActionLine], points: float, max_points: float) -> list[Target]:
-    """Planned, achievable and current license score. What an action of unknown maximum could add is left out.
+@dataclass(frozen=True)
+class TargetKind:
+    """One of the portal's targets; `counts` says whether what an action could still gain belongs to it.
 
     Source: docs/facts/microsoft-graph.md#3-1-pages-and-tabs
     """
-    counted = [line for line in lines if line.is_in_totals]
-    planned = sum(line.to_gain for line in counted if line.status is Status.PLANNED)
-    everything = sum(line.to_gain for line in counted)
-    accepted = sum(line.to_gain for line in counted if line.status is Status.RISK_ACCEPTED)
-    described = (
-        ("planned", T("Planned score"), T("When every planned action is completed."), planned),
-        (
-            "achievable",
-            T("Achievable score"),
-            T("With your licences, without the risks you accepted."),
-            everything - accepted,
-        ),
-        ("licence", T("Current licence score"), T("When everything your licences offer is done."), everything),
-    )
-    return [
-        Target(name, label, hint, round(points + gain, 2), percent_of_max(points + gain, max_points))
-        for name, label, hint, gain in described
-    ]
+
+    name: str
+    label: Message
+    hint: Message
+    counts: Callable[[ActionLine], bool]
+
+    def gain(self, lines: Sequence[ActionLine]) -> float:
+        """Points of these lines; what an action of unknown maximum could add is left out."""
+        return sum(line.to_gain for line in lines if line.is_in_totals and self.counts(line))
+
+
+TARGET_KINDS = (
+    TargetKind(
+        "planned",
+        T("Planned score"),
+        T("When every planned action is completed."),
+        lambda line: line.status is Status.PLANNED,
+    ),
+    TargetKind(
+        "achievable",
+        T("Achievable score"),
+        T("With your licences, without the risks you accepted."),
+        lambda line: line.status is not Status.RISK_ACCEPTED,
+    ),
+    TargetKind(
+        "licence",
+        T("Current licence score"),
+        T("When everything your licences offer is done."),
+        lambda _line: True,
+    ),
+)
+
+
+def targets(lines: Sequence[ActionLine], points: float, max_points: float) -> list[Target]:
+    """Planned, achievable and current license score."""
+    found = []
+    for kind in TARGET_KINDS:
+        reached = points + kind.gain(lines)
+        found.append(Target(kind.name, kind.label, kind.hint, rounded(reached), percent_of_max(reached, max_points)))
+    return found
+
+
+def unlisted_points(lines: Sequence[ActionLine]) -> float:
+    """How many of the tenant's possible points belong to no action whose maximum is known; 0 when next to none do."""
+    tenant_max = next((line.tenant_max for line in lines), None)
+    if tenant_max is None:
+        return 0.0
+    listed = sum(line.max_points or 0.0 for line in lines if line.scored)
+    missing = rounded(tenant_max - listed)
+    return missing if missing > SAME_POINTS else 0.0
+
+
+@dataclass(frozen=True)
+class DefaultPoints:
+    """The points of the actions that Microsoft marks as set by its own defaults."""
+
+    points: float
+    actions: int
+
+
+def default_points(lines: Sequence[ActionLine]) -> DefaultPoints:
+    """What Microsoft's own defaults earn, as far as the catalog marks it."""
+    found = [line for line in lines if line.is_in_totals and line.points and is_set_by_microsoft(line.action_type)]
+    return DefaultPoints(rounded(sum(line.points or 0.0 for line in found)), len(found))
 
 
 def percent_of_max(points: float, max_points: float) -> float | None:
@@ -163,28 +215,38 @@ def percent_of_max(points: float, max_points: float) -> float | None:
     return min(points / max_points * 100, 100.0) if max_points > 0 else None
 
 
-def categories(lines: Sequence[ActionLine]) -> list[CategoryScore]:
-    """The categories that have a scored action, in alphabetical order; the one without a name comes last."""
+def categories(lines: Sequence[ActionLine], chosen: Collection[str] = ()) -> list[CategoryScore]:
+    """The categories that have a scored action, in alphabetical order; the one without a name comes last.
+
+    `chosen` are names of targets, as in the plot.
+    """
     names = sorted(
         {line.category_name for line in lines if line.is_in_totals}, key=lambda name: (name == "", name.casefold())
     )
     return [
-        _category(name, [line for line in lines if line.is_in_totals and line.category_name == name]) for name in names
+        _category(name, [line for line in lines if line.is_in_totals and line.category_name == name], chosen)
+        for name in names
     ]
 
 
-def _category(name: str, lines: Sequence[ActionLine]) -> CategoryScore:
+def _category(name: str, lines: Sequence[ActionLine], chosen: Collection[str]) -> CategoryScore:
     known = [line for line in lines if line.max_points is not None and line.points is not None]
     unknown = [line for line in lines if line.max_points is None or line.points is None]
     points = sum(line.points or 0.0 for line in known)
     max_points = sum(line.max_points or 0.0 for line in known)
     return CategoryScore(
         name=name,
-        points=round(points, 2),
-        max_points=round(max_points, 2),
+        points=rounded(points),
+        max_points=rounded(max_points),
         percent=percent_of_max(points, max_points),
+        known=len(known),
         unknown=len(unknown),
-        unknown_points=round(sum(line.points or 0.0 for line in unknown), 2),
+        unknown_points=rounded(sum(line.points or 0.0 for line in unknown)),
+        reachable=tuple(
+            (kind.label, percent_of_max(points + kind.gain(known), max_points))
+            for kind in TARGET_KINDS
+            if kind.name in chosen
+        ),
     )
 
 

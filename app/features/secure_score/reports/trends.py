@@ -17,10 +17,12 @@ from app.core import clock
 from app.core.database import Session
 from app.core.errors import InvalidInput
 from app.core.messages import T
+from app.core.rounding import rounded
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
 from app.features.secure_score.actions.action_status import Status, status_of_state
 from app.features.secure_score.models import ScoreZones
+from app.features.secure_score.reports.day_scores import PERCENT_DIGITS
 from app.features.secure_score.reports.history import Period, delta_of
 from app.features.secure_score.reports.overview import comparison_line
 from app.features.secure_score.sync.json_values import moment, objects, words
@@ -104,7 +106,7 @@ SELECT snapshot.day, snapshot.points, snapshot.max_points, snapshot.comparisons,
     WHERE score.snapshot_id = snapshot.id
       AND COALESCE(NULLIF(action.category, ''), action.category_raw) = :category) END AS category_points
 FROM score_snapshot snapshot
-WHERE snapshot.tenant_id = :tenant_id AND snapshot.day BETWEEN :since AND :until
+WHERE snapshot.tenant_id = :tenant_id AND snapshot.day BETWEEN :since AND :until AND NOT snapshot.is_gap
 ORDER BY snapshot.created_at, snapshot.graph_id
 """
 
@@ -175,7 +177,7 @@ def change_series(weeks: Sequence[date], changes: Iterable[Change]) -> list[Seri
         if delta is None or week is None:
             continue
         sums[change.kind if change.kind in sums else ChangeKind.CHANGED][week] += delta
-    return [Series(name, [round(value, 2) for value in sums[kind]]) for kind, name in CHANGE_NAMES]
+    return [Series(name, [rounded(value) for value in sums[kind]]) for kind, name in CHANGE_NAMES]
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ def accepted_by_day(decisions: Iterable[RiskDecision], days: Sequence[date]) -> 
 def _percent(row: Any) -> float | None:  # noqa: ANN401 - a row of the statement above.
     if row.points is None or not row.max_points:
         return None
-    return round(min(float(row.points) / float(row.max_points) * 100, 100.0), 2)
+    return rounded(min(float(row.points) / float(row.max_points) * 100, 100.0), PERCENT_DIGITS)
 
 
 async def _changes(session: Session, tenant_id: str, category: str) -> list[Change]:

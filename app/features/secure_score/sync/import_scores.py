@@ -5,12 +5,10 @@ Each page is stored in its own transaction, so that a later failure costs only w
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -22,8 +20,12 @@ from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.features.secure_score.actions.write_back import confirm_states
 from app.features.secure_score.models import ImportRun, ImprovementAction, ScoreSnapshot
-from app.features.secure_score.sync.parse_graph import ParseReport, SnapshotRow, profiles_of, snapshots_of
+from app.features.secure_score.sync.find_gaps import find_gaps
+from app.features.secure_score.sync.parse_graph import SnapshotRow, profiles_of, snapshots_of
+from app.features.secure_score.sync.parse_report import ParseReport
+from app.features.secure_score.sync.read_file import CannotImport, is_flattened, read_file, wrong_kind
 from app.features.secure_score.sync.rebuild_history import rebuild_history
+from app.features.secure_score.sync.renames import find_renames, known_renames, under_new_ids
 from app.features.secure_score.sync.runs import ImportSource, RunStatus, known_until, open_run, stored
 from app.features.secure_score.sync.score_changes import DECISION_DAYS
 from app.features.secure_score.sync.upsert import (
@@ -43,15 +45,8 @@ log = get_logger(__name__)
 MOST_DAYS_BEHIND = 80
 # Days before the newest known one that are read again, in case they were corrected.
 REREAD_DAYS = 3
-LARGEST_FILE_BYTES = 256 * 1024 * 1024
 
 Pages = AsyncIterator[GraphPage]
-
-
-class CannotImport(AppError):
-    """Nothing could be imported; the message says why."""
-
-    status = 422
 
 
 @dataclass
@@ -70,7 +65,9 @@ class ImportReport:
     warnings: list[Message] = field(default_factory=list)
     failures: list[tuple[Message, Message]] = field(default_factory=list)  # The stage, and what went wrong in it.
     earliest: date | None = None
+    # The newest day with its actions, and the newest one on which any of them has points, which can be an older one.
     newest: SnapshotRow | None = field(default=None, repr=False)
+    newest_with_points: SnapshotRow | None = field(default=None, repr=False)
     stored_anything: bool = False
     is_incomplete: bool = False  # Graph answered 206 Partial Content.
 
@@ -209,7 +206,9 @@ class _Import:
     async def store_profile_page(self, page: GraphPage) -> None:
         rows = profiles_of(page.items, self._tenant_id, self._parse_report)
         if page.items and not rows:
-            raise CannotImport(T("None of the %(count)s entries is a control profile.", count=len(page.items)))
+            raise wrong_kind(
+                page.items, T("None of the %(count)s entries is a control profile.", count=len(page.items))
+            )
         async with self._database.transaction() as session:
             await lock_tenant(session, self._tenant_id)
             result = await upsert_profiles(session, self._tenant_id, rows)
@@ -221,9 +220,10 @@ class _Import:
     async def store_score_page(self, page: GraphPage) -> None:
         rows = snapshots_of(page.items, self._tenant_id, self._parse_report)
         if page.items and not rows:
-            raise CannotImport(T("None of the %(count)s entries is a daily score.", count=len(page.items)))
+            raise wrong_kind(page.items, T("None of the %(count)s entries is a daily score.", count=len(page.items)))
         async with self._database.transaction() as session:
             await lock_tenant(session, self._tenant_id)
+            rows = under_new_ids(rows, await known_renames(session, self._tenant_id))
             if page.warning:
                 rows = await _without_gaps(session, self._tenant_id, rows)
             result = await upsert_snapshots(session, self._tenant_id, rows)
@@ -240,6 +240,9 @@ class _Import:
         for row in rows:
             if row.controls and (report.newest is None or row.created_at >= report.newest.created_at):
                 report.newest = row
+            before = report.newest_with_points
+            if row.control_points and (before is None or row.created_at >= before.created_at):
+                report.newest_with_points = row
 
     async def end(self, *, scores_are_complete: bool = False) -> ImportReport:
         """Derive the history and close the run. Raises CannotImport when nothing came."""
@@ -248,14 +251,21 @@ class _Import:
         await self._note(COMPARING_DAYS)
         async with self._database.transaction() as session:
             await lock_tenant(session, self._tenant_id)
-            if report.newest is not None:
-                await apply_newest(session, self._tenant_id, report.newest)
+            first_changed = await find_gaps(session, self._tenant_id)
+            if first_changed is not None:
+                report.earliest = min(report.earliest or first_changed, first_changed)
+            for row in (report.newest_with_points, report.newest):
+                if row is not None:
+                    await apply_newest(session, self._tenant_id, row)
+            renames = await find_renames(session, self._tenant_id)
             newest_day = await _newest_day(session, self._tenant_id)
             if newest_day is not None and report.profiles_read:
                 # The catalog holds the states, and a catalog that failed yesterday tells today why the points moved then.
                 late = newest_day - timedelta(days=DECISION_DAYS)
                 report.earliest = min(report.earliest or late, late)
-            if report.earliest is not None:
+            if renames:
+                await rebuild_history(session, self._tenant_id)
+            elif report.earliest is not None:
                 await rebuild_history(session, self._tenant_id, report.earliest)
             await confirm_states(session, self._tenant_id)
             await count_actions(session, self._tenant_id, report)
@@ -333,40 +343,18 @@ async def count_actions(session: Session, tenant_id: str, report: ImportReport) 
 
 
 async def _file_page(path: Path, report: ImportReport) -> Pages:
-    """A file as one page. Raises CannotImport, with line and column where the JSON breaks off."""
-    content = _read_json(path)
-    if isinstance(content, list):
-        items: Any = content
-    elif isinstance(content, dict):
-        items = content.get("value", [content] if "id" in content else None)
-        if content.get("@odata.nextLink"):
-            report.warnings.append(
-                T("%(file)s ends with a link to a next page, so the list may go on elsewhere.", file=path.name)
-            )
-    else:
-        items = None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise CannotImport(T("%(file)s does not hold a list of Graph’s items.", file=path.name))
-    yield GraphPage(items=items, warning=None)
-
-
-def _read_json(path: Path) -> object:
-    try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise CannotImport(T("%(file)s is larger than 256 MiB.", file=path.name))
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise CannotImport(
-            T("%(file)s cannot be read: %(reason)s.", file=path.name, reason=error.strerror or "unknown error")
-        ) from error
-    except json.JSONDecodeError as error:
-        raise CannotImport(
+    """A file as one page. Raises CannotImport."""
+    content = read_file(path)
+    if content.goes_on:
+        report.warnings.append(
+            T("%(file)s ends with a link to a next page, so the list may go on elsewhere.", file=path.name)
+        )
+    if any(is_flattened(item.get("controlScores")) for item in content.items):
+        report.warnings.append(
             T(
-                "%(file)s is not complete JSON: it breaks off or goes wrong at line %(line)s, column %(column)s.",
+                "%(file)s was saved by PowerShell without its lists, so no action has points from it: save it again with"
+                " “ConvertTo-Json -Depth 10”.",
                 file=path.name,
-                line=error.lineno,
-                column=error.colno,
             )
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise CannotImport(T("%(file)s is not readable text in UTF-8.", file=path.name)) from error
+        )
+    yield GraphPage(items=content.items, warning=None)

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
 
 # Below the limit of PostgreSQL's bigint, which is 2**63 - 1.
 LARGEST_INTEGER = 2**62
+# Far above the 1,376 points of the largest tenant seen; beyond it, a number is damage that no page can show or add up.
+# docs/facts/microsoft-graph.md#1-2-securescore
+LARGEST_POINTS = 1_000_000
+# Windows PowerShell writes a time as milliseconds since 1970.
+# https://learn.microsoft.com/powershell/module/microsoft.powershell.utility/convertto-json
+POWERSHELL_TIME = re.compile(r"/Date\((\d{1,14})\)/")
 # Stricter than float(), which also reads "1_000", "NaN" and digits of other scripts: docs/facts/microsoft-graph.md#edge-12
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # .NET writes an unknown date as year 1. No date of this data can be older than the product.
@@ -41,6 +47,12 @@ def number(value: object) -> float | None:
         return None
     # -1 and "-1" are sentinels for "not available": docs/facts/microsoft-graph.md#1-2-securescore
     return found if isfinite(found) and found >= 0 else None
+
+
+def points_of(value: object) -> float | None:
+    """A number that can be points or a percentage; None for one beyond LARGEST_POINTS."""
+    found = number(value)
+    return found if found is not None and found <= LARGEST_POINTS else None
 
 
 def whole(value: object) -> int | None:
@@ -80,6 +92,8 @@ def moment(value: object) -> datetime | None:
     """An ISO 8601 time; None when it cannot be read. Without a zone it is UTC."""
     if not isinstance(value, str):
         return None
+    if (milliseconds := POWERSHELL_TIME.fullmatch(value.strip())) is not None:
+        value = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(milliseconds[1]))).isoformat()
     try:
         # Takes the six and seven decimals that Graph sends: docs/facts/microsoft-graph.md#edge-20
         found = datetime.fromisoformat(value.strip())

@@ -9,7 +9,6 @@ string in place of a number. docs/facts/microsoft-graph.md#edge-11
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -17,17 +16,19 @@ from hashlib import sha256
 from typing import Any
 
 from app.core.errors import AppError
-from app.core.messages import Message, T
+from app.core.messages import T
 from app.features.secure_score.sync.json_values import (
     as_stored_json,
     flag,
     moment,
     number,
     objects,
+    points_of,
     texts,
     whole,
     words,
 )
+from app.features.secure_score.sync.parse_report import ParseReport
 from app.features.secure_score.vocabulary import category_of, level_of, threats_of, tier_of
 
 
@@ -62,6 +63,10 @@ class ScoreRow:
     @property
     def switched_on(self) -> bool | None:
         return flag(self.entry.get("on"))
+
+    @property
+    def not_scored(self) -> bool:
+        return flag(self.entry.get("NotScored", self.entry.get("notScored"))) or False
 
     @property
     def counted(self) -> int | None:
@@ -149,39 +154,6 @@ class ProfileRow:
     raw: str = field(repr=False)
 
 
-@dataclass
-class ParseReport:
-    """Counts of odd entries, reported once per kind."""
-
-    without_id: int = 0
-    foreign: int = 0
-    undated: int = 0
-    doubled: Counter[str] = field(default_factory=Counter)
-    without_controls: list[str] = field(default_factory=list)
-
-    def sentences(self) -> list[Message]:
-        """The warnings for the import page: one per kind of odd entry that was found, with its count."""
-        found = []
-        if self.without_id:
-            found.append(T("%(count)s entries without an id were left out.", count=self.without_id))
-        if self.foreign:
-            found.append(T("%(count)s entries of another kind were left out.", count=self.foreign))
-        if self.undated:
-            found.append(T("%(count)s daily scores without a readable date were left out.", count=self.undated))
-        if self.doubled:
-            name, _ = self.doubled.most_common(1)[0]
-            count = self.doubled.total()
-            found.append(
-                T("%(count)s entries came twice (%(name)s, for one); the last was kept.", count=count, name=name)
-            )
-        if self.without_controls:
-            days = ", ".join(self.without_controls[:3])
-            found.append(
-                T("The score of %(days)s came without its actions, so their points stay as they were.", days=days)
-            )
-        return found
-
-
 def snapshots_of(items: Iterable[dict[str, Any]], tenant_id: str, report: ParseReport) -> list[SnapshotRow]:
     """Every usable snapshot, once per id; the last one wins. Raises OtherTenant."""
     found: dict[str, SnapshotRow] = {}
@@ -207,7 +179,7 @@ def profiles_of(items: Iterable[dict[str, Any]], tenant_id: str, report: ParseRe
         if "controlScores" in item:
             report.foreign += 1
             continue
-        row = _profile(item)
+        row = _profile(item, report)
         if not row.control_id:
             report.without_id += 1
             continue
@@ -234,19 +206,22 @@ def _refuse_other_tenant(item: dict[str, Any], tenant_id: str) -> None:
 def _snapshot(item: dict[str, Any], tenant_id: str, report: ParseReport) -> SnapshotRow | None:
     graph_id = words(item.get("id")).strip()
     # The id is `{tenantGuid}_{yyyy-MM-dd}`, so its date can stand in: docs/facts/microsoft-graph.md#1-2-securescore
-    created_at = moment(item.get("createdDateTime")) or moment(graph_id.rpartition("_")[2])
+    created_at = moment(_created(item)) or moment(graph_id.rpartition("_")[2])
     if created_at is None:
         report.undated += 1
         return None
     graph_id = graph_id or f"{tenant_id}_{created_at.date().isoformat()}"
     controls = _controls(item.get("controlScores"), report)
     if controls is None:
-        report.without_controls.append(created_at.date().isoformat())
+        report.without_controls.append(created_at.date())
+    points, max_points = (_points(item, member, report) for member in ("currentScore", "maxScore"))
+    if points is None or max_points is None:
+        report.without_total.append(created_at.date())
     return SnapshotRow(
         graph_id=graph_id,
         created_at=created_at,
-        points=number(item.get("currentScore")),
-        max_points=number(item.get("maxScore")),
+        points=points,
+        max_points=max_points,
         controls=controls,
         enabled_services=texts(item.get("enabledServices")),
         comparisons=[_comparison(entry) for entry in objects(item.get("averageComparativeScores"))],
@@ -256,12 +231,29 @@ def _snapshot(item: dict[str, Any], tenant_id: str, report: ParseReport) -> Snap
     )
 
 
+def _created(item: dict[str, Any]) -> object:
+    # The documentation of the beta version names the member `createdDateTime.value`.
+    # https://learn.microsoft.com/graph/api/resources/securescore?view=graph-rest-beta
+    value = item.get("createdDateTime", item.get("createdDateTime.value"))
+    return value.get("value") if isinstance(value, dict) else value
+
+
+def _points(item: dict[str, Any], member: str, report: ParseReport) -> float | None:
+    """The points of a member; one that is there and cannot be read is reported."""
+    value = item.get(member)
+    found = points_of(value)
+    report.note_unreadable(member, value, found)
+    return found
+
+
 def _controls(value: object, report: ParseReport) -> list[ScoreRow] | None:
-    if not isinstance(value, list):
+    # A list without a single object is no list of controls: PowerShell writes the names of types into it when told to go
+    # no deeper, and taking it for "no controls" would archive them all.
+    if not isinstance(value, list) or (value and not objects(value)):
         return None
     found: dict[str, ScoreRow] = {}
     for entry in objects(value):
-        row = _score(entry)
+        row = _score(entry, report)
         if not row.control_id:
             report.without_id += 1
             continue
@@ -271,11 +263,11 @@ def _controls(value: object, report: ParseReport) -> list[ScoreRow] | None:
     return list(found.values())
 
 
-def _score(entry: dict[str, Any]) -> ScoreRow:
-    percent = number(entry.get("scoreInPercentage"))
+def _score(entry: dict[str, Any], report: ParseReport) -> ScoreRow:
+    percent = _points(entry, "scoreInPercentage", report)
     return ScoreRow(
         control_id=words(entry.get("controlName")),
-        points=number(entry.get("score")),
+        points=_points(entry, "score", report),
         # docs/facts/microsoft-graph.md#edge-17
         percent=None if percent is None else min(percent, 100.0),
         entry=entry,
@@ -288,14 +280,22 @@ def _comparison(entry: dict[str, Any]) -> Comparison:
     percent = number(by_name.get("averagescore"))
     return Comparison(
         basis=words(entry.get("basis")).strip(),
-        # A percentage today; in 2019 it held points, which say nothing here: docs/facts/microsoft-graph.md#1-2-securescore
-        percent=percent if percent is not None and percent <= 100 else None,
+        percent=percent if percent is not None and percent <= 100 and not _is_in_points(by_name) else None,
         seats_from=whole(by_name.get("seatsizerangelowervalue")),
         seats_to=whole(by_name.get("seatsizerangeuppervalue")),
     )
 
 
-def _profile(item: dict[str, Any]) -> ProfileRow:
+def _is_in_points(by_name: dict[str, Any]) -> bool:
+    """Whether an average is of 2019, when it was points: its categories have scores and no maxima.
+
+    Points of others, whose maximum is unknown, cannot be shown as a percentage: docs/facts/microsoft-graph.md#1-2-securescore
+    """
+    categories = [name for name in by_name if name.endswith("score") and name != "averagescore"]
+    return bool(categories) and not any(name.endswith("scoremax") for name in by_name)
+
+
+def _profile(item: dict[str, Any], report: ParseReport) -> ProfileRow:
     raw_category = words(item.get("controlCategory")).strip()
     state, state_at, state_by, comment = effective_state(item.get("controlStateUpdates"))
     written = {name: item.get(name) for name in HASHED}
@@ -306,7 +306,7 @@ def _profile(item: dict[str, Any]) -> ProfileRow:
         service=words(item.get("service")).strip(),
         category=category_of(raw_category) or "",
         category_raw=raw_category,
-        max_points=number(item.get("maxScore")),
+        max_points=_points(item, "maxScore", report),
         rank=whole(item.get("rank")),
         tier=tier_of(words(item.get("tier"))),
         user_impact=level_of(words(item.get("userImpact"))),

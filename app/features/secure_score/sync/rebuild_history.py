@@ -82,8 +82,9 @@ async def _series(
     found = await session.execute(
         text(
             "SELECT id, day, created_at FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0 "
-            "AND (CAST(:since AS date) IS NULL OR created_at >= COALESCE((SELECT max(created_at) FROM score_snapshot "
-            "WHERE tenant_id = :tenant_id AND control_count > 0 AND day < :since), '-infinity')) "
+            "AND NOT is_gap AND (CAST(:since AS date) IS NULL OR created_at >= COALESCE(("
+            "SELECT max(created_at) FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0 AND NOT is_gap "
+            "AND day < :since), '-infinity')) "
             "ORDER BY created_at, graph_id"
         ),
         {"tenant_id": tenant_id, "since": since},

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
+from app.features.secure_score.actions.action_rows import derived_maximum
+
 # Points. Proportional actions lose a little with each new account, which is noise.
 # docs/facts/microsoft-graph.md#3-2-scoring-rules
 TOLERANCE_POINTS = 0.1
@@ -49,10 +51,8 @@ class Point:
     @property
     def maximum(self) -> float | None:
         """The maximum on that day, computed from points and percentage; None when either is unknown or 0."""
-        # The score entry has no maximum, and the profile only has today's: docs/facts/microsoft-graph.md#1-3-controlscores
-        if self.points and self.percent:
-            return round(self.points / self.percent * 100, 2)
-        return None
+        # The profile only has today's: docs/facts/microsoft-graph.md#1-3-controlscores
+        return derived_maximum(self.points, self.percent)
 
 
 @dataclass(frozen=True)

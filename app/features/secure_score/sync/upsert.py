@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from sqlalchemy import text
@@ -221,33 +221,41 @@ NEWEST = """
 UPDATE improvement_action AS action SET
   scored = true, points = given.points, percent = given.percent, description = given.description,
   implementation_status = given.implementation_status, switched_on = given.switched_on, counted = given.counted,
-  counted_of = given.counted_of, last_synced_at = given.last_synced_at,
+  counted_of = given.counted_of, last_synced_at = given.last_synced_at, not_scored = given.not_scored,
   category = CASE WHEN action.category = '' THEN given.category ELSE action.category END,
   category_raw = CASE WHEN action.category_raw = '' THEN given.category_raw ELSE action.category_raw END
 FROM unnest(CAST(:control_id AS text[]), CAST(:points AS float8[]), CAST(:percent AS float8[]),
   CAST(:description AS text[]), CAST(:implementation_status AS text[]), CAST(:switched_on AS bool[]),
   CAST(:counted AS bigint[]), CAST(:counted_of AS bigint[]), CAST(:last_synced_at AS timestamptz[]),
-  CAST(:category AS text[]), CAST(:category_raw AS text[]))
+  CAST(:category AS text[]), CAST(:category_raw AS text[]), CAST(:not_scored AS bool[]))
   AS given (control_id, points, percent, description, implementation_status, switched_on, counted, counted_of,
-            last_synced_at, category, category_raw)
+            last_synced_at, category, category_raw, not_scored)
 WHERE action.tenant_id = :tenant_id AND action.control_id = given.control_id
 """
 # Archived instead of deleted: tickets and history refer to it. docs/facts/microsoft-graph.md#edge-28
 ARCHIVE = """
 UPDATE improvement_action SET scored = false, points = NULL, percent = NULL, switched_on = NULL, counted = NULL,
-  counted_of = NULL
+  counted_of = NULL, not_scored = false
 WHERE tenant_id = :tenant_id AND scored AND control_id <> ALL(:control_id)
 """
 
 
 async def apply_newest(session: Session, tenant_id: str, newest: SnapshotRow) -> None:
-    """Copy the newest snapshot's points to the actions and archive those that it lacks, unless a newer one is stored."""
+    """Copy the newest snapshot's points to the actions and archive those that it lacks.
+
+    Does nothing when a newer one is stored, or when this one is probably a gap.
+    """
     found = await session.execute(
-        text("SELECT max(created_at) FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0"),
-        {"tenant_id": tenant_id},
+        text(
+            "SELECT max(created_at) FILTER (WHERE NOT is_gap) AS newest_stored, "
+            "COALESCE(bool_or(is_gap) FILTER (WHERE graph_id = :graph_id), false) AS is_gap "
+            "FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0"
+        ),
+        {"tenant_id": tenant_id, "graph_id": newest.graph_id},
     )
-    newest_stored: datetime | None = found.scalar_one()
-    if not newest.controls or (newest_stored is not None and newest_stored > newest.created_at):
+    stored = found.one()
+    is_older = stored.newest_stored is not None and stored.newest_stored > newest.created_at
+    if not newest.controls or is_older or stored.is_gap:
         return
     await session.execute(
         text(NEWEST),
@@ -257,7 +265,7 @@ async def apply_newest(session: Session, tenant_id: str, newest: SnapshotRow) ->
             **columns(
                 newest.controls,
                 "control_id", "points", "percent", "description", "implementation_status", "switched_on", "counted",
-                "counted_of", "last_synced_at", "category_raw",
+                "counted_of", "last_synced_at", "category_raw", "not_scored",
             ),
         },
     )  # fmt: skip

@@ -10,30 +10,37 @@ any point loses nothing and duplicates nothing.
                                    ├─ hidden? ───│─ refusal of the lookup ──┐
                                    └─ absent ─▶ send again                  │
                                                  └─ failed ─┬─ passing ─────┼─▶ queued, with backoff
+                                                            ├─ 500 ─────────┼─▶ queued, held after BELIEVED_FAILURES
                                                             └─ refused ─────┴─▶ queued once, then held
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Generic, TypeVar
-from uuid import UUID
+from typing import Generic
 
 from sqlalchemy import ColumnElement
 
 from app.core import clock
 from app.core.database import Session
-from app.core.errors import AppError, RetryLater
+from app.core.errors import RetryLater
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.features.connection.gateway import InstancePaused, Lane, NotConnected, ServiceNowClient, call
 from app.features.connection.throttle import backoff_after
+from app.features.tickets.delivery.adapter import Answer, Call, Found, OutboundAdapter, Row
+from app.features.tickets.delivery.next_step import (
+    BELIEVED_FAILURES,
+    NextStep,
+    failing_message,
+    is_failure,
+    is_refusal,
+    next_step,
+    refusal_cause,
+)
 from app.features.tickets.models import Outbound
 from app.features.tickets.types import Delivery
-from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError
+from app.integrations.http.errors import RemoteError
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -43,10 +50,6 @@ log = get_logger(__name__)
 UNCERTAIN_SECONDS = 330.0
 # How often it is looked for meanwhile. Three requests a minute per ticket do not hurt the instance.
 LOOKUP_INTERVAL_SECONDS = 20.0
-# ServiceNow refuses intermittently (docs/facts/servicenow.md#sandbox-49), and refuses what it has done
-# (docs/facts/servicenow.md#trap-4). So a refusal ends the delivery only when the create is refused twice and a lookup
-# in between finds no record.
-BELIEVED_REFUSALS = 2
 # An attempt without an outcome after this is taken for dead: waiting for a connection (30 s), connecting (5 s) and a
 # whole answer (35 s) take less (app/integrations/http/transport.py). One that lives on after all, because renewing the
 # token took long, is stopped by its number before it sends.
@@ -56,19 +59,6 @@ JOB_LOST_AFTER = timedelta(minutes=1)
 
 STILL_UNDER_WAY = T("Another attempt is still waiting for ServiceNow’s answer.")
 
-Row = TypeVar("Row", bound=Outbound)
-Found = TypeVar("Found")
-Answer = TypeVar("Answer")
-Call = Callable[[ServiceNowClient], Awaitable[Answer]]
-
-
-class NextStep(StrEnum):
-    """What follows from a failed attempt."""
-
-    RETRY = "retry"
-    HOLD = "hold"
-    HOLD_IN_DOUBT = "hold_in_doubt"
-
 
 class StillUncertain(Exception):
     """A send may still be under way in ServiceNow: find again later, and do not repeat it."""
@@ -76,60 +66,6 @@ class StillUncertain(Exception):
 
 class Superseded(Exception):
     """Another attempt has begun, or the row was decided meanwhile: this attempt sends and writes nothing more."""
-
-
-class OutboundAdapter(ABC, Generic[Row, Found]):
-    """What differs between the rows that are delivered. One instance serves one attempt at one row.
-
-    Methods that take `session` touch rows only, those that take `client` ServiceNow only. `load` sets `connection_id`.
-    """
-
-    connection_id: UUID
-    # The state in which the row is this adapter's business.
-    awaiting = Delivery.QUEUED
-    # What a person reads while a send may still be under way. None leaves what is already said of the row.
-    still_uncertain: Message | None = None
-    log_fields: dict[str, Any]
-
-    @abstractmethod
-    async def load(self, session: Session) -> Row | None:
-        """The row, locked; None when there is nothing to deliver."""
-
-    async def postpone(self, session: Session, row: Row) -> RetryLater | None:  # noqa: ARG002 - for those that override it.
-        """Why no attempt may begin now; None when one may. May also change `row.delivery`, which ends the delivery."""
-        return None
-
-    @abstractmethod
-    async def find(self, client: ServiceNowClient) -> Found | None:
-        """What an earlier attempt left in ServiceNow; None when the answer shows nothing, which is no proof yet."""
-
-    async def visibility_check(self, session: Session, row: Row) -> Call[None] | None:  # noqa: ARG002 - for those that override it.
-        """A call that raises QueryIgnored unless `find` would have seen the record. None where `find` is proof enough."""
-        return None
-
-    @abstractmethod
-    async def send(self, client: ServiceNowClient) -> Found:
-        """Make it in ServiceNow: one call, never repeated here."""
-
-    async def lock_before_row(self, session: Session, *, just_sent: bool) -> None:
-        """Lock what `delivered` changes besides the row: connection/throttle.py says what is locked before a row.
-
-        `just_sent`: what is kept is the answer to the send, and not the result of a lookup.
-        """
-
-    @abstractmethod
-    async def delivered(self, session: Session, row: Row, found: Found) -> None:
-        """Keep what was found or made."""
-
-    @abstractmethod
-    def in_doubt(self, reason: Message, before: Message | None) -> Message:
-        """Why it is held though it may have arrived. `before` is what an earlier attempt was told."""
-
-    def note_problem(self, session: Session, row: Row, problem: Message) -> None:
-        """A problem that differs from the one before, for the history."""
-
-    def note_held(self, session: Session, row: Row) -> None:
-        """The row is held now, for the history."""
 
 
 class Lookup(Generic[Row, Found]):
@@ -198,10 +134,14 @@ class Lookup(Generic[Row, Found]):
 
 
 class Attempt(Lookup[Row, Found]):
-    """One attempt at delivering a queued row. `began` once it has its number, `sends` while its call is the send."""
+    """One attempt at delivering a queued row.
+
+    `began` once it has its number, `sends` while its call is the send, `was_answered` once ServiceNow has taken it.
+    """
 
     lane = Lane.DELIVERY
-    began = sends = False
+    began = sends = was_answered = False
+    failures = 0
 
     async def deliver(self) -> None:
         """Raises RetryLater when there has to be another attempt; returns when none is needed."""
@@ -209,10 +149,12 @@ class Attempt(Lookup[Row, Found]):
         if was_sent is None:
             return
         try:
-            found = await self.look() if was_sent else None
-            just_sent = found is None
+            found, just_sent = await self.look() if was_sent else None, False
+            if found is None and self.failures >= BELIEVED_FAILURES:
+                await self._hold_failing()
+                return
             if found is None:
-                found = await self._call(self.adapter.send, sends=True)
+                found, just_sent = await self._send(was_sent=was_sent)
         except Superseded:
             log.warning("delivery.superseded", **self.adapter.log_fields, attempt=self.number)
         except StillUncertain:
@@ -234,7 +176,7 @@ class Attempt(Lookup[Row, Found]):
             row = await self.adapter.load(session)
             if row is None or row.delivery != self.adapter.awaiting:
                 return None
-            self.number = row.attempts
+            self.number, self.failures = row.attempts, row.failures
             stop = await self._stop(session, row)
         if isinstance(stop, RetryLater):
             raise stop
@@ -248,6 +190,40 @@ class Attempt(Lookup[Row, Found]):
         postponed = await self.adapter.postpone(session, row)
         return Superseded() if row.delivery != self.adapter.awaiting else postponed
 
+    async def _send(self, *, was_sent: bool) -> tuple[Found, bool]:
+        """What is there now, and whether it is the answer to the send. Raises what `_call` raises."""
+        try:
+            found = await self._call(self.adapter.send, sends=True)
+        except RemoteError as error:
+            earlier = await self._find_despite_refusal() if was_sent and is_refusal(error) else None
+            if earlier is None:
+                raise
+            return earlier, False
+        return await self._confirm(found), True
+
+    async def _find_despite_refusal(self) -> Found | None:
+        """What an earlier send has left, when a repeated one was refused: perhaps because it is there already."""
+        recheck = self.adapter.recheck()
+        if recheck is None:
+            return None
+        try:
+            return await self._call(recheck)
+        except (RemoteError, InstancePaused, NotConnected):
+            return None
+        finally:
+            # What is written down next is said of the send.
+            self.sends = True
+
+    async def _confirm(self, found: Found) -> Found:
+        """What became of a send that was answered, where only another call tells. Raises what refuses it."""
+        check = self.adapter.confirmation()
+        if check is None:
+            return found
+        self.was_answered = True
+        confirmed = await self._call(check)
+        self.sends = True
+        return self.adapter.confirmed(confirmed)
+
     async def _note(self, *, sends: bool) -> None:
         """Commit, before the call, that this attempt makes it. The first time, the attempt takes its number."""
         async with self.resources.database.transaction() as session:
@@ -259,8 +235,12 @@ class Attempt(Lookup[Row, Found]):
                 if not self.began:
                     _count_attempt(row, now)
                 row.in_flight_since = row.next_try_at = now
+                if self.was_answered:
+                    row.uncertain_until = None
                 if sends:
                     row.sent_at, row.uncertain_until = now, now + timedelta(seconds=UNCERTAIN_SECONDS)
+                    row.turned_away = False
+                    self.adapter.before_send(row)
         if stop is not None:
             raise stop
         self.number, self.began, self.sends = row.attempts, True, sends
@@ -314,17 +294,18 @@ class Attempt(Lookup[Row, Found]):
             before = Message.from_json(row.problem) if row.problem and row.refusals and is_other_cause else None
             self._show(session, row, error.message)
             # What was said of a lookup says nothing of the send before it.
-            if self.sends and error.is_final:
-                row.uncertain_until = None
+            if self.sends:
+                _note_outcome(row, error)
             if is_refusal(error):
                 row.refusals += 1
                 # A refused lookup counts only until a send is refused, too.
                 if self.sends or row.refusal_cause is None or not is_other_cause:
                     row.refusal_cause, row.refused_at = refusal_cause(error), row.attempted_at
-            step = next_step(error, refusals=row.refusals, sends=self.sends)
+            step = next_step(error, refusals=row.refusals, sends=self.sends, turned_away=row.turned_away)
             if step is NextStep.RETRY:
                 row.next_try_at = clock.now() + timedelta(seconds=seconds)
             elif step is NextStep.HOLD:
+                await self.adapter.refused(session, row)
                 self._hold(session, row, error.message)
             else:
                 self._hold(session, row, self.adapter.in_doubt(error.message, before))
@@ -334,6 +315,17 @@ class Attempt(Lookup[Row, Found]):
         if step is NextStep.RETRY:
             raise RetryLater(seconds, error.message)
 
+    async def _hold_failing(self) -> None:
+        """ServiceNow failed at it too often, and it is proven that nothing of it is there."""
+        async with self.resources.database.transaction() as session:
+            row = await self._end(session, failed=False)
+            if row is None:
+                return
+            problem = failing_message(row.failures, row.failure_text)
+            self._show(session, row, problem)
+            self._hold(session, row, problem)
+        log.info("delivery.failed", **self.adapter.log_fields, outcome="failing", next_step=NextStep.HOLD.value)
+
     def _hold(self, session: Session, row: Row, problem: Message) -> None:
         hold(row, problem)
         self.adapter.note_held(session, row)
@@ -341,6 +333,15 @@ class Attempt(Lookup[Row, Found]):
 
 def _count_attempt(row: Outbound, now: datetime) -> None:
     row.attempts, row.attempted_at = row.attempts + 1, now
+
+
+def _note_outcome(row: Outbound, error: RemoteError) -> None:
+    """What the answer to a send says of it besides its problem."""
+    row.turned_away = error.is_at_the_door
+    if error.is_final:
+        row.uncertain_until = None
+    if is_failure(error):
+        row.failures, row.failure_text = row.failures + 1, error.remote_text
 
 
 def is_uncertain(row: Outbound, now: datetime) -> bool:
@@ -355,27 +356,6 @@ def seconds_in_flight(row: Outbound, now: datetime) -> float:
     return max(0.0, ATTEMPT_SECONDS - (now - row.in_flight_since).total_seconds())
 
 
-def is_refusal(error: AppError) -> bool:
-    """Whether ServiceNow refused this one row, and not every call."""
-    return isinstance(error, Forbidden | RecordNotFound | QueryIgnored) and not error.is_instance_wide
-
-
-def refusal_cause(error: RemoteError) -> str:
-    """What refused, the same for every row with that cause and for every version of ours.
-
-    The code of the message and the instance's own words, which name the rule or the field. Never our sentence
-    (docs/decisions/0005-codes-not-sentences.md).
-    """
-    return f"{error.code or type(error).__name__} {error.remote_text}".rstrip()
-
-
-def next_step(error: AppError, *, refusals: int, sends: bool) -> NextStep:
-    """What follows from `error`, once `refusals` of this row are counted. `sends`: the send was refused, no lookup."""
-    if not is_refusal(error) or refusals < BELIEVED_REFUSALS:
-        return NextStep.RETRY
-    return NextStep.HOLD if sends else NextStep.HOLD_IN_DOUBT
-
-
 def hold(row: Outbound, problem: Message) -> None:
     """Stop until a person has read the problem and acted."""
     row.delivery, row.problem = Delivery.HELD, problem.to_json()
@@ -386,6 +366,7 @@ def requeue(row: Outbound) -> None:
     """A person wants it tried again. What may have arrived is found first, as before."""
     row.delivery, row.problem = Delivery.QUEUED, None
     row.refusals, row.refusal_cause, row.refused_at = 0, None, None
+    row.failures, row.failure_text = 0, ""
     row.next_try_at = clock.now()
 
 

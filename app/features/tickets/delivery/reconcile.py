@@ -10,12 +10,12 @@ from app.core.logging import get_logger
 from app.core.messages import T
 from app.features.connection.gateway import InstancePaused, NotConnected
 from app.features.tickets.delivery.deliver import TicketAdapter
+from app.features.tickets.delivery.next_step import is_refusal
 from app.features.tickets.delivery.outbound import (
     LOOKUP_INTERVAL_SECONDS,
     Lookup,
     StillUncertain,
     Superseded,
-    is_refusal,
     is_uncertain,
 )
 from app.features.tickets.delivery.visibility import is_in_doubt

@@ -7,51 +7,120 @@ unless the same query returns other records that are known to exist.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from app.core.database import Session
 from app.core.messages import Message, T
 from app.features.connection.gateway import ServiceNowClient
+from app.features.connection.models import Connection
 from app.features.tickets.models import Ticket
-from app.features.tickets.types import Delivery
-from app.integrations.http.errors import QueryIgnored
-from app.integrations.servicenow.schemas import Table
+from app.features.tickets.types import MARKERS, Delivery, TicketKind
+from app.integrations.http.errors import Forbidden, QueryIgnored
+from app.integrations.servicenow.schemas import RemoteTicket, Table
 
 # One of these has to be shown. More than one is asked for, because a single record may have been deleted meanwhile.
 KNOWN_RECORDS = 3
 # The code of messages that name another message as their cause.
 IN_DOUBT = "delivery.in_doubt"
+# A record's stamp is the instance's, the ticket's is ours.
+CLOCKS_APART = timedelta(days=1)
 NOT_VISIBLE = T(
     "ServiceNow shows the integration user no records of this kind (or not their correlation id), so not finding one "
     "proves nothing.",
     code="delivery.not_visible",
 )
+EMPTIED = T(
+    "ServiceNow does not keep the correlation id of records that we make, so not finding one by it proves nothing.",
+    code="delivery.correlation_id_dropped",
+)
 
 
-async def known_records(session: Session, ticket: Ticket) -> list[str]:
-    """The correlation IDs of the newest other records in the same table that we have seen ourselves."""
+@dataclass(frozen=True)
+class Sight:
+    """What has to be visible before an empty lookup is believed, all of it from our own rows.
+
+    `correlation_ids` and `sys_ids` are those of the newest other records in the same table that we have seen. `sys_ids` is
+    empty unless every create of the ticket carried a sys_id that the table keeps. `made_by` is the login name of our
+    account, `not_before` a time before which the ticket cannot have been sent, by any clock.
+    """
+
+    correlation_ids: Sequence[str]
+    sys_ids: Sequence[str]
+    marker: str
+    title: str
+    made_by: str
+    not_before: datetime
+
+
+async def load_sight(session: Session, ticket: Ticket, *, by_sys_id: bool) -> Sight:
     query = (
-        select(Ticket.correlation_id)
+        select(Ticket.correlation_id, Ticket.sys_id, Ticket.own_sys_id)
         .where(Ticket.connection_id == ticket.connection_id, Ticket.kind == ticket.kind, Ticket.id != ticket.id)
         # A record that was hidden from us before proves nothing now.
         .where(Ticket.sys_id.is_not(None), Ticket.visible)
         .order_by(Ticket.shared_at.desc(), Ticket.id)
         .limit(KNOWN_RECORDS)
     )
-    return list((await session.execute(query)).scalars())
+    known = (await session.execute(query)).all()
+    connection = await session.get_one(Connection, ticket.connection_id)
+    return Sight(
+        correlation_ids=[row.correlation_id for row in known],
+        sys_ids=[row.sys_id for row in known if by_sys_id and row.sys_id == row.own_sys_id],
+        marker=MARKERS[TicketKind(ticket.kind)],
+        title=str(ticket.record.get("short_description", "")),
+        made_by=connection.user_name,
+        not_before=ticket.created_at - CLOCKS_APART,
+    )
 
 
-async def assert_visible(client: ServiceNowClient, table: Table, known: Sequence[str]) -> None:
-    """Raises QueryIgnored unless ServiceNow shows one of the `known` records, or any record where none is known.
+async def assert_visible(client: ServiceNowClient, table: Table, sight: Sight) -> None:
+    """Raises QueryIgnored unless the record would surely have been found, if it were there.
 
     Row and field rules hide without an error: docs/facts/servicenow.md#trap-14, docs/facts/servicenow.md#trap-15.
     """
+    # The lookup asked for the record's own sys_id, which no rule can have dropped: the table keeps it.
+    if sight.sys_ids and await client.find_by_sys_ids(table, sight.sys_ids):
+        return
+    await _assert_shown(client, table, sight.correlation_ids)
+    await _assert_not_emptied(client, table, sight)
+
+
+async def _assert_shown(client: ServiceNowClient, table: Table, known: Sequence[str]) -> None:
+    """ServiceNow shows one of the `known` records, or any record where none is known."""
     for correlation_id in known:
         if await client.find_by_correlation(table, correlation_id):
             return
     if known or not await client.shows_correlation_ids(table):
         raise QueryIgnored(NOT_VISIBLE)
+
+
+async def _assert_not_emptied(client: ServiceNowClient, table: Table, sight: Sight) -> None:
+    """No record that may be the ticket's has lost its correlation ID: a write rule drops a value without an error.
+
+    Where no record of ours is known, any that our account made since is suspected. Where some are, the instance keeps the
+    ID as a rule, and others may use the account: then it has to carry our marker or the ticket's title.
+    """
+    # docs/facts/servicenow.md#2-6-error-envelope
+    try:
+        page = await client.emptied(table, sight.marker, sight.made_by)
+    except (Forbidden, QueryIgnored):
+        if sight.correlation_ids:
+            return
+        raise
+    recent = [row for row in page.rows if row.created_at is None or row.created_at >= sight.not_before]
+    if sight.correlation_ids:
+        suspected = any(_looks_like(row, sight) for row in recent)
+    else:
+        suspected = bool(recent) or (page.total or 0) > len(page.rows)
+    if suspected:
+        raise QueryIgnored(EMPTIED)
+
+
+def _looks_like(row: RemoteTicket, sight: Sight) -> bool:
+    return row.correlation_display == sight.marker or row.values.get("short_description") == sight.title
 
 
 def in_doubt_message(reason: Message, before: Message | None) -> Message:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from uuid import UUID
 
+from sqlalchemy import select
+
 from app.core import clock
+from app.core.database import Session
 from app.core.logging import get_logger
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.gateway import InstancePaused, ServiceNowClient, call
-from app.features.tickets.models import Ticket
-from app.features.tickets.notes.journal_field import entries_of
+from app.features.connection.models import Connection
+from app.features.tickets.models import Ticket, TicketNote
+from app.features.tickets.notes.journal_field import Ours, entries_of, reference_of
+from app.features.tickets.notes.split_journal import split_journal
 from app.features.tickets.polling.apply_remote import DELETED, HIDDEN, mark_hidden
 from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.http.errors import RecordNotFound, RemoteError
+from app.integrations.servicenow.schemas import JournalRow
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -35,8 +42,15 @@ async def read_notes(resources: Resources, ticket_id: UUID) -> None:
         # docs/facts/servicenow.md#4-3-shared-task-fields
         return await client.journal(table, sys_id)
 
+    async def read_rows(client: ServiceNowClient) -> list[JournalRow]:
+        return await client.journal_rows(sys_id)
+
+    rows: list[JournalRow] = []
     try:
         shown = await call(resources, read_journal, connection_id=connection_id)
+        # Rows tell where an entry ends; of a single one that is known.
+        if any(len(split_journal(text, [])) > 1 for text in shown.values()):
+            rows = await _rows_if_readable(resources, read_rows, connection_id)
     except (NotConnected, InstancePaused) as error:
         # Nothing was sent. The next view of the ticket's page asks again.
         log.info("ticket.notes.skipped", ticket=str(ticket_id), why=str(error))
@@ -47,8 +61,27 @@ async def read_notes(resources: Resources, ticket_id: UUID) -> None:
         return
     async with resources.database.transaction() as session:
         ticket = await session.get_one(Ticket, ticket_id, with_for_update=True)
-        ticket.journal = [asdict(entry) for entry in entries_of(shown)[:MOST_ENTRIES]]
+        entries = entries_of(shown, rows, await _ours(session, ticket))
+        ticket.journal = [asdict(entry) for entry in entries[:MOST_ENTRIES]]
         ticket.journal_read_at, ticket.journal_problem = clock.now(), None
+
+
+async def _rows_if_readable(
+    resources: Resources, read_rows: Callable[[ServiceNowClient], Awaitable[list[JournalRow]]], connection_id: UUID
+) -> list[JournalRow]:
+    try:
+        return await call(resources, read_rows, connection_id=connection_id)
+    except RemoteError as error:
+        # Without them the displayed text is split by itself.
+        log.info("ticket.notes.rows_not_read", outcome=type(error).__name__)
+        return []
+
+
+async def _ours(session: Session, ticket: Ticket) -> Ours:
+    connection = await session.get_one(Connection, ticket.connection_id)
+    ids = (await session.execute(select(TicketNote.id).where(TicketNote.ticket_id == ticket.id))).scalars()
+    names = {connection.user_name.lower(), connection.user_display_name.lower()} - {""}
+    return Ours(frozenset(reference_of(note_id) for note_id in ids), frozenset(names))
 
 
 async def _store_problem(resources: Resources, ticket_id: UUID, error: RemoteError) -> None:

@@ -1,32 +1,34 @@
-"""Compose our work notes, and parse a record's journal text into entries. Pure: no rows, no calls."""
+"""Compose our work notes, and tell those of others from ours in a record's journal. Pure: no rows, no calls."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from app.core.messages import T
 from app.core.text_limits import clean, cut, one_line
+from app.features.tickets.notes.split_journal import Entry, split_journal
+from app.integrations.servicenow.schemas import JournalRow
 
 # As long as a description, which every instance holds: docs/facts/servicenow.md#4-3-shared-task-fields
 LONGEST_NOTE = 4000
-# `2026-01-31 08:00:00 - M365 Integration (Work notes)`, in the user's own date format and language.
-HEADER = re.compile(r"^(?=[^\n]*\d)(?P<when>[^\n]{6,40}?) - (?P<who>[^\n]{1,200}) \((?P<what>[^()\n]{1,80})\)$", re.M)
-REFERENCE = re.compile(r"\[note [0-9a-f]{12}\]")
+# Ours ends with it, in the last line. A quoted line begins with `>`.
+REFERENCE_AT_THE_END = re.compile(r"^(?!\s*>).*(\[note [0-9a-f]{12}\])\s*\Z", re.M)
 # ServiceNow renders as HTML what stands between [code] and [/code], which would let a note carry script.
 CODE = re.compile(r"\[(/?)code\]", re.I)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One note or comment as the instance shows it; `when` is in the integration user's own format and zone."""
+class Ours:
+    """How a note of ours is recognized: the references of those that were written here, and the names of our account.
 
-    when: str
-    who: str
-    what: str
-    text: str
+    Names in lower case. Without any, the reference alone decides.
+    """
+
+    references: frozenset[str]
+    names: frozenset[str]
 
 
 def reference_of(note_id: UUID) -> str:
@@ -35,28 +37,34 @@ def reference_of(note_id: UUID) -> str:
 
 
 def compose_note(note_id: UUID, text: str, author: str) -> str:
-    """The note as it is sent: never HTML, signed, with its reference, within the length the field has."""
-    signature = f"\n\n– {one_line(author)[:100]}, {T('from the security center')} {reference_of(note_id)}"
+    """The note as it is sent: never HTML, signed, with its reference, within the length the field has.
+
+    An empty `author` is left out of the signature.
+    """
+    name = f"{one_line(author)[:100]}, " if author else ""
+    signature = f"\n\n– {name}{T('from the security center')} {reference_of(note_id)}"
     harmless = CODE.sub(r"[\1 code]", clean(text))
     # 100 to spare: the limit is in UTF-16 units, of which each of the author's 100 letters may take two.
     return cut(harmless, LONGEST_NOTE - len(signature) - 100) + signature
 
 
-def entries_of(shown: Mapping[str, str]) -> list[Entry]:
-    """The entries of both journals that other people wrote, newest first. Ours carry a reference and are left out."""
-    return [entry for text in shown.values() for entry in _split(text) if not REFERENCE.search(entry.text)]
+def entries_of(shown: Mapping[str, str], rows: Sequence[JournalRow], ours: Ours) -> list[Entry]:
+    """The entries of both journals that other people wrote, newest first in each.
 
-
-def _split(text: str) -> list[Entry]:
-    """The entries of one journal: a header line, then the text."""
-    plain = text.replace("\r\n", "\n")
-    headers = list(HEADER.finditer(plain))
-    if not headers:
-        return []
-    # All headers of a field name the same journal, so a line that names another one is part of a note's text.
-    headers = [header for header in headers if header["what"] == headers[0]["what"]]
-    ends = [header.start() for header in headers[1:]] + [len(plain)]
+    `shown` are the displayed journals by field name; `rows` their entries as rows, where those may be read.
+    """
     return [
-        Entry(header["when"], header["who"], header["what"], cut(plain[header.end() : end].strip(), LONGEST_NOTE))
-        for header, end in zip(headers, ends, strict=True)
+        entry
+        for name, text in shown.items()
+        for entry in split_journal(text, [row for row in rows if row.journal == name])
+        if not _is_ours(entry, ours)
     ]
+
+
+def _is_ours(entry: Entry, ours: Ours) -> bool:
+    # Answers quote what they answer to, so a reference somewhere in the text says nothing:
+    # docs/facts/servicenow.md#4-3-shared-task-fields
+    found = REFERENCE_AT_THE_END.search(entry.text)
+    if found is None or found[1] not in ours.references:
+        return False
+    return not ours.names or bool({entry.who.lower(), entry.author.lower()} & ours.names)

@@ -18,7 +18,7 @@ from app.core.text_limits import clean
 from app.features.accounts.permissions import Viewer
 from app.features.tickets.delivery.outbound import requeue
 from app.features.tickets.models import Ticket, TicketNote
-from app.features.tickets.notes.journal_field import Entry
+from app.features.tickets.notes.split_journal import Entry
 from app.features.tickets.ticket_audit import audit_ticket_event
 from app.features.tickets.types import Delivery
 
@@ -30,7 +30,9 @@ READ_EVERY = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class NoteLine:
-    """A note written here. `problem` is what stands in the way of its delivery."""
+    """A note written here. `problem` is what stands in the way of its delivery; `confirmed` is False for one that was
+    delivered while ServiceNow does not show whether it kept it.
+    """
 
     id: UUID
     text: str
@@ -38,6 +40,7 @@ class NoteLine:
     created_at: datetime
     delivery: str
     problem: Message | None
+    confirmed: bool
 
 
 async def add_note(
@@ -88,6 +91,7 @@ async def notes_of(session: Session, ticket_id: UUID) -> list[NoteLine]:
             note.created_at,
             note.delivery,
             Message.from_json(note.problem) if note.problem and note.delivery != Delivery.SHARED else None,
+            note.confirmed,
         )
         for note in (await session.execute(query)).scalars()
     ]

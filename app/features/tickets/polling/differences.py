@@ -25,17 +25,29 @@ def differences(ticket: Ticket, remote: RemoteTicket) -> list[Message]:
         elif _normalized(remote.values[name]) != _normalized(sent):
             found.append(_difference(name, label, sent, remote.values[name]))
     # An incident's priority is never sent: ServiceNow looks it up from impact and urgency, by rows that administrators
-    # can edit (docs/facts/servicenow.md#4-1-incident).
-    derived = KINDS[TicketKind(ticket.kind)].priority_is_derived
-    if derived and remote.priority and remote.priority != str(ticket.priority):
-        found.append(
-            T(
-                "Priority: asked for %(sent)s, ServiceNow made it %(stored)s (its lookup of impact and urgency decides).",
-                sent=priority_name(str(ticket.priority)),
-                stored=priority_name(remote.priority),
-            )
-        )
+    # can edit, so that it may find none (docs/facts/servicenow.md#4-1-incident).
+    if KINDS[TicketKind(ticket.kind)].priority_is_derived and "priority" in remote.values:
+        found.extend(_derived_priority(str(ticket.priority), remote.priority))
     return found
+
+
+def _derived_priority(asked: str, stored: str) -> list[Message]:
+    if stored == asked:
+        return []
+    if not stored:
+        return [
+            T(
+                "Priority: asked for %(sent)s, ServiceNow left it empty (its lookup of impact and urgency found nothing).",
+                sent=priority_name(asked),
+            )
+        ]
+    return [
+        T(
+            "Priority: asked for %(sent)s, ServiceNow made it %(stored)s (its lookup of impact and urgency decides).",
+            sent=priority_name(asked),
+            stored=priority_name(stored),
+        )
+    ]
 
 
 def _difference(name: str, label: Message, sent: str, stored: str) -> Message:

@@ -5,6 +5,8 @@ A queued ticket whose instance was removed may be given up as well, because noth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,21 +15,77 @@ from app.core import clock
 from app.core.database import Session
 from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.jobs import Queue
-from app.core.messages import T
+from app.core.messages import Message, T
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.preferences import load_preferences
 from app.features.tickets.delivery.outbound import requeue
+from app.features.tickets.delivery.refusals import cause_key, cause_of, innermost, missing_fields
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
-from app.features.tickets.sharing.record import Links, compose_record
+from app.features.tickets.sharing.fixed_columns import check_change_type
+from app.features.tickets.sharing.record import Links, compose_record, with_decisions
 from app.features.tickets.sharing.share import action_link, check_request, ticket_link
 from app.features.tickets.ticket_audit import audit_ticket_event
-from app.features.tickets.ticket_fields import Requester, TicketRequest, stored_values
-from app.features.tickets.types import BULK_PRIORITY, Delivery
+from app.features.tickets.ticket_fields import Requester, TicketRequest, stored_request, stored_values
+from app.features.tickets.types import BULK_PRIORITY, Delivery, TicketKind
 
+# More groups than a person reads are not listed; the button for all held tickets is there as well.
+MOST_GROUPS = 10
 NOT_HELD = T("This ticket is not held any more. Its page shows how it stands now.")
+
+
+@dataclass(frozen=True)
+class HeldGroup:
+    """Tickets of one kind that are held for one reason. `missing` are the labels of fields that have to be filled."""
+
+    key: str
+    kind: TicketKind
+    reason: Message
+    missing: list[str]
+    count: int
+
+
+async def held_groups(session: Session, kind: TicketKind | None = None) -> list[HeldGroup]:
+    """The reasons for which tickets are held at the active connection, the most frequent first."""
+    groups: dict[str, list[Ticket]] = {}
+    for ticket in await _held(session, kind):
+        groups.setdefault(cause_key(ticket), []).append(ticket)
+    most_first = sorted(groups.items(), key=lambda item: -len(item[1]))[:MOST_GROUPS]
+    return [_group(key, tickets) for key, tickets in most_first]
+
+
+def _group(key: str, tickets: Sequence[Ticket]) -> HeldGroup:
+    # Of those that were sent, because the others only name it as the reason why they were not.
+    first = next((ticket for ticket in tickets if ticket.refusal_cause), tickets[0])
+    reason = innermost(Message.from_json(first.problem)) if first.problem else T("Held.")
+    return HeldGroup(key, TicketKind(first.kind), reason, missing_fields(cause_of(first)), len(tickets))
+
+
+async def _held(session: Session, kind: TicketKind | None = None, *, locked: bool = False) -> list[Ticket]:
+    query = (
+        select(Ticket)
+        .join(Connection, Connection.id == Ticket.connection_id)
+        .where(Ticket.delivery == Delivery.HELD, Connection.status != ConnectionStatus.REMOVED)
+        .order_by(Ticket.id)
+    )
+    if kind is not None:
+        query = query.where(Ticket.kind == kind)
+    # In the order of their ids, like `retry_all`.
+    query = query.with_for_update(of=Ticket) if locked else query
+    return list((await session.execute(query)).scalars())
+
+
+async def retry_group(session: Session, queue: Queue, key: str, *, viewer: Viewer) -> int:
+    """Send every ticket that is held for this reason again, and return how many. Without `force_retry`, as in `retry_all`."""
+    tickets = [ticket for ticket in await _held(session, locked=True) if cause_key(ticket) == key]
+    for ticket in tickets:
+        record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=viewer.display_name)
+        await _queue_again(session, queue, ticket, priority=BULK_PRIORITY)
+    if tickets:
+        await log_action(session, viewer, T("Tickets held for one reason sent again"), tickets=len(tickets))
+    return len(tickets)
 
 
 async def retry(session: Session, queue: Queue, ticket_id: UUID, *, viewer: Viewer) -> None:
@@ -79,9 +137,9 @@ async def edit_and_retry(
         actions=[(title, action_link(public_url, control_id)) for control_id, title in actions],
         predecessor=predecessor.number if predecessor else "",
     )
-    requester = Requester(ticket.requested_by_id, ticket.requested_by_oid, ticket.requested_by_name, "")
     preferences = await load_preferences(session, ticket.connection_id)
-    payload = compose_record(asked, requester, links, ticket.correlation_id, preferences)
+    check_change_type(asked, preferences)
+    payload = compose_record(asked, _requester_of(ticket), links, ticket.correlation_id, preferences)
     for column, value in stored_values(asked).items():
         setattr(ticket, column, value)
     ticket.record = payload.fields
@@ -124,6 +182,10 @@ async def held_ticket(session: Session, ticket_id: UUID) -> Ticket:
     return ticket
 
 
+def _requester_of(ticket: Ticket) -> Requester:
+    return Requester(ticket.requested_by_id, ticket.requested_by_oid, ticket.requested_by_name, "")
+
+
 async def _ticket(session: Session, ticket_id: UUID) -> Ticket:
     ticket = await session.get(Ticket, ticket_id, with_for_update=True)
     if ticket is None:
@@ -138,5 +200,10 @@ async def _is_stranded(session: Session, ticket: Ticket) -> bool:
 
 
 async def _queue_again(session: Session, queue: Queue, ticket: Ticket, *, priority: int = 0) -> None:
+    # What an administrator decided since then may be what was missing. One that may have arrived stays as it was sent, or
+    # its page would name differences that ServiceNow has not made.
+    if ticket.uncertain_until is None:
+        preferences = await load_preferences(session, ticket.connection_id)
+        ticket.record = with_decisions(ticket.record, stored_request(ticket), _requester_of(ticket), preferences)
     requeue(ticket)
     await queue.defer(session, "tickets.deliver", priority=priority, ticket_id=str(ticket.id))

@@ -5,13 +5,14 @@ All data items stand in the record's text as labelled lines, so that they arrive
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from app.core.messages import Message, T
 from app.core.text_limits import cut, one_line, utf16_length
 from app.features.connection.preferences import Preferences
 from app.features.tickets.sharing.custom_columns import custom_columns
+from app.features.tickets.sharing.fixed_columns import composed_columns, fixed_columns
 from app.features.tickets.ticket_fields import (
     FIELDS,
     LONGEST_DESCRIPTION,
@@ -54,6 +55,8 @@ def compose_record(
     Expects a request in which `problems_of` finds nothing.
     """
     spec, stored = KINDS[request.kind], stored_values(request, fields)
+    if not preferences.names_sender:
+        requester = replace(requester, name="", email="")
     warnings: list[Message] = []
     below = _lines_below(request, requester, links, fields)
     # Two units are for the empty line between the description and the lines below it.
@@ -80,13 +83,31 @@ def compose_record(
                 limit=LONGEST_DESCRIPTION,
             )
         )
-    # What every record carries is never replaced by a column of the instance's own.
-    return RecordPayload(custom_columns(request, requester, preferences, fields) | columns, warnings)
+    # What every record carries is never replaced by what an administrator decided.
+    return RecordPayload(decided_columns(request, requester, preferences, fields) | columns, warnings)
+
+
+def decided_columns(
+    request: TicketRequest, requester: Requester, preferences: Preferences, fields: Sequence[TicketField] = FIELDS
+) -> dict[str, str]:
+    """What an administrator decided for new records: fixed values, change type, group, and copies in own columns."""
+    return fixed_columns(request, preferences) | custom_columns(request, requester, preferences, fields)
+
+
+def with_decisions(
+    record: Mapping[str, str], request: TicketRequest, requester: Requester, preferences: Preferences
+) -> dict[str, str]:
+    """The composed part of this record, with what the administrator's preferences add today."""
+    composed = composed_columns(request.kind)
+    kept = {column: value for column, value in record.items() if column in composed}
+    return decided_columns(request, requester, preferences) | kept
 
 
 def _lines_below(request: TicketRequest, requester: Requester, links: Links, fields: Sequence[TicketField]) -> str:
     """The labelled lines; bounded, so that they always leave most of the text to the description."""
-    lines = [f"{one.line.label}: {one.line.value(request, requester)}" for one in fields if one.line is not None]
+    # A stock form shows the description, and hardly ever `correlation_display`.
+    lines = [KINDS[request.kind].marker]
+    lines += [f"{one.line.label}: {one.line.value(request, requester)}" for one in fields if one.line is not None]
     lines.append(f"{T('Ticket in the security center')}: {links.ticket}")
     # By its number, which is what people search for in ServiceNow.
     if links.predecessor:

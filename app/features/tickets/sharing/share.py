@@ -22,9 +22,11 @@ from app.core.messages import T
 from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
 from app.features.secure_score.actions.browse_actions import Action
+from app.features.tickets.delivery.own_sys_id import new_sys_id
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.polling.state_names import load_names
+from app.features.tickets.sharing.fixed_columns import check_change_type
 from app.features.tickets.sharing.record import Links, compose_record
 from app.features.tickets.ticket_audit import audit_share
 from app.features.tickets.ticket_fields import Requester, TicketRequest, problems_of, stored_values
@@ -121,6 +123,8 @@ async def share_many(
         if connection is None:
             raise NotConnected
         preferences = await load_preferences(session, connection.id)
+        for command in new:
+            check_change_type(command.request, preferences)
         earlier = await _earlier_tickets(session, connection.id, new)
         sharing = _Sharing(connection.id, requester, preferences, public_url, earlier)
         made = [(_make(command, sharing), command) for command in new]
@@ -212,6 +216,7 @@ def _make(command: ShareCommand, sharing: _Sharing) -> Ticket:
         warnings=[warning.to_json() for warning in payload.warnings],
         delivery=Delivery.QUEUED,
         correlation_id=correlation_id,
+        own_sys_id=new_sys_id(),
         next_try_at=now,
     )
 

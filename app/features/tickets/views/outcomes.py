@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from app.core import clock
 from app.core.database import Session
 from app.core.messages import Message, T
-from app.features.connection.models import Connection
+from app.features.connection.models import Connection, ConnectionStatus
 from app.features.secure_score.reports.current_points import Points, current_points
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.types import Delivery, StateCategory
@@ -80,6 +80,13 @@ class ActionTicket:
     ticket: TicketLine
 
 
+async def connection_with_kept_tickets(session: Session) -> Connection | None:
+    """The connection that was removed last, if tickets of it are kept: their results stay true without it."""
+    kept = exists().where(Ticket.connection_id == Connection.id, Ticket.delivery == Delivery.SHARED)
+    removed = select(Connection).where(Connection.status == ConnectionStatus.REMOVED, kept)
+    return (await session.execute(removed.order_by(Connection.removed_at.desc()).limit(1))).scalar_one_or_none()
+
+
 async def ticket_results(session: Session, tenant_id: str, connection: Connection | None) -> OutcomeSummary:
     """The outcome of every action with a shared ticket at this connection, in three statements."""
     newest = await _newest_tickets(session, connection) if connection else []
@@ -127,8 +134,7 @@ def evaluate(pair: ActionTicket, points: Points, now: datetime) -> TicketOutcome
     if pair.category is StateCategory.DONE and pair.since is not None:
         # A day's score is computed at its beginning, so points lost on the day of the closure were lost before it.
         if points.regressed_on is not None and points.regressed_on > pair.since.date():
-            lost_on = points.regressed_on.isoformat()
-            return result(Outcome.REGRESSED, T("closed, but regressed on %(day)s", day=lost_on))
+            return result(Outcome.REGRESSED, T("closed, but regressed on %(day)s", day=points.regressed_on))
         if points.is_full or (gained is not None and gained > 0):
             return result(Outcome.EFFECTIVE, _effective(gained))
         # No points can come for an action that Microsoft does not score any more.

@@ -15,10 +15,11 @@ from app.core.database import Session
 from app.core.errors import NotFound
 from app.core.messages import Message, T
 from app.features.connection.models import Connection
+from app.features.tickets.delivery.refusals import cause_of, missing_fields
 from app.features.tickets.delivery.visibility import is_in_doubt
 from app.features.tickets.events import EventLine, events_of
 from app.features.tickets.models import Ticket, TicketAction
-from app.features.tickets.notes.journal_field import Entry
+from app.features.tickets.notes.split_journal import Entry
 from app.features.tickets.notes.write_note import NoteLine, journal_lines, notes_of
 from app.features.tickets.polling.apply_remote import why_not_visible
 from app.features.tickets.polling.poll_status import Freshness, poll_status
@@ -30,6 +31,8 @@ from app.features.tickets.views.ticket_list import TicketLine, line_of, load_lin
 @dataclass(frozen=True)
 class TicketDetails:
     """`sent` is the record as (field, value), as it was sent. `is_archived`: its instance is not connected any more.
+
+    `missing` are the labels of fields that ServiceNow wants filled, in its own words.
 
     `rated` are the actions that no later ticket is about: (control id, title, points when it was shared).
     `earlier` and `later` are tickets for the same work: the one that this one follows, and those that follow it.
@@ -54,6 +57,7 @@ class TicketDetails:
     next_try_at: datetime | None
     problem: Message | None
     advice: Message | None
+    missing: list[str]
     warnings: list[Message]
     differences: list[Message]
     actions: list[tuple[str, str]]
@@ -91,7 +95,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         asked=shown_fields(request),
         requested_by_oid=ticket.requested_by_oid,
         # By name: JSONB does not keep the order in which a record was decided.
-        sent=sorted(ticket.record.items()),
+        sent=sorted(_sent(ticket).items()),
         correlation_id=ticket.correlation_id,
         instance=connection.instance_name,
         open_url=open_url(connection.origin, ticket.kind, ticket.sys_id) if ticket.sys_id else "",
@@ -107,6 +111,7 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         next_try_at=ticket.next_try_at if ticket.delivery == Delivery.QUEUED else None,
         problem=Message.from_json(ticket.problem) if ticket.problem else None,
         advice=_advice(ticket),
+        missing=_missing(ticket),
         warnings=[Message.from_json(stored) for stored in ticket.warnings],
         differences=[Message.from_json(stored) for stored in ticket.differences],
         actions=[(action.control_id, action.title) for action in actions],
@@ -144,6 +149,12 @@ def _actions_of(ticket: Ticket) -> Select[str, str, float | None, bool]:
     )
 
 
+def _sent(ticket: Ticket) -> dict[str, str]:
+    return (
+        {**ticket.record, "sys_id": ticket.own_sys_id} if ticket.own_sys_id and not ticket.sent_plain else ticket.record
+    )
+
+
 def _advice(ticket: Ticket) -> Message | None:
     """What a person can do about a held ticket. The page shows it below the refusal, which names the rule or field."""
     if ticket.delivery != Delivery.HELD:
@@ -156,6 +167,12 @@ def _advice(ticket: Ticket) -> Message | None:
             "shown to us, give this ticket up and share again.",
             id=ticket.correlation_id,
         )
+    if _missing(ticket):
+        return T(
+            "ServiceNow wants these fields filled: %(fields)s. Give them a fixed value under ServiceNow, Configuration, Field "
+            "values; then send all tickets that are held for it again.",
+            fields=", ".join(_missing(ticket)),
+        )
     spec = KINDS[TicketKind(ticket.kind)]
     # Least privilege by kind: docs/facts/servicenow.md#3-6-roles-for-the-integration-user.
     return T(
@@ -164,6 +181,10 @@ def _advice(ticket: Ticket) -> Message | None:
         kind=spec.plural,
         role=spec.least_role,
     )
+
+
+def _missing(ticket: Ticket) -> list[str]:
+    return missing_fields(cause_of(ticket)) if ticket.delivery == Delivery.HELD else []
 
 
 def open_url(origin: str, kind: str, sys_id: str) -> str:

@@ -35,6 +35,7 @@ from app.features.provisioning.queue_checks import queue_check, queue_checks
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED, ServiceNowOAuth
 from app.integrations.servicenow.schemas import Release, Tokens
 from tests.factories.connecting import begin, connect_by_pages, connections, decide, expire, said, trouble
+from tests.factories.leaving import leads_to
 from tests.factories.provisioning import attempt, check_context, diagnose
 from tests.factories.system import System
 
@@ -182,9 +183,9 @@ async def test_a_new_consent_without_a_refresh_token_does_not_last_as_long_as_th
     await connect_by_pages(system, manager)
     real = ServiceNowOAuth.exchange
 
-    async def exchange(self: ServiceNowOAuth, *, code: str, code_verifier: str) -> Tokens:
+    async def exchange(self: ServiceNowOAuth, *, code: str, code_verifier: str, state: str) -> Tokens:
         """The client was made public meanwhile."""
-        return replace(await real(self, code=code, code_verifier=code_verifier), refresh_token=None)
+        return replace(await real(self, code=code, code_verifier=code_verifier, state=state), refresh_token=None)
 
     monkeypatch.setattr(ServiceNowOAuth, "exchange", exchange)
     await connect_by_pages(system, manager)
@@ -226,7 +227,7 @@ async def test_before_anything_is_connected_the_last_authorization_is_examined(s
     assert "check them in turn: the client secret" in str(found["authorization_failed"].meaning)
 
     start = await begin(system, manager)
-    await manager.get(decide(system, start.headers["location"], decision="deny"))
+    await manager.get(decide(system, leads_to(start), decision="deny"))
     assert "Deny was pressed" in str((await diagnose(system))["authorization_failed"].meaning)
 
 
@@ -234,7 +235,7 @@ async def test_deny_on_a_connection_that_works_is_a_note_and_asks_for_nothing(sy
     manager = await system.signed_in("manager")
     await connect_by_pages(system, manager)
     start = await manager.post("/servicenow/authorize")
-    await manager.get(decide(system, start.headers["location"], decision="deny"))
+    await manager.get(decide(system, leads_to(start), decision="deny"))
     found = await diagnose(system)
     assert "authorization_failed" not in found
     assert found["authorization_denied"].state is State.NOTE

@@ -23,6 +23,7 @@ async def test_an_account_that_servicenow_does_not_name_cannot_be_evaluated(syst
     manager = await system.signed_in("manager")
     trouble(system, "ip_blocked", path="/table/sys_user", times=3)
     await connect_by_pages(system, manager)
+    await confirm(manager)
     finding = (await diagnose(system))["user_unknown"]
     assert finding.state is State.UNKNOWN
     assert "Opened by" in str(finding.advice)

@@ -16,7 +16,7 @@ from app.features.provisioning.finding import State
 from app.features.tickets.models import Ticket
 from app.features.tickets.sharing import held_tickets
 from app.features.tickets.types import TicketKind
-from tests.factories.connecting import viewer_of
+from tests.factories.connecting import connect_by_pages, viewer_of
 from tests.factories.provisioning import check_context, diagnose
 from tests.factories.system import System
 from tests.factories.tickets import read_ticket, run_due_and_waiting, share_one
@@ -136,3 +136,16 @@ def test_what_servicenow_said_tells_an_access_rule_from_a_rule_about_the_record(
     assert (finding.key, finding.state) == (key, state)
     assert "(2 held)" in str(finding.meaning)
     assert reason in str(finding.meaning)
+
+
+@pytest.mark.parametrize(("user", "proven"), [("m365.integration", True), ("fred.luddy", False)])
+async def test_a_ticket_proves_creating_also_after_the_same_account_has_consented_again(
+    system: System, user: str, *, proven: bool
+) -> None:
+    manager = await system.signed_in("manager")
+    await connect_by_pages(system, manager)
+    await share_one(system, TicketKind.INCIDENT)
+    await run_due_and_waiting(system)
+    await connect_by_pages(system, manager, user=user)
+    found = await diagnose(system)
+    assert ("table_incident" in found and found["table_incident"].state is State.GOOD) == proven

@@ -234,3 +234,22 @@ async def test_a_profile_without_score_is_hidden_and_unknown(database: Database)
     assert [line.control_id for line in list_actions(every, unlicensed, frozenset()).lines] == ["B"]
     licence = next(facet for facet in facet_options(every, View(), frozenset()) if facet.name == "licence")
     assert {option.value: option.count for option in licence.options} == {"yes": 1, "no": 1}
+
+
+@pytest.mark.fact("microsoft-graph edge-25")
+def test_asking_for_what_does_not_apply_shows_it_and_counts_it_beside_the_filter() -> None:
+    outside = shown_status(Status.NOT_APPLICABLE)
+    lines = [action_line("A"), action_line("B")]
+    lines += [action_line(name, scored=False, status_shown=outside) for name in ("C", "D", "E")]
+    view = View.from_query([("status", "not_applicable")])
+    assert [line.control_id for line in select_lines(lines, view, NO_TICKETS)] == ["C", "D", "E"]
+    [status] = [facet for facet in facet_options(lines, View(), NO_TICKETS) if facet.name == "status"]
+    assert {option.value: option.count for option in status.options} == {"to_address": 2, "not_applicable": 3}
+
+
+def test_a_filter_stays_when_the_others_leave_it_one_value() -> None:
+    lines = [action_line("A", tier="Core"), action_line("B", tier="Advanced", product="Microsoft Teams")]
+    view = View.from_query([("product", "Microsoft Teams")])
+    [tier] = [facet for facet in facet_options(lines, view, NO_TICKETS) if facet.name == "tier"]
+    assert [(option.value, option.count) for option in tier.options] == [("Advanced", 1)]
+    assert "cost" not in [facet.name for facet in facet_options(lines, view, NO_TICKETS)]

@@ -10,7 +10,8 @@ import pytest
 from app.core.database import Database
 from app.features.secure_score.actions.action_rows import impact_of, percent_of
 from app.features.secure_score.actions.action_status import Status
-from app.features.secure_score.reports.score_summary import DayScore
+from app.features.secure_score.reports.day_scores import DayScore
+from app.features.secure_score.reports.overview import categories, reviews, top_actions
 from app.features.secure_score.sync.json_values import number
 from tests.factories.graph_payloads import keep, profile, score, snapshot
 from tests.factories.secure_score import action_line, lines_of, shown_status
@@ -52,11 +53,11 @@ async def test_zero_is_shown_as_zero(database: Database) -> None:
 
 @pytest.mark.fact("microsoft-graph edge-24")
 async def test_a_scored_control_without_profile_keeps_its_name_and_gets_no_maximum(database: Database) -> None:
-    await keep(database, snapshots=[snapshot(controls=[score("spo_legacy_link", 1, 50, controlCategory="Data")])])
+    await keep(database, snapshots=[snapshot(controls=[score("spo_legacy_link", 0, 0, controlCategory="Data")])])
     line = (await lines_of(database))["spo_legacy_link"]
-    assert (line.title, line.points, line.max_points, line.score_impact) == ("spo_legacy_link", 1, None, None)
+    assert (line.title, line.points, line.max_points, line.score_impact) == ("spo_legacy_link", 0, None, None)
     assert line.category == "Data"
-    assert line.percent == 50
+    assert line.percent == 0
     await keep(database, profiles=[profile("spo_legacy_link", title="Now known", maxScore=2, controlCategory="Data")])
     line = (await lines_of(database))["spo_legacy_link"]
     assert (line.title, line.max_points) == ("Now known", 2)
@@ -117,3 +118,31 @@ def test_recent_is_what_was_added_or_updated() -> None:
 def test_a_search_looks_through_title_id_product_category_threats_and_tags() -> None:
     text = action_line("Id1", title="Turn ON", tags=("Ümlaut",)).search_text
     assert all(word in text for word in ("turn on", "id1", "exchange online", "apps", "malware", "ümlaut"))
+
+
+@pytest.mark.fact("microsoft-graph edge-24")
+async def test_a_maximum_that_the_catalog_does_not_give_follows_from_points_and_percentage(database: Database) -> None:
+    scores = [score("Stray", 4, 50), score("Known", 4, 50)]
+    await keep(database, snapshots=[snapshot(controls=scores)], profiles=[profile("Known", maxScore=10)])
+    lines = await lines_of(database)
+    assert (lines["Stray"].max_points, lines["Stray"].max_is_derived, lines["Stray"].opportunity) == (8, True, 4)
+    assert (lines["Known"].max_points, lines["Known"].max_is_derived) == (10, False)
+
+
+@pytest.mark.fact("microsoft-graph 1.3")
+async def test_an_action_that_is_not_scored_is_outside_what_is_to_be_addressed(database: Database) -> None:
+    scores = [score("Review", 0, 0, NotScored="true"), score("Nothing", 0, 0), score("Open", 0, 0, NotScored="false")]
+    await keep(
+        database,
+        snapshots=[snapshot(controls=scores)],
+        profiles=[profile("Review", actionType="Review"), profile("Nothing", maxScore=0), profile("Open")],
+    )
+    lines = await lines_of(database)
+    assert {key: line.status for key, line in lines.items()} == {
+        "Review": Status.NOT_SCORED, "Nothing": Status.NOT_SCORED, "Open": Status.TO_ADDRESS,
+    }  # fmt: skip
+    everything = list(lines.values())
+    assert [line.control_id for line in top_actions(everything)] == ["Open"]
+    assert {str(review.label): review.count for review in reviews(everything)}["To address"] == 1
+    assert (lines["Review"].score_impact, lines["Review"].opportunity) == (None, 0)
+    assert [(one.points, one.max_points) for one in categories(everything)] == [(0, 10)]

@@ -26,7 +26,8 @@ NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 def resolve(**changes: Any) -> Any:
     given_: dict[str, Any] = {
-        "scored": True, "points": 4, "max_points": 10, "percent": 40, "state": "", "state_at": None, "decision": None, "now": NOW,
+        "scored": True, "not_scored": False,
+        "points": 4, "max_points": 10, "percent": 40, "state": "", "state_at": None, "decision": None, "now": NOW,
     }  # fmt: skip
     return resolve_status(**given_ | changes)
 
@@ -193,3 +194,20 @@ def test_every_status_has_a_name_and_a_badge_and_what_is_written_reads_back_as_i
     assert all(ActionStatus(status, NAMES[status]).badge for status in Status)
     assert all(status_of_state(state) is status for status, state in STATES_TO_WRITE.items())
     assert set(DECISIONS) - set(STATES_TO_WRITE) == {Status.PLANNED}
+
+
+@pytest.mark.fact("microsoft-graph 1.3")
+@pytest.mark.parametrize(
+    "changes",
+    [{"points": 0, "max_points": 0, "percent": 0}, {"points": 0, "max_points": None, "percent": 0, "not_scored": True}],
+    ids=["a maximum of 0", "Microsoft's mark"],
+)
+def test_what_is_worth_no_points_is_not_to_be_addressed(changes: dict[str, Any]) -> None:
+    assert resolve(**changes).status is Status.NOT_SCORED
+    assert resolve(**changes, state="Ignored").status is Status.RISK_ACCEPTED
+
+
+@pytest.mark.fact("microsoft-graph 1.3")
+def test_microsofts_mark_counts_for_nothing_while_there_are_points() -> None:
+    assert resolve(not_scored=True, points=4).status is Status.TO_ADDRESS
+    assert resolve(points=0, max_points=None, percent=0).status is Status.TO_ADDRESS

@@ -9,7 +9,7 @@ from app.core.errors import NotFound
 from app.features.secure_score.actions.action_list import View, list_actions
 from app.features.secure_score.actions.action_rows import load_lines
 from app.features.secure_score.actions.browse_actions import find_action, find_actions
-from app.features.secure_score.reports.score_summary import day_scores
+from app.features.secure_score.reports.day_scores import day_scores
 from app.features.secure_score.vocabulary import category_of
 from app.features.tickets.sharing.form_defaults import describe
 from tests.factories.graph_payloads import TENANT, keep, profile, score, snapshot

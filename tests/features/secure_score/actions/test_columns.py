@@ -62,9 +62,10 @@ def test_the_list_begins_with_these_columns_and_offers_more() -> None:
 def test_the_export_has_these_headings_in_this_order() -> None:
     [header] = csv.reader(io.StringIO(as_csv([], {}, {}).removeprefix("\ufeff")))
     assert header == [
-        "Rank", "Recommended action", "Score impact (%)", "Points achieved", "Points possible", "Opportunity", "Status",
+        "Rank", "Recommended action", "Score impact", "Points achieved", "Status",
         "Planned for", "Regressed", "Have licence", "Category", "Product", "Last synced", "Microsoft update", "Notes", "Tags",
-        "Tickets", "Threats", "User impact", "Implementation cost", "Description", "Next steps", "Id",
+        "Tickets", "Threats", "User impact", "Implementation cost", "Description", "Next steps",
+        "Points achieved (number)", "Points possible (number)", "Opportunity (number)", "Id",
     ]  # fmt: skip
 
 
@@ -77,12 +78,13 @@ def test_a_row_of_the_export_says_what_is_known_and_nothing_else() -> None:
     content = as_csv([known, unknown], {"A1": ["INC1", "CHG2"]}, {"A1": ("<p>Why</p>", "<ol><li>How</li></ol>")})
     _, first, second = csv.reader(io.StringIO(content))
     assert first == [
-        "1", "Title A1", "3.24", "1", "10", "9", "To address", "2026-12-01", "2026-11-02", "Yes", "Apps", "Exchange Online",
-        "2026-11-03", "2026-11-04", "2", "mail, spring", "INC1, CHG2", "Malware", "Low", "Low", "Why", "1. How", "A1",
+        "1", "Title A1", "+3.24%", "1\u00a0/\u00a010", "To address", "2026-12-01", "2026-11-02", "Yes", "Apps", "Exchange Online",
+        "2026-11-03", "2026-11-04", "2", "mail, spring", "INC1, CHG2", "Malware", "Low", "Low", "Why", "1. How",
+        "1", "10", "9", "A1",
     ]  # fmt: skip
     assert second == [
-        "", "Title B2", "", "", "", "", "To address", "", "", "No", "Apps", "Exchange Online", "", "", "", "", "", "", "Low",
-        "Low", "", "", "B2",
+        "", "Title B2", "", "", "To address", "", "", "No", "Apps", "Exchange Online", "", "", "", "", "", "", "Low",
+        "Low", "", "", "", "", "", "B2",
     ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from app.core.database import Database
 from app.features.secure_score.reports.history import Period, days_in, delta_of
+from app.web.templating import format_number
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, snapshot
 
 
@@ -34,3 +35,7 @@ async def test_a_day_that_names_no_services_is_no_loss_of_licences(database: Dat
         _, later = await days_in(session, TENANT, Period(days_before(2), DAY))
     assert [(event.day, event.services_gained, event.services_lost) for event in events] == [(DAY, ("HasAADP2",), ())]
     assert later == []
+
+
+def test_removing_an_action_without_points_changes_nothing_and_has_no_sign() -> None:
+    assert format_number(delta_of("removed", 0.0, None)) == "0"

@@ -9,6 +9,7 @@ import pytest
 
 from app.core.database import Database
 from app.features.secure_score.actions.action_status import Status
+from app.features.secure_score.reports.day_scores import DayScore
 from app.features.secure_score.reports.overview import (
     categories,
     comparison_line,
@@ -19,8 +20,8 @@ from app.features.secure_score.reports.overview import (
     targets,
     top_actions,
 )
-from app.features.secure_score.reports.score_summary import DayScore
-from app.features.secure_score.sync.parse_graph import ParseReport, SnapshotRow, snapshots_of
+from app.features.secure_score.sync.parse_graph import SnapshotRow, snapshots_of
+from app.features.secure_score.sync.parse_report import ParseReport
 from tests.factories.graph_payloads import TENANT, keep, profile, score, snapshot
 from tests.factories.secure_score import action_line, lines_of, shown_status
 
@@ -60,7 +61,7 @@ async def test_the_sum_is_kept_beside_the_total(database: Database) -> None:
 async def test_nothing_is_above_a_hundred_per_cent(database: Database) -> None:
     await keep(
         database,
-        snapshots=[snapshot(controls=[score("A", 15, 150), score("B", 5, ...), score("Stray", 50, 100)], maxScore=10)],
+        snapshots=[snapshot(controls=[score("A", 15, 150), score("B", 5, ...), score("Stray", 50, ...)], maxScore=10)],
         profiles=[profile("A", maxScore=10), profile("B", maxScore=4)],
     )
     lines = await lines_of(database)

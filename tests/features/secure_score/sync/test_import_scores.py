@@ -12,8 +12,10 @@ from app.core.clock import SetClock
 from app.core.database import Database
 from app.features.secure_score.actions.action_rows import load_lines
 from app.features.secure_score.models import ScoreChange
-from app.features.secure_score.reports.score_summary import day_scores, score_card
-from app.features.secure_score.sync.import_scores import CannotImport, import_from_graph
+from app.features.secure_score.reports.day_scores import day_scores
+from app.features.secure_score.reports.score_summary import score_card
+from app.features.secure_score.sync.import_scores import import_from_graph
+from app.features.secure_score.sync.read_file import CannotImport
 from app.features.secure_score.sync.runs import RunLine, RunStatus, list_runs
 from app.features.secure_score.sync.score_changes import ChangeKind
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, keep_days, score, snapshot

@@ -11,7 +11,8 @@ import pytest
 
 from app.core.database import Database
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
-from app.features.secure_score.sync.import_scores import CannotImport, ImportReport, import_from_files
+from app.features.secure_score.sync.import_scores import ImportReport, import_from_files
+from app.features.secure_score.sync.read_file import CannotImport
 from app.features.secure_score.sync.runs import RunStatus, list_runs
 from tests.factories.graph_payloads import (
     DAY,
@@ -90,8 +91,10 @@ async def test_files_given_the_wrong_way_round_are_refused(system: System, tmp_p
     with pytest.raises(CannotImport) as refused:
         await import_as(system, TENANT, (profiles, scores))
     assert str(refused.value) == (
-        "Reading the catalog of controls: None of the 1 entries is a control profile. "
-        "Reading the daily scores: None of the 200 entries is a daily score."
+        "Reading the catalog of controls: None of the 1 entries is a control profile."
+        " These are daily scores: give the file with --scores."
+        " Reading the daily scores: None of the 200 entries is a daily score."
+        " These are control profiles: give the file with --profiles."
     )
     async with system.resources.database.transaction() as session:
         [run] = await list_runs(session, TENANT)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from app.features.secure_score.sync.json_values import number
 from app.features.secure_score.sync.parse_graph import (
     OtherTenant,
-    ParseReport,
     ProfileRow,
     SnapshotRow,
     effective_state,
     profiles_of,
     snapshots_of,
 )
+from app.features.secure_score.sync.parse_report import ParseReport
 from tests.factories.graph_payloads import DAY, TENANT, profile, score, snapshot
 from tests.factories.secure_score import state_update
 
@@ -180,3 +180,34 @@ def test_an_update_is_what_microsoft_wrote_and_not_rank_or_state(changes: dict[s
 def test_the_points_of_the_controls_are_summed_as_far_as_known() -> None:
     assert read_snapshot(controls=[score("A", 3), score("B", "n/a"), score("C", 0.1)]).control_points == 3.1
     assert read_snapshot(controlScores=...).control_points is None
+
+
+@pytest.mark.fact("microsoft-graph 1.2")
+@pytest.mark.parametrize("total", ["289,0", None, "n/a", 1e300, -1])
+def test_a_day_without_a_readable_total_is_a_warning(total: object) -> None:
+    report = ParseReport()
+    [row] = snapshots_of([snapshot(currentScore=total)], TENANT, report)
+    assert row.points is None
+    said = [str(sentence) for sentence in report.sentences()]
+    assert "The score of 19 Nov 2026 came without a readable total, so pages show an older one." in said
+    if total is not None:
+        assert (
+            f"1 values of currentScore are no number that can be points (“{total}”, for one) and count as unknown."
+            in said
+        )
+
+
+@pytest.mark.fact("microsoft-graph edge-12")
+def test_huge_points_of_an_action_are_unknown_and_reported() -> None:
+    report = ParseReport()
+    [row] = snapshots_of([snapshot(controls=[score("A", 1e300, 1e300), score("B", None, ...)])], TENANT, report)
+    assert [(entry.points, entry.percent) for entry in row.controls or []] == [(None, None), (None, None)]
+    assert {member: len(values) for member, values in report.unreadable.items()} == {"score": 1, "scoreInPercentage": 1}
+
+
+@pytest.mark.fact("microsoft-graph edge-18")
+def test_an_average_in_points_is_not_shown_as_a_percentage() -> None:
+    old = {"basis": "AllTenants", "averageScore": 37, "deviceScore": "12.5", "appsScore": "4.2"}
+    new = {"basis": "AllTenants", "averageScore": 37, "deviceScore": 12.5, "deviceScoreMax": 40}
+    [row] = snapshots_of([snapshot(averageComparativeScores=[old, new])], TENANT, ParseReport())
+    assert [line.percent for line in row.comparisons] == [None, 37]

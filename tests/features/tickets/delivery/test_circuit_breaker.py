@@ -6,7 +6,7 @@ import pytest
 
 from app.features.connection.slots import SLOTS, Pool
 from app.features.tickets.delivery.circuit_breaker import ENOUGH_REFUSALS
-from app.features.tickets.delivery.outbound import BELIEVED_REFUSALS
+from app.features.tickets.delivery.next_step import BELIEVED_REFUSALS
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import TicketKind
 from tests.factories.system import System

@@ -103,7 +103,7 @@ async def test_a_refusal_is_believed_the_second_time_and_then_held_with_the_reas
     ticket = await read_ticket(system, ticket_id)
     assert ticket.delivery == "held"
     assert "ACL Exception Insert Failed" in str(ticket.problem)
-    assert [entry.method for entry in calls(system)] == ["POST", "GET", "GET", "POST"]
+    assert [entry.method for entry in calls(system)] == ["POST", "GET", "GET", "GET", "POST"]
 
 
 @pytest.mark.fact("servicenow sandbox-17")
@@ -175,12 +175,12 @@ async def test_a_stalled_attempt_that_wakes_up_sends_nothing(system: System, mon
     waiting, go_on = asyncio.Event(), asyncio.Event()
     real = ServiceNowClient.create
 
-    async def stalls(client: ServiceNowClient, table: Any, fields: Any) -> RemoteTicket:
+    async def stalls(client: ServiceNowClient, *arguments: Any) -> RemoteTicket:
         if not waiting.is_set():
             waiting.set()
             await go_on.wait()
             raise Unauthorized  # Not done, so the token is renewed and the call made again from its beginning.
-        return await real(client, table, fields)
+        return await real(client, *arguments)
 
     monkeypatch.setattr(ServiceNowClient, "create", stalls)
     stalled = asyncio.create_task(deliver(system.resources, ticket_id))
@@ -242,7 +242,7 @@ async def test_a_create_carries_no_filter_of_the_question_before(system: System)
     system.servicenow.fault("acl_hiccup", method="POST", path="/table/")
     await share_one(system, TicketKind.INCIDENT)
     await run_due_and_waiting(system, 2)
-    assert [call.method for call in calls(system)] == ["POST", "GET", "GET", "POST"]
+    assert [call.method for call in calls(system)] == ["POST", "GET", "GET", "GET", "POST"]
     for call in calls(system, "POST"):
         assert "sysparm_query" not in call.query
         assert "sysparm_limit" not in call.query
@@ -252,9 +252,9 @@ async def test_what_servicenow_cut_or_dropped_is_told(system: System, monkeypatc
     await system.connect()
     real = ServiceNowClient.create
 
-    async def loses(self: ServiceNowClient, table: Any, fields: dict[str, str]) -> RemoteTicket:
+    async def loses(self: ServiceNowClient, table: Any, fields: dict[str, str], own_sys_id: str) -> RemoteTicket:
         kept = {**fields, "description": fields["description"][:100], "due_date": "", "u_unknown": "x"}
-        return await real(self, table, kept)
+        return await real(self, table, kept, own_sys_id)
 
     monkeypatch.setattr("app.integrations.servicenow.client.ServiceNowClient.create", loses)
     ticket_id, _ = await shared_ticket(system)
@@ -268,7 +268,7 @@ async def test_what_is_sent_is_what_the_page_shows(system: System) -> None:
     ticket_id, _ = await shared_ticket(system)
     body = json.loads(calls(system, "POST")[0].body)
     ticket: Ticket = await read_ticket(system, ticket_id)
-    assert body == ticket.record
+    assert body == {**ticket.record, "sys_id": ticket.own_sys_id}
     page = await told(system, f"/tickets/{ticket_id}")
     for name in body:
         assert f"<code>{name}</code>" in page

@@ -10,17 +10,19 @@ from app.core.clock import SetClock
 from app.core.errors import AppError, RetryLater
 from app.core.messages import T
 from app.features.connection.gateway import NotConnected
-from app.features.tickets.delivery.outbound import (
-    ATTEMPT_SECONDS,
+from app.features.tickets.delivery.next_step import (
     BELIEVED_REFUSALS,
-    LOOKUP_INTERVAL_SECONDS,
-    UNCERTAIN_SECONDS,
     NextStep,
-    hold,
     is_refusal,
-    is_uncertain,
     next_step,
     refusal_cause,
+)
+from app.features.tickets.delivery.outbound import (
+    ATTEMPT_SECONDS,
+    LOOKUP_INTERVAL_SECONDS,
+    UNCERTAIN_SECONDS,
+    hold,
+    is_uncertain,
     requeue,
     seconds_in_flight,
 )

@@ -11,8 +11,10 @@ from sqlalchemy import update
 
 from app.core import clock
 from app.features.connection.models import Connection
+from app.features.tickets.models import PollCursor
 from app.features.tickets.polling import poll_plan
 from app.features.tickets.polling.fetch_page import MOST_STRANGERS
+from app.features.tickets.polling.poll_plan import BELIEVED_FOR, BELIEVED_REFUSALS
 from app.features.tickets.types import TicketKind
 from app.integrations.servicenow.parse_response import parse_time
 from tests.factories.system import System
@@ -204,3 +206,36 @@ async def test_queries_carry_plain_utc_and_no_script(system: System) -> None:
     since = parse_time(moment)
     assert since is not None
     assert timedelta(0) < clock.now() - since < timedelta(minutes=10)
+
+
+@pytest.mark.fact("servicenow 2.3")
+async def test_a_list_of_changes_that_is_empty_for_want_of_a_right_is_not_believed(system: System) -> None:
+    """Some instances answer 200 and no rows where a field may not be queried; what we know to have changed is missing."""
+    await system.connect()
+    switches = system.servicenow.instance.switches
+    switches.closed_fields, switches.invalid_query_returns_no_rows = "correlation_display", True
+    ticket_id, record = await shared_ticket(system)
+    for _ in range(BELIEVED_REFUSALS):
+        await refresh_now(system)
+    assert (await cursor(system)).changes_refused == BELIEVED_REFUSALS
+    resolved = {"state": "6", "close_code": "Solution provided", "close_notes": "Done."}
+    for fields in (resolved, {"state": "2"}):
+        system.servicenow.control("records", number=record["number"], fields=fields)
+        await refresh_now(system, later=600)
+        assert (await read_ticket(system, ticket_id)).state == fields["state"]
+
+
+async def test_an_hour_later_the_list_has_to_hold_the_newest_known_change_again(system: System) -> None:
+    await system.connect()
+    switches = system.servicenow.instance.switches
+    switches.closed_fields, switches.invalid_query_returns_no_rows = "correlation_display", True
+    await shared_ticket(system)
+    for refusals in range(1, BELIEVED_REFUSALS + 2):
+        await refresh_now(system)
+        async with system.resources.database.transaction() as session:
+            found = await session.get_one(PollCursor, ((await cursor(system)).connection_id, "incident"))
+            found.changes_refused_at = clock.now() - BELIEVED_FOR
+        assert (await cursor(system)).changes_refused == refusals
+    switches.closed_fields = ""
+    await refresh_now(system)
+    assert (await cursor(system)).changes_refused == 0

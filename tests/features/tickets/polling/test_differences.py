@@ -71,3 +71,22 @@ def test_a_field_that_may_not_be_read_is_reported() -> None:
 
 def test_an_incidents_priority_as_asked_for_is_no_difference() -> None:
     assert said({"impact": "1"}, {"impact": "1"}, kind="incident") == []
+
+
+@pytest.mark.fact("servicenow 4.1")
+def test_a_priority_that_servicenow_left_empty_is_told() -> None:
+    ticket = Ticket(kind="incident", priority=2, record={"impact": "1"})
+    row = a_row(impact={"value": "1"}, priority={"value": "", "display_value": ""})
+    (sentence,) = differences(ticket, ticket_of(row))
+    assert "Priority: asked for High, ServiceNow left it empty" in str(sentence)
+
+
+@pytest.mark.fact("servicenow trap-15")
+def test_a_priority_that_may_not_be_read_is_not_said_to_be_empty() -> None:
+    row = a_row(impact={"value": "1"})
+    del row["priority"]
+    assert differences(Ticket(kind="incident", priority=2, record={"impact": "1"}), ticket_of(row)) == []
+
+
+def test_a_fixed_value_that_comes_back_empty_is_told() -> None:
+    assert said({"type": "standard"}, {"type": ""}) == ["Change type: ServiceNow did not keep it."]

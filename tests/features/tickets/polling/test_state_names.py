@@ -82,7 +82,9 @@ async def test_there_are_several_ends_and_they_differ_by_table(
     await system.connect()
     system.servicenow.instance.switches.check_transitions = False
     ticket_id, record = await shared_ticket(system, kind)
-    system.servicenow.control("records", number=record["number"], fields={"state": state, **CLOSED})
+    close_code = {TicketKind.INCIDENT: "Solution provided", TicketKind.CHANGE: "successful"}[kind]
+    fields = CLOSED | {"state": state, "close_code": close_code}
+    system.servicenow.control("records", number=record["number"], fields=fields)
     await refresh_now(system)
     ticket = await read_ticket(system, ticket_id)
     assert ticket.state == state

@@ -83,7 +83,7 @@ def test_long_texts_are_cut_visibly_and_a_person_is_told() -> None:
     payload = composed(name="n" * 161, description="d" * 5000)
     assert payload.fields["short_description"] == "n" * 159 + "…"
     assert "Task name: " + "n" * 161 in payload.fields["description"]
-    assert "d…\n\nRequested by" in payload.fields["description"]
+    assert "d…\n\nMicrosoft 365 Security and Configuration Incident\nRequested by" in payload.fields["description"]
     assert units(payload.fields["description"]) <= 4000
     assert len(payload.warnings) == 2
 
@@ -134,6 +134,26 @@ def test_a_requester_without_an_address_is_named_alone() -> None:
     nameless = replace(REQUESTER, email="")
     fields = compose_record(REQUEST, nameless, LINKS, CORRELATION, Preferences()).fields
     assert "Requested by: Megan Bowen, user ID" in fields["description"]
+
+
+@pytest.mark.fact("microsoft-graph 3.4")
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        (TicketKind.CHANGE, "Microsoft 365 Security and Configuration Change Request"),
+        (TicketKind.INCIDENT, "Microsoft 365 Security and Configuration Incident"),
+    ],
+)
+def test_a_stock_form_shows_what_the_record_is(kind: TicketKind, line: str) -> None:
+    assert line in composed(kind=kind).fields["description"].split("\n")
+
+
+def test_the_senders_name_and_address_are_left_out_where_the_organization_wants_that() -> None:
+    fields = compose_record(REQUEST, REQUESTER, LINKS, CORRELATION, Preferences(names_sender=False)).fields
+    text = " ".join(fields.values())
+    assert "Megan" not in text
+    assert "contoso.example" not in text
+    assert "Requested by: user ID 0f8fad5b-d9cb-469f-a165-70867728950e" in fields["description"]
 
 
 def test_a_new_record_carries_the_group_and_the_copies_but_nothing_in_place_of_our_own_columns() -> None:

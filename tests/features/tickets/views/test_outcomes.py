@@ -70,7 +70,7 @@ async def close(system: System, ticket_id: UUID) -> None:
         ({"points_then": None}, {"points": 10.0, "is_full": True}, Outcome.EFFECTIVE, "Effective: all points achieved"),
         ({"points_then": None}, {"points": 4.0}, Outcome.NO_POINTS, "no points yet"),
         ({}, {"points": None}, Outcome.NO_POINTS, "no points yet"),
-        ({}, {"regressed_on": NOW.date()}, Outcome.REGRESSED, "closed, but regressed on 2026-11-20"),
+        ({}, {"regressed_on": NOW.date()}, Outcome.REGRESSED, "closed, but regressed on 20 Nov 2026"),
         ({}, {"regressed_on": date(2026, 10, 1)}, Outcome.NO_POINTS, "no points yet"),
         ({}, {"regressed_on": DONE_AT.date(), "regressed_from": 8.0}, Outcome.NO_POINTS, "no points yet"),
         ({"since": NOW - timedelta(days=5)}, {"as_of": date(2026, 11, 17)}, Outcome.NO_POINTS, "until 2026-11-17"),

@@ -1,0 +1,131 @@
+"""Split the displayed text of a journal into its entries. Pure: no rows, no calls.
+
+Whoever splits wherever a line looks like a header shows a pasted line as another person's note. So a header counts only
+where an entry can begin, and the rows of the journal decide, where they may be read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import product
+
+from app.core.text_limits import cut
+from app.integrations.servicenow.schemas import JournalRow
+
+LONGEST_TEXT = 4000
+# `2026-01-31 08:00:00 - M365 Integration (Work notes)`, in the user's own date format and language. An empty line
+# separates entries: docs/facts/servicenow.md#4-3-shared-task-fields
+HEADER = re.compile(
+    r"(?:\A|(?<=\n\n))(?=[^\n]*\d)(?P<when>[^\n]{6,40}?) - (?P<who>[^\n]{1,200}) \((?P<what>[^()\n]{1,80})\)$", re.M
+)
+BLANK_LINE = re.compile(r"\n[ \t]+(?=\n)")
+# The formats a user record may have: docs/facts/servicenow.md#2-4-json-shapes
+DATES = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y")
+TIMES = ("%H:%M:%S", "%I:%M:%S %p", "%H:%M", "%I:%M %p")
+FORMATS = [" ".join(parts) for parts in product(DATES, TIMES)]
+# When clocks are turned back, a newer entry shows an earlier local time.
+CLOCK_CHANGE = timedelta(hours=1)
+Header = re.Match[str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One note or comment as the instance shows it; `when` is in the integration user's own format and zone.
+
+    `author` is the login name of `who`, empty where only the displayed text is known.
+    """
+
+    when: str
+    who: str
+    what: str
+    text: str
+    author: str = ""
+
+
+def split_journal(text: str, rows: Sequence[JournalRow]) -> list[Entry]:
+    """The entries of one journal, newest first; `rows` are its newest ones as rows, empty where they may not be read."""
+    plain = _plain(text)
+    headers = _headers(plain)
+    if not headers:
+        return []
+    aligned = _align(plain, headers, rows)
+    if aligned is not None:
+        return aligned
+    # A line that stands inside an entry is no header of one.
+    inside = {line for row in rows for line in _plain(row.text).split("\n")}
+    first, *others = headers
+    return _cut_at(plain, _falling([first, *(header for header in others if header[0] not in inside)]))
+
+
+def _plain(text: str) -> str:
+    return BLANK_LINE.sub("\n", text.replace("\r\n", "\n")).strip()
+
+
+def _headers(plain: str) -> list[Header]:
+    headers = list(HEADER.finditer(plain))
+    # All headers of a field name the same journal, so a line that names another one is part of a note's text.
+    return [header for header in headers if header["what"] == headers[0]["what"]]
+
+
+def _cut_at(plain: str, headers: Sequence[Header]) -> list[Entry]:
+    ends = [header.start() for header in headers[1:]] + [len(plain)]
+    return [_entry(header, plain[header.end() : end]) for header, end in zip(headers, ends, strict=True)]
+
+
+def _entry(header: Header, text: str, author: str = "") -> Entry:
+    return Entry(header["when"], header["who"], header["what"], cut(text.strip(), LONGEST_TEXT), author)
+
+
+def _align(plain: str, headers: Sequence[Header], rows: Sequence[JournalRow]) -> list[Entry] | None:
+    """The entries as the rows tell them apart: each is a header and the text of a row. None where they do not fit."""
+    starts = {header.start(): header for header in headers}
+    left, entries, position = list(rows), [], headers[0].start()
+    while left and position < len(plain):
+        header = starts.get(position)
+        row = _row_at(plain, header, left) if header else None
+        if header is None or row is None:
+            return None
+        body = _plain(row.text)
+        entries.append(_entry(header, body, row.author))
+        left.remove(row)
+        position = header.end() + 1 + len(body)
+        position += len(plain[position:]) - len(plain[position:].lstrip())
+    return entries or None
+
+
+def _row_at(plain: str, header: Header, left: Sequence[JournalRow]) -> JournalRow | None:
+    """The row whose text follows the header: the newest one that is left, or another of the same second."""
+    for row in left:
+        if row.written_at != left[0].written_at:
+            return None
+        if plain.startswith(_plain(row.text), header.end() + 1):
+            return row
+    return None
+
+
+def _falling(headers: Sequence[Header]) -> list[Header]:
+    """Those whose times fall, as they do in a journal; a later one below an earlier one was pasted."""
+    pattern = max(FORMATS, key=lambda pattern: sum(moment is not None for moment in _moments(headers[:20], pattern)))
+    moments = _moments(headers, pattern)
+    if moments[0] is None:
+        return list(headers)
+    kept, newest = [headers[0]], moments[0]
+    for header, moment in zip(headers[1:], moments[1:], strict=True):
+        if moment is not None and moment <= newest + CLOCK_CHANGE:
+            kept.append(header)
+            newest = moment
+    return kept
+
+
+def _moments(headers: Sequence[Header], pattern: str) -> list[datetime | None]:
+    return [_moment(header["when"], pattern) for header in headers]
+
+
+def _moment(text: str, pattern: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, pattern)  # noqa: DTZ007 - compared among themselves only.
+    except ValueError:
+        return None

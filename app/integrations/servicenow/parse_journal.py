@@ -1,0 +1,47 @@
+"""Parse a record's journals: the text that is displayed, and the entries as rows. Does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from app.core.messages import T
+from app.integrations.http.errors import Forbidden, RecordNotFound
+from app.integrations.servicenow.parse_response import NO_RECORD, label_of, parse_time, rows_of, value_of
+from app.integrations.servicenow.schemas import JournalRow
+
+NO_JOURNAL = T(
+    "ServiceNow does not show the integration user the work notes of this record.", code="servicenow.no_journal"
+)
+
+
+def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]:
+    """The displayed journals of this record by field name; one that may not be read is missing.
+
+    Raises RecordNotFound when the record is not among the rows, and Forbidden when neither journal may be read.
+    """
+    for row in rows:
+        if value_of(row, "sys_id").lower() == sys_id:
+            shown = {name: label_of(row, name) for name in ("work_notes", "comments") if name in row}
+            if not shown:
+                raise Forbidden(NO_JOURNAL)
+            return shown
+    raise RecordNotFound(NO_RECORD)
+
+
+def journal_rows_of(result: Any, sys_id: str) -> list[JournalRow]:  # noqa: ANN401 - straight from JSON.
+    """The journal entries of this record, newest first; rows of other records are left out."""
+    rows = [
+        JournalRow(
+            journal=value_of(row, "element"),
+            author=value_of(row, "sys_created_by"),
+            written_at=parse_time(value_of(row, "sys_created_on")),
+            text=value_of(row, "value"),
+        )
+        for row in rows_of(result)
+        # Checked again: a condition that is not understood is dropped. docs/facts/servicenow.md#trap-6
+        if value_of(row, "element_id").lower() == sys_id
+    ]
+    oldest = datetime.min.replace(tzinfo=UTC)
+    return sorted(rows, key=lambda row: row.written_at or oldest, reverse=True)
