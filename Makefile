@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiled modules are kept: tests and demo start many processes, and each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup clients run test browser-test soak bench check format lock audit reset clean messages migration figures findings facts roles
+.PHONY: help setup clients run test browser-test soak worlds bench check format lock audit reset clean messages migration figures findings facts roles
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ browser-test: setup ## Run only what a person does, in Chromium
 soak: setup ## Prove exactly-once under faults at full length; prints the figures of docs/reliability.md
 	SOAK=full $(BIN)/pytest -q -s tests/journeys/test_exactly_once.py tests/features/tickets/polling/test_poll_request_counts.py tests/web/pages/test_share_bulk.py
 
+worlds: setup ## Connect, share and follow in every kind of instance that may exist; make worlds WORLD='{"…": …}' SEED=1 for one
+	@$(BIN)/python -m tests.worlds $(if $(SEED),--seed $(SEED)) $(if $(WORLD),--world '$(WORLD)')
+
 bench: setup clients ## Measure against other clients and against the bare minimum; prints tables
 	$(BIN)/python -m benchmarks
 
@@ -66,6 +69,8 @@ check: setup clients ## Format, lint, types, import contracts, templates, script
 	$(BIN)/python tools/measure_code.py --check
 	$(BIN)/coverage erase
 	$(BIN)/pytest -q -m thorough tests/browser tests/sandbox/test_demo_stopped.py tests/journeys/test_exactly_once.py
+	# Other people's clients are processes of their own, too: all their tests, docs/sandbox.md names them.
+	$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadscope tests/clients
 	# Everything else, thorough tests too. What runs as processes of its own cannot be measured, so it is not repeated here.
 	$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=93 $(addprefix --ignore=,tests/browser tests/clients tests/sandbox/test_demo.py tests/sandbox/test_demo_stopped.py tests/journeys/test_exactly_once.py)
 

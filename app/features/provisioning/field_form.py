@@ -54,7 +54,8 @@ class FieldForm:
     """`offered` are the columns that may be added: (name, text); empty where a name has to be typed.
 
     `problem` is why the instance could not be asked. `not_found` are labels that no column has, `elsewhere` says where
-    what a refusal asks for is filled. `held` are the tickets that wait for a mandatory field.
+    what a refusal asks for is filled. `held` are the tickets that wait for a mandatory field, and `is_led` is whether
+    the form shows what they wait for.
     """
 
     connection: ConnectionView
@@ -64,6 +65,7 @@ class FieldForm:
     not_found: Sequence[str] = ()
     elsewhere: Sequence[Message] = ()
     held: Sequence[HeldGroup] = ()
+    is_led: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ async def load_form(resources: Resources, kind: TicketKind, asked: FormRequest) 
         not_found=[label for label in asked.needed if not column_named(facts, label)],
         elsewhere=_wanted(facts, kind, preferences, asked.needed)[1],
         held=held,
+        is_led=bool(asked.needed) or asked.typed is not None,
     )
 
 

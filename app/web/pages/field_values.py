@@ -85,7 +85,7 @@ async def save(request: Request, viewer: Manager, resources: Res, kind: TicketKi
         return await _show(request, resources, kind, asked, status=422, problem=error.message)
     except AppError as error:
         return await _show(request, resources, kind, FormRequest(typed=typed), status=409, problem=error.message)
-    return redirect_to("field_values.page", kind=kind.value, saved="values")
+    return redirect_to("field_values.page", anchor="values", kind=kind.value, saved="values")
 
 
 @router.post("/change/type", name="field_values.save_type")
@@ -99,7 +99,7 @@ async def set_change_type(request: Request, viewer: Manager, resources: Res) -> 
         return await _show(request, resources, TicketKind.CHANGE, FormRequest(), status=422, errors=error.fields)
     except AppError as error:
         return await _show(request, resources, TicketKind.CHANGE, FormRequest(), status=409, problem=error.message)
-    return redirect_to("field_values.page", kind=TicketKind.CHANGE.value, saved="type")
+    return redirect_to("field_values.page", anchor="type", kind=TicketKind.CHANGE.value, saved="type")
 
 
 def _typed(fields: Mapping[str, str]) -> dict[str, TypedValue]:

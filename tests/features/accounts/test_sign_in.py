@@ -47,7 +47,7 @@ async def test_another_browser_cannot_finish_what_this_one_began(system: System)
         assert refused.status_code == 400
         assert "session" not in victim.cookies
         assert await sessions(system) == 0
-        # A stranger's try does not use the attempt up for the browser that began it.
+        # A try in another browser does not use the attempt up for the browser that began it.
         assert (await attacker.get(link)).status_code == 303
 
 
