@@ -33,7 +33,7 @@ class Parameter:
         return self.values[0]
 
 
-# Whoever cannot look for a record, by its correlation id or among all that were made here, cannot know that it is missing.
+# A client that cannot look for a record, by its correlation id or among all it made, cannot know that it is missing.
 UNSEEN_ID = r"correlation"
 NO_PROOF = r"Insufficient rights to query|ignored what we looked for|correlation"
 OFF_ON, ON_OFF = (False, True), (True, False)
@@ -171,7 +171,7 @@ LEFT_OUT = {
 
 
 # Two values of which an instance has at most one. A refresh that ends the old token and names no new one would end every
-# connection, whoever the client is.
+# connection, with any client.
 EXCLUDED = ((("refresh_omits_token", True), ("refresh_rotates_token", True)),)
 
 
