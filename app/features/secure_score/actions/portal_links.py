@@ -31,19 +31,31 @@ PORTALS = {
     "intune.microsoft.com": {US_GOVERNMENT: "intune.microsoft.us", US_DEFENSE: "intune.microsoft.us"},
     "purview.microsoft.com": {US_GOVERNMENT: "purview.microsoft.us", US_DEFENSE: "purview.apps.mil"},
     "admin.microsoft.com": {US_GOVERNMENT: "portal.office365.us", US_DEFENSE: "portal.apps.mil"},
+    # https://learn.microsoft.com/microsoftteams/plan-for-government-gcc-high
+    "admin.teams.microsoft.com": {
+        US_GOVERNMENT: "admin.gov.teams.microsoft.us",
+        US_DEFENSE: "admin.dod.teams.microsoft.us",
+    },
     "admin.exchange.microsoft.com": {},
-    "admin.teams.microsoft.com": {},
 }
+# A portal whose host in another cloud is not known is reached from that cloud's Microsoft 365 admin center.
+WITH_ALL_PORTALS = "admin.microsoft.com"
 # Hosts that were renamed and kept their paths and fragments.
 MOVED = {
     "aad.portal.azure.com": "entra.microsoft.com",
     "endpoint.microsoft.com": "intune.microsoft.com",
+    "devicemanagement.microsoft.com": "intune.microsoft.com",
 }
+CLOUD_APPS = "portal.cloudappsecurity.com"
 # Hosts whose paths mean nothing at their successor, so that only its first page is a right link.
 REPLACED = {
     "compliance.microsoft.com": "purview.microsoft.com",
     "protection.office.com": "security.microsoft.com",
-    "portal.cloudappsecurity.com": "security.microsoft.com",
+    CLOUD_APPS: "security.microsoft.com",
+    "sip.protection.office.com": "security.microsoft.com",
+    "securescore.microsoft.com": "security.microsoft.com",
+    "securescore.office.com": "security.microsoft.com",
+    "securitycenter.microsoft.com": "security.microsoft.com",
     "securitycenter.windows.com": "security.microsoft.com",
     "portal.atp.azure.com": "security.microsoft.com",
 }
@@ -63,15 +75,26 @@ def manage_link(address: str, cloud: str) -> ManageLink | None:
     if not is_web_address(address):
         return None
     parts = urlsplit(address.strip())
-    host = parts.hostname or ""
-    if host in REPLACED:
+    named = (parts.hostname or "").rstrip(".")
+    # Cloud App Security had a host for each tenant.
+    named = CLOUD_APPS if named.endswith(f".{CLOUD_APPS}") else named
+    today = REPLACED.get(named) or MOVED.get(named, named)
+    host = _host_in_cloud(today, cloud)
+    if named in REPLACED or _is_elsewhere(today, cloud):
         parts = parts._replace(path="/", query="", fragment="")
-        host = REPLACED[host]
-    host = MOVED.get(host, host)
-    host = PORTALS.get(host, {}).get(cloud, host)
     if host != parts.hostname:
         parts = parts._replace(netloc=host)
     return ManageLink(urlunsplit(parts), host, is_portal=_is_portal(host))
+
+
+def _is_elsewhere(host: str, cloud: str) -> bool:
+    """Whether this commercial portal has no known host in the cloud."""
+    return cloud != GLOBAL and host in PORTALS and cloud not in PORTALS[host]
+
+
+def _host_in_cloud(host: str, cloud: str) -> str:
+    # Never from a sovereign cloud to the commercial one: docs/facts/microsoft-graph.md#edge-41
+    return PORTALS[WITH_ALL_PORTALS][cloud] if _is_elsewhere(host, cloud) else PORTALS.get(host, {}).get(cloud, host)
 
 
 def _is_portal(host: str) -> bool:
