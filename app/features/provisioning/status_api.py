@@ -21,9 +21,8 @@ async def connector_status(session: Session) -> dict[str, Any]:
     ready = await readiness(session)
     steps = [line for line in await list_steps(session) if not line.is_outcome]
     # Only of the active connection: the count must not include tickets of an instance that was removed.
-    query = select(Ticket.delivery, func.count()).group_by(Ticket.delivery)
-    if connection is not None:
-        query = query.where(Ticket.connection_id == connection.id)
+    of_it = Ticket.connection_id == (connection.id if connection else None)
+    query = select(Ticket.delivery, func.count()).where(of_it).group_by(Ticket.delivery)
     tickets = {str(delivery): int(count) for delivery, count in await session.execute(query)}
     return {
         "status": connection.status if connection else "not_connected",

@@ -170,6 +170,11 @@ class ActionPage:
         return [ticket for ticket in done if day is not None and (ticket.state_since or ticket.created_at).date() < day]
 
     @property
+    def offers_linked_ticket(self) -> bool:
+        """Whether a new ticket would be linked to one of those: only one of the connected instance can be followed."""
+        return self.may_share and any(not ticket.archived_at for ticket in self.regressed_after)
+
+    @property
     def choices(self) -> list[tuple[str, Message]]:
         return [(str(status), NAMES[status]) for status in DECISIONS]
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
+from sqlalchemy import update
+
 from app.core.messages import T
+from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.tokens import mark_attention
 from tests.factories.connecting import connect_by_pages
 from tests.factories.system import System
+from tests.factories.tickets import share_one
 
 
 async def made(system: System, name: str = "Widget") -> str:
@@ -33,6 +37,16 @@ async def test_a_token_reads_the_state_as_it_changes(system: System) -> None:
     assert body["consented_as"] == "m365.integration"
     assert body["ready_for"] == ["change", "incident"]
     assert body["tickets"] == {"queued": 0, "shared": 0, "held": 0, "given_up": 0}
+
+
+async def test_tickets_of_a_removed_instance_are_not_counted(system: System) -> None:
+    token = await made(system)
+    await system.connect()
+    await share_one(system)
+    assert (await ask(system, token))[1]["tickets"] == {"queued": 1, "shared": 0, "held": 0, "given_up": 0}
+    async with system.resources.database.transaction() as session:
+        await session.execute(update(Connection).values(status=ConnectionStatus.REMOVED))
+    assert (await ask(system, token))[1]["tickets"] == {"queued": 0, "shared": 0, "held": 0, "given_up": 0}
 
 
 async def test_a_problem_is_said(system: System) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import update
 
 from app.core import clock
 from app.core.database import Session
+from app.features.connection.models import Connection, ConnectionStatus
 from app.features.tickets.models import Ticket, TicketAction
 from tests.factories.graph_payloads import DAY, days_before, keep, profile, score, snapshot
 from tests.factories.system import System
@@ -61,6 +63,13 @@ async def test_a_regression_after_a_closed_ticket_is_said_and_a_linked_one_is_of
     assert "/tickets/new?action=Lost" in lost
     assert "closed, but regressed" not in kept
     async with await regressed.signed_in("viewer") as browser:
+        lost = (await browser.get("/secure-score/actions/Lost")).text
+    assert "closed, but regressed" in lost
+    assert "Reopen with a new linked ticket" not in lost
+    # Nothing at another instance can be linked to it.
+    async with regressed.resources.database.transaction() as session:
+        await session.execute(update(Connection).values(status=ConnectionStatus.REMOVED))
+    async with await regressed.signed_in("sharer") as browser:
         lost = (await browser.get("/secure-score/actions/Lost")).text
     assert "closed, but regressed" in lost
     assert "Reopen with a new linked ticket" not in lost
