@@ -93,7 +93,7 @@ class Overview:
 
     @property
     def unknown(self) -> int:
-        """Actions whose maximum is unknown."""
+        """Actions whose points or maximum are unknown."""
         return sum(category.unknown for category in self.categories)
 
     @property

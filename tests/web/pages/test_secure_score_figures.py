@@ -117,6 +117,19 @@ async def test_what_is_left_out_is_said_beside_the_figure(system: System) -> Non
 
 
 @pytest.mark.thorough
+async def test_points_that_cannot_be_read_are_not_told_as_an_unknown_maximum(system: System) -> None:
+    controls = [score("A", "4,5", 45, controlCategory="Data"), score("B", 1, 10, controlCategory="Apps")]
+    day = snapshot(clock.now().date(), controls, currentScore=1, maxScore=20)
+    profiles = [profile("A", controlCategory="Data"), profile("B", controlCategory="Apps", maxScore=10)]
+    await keep_days_of_score(system, [day], profiles)
+    async with await system.signed_in("viewer") as browser:
+        overview = words((await browser.get("/secure-score")).text)
+    assert "1 action is left out, because its points or its maximum are not known." in overview
+    assert "Data – 1 action whose points or maximum are not known is not in it (points: 0)" in overview
+    assert "Planned score · 1 point " in overview
+
+
+@pytest.mark.thorough
 async def test_a_link_in_an_old_ticket_leads_to_the_actions_new_id(system: System) -> None:
     today = clock.now().date()
     for ago, key in ((1, "MDA_Okta_Mfa"), (0, "11770.MDA_Okta_Mfa")):

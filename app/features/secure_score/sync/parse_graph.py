@@ -18,6 +18,7 @@ from typing import Any
 from app.core.errors import AppError
 from app.core.messages import T
 from app.features.secure_score.sync.json_values import (
+    LARGEST_POINTS,
     as_stored_json,
     flag,
     moment,
@@ -224,7 +225,7 @@ def _snapshot(item: dict[str, Any], tenant_id: str, report: ParseReport) -> Snap
         max_points=max_points,
         controls=controls,
         enabled_services=texts(item.get("enabledServices")),
-        comparisons=[_comparison(entry) for entry in objects(item.get("averageComparativeScores"))],
+        comparisons=[_comparison(entry, report) for entry in objects(item.get("averageComparativeScores"))],
         active_users=whole(item.get("activeUserCount")),
         licensed_users=whole(item.get("licensedUserCount")),
         item=item,
@@ -274,10 +275,12 @@ def _score(entry: dict[str, Any], report: ParseReport) -> ScoreRow:
     )
 
 
-def _comparison(entry: dict[str, Any]) -> Comparison:
+def _comparison(entry: dict[str, Any], report: ParseReport) -> Comparison:
     # Members were camelCase in 2019 and are PascalCase today: docs/facts/microsoft-graph.md#edge-18
     by_name = {name.lower(): value for name, value in entry.items()}
     percent = number(by_name.get("averagescore"))
+    if percent is not None and percent > LARGEST_POINTS:
+        report.note_unreadable("averageScore", by_name.get("averagescore"), None)
     return Comparison(
         basis=words(entry.get("basis")).strip(),
         percent=percent if percent is not None and percent <= 100 and not _is_in_points(by_name) else None,

@@ -200,9 +200,14 @@ def test_a_day_without_a_readable_total_is_a_warning(total: object) -> None:
 @pytest.mark.fact("microsoft-graph edge-12")
 def test_huge_points_of_an_action_are_unknown_and_reported() -> None:
     report = ParseReport()
-    [row] = snapshots_of([snapshot(controls=[score("A", 1e300, 1e300), score("B", None, ...)])], TENANT, report)
+    averages = [{"basis": "AllTenants", "averageScore": average} for average in (1e12, "-1", 41.3)]
+    day = snapshot(controls=[score("A", 1e300, 1e300), score("B", None, ...)], averageComparativeScores=averages)
+    [row] = snapshots_of([day], TENANT, report)
+    assert [line.percent for line in row.comparisons] == [None, None, 41.3]
     assert [(entry.points, entry.percent) for entry in row.controls or []] == [(None, None), (None, None)]
-    assert {member: len(values) for member, values in report.unreadable.items()} == {"score": 1, "scoreInPercentage": 1}
+    assert {member: len(values) for member, values in report.unreadable.items()} == {
+        "averageScore": 1, "score": 1, "scoreInPercentage": 1,
+    }  # fmt: skip
 
 
 @pytest.mark.fact("microsoft-graph edge-18")
