@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Annotated
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.responses import Response
 from markupsafe import Markup
 from pydantic import BaseModel, Field
@@ -47,7 +48,7 @@ from app.features.secure_score.actions.portal_links import ManageLink, manage_li
 from app.features.secure_score.html_text import Link, links_of, plain_text
 from app.features.secure_score.jobs import decide_and_send
 from app.features.secure_score.reports.no_score import NoScore, why_no_score
-from app.features.secure_score.sync.renames import renamed_to
+from app.features.secure_score.sync.renames import current_id, renamed_to
 from app.features.tickets.views.ticket_list import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
@@ -249,9 +250,16 @@ async def action_page(
 
 
 # A page's path holds the id, which may contain slashes and end in anything: docs/facts/microsoft-graph.md#edge-27
-# The forms take it as a parameter instead.
+# The forms take it as a parameter instead. An import may have renamed the control while a form was filled in.
+async def _current(session: Db, resources: Res, action: str) -> str:
+    return await current_id(session, resources.config.shown_tenant_id, action)
+
+
+CurrentId = Annotated[str, Depends(_current)]
+
+
 @router.post("/actions/status", name="actions.set_status")
-async def set_status(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
+async def set_status(request: Request, manager: Manager, session: Db, resources: Res, action: CurrentId) -> Response:
     parsed = parse(await read_form(request), StatusForm)
     errors, problem = parsed.errors, None
     if parsed.values is not None:
@@ -272,7 +280,7 @@ async def set_status(request: Request, manager: Manager, session: Db, resources:
 
 
 @router.post("/actions/notes", name="actions.add_note")
-async def write_note(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
+async def write_note(request: Request, manager: Manager, session: Db, resources: Res, action: CurrentId) -> Response:
     typed = await read_form(request)
     # PostgreSQL cannot store NUL.
     note = typed.get("note", "").replace("\0", "")
@@ -285,14 +293,14 @@ async def write_note(request: Request, manager: Manager, session: Db, resources:
 
 
 @router.post("/actions/notes/remove", name="actions.remove_note")
-async def delete_note(manager: Manager, session: Db, resources: Res, action: str, note: UUID) -> Response:
+async def delete_note(manager: Manager, session: Db, resources: Res, action: CurrentId, note: UUID) -> Response:
     tenant_id = resources.config.shown_tenant_id
     await remove_note(session, tenant_id, action, note, author=manager)
     return redirect_to("actions.detail", control_id=action, anchor="notes")
 
 
 @router.post("/actions/tags", name="actions.set_tags")
-async def write_tags(request: Request, manager: Manager, session: Db, resources: Res, action: str) -> Response:
+async def write_tags(request: Request, manager: Manager, session: Db, resources: Res, action: CurrentId) -> Response:
     typed = await read_form(request)
     try:
         tags = typed.get("tags", "").replace("\0", "")

@@ -20,6 +20,7 @@ from app.features.connection.active_connection import NotConnected
 from app.features.connection.connection_view import connection_view
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
 from app.features.secure_score.actions.browse_actions import Action, find_action, find_actions
+from app.features.secure_score.sync.renames import current_ids
 from app.features.secure_score.vocabulary import Category
 from app.features.tickets.sharing.bulk import MOST_AT_ONCE, BulkChoice, commands_for_each
 from app.features.tickets.sharing.form_defaults import propose, propose_for_all
@@ -189,6 +190,7 @@ async def send_many(request: Request, viewer: Sharer, session: Db, resources: Re
     if typed.get("how") == "all" and 0 < len(ticked) <= MOST_IN_ONE:
         return await _empty_form(request, session, resources, ticked, "one", typed.get("kind", ""))
     actions, _ = await _find(session, resources, shown)
+    ticked = await _current(session, resources, ticked)
     chosen = [action for action in actions if action.control_id in set(ticked)]
     parsed = parse({name: typed.get(name, "") for name in BulkForm.model_fields}, BulkForm)
     errors, problem = dict(parsed.errors), InvalidInput.default
@@ -256,9 +258,14 @@ def _one_of(form: FormData, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+async def _current(session: Db, resources: Res, wanted: Sequence[str]) -> list[str]:
+    """The ids that these actions have today: an import may have renamed one while its form was filled in."""
+    return await current_ids(session, resources.config.shown_tenant_id, [one for one in wanted if one])
+
+
 async def _find(session: Db, resources: Res, wanted: Sequence[str]) -> tuple[list[Action], int]:
     """The actions in this order, and how many are unknown. Raises NotFound for a single unknown one."""
-    tenant, ids = resources.config.shown_tenant_id, list(dict.fromkeys(filter(None, wanted)))
+    tenant, ids = resources.config.shown_tenant_id, await _current(session, resources, wanted)
     if len(ids) == 1:
         return [await find_action(session, tenant, ids[0])], 0
     found = await find_actions(session, tenant, ids) if ids else []

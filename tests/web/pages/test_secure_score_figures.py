@@ -141,6 +141,13 @@ async def test_a_link_in_an_old_ticket_leads_to_the_actions_new_id(system: Syste
             "/secure-score/actions/11770.MDA_Okta_Mfa?tab=history",
         )
         assert (await browser.get("/secure-score/actions/nowhere")).status_code == 404
+    # So do forms that were opened before the import: nothing typed is lost, and no action is left out silently.
+    async with await system.signed_in("manager") as browser:
+        answer = await browser.post("/secure-score/actions/notes?action=MDA_Okta_Mfa", data={"note": "Ask Kim"})
+        assert answer.headers["location"] == "/secure-score/actions/11770.MDA_Okta_Mfa#notes"
+        assert "Ask Kim" in (await browser.get("/secure-score/actions/11770.MDA_Okta_Mfa")).text
+        form = await browser.get("/tickets/new?action=MDA_Okta_Mfa")
+        assert (form.status_code, "11770.MDA_Okta_Mfa" in form.text) == (200, True)
 
 
 @pytest.mark.thorough

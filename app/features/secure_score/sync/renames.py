@@ -185,9 +185,33 @@ async def current_id(session: Session, tenant_id: str, control_id: str) -> str:
     return await renamed_to(session, tenant_id, control_id)
 
 
+async def current_ids(session: Session, tenant_id: str, control_ids: Sequence[str]) -> list[str]:
+    """`current_id` of each, every one once, in two statements however many they are."""
+    if not control_ids:
+        return []
+    found = await session.execute(
+        select(ImprovementAction.control_id).where(
+            ImprovementAction.tenant_id == tenant_id,
+            ImprovementAction.control_id.in_(list(control_ids)),
+            ImprovementAction.scored,
+        )
+    )
+    scored = set(found.scalars())
+    renames = [] if scored.issuperset(control_ids) else await known_renames(session, tenant_id)
+    current = dict.fromkeys(control_ids, "")
+    for control_id in current:
+        current[control_id] = control_id if control_id in scored else _after(renames, control_id)
+    return list(dict.fromkeys(current.values()))
+
+
 async def renamed_to(session: Session, tenant_id: str, control_id: str) -> str:
     """The id that a control without a score of its own was given last; the same one where it was never renamed."""
-    for rename in await known_renames(session, tenant_id):
+    return _after(await known_renames(session, tenant_id), control_id)
+
+
+def _after(renames: Sequence[Rename], control_id: str) -> str:
+    """`renames` are the oldest first."""
+    for rename in renames:
         if rename.old_id == control_id:
             control_id = rename.new_id
     return control_id
