@@ -207,6 +207,17 @@ _CODE_OVER = _Cause(
         "Microsoft’s confirmation was used already or has expired (%(number)s), so you are not signed in. Sign in again."
     ),
 )
+_INTERACTION = _Cause(
+    "microsoft.interaction_needed",
+    T(
+        "Microsoft needs you to sign in there once more (%(number)s), so you are not signed in here. Sign in again and finish "
+        "every step that Microsoft asks for."
+    ),
+)
+_TROUBLE = _Cause(
+    "microsoft.trouble",
+    T("Microsoft’s sign-in service cannot answer just now (%(number)s). Try again in a few minutes."),
+)
 _UNKNOWN = _Cause(
     "microsoft.other_refusal",
     T(
@@ -250,8 +261,8 @@ _NUMBERS: dict[_Cause, tuple[int, ...]] = {
               530035, 50005, 50097, 50129, 50131, 50158,),
     _SECOND_FACTOR: (50072, 50074, 50076, 50078, 50079, 50088, 50125, 500121, 50203),
     _ACCOUNT: (50053, 50055, 50057, 50126, 50056, 50064, 50144),
-    _CODE_OVER: (54005, 70000, 70002, 70008, 50089, 50132, 50133, 50173, 501481, 50148, 700082, 70043, 70044,
-                 16000, 50058, 50140),
+    _CODE_OVER: (54005, 70000, 70002, 70008, 50089, 50132, 50133, 50173, 501481, 50148, 700082, 70043, 70044),
+    _INTERACTION: (16000, 50058, 50140),
 }  # fmt: skip
 _BY_NUMBER = {number: cause for cause, numbers in _NUMBERS.items() for number in numbers}
 # Microsoft's own trouble: the same request may work a little later.
@@ -276,6 +287,8 @@ def number_of(content: dict[str, Any]) -> int | None:
 def explain(number: int | None, purpose: Purpose, *, error: str = "") -> Message:
     """What this refusal means and what fixes it. `error` is OAuth's word, for an answer without a number or an unknown one."""
     cause = _BY_NUMBER.get(number or 0)
+    if number in TRANSIENT:
+        cause = _TROUBLE
     if cause is None:
         cause = _CREDENTIALS if error == "invalid_client" else _UNKNOWN
     text = cause.application if purpose == Purpose.APP_TOKEN and cause.application else cause.text

@@ -16,7 +16,7 @@ FIXED_BY = {
     500011: "GRAPH_URL", 65001: "Grant admin consent", 90094: "Grant admin consent", 65005: "API permissions",
     65004: "choose Accept", 50105: "Users and groups", 50020: "work account", 53003: "Conditional Access",
     53000: "Conditional Access", 50076: "second factor", 50057: "disabled", 50126: "password", 70008: "Sign in again",
-    54005: "Sign in again", 700054: "ID tokens", 500021: "tenant restrictions", 900144: "proxy",
+    54005: "Sign in again", 50058: "sign in there once more", 700054: "ID tokens", 500021: "tenant restrictions", 900144: "proxy",
 }  # fmt: skip
 
 
@@ -35,6 +35,13 @@ def test_no_number_has_two_causes_and_none_is_both_final_and_transient() -> None
     assert len(listed) == len(set(listed)) == len(_BY_NUMBER)
     assert not TRANSIENT & _BY_NUMBER.keys()
     assert len({cause.code for cause in _NUMBERS}) == len(_NUMBERS)
+
+
+@pytest.mark.parametrize("number", sorted(TRANSIENT))
+def test_microsofts_own_trouble_sends_no_one_to_an_administrator(number: int) -> None:
+    told = explain(number, Purpose.SIGN_IN)
+    assert told.code == "microsoft.trouble"
+    assert "Try again in a few minutes" in str(told)
 
 
 @pytest.mark.parametrize(

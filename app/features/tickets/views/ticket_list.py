@@ -165,14 +165,17 @@ async def tickets_of_action(session: Session, control_id: str) -> list[TicketLin
 async def tickets_by_action(session: Session, control_ids: Iterable[str]) -> dict[str, list[TicketLine]]:
     """{control id: tickets, newest first}, in two queries however many actions; without those that have no ticket."""
     query = (
-        select(TicketAction.control_id, Ticket)
+        select(TicketAction.control_id, Ticket, Connection.status, Connection.instance_name)
         .join(Ticket, Ticket.id == TicketAction.ticket_id)
+        .join(Connection, Connection.id == Ticket.connection_id)
         .where(TicketAction.control_id.in_(list(control_ids)))
         .order_by(Ticket.created_at.desc(), Ticket.id)
     )
-    context = await load_line_context(session)
+    rows = (await session.execute(query)).all()
+    archived = {row[1].connection_id: row[3] for row in rows if row[2] == ConnectionStatus.REMOVED}
+    context = LineContext(await load_names(session), archived)
     found: dict[str, list[TicketLine]] = {}
-    for control_id, ticket in await session.execute(query):
+    for control_id, ticket, _, _ in rows:
         found.setdefault(control_id, []).append(line_of(ticket, context))
     return found
 
