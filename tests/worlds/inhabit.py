@@ -21,7 +21,7 @@ REOPENED = {"incident": "2", "change_request": "-1"}
 
 
 class SharedClock:
-    """The time of the product and of the sandbox: it runs, and jumps when it is told to or when somebody sleeps."""
+    """The time of the product and of the sandbox: it runs, and jumps when it is told to or when the product waits."""
 
     def __init__(self, store: Store) -> None:
         self._store, self._ahead = store, timedelta()

@@ -14,12 +14,12 @@ LOST_ANSWER = "lost_answer"
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter. The first value is the usual one.
+    """One parameter. The first value is the usual one, and with all of `values` everything goes right.
 
-    `stops` are further values with which ServiceNow lets a journey end; `holds` are values with which a ticket may be held
-    or followed late. Both map the value to a pattern that must be found in what the product then says: codes of findings,
-    and the sentences at the ticket, the card and the connection. `findings` are further codes that are true of a value and
-    explain nothing. Any other finding counts as a wrong cause.
+    `stops` are further values with which ServiceNow lets a journey end; `holds` are further values with which a ticket whose
+    answer was lost may be held. Both map the value to a pattern that must be found in what the product then says: codes of
+    findings, and the sentences at the ticket, the card and the connection. `findings` are further codes that are true of a
+    value and explain nothing. Any other finding counts as a wrong cause.
     """
 
     name: str
@@ -33,7 +33,9 @@ class Parameter:
         return self.values[0]
 
 
-UNSEEN_ID = r"correlation|cannot tell|we cannot know"
+# A client that cannot look for a record, by its correlation id or among all it made, cannot know that it is missing.
+UNSEEN_ID = r"correlation"
+NO_PROOF = r"Insufficient rights to query|ignored what we looked for|correlation"
 OFF_ON, ON_OFF = (False, True), (True, False)
 
 PARAMETERS = (
@@ -62,8 +64,12 @@ PARAMETERS = (
     Parameter("strict_queries", OFF_ON),
     Parameter(
         "closed_fields",
-        ("", "correlation_display", "correlation_id", "sys_created_by,correlation_display"),
-        holds={"correlation_id": UNSEEN_ID},
+        ("",),
+        holds={
+            "correlation_id": UNSEEN_ID,
+            "correlation_display": NO_PROOF,
+            "sys_created_by,correlation_display": NO_PROOF,
+        },
     ),
     Parameter("invalid_query_returns_no_rows", OFF_ON),
     Parameter("range_refused", OFF_ON, findings={True: r"query_acl"}),
@@ -73,7 +79,7 @@ PARAMETERS = (
     Parameter("shuffle_unordered", OFF_ON),
     Parameter(
         "unreadable_fields",
-        ("", "priority,due_date", "correlation_display,sys_created_by", "correlation_id", "sys_updated_on"),
+        ("", "priority,due_date", "correlation_display,sys_created_by", "sys_updated_on"),
         holds={"correlation_id": UNSEEN_ID},
     ),
     Parameter("language", ("en", "de")),
@@ -82,7 +88,7 @@ PARAMETERS = (
     Parameter("unlisted_choices", ("dropped", "kept")),
     Parameter(
         "dropped_fields",
-        ("", "due_date", "correlation_display", "correlation_id", "impact,urgency,priority"),
+        ("", "due_date", "correlation_display", "impact,urgency,priority"),
         holds={"correlation_id": UNSEEN_ID},
     ),
     Parameter("chosen_sys_id", ("kept", "ignored", "refused")),
@@ -164,11 +170,14 @@ LEFT_OUT = {
 }
 
 
-def is_possible(world: World) -> bool:
-    """Return whether an instance can be like this: some switches exclude or need each other."""
+# Two values of which an instance has at most one. A refresh that ends the old token and names no new one would end every
+# connection, with any client.
+EXCLUDED = ((("refresh_omits_token", True), ("refresh_rotates_token", True)),)
 
-    def of(name: str) -> Value:
-        return world.get(name, BY_NAME[name].usual)
 
-    # A refresh that ends the old token and names no new one would end every connection, whoever the client is.
-    return not (of("refresh_omits_token") and of("refresh_rotates_token"))
+def possible_worlds(world: World) -> list[World]:
+    """Return the world, or where it has two values that exclude each other, one world without either of them."""
+    for one, other in EXCLUDED:
+        if {one, other} <= set(world.items()):
+            return [world | {name: BY_NAME[name].usual} for name, _ in (one, other)]
+    return [world]

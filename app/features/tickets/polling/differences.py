@@ -21,17 +21,24 @@ def differences(ticket: Ticket, remote: RemoteTicket) -> list[Message]:
     for name, sent in ticket.record.items():
         label = FIELD_NAMES.get(name, T("%(value)s", value=name))
         if name not in remote.values:
-            found.append(T("%(field)s: not readable, so we cannot tell what ServiceNow stored.", field=label))
+            found.append(_not_readable(label))
         elif _normalized(remote.values[name]) != _normalized(sent):
             found.append(_difference(name, label, sent, remote.values[name]))
     # An incident's priority is never sent: ServiceNow looks it up from impact and urgency, by rows that administrators
     # can edit, so that it may find none (docs/facts/servicenow.md#4-1-incident).
-    if KINDS[TicketKind(ticket.kind)].priority_is_derived and "priority" in remote.values:
-        found.extend(_derived_priority(str(ticket.priority), remote.priority))
+    if KINDS[TicketKind(ticket.kind)].priority_is_derived:
+        found.extend(_derived_priority(str(ticket.priority), remote))
     return found
 
 
-def _derived_priority(asked: str, stored: str) -> list[Message]:
+def _not_readable(label: Message) -> Message:
+    return T("%(field)s: not readable, so we cannot tell what ServiceNow stored.", field=label)
+
+
+def _derived_priority(asked: str, remote: RemoteTicket) -> list[Message]:
+    if "priority" not in remote.values:
+        return [_not_readable(FIELD_NAMES["priority"])]
+    stored = remote.priority
     if stored == asked:
         return []
     if not stored:

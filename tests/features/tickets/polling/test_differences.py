@@ -82,10 +82,11 @@ def test_a_priority_that_servicenow_left_empty_is_told() -> None:
 
 
 @pytest.mark.fact("servicenow trap-15")
-def test_a_priority_that_may_not_be_read_is_not_said_to_be_empty() -> None:
+def test_a_priority_that_may_not_be_read_is_told_and_not_said_to_be_empty() -> None:
     row = a_row(impact={"value": "1"})
     del row["priority"]
-    assert differences(Ticket(kind="incident", priority=2, record={"impact": "1"}), ticket_of(row)) == []
+    (sentence,) = differences(Ticket(kind="incident", priority=2, record={"impact": "1"}), ticket_of(row))
+    assert str(sentence) == "Priority: not readable, so we cannot tell what ServiceNow stored."
 
 
 def test_a_fixed_value_that_comes_back_empty_is_told() -> None:
