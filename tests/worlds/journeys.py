@@ -23,7 +23,7 @@ from tests.worlds.verdicts import Verdict, faults_of_creation, is_stopped, recor
 NAMES = {TicketKind.INCIDENT: "Review the mail rules", TicketKind.CHANGE: "Require a second factor"}
 # Minutes after which a ticket is looked at again: soon, then after the time in which a lost create may still arrive, then
 # hours in which whatever passes has passed.
-WAITS = (60, 60, 360, 360, 3600, 3600, 3600)
+WAITS = (60, 60, 360, 360, *(3600,) * 8)
 # docs/reliability.md promises that a change is seen within this many minutes.
 PROMISED_MINUTES = 10
 # No worker process runs, because the journeys run its jobs; and a person who is refused leaves an authorization unfinished.

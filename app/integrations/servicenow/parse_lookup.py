@@ -20,6 +20,11 @@ HIDDEN_RECORD = T(
     "ServiceNow counts a record with this ticket’s correlation id, and hides it from the integration user.",
     code="servicenow.record_hidden",
 )
+HIDDEN_OWNER = T(
+    "ServiceNow shows the integration user neither our marker (correlation_display) nor who created a record, so records "
+    "without a correlation id could be ours or not.",
+    code="servicenow.owner_hidden",
+)
 
 
 def found_by(answer: RemoteResponse, correlation_id: str) -> list[RemoteTicket]:
@@ -54,6 +59,8 @@ def emptied_of(answer: RemoteResponse, marker: str, created_by: str) -> Listed:
     """
     page = listed(answer)
     for row in page.rows:
+        if not {"correlation_display", "sys_created_by"} & set(row.values):
+            raise QueryIgnored(HIDDEN_OWNER)
         # ServiceNow compares texts without regard to case: docs/facts/servicenow.md#2-3-encoded-query
         by_us = bool(created_by) and row.values.get("sys_created_by", "").lower() == created_by.lower()
         is_ours = by_us or row.correlation_display.lower() == marker.lower()
