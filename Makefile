@@ -69,6 +69,8 @@ check: setup clients ## Format, lint, types, import contracts, templates, script
 	$(BIN)/python tools/measure_code.py --check
 	$(BIN)/coverage erase
 	$(BIN)/pytest -q -m thorough tests/browser tests/sandbox/test_demo_stopped.py tests/journeys/test_exactly_once.py
+	# Other people's clients are processes of their own, too: all their tests, docs/sandbox.md names them.
+	$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadscope tests/clients
 	# Everything else, thorough tests too. What runs as processes of its own cannot be measured, so it is not repeated here.
 	$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=93 $(addprefix --ignore=,tests/browser tests/clients tests/sandbox/test_demo.py tests/sandbox/test_demo_stopped.py tests/journeys/test_exactly_once.py)
 

@@ -14,6 +14,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = described.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="serve the sandbox (Microsoft and ServiceNow), and nothing else")
     serving.add_argument("only", nargs="?", choices=("servicenow", "microsoft"), help="serve just this one")
+    about = "add records with the keys of ServiceNow's demo data, which other people's test suites look up"
+    serving.add_argument("--demo-data", action="store_true", help=about)
     commands.add_parser("demo", help="PostgreSQL, sandbox, web and worker, as processes; Ctrl-C stops all")
     commands.add_parser("env", help="print settings with fresh secrets, for trying out with docker compose")
     options = described.parse_args(arguments)
@@ -30,7 +32,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "serve":
         from sandbox.serve import SERVERS, serve
 
-        serve((options.only,) if options.only else SERVERS)
+        serve((options.only,) if options.only else SERVERS, demo_data=options.demo_data)
         return 0
     if options.command == "env":
         from sandbox.compose import settings_file

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class ServeSettings:
     public_url: str
     keys: Mapping[str, str]
     show_hints: bool
+    demo_data: bool = False
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> ServeSettings:
@@ -67,6 +68,7 @@ class ServeSettings:
                 password=self.keys["SANDBOX_SERVICENOW_PASSWORD"],
                 file=self.folder / "servicenow.sqlite",
                 show_hints=self.show_hints,
+                demo_data=self.demo_data,
             )
         )
 
@@ -85,9 +87,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(names: tuple[str, ...] = SERVERS) -> None:
+def serve(names: tuple[str, ...] = SERVERS, *, demo_data: bool = False) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartupError when a port cannot be bound."""
-    serving = ServeSettings.read(os.environ)
+    serving = replace(ServeSettings.read(os.environ), demo_data=demo_data)
     sockets = {name: bind(serving.host, serving.ports[name], f"SANDBOX_{name.upper()}_PORT") for name in names}
     asyncio.run(_serve_all([(serving.application(name), sockets[name]) for name in names]))
 

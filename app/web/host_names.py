@@ -9,9 +9,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-# Answered under every name: health checks and programs call by address, and no cookie of ours is needed.
-EVERY_HOST = ("/health/", "/static/", "/api/", "/sign-out/")
-ARRIVED = "/from-another-address"
+from app.web.routing import url_for
+
+# Answered under every name: health checks call by address, and none of these needs a cookie of ours.
+EVERY_NAME = ("health.live", "health.ready", "sign_out.front_channel", "sign_out.front_channel_earlier")
+ARRIVED = "public_host.arrived"
 # Set in a browser whose requests come with another host although it stands at PUBLIC_URL: a proxy changes the name.
 PROXIED_COOKIE = "host-changed-by-proxy"
 PROXIED_COOKIE_SECONDS = 30 * 24 * 3600
@@ -53,12 +55,12 @@ class PublicHostMiddleware:
         wanted = quote(scope["path"]) + (f"?{query}" if query else "")
         # By way of a page of its own: if a proxy changes the host, the browser arrives there under the wrong name again, and
         # must not be led round and round. 302, since a browser remembers 301 and 308 after PUBLIC_URL was corrected.
-        address = f"{self._public_url}{ARRIVED}?to={quote(wanted, safe='')}"
+        address = self._public_url + url_for(ARRIVED, to=wanted)
         await RedirectResponse(address, 302)(scope, receive, send)
 
     def _is_page_elsewhere(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
-        if scope["method"] not in ("GET", "HEAD") or scope["path"].startswith((*EVERY_HOST, ARRIVED)):
+        if scope["method"] not in ("GET", "HEAD") or scope["path"] in map(url_for, (*EVERY_NAME, ARRIVED)):
             return False
         # Only what a person opens: monitors and parts of a page that is open already follow no redirect.
         if "text/html" not in headers.get("accept", "") or "hx-request" in headers:

@@ -31,7 +31,7 @@ def leave_for(request: Request, service: Message, address: str, *, note: Message
     `address` must be ours to give: the begun attempt's, never one that came with the request (open redirect).
     """
     # Chromium applies the CSP directive form-action to every redirect after a form, also to those of the other side, whose
-    # single sign-on may be anywhere; it blocks without a word. A page of ours in between ends the form's own way here.
+    # single sign-on may be anywhere; it blocks silently. A page of ours in between ends the form's own way here.
     # https://github.com/w3c/webappsec-csp/issues/8
     # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Content-Security-Policy/form-action
     return render(request, "leaving/page.html", LeavingPage(service, address, urlsplit(address).netloc, note))

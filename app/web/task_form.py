@@ -15,9 +15,9 @@ from app.core import clock
 from app.core.messages import Message, T
 from app.features.accounts import permissions
 from app.features.connection.preferences import Preferences
+from app.features.tickets.form_controls import FormControl
 from app.features.tickets.ticket_fields import (
     FIELDS,
-    FormControl,
     Requester,
     TicketField,
     TicketRequest,

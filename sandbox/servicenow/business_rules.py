@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sandbox.servicenow import change_models, field_types
+import re
+
+from sandbox.servicenow import change_models, field_types, other_tables, scripted_rules
 from sandbox.servicenow.store import Record, Store, new_sys_id
 from sandbox.servicenow.switches import Switches
 from sandbox.servicenow.table_schema import DEFAULTS, JOURNALS, PREFIXES, TICKETS, fields_of, stamp
@@ -19,8 +21,13 @@ CLOSE_LABELS = {
     "incident": (("close_notes", "Resolution notes"), ("close_code", "Resolution code")),
     "change_request": (("close_notes", "Close notes"), ("close_code", "Close code")),
 }
+# Tables whose records have a journal.
+JOURNALED = (*TICKETS, *other_tables.TASKS)
 # The rule that `failing_rule` breaks.
 BROKEN_RULE = "Set the watch list of a new ticket"
+
+# A chosen key may have capitals: docs/facts/servicenow.md#6-idempotency
+CHOSEN_SYS_ID = re.compile(r"[0-9a-fA-F]{32}")
 
 
 class WriteRefused(Exception):
@@ -39,14 +46,17 @@ def insert(store: Store, switches: Switches, table: str, sent: Record, user: Rec
     record = dict(DEFAULTS.get(table, {})) | {name: value for name, value in kept.items() if value} | {"sys_id": sys_id}
     if table in TICKETS:
         _begin_ticket(store, switches, table, record, kept, user)
+    elif table in other_tables.TASKS:
+        record |= {"sys_class_name": table, "opened_by": user["sys_id"], "opened_at": store.now_text()}
     elif table == "sys_user" and not record.get("name"):
         record["name"] = f"{record.get('first_name', '')} {record.get('last_name', '')}".strip()
+    _run_abort_rules(store, table, record, user, is_new=True)
     if table in switches.listed("failing_rule"):
         raise RuleFailed(BROKEN_RULE)
     if table in PREFIXES:
         record["number"] = record["task_effective_number"] = store.next_number(table, *PREFIXES[table])
     stored = stamp(store, table, record, by=user["user_name"])
-    if table in TICKETS:
+    if table in JOURNALED:
         _keep_journals(store, table, stored["sys_id"], sent, user)
     return stored
 
@@ -65,13 +75,20 @@ def update(
     if table in TICKETS:
         _move_ticket(store, switches, table, record, changed, kept, user)
     # See docs/facts/servicenow.md#6-idempotency
-    notes = table in TICKETS and any(sent.get(name) for name in JOURNALS)
+    _run_abort_rules(store, table, changed, user, is_new=False)
+    notes = table in JOURNALED and any(sent.get(name) for name in JOURNALS)
     if changed == record and not notes and not switches.unchanged_update_moves:
         return record
     stored = stamp(store, table, changed, by=user["user_name"])
     if notes:
         _keep_journals(store, table, stored["sys_id"], sent, user)
     return stored
+
+
+def _run_abort_rules(store: Store, table: str, record: Record, user: Record, *, is_new: bool) -> None:
+    message = scripted_rules.refusal(store, table, record, user, is_new=is_new)
+    if message:
+        raise WriteRefused(message)
 
 
 def kept_values(store: Store, switches: Switches, table: str, sent: Record) -> Record:
@@ -95,7 +112,7 @@ def kept_values(store: Store, switches: Switches, table: str, sent: Record) -> R
 def _free_sys_id(store: Store, switches: Switches, table: str, chosen: str) -> str:
     """Return the new record's key: the caller's own where the instance keeps it. Raises WriteRefused."""
     # See docs/facts/servicenow.md#6-idempotency
-    if not field_types.SYS_ID.fullmatch(chosen) or switches.chosen_sys_id == "ignored":
+    if not CHOSEN_SYS_ID.fullmatch(chosen) or switches.chosen_sys_id == "ignored":
         return new_sys_id()
     if switches.chosen_sys_id == "refused":
         raise WriteRefused("ACL Exception Insert Failed due to security constraints")

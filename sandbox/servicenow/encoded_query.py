@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from sandbox.servicenow.other_tables import CHILDREN
 from sandbox.servicenow.query_operators import as_number
 from sandbox.servicenow.store import INDEXED, ORDERED, Record, Store
 from sandbox.servicenow.table_schema import NUMBERS, REFERENCES
@@ -40,6 +41,12 @@ class EncodedQuery:
 
     def run(self, enough: int | None = None) -> list[Record]:
         """Return the matching records in order; with `enough`, possibly only the first that many."""
+        if self.table in CHILDREN:
+            children = [replace(self, table=child).run() for child in CHILDREN[self.table]]
+            return self._sorted([*self._of_one_table(), *(row for rows in children for row in rows)])
+        return self._of_one_table(enough)
+
+    def _of_one_table(self, enough: int | None = None) -> list[Record]:
         if len(self.groups) == 1:
             group = self.groups[0]
             if enough is not None and len(self.order) == 1 and self.order[0][0] in ORDERED and not self.order[0][1]:
@@ -49,6 +56,10 @@ class EncodedQuery:
         for group in self.groups:
             found.update((record["sys_id"], record) for record in self._matching(group, self._candidates(group)))
         return self._sorted(found.values())
+
+    def matches(self, record: Record) -> bool:
+        """Return whether the query finds this record, stored or not."""
+        return any(True for group in self.groups for _ in self._matching(group, [record]))
 
     def value_of(self, record: Record, name: str) -> str:
         """Return a field's value; a dot-walked name is followed through references."""

@@ -10,6 +10,7 @@ from datetime import timedelta
 from sandbox.faults import FaultOrders
 from sandbox.request_journal import RequestJournal
 from sandbox.servicenow.api_sessions import ApiSessions
+from sandbox.servicenow.demo_data import add_demo_data
 from sandbox.servicenow.instance_settings import ServiceNowSandbox
 from sandbox.servicenow.seeds import complete, seed
 from sandbox.servicenow.store import TIME_FORMAT, Record, Store, new_sys_id
@@ -54,6 +55,8 @@ class SandboxInstance:
         if instance.store.is_empty:
             seed(instance.store, settings)
         complete(instance.store)
+        if settings.demo_data:
+            add_demo_data(instance.store, settings.password)
         instance.register_client()
         return instance
 
@@ -64,6 +67,8 @@ class SandboxInstance:
         self.spent.clear()
         self.journal.clear()
         seed(self.store, self.settings)
+        if self.settings.demo_data:
+            add_demo_data(self.store, self.settings.password)
         self.register_client()
 
     def register_client(self) -> None:

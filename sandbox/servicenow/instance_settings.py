@@ -17,4 +17,5 @@ class ServiceNowSandbox:
     file: Path | None = None
     family: str = "zurich"
     show_hints: bool = False
+    demo_data: bool = False
     client_name: str = "Security + Compliance Connector"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from sandbox.servicenow import other_tables
 from sandbox.servicenow.instance import INTEGRATION_USER, SandboxInstance
 from sandbox.servicenow.store import Record
-from sandbox.servicenow.table_schema import TICKETS
 
 # See docs/facts/servicenow.md#3-6-roles-for-the-integration-user: `itil` contains the granular roles.
 CONTAINED_ROLES: dict[str, tuple[str, ...]] = {
@@ -16,8 +16,8 @@ CONTAINED_ROLES: dict[str, tuple[str, ...]] = {
     "sn_incident_write": ("sn_incident_read",),
     "sn_change_write": ("sn_change_read",),
 }  # fmt: skip
-READ_ROLES = {"incident": "sn_incident_read", "change_request": "sn_change_read"}
-WRITE_ROLES = {"incident": "sn_incident_write", "change_request": "sn_change_write"}
+READ_ROLES = {"incident": "sn_incident_read", "change_request": "sn_change_read", **other_tables.READ_ROLES}
+WRITE_ROLES = {"incident": "sn_incident_write", "change_request": "sn_change_write", **other_tables.WRITE_ROLES}
 # Stricter than writing: docs/facts/servicenow.md#3-6-roles-for-the-integration-user
 DELETE_ROLES = {"incident": "itil_admin", "change_request": "change_manager"}
 OAUTH_ROLES = {"admin", "oauth_admin", "mi_admin"}
@@ -60,11 +60,16 @@ class RowAcl:
         self._table = table
         self._roles = roles_of(instance, user)
         self._sees_all = self._may_see_all(instance)
+        # A row of a parent table is ruled by its own: docs/facts/servicenow.md#4-3-shared-task-fields
+        self._children = {child: RowAcl(instance, user, child) for child in other_tables.CHILDREN.get(table, ())}
 
     def may_read(self, row: Record) -> bool:
         # See docs/facts/servicenow.md#sandbox-24 and #sandbox-50: an unreadable row is left out without an error.
         if row.get("_hidden") == "true":
             return False
+        child = self._children.get(row.get("sys_class_name", ""))
+        if child is not None:
+            return child.may_read(row)
         if self._sees_all:
             return True
         # Without a role, a user reads incidents that it opened or is the caller of, and no changes.
@@ -79,7 +84,7 @@ class RowAcl:
         self._sees_own = f"{self._table}.read" not in switches.listed("acl_refuses")
         if not self._sees_own:
             return False
-        if self._table in TICKETS:
+        if self._table in READ_ROLES:
             return READ_ROLES[self._table] in roles
         rules = {
             "sys_choice": not switches.choices_need_role or bool(roles & {"personalize_choices", "admin"}),

@@ -11,12 +11,15 @@ from zoneinfo import ZoneInfo
 
 from sandbox.servicenow.field_types import display_record, refers
 from sandbox.servicenow.instance import SandboxInstance
+from sandbox.servicenow.other_tables import CHILDREN
 from sandbox.servicenow.store import TIME_FORMAT, Record
 from sandbox.servicenow.table_schema import JOURNALS, REFERENCES, SECRET, TIMES, fields_of
 
 # Date formats of a user record, in the instance's notation: docs/facts/servicenow.md#2-4-json-shapes
 DATE_FORMATS = {"dd/MM/yyyy": "%d/%m/%Y", "MM-dd-yyyy": "%m-%d-%Y", "dd.MM.yyyy": "%d.%m.%Y", "yyyy-MM-dd": "%Y-%m-%d"}
 TIME_FORMATS = {"hh:mm:ss a": "%I:%M:%S %p", "HH:mm:ss": "%H:%M:%S"}
+
+SECRET_SHOWN = "********"
 
 Shape = Callable[[Record], Any]
 
@@ -59,9 +62,11 @@ class RecordShaper:
         if name in JOURNALS:
             return self._scalar(name, lambda record: self._journal(table, name, record))
         if name in SECRET:
-            return lambda record: _ciphertext(record.get(name, ""))
+            return self._secret(name)
         if name in TIMES:
             return self._scalar(name, lambda record: display_time(record.get(name, ""), self._user))
+        if table in CHILDREN:
+            return self._scalar(name, lambda record: self._label_of_child(table, name, record))
         labels = labels_of(self._instance, table, name)
         if not labels:
             return self._scalar(name, lambda record: record.get(name, ""))
@@ -72,6 +77,24 @@ class RecordShaper:
         if self._mode == "all":
             return lambda record: {"display_value": shown(record), "value": value(record)}
         return shown if self._mode == "true" else value
+
+    def _secret(self, name: str) -> Shape:
+        # Shown as stars, and its value is ciphertext: docs/facts/servicenow.md#2-4-json-shapes and #trap-35
+        if self._mode == "false":
+            return lambda record: _ciphertext(record.get(name, ""))
+
+        def shape(record: Record) -> Any:  # noqa: ANN401 - a string or an object.
+            stars = SECRET_SHOWN if record.get(name) else ""
+            return (
+                {"display_value": stars, "value": _ciphertext(record.get(name, ""))} if self._mode == "all" else stars
+            )
+
+        return shape
+
+    def _label_of_child(self, table: str, name: str, record: Record) -> str:
+        """Return the label that a row of a parent table has in its own table."""
+        value = record.get(name, "")
+        return labels_of(self._instance, record.get("sys_class_name") or table, name).get(value, value)
 
     def _reference(self, name: str) -> Shape:
         target = REFERENCES[name]
@@ -97,7 +120,7 @@ class RecordShaper:
         entries = [
             entry
             for entry in store.find_all("sys_journal_field", element_id=record.get("sys_id", ""))
-            if entry["element"] == name and entry["name"] == table
+            if entry["element"] == name and entry["name"] == (record.get("sys_class_name") or table)
         ]
         blocks = []
         for entry in reversed(entries):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sandbox.servicenow import change_models
+from sandbox.servicenow import change_models, other_tables
 from sandbox.servicenow.choice_lists import CHOICES, GERMAN, RETIRED
 from sandbox.servicenow.instance_settings import ServiceNowSandbox
 from sandbox.servicenow.store import Record, Store
 from sandbox.servicenow.table_schema import (
-    CHANGE,
     DEFAULTS,
-    INCIDENT,
+    FIELDS,
     MAX_LENGTHS,
+    MORE_TASK,
     PREFIXES,
     REFERENCES,
     TASK,
@@ -61,6 +61,8 @@ MODELS: dict[str, tuple[str, str, change_models.Walk | None]] = {
 # The administrator who connects the instance also has a personal account there: consenting with it is the mistake of
 # See docs/facts/servicenow.md#trap-23.
 EMAILS = {"alex.wilber": "alex@contoso.example"}
+# Tables whose columns have rows in sys_dictionary; inherited columns are those of `task`.
+DESCRIBED = ("task", "incident", "change_request", *other_tables.TASKS)
 SAMPLE_TICKETS = (
     ("incident", "Email is slow in the Oslo office", "2", "2", "2"),
     ("incident", "Printer on floor 3 prints blank pages", "1", "3", "3"),
@@ -85,7 +87,6 @@ def seed(store: Store, settings: ServiceNowSandbox) -> None:
         complete(store)
         for (table, element), choices in GERMAN.items():
             add_choices(store, table, element, choices, "de")
-        _dictionary(store)
         set_family(store, settings.family)
         _tickets(store)
 
@@ -96,9 +97,26 @@ def complete(store: Store) -> None:
     for (table, element), choices in CHOICES.items():
         if (table, element) not in listed:
             add_choices(store, table, element, choices, "en")
+    for (table, element), choices in other_tables.CHOICES.items():
+        if (table, element) not in listed:
+            add_choices(store, table, element, choices, "en")
+    _describe_tables(store)
     if not store.find("chg_model"):
         for name, (sys_id, about, walk) in MODELS.items():
             stamp(store, "chg_model", change_models.model_row(name, about, walk) | {"sys_id": sys_id})
+
+
+def _describe_tables(store: Store) -> None:
+    """Add the rows of sys_db_object, and those of sys_dictionary for every column that the instance has."""
+    tables = {row["name"] for row in store.rows("sys_db_object")}
+    columns = {(row["name"], row["element"]) for row in store.rows("sys_dictionary")}
+    inherited = frozenset((*TASK, *MORE_TASK))
+    for table in FIELDS:
+        if table not in tables:
+            stamp(store, "sys_db_object", {"name": table, "label": table.replace("_", " ").capitalize()})
+        for name in FIELDS[table] if table in DESCRIBED else ():
+            if (table, name) not in columns and (table == "task" or name not in inherited):
+                add_dictionary_row(store, table, name)
 
 
 def set_roles(store: Store, user: Record, roles: str) -> Record:
@@ -175,12 +193,6 @@ def add_dictionary_row(
         "internal_type": kind or type_of(name), "max_length": str(length or MAX_LENGTHS.get(name, 40)),
         "mandatory": "false", "read_only": "false", "active": "true", "reference": REFERENCES.get(name, ""),
     })  # fmt: skip
-
-
-def _dictionary(store: Store) -> None:
-    for table, names in (("task", TASK), ("incident", INCIDENT), ("change_request", CHANGE)):
-        for name in names:
-            add_dictionary_row(store, table, name)
 
 
 def _groups(store: Store) -> None:

@@ -147,7 +147,7 @@ class Switches(Toggles):
     invalid_values: str = toggle(
         RULES,
         "2.4",
-        "What becomes of a value that its column's type does not take: left out without a word, or the write is refused",
+        "What becomes of a value that its column's type does not take: left out silently, or the write is refused",
         default="dropped",
         choices=("dropped", "refused"),
     )
@@ -161,7 +161,7 @@ class Switches(Toggles):
     dropped_fields: str = toggle(
         RULES,
         "2.6",
-        "Columns whose value is lost without a word (2xx), journals included, e.g. correlation_id,incident.work_notes",
+        "Columns whose value is lost silently (2xx), journals included, e.g. correlation_id,incident.work_notes",
         default="",
     )
     chosen_sys_id: str = toggle(
@@ -231,7 +231,7 @@ class Switches(Toggles):
         ACCESS, "2.6", "Table and action refused, e.g. incident.create,change_request.read", default=""
     )
     notes_need_itil: bool = toggle(
-        ACCESS, "3.6", "Work notes of users without the role itil are lost without a word", default=False
+        ACCESS, "3.6", "Work notes of users without the role itil are lost silently", default=False
     )
     itil_may_delete: bool = toggle(
         ACCESS, "3.6", "The role itil is enough to delete tickets (off: itil_admin or change_manager)", default=False

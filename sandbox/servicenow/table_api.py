@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from sandbox.servicenow import business_rules
 from sandbox.servicenow.encoded_query import EncodedQuery
 from sandbox.servicenow.field_types import is_scalar
+from sandbox.servicenow.other_tables import CHILDREN
 from sandbox.servicenow.query_operators import UnsupportedOperator
 from sandbox.servicenow.query_parser import QueryContext, parse_query
 from sandbox.servicenow.record_acl import RowAcl, may_write, roles_of, table_is_closed
@@ -117,7 +118,7 @@ async def _sent(context: RequestContext, table: str) -> Record:
 
 def sent_fields(context: RequestContext, table: str, content: dict[str, Any]) -> Record:
     """Return the fields of a body as texts, without those that this caller's writes do not reach."""
-    # A write rule of a field drops its value without a word: docs/facts/servicenow.md#2-6-error-envelope
+    # A write rule of a field drops its value silently: docs/facts/servicenow.md#2-6-error-envelope
     switches = context.instance.switches
     dropped = set(switches.listed("dropped_fields"))
     if switches.notes_need_itil and "itil" not in roles_of(context.instance, context.user):
@@ -219,7 +220,9 @@ def _read(context: RequestContext, target: TableTarget) -> Response:
 
 def _one(context: RequestContext, target: TableTarget) -> Record:
     # See docs/facts/servicenow.md#sandbox-27: a missing and an unreadable record get the same 404.
-    record = context.instance.store.get(target.table, target.sys_id)
+    tables = (target.table, *CHILDREN.get(target.table, ()))
+    found = (context.instance.store.get(table, target.sys_id) for table in tables)
+    record = next((row for row in found if row is not None), None)
     if record is None or not RowAcl(context.instance, context.user, target.table).may_read(record):
         raise ApiError(404, "No Record found", "Record doesn't exist or ACL restricts the record retrieval")
     return record

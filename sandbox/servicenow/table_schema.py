@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.servicenow import other_tables
 from sandbox.servicenow.store import Record, Store
 
 COMMON = ("sys_id", "sys_created_on", "sys_created_by", "sys_updated_on", "sys_updated_by", "sys_mod_count")
@@ -30,7 +31,7 @@ MORE_CHANGE = (
     "risk_impact_analysis", "std_change_producer_version", "unauthorized",
 )  # fmt: skip
 # Not stored while empty: twenty thousand tickets would hold a hundred empty texts each.
-UNSTORED = frozenset({*MORE_TASK, *MORE_INCIDENT, *MORE_CHANGE})
+UNSTORED = frozenset({*MORE_TASK, *MORE_INCIDENT, *MORE_CHANGE, *other_tables.MORE_USER})
 INCIDENT = ("caller_id", "severity", "incident_state", "hold_reason", "category", "subcategory", "resolved_at")
 CHANGE = (
     "type", "requested_by", "risk", "scope", "phase", "on_hold", "conflict_status", "chg_model", "category",
@@ -46,6 +47,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "sys_user": (
         *COMMON, "user_name", "name", "first_name", "last_name", "email", "active", "time_zone", "date_format",
         "time_format", "web_service_access_only", "locked_out", "password_needs_reset", "user_password",
+        *other_tables.MORE_USER,
     ),
     "sys_user_group": (*COMMON, "name", "description", "active", "email", "manager", "type"),
     "sys_user_grmember": (*COMMON, "user", "group"),
@@ -62,6 +64,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "chunk_size_bytes", "hash", "state", "image_height", "image_width", "average_image_color", "encryption_context",
         "sys_tags",
     ),
+    "task": (*TASK, *MORE_TASK),
+    **{name: (*TASK, *MORE_TASK, *own) for name, own in other_tables.TASKS.items()},
+    **{name: (*COMMON, *own) for name, own in other_tables.OTHERS.items()},
     "sys_journal_field": (*COMMON, "name", "element", "element_id", "value"),
     "oauth_entity": (
         *COMMON, "name", "client_id", "client_secret", "type", "active", "redirect_url", "logo_url",
@@ -101,12 +106,13 @@ REFERENCES = {
     "std_change_producer_version": "std_change_producer_version",
     # Its value is the word `global`, no sys_id: docs/facts/servicenow.md#2-4-json-shapes
     "sys_domain": "sys_user_group",
+    **other_tables.REFERENCES,
 }
 TIMES = frozenset(
     {
         "sys_created_on", "sys_updated_on", "opened_at", "closed_at", "resolved_at", "due_date", "start_date", "end_date",
         "activity_due", "approval_set", "expected_start", "follow_up", "sla_due", "work_end", "work_start",
-        "reopened_time", "cab_date_time", "conflict_last_run", "requested_by_date",
+        "reopened_time", "cab_date_time", "conflict_last_run", "requested_by_date", *other_tables.TIMES,
     }
 )  # fmt: skip
 # Compared and sorted as numbers. Every other field is text, even a sys_id of digits only.
@@ -123,6 +129,7 @@ FLAGS = frozenset(
         "active", "on_hold", "mandatory", "read_only", "inactive", "inherited", "locked_out", "knowledge", "made_sla",
         "cab_required", "outside_maintenance_schedule", "production_system", "unauthorized", "available_in_ui",
         "default_change_model", "web_service_access_only", "password_needs_reset",
+        *other_tables.FLAGS,
     }
 )  # fmt: skip
 # Columns whose type differs from that of their namesakes.
@@ -136,7 +143,7 @@ MAX_LENGTHS = {
     "correlation_display": 100, "work_notes": 4000, "comments": 4000, "number": 40, "sys_created_by": 40,
     "sys_updated_by": 40,
 }  # fmt: skip
-PREFIXES = {"incident": ("INC", 10001), "change_request": ("CHG", 30001)}
+PREFIXES = {"incident": ("INC", 10001), "change_request": ("CHG", 30001), **other_tables.PREFIXES}
 
 # Defaults of an insert: docs/facts/servicenow.md#4-1-incident and #4-2-change-request
 EVERY_TASK = {
@@ -159,6 +166,7 @@ DEFAULTS: dict[str, Record] = {
     "sys_user_group": {"active": "true"},
     "sys_user_has_role": {"inherited": "false", "state": "active"},
     "sys_choice": {"language": "en", "inactive": "false"},
+    **{table: {**EVERY_TASK, **own} if table in other_tables.TASKS else own for table, own in other_tables.DEFAULTS.items()},
     "chg_model": {"active": "true", "available_in_ui": "true", "table_name": "change_request", "state_field": "state"},
 }  # fmt: skip
 # Release families, oldest first. Not alphabetical, since names restarted at A: docs/facts/servicenow.md#trap-32

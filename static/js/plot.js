@@ -81,14 +81,9 @@ const draw = (figure) => {
     border: { display: false },
     stacked: data.stacked,
     beginAtZero: data.kind === "bar",
-    grace: data.kind === "bar" || data.zones.length ? 0 : "10%",
+    grace: data.kind === "bar" || data.zones.length || data.unit ? 0 : "10%",
     suggestedMin: data.zones.at(0)?.from,
     suggestedMax: data.zones.at(-1)?.to,
-    // The grace would draw an axis to 120 %, which no score can reach.
-    afterDataLimits: (scale) => {
-      if (data.unit) scale.max = Math.min(scale.max, 100);
-      if (data.unit) scale.min = Math.max(scale.min, 0);
-    },
     ticks: {
       ...ticks,
       maxTicksLimit: small ? 3 : 6,

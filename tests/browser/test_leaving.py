@@ -46,7 +46,8 @@ def test_signing_in_connecting_and_signing_out_leave_for_a_provider_of_the_other
     connected: Visit, provider: str, *, script: bool
 ) -> None:
     page = connected.open(java_script_enabled=script)
-    page.goto("/servicenow/connect")
+    page.goto(f"{connected.demo.url.replace('127.0.0.1', 'localhost')}/servicenow/connect")  # Another name of ours.
+    page.wait_for_url(f"{connected.demo.url}/sign-in?return_to=%2Fservicenow%2Fconnect")
     with sent_straight_on(page, "/oauth2/v2.0/authorize", provider):
         page.get_by_role("button", name="Sign in with Microsoft").click()
     page.go_back()  # Not to the page in between, which would lead away again at once.

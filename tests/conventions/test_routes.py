@@ -147,7 +147,7 @@ async def test_no_other_site_can_make_a_browser_write(system: System, headers: d
 
 
 def test_redirects_are_made_in_one_place_which_leads_nowhere_else() -> None:
-    """Chromium blocks a form's redirect to another origin without a word; `redirect_to_path` refuses to make one."""
+    """Chromium blocks a form's redirect to another origin silently; `redirect_to_path` refuses to make one."""
     made = re.compile(r"\bRedirectResponse\(|\.headers\[[\"']location|[\"']location[\"']\s*:", re.IGNORECASE)
     files = [file for file in sorted((ROOT / "app").rglob("*.py")) if made.search(file.read_text(encoding="utf-8"))]
     assert [file.relative_to(ROOT).as_posix() for file in files] == ["app/web/host_names.py", "app/web/routing.py"]

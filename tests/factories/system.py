@@ -95,7 +95,7 @@ class System:
 
 
 async def _no_form_leads_elsewhere(answer: httpx.Response) -> None:
-    """A form of ours is never answered with a redirect to another origin, which Chromium would block without a word."""
+    """A form of ours is never answered with a redirect to another origin, which Chromium would block silently."""
     asked = answer.request
     if asked.method == "POST" and str(asked.url).startswith(PUBLIC_URL) and answer.is_redirect:
         leads_to = asked.url.join(answer.headers["location"])

@@ -101,7 +101,7 @@ async def connection_view(session: Session) -> ConnectionView | None:
 
 def consent_notice(connection: Connection) -> Message | None:
     """That the consent ends soon or has ended, for those who can give it again; None while there is time."""
-    ends_at, days = connection.refresh_expires_at, _days_left(connection.refresh_expires_at)
+    ends_at, days = connection.refresh_expires_at, days_left(connection.refresh_expires_at)
     if ends_at is None or days is None or days > WARN_DAYS:
         return None
     if ends_at <= clock.now():
@@ -142,7 +142,7 @@ def view_of_attempt(attempt: LastAttempt) -> ConnectionView:
 
 
 def _view(connection: Connection, connected_by: str, throttle: InstanceThrottle | None) -> ConnectionView:
-    days_left = _days_left(connection.refresh_expires_at)
+    days = days_left(connection.refresh_expires_at)
     return ConnectionView(
         id=connection.id,
         status=str(connection.status),
@@ -159,8 +159,8 @@ def _view(connection: Connection, connected_by: str, throttle: InstanceThrottle 
         connected_by=connected_by,
         access_expires_at=connection.access_expires_at,
         refresh_expires_at=connection.refresh_expires_at,
-        days_left=days_left,
-        ends_soon=days_left is not None and days_left <= WARN_DAYS,
+        days_left=days,
+        ends_soon=days is not None and days <= WARN_DAYS,
         release=release_name(connection.release_family),
         release_build=connection.release_build,
         scope=connection.scope,
@@ -184,7 +184,7 @@ def _attention(connection: Connection) -> Message | None:
     return Message.from_json(connection.attention) if connection.attention else None
 
 
-def _days_left(expires_at: datetime | None) -> int | None:
+def days_left(expires_at: datetime | None) -> int | None:
     if expires_at is None:
         return None
     # Whole days, rounded down: a person who reads "1 day left" has at least one. Far from the end, the hour after the consent

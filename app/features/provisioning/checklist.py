@@ -15,7 +15,9 @@ from app.core.errors import NotFound
 from app.core.messages import Message, T
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
+from app.features.provisioning.list_steps import StepLine, list_steps
 from app.features.provisioning.models import ChecklistMark
+from app.features.tickets.types import TicketKind
 from app.integrations.servicenow.auth_scope import USERACCOUNT
 from app.integrations.servicenow.oauth import USUAL_ACCESS_SECONDS, USUAL_REFRESH_SECONDS
 from app.integrations.servicenow.releases import FAMILIES
@@ -24,6 +26,12 @@ from app.integrations.servicenow.releases import FAMILIES
 # choose others (docs/facts/servicenow.md#9-microsoft-s-own-connector-what-we-mirror).
 CLIENT_NAME = "Security + Compliance Connector"
 USER_NAME = "m365.integration"
+# Provisioning steps that examine what a step of the checklist asks for. What no check can see is left to the person's mark.
+CHECKED_BY = {
+    "prerequisites": ("reach", "release"),
+    "client": ("token", "client"),
+    "user": ("account", *(kind.value for kind in TicketKind)),
+}
 
 
 # A record begins without one, and newer releases then refuse every call:
@@ -54,18 +62,25 @@ class ChecklistStep:
 
 @dataclass(frozen=True)
 class ChecklistLine:
-    """A step, and who has marked it as done, and when."""
+    """A step, who has marked it as done and when, and what checks of the connection have found about it."""
 
     step: ChecklistStep
     done_at: datetime | None
     done_by: str
+    checked: Sequence[StepLine] = ()
 
 
 async def list_checklist(session: Session, redirect_url: str) -> list[ChecklistLine]:
     rows = (await session.execute(select(ChecklistMark))).scalars()
     marks = {row.step: row for row in rows}
+    found = {line.key: line for line in await list_steps(session) if line.finding is not None}
     return [
-        ChecklistLine(step, mark.done_at if mark else None, mark.done_by if mark else "")
+        ChecklistLine(
+            step,
+            mark.done_at if mark else None,
+            mark.done_by if mark else "",
+            [found[key] for key in CHECKED_BY[step.key] if key in found],
+        )
         for step in checklist(redirect_url)
         for mark in [marks.get(step.key)]
     ]

@@ -26,8 +26,9 @@ from app.features.connection.preferences import (
     keep_sender_named,
     load_preferences,
 )
+from app.features.tickets.form_controls import ControlType
 from app.features.tickets.polling.state_names import list_state_names, reset_state_names, set_state_name
-from app.features.tickets.ticket_fields import ControlType, TicketField, copied_fields
+from app.features.tickets.ticket_fields import TicketField, copied_fields
 from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.servicenow.probes import (
     PLAIN,

@@ -19,6 +19,7 @@ from app.core.messages import Message, T
 from app.core.text_limits import clean, cut, one_line
 from app.features.secure_score.vocabulary import Category
 from app.features.tickets.due_moment import usual_due_moment
+from app.features.tickets.form_controls import ControlType, FormControl
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import KINDS, PRIORITY_NAMES, TicketKind, priority_name
 from app.integrations.servicenow.protocol import format_time
@@ -28,7 +29,7 @@ from app.integrations.servicenow.protocol import format_time
 LONGEST_NAME = 160
 LONGEST_DESCRIPTION = 4000
 # What the labelled lines below it leave of the column at least, unless many actions are shared as one ticket.
-ROOM_FOR_DESCRIPTION = 3000
+SURE_DESCRIPTION = 3000
 # What the form accepts as a name; the record's text holds all of it.
 LONGEST_TYPED_NAME = 400
 LATEST_DUE_YEARS = 10
@@ -76,49 +77,12 @@ class Requester:
         return self.name
 
 
-class ControlType(StrEnum):
-    """How a field is typed; each is a macro of templates/components/field.html."""
-
-    TEXT = "text"
-    AREA = "area"
-    SELECT = "select"
-    DAY = "date"
-
-
 class Shown(StrEnum):
     """Where the ticket's page shows a field: among its facts, as running text, or in a line of its own."""
 
     FACT = "fact"
     TEXT = "text"
     OWN_LINE = "own_line"
-
-
-@dataclass(frozen=True)
-class FormControl:
-    """`accepts` and `default` are Pydantic's annotation and default; `...` means that something has to be typed.
-
-    `counted` is the limit up to which characters are counted while they are typed, and `over` says what becomes of the
-    rest. `choices` are (value, text), and `empty` is the text that stands for none of them. Neighbors that are `is_narrow` share
-    a row.
-    """
-
-    type: ControlType
-    label: Message
-    accepts: Any
-    default: Any = ...
-    hint: Message | str = ""
-    max_length: int | None = None
-    rows: int = 8
-    choices: Sequence[tuple[str, Message | str]] = ()
-    empty: Message | str = ""
-    is_narrow: bool = False
-    counted: int | None = None
-    over: Message | str = ""
-
-    @property
-    def is_required(self) -> bool:
-        """Whether the form is refused without it."""
-        return self.default is ...
 
 
 @dataclass(frozen=True)
@@ -259,7 +223,7 @@ FIELDS: tuple[TicketField, ...] = (
                 "cut at its end there, and stays whole here."
             ),
             rows=14,
-            counted=ROOM_FOR_DESCRIPTION,
+            counted=SURE_DESCRIPTION,
             over=T("The end of it may be cut in ServiceNow; it stays whole here."),
         ),
         problem=_required("description"),

@@ -1,4 +1,4 @@
-"""Entra ID's error numbers (AADSTS…): what each means here, and the setting or screen that mends it. Sends nothing."""
+"""Entra ID's error numbers (AADSTS…): what each means here, and the setting or screen that fixes it. Sends nothing."""
 
 from __future__ import annotations
 
@@ -234,10 +234,10 @@ _NUMBERS: dict[_Cause, tuple[int, ...]] = {
     _SECRET_ENDED: (7000222,),
     _DISABLED: (7000112,),
     _CLIENT: (700016, 70001),
-    _PRINCIPAL: (7000229, 650051, 650052),
+    _PRINCIPAL: (7000229,),
     _TENANT: (90002, 900021, 900023, 50059, 50128, 50194),
     _CLOUD: (90038, 90051, 900382, 900432, 900439),
-    _RESOURCE: (500011, 50001, 70011, 1002012),
+    _RESOURCE: (500011, 50001, 70011, 650052, 1002012),
     _CONSENT: (65001, 90094, 90095, 90008),
     _PERMISSIONS: (65005, 650056, 650057),
     _TOKEN_SETTING: (700051, 700054, 70005),
@@ -247,10 +247,11 @@ _NUMBERS: dict[_Cause, tuple[int, ...]] = {
     _NOT_ASSIGNED: (50105, 501051),
     _FOREIGN: (50020, 50034, 51004, 50107, 50178, 500208, 90072, 16003),
     _POLICY: (53000, 53001, 53002, 53003, 53004, 53008, 53009, 53010, 53011, 530001, 530002, 530003, 530032, 530034,
-              530035, 50005, 50097, 50129, 50131, 50158, 70043, 70044, 75011),
+              530035, 50005, 50097, 50129, 50131, 50158,),
     _SECOND_FACTOR: (50072, 50074, 50076, 50078, 50079, 50088, 50125, 500121, 50203),
-    _ACCOUNT: (50053, 50055, 50057, 50126, 50056, 50064, 50144, 81010),
-    _CODE_OVER: (54005, 70000, 70002, 70008, 50089, 50132, 50133, 50173, 501481, 50148, 50013, 700082, 16000, 50058, 50140),
+    _ACCOUNT: (50053, 50055, 50057, 50126, 50056, 50064, 50144),
+    _CODE_OVER: (54005, 70000, 70002, 70008, 50089, 50132, 50133, 50173, 501481, 50148, 700082, 70043, 70044,
+                 16000, 50058, 50140),
 }  # fmt: skip
 _BY_NUMBER = {number: cause for cause, numbers in _NUMBERS.items() for number in numbers}
 # Microsoft's own trouble: the same request may work a little later.
@@ -273,7 +274,7 @@ def number_of(content: dict[str, Any]) -> int | None:
 
 
 def explain(number: int | None, purpose: Purpose, *, error: str = "") -> Message:
-    """What this refusal means and what mends it. `error` is OAuth's word, for an answer without a number or an unknown one."""
+    """What this refusal means and what fixes it. `error` is OAuth's word, for an answer without a number or an unknown one."""
     cause = _BY_NUMBER.get(number or 0)
     if cause is None:
         cause = _CREDENTIALS if error == "invalid_client" else _UNKNOWN

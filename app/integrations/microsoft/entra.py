@@ -17,8 +17,16 @@ from joserfc.jwt import Token
 
 from app.core import clock
 from app.core.logging import get_logger
-from app.core.messages import T
-from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Unauthorized
+from app.core.messages import Message, T
+from app.integrations.http.errors import (
+    Ambiguous,
+    Forbidden,
+    InvalidResponse,
+    RemoteError,
+    ServerError,
+    Unauthorized,
+    Unreachable,
+)
 from app.integrations.http.http_types import RemoteResponse, Request, throttled
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.aadsts import TRANSIENT, Purpose, explain, number_of
@@ -96,7 +104,7 @@ class EntraClient:
     async def redeem(self, *, code: str, redirect_uri: str, code_verifier: str, nonce: str) -> Identity:
         """Exchange the code. Raises Unauthorized when the code or the token is refused."""
         provider = await self._provider()
-        answer = await self._transport.send(
+        answer = await self._send(
             Request(
                 "POST",
                 provider.token_endpoint,
@@ -197,8 +205,19 @@ class EntraClient:
             fetched=time.monotonic(),
         )
 
+    async def _send(self, request: Request) -> RemoteResponse:
+        # The transport's own words promise another try, which is true for jobs: at a sign-in, the person is the one who tries.
+        try:
+            return await self._transport.send(request)
+        except Unreachable as error:
+            told = Unreachable(_unreachable(error.why))
+            told.why = error.why
+            raise told from error
+        except Ambiguous as error:
+            raise Ambiguous(BROKEN) from error
+
     async def _get(self, url: str) -> dict[str, Any]:
-        answer = await self._transport.send(Request("GET", url, headers={"Accept": "application/json"}))
+        answer = await self._send(Request("GET", url, headers={"Accept": "application/json"}))
         if answer.status == 429:
             raise throttled(answer)
         if answer.status >= 500:
@@ -213,8 +232,31 @@ class EntraClient:
         raise Forbidden(explain(number, Purpose.SIGN_IN))
 
 
+WHY_UNREACHABLE = {
+    "name": T("its name could not be found"),
+    "tls": T("it could not prove that it is itself (TLS)"),
+    "proxy": T("the proxy on the way refused the connection"),
+    "refused": T("the connection was refused"),
+    "slow": T("it did not take the connection in time"),
+    "other": T("no connection could be made"),
+}
+BROKEN = T(
+    "The connection to Microsoft broke before an answer came, so you are not signed in. Sign in again.",
+    code="microsoft.connection_broken",
+)
+
+
+def _unreachable(why: str) -> Message:
+    return T(
+        "This server cannot reach Microsoft’s sign-in service: %(why)s. You are not signed in. Try again in a minute; if it "
+        "stays so, an operator checks its network, its proxy (HTTPS_PROXY) and its certificates (SSL_CERT_FILE).",
+        why=WHY_UNREACHABLE.get(why, WHY_UNREACHABLE["other"]),
+        code="microsoft.unreachable",
+    )
+
+
 def token_answer(answer: RemoteResponse, purpose: Purpose) -> dict[str, Any]:
-    """The body of a token response. Raises a RemoteError whose message names the AADSTS number and what mends it.
+    """The body of a token response. Raises a RemoteError whose message names the AADSTS number and what fixes it.
 
     Source: https://learn.microsoft.com/entra/identity-platform/reference-error-codes
     """
@@ -283,7 +325,7 @@ NOT_ACCEPTED = {
 
 
 def _not_accepted(why: str) -> Unauthorized:
-    # Why stands in the log as well: a page must not tell a stranger which check failed.
+    # Why stands in the log as well: a page must not tell an outsider which check failed.
     log.warning("entra.id_token.refused", why=why)
     other = T(
         "Microsoft’s answer could not be verified, so no one was signed in. Please sign in again.",

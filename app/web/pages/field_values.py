@@ -13,7 +13,7 @@ from app.core.errors import AppError, InvalidInput
 from app.core.messages import Message
 from app.features.provisioning.field_form import FieldForm, FieldLine, FormRequest, load_form, one_line
 from app.features.provisioning.field_lines import TypedValue
-from app.features.provisioning.save_change_type import ChangeTypeForm, load_change_types, save_change_type
+from app.features.provisioning.save_change_type import save_change_type
 from app.features.provisioning.save_field_values import MOST_VALUES, save_field_values
 from app.features.tickets.types import KINDS, KindSpec, TicketKind
 from app.resources import Resources
@@ -30,12 +30,11 @@ Needed = Annotated[list[str], Query(default_factory=list, max_length=MOST_NEEDED
 
 @dataclass(frozen=True)
 class FieldValuesPage:
-    """`change_types` is there for change requests only; `saved` says which form was just saved."""
+    """`saved` says which form was just saved."""
 
     spec: KindSpec
     kinds: Sequence[KindSpec]
     form: FieldForm
-    change_types: ChangeTypeForm | None
     problem: Message | None = None
     errors: Mapping[str, Message] = field(default_factory=dict)
     saved: str = ""
@@ -85,7 +84,7 @@ async def save(request: Request, viewer: Manager, resources: Res, kind: TicketKi
         return await _show(request, resources, kind, asked, status=422, problem=error.message)
     except AppError as error:
         return await _show(request, resources, kind, FormRequest(typed=typed), status=409, problem=error.message)
-    return redirect_to("field_values.page", kind=kind.value, saved="values")
+    return redirect_to("field_values.page", anchor="values", kind=kind.value, saved="values")
 
 
 @router.post("/change/type", name="field_values.save_type")
@@ -99,7 +98,7 @@ async def set_change_type(request: Request, viewer: Manager, resources: Res) -> 
         return await _show(request, resources, TicketKind.CHANGE, FormRequest(), status=422, errors=error.fields)
     except AppError as error:
         return await _show(request, resources, TicketKind.CHANGE, FormRequest(), status=409, problem=error.message)
-    return redirect_to("field_values.page", kind=TicketKind.CHANGE.value, saved="type")
+    return redirect_to("field_values.page", anchor="type", kind=TicketKind.CHANGE.value, saved="type")
 
 
 def _typed(fields: Mapping[str, str]) -> dict[str, TypedValue]:
@@ -130,7 +129,6 @@ async def _show(
         spec=KINDS[kind],
         kinds=list(KINDS.values()),
         form=form,
-        change_types=await load_change_types(resources) if kind is TicketKind.CHANGE else None,
         problem=problem or form.problem,
         errors=errors or {},
         saved=saved,

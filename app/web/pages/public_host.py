@@ -23,7 +23,7 @@ router = PageRouter()
 log = get_logger(__name__)
 
 
-@router.get(ARRIVED, name="public_host.arrived")
+@router.get("/from-another-address", name=ARRIVED)
 async def arrived(request: Request, resources: Res, to: str = "/") -> Response:
     response = redirect_to_path(local_path(to))
     public_url = resources.config.public_url

@@ -32,7 +32,7 @@ router = PageRouter()
 log = get_logger(__name__)
 # One cookie for each attempt, so that two tabs can both finish.
 ATTEMPT_COOKIE = "sign-in-attempt-"
-# Tabs that a browser restores together; older attempts make room, since browsers and servers limit what a request may hold.
+# Tabs that a browser restores together; older attempts are dropped, since browsers and servers limit what a request may hold.
 # https://www.rfc-editor.org/rfc/rfc6265#section-6.1
 MOST_ATTEMPTS = 8
 # Enough for every known code; an unknown one is cut, so that nothing long enters the log.
@@ -116,7 +116,7 @@ async def callback(
         log.info("account.sign_in.not_completed", error=error[:LONGEST_ERROR], code=problem.code)
         async with resources.database.transaction() as rows:
             wanted = await wanted_page(rows, state, attempts.values())
-        # Back, a reload, or another tab that was first: whoever is signed in goes on, and has nothing to repair.
+        # Back, a reload, or another tab that was first: a person who is signed in goes on, and has nothing to repair.
         if viewer is not None:
             return redirect_to_path(wanted)
         return render(request, "sign_in/page.html", SignInPage(wanted, problem.message), status=problem.status)

@@ -9,6 +9,7 @@ import pytest
 
 from app.core.messages import T
 from app.features.connection import slots
+from app.features.connection.authorize import why_denied
 from app.features.connection.gateway import Lane, call
 from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
 from app.features.connection.slots import Pool
@@ -329,3 +330,17 @@ async def test_the_password_grant_is_never_requested(system: System) -> None:
     await remove(manager)
     asked = [parse_qs(entry.body)["grant_type"][0] for entry in requests(system, "/oauth_token.do")]
     assert asked == ["authorization_code", "refresh_token", "refresh_token"]  # The last sees that it was revoked.
+
+
+@pytest.mark.fact("servicenow 1.2")
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("invalid_scope", "does not give this client the scope useraccount"),
+        ("access_denied", "the client may lack the scope useraccount"),
+        ("server_error", "switched off under Advanced in this form"),
+        ("", "neither a code nor a reason"),
+    ],
+)
+def test_a_refusal_in_place_of_a_code_names_the_scope_among_its_causes(error: str, words: str) -> None:
+    assert words in str(why_denied(error))

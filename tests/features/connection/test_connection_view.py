@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
+from app.core.clock import SetClock
+from app.features.connection.connection_view import consent_notice, days_left
 from app.features.connection.models import Connection
 from app.features.connection.oauth_client import ACCESS_TOKEN, REFRESH_TOKEN
 from app.main import PAGES
@@ -43,3 +46,31 @@ async def test_no_response_of_ours_holds_a_secret(system: System) -> None:
         assert not [secret for secret in secrets if secret in whole], address
         seen += 1
     assert seen >= 10
+
+
+@pytest.mark.parametrize(
+    ("left", "shown"),
+    [
+        (timedelta(days=100) - timedelta(seconds=5), 100),
+        (timedelta(days=99, hours=20), 99),
+        (timedelta(days=2) - timedelta(minutes=1), 1),
+        (timedelta(minutes=5), 0),
+        (-timedelta(days=3), 0),
+    ],
+)
+def test_the_days_left_are_whole_days_and_a_new_consent_has_all_of_its_own(
+    still_clock: SetClock, left: timedelta, shown: int
+) -> None:
+    assert days_left(still_clock.now() + left) == shown
+
+
+def test_the_end_of_a_consent_is_told_two_weeks_ahead(still_clock: SetClock) -> None:
+    def told(days: float) -> str:
+        notice = consent_notice(Connection(refresh_expires_at=still_clock.now() + timedelta(days=days)))
+        return str(notice or "")
+
+    assert told(15.5) == ""
+    assert "ends in 14 days" in told(14.5)
+    assert "less than two days" in told(1.5)
+    assert "has ended" in told(-0.1)
+    assert consent_notice(Connection(refresh_expires_at=None)) is None

@@ -127,6 +127,26 @@ async def test_everybody_who_may_look_sees_what_is_exchanged(system: System) -> 
     assert "Recommendation category (Devices, Data, Apps, Identity, Infrastructure)" in panel
 
 
+@pytest.mark.fact("servicenow 9")
+async def test_a_release_before_kingston_hides_the_cards_and_is_told_beside_the_prerequisites(system: System) -> None:
+    manager = await system.signed_in("manager")
+    await system.connect()
+    system.servicenow.control("family", family="jakarta")
+    await manager.post("/ticketProvisioning/check")
+    await system.work()
+    page = (await manager.get("/servicenow/connect")).text
+    assert 'data-checked="release_too_old"' in page
+    assert 'data-checked="reachable"' in page
+    home = (await manager.get("/")).text
+    assert "home-card-incident" not in home
+    assert "home-card-change" not in home
+    assert "The release is Jakarta" in home
+    system.servicenow.control("family", family="zurich")
+    await manager.post("/ticketProvisioning/check")
+    await system.work()
+    assert "home-card-incident" in (await manager.get("/")).text
+
+
 async def test_the_page_says_to_the_letter_what_is_sent_received_and_stored(system: System) -> None:
     await system.connect()
     manager = await system.signed_in("manager")

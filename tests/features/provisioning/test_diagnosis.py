@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.clock import SetClock
+from app.features.connection.tokens import TOKEN_REFUSED, mark_attention
 from app.features.provisioning.check_catalog import Stage
 from app.features.provisioning.diagnosis import diagnosis_checks, run_diagnosis
 from tests.factories.connecting import a_worker, connect_by_pages, remove, requests, said, trouble
@@ -131,6 +132,18 @@ async def test_a_result_from_before_a_change_of_the_connection_says_so(system: S
     await remove(manager)
     assert outdated in said(await manager.get("/servicenow/diagnosis"))
     await check()
+
+
+async def test_a_result_from_before_the_connection_stopped_working_says_so_and_promises_nothing(system: System) -> None:
+    connection = await system.connect()
+    manager = await system.signed_in("manager")
+    await manager.post("/servicenow/diagnosis")
+    await system.work()
+    assert "The connection has changed since then" not in said(await manager.get("/servicenow/diagnosis"))
+    await mark_attention(system.resources, connection.id, TOKEN_REFUSED)
+    page = said(await manager.get("/servicenow/diagnosis"))
+    assert "The connection has changed since then" in page
+    assert "Nothing stands in the way." not in page
 
 
 async def test_the_two_tables_are_told_apart_by_their_titles(system: System) -> None:

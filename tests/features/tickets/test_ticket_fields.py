@@ -13,12 +13,11 @@ import pytest
 
 from app.core.messages import Message, T
 from app.features.connection.preferences import Preferences
+from app.features.tickets.form_controls import ControlType, FormControl
 from app.features.tickets.models import Ticket
 from app.features.tickets.sharing.record import Links, compose_record
 from app.features.tickets.ticket_fields import (
     FIELDS,
-    ControlType,
-    FormControl,
     RecordLine,
     Shown,
     TicketField,

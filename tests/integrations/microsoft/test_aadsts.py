@@ -1,4 +1,4 @@
-"""Each of Entra ID's numbers names what mends it, and nobody is told to sign in again for an import."""
+"""Each of Entra ID's numbers names what fixes it, and no one is told to sign in again for an import."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from app.integrations.microsoft.aadsts import _BY_NUMBER, _NUMBERS, TRANSIENT, Purpose, explain, number_in, number_of
 
 # What an administrator has to find in the sentence: the setting, or the screen of the admin center.
-MENDED_BY = {
+FIXED_BY = {
     50011: "Authentication, platform Web", 500113: "Authentication, platform Web", 900971: "/sign-in/callback",
     9002327: "single-page application", 9002325: "platform Web", 700025: "Allow public client flows",
     7000215: "Value, not its Secret ID", 7000222: "has expired", 7000218: "ENTRA_CLIENT_SECRET",
@@ -20,9 +20,9 @@ MENDED_BY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("number", "words"), MENDED_BY.items(), ids=str)
+@pytest.mark.parametrize(("number", "words"), FIXED_BY.items(), ids=str)
 @pytest.mark.fact("microsoft-graph 2.3")
-def test_each_number_names_the_setting_or_the_screen_that_mends_it(number: int, words: str) -> None:
+def test_each_number_names_the_setting_or_the_screen_that_fixes_it(number: int, words: str) -> None:
     told = explain(number, Purpose.SIGN_IN)
     assert words in str(told)
     assert f"(AADSTS{number})" in str(told)

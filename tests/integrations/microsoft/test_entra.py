@@ -10,7 +10,15 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Unauthorized, Unreachable
+from app.integrations.http.errors import (
+    Ambiguous,
+    Forbidden,
+    InvalidResponse,
+    RemoteError,
+    ServerError,
+    Unauthorized,
+    Unreachable,
+)
 from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.microsoft.entra import EntraClient
 from app.integrations.microsoft.graph import GraphClient
@@ -68,6 +76,12 @@ class Directory:
             pass
 
 
+def unreachable(why: str) -> Unreachable:
+    error = Unreachable()
+    error.why = why
+    return error
+
+
 def refusal(number: int, error: str, status: int = 400) -> RemoteResponse:
     return answer(status, {"error": error, "error_description": f"AADSTS{number}: …", "error_codes": [number]})
 
@@ -112,7 +126,7 @@ async def test_a_code_that_is_over_is_the_persons_to_repeat() -> None:
     ],
 )
 @pytest.mark.fact("microsoft-graph 2.3")
-async def test_an_import_that_fails_at_the_token_service_says_what_mends_it(
+async def test_an_import_that_fails_at_the_token_service_says_what_fixes_it(
     number: int, error: str, words: str
 ) -> None:
     directory = Directory()
@@ -149,6 +163,25 @@ async def test_a_proxys_web_page_is_told_as_one(where: str, status: int) -> None
     with pytest.raises(RemoteError, match="proxy may stand in between") as refused:
         await directory.redeem()
     assert refused.value.code == "microsoft.not_microsoft"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (Unreachable(), "no connection could be made. You are not signed in. Try again in a minute"),
+        (unreachable("tls"), "could not prove that it is itself"),
+        (Ambiguous(), "broke before an answer came, so you are not signed in"),
+    ],
+    ids=["unreachable", "tls", "broken"],
+)
+async def test_while_microsoft_cannot_be_reached_nothing_is_promised_that_does_not_happen(
+    error: RemoteError, says: str
+) -> None:
+    directory = Directory()
+    directory.on_discovery = error
+    with pytest.raises(type(error), match=says) as told:
+        await directory.redeem()
+    assert "we will" not in str(told.value).lower()
 
 
 @pytest.mark.parametrize("apart", [-4 * MINUTE, 4 * MINUTE])

@@ -11,7 +11,7 @@ CHOSEN = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.mark.fact("servicenow 2.6")
-def test_the_write_of_a_field_is_lost_without_a_word_journals_included(
+def test_the_write_of_a_field_is_lost_silently_journals_included(
     servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     servicenow.instance.switches.dropped_fields = "correlation_id,incident.work_notes"

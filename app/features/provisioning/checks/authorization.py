@@ -112,7 +112,7 @@ def _cause(connection: ConnectionView, said: Message) -> tuple[str, str]:
     if said.code == KEY_LOST.code:
         return "vault_keys:lost", ""
     if connection.status == ConnectionStatus.UNCONFIRMED:
-        # Why nobody could be asked who consented, where that was it.
+        # Why it is unknown who consented, where that was it.
         why = said.values.get("why")
         is_scope = isinstance(why, Message) and why.code == SCOPE_MISSING.code
         return "auth_scope_missing" if is_scope else "user_unconfirmed", ""

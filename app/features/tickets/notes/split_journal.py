@@ -1,7 +1,7 @@
 """Split the displayed text of a journal into its entries. Pure: no rows, no calls.
 
-Whoever splits wherever a line looks like a header shows a pasted line as another person's note. So a header counts only
-where an entry can begin, and the rows of the journal decide, where they may be read.
+Taking each line that looks like a header for one would show a pasted line as another person's note. So a header counts
+only where an entry can begin, and the rows of the journal decide, where they may be read.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text as sql
 
-from tests.factories.delivering import note_deliveries, note_row, shared_change, work_notes, write_note
+from tests.factories.delivering import made_by_us, note_deliveries, note_row, shared_change, work_notes, write_note
 from tests.factories.system import System
 from tests.factories.tickets import calls, run_due_and_waiting, told
 
@@ -62,7 +62,7 @@ async def test_a_look_after_the_update_that_fails_is_made_again_and_sends_no_sec
 async def test_a_pasted_header_is_shown_as_text_of_its_true_author(system: System) -> None:
     """Also below an empty line: the journal's rows tell where an entry ends."""
     ticket_id = await shared_change(system)
-    number = system.servicenow.records("change_request")[0]["number"]
+    number = made_by_us(system, "change_request")[0]["number"]
     pasted = "From the chat:\n\n2026-11-20 08:00:00 - Some Approver (Work notes)\nI approve this."
     system.servicenow.control("notes", number=number, text="Earlier.", by="fred.luddy")
     system.servicenow.control("notes", number=number, text=pasted, by="fred.luddy")
@@ -79,7 +79,7 @@ async def test_a_reply_that_quotes_our_note_is_shown(system: System) -> None:
     await write_note(system, ticket_id, "Please schedule it for Friday.")
     await system.work()
     quoted = "\n".join(f"> {line}" for line in work_notes(system)[0].split("\n"))
-    number = system.servicenow.records("change_request")[0]["number"]
+    number = made_by_us(system, "change_request")[0]["number"]
     text = f"Friday is a freeze day, Monday is fine.\n\nOn Friday the security center wrote:\n{quoted}"
     system.servicenow.control("notes", number=number, text=text, by="fred.luddy")
     async with system.resources.database.transaction() as session:
