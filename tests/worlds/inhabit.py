@@ -65,6 +65,12 @@ async def let_pass(system: System, shared: SharedClock, seconds: float) -> None:
     await poll_tickets.function(system.resources)
 
 
+async def forget_checks(system: System) -> None:
+    """Take the provisioning checks out of the queue: a diagnosis runs the same where a journey is refused."""
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("DELETE FROM procrastinate_jobs WHERE task_name LIKE 'provisioning.%'"))
+
+
 def move_record(system: System, table: str, sys_id: str, state: str) -> None:
     """Bring a record to this state as an agent does, one allowed step after the other; an administrator may do any."""
     instance = system.servicenow.instance
