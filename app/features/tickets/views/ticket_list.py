@@ -203,7 +203,7 @@ async def load_line_context(session: Session) -> LineContext:
     query = select(Connection.id, Connection.instance_name, Connection.status, StateName).outerjoin(StateName)
     rows = list(await session.execute(query))
     return LineContext(
-        names=names_of(row[3] for row in rows if row[3] is not None),
+        names=names_of(row.StateName for row in rows if row.StateName is not None),
         archived={row[0]: row[1] for row in rows if row[2] == ConnectionStatus.REMOVED},
     )
 
