@@ -175,7 +175,10 @@ async def _resolved(check: _Check, table: str, search: str) -> FoundRecord | Mes
     if len(chosen) == 1:
         return chosen[0]
     if not chosen:
-        return _not_there(table)
+        return T(
+            "%(table)s holds no such record, as far as the integration user sees. Type its whole name or number.",
+            table=table,
+        )
     names = ", ".join(record.name for record in chosen[:NAMES_SHOWN])
     return T("Several records fit: %(names)s. Choose one.", names=names)
 

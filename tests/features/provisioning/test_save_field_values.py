@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.features.connection.preferences import ChangeType, FieldValue, Preferences, load_preferences
+from app.features.provisioning.configure import find_groups
 from app.features.provisioning.field_lines import (
     TableFacts,
     TypedValue,
@@ -154,6 +155,23 @@ async def test_a_name_that_fits_no_record_or_several_is_refused_and_stays(system
     assert 'type="radio" name="value:caller_id"' in answer.text
     assert "Fred Luddy" in answer.text
     assert await saved(system, connection.id) == {}
+
+
+@pytest.mark.fact("servicenow 2.3")
+async def test_where_ranges_and_sorting_are_refused_choices_and_records_are_found_by_equality(system: System) -> None:
+    connection = await system.connect()
+    system.servicenow.control("users", user_name="m365.integration", roles="itil,personalize_choices")
+    system.servicenow.instance.switches.range_refused = True
+    manager = await system.signed_in("manager")
+    page = await post(manager, form("search", search_caller_id="fred luddy", category=""))
+    assert '<option value="network"' in page.text
+    assert "Fred Luddy" in page.text
+    partial = await post(manager, form(search_caller_id="Fre"))
+    assert "Type its whole name or number." in said(partial)
+    answer = await post(manager, form(search_caller_id="Fred Luddy", category="network"))
+    assert answer.status_code == 303, said(answer)
+    assert "Fred Luddy" in (await saved(system, connection.id))["caller_id"].shown
+    assert await find_groups(system.resources, "Service Desk")
 
 
 async def test_without_the_dictionary_a_name_is_typed_and_the_value_is_marked_as_unchecked(system: System) -> None:
