@@ -202,6 +202,17 @@ async def test_an_instance_that_does_not_answer_leaves_the_form_as_it_was_typed(
     assert await saved(system, connection.id) == {}
 
 
+async def test_a_column_with_a_fixed_value_takes_no_copy_of_a_data_item(system: System) -> None:
+    await system.connect()
+    add_column(system.servicenow.instance.store, "incident", "u_area", "Area")
+    manager = await system.signed_in("manager")
+    assert (await post(manager, form(u_area="Security"))).status_code == 303
+    answer = await manager.post("/servicenow/settings/columns/incident", data={"category": "u_area"})
+    assert answer.status_code == 422
+    assert "This column has a fixed value." in said(answer)
+    assert 'value="u_area"' in answer.text
+
+
 async def test_more_lines_than_a_form_holds_are_refused(system: System) -> None:
     await system.connect()
     manager = await system.signed_in("manager")
