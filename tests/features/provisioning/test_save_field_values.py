@@ -107,6 +107,7 @@ REFUSED = {
     "u_day": ("31.12.2026", "Use the form 2026-12-31."),
     "u_moment": ("2026-12-31", "in UTC"),
     "u_count": ("many", "This is not a number."),
+    "u_whole": ("1.5", "whole numbers only"),
     "caller_id": ("f" * 32, "sys_user holds no such record"),
     "assigned_to": ("../sys_user", "no key of a record"),
 }
@@ -116,7 +117,7 @@ async def _with_odd_columns(system: System) -> None:
     system.servicenow.control("users", user_name="m365.integration", roles="itil,personalize_choices")
     store = system.servicenow.instance.store
     for name, kind in (("u_flag", "boolean"), ("u_day", "glide_date"), ("u_moment", "glide_date_time"),
-                       ("u_count", "integer")):  # fmt: skip
+                       ("u_count", "integer"), ("u_whole", "integer")):  # fmt: skip
         add_column(store, "incident", name, name.capitalize(), kind=kind)
     [choice] = store.find_all("sys_choice", name="incident", element="category", value="software")
     store.put("sys_choice", choice | {"sys_id": "c" * 32, "value": "old", "label": "Old", "inactive": "true"})
