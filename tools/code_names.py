@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from tools.code_sources import Sources, comments, docstring_nodes, only, parse
 
 # Tests of whole journeys, of the code base itself, or of foreign clients have no single module that they could mirror.
-NOT_MIRRORING = ("tests/journeys/", "tests/browser/", "tests/conventions/", "tests/clients/")
+NOT_MIRRORING = ("tests/journeys/", "tests/browser/", "tests/conventions/", "tests/clients/", "tests/worlds/")
 
 # Where a word begins inside a name in camel case.
 WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

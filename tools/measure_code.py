@@ -80,7 +80,7 @@ JOURNEYS: Mapping[str, JourneyStart] = {
     "deliver": JourneyStart(
         "app.features.tickets.delivery.deliver:deliver",
         {
-            "app.features.tickets.delivery.outbound:OutboundAdapter": "app.features.tickets.delivery.deliver:TicketAdapter",
+            "app.features.tickets.delivery.adapter:OutboundAdapter": "app.features.tickets.delivery.deliver:TicketAdapter",
         },
         returns_before=17,
     ),

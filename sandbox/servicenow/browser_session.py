@@ -40,13 +40,26 @@ def form_secret(request: Request) -> str:
 
 def sign_in(request: Request, user: Record, goto: str) -> Response:
     """Start a session for the user and redirect to `goto`."""
+    response = RedirectResponse(goto, 302)
+    start_session(request, user, response)
+    return response
+
+
+def start_session(request: Request, user: Record, response: Response) -> None:
+    """Start a session for the user, whose cookie the response sets."""
     token = secrets.token_urlsafe(32)
     instance_of(request).store.put(
         "_browser_session", {"token": token, "user": user["sys_id"], "ck": secrets.token_hex(32)}
     )
-    response = RedirectResponse(goto, 302)
     response.set_cookie(cookie_name(request), token, httponly=True, samesite="lax")
-    return response
+
+
+def user_by_session(request: Request) -> Record | None:
+    """Return the user of an API call that carries a browser's session and that session's own token, or None."""
+    session, given = session_of(request), request.headers.get("x-usertoken", "")
+    if session is None or not secrets.compare_digest(session["ck"].encode(), given.encode()):
+        return None
+    return instance_of(request).store.get("sys_user", session["user"])
 
 
 def sign_out(request: Request, goto: str) -> Response:

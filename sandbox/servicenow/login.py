@@ -7,11 +7,19 @@ import secrets
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from sandbox.page_rendering import render_page
-from sandbox.servicenow.browser_session import instance_of, local_path, sign_in, sign_out, signed_in_user
+from sandbox.servicenow.browser_session import (
+    form_secret,
+    instance_of,
+    local_path,
+    sign_in,
+    sign_out,
+    signed_in_user,
+    start_session,
+)
 from sandbox.servicenow.credentials import password_fits
 from sandbox.servicenow.store import Record
 
@@ -86,6 +94,23 @@ async def submit_login(request: Request) -> Response:
     return _second_factor(request, ticket, goto)
 
 
+async def script_login(request: Request) -> Response:
+    """Serve `/angular.do` as ServiceNow's own SDK uses it: log in, or learn the session's token for API calls."""
+    # https://www.npmjs.com/package/@servicenow/sdk-cli (auth/basic-auth)
+    instance = instance_of(request)
+    if request.query_params.get("sysparm_type") == "get_user":
+        return JSONResponse({"status": "error"}, 401, {"X-UserToken-Response": form_secret(request)})
+    sent = {name: str(value) for name, value in (await request.form()).items()}
+    user = instance.user_by_name(sent.get("user_name", ""))
+    if user is None or not _may_log_in(user, sent.get("user_password", "")):
+        return JSONResponse({"status": "error", "message": "User name or password invalid"})
+    if instance.switches.mfa:
+        return JSONResponse({"status": "mfa_code_required", "message": "Enter the code of your authenticator app"})
+    response = JSONResponse({"status": "success"})
+    start_session(request, user, response)
+    return response
+
+
 async def verify_second_factor(request: Request) -> Response:
     instance = instance_of(request)
     sent = {name: str(value) for name, value in (await request.form()).items()}
@@ -137,6 +162,7 @@ ROUTES = [
     Route("/oauth_login.do", begin_login),
     Route("/login.do", local_login),
     Route("/login.do", submit_login, methods=["POST"]),
+    Route("/angular.do", script_login, methods=["POST"]),
     Route("/validate_multifactor_auth_code.do", verify_second_factor, methods=["POST"]),
     Route("/side_door.do", side_door),
     Route("/login_locate_sso.do", locate_sso),

@@ -31,6 +31,8 @@ LONGEST_FIRST = sorted((*OPERATORS, *UNSUPPORTED), key=len, reverse=True)
 CONDITION = re.compile(rf"({FIELD})({'|'.join(re.escape(operator) for operator in LONGEST_FIRST)})(.*)", re.S)
 # What looks like an operator: capitals or comparison signs, alone or behind a field's name.
 LIKE_AN_OPERATOR = re.compile(r"[a-z0-9_.]*([A-Z][A-Z_]{2,}|[<>=!~]+)")
+# A name in capitals before a sign is a field that no table has.
+CAPITAL_FIELD = re.compile(r"[A-Z][A-Z0-9_]*[=<>!]")
 TEXT_SEARCH = re.compile(r"123TEXTQUERY321\s*=(.*)", re.S)
 JOIN = re.compile(r"JOIN(?:(\w+)\.)?(\w+)=(\w+)\.(\w+)(?:!(.*))?", re.S)
 RELATED_LIST = re.compile(r"RLQUERY(\w+)\.(\w+),([^,^]+)(?:,m2m)?(?:\^(.*))?", re.S)
@@ -115,7 +117,7 @@ class _Parser:
         found = CONDITION.fullmatch(text)
         if not found:
             strange = LIKE_AN_OPERATOR.match(text)
-            if strange:
+            if strange and not CAPITAL_FIELD.match(text):
                 raise UnsupportedOperator(strange[1])
             self._query.unknown.append(text)
             return

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.servicenow import business_rules
 from sandbox.servicenow.api_sessions import COOKIE
+from sandbox.servicenow.browser_session import user_by_session
 from sandbox.servicenow.credentials import user_by_basic
 from sandbox.servicenow.instance import SandboxInstance
 from sandbox.servicenow.query_scripts import ScriptUser
@@ -136,7 +137,7 @@ def _authenticate(request: Request, instance: SandboxInstance) -> Record:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     user = instance.user_of(value.strip()) if scheme.lower() == "bearer" else None
     if user is None:
-        user = user_by_basic(instance, request.headers.get("authorization", ""))
+        user = user_by_basic(instance, request.headers.get("authorization", "")) or user_by_session(request)
     if user is None and instance.switches.cookie_outlives_token and COOKIE in request.cookies:
         session = instance.sessions.from_cookies(request.headers.get("cookie", ""))
         user = instance.store.get("sys_user", session.user_id) if session else None

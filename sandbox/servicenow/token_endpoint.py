@@ -25,7 +25,6 @@ DENIED = {"error_description": "access_denied", "error": "server_error"}
 # What opens everything the user may do, and the scope the connector's client is linked to:
 # docs/facts/servicenow.md#1-7-where-it-lives-in-the-product
 USER_ACCOUNT = "useraccount"
-LINKED_SCOPES = frozenset({USER_ACCOUNT})
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,18 @@ async def token(request: Request) -> Response:
     handler = GRANTS.get(kind)
     if handler is None or kind in instance.switches.listed("grants_off"):
         return _access_denied(instance, "unsupported_grant_type")
-    if instance.switches.unlinked_scope == "refused" and unlinked_scopes(form.get("scope", "")):
+    if scope_is_refused(instance, form.get("scope", "")):
         return _access_denied(instance, "invalid_scope")
     return handler(instance, asked)
 
 
-def unlinked_scopes(asked: str) -> set[str]:
-    """Return the scopes of a request that the client record is not linked to."""
-    # A client record is linked to its scopes by hand: docs/facts/servicenow.md#1-7-where-it-lives-in-the-product
-    return set(asked.split()) - LINKED_SCOPES
+def scope_is_refused(instance: SandboxInstance, asked: str) -> bool:
+    """Return whether a scope is asked for that the client record is not linked to, and the instance minds."""
+    # A client record is linked to its scopes by hand: docs/facts/servicenow.md#1-7-where-it-lives-in-the-product. An unknown
+    # one is named in the instance's log only: docs/facts/servicenow.md#1-5-error-responses-of-oauth-token-do
+    switches = instance.switches
+    linked = set() if switches.auth_scope_missing else {USER_ACCOUNT}
+    return switches.unlinked_scope == "refused" and not set(asked.split()) <= linked
 
 
 def _authenticated(request: Request, instance: SandboxInstance, form: dict[str, str]) -> TokenRequest | None:
@@ -100,8 +102,7 @@ def _exchange(instance: SandboxInstance, asked: TokenRequest) -> Response:
     )
     if not is_valid or _proof_is_refused(instance, code, asked):
         return _access_denied(instance)
-    # An unknown scope is named in the instance's log only: docs/facts/servicenow.md#1-5-error-responses-of-oauth-token-do
-    if instance.switches.unlinked_scope == "refused" and unlinked_scopes(code.get("scope", "")):
+    if scope_is_refused(instance, code.get("scope", "")):
         return _access_denied(instance, "invalid_scope")
     return _grant(instance, code["user"], client, refreshed=None)
 

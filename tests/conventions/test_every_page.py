@@ -19,6 +19,9 @@ pytestmark = pytest.mark.thorough
 ROLES = ("manager", "sharer", "viewer")
 # Who is asking costs one statement, the page the rest; a page that needs more is made of queries in a loop.
 MOST_STATEMENTS = 12
+# Pages that ask ServiceNow: one call costs the slot, the budget, the token and the call log besides.
+ASKING_PAGES = ("/servicenow/settings/fields/",)
+CALL_STATEMENTS = 8
 VOID = {"input", "img", "br", "hr", "meta", "link", "source", "wbr", "col", "use"}
 
 
@@ -72,8 +75,12 @@ def test_no_answer_gives_a_secret_away(lived: Lived) -> None:
 
 
 def test_no_page_asks_the_database_again_and_again(walked: Walk) -> None:
-    costly = {address: count for address, count in walked.statements.items() if count > MOST_STATEMENTS}
+    costly = {address: count for address, count in walked.statements.items() if count > _most_statements(address)}
     assert not costly
+
+
+def _most_statements(address: str) -> int:
+    return MOST_STATEMENTS + (CALL_STATEMENTS if address.startswith(ASKING_PAGES) else 0)
 
 
 def test_pages_of_one_kind_cost_the_same_with_any_content(lived: Lived) -> None:

@@ -78,7 +78,8 @@ def test_every_kind_of_fault_can_be_carried_out_wherever_it_says_it_can(
     servicenow: SandboxServiceNow, api: httpx.Client
 ) -> None:
     made_here = {"dropped", "dropped_after_commit", "dropped_before", "slow", "not_created"}
-    assert set(FAULTS) - made_here - {"record_deleted", "record_hidden"} == set(CANNED)
+    # An address is too long or not: no fault to be ordered.
+    assert set(FAULTS) - made_here - {"record_deleted", "record_hidden"} == set(CANNED) - {"address_too_long"}
     for name, kind in FAULTS.items():
         for place in kind.places:
             servicenow.fault(name, place=place, seconds=0.01)

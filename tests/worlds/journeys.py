@@ -16,14 +16,14 @@ from tests.factories.provisioning import diagnose
 from tests.factories.servicenow import INTEGRATION_USER
 from tests.factories.system import System
 from tests.factories.tickets import fill_and_send
-from tests.worlds.inhabit import CLOSED, REOPENED, SharedClock, inhabited, let_pass, move_record
+from tests.worlds.inhabit import CLOSED, REOPENED, SharedClock, forget_checks, inhabited, let_pass, move_record
 from tests.worlds.parameters import BY_NAME, LOST_ANSWER, World
 from tests.worlds.verdicts import Verdict, faults_of_creation, is_stopped, records_of, said_honestly, text_of
 
 NAMES = {TicketKind.INCIDENT: "Review the mail rules", TicketKind.CHANGE: "Require a second factor"}
 # Minutes after which a ticket is looked at again: soon, then after the time in which a lost create may still arrive, then
 # hours in which whatever passes has passed.
-WAITS = (60, 60, 360, 360, 3600, 3600, 3600)
+WAITS = (60, 60, 360, 360, *(3600,) * 8)
 # docs/reliability.md promises that a change is seen within this many minutes.
 PROMISED_MINUTES = 10
 # No worker process runs, because the journeys run its jobs; and a person who is refused leaves an authorization unfinished.
@@ -53,14 +53,20 @@ async def _connect(system: System, world: World) -> Verdict:
             page = await connect_by_pages(system, browser)
         except AssertionError as problem:
             return await _judged(system, world, "connect", [str(problem)[-300:]])
+    await forget_checks(system)
     await system.work()
     found = await connections(system)
     if not found:
-        return await _judged(system, world, "connect", [said(page)[:300]])
+        return await _judged(system, world, "connect", [_main(page)])
     connection = found[-1]
     if connection.status == ConnectionStatus.CONNECTED and connection.user_name == INTEGRATION_USER:
         return Verdict("connect")
     return await _judged(system, world, "connect", [connection.status, text_of(connection.attention)])
+
+
+def _main(page: httpx.Response) -> str:
+    """Return what a page says below its navigation."""
+    return said(page).partition(" This page cannot reach the server ")[2][:1000]
 
 
 async def _is_connected(system: System) -> bool:
@@ -74,7 +80,7 @@ async def _judged(system: System, world: World, journey: str, words: list[str], 
     findings = [key for key, finding in found.items() if finding.is_problem and key not in TRUE_ANYWAY]
     words = [word for word in words if word]
     if said_honestly(world, findings, words, held=held):
-        return Verdict(journey, refused=tuple(findings or words))
+        return Verdict(journey, refused=tuple(findings or [word[:300] for word in words]))
     return Verdict(journey, wrong=(f"named as cause: {findings} {words}",))
 
 
@@ -88,7 +94,7 @@ async def _share(
                 _lose_answer(system, world, TABLES[kind])
             sent = await _send_form(browser, kind, name if loses else f"{name} again")
             if sent.status_code != 303:
-                return [], await _judged(system, world, journey, [said(sent)[:300]])
+                return [], await _judged(system, world, journey, [_main(sent)])
             tickets.append(UUID(sent.headers["location"].rsplit("/", 1)[1].partition("?")[0]))
     await system.work()
     found = [await _ticket(system, ticket_id) for ticket_id in tickets]

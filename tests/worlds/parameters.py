@@ -33,7 +33,7 @@ class Parameter:
         return self.values[0]
 
 
-# Whoever cannot look for a record, by its correlation id or among all that were made here, cannot know that it is missing.
+# A client that cannot look for a record, by its correlation id or among all it made, cannot know that it is missing.
 UNSEEN_ID = r"correlation"
 NO_PROOF = r"Insufficient rights to query|ignored what we looked for|correlation"
 OFF_ON, ON_OFF = (False, True), (True, False)
@@ -50,7 +50,7 @@ PARAMETERS = (
     # OAuth
     Parameter("state_required", ON_OFF),
     Parameter("pkce_required", OFF_ON),
-    Parameter("pkce_with_secret_refused", (False,), stops={True: r"PKCE|pkce"}),
+    Parameter("pkce_with_secret_refused", (False,), stops={True: r"takes a proof key \(PKCE\)"}),
     Parameter("refuse_url_parameters", ON_OFF),
     Parameter("scope_is_empty", OFF_ON),
     Parameter("unlinked_scope", ("ignored", "refused")),
@@ -102,14 +102,14 @@ PARAMETERS = (
     Parameter("retired_choices", OFF_ON),
     Parameter("unchanged_update_moves", OFF_ON),
     Parameter("failing_rule", ("",), stops={"incident,change_request": r"Business Rule|internal error"}),
-    Parameter("mandatory_on_create", ("",), stops={"category,justification": r"mandatory"}),
+    Parameter("mandatory_on_create", ("",), stops={"category,justification": r"mandatory|create_refused"}),
     # Rights
     Parameter(
         "auth_scope_missing",
         ("",),
         stops={"unscoped": r"auth_scope_missing", "missing": r"auth_scope_missing"},
     ),
-    Parameter("access_policy_refuses", (False,), stops={True: r"token_refused|access policy"}),
+    Parameter("access_policy_refuses", (False,), stops={True: r"token_refused|user_unconfirmed|access token"}),
     Parameter(
         "acl_refuses",
         ("", "change_request.delete,incident.delete"),
@@ -171,7 +171,7 @@ LEFT_OUT = {
 
 
 # Two values of which an instance has at most one. A refresh that ends the old token and names no new one would end every
-# connection, whoever the client is.
+# connection, with any client.
 EXCLUDED = ((("refresh_omits_token", True), ("refresh_rotates_token", True)),)
 
 

@@ -1,4 +1,4 @@
-"""A dozen worlds, drawn anew for each run; all of them are run by `make worlds`."""
+"""A dozen worlds, drawn again for each run; all of them are run by `make worlds`."""
 
 from __future__ import annotations
 

@@ -159,4 +159,4 @@ def _still_refused(connection: Connection, sentence: Message) -> None:
 
 
 def _attention(connection: Connection) -> Message:
-    return Message.from_json(connection.attention or T("").to_json())
+    return Message.from_json(connection.attention) if connection.attention else Message("")

@@ -149,7 +149,7 @@ async def latest_run(session: Session) -> DiagnosisView | None:
     if row is None:
         return None
     changed_at, status_changed = await connection_changed_at(session), await status_changed_at(session)
-    # A run that found the connection out of order, or mended it, changed the status itself.
+    # A run that found the connection out of order, or restored it, changed the status itself.
     ended_at = row.finished_at or row.started_at
     return DiagnosisView(
         asked_by=row.asked_by,

@@ -10,6 +10,7 @@ from app.core.messages import Message, T
 from app.core.text_limits import cut
 from app.features.connection.connection_view import ConnectionView, connection_view
 from app.features.connection.preferences import FieldValue, Preferences, load_preferences
+from app.features.provisioning.change_types import ChangeTypeForm, change_type_form, offered_types
 from app.features.provisioning.field_lines import (
     LONGEST_VALUE,
     USERS,
@@ -55,7 +56,7 @@ class FieldForm:
 
     `problem` is why the instance could not be asked. `not_found` are labels that no column has, `elsewhere` says where
     what a refusal asks for is filled. `held` are the tickets that wait for a mandatory field, and `is_led` is whether
-    the form shows what they wait for.
+    the form shows what they wait for. `change_types` is there for change requests only.
     """
 
     connection: ConnectionView
@@ -66,6 +67,7 @@ class FieldForm:
     elsewhere: Sequence[Message] = ()
     held: Sequence[HeldGroup] = ()
     is_led: bool = False
+    change_types: ChangeTypeForm | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,12 @@ async def load_form(resources: Resources, kind: TicketKind, asked: FormRequest) 
         elsewhere=_wanted(facts, kind, preferences, asked.needed)[1],
         held=held,
         is_led=bool(asked.needed) or asked.typed is not None,
+        change_types=_change_types(facts, preferences) if kind is TicketKind.CHANGE else None,
     )
+
+
+def _change_types(facts: TableFacts, preferences: Preferences) -> ChangeTypeForm:
+    return change_type_form(offered_types(facts.choices.get("type", []), facts.models), preferences)
 
 
 async def one_line(resources: Resources, kind: TicketKind, column: str, typed: TypedValue) -> FieldLine | None:

@@ -19,7 +19,12 @@ from app.features.connection.gateway import Lane, ServiceNowClient
 from app.features.connection.preferences import Preferences
 from app.features.tickets.sharing.fixed_columns import why_not_fixed
 from app.features.tickets.types import TABLES, TicketKind
-from app.integrations.servicenow.field_lookup import FoundRecord, list_active_choices, search_records
+from app.integrations.servicenow.field_lookup import (
+    FoundRecord,
+    list_active_choices,
+    list_change_models,
+    search_records,
+)
 from app.integrations.servicenow.probes import PLAIN, TableColumn, list_columns
 from app.integrations.servicenow.schemas import FieldChoice
 from app.resources import Resources
@@ -84,10 +89,14 @@ class TypedValue:
 
 @dataclass(frozen=True)
 class TableFacts:
-    """What the instance lets us read of a table; `columns` is None where the dictionary may not be read."""
+    """What the instance lets us read of a table; `columns` is None where the dictionary may not be read.
+
+    `models` are those of change requests.
+    """
 
     columns: Mapping[str, TableColumn] | None
     choices: Mapping[str, Sequence[FieldChoice]]
+    models: Sequence[FoundRecord] = ()
 
     def control(self, name: str) -> ValueControl:
         if self.reference(name):
@@ -123,13 +132,18 @@ async def ask(resources: Resources, work: Callable[[ServiceNowClient], Awaitable
 async def read_facts(
     resources: Resources, kind: TicketKind, columns_of: Callable[[TableFacts], Sequence[str]]
 ) -> TableFacts:
-    """The dictionary of this kind's table, and the choices of the columns that it leads to. Raises as `ask` does."""
+    """The dictionary of this kind's table, and the choices of the columns that it leads to. Raises as `ask` does.
+
+    Of change requests the types and models are read as well.
+    """
+    is_change = kind is TicketKind.CHANGE
 
     async def work(client: ServiceNowClient) -> TableFacts:
         facts = TableFacts(await list_columns(client, TABLES[kind]), {})
         # Of references only the records are offered, which are looked up by name.
         wanted = [column for column in columns_of(facts) if not facts.reference(column)]
-        return TableFacts(facts.columns, await list_active_choices(client, TABLES[kind], wanted))
+        choices = await list_active_choices(client, TABLES[kind], [*wanted, *(["type"] if is_change else [])])
+        return TableFacts(facts.columns, choices, await list_change_models(client) if is_change else ())
 
     return await ask(resources, work)
 

@@ -29,7 +29,7 @@ from app.integrations.servicenow.protocol import format_time
 LONGEST_NAME = 160
 LONGEST_DESCRIPTION = 4000
 # What the labelled lines below it leave of the column at least, unless many actions are shared as one ticket.
-ROOM_FOR_DESCRIPTION = 3000
+SURE_DESCRIPTION = 3000
 # What the form accepts as a name; the record's text holds all of it.
 LONGEST_TYPED_NAME = 400
 LATEST_DUE_YEARS = 10
@@ -223,7 +223,7 @@ FIELDS: tuple[TicketField, ...] = (
                 "cut at its end there, and stays whole here."
             ),
             rows=14,
-            counted=ROOM_FOR_DESCRIPTION,
+            counted=SURE_DESCRIPTION,
             over=T("The end of it may be cut in ServiceNow; it stays whole here."),
         ),
         problem=_required("description"),

@@ -95,6 +95,13 @@ class ServiceNowClient:
         answer = await self.answer(protocol.emptied_request(self.origin, table, marker, created_by))
         return parse_lookup.emptied_of(answer, marker, created_by)
 
+    async def newest(self, table: Table) -> list[RemoteTicket]:
+        """The newest 100 records of the table, with `short_description` and `sys_created_by`; any 100 where it may not
+        be sorted.
+        """
+        answer = await self.sorted_answer(protocol.newest_request(self.origin, table))
+        return parse_response.tickets_of(parse_response.result_of(answer))
+
     async def shows_correlation_ids(self, table: Table) -> bool:
         """Whether the instance shows the integration user any record of this table with its correlation ID."""
         rows = parse_response.rows_of(await self._result(protocol.sight_request(self.origin, table)))

@@ -9,13 +9,9 @@ from app.integrations.http.errors import InvalidResponse
 from app.integrations.http.http_types import RemoteResponse
 
 LONGEST_WORDS = 500
-# Refusals of the caller, before the API has looked at what was asked for: the Table API's own access rule, and the scope
-# of the OAuth client. Stable details, not prose: docs/facts/servicenow.md#2-6-error-envelope
-AT_THE_DOOR = (
-    "Failed API level ACL Validation",
-    "Access to unscoped api is not allowed",
-    "Missing required api access scope",
-)
+# The Table API's own access rule refuses the caller before it looks at what was asked for. A stable detail:
+# docs/facts/servicenow.md#2-6-error-envelope
+API_ACL = "Failed API level ACL Validation"
 # A query rule refuses a field, a range or an order of the query.
 QUERY_RULE = "Insufficient rights to query records"
 
@@ -42,11 +38,6 @@ def error_texts(answer: RemoteResponse) -> str:
         return ""
     parts = [_plain(error.get(name)) for name in ("message", "detail")]
     return cut(" – ".join(part for part in parts if part), LONGEST_WORDS)
-
-
-def is_at_the_door(remote_text: str) -> bool:
-    """Whether these words refuse the caller as such, so that surely nothing was done."""
-    return any(detail in remote_text for detail in AT_THE_DOOR)
 
 
 def is_query_refused(answer: RemoteResponse) -> bool:

@@ -10,6 +10,7 @@ from app.integrations.http.errors import QueryIgnored
 from app.integrations.http.http_types import RemoteResponse
 from app.integrations.servicenow.parse_response import counted, listed, result_of, tickets_of
 from app.integrations.servicenow.schemas import Listed, RemoteTicket
+from app.integrations.servicenow.text_comparison import is_same_text
 
 IGNORED = T("ServiceNow ignored what we looked for and listed other records.", code="servicenow.query_ignored")
 HIDDEN_ID = T(
@@ -48,15 +49,18 @@ def found_by_sys_ids(answer: RemoteResponse, sys_ids: Sequence[str]) -> list[Rem
 
 
 def emptied_of(answer: RemoteResponse, marker: str, created_by: str) -> Listed:
-    """Records of ours, or of our account, whose correlation ID is empty. Raises QueryIgnored when others are listed.
+    """Records of ours, or of our account, whose correlation ID is empty. Raises QueryIgnored when others are listed."""
+    page = listed(answer)
+    if not all(is_emptied(row, marker, created_by) for row in page.rows):
+        raise QueryIgnored(IGNORED)
+    return page
+
+
+def is_emptied(row: RemoteTicket, marker: str, created_by: str) -> bool:
+    """Whether it carries our marker or was made by our account, and shows an empty correlation ID.
 
     A row that does not show its correlation ID, its marker or its creator could be anyone's.
     """
-    page = listed(answer)
-    for row in page.rows:
-        # ServiceNow compares texts without regard to case: docs/facts/servicenow.md#2-3-encoded-query
-        by_us = bool(created_by) and row.values.get("sys_created_by", "").lower() == created_by.lower()
-        is_ours = by_us or row.correlation_display.lower() == marker.lower()
-        if not is_ours or row.values.get("correlation_id", "-"):
-            raise QueryIgnored(IGNORED)
-    return page
+    by_us = bool(created_by) and is_same_text(row.values.get("sys_created_by", ""), created_by)
+    is_ours = by_us or is_same_text(row.correlation_display, marker)
+    return is_ours and row.values.get("correlation_id") == ""

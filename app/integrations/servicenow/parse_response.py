@@ -23,7 +23,7 @@ from app.integrations.http.errors import (
 )
 from app.integrations.http.http_types import LONGEST_NAMED_WAIT_SECONDS, RemoteResponse, named_retry, named_wait
 from app.integrations.servicenow.auth_scope import SCOPE_MISSING, is_scope_refusal
-from app.integrations.servicenow.error_envelope import error_texts, is_at_the_door, is_servicenows
+from app.integrations.servicenow.error_envelope import API_ACL, error_texts, is_servicenows
 from app.integrations.servicenow.protocol import ODD_SYS_ID, TIME_FORMAT
 from app.integrations.servicenow.schemas import (
     FieldChoice,
@@ -266,10 +266,10 @@ def _server_error(answer: RemoteResponse) -> ServerError:
 
 def _forbidden(answer: RemoteResponse) -> Forbidden:
     said = error_texts(answer)
-    # The client is refused at the door, whatever the call: docs/facts/servicenow.md#2-6-error-envelope
+    # The client is refused before the API looks at the call: docs/facts/servicenow.md#2-6-error-envelope
     lacks_scope = is_scope_refusal(said)
     error = Forbidden(SCOPE_MISSING if lacks_scope else _refusal(answer))
-    error.remote_text, error.is_at_the_door = said, is_at_the_door(said)
+    error.remote_text, error.is_at_the_door = said, lacks_scope or API_ACL in said
     return _instance_wide(error) if lacks_scope or not answer.is_json() else error
 
 

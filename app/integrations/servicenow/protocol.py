@@ -28,6 +28,8 @@ TICKET_FIELDS = (
     "sys_created_on",
     "sys_updated_on",
 )
+# What tells whether a record is one of ours that has lost its correlation ID.
+SIGHT_FIELDS = (*TICKET_FIELDS, "short_description", "sys_created_by")
 # A sys_id as ServiceNow makes it. Imported and masked records may have other ones, which a query can still hold:
 # docs/facts/other-connectors.md#bug-26
 SYS_ID = re.compile(r"[0-9a-f]{32}")
@@ -167,8 +169,13 @@ def emptied_request(origin: str, table: Table, marker: str, created_by: str) -> 
     query = f"correlation_display={_safe(marker)}"
     if USER_NAME.fullmatch(created_by):
         query += f"^ORsys_created_by={created_by}"
-    fields = (*TICKET_FIELDS, "short_description", "sys_created_by")
-    return _list_request(origin, table, f"{query}^correlation_idISEMPTY", limit=100, fields=fields, counted=True)
+    query += "^correlation_idISEMPTY"
+    return _list_request(origin, table, query, limit=100, fields=SIGHT_FIELDS, counted=True)
+
+
+def newest_request(origin: str, table: Table) -> Request:
+    """The newest 100 records of the table, of any account."""
+    return _list_request(origin, table, "ORDERBYDESCsys_created_on", limit=100, fields=SIGHT_FIELDS)
 
 
 def sight_request(origin: str, table: Table) -> Request:

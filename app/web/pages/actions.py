@@ -20,6 +20,7 @@ from app.features.secure_score.actions.action_details import (
     ActionDetail,
     Event,
     Note,
+    find_detail,
     load_action,
     load_daily_points,
     load_events,
@@ -46,7 +47,7 @@ from app.features.secure_score.actions.portal_links import ManageLink, manage_li
 from app.features.secure_score.html_text import Link, links_of, plain_text
 from app.features.secure_score.jobs import decide_and_send
 from app.features.secure_score.reports.no_score import NoScore, why_no_score
-from app.features.secure_score.sync.renames import current_id
+from app.features.secure_score.sync.renames import renamed_to
 from app.features.tickets.views.ticket_list import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
@@ -156,8 +157,9 @@ class ActionPage:
 
     @property
     def microsoft_links(self) -> list[Link]:
-        """The links of Microsoft's own text."""
-        return links_of(self.detail.remediation_html + self.detail.description_html)
+        """The links of Microsoft's own text, without the one that the page's button opens."""
+        found = links_of(self.detail.remediation_html + self.detail.description_html)
+        return [link for link in found if link.url != self.detail.action_url.strip()]
 
     @property
     def regressed_after(self) -> list[TicketLine]:
@@ -231,11 +233,14 @@ async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Re
 async def action_page(
     request: Request, viewer: Viewer, session: Db, resources: Res, control_id: str, tab: str = "general"
 ) -> Response:
-    # Links in tickets name the id of the day they were sent.
-    current = await current_id(session, resources.config.shown_tenant_id, control_id)
-    if current != control_id:
-        return redirect_to("actions.detail", control_id=current, tab=tab if tab in TABS[1:] else None)
-    return await _show(request, viewer, session, resources, control_id, tab=tab)
+    tenant_id = resources.config.shown_tenant_id
+    detail = await find_detail(session, tenant_id, control_id)
+    if detail is None or not detail.line.scored:
+        # Links in tickets name the id of the day they were sent.
+        current = await renamed_to(session, tenant_id, control_id)
+        if current != control_id:
+            return redirect_to("actions.detail", control_id=current, tab=tab if tab in TABS[1:] else None)
+    return await _show(request, viewer, session, resources, control_id, tab=tab, detail=detail)
 
 
 # A page's path holds the id, which may contain slashes and end in anything: docs/facts/microsoft-graph.md#edge-27
@@ -300,6 +305,7 @@ async def _show(
     control_id: str,
     *,
     tab: str = "general",
+    detail: ActionDetail | None = None,
     typed: Mapping[str, str] | None = None,
     errors: Mapping[str, Message] | None = None,
     problem: Message | None = None,
@@ -309,7 +315,7 @@ async def _show(
     tab = tab if tab in TABS else "general"
     in_history = tab == "history"
     page = ActionPage(
-        detail=await load_action(session, tenant_id, control_id),
+        detail=detail or await load_action(session, tenant_id, control_id),
         tab=tab,
         tickets=await tickets_of_action(session, control_id),
         notes=await load_notes(session, tenant_id, control_id) if tab == "general" else [],

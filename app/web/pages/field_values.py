@@ -13,7 +13,7 @@ from app.core.errors import AppError, InvalidInput
 from app.core.messages import Message
 from app.features.provisioning.field_form import FieldForm, FieldLine, FormRequest, load_form, one_line
 from app.features.provisioning.field_lines import TypedValue
-from app.features.provisioning.save_change_type import ChangeTypeForm, load_change_types, save_change_type
+from app.features.provisioning.save_change_type import save_change_type
 from app.features.provisioning.save_field_values import MOST_VALUES, save_field_values
 from app.features.tickets.types import KINDS, KindSpec, TicketKind
 from app.resources import Resources
@@ -32,12 +32,11 @@ Needed = Annotated[list[str], Query(default_factory=list, max_length=MOST_NEEDED
 
 @dataclass(frozen=True)
 class FieldValuesPage:
-    """`change_types` is there for change requests only; `saved` says which form was just saved."""
+    """`saved` says which form was just saved."""
 
     spec: KindSpec
     kinds: Sequence[KindSpec]
     form: FieldForm
-    change_types: ChangeTypeForm | None
     problem: Message | None = None
     errors: Mapping[str, Message] = field(default_factory=dict)
     saved: str = ""
@@ -132,7 +131,6 @@ async def _show(
         spec=KINDS[kind],
         kinds=list(KINDS.values()),
         form=form,
-        change_types=await load_change_types(resources) if kind is TicketKind.CHANGE else None,
         problem=problem or form.problem,
         errors=errors or {},
         saved=saved,

@@ -16,7 +16,7 @@ from app.core.messages import Message, T
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.portal_links import secure_score_page
 from app.features.secure_score.jobs import request_sync
-from app.features.secure_score.reports.day_scores import day_scores, plotted
+from app.features.secure_score.reports.day_scores import plotted
 from app.features.secure_score.reports.freshness import newest_staleness
 from app.features.secure_score.reports.history import (
     HistoryLine,
@@ -27,6 +27,7 @@ from app.features.secure_score.reports.history import (
     filter_values,
     load_history,
     newest_changes,
+    newest_days,
 )
 from app.features.secure_score.reports.no_score import NoScore, why_no_score
 from app.features.secure_score.reports.overview import (
@@ -44,7 +45,7 @@ from app.features.secure_score.reports.overview import (
     top_actions,
     unlisted_points,
 )
-from app.features.secure_score.reports.score_summary import COMPARED_WITH_DAYS, ScoreCard, card_of
+from app.features.secure_score.reports.score_summary import COMPARED_WITH_DAYS, PLOT_DAYS, ScoreCard, card_of
 from app.features.secure_score.reports.trends import Trends, Zones, load_trends, load_zones, set_zones
 from app.features.secure_score.sync.runs import RunLine, list_runs
 from app.web.dependencies import Db, Manager, Res, Viewer
@@ -196,15 +197,13 @@ async def overview(request: Request, viewer: Viewer, session: Db, resources: Res
 
 async def _overview(session: Db, tenant_id: str, include: tuple[str, ...]) -> Overview | None:
     lines = await load_lines(session, tenant_id)
-    days = await day_scores(session, tenant_id, DEFAULT_DAYS)
+    days, events = await newest_days(session, tenant_id, PLOT_DAYS)
     regressed = sum(line.is_regressed for line in lines)
     newest = await newest_day(session, tenant_id)
     card = card_of(days, regressed=regressed, synced=newest.synced_at)
     if card is None:
         return None
-    # The day after the newest shown one can be a gap.
-    recent = Period(card.day - timedelta(days=COMPARED_WITH_DAYS), days[-1].day)
-    _, events = await days_in(session, tenant_id, recent)
+    recent = card.day - timedelta(days=COMPARED_WITH_DAYS)
     return Overview(
         card=card,
         newest=newest,
@@ -215,7 +214,7 @@ async def _overview(session: Db, tenant_id: str, include: tuple[str, ...]) -> Ov
         top=top_actions(lines),
         zones=await load_zones(session, tenant_id),
         changes=await newest_changes(session, tenant_id, CHANGES_SHOWN),
-        events=events[:EVENTS_SHOWN],
+        events=[event for event in events if event.day > recent][:EVENTS_SHOWN],
         unlisted=unlisted_points(lines),
         defaults=default_points(lines),
     )

@@ -34,7 +34,7 @@ async def test_a_role_that_was_taken_away_is_gone_from_all_sessions_with_the_nex
     async with system.client() as old, system.client() as new:
         assert (await sign_in(old, MANAGER)).status_code == 303
         assert (await old.get("/servicenow/audit")).status_code == 200
-        monkeypatch.setattr("sandbox.entra.PEOPLE", (replace(MANAGER, wids=()), SHARER))
+        monkeypatch.setattr("sandbox.entra_sign_in.PEOPLE", (replace(MANAGER, wids=()), SHARER))
         assert (await sign_in(new, MANAGER)).status_code == 303
         for browser in (old, new):
             assert (await browser.post("/servicenow/remove")).status_code == 403
@@ -47,7 +47,7 @@ async def test_a_role_that_was_granted_counts_in_all_sessions_with_the_next_sign
     async with system.client() as old, system.client() as new:
         await sign_in(old, SHARER)
         assert (await old.get("/servicenow/audit")).status_code == 403
-        monkeypatch.setattr("sandbox.entra.PEOPLE", (replace(SHARER, wids=MANAGER.wids),))
+        monkeypatch.setattr("sandbox.entra_sign_in.PEOPLE", (replace(SHARER, wids=MANAGER.wids),))
         await sign_in(new, SHARER)
         assert (await old.get("/servicenow/audit")).status_code == 200
 

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from app.features.connection.preferences import NORMAL_CHANGE, ChangeType, load_preferences
-from app.features.provisioning.save_change_type import KNOWN_TYPES, load_change_types
+from app.features.connection.preferences import ChangeType, load_preferences
 from app.features.tickets.types import TicketKind
 from tests.factories.connecting import said
 from tests.factories.system import System
@@ -88,11 +87,6 @@ async def test_a_model_of_the_instance_is_sent_as_the_model_alone(system: System
     assert record["chg_model"] == model["sys_id"]
     (call,) = calls(system, "POST")
     assert "type" not in json.loads(call.body)
-
-
-async def test_an_instance_that_cannot_be_asked_offers_the_known_types_and_keeps_the_chosen_one(system: System) -> None:
-    form = await load_change_types(system.resources)  # Without a connection.
-    assert (form.offered.types, form.offered.types_read, form.chosen) == (KNOWN_TYPES, False, NORMAL_CHANGE)
 
 
 def test_a_models_key_names_its_column() -> None:

@@ -65,10 +65,10 @@ def test_the_list_is_queried_and_paged_and_shows_what_the_caller_may_read(
         assert (page.headers["x-total-count"], page.links["next"]["rel"]) == ("3", "next")
         rest = client.get(page.links["next"]["url"]).json()["result"]
         assert [row["file_name"] for row in rest] == ["2.bin"]
-    with attachments(servicenow, "no.roles") as stranger:
-        assert stranger.get("", params=query).json()["result"] == []
-        assert stranger.get(f"/{rest[0]['sys_id']}").status_code == 404
-        assert upload(stranger, incident).status_code == 404, "who may not read a record is not told of it"
+    with attachments(servicenow, "no.roles") as outsider:
+        assert outsider.get("", params=query).json()["result"] == []
+        assert outsider.get(f"/{rest[0]['sys_id']}").status_code == 404
+        assert upload(outsider, incident).status_code == 404, "who may not read a record is not told of it"
 
 
 def test_what_is_missing_or_not_allowed_is_refused(servicenow: SandboxServiceNow, incident: dict[str, Any]) -> None:

@@ -116,7 +116,7 @@ def test_a_name_becomes_a_reference_only_as_a_display_value(servicenow: SandboxS
     group = servicenow.instance.store.find("sys_user_group", name="Network")
     assert group is not None
     assert make(api, assignment_group=group["sys_id"])["assignment_group"]["value"] == group["sys_id"]
-    shown = {"assignment_group": "Network", "urgency": "1 - High", "caller_id": "Nobody Known"}
+    shown = {"assignment_group": "Network", "urgency": "1 - High", "caller_id": "Unknown Person"}
     answer = api.post("/incident", params={"sysparm_input_display_value": "true"}, json=shown).json()["result"]
     assert answer["assignment_group"]["value"] == group["sys_id"]
     assert (answer["urgency"], answer["caller_id"]) == ("1", "")

@@ -103,3 +103,20 @@ def test_a_web_service_only_user_does_not_get_through_login(servicenow: SandboxS
     with servicenow.browser() as browser:
         form = {"goto": "/", "user_name": "m365.robot", "user_password": servicenow.settings.password}
         assert browser.post("/login.do", data=form).status_code == 401
+
+
+def test_a_program_logs_in_and_calls_the_apis_with_its_session_s_token(servicenow: SandboxServiceNow) -> None:
+    form = {"user_name": "fred.luddy", "user_password": servicenow.settings.password}
+    address, api = "/angular.do?sysparm_type=view_form.login", "/api/now/table/incident"
+    with servicenow.browser() as browser:
+        assert browser.post(address, data=form | {"user_password": "wrong"}).json()["status"] == "error"
+        assert browser.post(address, data=form).json() == {"status": "success"}
+        told = browser.post("/angular.do?sysparm_type=get_user")
+        token = told.headers["x-usertoken-response"]
+        assert told.status_code == 401
+        assert browser.get(api).status_code == 401, "a cookie alone is not enough"
+        assert browser.get(api, headers={"X-UserToken": "guess"}).status_code == 401
+        assert browser.get(api, headers={"X-UserToken": token}).status_code == 200
+    servicenow.control("switches", mfa=True)
+    with servicenow.browser() as browser:
+        assert browser.post(address, data=form).json()["status"] == "mfa_code_required"

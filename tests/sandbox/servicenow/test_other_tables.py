@@ -26,9 +26,9 @@ def test_task_shows_the_rows_of_its_children_with_their_own_labels(servicenow: S
             int(counted["result"]["stats"]["count"])
             == len(servicenow.records()) + len(servicenow.records("change_request")) + 2
         )
-    with servicenow.api("no.roles") as stranger:
-        assert rows(stranger, "task") == []
-        assert stranger.get(f"/task/{made['problem']['sys_id']}").status_code == 404
+    with servicenow.api("no.roles") as outsider:
+        assert rows(outsider, "task") == []
+        assert outsider.get(f"/task/{made['problem']['sys_id']}").status_code == 404
 
 
 @pytest.mark.parametrize("table", ["problem", "problem_task", "change_task"])
@@ -40,9 +40,9 @@ def test_other_tasks_are_made_noted_and_numbered(servicenow: SandboxServiceNow, 
     assert (changed["short_description"], changed["sys_mod_count"]) == ("other", "1")
     shown = api.get(f"/{table}/{made['sys_id']}", params={"sysparm_display_value": "true"}).json()["result"]
     assert "seen" in shown["work_notes"]
-    with servicenow.api("no.roles") as stranger:
-        assert stranger.post(f"/{table}", json={}).status_code == 403
-        assert rows(stranger, table) == []
+    with servicenow.api("no.roles") as outsider:
+        assert outsider.post(f"/{table}", json={}).status_code == 403
+        assert rows(outsider, table) == []
 
 
 def test_the_instance_says_which_tables_and_columns_it_has(api: httpx.Client) -> None:

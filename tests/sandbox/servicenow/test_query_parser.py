@@ -115,6 +115,13 @@ def test_what_the_sandbox_does_not_know_it_refuses_and_writes_down(
     assert servicenow.calls()[-1].note.startswith("the sandbox does not reproduce this part of the query: ")
 
 
+@pytest.mark.fact("servicenow sandbox-21")
+def test_a_name_in_capitals_is_an_unknown_field_and_no_operator(api: httpx.Client) -> None:
+    made = make(api)
+    found = rows(api, sysparm_query=f"AAAA=BBBB^sys_id={made['sys_id']}")
+    assert [row["sys_id"] for row in found] == [made["sys_id"]]
+
+
 @pytest.mark.fact("servicenow 2.2")
 def test_pairs_of_name_and_value_take_display_values(api: httpx.Client) -> None:
     made = make(api, correlation_id="pairs", urgency="2")

@@ -288,6 +288,17 @@ def test_a_scope_the_client_is_not_linked_to_is_ignored_or_refused(servicenow: S
         assert servicenow.grant(**form, scope=scope).status_code == refused_status
 
 
+@pytest.mark.fact("servicenow 1.7")
+def test_a_client_without_the_scope_useraccount_gets_tokens_for_it_unless_the_instance_minds(
+    servicenow: SandboxServiceNow,
+) -> None:
+    servicenow.control("switches", auth_scope_missing="missing")
+    assert servicenow.grant(**code_form(servicenow, code=servicenow.code(scope="useraccount"))).status_code == 200
+    servicenow.control("switches", unlinked_scope="refused")
+    assert servicenow.grant(**code_form(servicenow, code=servicenow.code(scope="useraccount"))).json() == DENIED
+    assert servicenow.grant(**code_form(servicenow)).status_code == 200, "no scope was asked for"
+
+
 @pytest.mark.fact("servicenow 1.6")
 def test_the_password_grant_gives_the_user_s_tokens_unless_switched_off(servicenow: SandboxServiceNow) -> None:
     # m365.robot is marked web service access only: no login page, but this grant.

@@ -26,6 +26,9 @@ QUIRKS: list[dict[str, Any]] = [
     {"above_max": True, "odd_times": True, "double_day": True},
     {"appeared": True, "vanished": "OneAdmin,mdo_safeattachments", "deprecated": "RoleOverlap"},
     {"odd_ids": True, "hostile_texts": True, "odd_states": True},
+    {"all_zero": True, "not_scored": "OneAdmin,RoleOverlap"},
+    {"unreadable_total": True, "renamed": "exo_dkim,mdo_safeattachments"},
+    {"stale_days": 2},
     {"padding": 300, "page_size": 70},
 ]
 

@@ -118,10 +118,18 @@ DETAIL_COLUMNS = (
 
 async def load_action(session: Session, tenant_id: str, control_id: str) -> ActionDetail:
     """One action by its exact id, in one statement. Raises NotFound."""
+    found = await find_detail(session, tenant_id, control_id)
+    if found is None:
+        raise NotFound(NO_SUCH_ACTION)
+    return found
+
+
+async def find_detail(session: Session, tenant_id: str, control_id: str) -> ActionDetail | None:
+    """The same, and None where there is no such action."""
     query = statement(tenant_id).add_columns(*DETAIL_COLUMNS).where(Row.control_id == control_id)
     row = (await session.execute(query)).one_or_none()
     if row is None:
-        raise NotFound(NO_SUCH_ACTION)
+        return None
     return ActionDetail(
         line=line_of(row, clock.now()),
         description_html=clean_html(row.description),

@@ -8,7 +8,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, func, select, text
 
 from app.core.database import Session
 from app.core.messages import Message
@@ -168,6 +168,18 @@ def delta_of(kind: str, before: float | None, after: float | None) -> float | No
 
 async def days_in(session: Session, tenant_id: str, period: Period) -> tuple[list[DayScore], list[TenantEvent]]:
     """The scores of this period, oldest first, and what changed for the whole tenant, newest first."""
+    return await _days(session, tenant_id, ScoreSnapshot.day.between(period.since, period.until))
+
+
+async def newest_days(session: Session, tenant_id: str, count: int) -> tuple[list[DayScore], list[TenantEvent]]:
+    """The same of the newest `count` days."""
+    newest = select(func.max(ScoreSnapshot.day)).where(ScoreSnapshot.tenant_id == tenant_id).scalar_subquery()
+    return await _days(session, tenant_id, ScoreSnapshot.day > newest - count)
+
+
+async def _days(
+    session: Session, tenant_id: str, wanted: ColumnElement[bool]
+) -> tuple[list[DayScore], list[TenantEvent]]:
     found = await session.execute(
         select(
             ScoreSnapshot.day,
@@ -176,15 +188,15 @@ async def days_in(session: Session, tenant_id: str, period: Period) -> tuple[lis
             ScoreSnapshot.enabled_services,
             ScoreSnapshot.is_gap,
         )
-        .where(ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.day.between(period.since, period.until))
+        .where(ScoreSnapshot.tenant_id == tenant_id, wanted)
         .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
     )
-    everything = found.all()
-    rows = [row for row in everything if not row.is_gap]
-    by_day = {row.day: DayScore(row.day, row.points, row.max_points) for row in rows}
-    events = [TenantEvent(row.day, row.day, is_gap=True) for row in everything if row.is_gap]
+    rows = found.all()
+    # The last snapshot of a day counts: docs/facts/microsoft-graph.md#edge-19
+    by_day = {row.day: DayScore(row.day, row.points, row.max_points, row.is_gap) for row in rows}
+    events = [TenantEvent(row.day, row.day, is_gap=True) for row in rows if row.is_gap]
     had: set[str] = set()  # The services last named.
-    for before, after in pairwise(rows):
+    for before, after in pairwise(row for row in rows if not row.is_gap):
         had = set(before.enabled_services) or had
         if (event := _tenant_event(before, after, had)) is not None:
             events.append(event)

@@ -32,8 +32,8 @@ NOT_YET = T("No score yet")
 
 async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
     """Decided by the newest import. To be called only while there is no score."""
-    unreadable = await _newest_unreadable_day(session, config.shown_tenant_id)
-    if unreadable is not None:
+    runs = await list_runs(session, config.shown_tenant_id, limit=1)
+    if runs and (unreadable := await _newest_unreadable_day(session, config.shown_tenant_id)) is not None:
         return NoScore(
             T("No readable score"),
             T(
@@ -52,7 +52,6 @@ async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
             ),
             can_wait=False,
         )
-    runs = await list_runs(session, config.shown_tenant_id, limit=1)
     if not runs:
         return NoScore(
             NOT_YET,

@@ -182,6 +182,11 @@ async def current_id(session: Session, tenant_id: str, control_id: str) -> str:
     action = await session.get(ImprovementAction, (tenant_id, control_id))
     if action is not None and action.scored:
         return control_id
+    return await renamed_to(session, tenant_id, control_id)
+
+
+async def renamed_to(session: Session, tenant_id: str, control_id: str) -> str:
+    """The id that a control without a score of its own was given last; the same one where it was never renamed."""
     for rename in await known_renames(session, tenant_id):
         if rename.old_id == control_id:
             control_id = rename.new_id

@@ -45,7 +45,8 @@ def cause_of(ticket: Ticket) -> str:
 def innermost(problem: Message) -> Message:
     """The refusal itself, out of the sentences that name it as their reason."""
     found = refusal_message(problem)
-    while isinstance(reason := found.values.get("reason"), Message):
+    # What has a code of its own is a refusal, whatever it names as its reason.
+    while found.code is None and isinstance(reason := found.values.get("reason"), Message):
         found = refusal_message(reason)
     return found
 

@@ -19,6 +19,7 @@ from app.features.connection.models import Connection
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import MARKERS, Delivery, TicketKind
 from app.integrations.http.errors import Forbidden, QueryIgnored
+from app.integrations.servicenow.parse_lookup import is_emptied
 from app.integrations.servicenow.schemas import RemoteTicket, Table
 
 # One of these has to be shown. More than one is asked for, because a single record may have been deleted meanwhile.
@@ -104,17 +105,20 @@ async def _assert_not_emptied(client: ServiceNowClient, table: Table, sight: Sig
     ID as a rule, and others may use the account: then it has to carry our marker or the ticket's title.
     """
     # docs/facts/servicenow.md#2-6-error-envelope
+    counted = None
     try:
         page = await client.emptied(table, sight.marker, sight.made_by)
+        emptied, counted = page.rows, page.total
     except (Forbidden, QueryIgnored):
         if sight.correlation_ids:
             return
-        raise
-    recent = [row for row in page.rows if row.created_at is None or row.created_at >= sight.not_before]
+        # The query names columns that the account may not ask by. The newest records tell as well.
+        emptied = [row for row in await client.newest(table) if is_emptied(row, sight.marker, sight.made_by)]
+    recent = [row for row in emptied if row.created_at is None or row.created_at >= sight.not_before]
     if sight.correlation_ids:
         suspected = any(_looks_like(row, sight) for row in recent)
     else:
-        suspected = bool(recent) or (page.total or 0) > len(page.rows)
+        suspected = bool(recent) or (counted or 0) > len(emptied)
     if suspected:
         raise QueryIgnored(EMPTIED)
 

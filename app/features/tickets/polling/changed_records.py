@@ -61,7 +61,7 @@ async def _check_against_known(resources: Resources, plan: PollPlan, changes: Ch
     """Raises QueryIgnored when the list lacks what ServiceNow shows by id.
 
     A query on a field that may not be queried can answer 200 without rows instead of an error
-    (docs/facts/servicenow.md#2-3-encoded-query), so an empty list is believed only while nothing speaks against it.
+    (docs/facts/servicenow.md#2-3-encoded-query), so an empty list is believed only while it lacks no record that we know.
     """
     if not plan.expected or changes.sys_ids & set(plan.expected):
         return

@@ -17,7 +17,7 @@ from app.resources import Resources
 
 # A record of someone else may match our marker in a way that we do not know of, and must not end the following of ours.
 # More of them on one page mean that the instance dropped the condition.
-MOST_STRANGERS = 20
+MOST_OTHER_ROWS = 20
 OTHER_RECORDS = T("ServiceNow ignored what it was asked for and listed other records.")
 
 
@@ -37,13 +37,13 @@ def fits(rows: Sequence[RemoteTicket], asked: Changed | ByIds) -> bool:
     """Whether the instance did what it was asked: rows asked for; of changed records ours, recent enough and in order.
 
     An instance drops a condition on a field that it does not know or does not let us query, without an error, and lists
-    everything (docs/facts/servicenow.md#trap-6). The rows of a few strangers are let through: they belong to no ticket.
+    everything (docs/facts/servicenow.md#trap-6). A few rows of others are let through: they belong to no ticket.
     """
     if isinstance(asked, ByIds):
         return {row.sys_id for row in rows} <= set(asked.sys_ids)
     since = asked.since.replace(microsecond=0)
     ours = [row for row in rows if _is_ours(row, asked)]
-    if len(rows) - len(ours) > MOST_STRANGERS or not _is_ordered(rows, asked.after):
+    if len(rows) - len(ours) > MOST_OTHER_ROWS or not _is_ordered(rows, asked.after):
         return False
     return not any(row.updated_at is not None and row.updated_at < since for row in ours)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -93,7 +93,10 @@ class StateNames:
 
 async def load_names(session: Session) -> StateNames:
     """The names of all connections. There are few rows, so one query serves a whole page."""
-    rows = (await session.execute(select(StateName))).scalars()
+    return names_of((await session.execute(select(StateName))).scalars())
+
+
+def names_of(rows: Iterable[StateName]) -> StateNames:
     return StateNames(
         {(row.connection_id, row.kind, row.value): (row.own_label, StateCategory(row.category)) for row in rows}
     )

@@ -179,7 +179,7 @@ async def _earlier_tickets(
     )
     found: dict[str, list[_EarlierTicket]] = {}
     for row in await session.execute(query) if control_ids else ():
-        # Nobody works on a record that was deleted, and one that we may not see cannot be followed.
+        # No one works on a record that was deleted, and one that we may not see cannot be followed.
         is_shown = row.absence == ""
         category = names.category(connection_id, row.kind, row.state) if is_shown else StateCategory.CANCELED
         found.setdefault(row.control_id, []).append(_EarlierTicket(row.id, row.number, row.created_at, category))

@@ -158,7 +158,7 @@ def _without_points(
     if now <= expected or not shows_it:
         sentence = T(
             "Done in ServiceNow, no points yet. Microsoft usually needs until %(day)s to show it.",
-            day=expected.date().isoformat(),
+            day=expected.date(),
         )
         return result(Outcome.NO_POINTS, sentence)
     days = (now - done_at).days

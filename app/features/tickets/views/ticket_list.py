@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, false, func, or_, select, tuple_
 from app.core.database import Session
 from app.core.messages import Message
 from app.features.connection.models import Connection, ConnectionStatus
-from app.features.tickets.models import Ticket, TicketAction
-from app.features.tickets.polling.state_names import StateNames, load_names
+from app.features.tickets.models import StateName, Ticket, TicketAction
+from app.features.tickets.polling.state_names import StateNames, names_of
 from app.features.tickets.types import (
     ABSENCE_NAMES,
     CLOSED_CATEGORIES,
@@ -188,10 +188,13 @@ async def lines_of(session: Session, ticket_ids: Sequence[UUID]) -> list[TicketL
 
 
 async def load_line_context(session: Session) -> LineContext:
-    """In two statements: names and instances are few, however many tickets there are."""
-    query = select(Connection.id, Connection.instance_name).where(Connection.status == ConnectionStatus.REMOVED)
-    archived = {row[0]: row[1] for row in await session.execute(query)}
-    return LineContext(await load_names(session), archived)
+    """In one statement: names and instances are few, however many tickets there are."""
+    query = select(Connection.id, Connection.instance_name, Connection.status, StateName).outerjoin(StateName)
+    rows = list(await session.execute(query))
+    return LineContext(
+        names=names_of(row[3] for row in rows if row[3] is not None),
+        archived={row[0]: row[1] for row in rows if row[2] == ConnectionStatus.REMOVED},
+    )
 
 
 def line_of(ticket: Ticket, context: LineContext) -> TicketLine:

@@ -58,7 +58,7 @@ async def test_a_day_of_zeros_regresses_nothing_and_is_drawn_as_a_gap(database: 
     async with database.transaction() as session:
         assert (await load_history(session, TENANT, period, [], 1)).total == 0
         days, events = await days_in(session, TENANT, period)
-    assert [one.day for one in days] == [days_before(2), DAY]
+    assert [one.percent for one in days] == [50, None, 50]
     assert [(event.day, event.is_gap) for event in events] == [(days_before(1), True)]
 
 

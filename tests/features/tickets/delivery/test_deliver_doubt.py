@@ -23,16 +23,23 @@ async def held_after_rounds(system: System) -> str:
 
 
 @pytest.mark.fact("servicenow 2.6")
-@pytest.mark.parametrize("scope", ["unscoped", "missing", ""])
-async def test_a_create_that_is_turned_away_at_the_door_is_refused_and_in_no_doubt(system: System, scope: str) -> None:
+async def test_a_create_and_a_lookup_that_the_api_refuses_as_a_whole_are_a_refusal_and_no_doubt(system: System) -> None:
     await system.connect()
-    switches = system.servicenow.instance.switches
-    switches.auth_scope_missing, switches.api_acl_active = scope, True
-    if not scope:
-        system.servicenow.fault("acl_hiccup", place="before", times=9, path="/table/incident")
+    system.servicenow.fault("acl_hiccup", place="before", times=9, path="/table/incident")
     page = await held_after_rounds(system)
     assert "We cannot tell" not in page
-    assert any(words in page for words in ("unscoped api", "api access scope", "API level ACL"))
+    assert "Failed API level ACL Validation" in page
+
+
+@pytest.mark.parametrize("scope", ["unscoped", "missing"])
+async def test_a_ticket_of_a_client_without_its_scope_waits_and_is_in_no_doubt(system: System, scope: str) -> None:
+    await system.connect()
+    system.servicenow.instance.switches.auth_scope_missing = scope
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await run_due_and_waiting(system, 3)
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.delivery, ticket.uncertain_until) == ("queued", None)
+    assert "We cannot tell" not in await told(system, f"/tickets/{ticket_id}", "sharer")
 
 
 async def test_a_lost_create_whose_lookup_is_turned_away_at_the_door_stays_in_doubt(system: System) -> None:
@@ -52,6 +59,22 @@ async def test_a_first_lost_answer_where_the_correlation_id_is_dropped_is_held_a
     system.servicenow.instance.switches.dropped_fields = "correlation_id"
     system.servicenow.fault("dropped_after_commit", **LOST)
     assert "does not keep the correlation id" in await held_after_rounds(system)
+    assert len(made_by_us(system)) == 1
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_first_create_that_was_lost_is_repeated_where_neither_marker_nor_creator_may_be_asked_by(
+    system: System, *, strict: bool
+) -> None:
+    await system.connect()
+    switches = system.servicenow.instance.switches
+    switches.closed_fields, switches.strict_queries = "sys_created_by,correlation_display", strict
+    system.servicenow.fault("dropped_before", **LOST)
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await system.work()
+    await let_time_pass(system)
+    await run_due_and_waiting(system)
+    assert (await read_ticket(system, ticket_id)).delivery == "shared"
     assert len(made_by_us(system)) == 1
 
 

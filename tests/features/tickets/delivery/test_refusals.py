@@ -9,6 +9,7 @@ import pytest
 
 from app.core.messages import Message, T
 from app.features.tickets.delivery.circuit_breaker import OpenCircuit
+from app.features.tickets.delivery.next_step import failing_message
 from app.features.tickets.delivery.refusals import cause_key, cause_of, innermost, missing_fields
 from app.features.tickets.delivery.visibility import in_doubt_message
 from app.features.tickets.models import Ticket
@@ -62,6 +63,12 @@ def test_a_ticket_held_unsent_has_the_cause_of_those_that_were_refused() -> None
 def test_the_refusal_is_found_behind_a_doubt() -> None:
     assert innermost(in_doubt_message(T("Not visible."), REFUSED)) == REFUSED
     assert innermost(in_doubt_message(REFUSED, None)) == REFUSED
+
+
+def test_a_rule_that_fails_without_details_is_its_own_refusal() -> None:
+    failing = failing_message(5, "")
+    assert innermost(failing) == failing
+    assert "delivery.failing" in cause_of(held(failing))
 
 
 def test_another_cause_or_kind_is_another_group() -> None:

@@ -40,6 +40,7 @@ async def test_others_notes_come_back_and_ours_are_not_echoed(system: System) ->
     assert "Theirs" in page
     assert "To the caller" in page
     assert "Fred Luddy" in page
+    assert "(time zone of the integration user in ServiceNow)" in page  # As the journal shows the time.
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert page.count("Ours &lt;b&gt;bold") == 1

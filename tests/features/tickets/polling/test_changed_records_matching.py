@@ -13,7 +13,7 @@ from app.core import clock
 from app.features.connection.models import Connection
 from app.features.tickets.models import PollCursor
 from app.features.tickets.polling import poll_plan
-from app.features.tickets.polling.fetch_page import MOST_STRANGERS
+from app.features.tickets.polling.fetch_page import MOST_OTHER_ROWS
 from app.features.tickets.polling.poll_plan import BELIEVED_FOR, BELIEVED_REFUSALS
 from app.features.tickets.types import TicketKind
 from app.integrations.servicenow.parse_response import parse_time
@@ -53,7 +53,7 @@ async def test_where_the_filter_is_ignored_nothing_is_taken_over_and_tickets_are
     await system.connect()
     ticket_id, record = await shared_ticket(system)
     system.servicenow.instance.switches.closed_fields = "correlation_display,sys_created_by"
-    count = MOST_STRANGERS + 1
+    count = MOST_OTHER_ROWS + 1
     system.servicenow.control("fill", table="incident", count=count, fields={"state": "2"}, changed_hours_ago=0)
     system.servicenow.control("records", number=record["number"], fields={"state": "2"})
     await refresh_now(system)
@@ -112,13 +112,15 @@ async def test_where_the_instance_keeps_no_marker_changes_are_found_by_their_cre
 
 
 @pytest.mark.fact("servicenow 2.3")
-async def test_a_stranger_whose_marker_differs_in_case_does_not_end_the_following_of_ours(system: System) -> None:
+async def test_a_record_of_another_user_whose_marker_differs_in_case_does_not_end_the_following_of_ours(
+    system: System,
+) -> None:
     await system.connect()
     ticket_id, record = await shared_ticket(system)
     await refresh_now(system)
-    stranger = record | {"sys_id": "f" * 32, "sys_created_by": "abel.tuter", "correlation_id": ""}
-    stranger |= {"correlation_display": record["correlation_display"].lower()}
-    system.servicenow.instance.store.put("incident", stranger)
+    other = record | {"sys_id": "f" * 32, "sys_created_by": "abel.tuter", "correlation_id": ""}
+    other |= {"correlation_display": record["correlation_display"].lower()}
+    system.servicenow.instance.store.put("incident", other)
     system.servicenow.control("records", number=record["number"], fields={"state": "2"})
     await refresh_now(system)
     assert (await read_ticket(system, ticket_id)).state == "2"

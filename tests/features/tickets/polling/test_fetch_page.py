@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.features.tickets.polling.fetch_page import MOST_STRANGERS, fits
+from app.features.tickets.polling.fetch_page import MOST_OTHER_ROWS, fits
 from app.features.tickets.types import MARKERS, TicketKind
 from app.integrations.servicenow.parse_response import ticket_of
 from app.integrations.servicenow.protocol import ByIds, Changed
@@ -39,16 +39,16 @@ def many(count: int, **changes: str) -> list[RemoteTicket]:
     ],
 )
 def test_rows_have_to_be_ours_and_recent_enough(changes: dict[str, str], fitting: bool) -> None:
-    assert fits(many(MOST_STRANGERS + 1, **changes), ASKED) is fitting
+    assert fits(many(MOST_OTHER_ROWS + 1, **changes), ASKED) is fitting
 
 
-def test_a_few_rows_of_strangers_prove_nothing() -> None:
-    assert fits([*many(MOST_STRANGERS, correlation_display="Another"), ticket_of(a_row(sys_id="f" * 32))], ASKED)
+def test_a_few_rows_of_others_prove_nothing() -> None:
+    assert fits([*many(MOST_OTHER_ROWS, correlation_display="Another"), ticket_of(a_row(sys_id="f" * 32))], ASKED)
     assert fits(many(1, correlation_display="Another", sys_updated_on="2020-01-01 00:00:00"), ASKED)
 
 
 def test_without_a_creator_in_the_query_the_marker_has_to_be_there() -> None:
-    rows = many(MOST_STRANGERS + 1, correlation_display="", sys_created_by="m365.integration")
+    rows = many(MOST_OTHER_ROWS + 1, correlation_display="", sys_created_by="m365.integration")
     assert fits(rows, ASKED)
     assert not fits(rows, replace(ASKED, created_by=""))
 

@@ -62,8 +62,8 @@ async def close(system: System, ticket_id: UUID) -> None:
 @pytest.mark.parametrize(
     ("shared", "points", "outcome", "sentence"),
     [
-        ({}, {}, Outcome.NO_POINTS, "Done in ServiceNow, no points yet. Microsoft usually needs until 2026-11-21"),
-        ({}, {"usual_delay": timedelta(days=31)}, Outcome.NO_POINTS, "until 2026-12-20"),
+        ({}, {}, Outcome.NO_POINTS, "Done in ServiceNow, no points yet. Microsoft usually needs until 21 Nov 2026"),
+        ({}, {"usual_delay": timedelta(days=31)}, Outcome.NO_POINTS, "until 20 Dec 2026"),
         ({"since": NOW - timedelta(days=5)}, {}, Outcome.OVERDUE, "no points yet, 5 days after"),
         ({}, {"points": 10.0, "is_full": True}, Outcome.EFFECTIVE, "Effective: +8 points"),
         ({}, {"points": 4.5}, Outcome.EFFECTIVE, "Effective: +2.5 points"),
@@ -73,7 +73,7 @@ async def close(system: System, ticket_id: UUID) -> None:
         ({}, {"regressed_on": NOW.date()}, Outcome.REGRESSED, "closed, but regressed on 20 Nov 2026"),
         ({}, {"regressed_on": date(2026, 10, 1)}, Outcome.NO_POINTS, "no points yet"),
         ({}, {"regressed_on": DONE_AT.date(), "regressed_from": 8.0}, Outcome.NO_POINTS, "no points yet"),
-        ({"since": NOW - timedelta(days=5)}, {"as_of": date(2026, 11, 17)}, Outcome.NO_POINTS, "until 2026-11-17"),
+        ({"since": NOW - timedelta(days=5)}, {"as_of": date(2026, 11, 17)}, Outcome.NO_POINTS, "until 17 Nov 2026"),
         ({"since": NOW - timedelta(days=5)}, {"as_of": date(2026, 11, 18)}, Outcome.OVERDUE, "5 days after"),
         ({"since": NOW - timedelta(days=5)}, {"as_of": None}, Outcome.NO_POINTS, "no points yet"),
         (
