@@ -26,11 +26,11 @@ class Parsed(Generic[Form]):
     typed: dict[str, str] = field(default_factory=dict)
 
 
-async def read_form(request: Request) -> dict[str, str]:
-    """The posted text fields, trimmed, with LF line ends. Files are ignored."""
+async def read_form(request: Request, *, most_fields: int = 100) -> dict[str, str]:
+    """The posted text fields, trimmed, with LF line ends. Files are ignored. More fields than that are answered with 400."""
     # Browsers send line breaks as CRLF: https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-algorithm
     # The limits are Starlette's own kind (1,000 parts of 1 MiB), set to what our forms need: a denial of service costs less.
-    form = await request.form(max_fields=100, max_part_size=256 * 1024)
+    form = await request.form(max_fields=most_fields, max_part_size=256 * 1024)
     return {
         name: value.replace("\r\n", "\n").strip()[:LONGEST_FIELD]
         for name, value in form.items()

@@ -24,6 +24,7 @@ from app.features.connection.tokens import (
     TOKEN_REFUSED,
     LiveToken,
     NoToken,
+    RefreshAnswerLost,
     is_lock_timeout,
     live_token,
     plan_retry,
@@ -110,6 +111,9 @@ async def _recover(resources: Resources, connection_id: UUID) -> bool:
             failed = NotConnected(sentence)
         except NoToken as error:
             # Nothing was said of the grant, so the sentence that stands remains.
+            if isinstance(error, RefreshAnswerLost):
+                # A rotated token may have been spent by it, and the next refusal then has this cause.
+                connection.refresh_answer_lost_at = clock.now()
             plan_retry(connection, _attention(connection))
             failed = error
         else:

@@ -45,6 +45,7 @@ Returned = TypeVar("Returned")
 LONGEST_DUE_DAYS = 3650
 # A higher number means a lower priority; ServiceNow has five (docs/facts/servicenow.md#4-3-shared-task-fields).
 PRIORITIES = range(1, 6)
+HAS_FIXED_VALUE = T("This column has a fixed value. Remove that under Field values first.")
 # Names of groups that a sentence lists.
 GROUPS_NAMED = 5
 # Values of sys_dictionary.internal_type. These hold a text as it is sent; others would refuse it or turn it into
@@ -142,6 +143,10 @@ async def save_columns(resources: Resources, viewer: Viewer, kind: str, typed: M
         if connection is None:
             raise NotConnected
         before = await load_preferences(session, connection.id)
+        fixed = before.field_values.get(kind, {})
+        taken = {item: HAS_FIXED_VALUE for item, column in wanted.items() if column in fixed}
+        if taken:
+            raise InvalidInput(fields=taken)
         await keep_preferences(session, connection.id, replace(before, columns={**before.columns, kind: wanted}))
         await log_action(
             session, viewer, T("Columns for data items changed"), instance=connection.instance_name, kind=kind,

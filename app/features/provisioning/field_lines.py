@@ -36,7 +36,8 @@ LONGEST_VALUE = 4000
 FLAGS = frozenset({"boolean"})
 DAYS = frozenset({"glide_date"})
 MOMENTS = frozenset({"glide_date_time", "due_date"})
-NUMBERS = frozenset({"integer", "longint", "decimal", "float", "percent_complete"})
+WHOLE_NUMBERS = frozenset({"integer", "longint"})
+NUMBERS = WHOLE_NUMBERS | {"decimal", "float", "percent_complete"}
 # A journal takes entries and holds no value, and what is secret is no default.
 # docs/facts/servicenow.md#4-3-shared-task-fields, docs/facts/servicenow.md#trap-35
 NEVER_FIXED = frozenset({"journal", "journal_input", "journal_list", "password", "password2", "GUID", "collection"})

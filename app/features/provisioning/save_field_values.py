@@ -20,6 +20,7 @@ from app.features.connection.preferences import FieldValue, Preferences, keep_pr
 from app.features.provisioning.field_lines import (
     LONGEST_VALUE,
     USERS,
+    WHOLE_NUMBERS,
     TableFacts,
     TypedValue,
     ValueControl,
@@ -130,6 +131,8 @@ def _checked_text(check: _Check, column: str, value: str) -> FieldValue | Messag
             number = _number(value)
             if number is None:
                 return T("This is not a number.")
+            if known is not None and known.kind in WHOLE_NUMBERS and "." in number:
+                return T("This column holds whole numbers only.")
             shown = sent = number
         case _:
             pass
@@ -175,7 +178,10 @@ async def _resolved(check: _Check, table: str, search: str) -> FoundRecord | Mes
     if len(chosen) == 1:
         return chosen[0]
     if not chosen:
-        return _not_there(table)
+        return T(
+            "%(table)s holds no such record, as far as the integration user sees. Type its whole name or number.",
+            table=table,
+        )
     names = ", ".join(record.name for record in chosen[:NAMES_SHOWN])
     return T("Several records fit: %(names)s. Choose one.", names=names)
 

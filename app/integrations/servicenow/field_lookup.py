@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.integrations.http.errors import Forbidden, RecordNotFound
 from app.integrations.http.http_types import Request
 from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.error_envelope import is_query_refused
 from app.integrations.servicenow.parse_response import result_of, rows_of
 from app.integrations.servicenow.probes import PLAIN, SEARCHABLE
 from app.integrations.servicenow.protocol import ODD_SYS_ID, table_url
 from app.integrations.servicenow.schemas import FieldChoice, Table
 
 MOST_FOUND = 25
-# Lists of choices in several languages have some hundred rows.
-MOST_CHOICES = 2000
+# Lists of choices in several languages have some hundred rows each, and a form asks for those of several columns.
+CHOICES_PER_PAGE = 2000
+MOST_CHOICE_PAGES = 5
 # Columns by which people know a record, whatever its table; a table without one of them leaves it out of the answer.
 NAMING_COLUMNS = ("name", "number", "short_description", "user_name", "email")
 # Tables in which a person is looked for by more than the name.
@@ -44,14 +46,34 @@ async def list_active_choices(
     if not wanted:
         return {}
     query = f"nameINtask,{table}^elementIN{','.join(wanted)}^ORDERBYsequence^ORDERBYsys_id"
-    fields = "name,element,value,label,language,inactive"
     try:
-        # docs/facts/servicenow.md#4-4-choices
-        rows = rows_of(result_of(await client.answer(_list(client, "sys_choice", query, fields, MOST_CHOICES))))
+        rows = await _choice_rows(client, query)
     except Forbidden:
         return {}
     found = {element: _choices(rows, table, element) for element in wanted}
     return {element: choices for element, choices in found.items() if choices}
+
+
+async def _choice_rows(client: ServiceNowClient, query: str) -> list[Mapping[str, Any]]:
+    """All rows of the query, by their sequence also where the instance refuses to sort."""
+    rows: list[Mapping[str, Any]] = []
+    fields = "name,element,value,label,language,inactive,sequence"
+    for page in range(MOST_CHOICE_PAGES):
+        # docs/facts/servicenow.md#4-4-choices
+        request = _list(client, "sys_choice", query, fields, CHOICES_PER_PAGE)
+        request = replace(request, query={**request.query, "sysparm_offset": str(page * CHOICES_PER_PAGE)})
+        found = rows_of(result_of(await client.sorted_answer(request)))
+        rows += found
+        if len(found) < CHOICES_PER_PAGE:
+            break
+    return sorted(rows, key=_sequence)
+
+
+def _sequence(row: Mapping[str, Any]) -> float:
+    try:
+        return float(str(row.get("sequence", "")))
+    except ValueError:
+        return 0.0
 
 
 def _choices(rows: Sequence[Mapping[str, Any]], table: str, element: str) -> list[FieldChoice]:
@@ -75,26 +97,30 @@ async def search_records(client: ServiceNowClient, table: str, typed: str) -> li
     """
     if not TABLE_NAME.fullmatch(table) or (typed and not SEARCHABLE.fullmatch(typed)):
         raise ValueError("this may not enter a request")
-    for query in _searches(table, typed):
+    for query, exact in zip(_searches(table, typed, "LIKE"), _searches(table, typed, "="), strict=True):
         try:
-            answer = await client.answer(_list(client, table, query, _fields(), MOST_FOUND))
+            answer = await client.sorted_answer(_list(client, table, query, _fields(), MOST_FOUND))
+            if is_query_refused(answer) and typed:
+                # The right `query_range` covers LIKE as well, and equality is allowed without it:
+                # docs/facts/servicenow.md#2-3-encoded-query
+                answer = await client.sorted_answer(_list(client, table, exact, _fields(), MOST_FOUND))
             rows = rows_of(result_of(answer))
         except Forbidden:
             return None
         # An instance that does not know the column answers with any records: docs/facts/servicenow.md#trap-6
         found = [record for row in rows if _matches(row, typed) and (record := _record(row)) is not None]
         if found:
-            return found
+            return sorted(found, key=lambda record: record.name.casefold())
     return []
 
 
-def _searches(table: str, typed: str) -> list[str]:
+def _searches(table: str, typed: str, operator: str) -> list[str]:
     active = "active=true^" if table in (PERSONS, "sys_user_group") else ""
     if not typed:
         return [f"{active}ORDERBYname"]
     if table == PERSONS:
-        return [f"{active}nameLIKE{typed}^ORuser_nameLIKE{typed}^ORemail={typed}^ORDERBYname"]
-    return [f"{active}nameLIKE{typed}^ORDERBYname", f"numberLIKE{typed}^ORDERBYnumber"]
+        return [f"{active}name{operator}{typed}^ORuser_name{operator}{typed}^ORemail={typed}^ORDERBYname"]
+    return [f"{active}name{operator}{typed}^ORDERBYname", f"number{operator}{typed}^ORDERBYnumber"]
 
 
 async def find_record(client: ServiceNowClient, table: str, sys_id: str) -> FoundRecord | None:
@@ -118,12 +144,14 @@ async def list_change_models(client: ServiceNowClient) -> list[FoundRecord]:
     """The change models in use; empty where there are none, or they may not be read."""
     # Models came with Quebec: docs/facts/servicenow.md#4-2-change-request
     try:
-        answer = await client.answer(_list(client, "chg_model", "active=true^ORDERBYname", f"{_fields()},active", 100))
+        answer = await client.sorted_answer(
+            _list(client, "chg_model", "active=true^ORDERBYname", f"{_fields()},active", 100)
+        )
         rows = rows_of(result_of(answer))
     except (Forbidden, RecordNotFound):
         return []
     found = [_record(row) for row in rows if str(row.get("active", "true")).lower() == "true"]
-    return [record for record in found if record is not None]
+    return sorted((record for record in found if record is not None), key=lambda record: record.name.casefold())
 
 
 def _fields() -> str:

@@ -13,6 +13,7 @@ from app.integrations.http.errors import Forbidden, RecordNotFound
 from app.integrations.http.http_types import Request
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow.client import ServiceNowClient
+from app.integrations.servicenow.error_envelope import is_query_refused
 from app.integrations.servicenow.oauth import challenge_of, new_state, new_verifier
 from app.integrations.servicenow.parse_response import result_of, rows_of
 from app.integrations.servicenow.protocol import SYS_ID, Changed, table_url
@@ -231,9 +232,11 @@ async def list_groups(client: ServiceNowClient, typed: str, *, exactly: bool = F
         raise ValueError("this text may not enter a query")
     name = f"^name{'=' if exactly else 'LIKE'}{typed}" if typed else ""
     query = f"active=true{name}^ORDERBYname"
-    rows = rows_of(
-        result_of(await client.sorted_answer(_list(client, "sys_user_group", query, "sys_id,name", limit=25)))
-    )
+    answer = await client.sorted_answer(_list(client, "sys_user_group", query, "sys_id,name", limit=25))
+    if is_query_refused(answer) and typed and not exactly:
+        # The right `query_range` covers LIKE as well: docs/facts/servicenow.md#2-3-encoded-query
+        return await list_groups(client, typed, exactly=True)
+    rows = rows_of(result_of(answer))
     found = [AssignmentGroup(str(row.get("sys_id", "")), str(row.get("name", ""))) for row in rows]
     wanted = [group for group in found if SYS_ID.fullmatch(group.sys_id) and typed.lower() in group.name.lower()]
     return sorted(wanted, key=lambda group: group.name.lower())

@@ -25,6 +25,8 @@ from app.web.templating import render
 router = PageRouter(prefix="/servicenow/settings/fields")
 # Labels that a link brings along: as many as a refusal is read for.
 MOST_NEEDED = 20
+# A line of a reference has four; one form may hold some lines too many, which is told and not answered with 400.
+MOST_FIELDS = 4 * 2 * MOST_VALUES
 Needed = Annotated[list[str], Query(default_factory=list, max_length=MOST_NEEDED)]
 
 
@@ -71,7 +73,7 @@ async def found_records(request: Request, _viewer: Manager, resources: Res, kind
 @router.post("/{kind}", name="field_values.save")
 async def save(request: Request, viewer: Manager, resources: Res, kind: TicketKind) -> Response:
     """Save the lines; or add a line, remove one, or search, and show the form again with all that was typed."""
-    fields = await read_form(request)
+    fields = await read_form(request, most_fields=MOST_FIELDS)
     do = fields.get("do", "")
     typed = {column: one for column, one in _typed(fields).items() if do != f"remove:{column}"}
     if do != "save":

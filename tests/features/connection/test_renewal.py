@@ -15,9 +15,9 @@ from app.features.connection.gateway import Lane, call
 from app.features.connection.jobs import recover as recover_job
 from app.features.connection.models import Connection
 from app.features.connection.renewal import renew_now
-from app.features.connection.tokens import TOKEN_REFUSED, mark_attention, plan_retry
+from app.features.connection.tokens import TOKEN_REFUSED, NoToken, mark_attention, plan_retry
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED
-from tests.factories.connecting import connections, expire, requests, said
+from tests.factories.connecting import connections, expire, requests, said, trouble
 from tests.factories.system import System
 
 
@@ -129,3 +129,17 @@ async def test_what_only_a_person_can_repair_is_not_asked_again(system: System) 
     with pytest.raises(NotConnected):
         await renew_now(system.resources)
     assert requests(system, "/oauth_token.do") == []
+
+
+async def test_an_answer_that_is_lost_while_it_is_asked_again_is_named_when_the_next_one_is_refused(
+    system: System,
+) -> None:
+    await refused(system)
+    trouble(system, "dropped", path="/oauth_token.do")
+    with pytest.raises(NoToken):
+        await renew_now(system.resources)
+    with pytest.raises(NotConnected):
+        await renew_now(system.resources)
+    [connection] = await connections(system)
+    assert connection.attention is not None
+    assert Message.from_json(connection.attention).code == "oauth.refresh_answer_lost_and_refused"

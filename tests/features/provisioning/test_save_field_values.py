@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.features.connection.preferences import ChangeType, FieldValue, Preferences, load_preferences
+from app.features.provisioning.configure import find_groups
 from app.features.provisioning.field_lines import (
     TableFacts,
     TypedValue,
@@ -106,6 +107,7 @@ REFUSED = {
     "u_day": ("31.12.2026", "Use the form 2026-12-31."),
     "u_moment": ("2026-12-31", "in UTC"),
     "u_count": ("many", "This is not a number."),
+    "u_whole": ("1.5", "whole numbers only"),
     "caller_id": ("f" * 32, "sys_user holds no such record"),
     "assigned_to": ("../sys_user", "no key of a record"),
 }
@@ -115,7 +117,7 @@ async def _with_odd_columns(system: System) -> None:
     system.servicenow.control("users", user_name="m365.integration", roles="itil,personalize_choices")
     store = system.servicenow.instance.store
     for name, kind in (("u_flag", "boolean"), ("u_day", "glide_date"), ("u_moment", "glide_date_time"),
-                       ("u_count", "integer")):  # fmt: skip
+                       ("u_count", "integer"), ("u_whole", "integer")):  # fmt: skip
         add_column(store, "incident", name, name.capitalize(), kind=kind)
     [choice] = store.find_all("sys_choice", name="incident", element="category", value="software")
     store.put("sys_choice", choice | {"sys_id": "c" * 32, "value": "old", "label": "Old", "inactive": "true"})
@@ -156,6 +158,23 @@ async def test_a_name_that_fits_no_record_or_several_is_refused_and_stays(system
     assert await saved(system, connection.id) == {}
 
 
+@pytest.mark.fact("servicenow 2.3")
+async def test_where_ranges_and_sorting_are_refused_choices_and_records_are_found_by_equality(system: System) -> None:
+    connection = await system.connect()
+    system.servicenow.control("users", user_name="m365.integration", roles="itil,personalize_choices")
+    system.servicenow.instance.switches.range_refused = True
+    manager = await system.signed_in("manager")
+    page = await post(manager, form("search", search_caller_id="fred luddy", category=""))
+    assert '<option value="network"' in page.text
+    assert "Fred Luddy" in page.text
+    partial = await post(manager, form(search_caller_id="Fre"))
+    assert "Type its whole name or number." in said(partial)
+    answer = await post(manager, form(search_caller_id="Fred Luddy", category="network"))
+    assert answer.status_code == 303, said(answer)
+    assert "Fred Luddy" in (await saved(system, connection.id))["caller_id"].shown
+    assert await find_groups(system.resources, "Service Desk")
+
+
 async def test_without_the_dictionary_a_name_is_typed_and_the_value_is_marked_as_unchecked(system: System) -> None:
     connection = await system.connect()
     system.servicenow.instance.switches.dictionary_readable = False
@@ -184,11 +203,26 @@ async def test_an_instance_that_does_not_answer_leaves_the_form_as_it_was_typed(
     assert await saved(system, connection.id) == {}
 
 
+async def test_a_column_with_a_fixed_value_takes_no_copy_of_a_data_item(system: System) -> None:
+    await system.connect()
+    add_column(system.servicenow.instance.store, "incident", "u_area", "Area")
+    manager = await system.signed_in("manager")
+    assert (await post(manager, form(u_area="Security"))).status_code == 303
+    answer = await manager.post("/servicenow/settings/columns/incident", data={"category": "u_area"})
+    assert answer.status_code == 422
+    assert "This column has a fixed value." in said(answer)
+    assert 'value="u_area"' in answer.text
+
+
 async def test_more_lines_than_a_form_holds_are_refused(system: System) -> None:
     await system.connect()
     manager = await system.signed_in("manager")
-    answer = await post(manager, form(**{f"u_{number}": "x" for number in range(MOST_VALUES + 1)}))
+    columns = [f"u_{number}" for number in range(MOST_VALUES + 1)]
+    # With all fields that the line of a reference has: a form that is too large loses nothing.
+    looked_for = {f"{part}:{column}": "" for column in columns for part in ("search", "seen")}
+    answer = await post(manager, form(**dict.fromkeys(columns, "x")) | looked_for)
     assert answer.status_code == 422
+    assert 'name="value:u_25" value="x"' in answer.text
     assert f"At most {MOST_VALUES} columns" in said(answer)
 
 

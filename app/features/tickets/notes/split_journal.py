@@ -107,17 +107,25 @@ def _row_at(plain: str, header: Header, left: Sequence[JournalRow]) -> JournalRo
 
 
 def _falling(headers: Sequence[Header]) -> list[Header]:
-    """Those whose times fall, as they do in a journal; a later one below an earlier one was pasted."""
+    """Those whose times fall, as they do in a journal.
+
+    A pasted header is older than the entry it was pasted into. So where times rise from one to the next, the upper one was
+    pasted, and the lower one begins an entry of someone, which must not be hidden. The first one always begins one.
+    """
     pattern = max(FORMATS, key=lambda pattern: sum(moment is not None for moment in _moments(headers[:20], pattern)))
     moments = _moments(headers, pattern)
-    if moments[0] is None:
+    first = moments[0]
+    if first is None:
         return list(headers)
-    kept, newest = [headers[0]], moments[0]
-    for header, moment in zip(headers[1:], moments[1:], strict=True):
-        if moment is not None and moment <= newest + CLOCK_CHANGE:
+    kept: list[Header] = []
+    newest_below: datetime | None = None
+    for header, moment in zip(headers[:0:-1], moments[:0:-1], strict=True):
+        if moment is None or moment > first + CLOCK_CHANGE:
+            continue
+        if newest_below is None or moment + CLOCK_CHANGE >= newest_below:
             kept.append(header)
-            newest = moment
-    return kept
+            newest_below = max(newest_below or moment, moment)
+    return [headers[0], *reversed(kept)]
 
 
 def _moments(headers: Sequence[Header], pattern: str) -> list[datetime | None]:

@@ -46,14 +46,27 @@ async def _poll_table(resources: Resources, plan: PollPlan) -> _Result:
     result = _Result()
     try:
         if plan.ask_for_changes:
-            result.changes = await poll_changes(resources, plan)
-            result.was_refused = result.changes is None
+            await _list_changes(resources, plan, result)
         # Also after a refusal: this is how the table's tickets are followed then.
         result.changed = await scan(resources, plan)
+        # The instance answers by id, so a list that failed is like one that is refused.
+        result.was_refused |= result.problem is not None and bool(plan.scan)
     except (NotConnected, InstancePaused, RemoteError) as error:
         result.problem = error.message
         log.warning("ticket.poll.failed", kind=plan.kind, error=type(error).__name__, reason=str(error.message))
     return result
+
+
+async def _list_changes(resources: Resources, plan: PollPlan, result: _Result) -> None:
+    """Raises what stops all calls. Another failure may be the list's alone, as of a query that takes too long there."""
+    try:
+        result.changes = await poll_changes(resources, plan)
+        result.was_refused = result.changes is None
+    except RemoteError as error:
+        if error.is_instance_wide:
+            raise
+        result.problem = error.message
+        log.warning("ticket.poll.list_failed", kind=plan.kind, error=type(error).__name__, reason=str(error.message))
 
 
 async def _record_result(session: Session, plan: PollPlan, result: _Result) -> None:

@@ -186,7 +186,11 @@ async def _scan(
     due_closed, cursor.last_closed_scan_at = await _due_for_scan(
         session, rarely, CLOSED_SCAN_INTERVAL, cursor.last_closed_scan_at
     )
-    return list(dict.fromkeys([*unmarked, *due, *due_closed]))
+    found = list(dict.fromkeys([*unmarked, *due, *due_closed]))
+    if not found and cursor.problem is not None:
+        # One call tells whether the instance fails, or its list of changes alone.
+        found = await _read_longest_ago(session, followed_tickets(*owner, now), calls=1)
+    return found
 
 
 async def _due_for_scan(
@@ -197,13 +201,17 @@ async def _due_for_scan(
     calls, last_scan_at = calls_due(clock.now(), count, interval, last_scan_at)
     if not calls:
         return [], last_scan_at
-    oldest_first = (
+    return await _read_longest_ago(session, those, calls), last_scan_at
+
+
+async def _read_longest_ago(session: Session, those: Conditions, calls: int) -> list[str]:
+    query = (
         select(Ticket.sys_id)
         .where(*those)
         .order_by(Ticket.verified_at.asc().nulls_first(), Ticket.id)
         .limit(calls * IDS_PER_CALL)
     )
-    return [sys_id for sys_id in (await session.execute(oldest_first)).scalars() if sys_id], last_scan_at
+    return [sys_id for sys_id in (await session.execute(query)).scalars() if sys_id]
 
 
 def calls_due(
@@ -218,7 +226,8 @@ def calls_due(
     pause = interval / -(-tickets // IDS_PER_CALL)
     # The first scan begins at once. After a long break one whole pass is due, and never more.
     since = max(last_scan_at or now - pause, now - interval)
-    calls = max(0, int((now - since) / pause))
+    # A poll begins some seconds earlier or later in its minute, and one that comes too early for a scan waits for the next.
+    calls = max(0, int((now - since + schedule.TOLERANCE) / pause))
     return calls, since + calls * pause if calls else last_scan_at
 
 

@@ -17,6 +17,7 @@ from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.jobs import Queue
 from app.core.messages import Message, T
 from app.features.accounts.audit import log_action
+from app.features.accounts.models import Person
 from app.features.accounts.permissions import Viewer
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.preferences import load_preferences
@@ -72,7 +73,7 @@ async def _held(session: Session, kind: TicketKind | None = None, *, locked: boo
     )
     if kind is not None:
         query = query.where(Ticket.kind == kind)
-    # In the order of their ids, like `retry_all`.
+    # In the order of their ids: two people who press a button at once wait for, and do not deadlock, each other.
     query = query.with_for_update(of=Ticket) if locked else query
     return list((await session.execute(query)).scalars())
 
@@ -103,9 +104,8 @@ async def retry_all(session: Session, queue: Queue, *, viewer: Viewer) -> int:
 
     Without `force_retry`: once a few are refused again, the circuit breaker holds the rest unsent.
     """
-    # Locked in the order of their ids: two people who press the button at once wait for, and do not deadlock, each other.
-    query = select(Ticket).where(Ticket.delivery == Delivery.HELD).order_by(Ticket.id).with_for_update()
-    tickets = list((await session.execute(query)).scalars())
+    # Those of a removed instance stay as they are: they can be given up, and would wait for ever.
+    tickets = await _held(session, locked=True)
     for ticket in tickets:
         record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=viewer.display_name)
         await _queue_again(session, queue, ticket, priority=BULK_PRIORITY)
@@ -139,7 +139,7 @@ async def edit_and_retry(
     )
     preferences = await load_preferences(session, ticket.connection_id)
     check_change_type(asked, preferences)
-    payload = compose_record(asked, _requester_of(ticket), links, ticket.correlation_id, preferences)
+    payload = compose_record(asked, await _requester_of(session, ticket), links, ticket.correlation_id, preferences)
     for column, value in stored_values(asked).items():
         setattr(ticket, column, value)
     ticket.record = payload.fields
@@ -182,8 +182,11 @@ async def held_ticket(session: Session, ticket_id: UUID) -> Ticket:
     return ticket
 
 
-def _requester_of(ticket: Ticket) -> Requester:
-    return Requester(ticket.requested_by_id, ticket.requested_by_oid, ticket.requested_by_name, "")
+async def _requester_of(session: Session, ticket: Ticket) -> Requester:
+    """Who shared it first. Their address is the one of today, and empty for a person who is not known any more."""
+    person = await session.get(Person, ticket.requested_by_id) if ticket.requested_by_id else None
+    email = person.email if person else ""
+    return Requester(ticket.requested_by_id, ticket.requested_by_oid, ticket.requested_by_name, email)
 
 
 async def _ticket(session: Session, ticket_id: UUID) -> Ticket:
@@ -204,6 +207,7 @@ async def _queue_again(session: Session, queue: Queue, ticket: Ticket, *, priori
     # its page would name differences that ServiceNow has not made.
     if ticket.uncertain_until is None:
         preferences = await load_preferences(session, ticket.connection_id)
-        ticket.record = with_decisions(ticket.record, stored_request(ticket), _requester_of(ticket), preferences)
+        requester = await _requester_of(session, ticket)
+        ticket.record = with_decisions(ticket.record, stored_request(ticket), requester, preferences)
     requeue(ticket)
     await queue.defer(session, "tickets.deliver", priority=priority, ticket_id=str(ticket.id))

@@ -100,7 +100,16 @@ def with_decisions(
     """The composed part of this record, with what the administrator's preferences add today."""
     composed = composed_columns(request.kind)
     kept = {column: value for column, value in record.items() if column in composed}
-    return decided_columns(request, requester, preferences) | kept
+    # A copy holds what the record does: delivery/due_date.py may have moved a due date on since it was composed.
+    copies = preferences.columns.get(request.kind, {})
+    moved = {
+        copies[one.name]: kept[column]
+        for one in FIELDS
+        if one.fills_column and one.name in copies
+        for column in one.columns
+        if column in kept
+    }
+    return decided_columns(request, requester, preferences) | moved | kept
 
 
 def _lines_below(request: TicketRequest, requester: Requester, links: Links, fields: Sequence[TicketField]) -> str:

@@ -201,7 +201,10 @@ async def lines_of(session: Session, ticket_ids: Sequence[UUID]) -> list[TicketL
 async def load_line_context(session: Session) -> LineContext:
     """In one statement: names and instances are few, however many tickets there are."""
     query = select(Connection.id, Connection.instance_name, Connection.status, StateName).outerjoin(StateName)
-    rows = list(await session.execute(query))
+    # Typed by hand: an outer join leaves out names, which the statement's own type does not say.
+    rows: list[tuple[UUID, str, str, StateName | None]] = [
+        (row[0], row[1], row[2], row[3]) for row in await session.execute(query)
+    ]
     return LineContext(
         names=names_of(row.StateName for row in rows if row.StateName is not None),
         archived={row[0]: row[1] for row in rows if row[2] == ConnectionStatus.REMOVED},

@@ -74,6 +74,13 @@ def test_a_time_that_does_not_fall_is_text_in_any_format(older: str, newer: str)
     assert [who for who, _ in who_said(journal((older, "Eve Forger", text)), [])] == ["Eve Forger"]
 
 
+@pytest.mark.parametrize("pasted", [PASTED, f"{PASTED}\n\n{PASTED.replace('-20', '-19')}"])
+def test_an_older_header_that_was_pasted_hides_no_later_note_of_someone_else(pasted: str) -> None:
+    text = f"From the chat:\n\n{pasted}"
+    shown = journal(("2026-11-28 10:00:00", "Ann", text), ("2026-11-27 10:00:00", "Bob", "No, wait."))
+    assert who_said(shown, []) == [("Ann", text), ("Bob", "No, wait.")]
+
+
 def test_times_that_fall_are_entries_also_when_the_clocks_were_turned_back() -> None:
     shown = journal(("2026-10-25 02:10:00", "Ann", "New"), ("2026-10-25 02:50:00", "Fred", "Old"))
     assert [who for who, _ in who_said(shown, [])] == ["Ann", "Fred"]

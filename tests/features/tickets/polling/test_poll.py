@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import update
 
 from app.core import clock
+from app.core.messages import T
 from app.features.connection.models import Connection
 from app.features.tickets.jobs import sweep
 from app.features.tickets.models import PollCursor
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.types import TicketKind
+from app.integrations.http.errors import ServerError
 from tests.factories.system import System
 from tests.factories.tickets import (
     calls,
@@ -75,6 +77,28 @@ async def test_where_the_range_operator_is_refused_tickets_are_read_in_turn_and_
         await session.execute(update(PollCursor).values(changes_refused_at=clock.now() - timedelta(hours=2)))
     await refresh_now(system)
     assert (await cursor(system)).changes_refused == 0
+
+
+@pytest.mark.fact("servicenow 5")
+async def test_where_the_list_of_changes_fails_each_time_tickets_are_read_by_their_ids(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await system.connect()
+    ticket_id, record = await shared_ticket(system)
+    await refresh_now(system)
+
+    async def canceled(*_: object) -> None:
+        raise ServerError(T("Transaction canceled: maximum execution time exceeded"))
+
+    monkeypatch.setattr("app.features.tickets.polling.poll.poll_changes", canceled)
+    system.servicenow.control("records", number=record["number"], fields={"state": "2"})
+    for _ in range(3):
+        await refresh_now(system)
+    assert (await read_ticket(system, ticket_id)).state == "2"
+    assert (await cursor(system)).changes_refused == 2
+    assert (await cursor(system)).problem is not None
+    await refresh_now(system)
+    assert (await cursor(system)).problem is None
 
 
 @pytest.mark.fact("servicenow sandbox-49")

@@ -23,6 +23,7 @@ HOUR = timedelta(hours=1)
         (1, timedelta(minutes=59), 0),
         (1, HOUR, 1),
         (1, timedelta(days=3), 1),
+        (1, HOUR - timedelta(seconds=5), 1),
         (IDS_PER_CALL, HOUR, 1),
         (IDS_PER_CALL + 1, HOUR, 2),
         (IDS_PER_CALL + 1, timedelta(minutes=30), 1),

@@ -70,3 +70,11 @@ def test_a_held_record_takes_todays_decisions_and_keeps_what_was_asked() -> None
     assert after == {column: before[column] for column in composed_columns(TicketKind.INCIDENT)} | {
         "caller_id": "b" * 32
     }
+
+
+def test_a_copy_of_a_due_date_that_was_moved_on_stays_with_it() -> None:
+    asked = an_ask(TicketKind.INCIDENT)
+    copying = Preferences(columns={"incident": {"due_date": "u_due", "name": "u_name"}})
+    sent = compose_record(asked, SENDER, Links("https://us.example/1"), "0" * 32, copying).fields
+    moved = sent | {"due_date": "2099-12-31 23:59:59", "u_due": "2099-12-31 23:59:59"}
+    assert with_decisions(moved, asked, SENDER, copying) == moved

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select, update
+
+from app.features.accounts.models import Person
+from app.features.tickets.models import Ticket
 from app.features.tickets.types import TicketKind
 from tests.factories.delivering import give_up, run_sweep, set_status
 from tests.factories.system import System
@@ -68,6 +72,8 @@ async def test_edit_and_retry_sends_the_changed_ticket(system: System) -> None:
     await run_due_and_waiting(system, 3)
     system.servicenow.control("users", user_name="no.roles", roles="itil")
     async with await system.signed_in("sharer", follow_redirects=True) as browser:
+        async with system.resources.database.transaction() as session:
+            await session.execute(update(Ticket).values(requested_by_id=select(Person.id).scalar_subquery()))
         refused = await fill_and_send(browser, f"/tickets/{ticket_id}/edit", name="", due_date="2020-01-01")
         assert refused.status_code == 422
         other = await fill_and_send(browser, f"/tickets/{ticket_id}/edit", kind="change")
@@ -78,7 +84,7 @@ async def test_edit_and_retry_sends_the_changed_ticket(system: System) -> None:
     await system.work()
     (record,) = records(system, "incident")
     assert (record["short_description"], record["priority"]) == ("Right", "1")
-    assert "Requested by: Megan Bowen" in record["description"]
+    assert "Requested by: Megan Bowen <" in record["description"]
     ticket = await read_ticket(system, ticket_id)
     assert (ticket.delivery, ticket.requested_by_name) == ("shared", "Megan Bowen")
     async with await system.signed_in("sharer") as browser:
@@ -99,3 +105,13 @@ async def test_an_edited_ticket_whose_first_version_arrived_is_found_and_compare
     assert record["short_description"] == "First version"
     page = await told(system, f"/tickets/{ticket_id}")
     assert "Name: ServiceNow stored another text." in page
+
+
+async def test_retrying_all_leaves_tickets_of_a_removed_instance_held(system: System) -> None:
+    await system.connect("no.roles")
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await run_due_and_waiting(system, 2)
+    await set_status(system, "removed")
+    async with await system.signed_in("sharer") as browser:
+        await browser.post("/tickets/retry-held")
+    assert (await read_ticket(system, ticket_id)).delivery == "held"
