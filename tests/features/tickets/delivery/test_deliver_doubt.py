@@ -134,3 +134,17 @@ async def test_a_lost_answer_is_settled_where_sorting_is_refused(system: System)
     await run_due_and_waiting(system)
     assert (await read_ticket(system, ticket_id)).delivery == "shared"
     assert len(records(system, "incident")) == 1
+
+
+@pytest.mark.fact("servicenow 2.3")
+async def test_where_the_correlation_id_may_not_be_queried_the_first_lost_answer_is_held_and_not_sent_again(
+    system: System,
+) -> None:
+    """Such a query is answered with 200 and no rows, as if the record were not there."""
+    await system.connect()
+    switches = system.servicenow.instance.switches
+    switches.closed_fields, switches.invalid_query_returns_no_rows = "correlation_id", True
+    switches.chosen_sys_id = "ignored"
+    system.servicenow.fault("dropped_after_commit", **LOST)
+    assert "We cannot tell whether this ticket arrived." in await held_after_rounds(system)
+    assert len(records(system, "incident")) == 1
