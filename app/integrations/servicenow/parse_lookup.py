@@ -58,11 +58,12 @@ def emptied_of(answer: RemoteResponse, marker: str, created_by: str) -> Listed:
     page = listed(answer)
     for row in page.rows:
         if not is_emptied(row, marker, created_by):
-            raise QueryIgnored(HIDDEN_OWNER if _hides_its_owner(row) else IGNORED)
+            raise QueryIgnored(HIDDEN_OWNER if hides_its_owner(row) else IGNORED)
     return page
 
 
-def _hides_its_owner(row: RemoteTicket) -> bool:
+def hides_its_owner(row: RemoteTicket) -> bool:
+    """Whether its correlation ID is empty, and nothing shows whether it is ours."""
     is_hidden = "correlation_display" not in row.values and "sys_created_by" not in row.values
     return is_hidden and row.values.get("correlation_id") == ""
 
