@@ -107,7 +107,8 @@ PARAMETERS = (
     Parameter(
         "auth_scope_missing",
         ("",),
-        stops={"unscoped": r"auth_scope_missing", "missing": r"auth_scope_missing"},
+        # Where the token service refuses a scope that the client lacks, connecting ends with this sentence.
+        stops=dict.fromkeys(("unscoped", "missing"), r"auth_scope_missing|the scope useraccount"),
     ),
     Parameter("access_policy_refuses", (False,), stops={True: r"token_refused|user_unconfirmed|access token"}),
     Parameter(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from authlib.common.security import generate_token
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -124,7 +126,8 @@ class ServiceNowOAuth:
         # Some releases list the state as required here: docs/facts/servicenow.md#1-3-token-request-and-client-authentication
         form["state"] = state
         answer = await self._grant(form | ({"code_verifier": code_verifier} if code_verifier else {}))
-        return _tokens(answer, NO_TOKENS)
+        # `invalid_grant` is said of the code here, and its causes are those of NO_TOKENS: no consent was given before.
+        return _tokens(answer, NO_TOKENS, NAMED_CAUSES | {"invalid_grant": NO_TOKENS})
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """A new access token. The refresh token usually stays the same and may be missing in the answer."""
@@ -152,7 +155,7 @@ class ServiceNowOAuth:
         )
 
 
-def _tokens(answer: RemoteResponse, refused: Message) -> Tokens:
+def _tokens(answer: RemoteResponse, refused: Message, causes: Mapping[str, Message] = NAMED_CAUSES) -> Tokens:
     # Only a 400 or 401 in JSON, or an `error` in a 200, means that the grant is refused: docs/facts/other-connectors.md#bug-6
     if answer.status == 429:
         raise throttled(answer)
@@ -167,7 +170,7 @@ def _tokens(answer: RemoteResponse, refused: Message) -> Tokens:
         raise InvalidResponse(error.message, retry=Retry.LATER) from error
     if answer.status in (400, 401) or (answer.status < 300 and "error" in content):
         cause = str(content.get("error"))
-        raise Unauthorized(NAMED_CAUSES.get(cause, refused))
+        raise Unauthorized(causes.get(cause, refused))
     if answer.status >= 300:
         raise InvalidResponse(
             T("ServiceNow’s token service answered with status %(status)s.", status=answer.status), retry=Retry.LATER

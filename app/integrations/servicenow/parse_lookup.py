@@ -21,6 +21,11 @@ HIDDEN_RECORD = T(
     "ServiceNow counts a record with this ticket’s correlation id, and hides it from the integration user.",
     code="servicenow.record_hidden",
 )
+HIDDEN_OWNER = T(
+    "ServiceNow holds records without a correlation id and does not show the integration user whose they are "
+    "(correlation_display, sys_created_by), so one of them may be this ticket’s.",
+    code="servicenow.owner_hidden",
+)
 
 
 def found_by(answer: RemoteResponse, correlation_id: str) -> list[RemoteTicket]:
@@ -51,9 +56,16 @@ def found_by_sys_ids(answer: RemoteResponse, sys_ids: Sequence[str]) -> list[Rem
 def emptied_of(answer: RemoteResponse, marker: str, created_by: str) -> Listed:
     """Records of ours, or of our account, whose correlation ID is empty. Raises QueryIgnored when others are listed."""
     page = listed(answer)
-    if not all(is_emptied(row, marker, created_by) for row in page.rows):
-        raise QueryIgnored(IGNORED)
+    for row in page.rows:
+        if not is_emptied(row, marker, created_by):
+            raise QueryIgnored(HIDDEN_OWNER if hides_its_owner(row) else IGNORED)
     return page
+
+
+def hides_its_owner(row: RemoteTicket) -> bool:
+    """Whether its correlation ID is empty, and nothing shows whether it is ours."""
+    is_hidden = "correlation_display" not in row.values and "sys_created_by" not in row.values
+    return is_hidden and row.values.get("correlation_id") == ""
 
 
 def is_emptied(row: RemoteTicket, marker: str, created_by: str) -> bool:

@@ -179,12 +179,19 @@ def newest_request(origin: str, table: Table) -> Request:
 
 
 def sight_request(origin: str, table: Table) -> Request:
-    """Any records of the table, to learn whether the account sees any."""
-    # Not one: the limit is applied before access rules, and the first row may be a hidden one.
+    """Any records of the table, to learn whether the account sees any and may ask for their correlation IDs."""
     return Request(
         "GET",
         table_url(origin, table),
-        query={"sysparm_limit": "100", "sysparm_fields": "sys_id,correlation_id", "sysparm_no_count": "true"},
+        query={
+            # True of every record. Where the field may not be queried, some instances answer without an error and without
+            # rows, and then a lookup by it would never find anything: docs/facts/servicenow.md#2-3-encoded-query
+            "sysparm_query": "correlation_idISEMPTY^ORcorrelation_idISNOTEMPTY",
+            "sysparm_fields": "sys_id,correlation_id",
+            # Not one: the limit is applied before access rules, and the first row may be a hidden one.
+            "sysparm_limit": "100",
+            "sysparm_no_count": "true",
+        },
         headers={"Accept": "application/json"},
     )
 

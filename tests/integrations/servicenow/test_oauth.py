@@ -132,3 +132,15 @@ def test_the_scope_is_asked_for_unless_it_is_switched_off() -> None:
     }
     assert asked[True]["scope"] == ["useraccount"]
     assert "scope" not in asked[False]
+
+
+@pytest.mark.fact("servicenow 1.5")
+async def test_a_refused_code_is_no_consent_that_is_over() -> None:
+    """`invalid_grant` is said of the code: a proof key that the client does not take is among its causes."""
+    answer = RemoteResponse(400, {"content-type": "application/json"}, b'{"error": "invalid_grant"}')
+    client, _ = oauth(answer)
+    with pytest.raises(Unauthorized, match="PKCE"):
+        await client.exchange(code="c", code_verifier="v", state="s")
+    client, _ = oauth(answer)
+    with pytest.raises(Unauthorized, match="this consent is over"):
+        await client.refresh("r")

@@ -122,8 +122,9 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
         return found or None
 
     def recheck(self) -> Call[list[RemoteTicket] | None] | None:
-        # Refused as a duplicate, in whatever words: then the record is there.
-        return self._find_by_own_sys_id if self._is_own_sys_id_kept else None
+        # Refused as a duplicate, in whatever words: then the record is there. Also before anything is known of the table,
+        # because a record under our sys_id proves that it arrived; that there is none proves nothing then.
+        return self._find_by_own_sys_id if self.sent_sys_id else None
 
     async def visibility_check(self, session: Session, row: Ticket) -> Call[None]:
         by_sys_id = self._is_own_sys_id_kept and not row.sent_plain

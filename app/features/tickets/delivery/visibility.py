@@ -19,7 +19,7 @@ from app.features.connection.models import Connection
 from app.features.tickets.models import Ticket
 from app.features.tickets.types import MARKERS, Delivery, TicketKind
 from app.integrations.http.errors import Forbidden, QueryIgnored
-from app.integrations.servicenow.parse_lookup import is_emptied
+from app.integrations.servicenow.parse_lookup import HIDDEN_OWNER, hides_its_owner, is_emptied
 from app.integrations.servicenow.schemas import RemoteTicket, Table
 
 # One of these has to be shown. More than one is asked for, because a single record may have been deleted meanwhile.
@@ -113,14 +113,21 @@ async def _assert_not_emptied(client: ServiceNowClient, table: Table, sight: Sig
         if sight.correlation_ids:
             return
         # The query names columns that the account may not ask by. The newest records tell as well.
-        emptied = [row for row in await client.newest(table) if is_emptied(row, sight.marker, sight.made_by)]
-    recent = [row for row in emptied if row.created_at is None or row.created_at >= sight.not_before]
+        newest = _recent(await client.newest(table), sight)
+        if any(map(hides_its_owner, newest)):
+            raise QueryIgnored(HIDDEN_OWNER) from None
+        emptied = [row for row in newest if is_emptied(row, sight.marker, sight.made_by)]
+    recent = _recent(emptied, sight)
     if sight.correlation_ids:
         suspected = any(_looks_like(row, sight) for row in recent)
     else:
         suspected = bool(recent) or (counted or 0) > len(emptied)
     if suspected:
         raise QueryIgnored(EMPTIED)
+
+
+def _recent(rows: Sequence[RemoteTicket], sight: Sight) -> list[RemoteTicket]:
+    return [row for row in rows if row.created_at is None or row.created_at >= sight.not_before]
 
 
 def _looks_like(row: RemoteTicket, sight: Sight) -> bool:

@@ -56,9 +56,21 @@ async def test_a_first_lost_answer_where_the_correlation_id_is_dropped_is_held_a
 ) -> None:
     """A record that our account made shows an empty correlation id, so not finding one by it proves nothing."""
     await system.connect()
-    system.servicenow.instance.switches.dropped_fields = "correlation_id"
+    switches = system.servicenow.instance.switches
+    switches.dropped_fields, switches.chosen_sys_id = "correlation_id", "ignored"
     system.servicenow.fault("dropped_after_commit", **LOST)
     assert "does not keep the correlation id" in await held_after_rounds(system)
+    assert len(made_by_us(system)) == 1
+
+
+@pytest.mark.fact("servicenow 2.6")
+async def test_a_first_lost_answer_where_records_hide_whose_they_are_as_well_is_held_too(system: System) -> None:
+    await system.connect()
+    switches = system.servicenow.instance.switches
+    switches.dropped_fields, switches.unreadable_fields = "correlation_id", "correlation_display,sys_created_by"
+    switches.chosen_sys_id = "ignored"
+    system.servicenow.fault("dropped_after_commit", **LOST)
+    assert "does not show the integration user whose they are" in await held_after_rounds(system)
     assert len(made_by_us(system)) == 1
 
 
@@ -133,4 +145,18 @@ async def test_a_lost_answer_is_settled_where_sorting_is_refused(system: System)
     await system.work()
     await run_due_and_waiting(system)
     assert (await read_ticket(system, ticket_id)).delivery == "shared"
+    assert len(records(system, "incident")) == 1
+
+
+@pytest.mark.fact("servicenow 2.3")
+async def test_where_the_correlation_id_may_not_be_queried_the_first_lost_answer_is_held_and_not_sent_again(
+    system: System,
+) -> None:
+    """Such a query is answered with 200 and no rows, as if the record were not there."""
+    await system.connect()
+    switches = system.servicenow.instance.switches
+    switches.closed_fields, switches.invalid_query_returns_no_rows = "correlation_id", True
+    switches.chosen_sys_id = "ignored"
+    system.servicenow.fault("dropped_after_commit", **LOST)
+    assert "We cannot tell whether this ticket arrived." in await held_after_rounds(system)
     assert len(records(system, "incident")) == 1
