@@ -102,6 +102,7 @@ def _problems(page: Page, scheme: Literal["light", "dark"]) -> list[str]:
     ]
 
 
+@pytest.mark.thorough
 def test_share_can_be_reached_and_done_with_the_keyboard_alone(visit: Visit) -> None:
     ensure_connected(visit)
     page = visit.sign_in("Security Operator", viewport=DESK)
@@ -141,6 +142,7 @@ def _tab_to(page: Page, text: str, most: int = 25) -> None:
     raise AssertionError(f"Tab does not lead to {text}")
 
 
+@pytest.mark.thorough
 def test_the_main_job_works_without_scripts(visit: Visit) -> None:
     """Sign in, share an action, find its ticket at home, and sign out: every form is a plain form."""
     ensure_connected(visit)

@@ -71,6 +71,7 @@ def expect_ready(page: Page) -> None:
         expect(page.get_by_role("heading", name=name)).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_the_checklist_alone_leads_to_a_working_connection(newcomer: tuple[Page, Demo]) -> None:
     page, demo = newcomer
     page.goto("/")

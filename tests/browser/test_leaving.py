@@ -39,9 +39,8 @@ def sent_straight_on(page: Page, path: str, provider: str) -> Iterator[None]:
     page.unroute(there)
 
 
-@pytest.mark.parametrize(
-    "script", [pytest.param(True, id="with script"), pytest.param(False, id="without", marks=pytest.mark.thorough)]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("script", [pytest.param(True, id="with script"), pytest.param(False, id="without")])
 def test_signing_in_connecting_and_signing_out_leave_for_a_provider_of_the_other_side(
     connected: Visit, provider: str, *, script: bool
 ) -> None:

@@ -11,9 +11,12 @@ import pytest
 from benchmarks.peer import PEERS, Done, do, environment
 from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, running_servicenow
 
-pytestmark = pytest.mark.skipif(
-    environment() is None and not os.environ.get("CI"), reason="no .venv-clients; `make clients` lays it"
-)
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(
+        environment() is None and not os.environ.get("CI"), reason="no .venv-clients; `make clients` lays it"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

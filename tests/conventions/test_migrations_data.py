@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pytest
 from alembic import command
 from psycopg import sql
 from sqlalchemy import create_engine
@@ -17,6 +18,8 @@ from app.core.database import as_psycopg_url
 from app.core.messages import Message
 from app.features.tickets.delivery.visibility import refusal_message
 from tests.conventions.test_migrations import empty_database
+
+pytestmark = pytest.mark.thorough
 
 __all__ = ["empty_database"]  # The fixture.
 

@@ -108,7 +108,7 @@ async def load_preferences(session: Session, connection_id: UUID | None) -> Pref
             for kind, values in row.field_values.items()
         },
         change_type=ChangeType(**row.change_types["default"]) if row.change_types else NORMAL_CHANGE,
-        change_types=[ChangeType(**one) for one in row.change_types.get("choices", [])],
+        change_types=tuple(ChangeType(**one) for one in row.change_types.get("choices", [])),
         names_sender=row.names_sender,
     )
 

@@ -39,6 +39,7 @@ async def whoami(client: ServiceNowClient) -> RemoteUser | None:
     return await client.whoami()
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("other-connectors bug-1")
 async def test_fifty_calls_of_three_processes_with_an_expired_token_and_rotation_ask_once(system: System) -> None:
     key = with_known_key(system)

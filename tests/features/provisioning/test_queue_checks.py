@@ -14,6 +14,8 @@ from tests.factories.leaving import leads_to
 from tests.factories.provisioning import provisioned, steps
 from tests.factories.system import System
 
+pytestmark = pytest.mark.thorough
+
 
 async def test_authorize_starts_over_from_the_step_that_needs_it(system: System) -> None:
     await provisioned(system, acl_refuses="incident.read")

@@ -19,6 +19,8 @@ from tests.factories.connecting import connect_by_pages, connections, said, trou
 from tests.factories.provisioning import provisioned, steps
 from tests.factories.system import System
 
+pytestmark = pytest.mark.thorough
+
 
 async def test_after_consent_every_step_is_checked_and_nothing_is_wrong(system: System) -> None:
     manager = await system.signed_in("manager")

@@ -179,6 +179,7 @@ async def test_nothing_ticked_and_nothing_lost(system: System, monkeypatch: pyte
         assert done.status_code == 303
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("count", [60, pytest.param(500, marks=pytest.mark.skipif(not SOAK, reason="make soak"))])
 async def test_a_single_share_overtakes_many_at_once(
     system: System, monkeypatch: pytest.MonkeyPatch, count: int

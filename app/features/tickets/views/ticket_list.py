@@ -206,7 +206,7 @@ async def load_line_context(session: Session) -> LineContext:
         (row[0], row[1], row[2], row[3]) for row in await session.execute(query)
     ]
     return LineContext(
-        names=names_of(row.StateName for row in rows if row.StateName is not None),
+        names=names_of(row[3] for row in rows if row[3] is not None),
         archived={row[0]: row[1] for row in rows if row[2] == ConnectionStatus.REMOVED},
     )
 

@@ -39,6 +39,8 @@ from tests.factories.leaving import leads_to
 from tests.factories.provisioning import attempt, check_context, diagnose
 from tests.factories.system import System
 
+pytestmark = pytest.mark.thorough
+
 
 async def move(system: System, **values: Any) -> None:
     async with system.resources.database.transaction() as session:

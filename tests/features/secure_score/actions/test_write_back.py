@@ -19,6 +19,8 @@ from tests.factories.graph_payloads import keep_days
 from tests.factories.secure_score import a_manager
 from tests.factories.system import System
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 async def writing(system: System) -> System:

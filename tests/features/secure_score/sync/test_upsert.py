@@ -50,6 +50,7 @@ async def test_odd_texts_reach_the_database(database: Database, odd: str) -> Non
     assert len(lines) == 2
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("microsoft-graph edge-23")
 async def test_a_large_tenant_imports_in_few_statements(database: Database) -> None:
     """Rows are inserted in batches, never one by one; `make bench` measures how long it takes."""

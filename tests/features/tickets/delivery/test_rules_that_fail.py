@@ -39,6 +39,7 @@ def test_only_servicenows_own_500_counts_towards_holding(status: int, body: str,
     assert is_failure(error_of(status, body)) is counts
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("servicenow 2.6")
 async def test_a_create_that_a_rule_fails_each_time_ends_on_hold_and_names_the_rule(system: System) -> None:
     await system.connect()

@@ -16,6 +16,7 @@ from tests.factories.system import System
 from tests.factories.tickets import run_due_and_waiting, told
 
 
+@pytest.mark.thorough
 @pytest.mark.fact("other-connectors bug-67")
 @pytest.mark.parametrize(
     "trouble",
