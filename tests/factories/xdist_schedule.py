@@ -13,6 +13,7 @@ TOGETHER = "tests/browser"
 FIRST = (
     TOGETHER,
     "tests/journeys/test_exactly_once.py",
+    "tests/worlds/test_worlds.py",
     "tests/sandbox/test_demo.py",
     "tests/conventions/test_every_page.py",
 )

@@ -24,6 +24,8 @@ from tests.factories.microsoft import SandboxMicrosoft
 from tests.factories.servicenow import SandboxServiceNow
 from tests.factories.system import System, open_system
 
+pytestmark = pytest.mark.thorough
+
 
 async def test_a_state_works_once(system: System) -> None:
     manager = await system.signed_in("manager")

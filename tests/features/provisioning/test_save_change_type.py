@@ -46,7 +46,7 @@ async def test_the_type_is_chosen_from_what_the_instance_offers_and_audited(syst
     assert answer.status_code == 303
     async with system.resources.database.transaction() as session:
         decided = await load_preferences(session, connection.id)
-    assert (decided.change_type.value, decided.change_types) == ("emergency", [])
+    assert (decided.change_type.value, decided.change_types) == ("emergency", ())
     [entry] = (await manager.get("/servicenow/audit.json")).json()
     assert (entry["what"], entry["facts"]["value"]) == ("Change type changed", "Emergency")
     await share_one(system, TicketKind.CHANGE)

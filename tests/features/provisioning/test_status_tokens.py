@@ -13,6 +13,8 @@ from app.features.provisioning.status_tokens import MOST_TOKENS, list_tokens
 from tests.factories.connecting import said
 from tests.factories.system import System
 
+pytestmark = pytest.mark.thorough
+
 
 async def made(system: System, name: str = "Widget") -> str:
     manager = await system.signed_in("manager")

@@ -10,6 +10,8 @@ from app.core import clock
 from tests.factories.graph_payloads import DAY, keep, profile, score, snapshot
 from tests.factories.system import System
 
+pytestmark = pytest.mark.thorough
+
 ACTION = "BlockLegacyAuthentication"
 
 

@@ -25,6 +25,8 @@ from tests.factories.connecting import trouble
 from tests.factories.provisioning import check_context, diagnose
 from tests.factories.system import System
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize(
     ("fault", "path", "key", "words"),

@@ -18,6 +18,8 @@ from tests.factories.connecting import confirm, connect_by_pages, trouble
 from tests.factories.provisioning import check_context, diagnose, steps
 from tests.factories.system import System
 
+pytestmark = pytest.mark.thorough
+
 
 async def test_an_account_that_servicenow_does_not_name_cannot_be_evaluated(system: System) -> None:
     manager = await system.signed_in("manager")

@@ -17,6 +17,8 @@ from tests.factories.provisioning import diagnose
 from tests.factories.system import System
 from tests.factories.tickets import run_due_and_waiting, share_one
 
+pytestmark = pytest.mark.thorough
+
 
 async def test_a_queue_without_a_worker_and_a_stuck_one(system: System) -> None:
     manager = await system.signed_in("manager")

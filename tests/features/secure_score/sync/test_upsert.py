@@ -13,6 +13,8 @@ from tests.factories.graph_payloads import days_before, keep, profile, score, sn
 from tests.factories.secure_score import lines_of
 from tests.factories.statements import counted
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.fact("microsoft-graph edge-11")
 async def test_unknown_members_are_kept_raw_and_ignored(database: Database) -> None:

@@ -22,6 +22,8 @@ from tests.factories.delivering import give_up
 from tests.factories.system import System
 from tests.factories.tickets import an_action, read_ticket, records, run_due_and_waiting, share_one, told
 
+pytestmark = pytest.mark.thorough
+
 
 async def held_though_it_arrived(system: System, action: Action | None = None) -> UUID:
     """Refused although it was done, and not found by a lookup that was refused."""

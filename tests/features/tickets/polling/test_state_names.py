@@ -26,6 +26,8 @@ from tests.factories.tickets import (
     told,
 )
 
+pytestmark = pytest.mark.thorough
+
 CLOSED = {"close_code": "Solution provided", "close_notes": "Done."}
 
 

@@ -7,6 +7,8 @@ import pytest
 from tests.factories.system import System
 from tests.factories.tickets import read_ticket, shared_ticket, told
 
+pytestmark = pytest.mark.thorough
+
 HOSTILE = [
     "Two\nlines\ttabbed",
     "n" * 161,
