@@ -43,7 +43,7 @@ clients: .venv-clients/.installed ## Install other people's clients of ServiceNo
 run: setup ## Start the demo: PostgreSQL, sandbox, web and worker; Ctrl-C stops all
 	@exec $(BIN)/python -m sandbox demo
 
-test: setup clients ## Run the tests, in under five minutes on two cores
+test: setup ## Run the tests, in under five minutes on two cores
 	$(BIN)/pytest -q -n $(TEST_PROCESSES) --dist loadscope -m "not thorough"
 
 browser-test: setup ## Run only what a person does, in Chromium
