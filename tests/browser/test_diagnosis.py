@@ -246,10 +246,16 @@ def test_a_token_service_that_does_not_answer_is_told_from_a_refusal(desk: tuple
     expect(check_step(page, "Token works and can be renewed")).to_have_attribute("data-finding", "token")
 
 
-def test_an_account_that_servicenow_does_not_name_is_said_to_be_unknown(desk: tuple[Page, Demo]) -> None:
+def test_an_account_that_servicenow_does_not_name_waits_for_a_person_and_is_said_to_be_unknown(
+    desk: tuple[Page, Demo],
+) -> None:
     page, demo = desk
-    with switched(page, demo, *fault("ip_blocked", "/table/sys_user", times=3)):
+    with switched(page, demo, *fault("ip_blocked", "/table/sys_user", times=12)):
         authorize(page, demo)
+        check_connection(page)
+        found(page, Row("Integration user", "user_unconfirmed", "could not be asked who consented"))
+        page.goto("/servicenow")
+        page.get_by_role("button", name="Confirm the account").click()
         check_connection(page)
         found(page, Row("Integration user", "user_unknown", "we cannot tell who consented"))
     authorize(page, demo)
