@@ -250,7 +250,7 @@ def test_an_account_that_servicenow_does_not_name_waits_for_a_person_and_is_said
     desk: tuple[Page, Demo],
 ) -> None:
     page, demo = desk
-    with switched(page, demo, *fault("ip_blocked", "/table/sys_user", times=12)):
+    with switched(page, demo, *fault("ip_blocked", "/table/sys_user", times=3)):
         authorize(page, demo)
         check_connection(page)
         found(page, Row("Integration user", "user_unconfirmed", "could not be asked who consented"))
