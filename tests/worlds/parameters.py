@@ -101,7 +101,7 @@ PARAMETERS = (
     Parameter("change_default", ("model", "type", "neither")),
     Parameter("retired_choices", OFF_ON),
     Parameter("unchanged_update_moves", OFF_ON),
-    Parameter("failing_rule", ("",), stops={"incident,change_request": r"Business Rule|internal error"}),
+    Parameter("failing_rule", ("",), stops={"incident,change_request": r"Business Rule|internal error|create_refused"}),
     Parameter("mandatory_on_create", ("",), stops={"category,justification": r"mandatory|create_refused"}),
     # Rights
     Parameter(

@@ -133,6 +133,12 @@ async def _held_tickets(log: Log, system: System, manager: httpx.AsyncClient) ->
     assert facts == {"tickets": "1"}
     await run_due_and_waiting(system)
     assert third
+    assert await held(log, system)
+    cause = form_fields((await manager.get("/tickets?delivery=held")).text)["cause"]
+    told = "Tickets held for one reason sent again"
+    _, facts = await log.did(manager, "/tickets/retry-group", "/tickets/retry-group", told, cause=cause)
+    assert facts == {"tickets": "1"}
+    await run_due_and_waiting(system)
     fourth = await held(log, system)
     await log.did(manager, "/tickets/{ticket_id}/give-up", f"/tickets/{fourth}/give-up", "Ticket given up")
 
@@ -171,6 +177,10 @@ async def _set_up(log: Log, system: System, manager: httpx.AsyncClient) -> None:
     }  # fmt: skip
     await log.did(manager, f"{here}/defaults", f"{here}/defaults", "Defaults for new tickets changed", **defaults)
     await log.did(manager, here + "/columns/{kind}", f"{here}/columns/change", "Columns for data items changed")
+    await log.did(manager, here + "/sender", f"{here}/sender", "Sender’s name is left out of tickets", named="no")
+    await log.did(manager, here + "/fields/{kind}", f"{here}/fields/incident", "Field values changed")
+    await log.did(manager, here + "/fields/change/type", f"{here}/fields/change/type", "Change type changed",
+                  change_type="type:normal")  # fmt: skip
     here = "/servicenow/status-tokens"
     answer, _ = await log.did(manager, here, here, "Status token made", name="Portal")
     token = answer.text.split(f"{here}/", 1)[1][:36]

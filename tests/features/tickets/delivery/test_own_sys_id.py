@@ -233,5 +233,8 @@ async def test_every_share_makes_one_record_whatever_the_instance_does_with_a_ch
     system.servicenow.fault(trouble, times=2, place="after", **LOST)
     ticket_id = await share_one(system, TicketKind.INCIDENT)
     await deliver_all(system, 4)
-    assert (await read_ticket(system, ticket_id)).delivery == "shared"
+    # On a table of which nothing is known yet, a create that is refused for its sys_id and then refused behind a commit is
+    # taken for refused. It is held, and Retry finds its record.
+    is_taken_for_refused = (chosen, trouble) == ("refused", "refused_after_commit")
+    assert (await read_ticket(system, ticket_id)).delivery == ("held" if is_taken_for_refused else "shared")
     assert len(records(system, "incident")) == 2
