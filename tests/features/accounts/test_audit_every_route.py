@@ -178,7 +178,7 @@ async def _set_up(log: Log, system: System, manager: httpx.AsyncClient) -> None:
     await log.did(manager, f"{here}/defaults", f"{here}/defaults", "Defaults for new tickets changed", **defaults)
     await log.did(manager, here + "/columns/{kind}", f"{here}/columns/change", "Columns for data items changed")
     await log.did(manager, here + "/sender", f"{here}/sender", "Sender’s name is left out of tickets", named="no")
-    await log.did(manager, here + "/fields/{kind}", f"{here}/fields/incident", "Field values changed")
+    await log.did(manager, here + "/fields/{kind}", f"{here}/fields/incident", "Field values changed", do="save")
     await log.did(manager, here + "/fields/change/type", f"{here}/fields/change/type", "Change type changed",
                   change_type="type:normal")  # fmt: skip
     here = "/servicenow/status-tokens"
