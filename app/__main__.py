@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from app.core.errors import AppError
 from app.core.logging import configure_logs
 from app.embedded_postgres import database_address
+from app.resources import Resources
 from app.settings import Settings
 
 
@@ -125,60 +126,48 @@ def make_migration(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def sync(settings: Settings, _options: argparse.Namespace) -> int:
-    from app.bootstrap import open_resources, run_async
+    from app.cli.running import with_resources
     from app.features.secure_score.sync.import_scores import import_from_graph
 
-    async def work(database_url: str) -> None:
-        async with open_resources(settings, database_url) as resources:
-            report = await import_from_graph(resources)
-            print(report)
-
-    with database_address(settings) as database_url:
-        run_async(lambda: work(database_url))
+    print(with_resources(settings, import_from_graph))
     return 0
 
 
 def import_files(settings: Settings, options: argparse.Namespace) -> int:
-    from app.bootstrap import open_resources, run_async
+    from app.cli.running import with_resources
     from app.features.secure_score.sync.import_scores import import_from_files
 
     if options.scores is None and options.profiles is None:
         print("Name at least one file, with --scores or --profiles.", file=sys.stderr)
         return 2
-
-    async def work(database_url: str) -> None:
-        async with open_resources(settings, database_url) as resources:
-            report = await import_from_files(
-                resources.database, resources.config, scores=options.scores, profiles=options.profiles
-            )
-            print(report)
-
-    with database_address(settings) as database_url:
-        run_async(lambda: work(database_url))
+    report = with_resources(
+        settings,
+        lambda resources: import_from_files(
+            resources.database, resources.config, scores=options.scores, profiles=options.profiles
+        ),
+    )
+    print(report)
     return 0
 
 
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
     """Run the diagnosis. The exit status is 1 when a finding needs a person."""
-    from app.bootstrap import database_address, open_resources, run_async
+    from app.cli.running import with_resources
     from app.features.provisioning.diagnosis import run_diagnosis
     from app.features.provisioning.support_bundle import support_bundle
 
-    problems = 0
+    async def diagnose(resources: Resources) -> int:
+        problems = 0
+        async for finding in run_diagnosis(resources):
+            problems += finding.is_problem
+            print(finding)
+        if options.bundle is not None:
+            options.bundle.write_bytes(await support_bundle(resources))
+            print(f"The support bundle is in {options.bundle}.")
+        return problems
 
-    async def work(database_url: str) -> None:
-        nonlocal problems
-        async with open_resources(settings, database_url) as resources:
-            async for finding in run_diagnosis(resources):
-                problems += finding.is_problem
-                print(finding)
-            if options.bundle is not None:
-                options.bundle.write_bytes(await support_bundle(resources))
-                print(f"The support bundle is in {options.bundle}.")
-        print(f"Findings that need somebody: {problems}." if problems else "Nothing stands in the way.")
-
-    with database_address(settings) as database_url:
-        run_async(lambda: work(database_url))
+    problems = with_resources(settings, diagnose)
+    print(f"Findings that need somebody: {problems}." if problems else "Nothing stands in the way.")
     return 1 if problems else 0
 
 
@@ -202,32 +191,22 @@ def generate_key(_options: argparse.Namespace) -> int:
 
 
 def rotate_keys(settings: Settings, _options: argparse.Namespace) -> int:
-    from app.bootstrap import open_resources, run_async
+    from app.cli.running import with_resources
     from app.features.connection.key_rotation import reseal_everything
 
-    async def work(database_url: str) -> None:
-        async with open_resources(settings, database_url) as resources:
-            count = await reseal_everything(resources)
-            print(f"{count} secrets are sealed with the first key now. The other keys may be removed from VAULT_KEYS.")
-
-    with database_address(settings) as database_url:
-        run_async(lambda: work(database_url))
+    count = with_resources(settings, reseal_everything)
+    print(f"{count} secrets are sealed with the first key now. The other keys may be removed from VAULT_KEYS.")
     return 0
 
 
 def discard_unreadable_secrets(settings: Settings, _options: argparse.Namespace) -> int:
-    from app.bootstrap import open_resources, run_async
+    from app.cli.running import with_resources
     from app.features.connection.key_rotation import forget_what_no_key_opens
 
-    async def work(database_url: str) -> None:
-        async with open_resources(settings, database_url) as resources:
-            if await forget_what_no_key_opens(resources):
-                print("The connection's secrets are forgotten. Connect it again on the ServiceNow page; tickets stay.")
-            else:
-                print("Nothing to forget: VAULT_KEYS open all that is stored, or nothing is connected.")
-
-    with database_address(settings) as database_url:
-        run_async(lambda: work(database_url))
+    if with_resources(settings, forget_what_no_key_opens):
+        print("The connection's secrets are forgotten. Connect it again on the ServiceNow page; tickets stay.")
+    else:
+        print("Nothing to forget: VAULT_KEYS open all that is stored, or nothing is connected.")
     return 0
 
 

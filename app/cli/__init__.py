@@ -1,0 +1,1 @@
+"""What the commands of `python -m app` do, beyond starting a process. Each module holds the commands of one subject."""
