@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
 def web(settings: Settings, _options: argparse.Namespace) -> int:
     import uvicorn
 
-    from app.bootstrap import open_resources, run_async
+    from app.bootstrap import open_resources, run_async, traced
     from app.main import create_app, server_config
 
     class Server(uvicorn.Server):
@@ -93,7 +93,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
         async with open_resources(settings, database_url) as resources:
             await Server(server_config(settings, create_app(resources))).serve()
 
-    with database_address(settings) as database_url:
+    with database_address(settings) as database_url, traced(settings, "web"):
         run_async(lambda: serve(database_url))
     return 0
 

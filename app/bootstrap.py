@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import app.features.models  # noqa: F401 - a foreign key resolves only when the other feature's tables are imported.
 from app.core.database import Database, make_engine
 from app.core.jobs import Queue
 from app.core.migrations import expected_revision
+from app.core.tracing import configure_tracing, stop_tracing
 from app.core.vault import Vault
 from app.embedded_postgres import database_address
 from app.features.connection.jobs import tasks as connection_tasks
@@ -27,7 +28,7 @@ from app.settings import Settings
 
 TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
 
-__all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async"]
+__all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async", "traced"]
 
 
 def product_config(settings: Settings) -> ProductConfig:
@@ -40,6 +41,7 @@ def product_config(settings: Settings) -> ProductConfig:
         session_hours=settings.session_hours,
         secure_score_write_back=settings.secure_score_write_back,
         microsoft_cloud=str(settings.microsoft_cloud),
+        metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else "",
     )
 
 
@@ -67,6 +69,17 @@ async def open_resources(settings: Settings, database_url: str) -> AsyncIterator
     )
     async with closing(resources):
         yield resources
+
+
+@contextmanager
+def traced(settings: Settings, process: str) -> Iterator[None]:
+    """Trace what runs in the block, if OTEL_EXPORTER_OTLP_ENDPOINT is set; `process` is web or worker."""
+    if settings.otel_exporter_otlp_endpoint:
+        configure_tracing(settings.otel_exporter_otlp_endpoint, process=process)
+    try:
+        yield
+    finally:
+        stop_tracing()
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -16,6 +16,7 @@ from app.settings import Settings
 from app.web.error_pages import HANDLERS, refuse
 from app.web.host_names import PublicHostMiddleware
 from app.web.middleware import SecurityMiddleware
+from app.web.monitoring import MonitoringMiddleware
 from app.web.pages import (
     actions,
     audit,
@@ -30,6 +31,7 @@ from app.web.pages import (
     moved,
     provisioning,
     public_host,
+    scrape,
     secure_score,
     servicenow,
     share,
@@ -55,6 +57,7 @@ PAGES = (
     connector_status,
     audit,
     health,
+    scrape,
     moved,
     public_host,
 )
@@ -81,6 +84,7 @@ def create_app(resources: Resources) -> FastAPI:
         public_url=resources.config.public_url,
         refuse=refuse,
     )
+    app.add_middleware(MonitoringMiddleware)
     for page in PAGES:
         app.include_router(page.router)
     # Pages are not compressed (BREACH): a page holds what a person typed beside what no one else may read.

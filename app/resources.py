@@ -27,6 +27,8 @@ class ProductConfig:
     session_hours: int
     secure_score_write_back: bool = False
     microsoft_cloud: str = "global"
+    # A secret all the same; empty where metrics are off.
+    metrics_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

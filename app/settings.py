@@ -135,6 +135,13 @@ class Settings(BaseSettings):
     )
     session_hours: int = Field(12, description="Hours after which a person signs in again.", ge=1, le=168)
 
+    metrics_token: SecretStr | None = Field(
+        None, description="The token that /metrics asks for; without it there are no metrics.", min_length=16
+    )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, description="Base address of an OpenTelemetry collector (OTLP over HTTP). Without it nothing is traced."
+    )
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."
     )

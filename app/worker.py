@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.bootstrap import open_resources
+from app.bootstrap import open_resources, traced
 from app.core.logging import get_logger
 from app.settings import Settings
 
@@ -11,7 +11,8 @@ log = get_logger(__name__)
 
 async def work(settings: Settings, database_url: str) -> None:
     """Run jobs. Returns after SIGTERM or SIGINT, when the running jobs are done."""
-    async with open_resources(settings, database_url) as resources:
-        log.info("worker.started")
-        await resources.queue.work(resources)
-        log.info("worker.stopped")
+    with traced(settings, "worker"):
+        async with open_resources(settings, database_url) as resources:
+            log.info("worker.started")
+            await resources.queue.work(resources)
+            log.info("worker.stopped")

@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import DateTime, MetaData, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DataError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -21,6 +22,8 @@ from app.core.notifications import Notifications
 # A value that PostgreSQL rejects in any column, such as text with a NUL byte. Named here so that web/ need not
 # import SQLAlchemy.
 UnusableValue = DataError
+# The database does not answer, or has no connection left for us.
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
 # Predictable constraint names, so that a migration can name what it drops.
 # https://docs.sqlalchemy.org/en/21/core/constraints.html#configuring-constraint-naming-conventions
 NAMING = {

@@ -21,6 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import AppError
 from app.core.logging import bind_correlation_id, get_logger
+from app.core.metrics import measured_job
+from app.core.tracing import span
 
 log = get_logger(__name__)
 
@@ -117,7 +119,11 @@ class Queue:
     def _register(self, task: Task) -> Any:  # noqa: ANN401 - the queue's own generic type says nothing here.
         async def run(context: procrastinate.JobContext, /, timestamp: int | None = None, **ids: Any) -> None:  # noqa: ANN401, ARG001
             bind_correlation_id(f"job-{context.job.id}-{uuid4().hex[:8]}")
-            with self._holding(context.job):
+            with (
+                self._holding(context.job),
+                measured_job(task.name),
+                span(f"job {task.name}", job_id=context.job.id or 0),
+            ):
                 await task.function(context.additional_context["resources"], **ids)
 
         return self._app.task(name=task.name, pass_context=True, retry=RetryByError())(run)

@@ -20,6 +20,7 @@ PUBLIC = {
     "GET /from-another-address": "browsers that opened us under another host name; a redirect that shows nothing",
     "GET /health/live": "load balancers",
     "GET /health/ready": "load balancers",
+    "GET /metrics": "Prometheus; the token of METRICS_TOKEN is what counts, and without one there is nothing",
     "GET /sign-in": "the way in",
     "POST /sign-in": "the way in",
     "GET /sign-in/callback": "Entra ID sends the browser here; the one-use state is what counts",

@@ -12,6 +12,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base, Id
 
+# As text, so that PostgreSQL sees that a query for them may use the partial index.
+UNDELIVERED = text("delivery IN ('queued', 'held')")
+
 
 class Outbound:
     """The outbox: the columns of what is delivered to ServiceNow, as app.features.tickets.delivery.outbound uses them."""
@@ -57,6 +60,7 @@ class Ticket(Outbound, Base):
     __table_args__ = (
         # Partial indexes: nearly all tickets are shared and idle, and each query concerns the few that are not.
         Index("ix_ticket_queued", "next_try_at", postgresql_where=text("delivery = 'queued'")),
+        Index("ix_ticket_undelivered", "delivery", postgresql_where=UNDELIVERED),
         Index("ix_ticket_in_flight", "connection_id", postgresql_where=text("in_flight_since IS NOT NULL")),
         Index("ix_ticket_verified", "connection_id", "kind", "verified_at", postgresql_where=text("sys_id <> ''")),
         # The records that a list of changes must hold, as proof that it can be believed.

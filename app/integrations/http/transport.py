@@ -17,6 +17,8 @@ import httpx
 from app.core import clock
 from app.core.logging import current_correlation_id, get_logger
 from app.core.messages import Message, T
+from app.core.metrics import count_call
+from app.core.tracing import span
 from app.integrations.http.errors import Ambiguous, InvalidResponse, RemoteError, Unreachable
 from app.integrations.http.http_types import CallLogEntry, RemoteResponse, Request
 from app.integrations.http.ssrf import AddressPolicy, PolicyCheckedNetwork
@@ -116,7 +118,11 @@ class Transport:
         """The response, with any status. Raises Unreachable, Ambiguous, or InvalidResponse when it is too large."""
         started, at = time.monotonic(), clock.now()
         try:
-            answer = await self._exchange(request)
+            with span(
+                f"call {self.name}", http_method=request.method, server_address=urlsplit(request.url).netloc
+            ) as call:
+                answer = await self._exchange(request)
+                call.set_attribute("http.status", answer.status)
         except RemoteError as error:
             self._note(request, at, started, outcome=type(error).__name__)
             raise
@@ -145,6 +151,7 @@ class Transport:
             correlation_id=current_correlation_id(),
         )
         self.recent.append(note)
+        count_call(self.name, answer.status if answer else outcome, note.milliseconds / 1000)
         facts = {"to": self.name, "method": note.method, "host": note.host, "path": note.path, "ms": note.milliseconds}
         if answer is None:
             log.warning("http.call.failed", **facts, outcome=outcome)

@@ -26,6 +26,7 @@ from app.core.database import Session
 from app.core.errors import RetryLater
 from app.core.logging import get_logger
 from app.core.messages import Message, T
+from app.core.metrics import DELIVERIES
 from app.features.connection.gateway import InstancePaused, Lane, NotConnected, ServiceNowClient, call
 from app.features.connection.throttle import backoff_after
 from app.features.tickets.delivery.adapter import Answer, Call, Found, OutboundAdapter, Row
@@ -168,6 +169,7 @@ class Attempt(Lookup[Row, Found]):
             await self._fail(error)
         else:
             await self.keep(found, just_sent=just_sent)
+            DELIVERIES.labels("delivered").inc()
             log.info("delivery.delivered", **self.adapter.log_fields, attempt=self.number)
 
     async def _admit(self) -> bool | None:
@@ -279,6 +281,7 @@ class Attempt(Lookup[Row, Found]):
             row.next_try_at = None if seconds is None else clock.now() + timedelta(seconds=seconds)
             if self.sends:  # The send was refused with 401, and the token could not be renewed: it was not done.
                 row.uncertain_until = None
+        DELIVERIES.labels("deferred").inc()
         log.info("delivery.deferred", **self.adapter.log_fields, seconds=seconds)
         if seconds is not None:
             raise RetryLater(seconds, problem)
@@ -311,6 +314,7 @@ class Attempt(Lookup[Row, Found]):
                 self._hold(session, row, self.adapter.in_doubt(error.message, before))
                 # Set until a lookup has found out: sharing the same action again asks first meanwhile.
                 row.uncertain_until = row.uncertain_until or clock.now()
+        DELIVERIES.labels("retried" if step is NextStep.RETRY else "held").inc()
         log.info("delivery.failed", **self.adapter.log_fields, outcome=type(error).__name__, next_step=step.value)
         if step is NextStep.RETRY:
             raise RetryLater(seconds, error.message)
@@ -324,6 +328,7 @@ class Attempt(Lookup[Row, Found]):
             problem = failing_message(row.failures, row.failure_text)
             self._show(session, row, problem)
             self._hold(session, row, problem)
+        DELIVERIES.labels("held").inc()
         log.info("delivery.failed", **self.adapter.log_fields, outcome="failing", next_step=NextStep.HOLD.value)
 
     def _hold(self, session: Session, row: Row, problem: Message) -> None:

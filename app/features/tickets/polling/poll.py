@@ -11,6 +11,7 @@ from app.core import clock
 from app.core.database import Session
 from app.core.logging import get_logger
 from app.core.messages import Message
+from app.core.metrics import POLLS
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.gateway import InstancePaused
 from app.features.connection.throttle import throttle_of
@@ -38,6 +39,7 @@ async def poll_states(resources: Resources) -> None:
     """Poll both tables of the active connection when that is due. Problems are stored for the cards, never raised."""
     async for plan in plan_poll(resources):
         result = await _poll_table(resources, plan)
+        POLLS.labels(plan.kind.value, "failed" if result.problem else "read").inc()
         async with resources.database.transaction() as session:
             await _record_result(session, plan, result)
 
