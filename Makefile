@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiled modules are kept: tests and demo start many processes, and each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup clients run test browser-test soak worlds bench check format lock audit reset clean messages migration figures findings facts roles
+.PHONY: help setup clients run test browser-test soak worlds bench check format lock audit reset clean messages migration figures findings facts roles sbom notice
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -103,6 +103,12 @@ findings: setup ## Write docs/findings.md from the catalog of findings
 
 roles: setup ## Write the settings of roles into README.md and .env.example
 	@$(BIN)/python tools/list_roles.py
+
+sbom: setup ## Write an SBOM (CycloneDX) of what the product brings, from the lock files, to var/sbom.cdx.json
+	@$(BIN)/python tools/make_sbom.py
+
+notice: setup ## Write NOTICE: the licenses of what the product brings
+	@$(BIN)/python tools/make_sbom.py --notice
 
 facts: ## List the facts of docs/facts that no test covers
 	@$(PYTHON) tools/list_facts.py
