@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Compiled modules are kept: tests and demo start many processes, and each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup clients run test browser-test soak worlds bench check format lock audit reset clean messages migration figures findings facts roles
+.PHONY: help setup clients run test browser-test soak chaos worlds bench check format lock audit reset clean messages migration figures findings facts roles sbom notice
 
 help: ## Show these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -51,6 +51,10 @@ browser-test: setup ## Run only what a person does, in Chromium
 
 soak: setup ## Prove exactly-once under faults at full length; prints the figures of docs/reliability.md
 	SOAK=full $(BIN)/pytest -q -s tests/journeys/test_exactly_once.py tests/features/tickets/polling/test_poll_request_counts.py tests/web/pages/test_share_bulk.py
+	@$(MAKE) --no-print-directory chaos
+
+chaos: setup ## Let eleven accidents happen to a running product; prints the table of docs/reliability.md
+	@$(BIN)/python -m tests.chaos $(if $(ACCIDENT),--only $(ACCIDENT))
 
 worlds: setup ## Connect, share and follow in every kind of instance that may exist; make worlds WORLD='{"…": …}' SEED=1 for one
 	@$(BIN)/python -m tests.worlds $(if $(SEED),--seed $(SEED)) $(if $(WORLD),--world '$(WORLD)')
@@ -103,6 +107,12 @@ findings: setup ## Write docs/findings.md from the catalog of findings
 
 roles: setup ## Write the settings of roles into README.md and .env.example
 	@$(BIN)/python tools/list_roles.py
+
+sbom: setup ## Write an SBOM (CycloneDX) of what the product brings, from the lock files, to var/sbom.cdx.json
+	@$(BIN)/python tools/make_sbom.py
+
+notice: setup ## Write NOTICE: the licenses of what the product brings
+	@$(BIN)/python tools/make_sbom.py --notice
 
 facts: ## List the facts of docs/facts that no test covers
 	@$(PYTHON) tools/list_facts.py

@@ -15,8 +15,9 @@ from sandbox.compose import settings_file
 from tests.conventions.files import ROOT, files_with, named
 
 KNOWN_KEYS = {
-    "build", "cap_drop", "command", "depends_on", "env_file", "environment", "healthcheck", "image", "networks",
-    "ports", "profiles", "read_only", "restart", "security_opt", "stop_grace_period", "tmpfs", "volumes",
+    "build", "cap_drop", "command", "depends_on", "env_file", "environment", "healthcheck", "image", "logging",
+    "mem_limit", "networks", "pids_limit", "ports", "profiles", "read_only", "restart", "security_opt", "shm_size",
+    "stop_grace_period", "stop_signal", "tmpfs", "volumes",
 }  # fmt: skip
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 
@@ -86,11 +87,29 @@ def test_a_password_of_any_letters_reaches_the_database(compose: dict[str, Any])
     for name in ("migrate", "web", "worker"):
         environment = compose["services"][name]["environment"]
         assert "PASSWORD" not in environment["DATABASE_URL"]
-        assert environment["PGPASSWORD"] == compose["services"]["db"]["environment"]["POSTGRES_PASSWORD"]
+        assert environment["PGPASSWORD"] == "${POSTGRES_PASSWORD:-}"
+
+
+def test_a_missing_password_stops_compose_with_a_sentence(compose: dict[str, Any]) -> None:
+    assert compose["services"]["db"]["environment"]["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?Set ")
+
+
+def test_every_service_has_a_memory_limit_and_logs_that_end(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}, name
+
+
+def test_every_process_of_the_product_is_asked_for_its_health(compose: dict[str, Any]) -> None:
+    for name in ("web", "worker"):
+        _, *command = compose["services"][name]["healthcheck"]["test"]
+        assert command[:3] == ["python", "-m", "app"]
+        assert parser().parse_args(command[3:]).command == "healthy"
+    assert compose["services"]["migrate"]["healthcheck"] == {"disable": True}
 
 
 def test_base_images_name_their_debian_release(compose: dict[str, Any], dockerfile: str) -> None:
-    bases = [*re.findall(r"^FROM (\S+:\S+)", dockerfile, re.MULTILINE), compose["services"]["db"]["image"]]
+    bases = [*re.findall(r"^ARG \w+_IMAGE=(\S+)", dockerfile, re.MULTILINE), compose["services"]["db"]["image"]]
     assert len(bases) == 3
     assert all(re.fullmatch(r"[a-z]+:\d+(\.\d+)*-.*(bookworm|trixie).*", base) for base in bases)
 
@@ -123,9 +142,23 @@ def test_everything_the_image_copies_is_there(dockerfile: str) -> None:
 def test_the_image_runs_without_root_and_from_the_lock(dockerfile: str) -> None:
     stages = re.split(r"^FROM ", dockerfile, flags=re.MULTILINE)[1:]
     product = next(stage for stage in stages if " AS product" in stage.splitlines()[0])
-    assert "USER product" in product
     assert "--require-hashes -r requirements.lock" in product
-    assert all(re.search(r":\S+", stage.splitlines()[0]) or "product" in stage.splitlines()[0] for stage in stages)
+    assert [stage.splitlines()[0] for stage in stages] == [
+        "${NODE_IMAGE} AS static",
+        "${PYTHON_IMAGE} AS product",
+        "product AS demo",
+        "product",
+    ]
+
+
+def test_the_image_names_its_user_by_number_and_brings_no_installer(dockerfile: str) -> None:
+    """Kubernetes' runAsNonRoot refuses a name; volumes need a group that is the same everywhere."""
+    users = re.findall(r"^USER (\S+)", dockerfile, re.MULTILINE)
+    assert users == ["10001:10001", "root", "10001:10001"]
+    assert "--gid 10001" in dockerfile
+    assert "pip uninstall --yes pip" in dockerfile
+    assert "HEALTHCHECK --interval" in dockerfile
+    assert "org.opencontainers.image.licenses" in dockerfile
 
 
 def test_the_image_leaves_local_files_out() -> None:
@@ -137,3 +170,58 @@ def test_ci_file_can_be_run() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
     assert Path(script).read_text(encoding="utf-8").startswith("#!")
+
+
+def test_secrets_as_files_replace_every_secret_of_the_compose_file(compose: dict[str, Any]) -> None:
+    override = yaml.safe_load((ROOT / "deploy/compose.secrets.yml").read_text(encoding="utf-8"))
+    assert set(override["services"]) <= set(compose["services"])
+    files = {f"/run/secrets/{name}" for name in override["secrets"]}
+    for name, service in override["services"].items():
+        given = {key: value for key, value in service["environment"].items() if value}
+        assert all(key.endswith("_FILE") and value in files for key, value in given.items()), name
+        assert {value.rsplit("/", 1)[1] for value in given.values()} == set(service["secrets"]), name
+
+
+@pytest.mark.parametrize("part", ["web", "worker"])
+def test_units_of_systemd_run_the_product_with_its_settings(part: str) -> None:
+    unit = (ROOT / f"deploy/systemd/security-center-{part}.service").read_text(encoding="utf-8")
+    assert f"-m app {part}\n" in unit
+    loaded = dict(re.findall(r"^LoadCredential=(\w+):(\S+)$", unit, re.MULTILINE))
+    given = dict(re.findall(r"^Environment=(\w+)=%d/(\w+)$", unit, re.MULTILINE))
+    assert set(given.values()) == set(loaded)
+    assert {name.removesuffix("_FILE").lower() for name in given} <= set(Settings.model_fields)
+
+
+def kubernetes() -> list[dict[str, Any]]:
+    text = (ROOT / "deploy/kubernetes/security-center.yaml").read_text(encoding="utf-8")
+    return list(yaml.safe_load_all(text))
+
+
+def test_pods_run_commands_of_the_product_as_an_unprivileged_user() -> None:
+    pods = [one["spec"]["template"]["spec"] for one in kubernetes() if one["kind"] in {"Deployment", "Job"}]
+    assert len(pods) == 3
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["runAsUser"] == 10001
+        (container,) = pod["containers"]
+        assert parser().parse_args(container["args"]).command == container["name"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert "memory" in container["resources"]["limits"]
+        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_the_settings_of_the_pods_are_settings() -> None:
+    (settings,) = [one["data"] for one in kubernetes() if one["kind"] == "ConfigMap"]
+    known = {name.upper() for name in Settings.model_fields}
+    assert {name.removesuffix("_FILE") for name in settings} <= known
+
+
+def test_probes_ask_ports_that_the_containers_have() -> None:
+    for one in kubernetes():
+        if one["kind"] != "Deployment":
+            continue
+        (container,) = one["spec"]["template"]["spec"]["containers"]
+        ports = {port["name"] for port in container["ports"]}
+        for probe in ("readinessProbe", "livenessProbe"):
+            assert container[probe]["httpGet"]["port"] in ports
+            assert container[probe]["timeoutSeconds"] >= 5

