@@ -15,6 +15,7 @@ from app.core.migrations import expected_revision
 from app.core.vault import Vault
 from app.embedded_postgres import database_address
 from app.features.connection.jobs import tasks as connection_tasks
+from app.features.keeping.jobs import tasks as keeping_tasks
 from app.features.provisioning.jobs import tasks as provisioning_tasks
 from app.features.secure_score.jobs import tasks as secure_score_tasks
 from app.features.tickets.jobs import tasks as ticket_tasks
@@ -22,10 +23,10 @@ from app.integrations.http.ssrf import AddressPolicy
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient
 from app.integrations.microsoft.graph import GraphClient
-from app.resources import ProductConfig, Resources, closing
+from app.resources import KeptDays, ProductConfig, Resources, closing
 from app.settings import Settings
 
-TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
+TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks, keeping_tasks)
 
 __all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async"]
 
@@ -40,6 +41,13 @@ def product_config(settings: Settings) -> ProductConfig:
         session_hours=settings.session_hours,
         secure_score_write_back=settings.secure_score_write_back,
         microsoft_cloud=str(settings.microsoft_cloud),
+        kept_days=KeptDays(
+            audit=settings.keep_audit_days,
+            closed_tickets=settings.keep_closed_tickets_days,
+            import_runs=settings.keep_import_runs_days,
+            sessions=settings.keep_sessions_days,
+            failed_jobs=settings.keep_failed_jobs_days,
+        ),
     )
 
 
