@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import app.features.models  # noqa: F401 - a table is in the backup only when its module is imported.
 from app.cli.running import with_resources
+from app.core import clock
 from app.embedded_postgres import database_address
 from app.features.keeping import erase as erasing
 from app.features.keeping.backup import back_up
@@ -86,7 +87,7 @@ def erase(settings: Settings, options: argparse.Namespace) -> int:
     if not options.yes:
         print("This cannot be taken back. Nothing was changed: add --yes to do it.", file=sys.stderr)
         return 2
-    export = options.export or Path(f"person-{plan.person.id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json")
+    export = options.export or Path(f"person-{plan.person.id}-{clock.now():%Y%m%dT%H%M%SZ}.json")
     with_resources(settings, lambda resources: erasing.erase(resources, str(plan.person.id), export))
     print(f"Removed. What was held before is in {export}: hand it over, then delete it.")
     print(OUT_OF_REACH)

@@ -23,7 +23,7 @@ from app.features.keeping.personal_columns import (
     PSEUDONYM,
     REMOVED,
     REPLACED,
-    Identity,
+    KnownAs,
     Place,
 )
 from app.features.tickets.models import Ticket
@@ -73,7 +73,7 @@ async def erase(resources: Resources, wanted: str, export: Path) -> ErasePlan:
     return ErasePlan(line, rows, is_removed=line.oid == identity.pseudonym)
 
 
-async def _write_export(session: Session, identity: Identity, path: Path) -> dict[str, int]:
+async def _write_export(session: Session, identity: KnownAs, path: Path) -> dict[str, int]:
     rows: Counter[str] = Counter()
     with new_private_file(path) as file:
         head = {"person": str(identity.id), "exported_at": clock.now().isoformat()}
@@ -87,7 +87,7 @@ async def _write_export(session: Session, identity: Identity, path: Path) -> dic
     return dict(rows)
 
 
-async def _redact_records(session: Session, identity: Identity) -> None:
+async def _redact_records(session: Session, identity: KnownAs) -> None:
     """Take the person out of the copies of what is sent: "Requested by" is a line of the description.
 
     What waits to be sent goes without the name then. A record that was sent with it is found all the same, by its
@@ -103,7 +103,7 @@ async def _redact_records(session: Session, identity: Identity) -> None:
         session.expunge_all()
 
 
-def _redacted(value: object, identity: Identity) -> object:
+def _redacted(value: object, identity: KnownAs) -> object:
     if not isinstance(value, str):
         return value
     # The longest first: a name may be a part of another one.
@@ -114,5 +114,5 @@ def _redacted(value: object, identity: Identity) -> object:
     return value
 
 
-def _after(place: Place, identity: Identity) -> dict[str, object]:
+def _after(place: Place, identity: KnownAs) -> dict[str, object]:
     return {name: identity.pseudonym if value is PSEUDONYM else value for name, value in place.after.items()}

@@ -1,6 +1,6 @@
 """What becomes of each table: whether a backup holds it, how long its rows stay, what of a person is in it. No queries.
 
-A table that is not listed here fails the tests, so that whoever adds one decides.
+A table that is not listed here fails the tests, so that the author of one decides.
 """
 
 from __future__ import annotations

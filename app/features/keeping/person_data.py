@@ -15,7 +15,7 @@ from app.core.errors import Conflict, NotFound
 from app.core.messages import T
 from app.core.vault import Sealed
 from app.features.accounts.models import AuditEntry, Person
-from app.features.keeping.personal_columns import DELETED, REMOVED, REPLACED, Identity
+from app.features.keeping.personal_columns import DELETED, REMOVED, REPLACED, KnownAs
 from app.features.tickets.models import Ticket, TicketNote
 
 # Of a row in the export these are left out: they open something, or are the whole answer of another system.
@@ -55,7 +55,7 @@ async def find_person(session: Session, wanted: str) -> Person:
     return found[0]
 
 
-async def identity_of(session: Session, person: Person) -> Identity:
+async def identity_of(session: Session, person: Person) -> KnownAs:
     """With the names and addresses of earlier times, which rows of theirs still bear."""
     entries = await session.execute(
         select(AuditEntry.person_name, AuditEntry.person_email).where(AuditEntry.person_id == person.id).distinct()
@@ -64,7 +64,7 @@ async def identity_of(session: Session, person: Person) -> Identity:
     for table in (Ticket, TicketNote):
         named = select(table.requested_by_name).where(table.requested_by_oid == person.oid).distinct()
         known += [(name, "") for name in (await session.execute(named)).scalars()]
-    return Identity(
+    return KnownAs(
         id=person.id,
         oids=frozenset({person.oid}),
         names=frozenset(name for name, _ in known) - {"", REMOVED},
@@ -72,7 +72,7 @@ async def identity_of(session: Session, person: Person) -> Identity:
     )
 
 
-async def export_rows(session: Session, person: Identity) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+async def export_rows(session: Session, person: KnownAs) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     """Every row about the person, as (table, columns), a few hundred in memory at a time."""
     for place in (*DELETED, *REPLACED):
         columns = place.table.__table__.columns

@@ -27,7 +27,7 @@ Column = InstrumentedAttribute[Any]
 
 
 @dataclass(frozen=True)
-class Identity:
+class KnownAs:
     """What is known of a person: the row's id, and every object id, name and e-mail address that rows of theirs bear."""
 
     id: UUID
@@ -55,7 +55,7 @@ class Place:
     names: tuple[Column, ...] = ()
     emails: tuple[Column, ...] = ()
 
-    def rows_of(self, person: Identity) -> ColumnElement[bool]:
+    def rows_of(self, person: KnownAs) -> ColumnElement[bool]:
         """The condition for the rows about this person."""
         return or_(
             false(),
