@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,12 @@ MANIFEST = "manifest.json"
 PIECE = 65_536
 # Only the owner may read it: names, addresses and what tickets say are in clear.
 PRIVATE = 0o600
+
+
+# What reading a zip file raises where bytes are wrong; an unknown compression or encryption is a RuntimeError.
+HARMED = (
+    KeyError, TypeError, ValueError, OSError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 class BackupProblem(AppError):
@@ -110,12 +117,12 @@ class BackupReader:
         """The table's text. Raises BackupProblem at its end, or before, when it is not what was written."""
         rows, digest = 0, sha256()
         try:
-            with self._archive.open(_member(table.name)) as member:
+            with _opened(self._archive, _member(table.name)) as member:
                 while piece := member.read(PIECE):
                     rows += piece.count(b"\n")
                     digest.update(piece)
                     yield piece
-        except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except HARMED as error:
             raise BackupProblem(_damaged(table.name)) from error
         if (rows, digest.hexdigest()) != (table.rows, table.sha256):
             raise BackupProblem(_damaged(table.name))
@@ -129,14 +136,14 @@ def open_backup(path: Path) -> Iterator[BackupReader]:
     except OSError as error:
         why = error.strerror or str(error)
         raise BackupProblem(T("%(file)s could not be read: %(why)s.", file=str(path), why=why)) from error
-    except zipfile.BadZipFile as error:
+    except HARMED as error:
         raise BackupProblem(_no_backup(path)) from error
     with archive:
         try:
-            known = json.loads(archive.read(MANIFEST))
+            known = json.loads(_opened(archive, MANIFEST).read())
             tables = tuple(SavedTable(**{**table, "columns": tuple(table["columns"])}) for table in known.pop("tables"))
             manifest = Manifest(tables=tables, **known)
-        except (KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        except HARMED as error:
             raise BackupProblem(_no_backup(path)) from error
         if manifest.format != FORMAT:
             raise BackupProblem(T("This backup was made by a newer version. Restore it with that version."))
@@ -177,6 +184,12 @@ def _appear(part: Path, path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    if archive.getinfo(name).compress_type != zipfile.ZIP_DEFLATED:
+        raise zipfile.BadZipFile("we deflate everything")
+    return archive.open(name)
 
 
 def _member(table: str) -> str:

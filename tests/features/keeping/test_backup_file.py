@@ -112,12 +112,34 @@ def test_a_harmed_table_is_named(tmp_path: Path) -> None:
         _read(tmp_path / "backup")
 
 
+def test_one_wrong_byte_anywhere_is_found_or_harmless(tmp_path: Path) -> None:
+    _write(tmp_path / "backup", b"1\tx\n2\ty\n")
+    whole = (tmp_path / "backup").read_bytes()
+    refused = 0
+    for place in range(len(whole)):
+        (tmp_path / "backup").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            assert _read(tmp_path / "backup") == b"1\tx\n2\ty\n"
+        except BackupProblem:
+            refused += 1
+    assert refused > len(whole) / 2
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.7, 0.99])
+def test_one_that_was_cut_off_is_refused(tmp_path: Path, kept: float) -> None:
+    _write(tmp_path / "backup", b"1\tx\n" * 1000)
+    whole = (tmp_path / "backup").read_bytes()
+    (tmp_path / "backup").write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(BackupProblem, match="not a whole one"):
+        _read(tmp_path / "backup")
+
+
 def test_so_is_one_whose_rows_were_exchanged(tmp_path: Path) -> None:
     # The zip file's own sum fits then: only the manifest's tells.
     _write(tmp_path / "backup", b"1\tx\n")
     with zipfile.ZipFile(tmp_path / "backup") as archive:
         manifest = archive.read("manifest.json")
-    with zipfile.ZipFile(tmp_path / "other", "w") as archive:
+    with zipfile.ZipFile(tmp_path / "other", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("tables/person.txt", b"1\ty\n")
         archive.writestr("manifest.json", manifest)
     with pytest.raises(BackupProblem, match="table person is not as it was written"):
