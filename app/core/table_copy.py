@@ -12,6 +12,7 @@ from graphlib import TopologicalSorter
 import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from app.core.database import as_psycopg_url
@@ -48,7 +49,14 @@ SEQUENCES = "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname 
 
 
 class CopyFailed(Exception):
-    """PostgreSQL did not take the rows: they break a constraint, or the connection was lost."""
+    """PostgreSQL did not give or take the rows. The text is its main message, which holds no value of a row."""
+
+    @classmethod
+    def of(cls, error: psycopg.Error | DBAPIError) -> CopyFailed:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        primary = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+        # Without one it is libpq that speaks, of the connection.
+        return cls(primary or str(cause).partition("\n")[0])
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,11 @@ class TableShape:
 
 
 def connect(database_url: str) -> Connection:
-    """A connection of its own, in no pool, for one long transaction. The caller closes it."""
-    return create_engine(as_psycopg_url(database_url), poolclass=NullPool).connect()
+    """A connection of its own, in no pool, for one long transaction. The caller closes it. Raises CopyFailed."""
+    try:
+        return create_engine(as_psycopg_url(database_url), poolclass=NullPool).connect()
+    except DBAPIError as error:
+        raise CopyFailed.of(error) from error
 
 
 def begin_copying(connection: Connection) -> None:
@@ -91,15 +102,18 @@ def set_sequences(connection: Connection, values: Mapping[str, int]) -> None:
 
 
 def copy_out(connection: Connection, table: TableShape) -> Iterator[bytes]:
-    """The rows as text, one line each, in pieces."""
+    """The rows as text, one line each, in pieces. Raises CopyFailed."""
     waiting, size = [], 0
-    with _cursor(connection) as cursor, cursor.copy(_statement("COPY {} ({}) TO STDOUT", table)) as rows:
-        for row in rows:
-            waiting.append(bytes(row))
-            size += len(row)
-            if size >= PIECE:
-                yield b"".join(waiting)
-                waiting, size = [], 0
+    try:
+        with _cursor(connection) as cursor, cursor.copy(_statement("COPY {} ({}) TO STDOUT", table)) as rows:
+            for row in rows:
+                waiting.append(bytes(row))
+                size += len(row)
+                if size >= PIECE:
+                    yield b"".join(waiting)
+                    waiting, size = [], 0
+    except psycopg.Error as error:
+        raise CopyFailed.of(error) from error
     if waiting:
         yield b"".join(waiting)
 
@@ -119,7 +133,7 @@ def copy_in(connection: Connection, table: TableShape, pieces: Iterable[bytes]) 
             count = cursor.rowcount
             cursor.execute(sql.SQL("ALTER TABLE {} ENABLE TRIGGER USER").format(name))
     except psycopg.Error as error:
-        raise CopyFailed from error
+        raise CopyFailed.of(error) from error
     return count
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from app.core.database import Base
 from app.core.messages import T
 from app.core.migrations import current_revision, expected_revision
 from app.core.queue_rows import QUEUE_TABLES
-from app.core.table_copy import TableShape, begin_copying, connect, copy_out, sequence_values, table_shapes
+from app.core.table_copy import CopyFailed, TableShape, begin_copying, connect, copy_out, sequence_values, table_shapes
 from app.features.keeping.backup_file import BackupProblem, Manifest, new_backup
 from app.features.keeping.kept_tables import WITHOUT_ROWS
 
@@ -29,8 +31,7 @@ class BackupReport:
 
 def back_up(database_url: str, path: Path) -> BackupReport:
     """Raises BackupProblem. The file appears under its name only when it is whole."""
-    connection = connect(database_url)
-    try:
+    with long_connection(database_url) as connection:
         begin_snapshot(connection)
         revision = current_revision(connection)
         if revision != expected_revision():
@@ -47,8 +48,22 @@ def back_up(database_url: str, path: Path) -> BackupReport:
         tables = [table for table in found if table.name in ours and table.name not in WITHOUT_ROWS]
         left_out = tuple(table.name for table in found if table.name not in ours and table.name not in WITHOUT_ROWS)
         return BackupReport(write_tables(connection, path, tables), left_out)
-    finally:
-        connection.close()
+
+
+@contextmanager
+def long_connection(database_url: str) -> Iterator[Connection]:
+    """A connection for one backup or restore. What the database refuses, or that it is gone, becomes a BackupProblem."""
+    try:
+        connection = connect(database_url)
+        try:
+            yield connection
+        finally:
+            connection.close()
+    except (CopyFailed, DBAPIError) as error:
+        failed = CopyFailed.of(error) if isinstance(error, DBAPIError) else error
+        raise BackupProblem(
+            T("The database broke off: %(why)s. Nothing is left of what was begun.", why=str(failed))
+        ) from error
 
 
 def begin_snapshot(connection: Connection) -> None:

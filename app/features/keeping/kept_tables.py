@@ -22,6 +22,7 @@ class Keeping:
     not_in_backup: str = ""
 
 
+# Retention: what `until` says is done by keeping/retention.py, or by the feature itself.
 FOR_EVER = "kept"
 WITH_ITS_PERSON = "deleted with the person"
 WITH_ITS_CONNECTION = "kept with its connection, which is never deleted"

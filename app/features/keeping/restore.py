@@ -14,7 +14,8 @@ from app.core import clock
 from app.core.messages import T
 from app.core.migrations import alembic_config
 from app.core.queue_rows import take_back_running_jobs
-from app.core.table_copy import CopyFailed, TableShape, begin_copying, connect, copy_in, set_sequences, table_shapes
+from app.core.table_copy import CopyFailed, TableShape, begin_copying, copy_in, set_sequences, table_shapes
+from app.features.keeping.backup import long_connection
 from app.features.keeping.backup_file import BackupProblem, BackupReader, Manifest, open_backup
 from app.features.tickets.delivery.after_restore import look_before_sending
 
@@ -34,12 +35,8 @@ def restore(database_url: str, path: Path) -> RestoreReport:
     """Raises BackupProblem; the database is as empty as before then."""
     with open_backup(path) as backup:
         _assert_known(backup.manifest.revision)
-        connection = connect(database_url)
-        try:
-            with connection.begin():
-                return _fill(connection, backup)
-        finally:
-            connection.close()
+        with long_connection(database_url) as connection, connection.begin():
+            return _fill(connection, backup)
 
 
 def _fill(connection: Connection, backup: BackupReader) -> RestoreReport:
@@ -72,7 +69,9 @@ def _fill_tables(connection: Connection, backup: BackupReader) -> None:
         try:
             copy_in(connection, shape, backup.pieces(saved))
         except CopyFailed as error:
-            raise BackupProblem(T("Table %(table)s could not be filled.", table=saved.name)) from error
+            raise BackupProblem(
+                T("Table %(table)s could not be filled: %(why)s.", table=saved.name, why=str(error))
+            ) from error
 
 
 def _assert_known(revision: str) -> None:

@@ -20,7 +20,7 @@ from app.resources import KeptDays, ProductConfig
 
 log = get_logger(__name__)
 
-# One transaction deletes this many rows, so that it ends within moments and holds no lock for long.
+# Retention: one transaction deletes this many rows, so that it ends within moments and holds no lock for long.
 BATCH = 500
 # One run deletes this many batches of a kind at most; the next one goes on where it ended.
 MOST_BATCHES = 200

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import product
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import aliased
 
 from app.core.database import Session
@@ -38,8 +40,7 @@ async def closed_before(session: Session, moment: datetime, *, limit: int) -> li
             Ticket.kind == kind,
             Ticket.state.in_(names.closed_values(connection_id, kind)),
         )
-        for connection_id in connections
-        for kind in TicketKind
+        for connection_id, kind in product(connections, TicketKind)
     ]
     if not closed:
         return []
@@ -54,7 +55,7 @@ async def closed_before(session: Session, moment: datetime, *, limit: int) -> li
             or_(*closed),
             ~select(successor.id).where(successor.predecessor_id == Ticket.id).exists(),
             ~select(TicketNote.id).where(undelivered).exists(),
-            Ticket.id.not_in(await _proofs(session)),
+            Ticket.id.not_in(await _proofs(session, connections)),
         )
         .order_by(Ticket.state_since)
         .limit(limit)
@@ -63,10 +64,17 @@ async def closed_before(session: Session, moment: datetime, *, limit: int) -> li
     return list((await session.execute(query)).scalars())
 
 
-async def _proofs(session: Session) -> list[UUID]:
-    """The newest records of each table that ServiceNow shows us, as `visibility.load_sight` finds them."""
-    place = func.row_number().over(
-        partition_by=(Ticket.connection_id, Ticket.kind), order_by=(Ticket.shared_at.desc(), Ticket.id)
-    )
-    ranked = select(Ticket.id, place.label("place")).where(Ticket.sys_id.is_not(None), Ticket.visible).subquery()
-    return list((await session.execute(select(ranked.c.id).where(ranked.c.place <= KNOWN_RECORDS))).scalars())
+async def _proofs(session: Session, connections: Sequence[UUID]) -> list[UUID]:
+    """Of each table, the records that ServiceNow showed last: `visibility.load_sight` needs a few that are known to be there."""
+    found: list[UUID] = []
+    for connection_id, kind in product(connections, TicketKind):
+        # As the partial index says it, so that its last entries are all that is read.
+        query = (
+            select(Ticket.id)
+            .where(Ticket.connection_id == connection_id, Ticket.kind == kind, Ticket.sys_id != "")
+            .where(Ticket.verified_at.is_not(None), Ticket.visible)
+            .order_by(Ticket.verified_at.desc())
+            .limit(KNOWN_RECORDS)
+        )
+        found += (await session.execute(query)).scalars()
+    return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
 
-from app.core.table_copy import TableShape, connect, table_shapes
+from app.core.table_copy import TableShape, connect, copy_out, table_shapes
 from app.features.keeping.backup import back_up
 from app.features.keeping.backup_file import BackupProblem, open_backup
 from app.features.keeping.kept_tables import KEPT, WITHOUT_ROWS
@@ -60,4 +61,26 @@ def test_tables_of_others_are_left_out_and_named(empty_database: str, tmp_path: 
 def test_a_database_of_another_version_is_refused(empty_database: str, tmp_path: Path) -> None:
     with pytest.raises(BackupProblem, match="of another version"):
         back_up(empty_database, tmp_path / "backup")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BackupProblem, match=r"The database broke off: connection .*refused"):
+        back_up("postgresql://127.0.0.1:1/none", tmp_path / "backup")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_connection_that_is_cut_leaves_no_file(
+    stamped_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(connection: Connection, table: TableShape) -> Iterator[bytes]:
+        other = connect(stamped_url)
+        number = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": number})
+        other.close()
+        yield from copy_out(connection, table)
+
+    monkeypatch.setattr("app.features.keeping.backup.copy_out", cut)
+    with pytest.raises(BackupProblem, match=r"The database broke off: .*connection"):
+        back_up(stamped_url, tmp_path / "backup")
     assert list(tmp_path.iterdir()) == []

@@ -179,6 +179,6 @@ def test_rows_that_refer_to_none_are_refused(database_url: str, empty_database: 
         writer.add("home_layout", ("person_id", "cards"), [f"{uuid4()}\t[]\n".encode()])
         revision = migrations.expected_revision() or ""
         writer.finish(Manifest(revision, "", "", tuple(writer.tables), {}))
-    with pytest.raises(BackupProblem, match="home_layout could not be filled"):
+    with pytest.raises(BackupProblem, match="home_layout could not be filled: insert or update on table"):
         restore(empty_database, tmp_path / "backup")
     assert _is_empty(empty_database)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 
 from app.core import clock
 from app.features.tickets.delivery.visibility import KNOWN_RECORDS
@@ -28,11 +28,13 @@ async def _closed_tickets(system: System, count: int) -> list[UUID]:
     await system.connect()
     await several(system, count + KNOWN_RECORDS)
     async with system.resources.database.transaction() as session:
-        ids = list((await session.execute(select(Ticket.id).order_by(Ticket.shared_at, Ticket.id.desc()))).scalars())
+        ids = list((await session.execute(select(Ticket.id).order_by(Ticket.shared_at, Ticket.id))).scalars())
         for place, ticket_id in enumerate(ids):
             moment = clock.now() - LONG_AGO + timedelta(minutes=place)
             await session.execute(
-                update(Ticket).where(Ticket.id == ticket_id).values(state=CLOSED, state_since=moment, shared_at=moment)
+                update(Ticket)
+                .where(Ticket.id == ticket_id)
+                .values(state=CLOSED, state_since=moment, verified_at=moment)
             )
     return ids[:count]
 
@@ -117,6 +119,32 @@ async def test_the_meaning_that_an_administrator_gave_a_state_counts(system: Sys
     async with system.resources.database.transaction() as session:
         await set_state_name(session, "incident", CLOSED, own_label="Waits for the audit", category="waiting")
     assert await _forget(system) == 0
+
+
+async def test_it_is_found_by_an_index(system: System) -> None:
+    (_,) = await _closed_tickets(system, 1)
+    plans: list[str] = []
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        await session.execute(text("SET LOCAL enable_sort = off"))
+
+        def explain(connection: Any, statement: Any, *_: Any) -> None:
+            if not connection.info.get("explaining"):
+                connection.info["explaining"] = True
+                plans.extend(row[0] for row in connection.execute(text("EXPLAIN " + _literal(statement, connection))))
+                connection.info["explaining"] = False
+
+        connection = (await session.connection()).sync_connection
+        event.listen(connection, "before_execute", explain)
+        await forget_closed_tickets(session, clock.now() - LONG_AGO / 2, limit=5)
+        event.remove(connection, "before_execute", explain)
+    told = "\n".join(plans)
+    assert "ix_ticket_state_since" in told
+    assert "ix_ticket_verified" in told
+
+
+def _literal(statement: Any, connection: Any) -> str:
+    return str(statement.compile(connection, compile_kwargs={"literal_binds": True})).replace("%%", "%")
 
 
 async def test_what_proves_that_records_are_shown_stays(system: System) -> None:
