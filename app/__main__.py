@@ -70,6 +70,19 @@ def parser() -> argparse.ArgumentParser:
         discard_unreadable_secrets,
         "discard stored secrets that no key of VAULT_KEYS opens",
     )
+    command("backup", backup, "write the whole database into one file").add_argument("file", type=Path, metavar="FILE")
+    command("restore", restore, "fill an empty database from a backup").add_argument("file", type=Path, metavar="FILE")
+    verify_command = command("verify", verify, "check that the database is whole, and a backup if one is named")
+    verify_command.add_argument("file", type=Path, nargs="?", metavar="FILE")
+    erase_command = command("erase", erase, "export what is held about a person, and remove it")
+    erase_command.add_argument("person", metavar="PERSON", help="id, e-mail address or Entra ID's object id")
+    erase_command.add_argument("--export", type=Path, metavar="FILE", help="where the export goes")
+    erase_command.add_argument("--dry-run", action="store_true", help="only say what is held")
+    erase_command.add_argument("--yes", action="store_true", help="really remove it")
+    retention_command = command(
+        "retention", retention, "delete what has been kept long enough, as the worker does nightly"
+    )
+    retention_command.add_argument("--dry-run", action="store_true", help="only count it")
     command("make-migration", make_migration, "write a migration from what the models say").add_argument("message")
     return described
 
@@ -208,6 +221,36 @@ def discard_unreadable_secrets(settings: Settings, _options: argparse.Namespace)
     else:
         print("Nothing to forget: VAULT_KEYS open all that is stored, or nothing is connected.")
     return 0
+
+
+def backup(settings: Settings, options: argparse.Namespace) -> int:
+    from app.cli import keeping
+
+    return keeping.backup(settings, options)
+
+
+def restore(settings: Settings, options: argparse.Namespace) -> int:
+    from app.cli import keeping
+
+    return keeping.restore(settings, options)
+
+
+def verify(settings: Settings, options: argparse.Namespace) -> int:
+    from app.cli import keeping
+
+    return keeping.verify(settings, options)
+
+
+def erase(settings: Settings, options: argparse.Namespace) -> int:
+    from app.cli import keeping
+
+    return keeping.erase(settings, options)
+
+
+def retention(settings: Settings, options: argparse.Namespace) -> int:
+    from app.cli import keeping
+
+    return keeping.retention(settings, options)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from app.core.tracing import configure_tracing, stop_tracing
 from app.core.vault import Vault
 from app.embedded_postgres import database_address
 from app.features.connection.jobs import tasks as connection_tasks
+from app.features.keeping.jobs import tasks as keeping_tasks
 from app.features.provisioning.jobs import tasks as provisioning_tasks
 from app.features.secure_score.jobs import tasks as secure_score_tasks
 from app.features.tickets.jobs import tasks as ticket_tasks
@@ -23,10 +24,10 @@ from app.integrations.http.ssrf import AddressPolicy
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient
 from app.integrations.microsoft.graph import GraphClient
-from app.resources import ProductConfig, Resources, closing
+from app.resources import KeptDays, ProductConfig, Resources, closing
 from app.settings import Settings
 
-TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
+TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks, keeping_tasks)
 
 __all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async", "traced"]
 
@@ -42,6 +43,13 @@ def product_config(settings: Settings) -> ProductConfig:
         secure_score_write_back=settings.secure_score_write_back,
         microsoft_cloud=str(settings.microsoft_cloud),
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else "",
+        kept_days=KeptDays(
+            audit=settings.keep_audit_days,
+            closed_tickets=settings.keep_closed_tickets_days,
+            import_runs=settings.keep_import_runs_days,
+            sessions=settings.keep_sessions_days,
+            failed_jobs=settings.keep_failed_jobs_days,
+        ),
     )
 
 

@@ -16,6 +16,17 @@ from app.integrations.microsoft.graph import GraphClient
 
 
 @dataclass(frozen=True)
+class KeptDays:
+    """How many days each kind of row is kept (docs/keeping.md); 0 is for ever, except for ended sessions."""
+
+    audit: int = 730
+    closed_tickets: int = 0
+    import_runs: int = 90
+    sessions: int = 1
+    failed_jobs: int = 90
+
+
+@dataclass(frozen=True)
 class ProductConfig:
     """The settings that features may know, without secrets. `public_url` has no slash at the end."""
 
@@ -29,6 +40,7 @@ class ProductConfig:
     microsoft_cloud: str = "global"
     # A secret all the same; empty where metrics are off.
     metrics_token: str = field(default="", repr=False)
+    kept_days: KeptDays = field(default_factory=KeptDays)
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,17 @@ class Settings(BaseSettings):
     otel_exporter_otlp_endpoint: str | None = Field(
         None, description="Base address of an OpenTelemetry collector (OTLP over HTTP). Without it nothing is traced."
     )
+    keep_audit_days: int = Field(730, description="Days that audit entries are kept; 0 is for ever.", ge=0, le=36500)
+    keep_closed_tickets_days: int = Field(
+        0, description="Days that a ticket is kept after ServiceNow closed it; 0 is for ever.", ge=0, le=36500
+    )
+    keep_import_runs_days: int = Field(
+        90, description="Days that the record of an import is kept; 0 is for ever.", ge=0, le=36500
+    )
+    keep_sessions_days: int = Field(1, description="Days that an ended session is kept at most.", ge=1, le=365)
+    keep_failed_jobs_days: int = Field(
+        90, description="Days that a failed background job is kept; 0 is for ever.", ge=0, le=36500
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."

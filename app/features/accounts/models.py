@@ -75,13 +75,13 @@ class HomeLayout(Base):
 
 
 class AuditEntry(Base):
-    """Something a person, or the product itself, did: who, when, what, from where. Rows are never updated.
+    """Something a person, or the product itself, did: who, when, what, from where. What was done is never updated.
 
     `action` is a sentence (Message.to_json), `facts` are names and plain values. `person_name` is empty for the product itself.
     """
 
-    # Retention: kept forever. Name and address are copied beside the reference, so that an entry still says who it was
-    # after the account is deleted.
+    # Retention: KEEP_AUDIT_DAYS (accounts/audit_retention.py). Name and address are copied beside the reference, so that an
+    # entry still says who it was after the account is deleted; erasing the person replaces them, and nothing else.
 
     __tablename__ = "audit_entry"
 

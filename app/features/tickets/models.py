@@ -65,6 +65,8 @@ class Ticket(Outbound, Base):
         Index("ix_ticket_verified", "connection_id", "kind", "verified_at", postgresql_where=text("sys_id <> ''")),
         # The records that a list of changes must hold, as proof that it can be believed.
         Index("ix_ticket_remote_updated", "connection_id", "kind", "remote_updated_at"),
+        # Retention looks for those that were closed long ago.
+        Index("ix_ticket_state_since", "state_since"),
         Index("ix_ticket_newest", text("created_at DESC"), "id"),
         # Two tickets never follow one record. NULLs do not collide, so unsent tickets do not either.
         UniqueConstraint("connection_id", "sys_id", "kind"),

@@ -1,0 +1,1 @@
+"""What is kept and for how long: retention, erasing a person, backup, restore and verification."""

@@ -1,0 +1,141 @@
+"""Check that a database is whole: schema, references, secrets, tickets; and a backup's file. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, ForeignKeyConstraint, Table, and_, exists, func, select, text
+
+from app.core.database import Base, Session
+from app.core.messages import Message, T
+from app.core.migrations import expected_revision
+from app.core.vault import CannotOpen, Sealed, SealedText
+from app.features.keeping.backup_file import BackupReader, open_backup
+from app.features.keeping.kept_tables import WITHOUT_ROWS
+from app.features.keeping.ticket_checks import broken_rules
+from app.resources import Resources
+
+NOT_VALID = text(
+    """
+    SELECT conrelid::regclass::text || '.' || conname FROM pg_constraint
+     WHERE connamespace = current_schema()::regnamespace AND NOT convalidated
+    UNION ALL
+    SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+     WHERE c.relnamespace = current_schema()::regnamespace AND NOT i.indisvalid
+    """
+)
+
+
+async def verify(resources: Resources) -> AsyncIterator[Message]:
+    """A sentence for each problem of the database."""
+    async with resources.database.transaction() as session:
+        # One moment for all checks, so that what is written meanwhile breaks no rule.
+        await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        revision = (await session.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
+        if revision != expected_revision():
+            yield T(
+                "The schema is of revision %(found)s, and this version needs %(needed)s: run the migrations.",
+                found=revision or "–",
+                needed=expected_revision() or "–",
+            )
+            return
+        for name in (await session.execute(NOT_VALID)).scalars():
+            yield T("%(name)s is not valid: PostgreSQL has not checked all rows against it.", name=name)
+        for table in Base.metadata.sorted_tables:
+            async for problem in _references(session, table):
+                yield problem
+            async for problem in _secrets(resources, session, table):
+                yield problem
+        for rule in await broken_rules(session):
+            yield T(
+                "%(table)s: %(rule)s Rows: %(count)s, for example %(id)s.",
+                table=rule.name.partition(".")[0],
+                rule=rule.sentence,
+                count=rule.count,
+                id=rule.example,
+            )
+
+
+async def _references(session: Session, table: Table) -> AsyncIterator[Message]:
+    # PostgreSQL keeps foreign keys itself, unless its triggers were switched off or its files were harmed.
+    for constraint in table.foreign_key_constraints:
+        count = (
+            await session.execute(select(func.count()).select_from(table).where(_is_orphan(constraint)))
+        ).scalar_one()
+        if count:
+            yield T(
+                "%(table)s: %(count)s rows refer to rows of %(other)s that do not exist.",
+                table=table.name,
+                count=count,
+                other=constraint.referred_table.name,
+            )
+
+
+def _is_orphan(constraint: ForeignKeyConstraint) -> Any:  # noqa: ANN401 - a condition.
+    parent = constraint.referred_table.alias()
+    pairs = [(element.parent, parent.c[element.column.name]) for element in constraint.elements]
+    filled = and_(*(child.is_not(None) for child, _ in pairs))
+    return filled & ~exists().where(and_(*(child == of_parent for child, of_parent in pairs)))
+
+
+async def _secrets(resources: Resources, session: Session, table: Table) -> AsyncIterator[Message]:
+    for column in table.columns:
+        if isinstance(column.type, SealedText):
+            count = await _unreadable(resources, session, column)
+            if count:
+                yield T(
+                    "%(column)s: no key of VAULT_KEYS opens %(count)s values. Put the key that sealed them back.",
+                    column=f"{table.name}.{column.name}",
+                    count=count,
+                )
+
+
+async def _unreadable(resources: Resources, session: Session, column: Column[Any]) -> int:
+    count = 0
+    rows = await session.stream_scalars(select(column).where(column.is_not(None)).execution_options(yield_per=200))
+    async for sealed in rows:
+        try:
+            # Opens it with any key, whatever it was sealed for; what comes out is sealed again and thrown away.
+            resources.vault.reseal(sealed if isinstance(sealed, Sealed) else Sealed(""))
+        except CannotOpen:
+            count += 1
+    return count
+
+
+def verify_file(path: Path) -> Iterator[Message]:
+    """Read the whole backup. Raises BackupProblem with what is wrong; gives a sentence per table that it should hold."""
+    with open_backup(path) as backup:
+        for table in backup.manifest.tables:
+            for _ in backup.pieces(table):
+                pass
+        yield from _missing(backup)
+
+
+def _missing(backup: BackupReader) -> Iterator[Message]:
+    if backup.manifest.revision != expected_revision():
+        return  # Of another version, which had other tables.
+    there = {table.name for table in backup.manifest.tables}
+    for name in sorted(set(Base.metadata.tables) - there - set(WITHOUT_ROWS)):
+        yield T("The backup does not hold table %(table)s.", table=name)
+
+
+async def compare_counts(session: Session, path: Path) -> list[Message]:
+    """Tables that hold fewer rows than the backup. Right after a restore there are none."""
+    found: list[Message] = []
+    with open_backup(path) as backup:
+        saved = {table.name: table.rows for table in backup.manifest.tables}
+    for name, table in Base.metadata.tables.items():
+        if name in saved:
+            count = (await session.execute(select(func.count()).select_from(table))).scalar_one()
+            if count < saved[name]:
+                found.append(
+                    T(
+                        "%(table)s holds %(count)s rows, and the backup %(saved)s.",
+                        table=name,
+                        count=count,
+                        saved=saved[name],
+                    )
+                )
+    return found
