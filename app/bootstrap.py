@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import app.features.models  # noqa: F401 - a foreign key resolves only when the other feature's tables are imported.
 from app.core.database import Database, make_engine
 from app.core.jobs import Queue
 from app.core.migrations import expected_revision
+from app.core.process_reports import ProcessReport, reporting
 from app.core.vault import Vault
 from app.embedded_postgres import database_address
 from app.features.connection.jobs import tasks as connection_tasks
@@ -27,7 +28,7 @@ from app.settings import Settings
 
 TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
 
-__all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async"]
+__all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "reporting_as", "run_async"]
 
 
 def product_config(settings: Settings) -> ProductConfig:
@@ -67,6 +68,14 @@ async def open_resources(settings: Settings, database_url: str) -> AsyncIterator
     )
     async with closing(resources):
         yield resources
+
+
+def reporting_as(
+    kind: str, resources: Resources, *, is_alive: Callable[[], bool] = lambda: True
+) -> AbstractAsyncContextManager[None]:
+    """Report this process as a running web or worker, with its keys and tables, for as long as the block lasts."""
+    report = ProcessReport(kind, resources.vault.fingerprints, resources.expected_revision or "")
+    return reporting(resources.database, report, is_alive=is_alive)
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
