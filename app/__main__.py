@@ -9,14 +9,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from app.core.errors import AppError
 from app.core.logging import configure_logs
 from app.embedded_postgres import database_address
-from app.resources import Resources
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    # Half of all that is imported otherwise, which `healthy` needs not.
+    from app.resources import Resources
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,6 +87,10 @@ def parser() -> argparse.ArgumentParser:
         "retention", retention, "delete what has been kept long enough, as the worker does nightly"
     )
     retention_command.add_argument("--dry-run", action="store_true", help="only count it")
+    asked = command(
+        "healthy", healthy, "say whether the web or the worker on this machine is healthy; exit status 1 if not"
+    )
+    asked.add_argument("process", choices=("web", "worker"))
     command("make-migration", make_migration, "write a migration from what the models say").add_argument("message")
     return described
 
@@ -90,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
 def web(settings: Settings, _options: argparse.Namespace) -> int:
     import uvicorn
 
-    from app.bootstrap import open_resources, run_async, traced
+    from app.bootstrap import open_resources, reporting_as, run_async, traced
     from app.main import create_app, server_config
 
     class Server(uvicorn.Server):
@@ -103,7 +111,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
             yield
 
     async def serve(database_url: str) -> None:
-        async with open_resources(settings, database_url) as resources:
+        async with open_resources(settings, database_url) as resources, reporting_as("web", resources):
             await Server(server_config(settings, create_app(resources))).serve()
 
     with database_address(settings) as database_url, traced(settings, "web"):
@@ -121,10 +129,12 @@ def worker(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def migrate(settings: Settings, _options: argparse.Namespace) -> int:
+    from app.cli.keys import bind_secrets
     from app.core import migrations
 
     with database_address(settings) as database_url:
         migrations.migrate(database_url)
+        bind_secrets(settings, database_url)
     print("The database is up to date.")
     return 0
 
@@ -204,23 +214,29 @@ def generate_key(_options: argparse.Namespace) -> int:
 
 
 def rotate_keys(settings: Settings, _options: argparse.Namespace) -> int:
+    from app.cli.keys import rotate
     from app.cli.running import with_resources
-    from app.features.connection.key_rotation import reseal_everything
 
-    count = with_resources(settings, reseal_everything)
-    print(f"{count} secrets are sealed with the first key now. The other keys may be removed from VAULT_KEYS.")
-    return 0
+    return with_resources(settings, rotate)
 
 
 def discard_unreadable_secrets(settings: Settings, _options: argparse.Namespace) -> int:
+    from app.cli.keys import discard_unreadable
     from app.cli.running import with_resources
-    from app.features.connection.key_rotation import forget_what_no_key_opens
 
-    if with_resources(settings, forget_what_no_key_opens):
-        print("The connection's secrets are forgotten. Connect it again on the ServiceNow page; tickets stay.")
-    else:
-        print("Nothing to forget: VAULT_KEYS open all that is stored, or nothing is connected.")
-    return 0
+    return with_resources(settings, discard_unreadable)
+
+
+def healthy(settings: Settings, options: argparse.Namespace) -> int:
+    from app.cli.healthy import ask_port
+
+    asked = ask_port(settings, options.process)
+    if asked is not None:
+        return asked
+    from app.cli.reported_worker import has_reported
+    from app.cli.running import with_resources
+
+    return with_resources(settings, has_reported)
 
 
 def backup(settings: Settings, options: argparse.Namespace) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 import app.features.models  # noqa: F401 - a foreign key resolves only when the other feature's tables are imported.
 from app.core.database import Database, make_engine
 from app.core.jobs import Queue
 from app.core.migrations import expected_revision
+from app.core.process_reports import ProcessReport, reporting
 from app.core.tracing import configure_tracing, stop_tracing
 from app.core.vault import Vault
 from app.embedded_postgres import database_address
@@ -29,7 +30,7 @@ from app.settings import Settings
 
 TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks, keeping_tasks)
 
-__all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async", "traced"]
+__all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "reporting_as", "run_async", "traced"]
 
 
 def product_config(settings: Settings) -> ProductConfig:
@@ -88,6 +89,14 @@ def traced(settings: Settings, process: str) -> Iterator[None]:
         yield
     finally:
         stop_tracing()
+
+
+def reporting_as(
+    kind: str, resources: Resources, *, is_alive: Callable[[], bool] = lambda: True
+) -> AbstractAsyncContextManager[None]:
+    """Report this process as a running web or worker, with its keys and tables, for as long as the block lasts."""
+    report = ProcessReport(kind, resources.vault.fingerprints, resources.expected_revision or "")
+    return reporting(resources.database, report, is_alive=is_alive)
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

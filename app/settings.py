@@ -90,6 +90,13 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address the web process listens on.")
     port: int = Field(8000, description="The port the web process listens on.", ge=1, le=65535)
 
+    worker_port: int = Field(
+        0,
+        description="The port at which the worker says whether it is healthy, on the address of HOST; 0 opens none.",
+        ge=0,
+        le=65535,
+    )
+
     trusted_proxies: Words = Field(
         (),
         description="Addresses or networks of proxies whose word on where a browser calls from is believed, separated by commas.",

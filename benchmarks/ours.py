@@ -16,9 +16,9 @@ from app.core import clock
 from app.core.database import Database, make_engine
 from app.core.errors import RetryLater
 from app.core.keyed_locks import KeyedLocks
+from app.core.sealed_columns import context_of
 from app.features.connection.gateway import call
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
-from app.features.connection.oauth_client import CLIENT_SECRET
 from app.features.connection.tokens import store_tokens
 from app.features.tickets.delivery.deliver import deliver
 from app.features.tickets.models import PollCursor, Ticket, TicketEvent
@@ -185,9 +185,11 @@ async def _connect(resources: Resources, sandbox: SandboxProcess) -> Connection:
     granted, settings = sandbox.tokens(), sandbox.settings
     connection = Connection(
         instance_name="contoso", origin=sandbox.url, status=ConnectionStatus.CONNECTED, client_id=settings.client_id,
-        client_secret=resources.vault.seal(CLIENT_SECRET, settings.client_secret), user_name=INTEGRATION_USER,
+        user_name=INTEGRATION_USER,
         connected_at=clock.now(), refresh_expires_at=clock.now() + timedelta(days=100),
     )  # fmt: skip
+    place = context_of(connection, Connection.client_secret)
+    connection.client_secret = resources.vault.seal(place, settings.client_secret)
     tokens = Tokens(granted["access_token"], granted["refresh_token"], granted["expires_in"], granted["scope"])
     store_tokens(resources, connection, tokens)
     async with resources.database.transaction() as session:

@@ -12,8 +12,10 @@ from typing import Any
 from uuid import uuid4
 
 import procrastinate
+from procrastinate.connector import BaseConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
 from procrastinate.schema import SchemaManager
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -22,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.errors import AppError
 from app.core.logging import bind_correlation_id, get_logger
 from app.core.metrics import measured_job
+from app.core.pulse import Pulse
 from app.core.tracing import span
 
 log = get_logger(__name__)
@@ -99,6 +102,20 @@ class RetryByError(procrastinate.BaseRetryStrategy):
         return procrastinate.RetryDecision(retry_in={"milliseconds": round(seconds * 1000)})
 
 
+class _WatchedJobManager(JobManager):
+    """Notes each time that the worker's loop asks for a job."""
+
+    def __init__(self, connector: BaseConnector, pulse: Pulse) -> None:
+        super().__init__(connector)
+        self._pulse = pulse
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        self._pulse.asked()
+        job = await super().fetch_job(queues, worker_id)
+        self._pulse.answered()
+        return job
+
+
 class Queue:
     """Inserts jobs and, in the worker process, runs them. Tasks get `resources` as their first argument."""
 
@@ -108,6 +125,8 @@ class Queue:
         self._app = procrastinate.App(
             connector=procrastinate.PsycopgConnector(conninfo=conninfo, min_size=1, max_size=8)
         )
+        self.pulse = Pulse()
+        self._app.job_manager = _WatchedJobManager(self._app.connector, self.pulse)
         tasks = [task for group in groups for task in group.tasks]
         self._periodic = [(task, task.every) for task in tasks if task.every]
         self._tasks = {task.name: self._register(task) for task in tasks}
@@ -132,12 +151,14 @@ class Queue:
     def _holding(self, job: Job) -> Iterator[None]:
         number = job.id or 0
         self._running.add(number)
+        self.pulse.running = len(self._running)
         if job.worker_id is not None:
             self._own_workers.add(job.worker_id)
         try:
             yield
         finally:
             self._running.discard(number)
+            self.pulse.running = len(self._running)
 
     def _register_periodic(self) -> None:
         # lock: a slow run is not overtaken by the next tick. queueing_lock: ticks do not pile up behind it.
@@ -202,6 +223,7 @@ class Queue:
         A database that goes away for a while does not end the worker: it restarts until the database answers.
         """
         self._register_periodic()
+        self.pulse.slots = concurrency
         async with self._app.open_async():
             rescuer = asyncio.create_task(self._rescue_regularly())
             try:
@@ -209,11 +231,13 @@ class Queue:
                     while not stop.is_set():
                         await self._work_until(stop, resources, concurrency)
             finally:
+                self.pulse.stopped()
                 rescuer.cancel()
                 await asyncio.gather(rescuer, return_exceptions=True)
 
     async def _work_until(self, stop: asyncio.Event, resources: object, concurrency: int) -> None:
         """Run one Procrastinate worker until it is asked to stop or loses the database."""
+        self.pulse.asked()
         worker = asyncio.create_task(
             self._app.run_worker_async(
                 concurrency=concurrency,

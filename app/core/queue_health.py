@@ -25,6 +25,12 @@ QUERY = text(
       FROM procrastinate_jobs
     """
 )
+# Whether a worker runs is told by the queue's own heartbeat and not by running_process: the heartbeat also decides when a
+# job of a dead worker is handed to another one (core/jobs.py), so pages and queue can never disagree. A worker whose loop
+# hangs keeps its heartbeat; that one is told by core/pulse.py, in its own process.
+ANY_WORKER = text(
+    "SELECT EXISTS (SELECT FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :alive))"
+)
 
 
 @dataclass(frozen=True)
@@ -41,3 +47,8 @@ class QueueHealth:
 async def queue_health(session: Session) -> QueueHealth:
     row = (await session.execute(QUERY, {"alive": ALIVE_SECONDS})).one()
     return QueueHealth(row.workers, row.due, row.later, row.failed, row.oldest)
+
+
+async def has_worker(session: Session) -> bool:
+    """Whether any worker has sent a heartbeat within ALIVE_SECONDS."""
+    return bool((await session.execute(ANY_WORKER, {"alive": ALIVE_SECONDS})).scalar_one())

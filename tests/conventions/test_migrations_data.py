@@ -9,13 +9,16 @@ from uuid import uuid4
 import psycopg
 import pytest
 from alembic import command
+from cryptography.fernet import Fernet
 from psycopg import sql
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from app.__main__ import main
 from app.core import migrations
 from app.core.database import as_psycopg_url
 from app.core.messages import Message
+from app.core.vault import Context, Sealed, Vault
 from app.features.tickets.delivery.visibility import refusal_message
 from tests.conventions.test_migrations import empty_database
 
@@ -200,3 +203,25 @@ def test_a_connection_that_works_goes_on_without_a_scope_and_one_that_was_given_
         with psycopg.connect(empty_database) as connection:
             query = "SELECT sends_scope, next_renewal_at IS NOT NULL, account_since = connected_at FROM connection"
             assert connection.execute(query).fetchone() == (False, is_tried, True)
+
+
+def test_secrets_of_earlier_versions_are_bound_to_their_rows_by_the_migrate_command(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their columns hold Fernet tokens that were sealed for a purpose alone."""
+    key, row = Vault.new_key(), uuid4()
+    token = Fernet(key).encrypt(json.dumps(["servicenow refresh token", "s3cret"]).encode()).decode()
+    downgrade(empty_database, "0015")
+    with psycopg.connect(empty_database) as connection:
+        insert(connection, "connection", id=row, origin="https://contoso.service-now.com", refresh_token=token)
+    some_id = "badeb8ad-3543-4fe3-9d3f-1b8f4b7c1a11"
+    given = {"DATABASE_URL": empty_database, "VAULT_KEYS": key, "ENTRA_TENANT_ID": some_id, "ENTRA_CLIENT_ID": some_id}
+    for name, value in (given | {"ENTRA_CLIENT_SECRET": "s"}).items():
+        monkeypatch.setenv(name, value)
+    place = Context("connection", "refresh_token", str(row), ("https://contoso.service-now.com",))
+    for _again in range(2):
+        assert main(["migrate"]) == 0
+        with psycopg.connect(empty_database) as connection:
+            stored = connection.execute("SELECT refresh_token FROM connection").fetchone()
+        assert stored is not None
+        assert Vault([key]).open(place, Sealed(stored[0])) == "s3cret"

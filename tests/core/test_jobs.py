@@ -46,6 +46,44 @@ async def test_a_committed_job_runs_once_and_leaves_nothing(database: Database, 
     assert await jobs(database) == []
 
 
+async def test_each_fetch_of_a_job_is_noted_in_the_pulse(bakery: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[str] = []
+    monkeypatch.setattr(bakery.pulse, "asked", lambda: noted.append("asked"))
+    monkeypatch.setattr(bakery.pulse, "answered", lambda: noted.append("answered"))
+    await bakery.drain({"baked": []})
+    assert noted[:2] == ["asked", "answered"]
+
+
+async def test_while_the_database_is_away_the_loop_asks_and_gets_no_answer(
+    monkeypatch: pytest.MonkeyPatch, bakery: Queue
+) -> None:
+    async def away(*_args: object, **_named: object) -> None:
+        raise ConnectionError
+
+    noted: list[str] = []
+    monkeypatch.setattr(bakery.pulse, "asked", lambda: noted.append("asked"))
+    monkeypatch.setattr(bakery.pulse, "answered", lambda: noted.append("answered"))
+    monkeypatch.setattr(bakery._app.connector, "execute_query_one_async", away)
+    with pytest.raises(ConnectionError):
+        await bakery._app.job_manager.fetch_job(None, 1)
+    assert noted == ["asked"]
+
+
+async def test_running_jobs_are_counted_in_the_pulse(database: Database, database_url: str) -> None:
+    counting = TaskGroup("counting")
+    seen: list[int] = []
+
+    @counting.task("count")
+    async def count(_resources: object) -> None:
+        seen.append(queue.pulse.running)
+
+    queue = Queue(database_url, [counting])
+    async with database.transaction() as session:
+        await queue.defer(session, "counting.count")
+    await queue.drain({})
+    assert (seen, queue.pulse.running) == ([1], 0)
+
+
 async def test_a_rolled_back_transaction_takes_its_job_with_it(database: Database, bakery: Queue) -> None:
     async def order_and_fail() -> None:
         async with database.transaction() as session:

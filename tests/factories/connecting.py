@@ -11,9 +11,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 from sqlalchemy import select, text, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core import clock
-from app.core.vault import Vault
+from app.core.sealed_columns import context_of
+from app.core.vault import Sealed, Vault
 from app.features.accounts.models import Person
 from app.features.accounts.permissions import Viewer
 from app.features.accounts.sessions import find_viewer, start_session
@@ -137,6 +139,13 @@ def with_known_key(system: System) -> str:
     system.resources = replace(system.resources, vault=Vault([key]))
     system.app.state.resources = system.resources
     return key
+
+
+def opened(vault: Vault, row: Connection, column: InstrumentedAttribute[Sealed | None]) -> str:
+    """What this column of the row holds sealed."""
+    sealed: Sealed | None = getattr(row, column.key)
+    assert sealed is not None
+    return vault.open(context_of(row, column), sealed)
 
 
 def database_url(system: System) -> str:

@@ -15,10 +15,10 @@ import httpx
 from sqlalchemy import event, select
 
 from app.features.connection.models import Connection
-from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
 from app.features.secure_score.actions.browse_actions import find_actions
 from app.features.secure_score.sync.import_scores import import_from_graph
 from app.features.tickets.types import TicketKind
+from tests.factories.connecting import opened
 from tests.factories.microsoft import SandboxMicrosoft
 from tests.factories.servicenow import SandboxServiceNow
 from tests.factories.system import PUBLIC_URL, System, open_system
@@ -147,14 +147,9 @@ async def _secrets(system: System) -> dict[str, str]:
         "ServiceNow client secret": system.servicenow.settings.client_secret,
         "ServiceNow password": system.servicenow.settings.password,
     }
-    sealed = {
-        ACCESS_TOKEN: connection.access_token, REFRESH_TOKEN: connection.refresh_token,
-        CLIENT_SECRET: connection.client_secret,
-    }  # fmt: skip
-    for purpose, found in sealed.items():
-        assert found is not None
-        secrets[purpose] = system.resources.vault.open(purpose, found)
-        secrets[f"{purpose}, sealed"] = found.token
+    for column in (Connection.access_token, Connection.refresh_token, Connection.client_secret):
+        secrets[column.key] = opened(system.resources.vault, connection, column)
+        secrets[f"{column.key}, sealed"] = getattr(connection, column.key).token
     return secrets
 
 

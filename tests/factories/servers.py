@@ -22,6 +22,12 @@ def free_socket() -> Iterator[tuple[socket.socket, str]]:
         yield bound, f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
+def free_port() -> int:
+    """A port that nothing listens on just now, for servers that bind it themselves."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        return int(bound.getsockname()[1])
+
+
 def quiet_server(app: Any, certificate: Path | None = None) -> uvicorn.Server:
     """A server without logs and without signal handlers; `certificate` is a file with certificate and key, for TLS."""
     config = uvicorn.Config(

@@ -15,11 +15,11 @@ from app.bootstrap import TASK_GROUPS
 from app.core import clock
 from app.core.database import Database, Session
 from app.core.jobs import Queue
+from app.core.sealed_columns import context_of
 from app.core.vault import Vault
 from app.features.accounts.models import Person
 from app.features.accounts.sessions import start_session
 from app.features.connection.models import Connection, ConnectionStatus
-from app.features.connection.oauth_client import CLIENT_SECRET
 from app.features.connection.tokens import store_tokens
 from app.integrations.http.ssrf import AddressPolicy
 from app.integrations.http.transport import Transport
@@ -79,10 +79,11 @@ class System:
         connection = Connection(
             instance_name="contoso", origin=self.servicenow.url, status=ConnectionStatus.CONNECTED,
             client_id=settings.client_id,
-            client_secret=self.resources.vault.seal(CLIENT_SECRET, settings.client_secret),
             user_name=user, user_sys_id=account.get("sys_id", ""),
             connected_at=clock.now(), refresh_expires_at=clock.now() + timedelta(days=100),
         )  # fmt: skip
+        place = context_of(connection, Connection.client_secret)
+        connection.client_secret = self.resources.vault.seal(place, settings.client_secret)
         tokens = Tokens(granted["access_token"], granted["refresh_token"], granted["expires_in"], granted["scope"])
         store_tokens(self.resources, connection, tokens)
         async with self.resources.database.transaction() as session:

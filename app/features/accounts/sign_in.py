@@ -16,7 +16,8 @@ from app.core.database import Session
 from app.core.errors import NotAllowed
 from app.core.messages import T
 from app.core.random_tokens import hash_token, new_token
-from app.core.vault import Sealed
+from app.core.sealed_columns import context_of
+from app.core.vault import CannotOpen, Sealed
 from app.features.accounts.audit import log_action
 from app.features.accounts.models import Person, SignInAttempt
 from app.features.accounts.sessions import KEPT_MINUTES, start_session, viewer_of
@@ -37,8 +38,6 @@ KNOWN_ERRORS = {
     "invalid_scope", "login_required", "server_error", "temporarily_unavailable", "unauthorized_client",
     "unsupported_response_type",
 }  # fmt: skip
-# What the vault seals the PKCE verifier for: a value sealed for one purpose does not open for another.
-VERIFIER = "sign-in verifier"
 
 
 class SignInOver(NotAllowed):
@@ -137,16 +136,15 @@ async def begin_sign_in(resources: Resources, return_to: str | None) -> SignInSt
         redirect_uri=redirect_uri(resources), state=state, nonce=nonce, code_challenge=challenge_of(verifier)
     )
     async with resources.database.transaction() as session:
-        session.add(
-            SignInAttempt(
-                state_hash=hash_token(state),
-                browser_hash=hash_token(browser_secret),
-                nonce=nonce,
-                verifier=resources.vault.seal(VERIFIER, verifier),
-                return_to=page_after_sign_in(return_to),
-                expires_at=clock.now() + timedelta(minutes=ATTEMPT_MINUTES),
-            )
+        attempt = SignInAttempt(
+            state_hash=hash_token(state),
+            browser_hash=hash_token(browser_secret),
+            nonce=nonce,
+            return_to=page_after_sign_in(return_to),
+            expires_at=clock.now() + timedelta(minutes=ATTEMPT_MINUTES),
         )
+        attempt.verifier = resources.vault.seal(context_of(attempt, SignInAttempt.verifier), verifier)
+        session.add(attempt)
     return SignInStart(address, state, browser_secret)
 
 
@@ -160,11 +158,15 @@ async def finish_sign_in(
     # The claim is committed before the code is redeemed, so that two calls with one state cannot both go on.
     async with resources.database.transaction() as session:
         attempt, verifier = await _claim(session, state, browser_secret)
+    try:
+        code_verifier = resources.vault.open(context_of(attempt, SignInAttempt.verifier), verifier)
+    except CannotOpen as error:  # The keys were changed since, or the row was.
+        raise SignInOver from error
     # https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#redeem-a-code-for-an-access-token
     identity = await resources.entra.redeem(
         code=code,
         redirect_uri=redirect_uri(resources),
-        code_verifier=resources.vault.open(VERIFIER, verifier),
+        code_verifier=code_verifier,
         nonce=attempt.nonce,
     )
     async with resources.database.transaction() as session:

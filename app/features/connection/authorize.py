@@ -17,6 +17,7 @@ from app.core.errors import AppError, Conflict, InvalidInput
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.core.random_tokens import hash_token, new_token
+from app.core.sealed_columns import context_of
 from app.core.vault import CannotOpen
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
@@ -35,7 +36,7 @@ from app.features.connection.consent_check import doubt_about
 from app.features.connection.disconnect import DiscardedSecrets, discard_secrets, mark_removed, revoke_tokens
 from app.features.connection.gateway import InstancePaused, ServiceNowClient, call_with_token
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
-from app.features.connection.oauth_client import CLIENT_SECRET, CODE_VERIFIER, oauth_client
+from app.features.connection.oauth_client import oauth_client
 from app.features.connection.tokens import store_tokens
 from app.integrations.http.errors import RemoteError, Unreachable
 from app.integrations.servicenow.address import Instance, InvalidAddress, parse_instance
@@ -121,7 +122,7 @@ async def begin_again(resources: Resources, viewer: Viewer, browser_secret: str 
     if connection is None or connection.client_secret is None:
         raise NotConnected
     try:
-        client_secret = resources.vault.open(CLIENT_SECRET, connection.client_secret)
+        client_secret = resources.vault.open(context_of(connection, Connection.client_secret), connection.client_secret)
     except CannotOpen as error:
         raise Conflict(
             T("The stored client secret cannot be opened: VAULT_KEYS has changed. Type it again on the set-up page.")
@@ -145,29 +146,22 @@ async def _begin(
     # `state` holds letters and digits only: docs/facts/servicenow.md#trap-21
     state, browser_secret = new_state(), browser_secret or new_token()
     verifier = new_verifier() if typed.uses_pkce else ""
+    # Before anything is stored: an address that may not be called any more gets neither a secret nor a browser.
+    oauth = oauth_client(resources, instance.origin, typed.client_id, typed.client_secret)
     now, vault = clock.now(), resources.vault
     async with resources.database.transaction() as session:
         active = await active_connection(session)
-        session.add(
-            AuthorizationAttempt(
-                state_hash=hash_token(state),
-                browser_hash=hash_token(browser_secret),
-                person_id=viewer.person_id,
-                verifier=vault.seal(CODE_VERIFIER, verifier),
-                replaces=active.id if active else None,
-                instance_name=instance.name,
-                origin=instance.origin,
-                client_id=typed.client_id,
-                client_secret=vault.seal(CLIENT_SECRET, typed.client_secret),
-                expected_user_name=typed.expected_user_name,
-                uses_pkce=typed.uses_pkce,
-                sends_scope=typed.sends_scope,
-                created_at=now,
-                expires_at=now + timedelta(minutes=ATTEMPT_MINUTES),
-            )
-        )
+        attempt = AuthorizationAttempt(
+            state_hash=hash_token(state), browser_hash=hash_token(browser_secret), person_id=viewer.person_id,
+            replaces=active.id if active else None, instance_name=instance.name, origin=instance.origin,
+            client_id=typed.client_id, expected_user_name=typed.expected_user_name,
+            uses_pkce=typed.uses_pkce, sends_scope=typed.sends_scope,
+            created_at=now, expires_at=now + timedelta(minutes=ATTEMPT_MINUTES),
+        )  # fmt: skip
+        attempt.verifier = vault.seal(context_of(attempt, AuthorizationAttempt.verifier), verifier)
+        attempt.client_secret = vault.seal(context_of(attempt, AuthorizationAttempt.client_secret), typed.client_secret)
+        session.add(attempt)
         await log_action(session, viewer, T("Authorization begun"), instance=instance.name, client_id=typed.client_id)
-    oauth = oauth_client(resources, instance.origin, typed.client_id, typed.client_secret)
     # PKCE can be switched off: from a client with a secret it is not documented for every release.
     # docs/facts/servicenow.md#1-3-token-request-and-client-authentication
     challenge = challenge_of(verifier) if verifier else ""
@@ -226,8 +220,10 @@ async def _finish(resources: Resources, viewer: Viewer, attempt: AuthorizationAt
     if attempt.verifier is None or attempt.client_secret is None:
         raise AuthorizationUsed
     try:
-        verifier = resources.vault.open(CODE_VERIFIER, attempt.verifier)
-        client_secret = resources.vault.open(CLIENT_SECRET, attempt.client_secret)
+        verifier = resources.vault.open(context_of(attempt, AuthorizationAttempt.verifier), attempt.verifier)
+        client_secret = resources.vault.open(
+            context_of(attempt, AuthorizationAttempt.client_secret), attempt.client_secret
+        )
     except CannotOpen as problem:
         raise AuthorizationOver from problem
     oauth = oauth_client(resources, attempt.origin, attempt.client_id, client_secret)
@@ -283,7 +279,9 @@ async def _store(resources: Resources, consent: _Consent) -> None:
         doubt = consent.read_back.doubt or doubt_about(user, consent.attempt.expected_user_name, viewer)
         if doubt is not None:
             connection.status, connection.attention = ConnectionStatus.UNCONFIRMED, doubt.to_json()
-        connection.client_secret = resources.vault.seal(CLIENT_SECRET, consent.client_secret)
+        connection.client_secret = resources.vault.seal(
+            context_of(connection, Connection.client_secret), consent.client_secret
+        )
         _describe(connection, viewer, user, consent.read_back.release)
         # A consent without a refresh token must not keep the one of the consent before it.
         connection.refresh_token = connection.refresh_expires_at = None

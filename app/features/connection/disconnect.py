@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core import clock
 from app.core.database import Session
 from app.core.logging import get_logger
 from app.core.messages import T
+from app.core.sealed_columns import context_of
 from app.core.vault import CannotOpen, Sealed
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
@@ -18,7 +20,7 @@ from app.features.connection.active_connection import NotConnected, active_conne
 from app.features.connection.call_log import keep_calls
 from app.features.connection.gateway import InstancePaused, call_with_token
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
-from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN, oauth_client
+from app.features.connection.oauth_client import oauth_client
 from app.integrations.http.errors import RemoteError, Unauthorized
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED, ServiceNowOAuth
 from app.resources import Resources
@@ -82,9 +84,9 @@ def discard_secrets(resources: Resources, connection: Connection) -> DiscardedSe
     discarded = DiscardedSecrets(
         origin=connection.origin,
         client_id=connection.client_id,
-        client_secret=_opened(resources, CLIENT_SECRET, connection.client_secret),
-        access_token=_opened(resources, ACCESS_TOKEN, connection.access_token),
-        refresh_token=_opened(resources, REFRESH_TOKEN, connection.refresh_token),
+        client_secret=_opened(resources, connection, Connection.client_secret),
+        access_token=_opened(resources, connection, Connection.access_token),
+        refresh_token=_opened(resources, connection, Connection.refresh_token),
     )
     connection.status = ConnectionStatus.REMOVED
     connection.attention = connection.refresh_answer_lost_at = connection.next_renewal_at = None
@@ -96,8 +98,8 @@ def discard_secrets(resources: Resources, connection: Connection) -> DiscardedSe
 
 async def revoke_tokens(resources: Resources, discarded: DiscardedSecrets) -> bool:
     """Revoke both tokens; True when ServiceNow was seen to refuse them afterwards. Raises no error of a call."""
-    oauth = oauth_client(resources, discarded.origin, discarded.client_id, discarded.client_secret)
     try:
+        oauth = oauth_client(resources, discarded.origin, discarded.client_id, discarded.client_secret)
         for token in (discarded.refresh_token, discarded.access_token):
             if token:
                 await oauth.revoke(token)
@@ -132,11 +134,12 @@ async def _is_refused(resources: Resources, oauth: ServiceNowOAuth, discarded: D
     return False
 
 
-def _opened(resources: Resources, purpose: str, sealed: Sealed | None) -> str:
+def _opened(resources: Resources, connection: Connection, column: InstrumentedAttribute[Sealed | None]) -> str:
+    sealed: Sealed | None = getattr(connection, column.key)
     if sealed is None:
         return ""
     try:
-        return resources.vault.open(purpose, sealed)
+        return resources.vault.open(context_of(connection, column), sealed)
     except CannotOpen:
         return ""
 

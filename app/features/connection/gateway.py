@@ -19,6 +19,8 @@ from app.features.connection.active_connection import NotConnected, usable_conne
 from app.features.connection.call_log import keep_calls
 from app.features.connection.models import Connection
 from app.features.connection.slots import CallUnderWay, InstancePaused, Lane, release_slot, wait_for_slot
+from app.features.connection.stored_origin import check_stored_origin
+from app.features.connection.token_errors import WrongKeys
 from app.features.connection.tokens import TOKEN_REFUSED, LiveToken, live_token, mark_attention, stored_token
 from app.integrations.http.errors import RemoteError, Unauthorized
 from app.integrations.servicenow.client import PingResponse, ServiceNowClient
@@ -55,12 +57,14 @@ async def call_with_token(resources: Resources, work: Work[Returned], *, origin:
 
     Raises InstancePaused when the slot of interactive calls stays taken (nothing was sent), and what `work` raises.
     """
+    check_stored_origin(resources, origin)
     client = ServiceNowClient(resources.servicenow, origin, access_token)
     return await _call_beside(resources, origin, lambda: work(client))
 
 
 async def ping(resources: Resources, origin: str) -> PingResponse:
     """Call the API without any token: who answers there, and what time it is. Raises InstancePaused and RemoteError."""
+    check_stored_origin(resources, origin)
     return await _call_beside(resources, origin, lambda: ping_instance(resources.servicenow, origin))
 
 
@@ -87,6 +91,9 @@ async def _in_slot(resources: Resources, current: CallUnderWay, request: Callabl
     try:
         answer = await request()
         current.answered = True
+    except WrongKeys:
+        # Trouble of this process alone: calls of those that hold the key do not pause for it.
+        raise
     except RemoteError as error:
         current.trouble = error
         raise
@@ -114,6 +121,7 @@ async def _answer(resources: Resources, current: CallUnderWay, work: Work[Return
 
 
 async def _ask(resources: Resources, current: CallUnderWay, work: Work[Returned], live: LiveToken) -> Returned:
+    check_stored_origin(resources, live.origin)
     client = ServiceNowClient(resources.servicenow, live.origin, live.access_token)
     answer = await work(client)
     current.hourly_limit = client.hourly_limit

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from sqlalchemy import Column, Table, bindparam, select, update
-
-from app.core.database import Base, Session
+from app.core.database import Session
 from app.core.logging import get_logger
 from app.core.messages import T
-from app.core.vault import CannotOpen, Sealed, SealedText
+from app.core.process_reports import running_processes
+from app.core.sealed_columns import context_of, rewrite_sealed
+from app.core.vault import CannotOpen, Context, Sealed
 from app.features.accounts import models as accounts
 from app.features.connection import models as connection
 from app.features.connection.active_connection import active_connection
 from app.features.connection.models import Connection, ConnectionStatus
-from app.features.connection.oauth_client import CLIENT_SECRET, REFRESH_TOKEN
 from app.features.connection.tokens import needs_attention
 from app.resources import Resources
 
@@ -24,25 +24,78 @@ FEATURES_WITH_SECRETS = (accounts, connection)
 KEY_LOST = T(
     "The key that sealed the tokens is lost. Type the client secret again, and authorize.", code="connection.key_lost"
 )
+SECRETS_OF_USE = (Connection.client_secret, Connection.refresh_token)
+# What secrets were sealed for before they were sealed for a row: the purpose alone, by table and column.
+PURPOSES_OF_BEFORE = {
+    ("connection", "client_secret"): "servicenow client secret",
+    ("connection", "access_token"): "servicenow access token",
+    ("connection", "refresh_token"): "servicenow refresh token",
+    ("authorization_attempt", "client_secret"): "servicenow client secret",
+    ("authorization_attempt", "verifier"): "servicenow verifier",
+    ("sign_in_attempt", "verifier"): "sign-in verifier",
+    ("status_token", "key"): "status token key",
+}
 
 
-async def reseal_everything(resources: Resources) -> int:
-    """How many secrets are now sealed with the first key. What no key opens is left as it is, and logged."""
-    count = 0
-    async with resources.database.transaction() as session:
-        # Sealed columns are found by their type, in every table, so that none can be forgotten.
-        for table in Base.metadata.sorted_tables:
-            sealed = [column for column in table.columns if isinstance(column.type, SealedText)]
-            if sealed:
-                count += await _reseal_table(resources, session, table, sealed)
-    return count
+@dataclass(frozen=True)
+class Rewritten:
+    """How many sealed values were written again, and how many were left because nothing of ours opens them there."""
+
+    count: int
+    unopened: int
 
 
-async def opens_what_is_stored(resources: Resources) -> bool:
-    """Whether this process's keys open the secrets of the connection in use; without one there is nothing to open."""
+@dataclass(frozen=True)
+class KeyTrouble:
+    """Why this process cannot open the connection's secrets.
+
+    `missing` are fingerprints of keys it lacks; without any, its keys fit and the values belong elsewhere.
+    `another_web_can`: a running web process holds every key that is in use.
+    """
+
+    missing: frozenset[str]
+    another_web_can: bool
+
+
+async def reseal_everything(resources: Resources) -> Rewritten:
+    """Seal every secret with the first key. What does not open in its place is left as it is, and logged."""
+
+    def resealed(context: Context, old: Sealed) -> Sealed:
+        return resources.vault.reseal(context, old)
+
+    return await _rewrite(resources, resealed)
+
+
+async def bind_everything(resources: Resources) -> Rewritten:
+    """Seal what an earlier version sealed for a purpose alone for its row and origin. Changes nothing a second time.
+
+    Part of `python -m app migrate` and of nothing else, so that no such value opens in the running product.
+    """
+
+    def bound(context: Context, old: Sealed) -> Sealed | None:
+        purpose = PURPOSES_OF_BEFORE.get((context.table, context.column), "")
+        return resources.vault.bind(context, purpose, old)
+
+    return await _rewrite(resources, bound)
+
+
+async def keys_in_use(session: Session) -> frozenset[str]:
+    """Fingerprints of the keys that sealed the secrets of the connection in use."""
+    found = await active_connection(session)
+    sealed = (found.client_secret, found.refresh_token) if found is not None else ()
+    return frozenset(value.key for value in sealed if value is not None and value.key)
+
+
+async def key_trouble(resources: Resources) -> KeyTrouble | None:
+    """None when this process's keys open the secrets of the connection in use, or nothing is connected."""
     async with resources.database.transaction() as session:
         found = await active_connection(session)
-    return found is None or found.status != ConnectionStatus.CONNECTED or _opens(resources, found)
+        if found is None or found.status != ConnectionStatus.CONNECTED or _opens(resources, found):
+            return None
+        needed = await keys_in_use(session)
+        webs = await running_processes(session, "web")
+    missing = needed - set(resources.vault.fingerprints)
+    return KeyTrouble(missing, bool(missing) and any(needed <= set(web.keys) for web in webs))
 
 
 async def forget_what_no_key_opens(resources: Resources) -> bool:
@@ -64,33 +117,27 @@ async def forget_what_no_key_opens(resources: Resources) -> bool:
 
 def _opens(resources: Resources, found: Connection) -> bool:
     try:
-        for purpose, sealed in ((CLIENT_SECRET, found.client_secret), (REFRESH_TOKEN, found.refresh_token)):
+        for column in SECRETS_OF_USE:
+            sealed = getattr(found, column.key)
             if sealed is not None:
-                resources.vault.open(purpose, sealed)
+                resources.vault.open(context_of(found, column), sealed)
     except CannotOpen:
         return False
     return True
 
 
-async def _reseal_table(resources: Resources, session: Session, table: Table, sealed: list[Column[Any]]) -> int:
-    key = table.primary_key.columns[0]
-    # Locked: a token that is renewed meanwhile must not be overwritten with the one before.
-    rows = await session.execute(select(key, *sealed).with_for_update())
-    count = 0
-    for row in rows.all():
-        values = {}
-        for column, old in zip(sealed, row[1:], strict=True):
-            if isinstance(old, Sealed) and (resealed := _resealed(resources, table, column, old)):
-                values[column.name] = resealed
-        if values:
-            await session.execute(update(table).where(key == bindparam("of_row")), {"of_row": row[0], **values})
-        count += len(values)
-    return count
+async def _rewrite(resources: Resources, rewrite: Callable[[Context, Sealed], Sealed | None]) -> Rewritten:
+    unopened = 0
 
+    def kept_if_closed(context: Context, old: Sealed) -> Sealed | None:
+        nonlocal unopened
+        try:
+            return rewrite(context, old)
+        except CannotOpen:
+            unopened += 1
+            log.warning("vault.value_not_openable", table=context.table, column=context.column)
+            return None
 
-def _resealed(resources: Resources, table: Table, column: Column[Any], old: Sealed) -> Sealed | None:
-    try:
-        return resources.vault.reseal(old)
-    except CannotOpen:
-        log.warning("vault.value_not_openable", table=table.name, column=column.name)
-        return None
+    async with resources.database.transaction() as session:
+        count = await rewrite_sealed(session, kept_if_closed)
+    return Rewritten(count, unopened)

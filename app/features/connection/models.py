@@ -49,11 +49,11 @@ class Connection(Base):
 
     client_id: Mapped[str]
     # None once the connection is removed: secrets are discarded, the row stays for its tickets.
-    client_secret: Mapped[Sealed | None] = mapped_column(SealedText())
-    access_token: Mapped[Sealed | None] = mapped_column(SealedText())
+    client_secret: Mapped[Sealed | None] = mapped_column(SealedText("origin"))
+    access_token: Mapped[Sealed | None] = mapped_column(SealedText("origin"))
     access_granted_at: Mapped[datetime | None]
     access_expires_at: Mapped[datetime | None]
-    refresh_token: Mapped[Sealed | None] = mapped_column(SealedText())
+    refresh_token: Mapped[Sealed | None] = mapped_column(SealedText("origin"))
     refresh_expires_at: Mapped[datetime | None]
     refresh_answer_lost_at: Mapped[datetime | None]
     token_version: Mapped[int] = mapped_column(default=0)
@@ -97,12 +97,12 @@ class AuthorizationAttempt(Base):
     state_hash: Mapped[str] = mapped_column(unique=True)
     browser_hash: Mapped[str]
     person_id: Mapped[UUID] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"))
-    verifier: Mapped[Sealed | None] = mapped_column(SealedText())
+    verifier: Mapped[Sealed | None] = mapped_column(SealedText("origin"))
     replaces: Mapped[UUID | None]
     instance_name: Mapped[str]
     origin: Mapped[str]
     client_id: Mapped[str]
-    client_secret: Mapped[Sealed | None] = mapped_column(SealedText())
+    client_secret: Mapped[Sealed | None] = mapped_column(SealedText("origin"))
     expected_user_name: Mapped[str] = mapped_column(default="")
     uses_pkce: Mapped[bool] = mapped_column(default=True)
     sends_scope: Mapped[bool] = mapped_column(default=True)

@@ -1,15 +1,10 @@
-"""Makes our OAuth client of an instance: its redirect URI, and the purposes its secrets are sealed for. Calls nothing."""
+"""Makes our OAuth client of an instance, with its redirect URI, if that instance may be called. Calls nothing."""
 
 from __future__ import annotations
 
+from app.features.connection.stored_origin import check_stored_origin
 from app.integrations.servicenow.oauth import ServiceNowOAuth
 from app.resources import Resources
-
-# What the vault seals each secret for: a value sealed for one purpose does not open for another.
-ACCESS_TOKEN = "servicenow access token"  # noqa: S105 - a purpose, not a secret.
-REFRESH_TOKEN = "servicenow refresh token"  # noqa: S105 - a purpose, not a secret.
-CLIENT_SECRET = "servicenow client secret"  # noqa: S105 - a purpose, not a secret.
-CODE_VERIFIER = "servicenow verifier"
 
 
 def redirect_uri(resources: Resources) -> str:
@@ -18,7 +13,8 @@ def redirect_uri(resources: Resources) -> str:
 
 
 def oauth_client(resources: Resources, origin: str, client_id: str, client_secret: str) -> ServiceNowOAuth:
-    """Our client at the instance's authorization endpoint, token service and revoking service."""
+    """Our client at the authorization, token and revoking services. Raises StoredOriginRefused, see stored_origin.py."""
+    check_stored_origin(resources, origin)
     return ServiceNowOAuth(
         resources.servicenow,
         origin,

@@ -18,13 +18,12 @@ from app.features.connection.active_connection import NotConnected, active_conne
 from app.features.connection.call_log import keep_calls
 from app.features.connection.gateway import InstancePaused, ServiceNowClient, call_with_token
 from app.features.connection.models import Connection, ConnectionStatus
+from app.features.connection.token_errors import NoToken, RefreshAnswerLost
 from app.features.connection.tokens import (
     LOCK_WAIT,
     LOST_AND_REFUSED,
     TOKEN_REFUSED,
     LiveToken,
-    NoToken,
-    RefreshAnswerLost,
     is_lock_timeout,
     live_token,
     plan_retry,

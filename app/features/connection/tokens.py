@@ -17,12 +17,15 @@ from app.core.database import Session
 from app.core.errors import AppError
 from app.core.logging import get_logger
 from app.core.messages import Message, T
-from app.core.vault import CannotOpen
+from app.core.sealed_columns import context_of
+from app.core.vault import CannotOpen, SealedElsewhere
 from app.features.accounts.audit import log_action
 from app.features.connection.active_connection import NotConnected, usable_connection
 from app.features.connection.models import Connection, ConnectionStatus
-from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN, oauth_client
-from app.integrations.http.errors import RemoteError, Throttled, Unauthorized, Unreachable
+from app.features.connection.oauth_client import oauth_client
+from app.features.connection.stored_origin import check_stored_origin
+from app.features.connection.token_errors import NoToken, RefreshAnswerLost, SecretsMoved, WrongKeys
+from app.integrations.http.errors import RemoteError, Throttled, Unauthorized
 from app.integrations.servicenow.oauth import NOT_RENEWED, USUAL_REFRESH_SECONDS
 from app.integrations.servicenow.schemas import Tokens
 from app.resources import Resources
@@ -47,29 +50,6 @@ SECOND_TRY_SECONDS = 1.0
 # asyncio keeps only weak references to tasks; one that is no longer awaited would be collected while it runs.
 _renewals_under_way: set[asyncio.Task[Any]] = set()
 Renewed = TypeVar("Renewed")
-
-
-class NoToken(Unreachable):
-    """The access token could not be renewed just now. The call that needed it was not sent, for certain."""
-
-    default = T("ServiceNow could not renew our access just now. Nothing was sent; we will try again.")
-
-
-class RefreshAnswerLost(NoToken):
-    """A refresh was sent and its outcome is unknown: an instance that rotates may have spent our refresh token."""
-
-    default = T(
-        "An answer of ServiceNow with a new token was lost on its way. Nothing else was sent; we will try again."
-    )
-
-
-class WrongKeys(NoToken):
-    """This process's VAULT_KEYS do not open what is stored, which says nothing of the connection itself."""
-
-    default = T(
-        "This server cannot open the stored tokens: they were sealed with a key that is not among its VAULT_KEYS. Nothing "
-        "was sent. Its operator has to add that key and restart. If the key is lost, authorize the connection again."
-    )
 
 
 TOKEN_REFUSED = T(
@@ -245,9 +225,13 @@ async def refreshed(resources: Resources, connection: Connection, *, tries: int 
 async def _refresh(resources: Resources, connection: Connection, tries: int) -> Tokens:
     if connection.refresh_token is None or connection.client_secret is None:
         raise Unauthorized(T("There is no refresh token for this connection. Authorize it again."))
+    check_stored_origin(resources, connection.origin)
     try:
-        client_secret = resources.vault.open(CLIENT_SECRET, connection.client_secret)
-        refresh_token = resources.vault.open(REFRESH_TOKEN, connection.refresh_token)
+        client_secret = resources.vault.open(context_of(connection, Connection.client_secret), connection.client_secret)
+        refresh_token = resources.vault.open(context_of(connection, Connection.refresh_token), connection.refresh_token)
+    except SealedElsewhere as error:
+        log.error("token.sealed_for_another_place", connection=str(connection.id), origin=connection.origin)
+        raise SecretsMoved from error
     except CannotOpen as error:
         log.error("token.vault_keys_do_not_fit", connection=str(connection.id))
         raise WrongKeys from error
@@ -267,11 +251,13 @@ def store_tokens(resources: Resources, connection: Connection, tokens: Tokens) -
     (docs/facts/servicenow.md#1-4-token-response).
     """
     now = clock.now()
-    connection.access_token = resources.vault.seal(ACCESS_TOKEN, tokens.access_token)
+    connection.access_token = resources.vault.seal(context_of(connection, Connection.access_token), tokens.access_token)
     connection.access_granted_at = now
     connection.access_expires_at = now + timedelta(seconds=tokens.expires_in)
     if tokens.refresh_token is not None and tokens.refresh_token != _opened_refresh_token(resources, connection):
-        connection.refresh_token = resources.vault.seal(REFRESH_TOKEN, tokens.refresh_token)
+        connection.refresh_token = resources.vault.seal(
+            context_of(connection, Connection.refresh_token), tokens.refresh_token
+        )
         connection.refresh_expires_at = now + timedelta(seconds=USUAL_REFRESH_SECONDS)
     connection.refresh_answer_lost_at = None
     connection.scope = tokens.scope
@@ -282,7 +268,7 @@ def _opened_refresh_token(resources: Resources, connection: Connection) -> str |
     if connection.refresh_token is None:
         return None
     try:
-        return resources.vault.open(REFRESH_TOKEN, connection.refresh_token)
+        return resources.vault.open(context_of(connection, Connection.refresh_token), connection.refresh_token)
     except CannotOpen:
         return None
 
@@ -296,7 +282,7 @@ def still_good(resources: Resources, connection: Connection, stale_version: int 
     if connection.token_version == stale_version or expires - margin <= clock.now():
         return None
     try:
-        token = resources.vault.open(ACCESS_TOKEN, connection.access_token)
+        token = resources.vault.open(context_of(connection, Connection.access_token), connection.access_token)
     except CannotOpen:
         return None
     return _live(connection, token)

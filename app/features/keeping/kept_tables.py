@@ -121,6 +121,8 @@ KEPT: dict[str, Keeping] = {
     "procrastinate_jobs": Keeping("until it succeeds; failed ones KEEP_FAILED_JOBS_DAYS"),
     "procrastinate_periodic_defers": Keeping("with its job"),
     "procrastinate_events": Keeping("with its job"),
+    # processes
+    "running_process": Keeping("minutes after its last report", not_in_backup="belongs to a process that runs"),
     # Alembic
     "alembic_version": Keeping(FOR_EVER, not_in_backup="the manifest says it"),
 }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, ForeignKeyConstraint, Table, and_, exists, func, select, text
+from sqlalchemy import ForeignKeyConstraint, Table, and_, exists, func, select, text
 
 from app.core.database import Base, Session
 from app.core.messages import Message, T
 from app.core.migrations import expected_revision
-from app.core.vault import CannotOpen, Sealed, SealedText
+from app.core.sealed_columns import each_sealed
+from app.core.vault import CannotOpen
 from app.features.keeping.backup_file import BackupReader, open_backup
 from app.features.keeping.kept_tables import WITHOUT_ROWS
 from app.features.keeping.ticket_checks import broken_rules
@@ -46,8 +48,8 @@ async def verify(resources: Resources) -> AsyncIterator[Message]:
         for table in Base.metadata.sorted_tables:
             async for problem in _references(session, table):
                 yield problem
-            async for problem in _secrets(resources, session, table):
-                yield problem
+        async for problem in _secrets(resources, session):
+            yield problem
         for rule in await broken_rules(session):
             yield T(
                 "%(table)s: %(rule)s Rows: %(count)s, for example %(id)s.",
@@ -80,28 +82,19 @@ def _is_orphan(constraint: ForeignKeyConstraint) -> Any:  # noqa: ANN401 - a con
     return filled & ~exists().where(and_(*(child == of_parent for child, of_parent in pairs)))
 
 
-async def _secrets(resources: Resources, session: Session, table: Table) -> AsyncIterator[Message]:
-    for column in table.columns:
-        if isinstance(column.type, SealedText):
-            count = await _unreadable(resources, session, column)
-            if count:
-                yield T(
-                    "%(column)s: no key of VAULT_KEYS opens %(count)s values. Put the key that sealed them back.",
-                    column=f"{table.name}.{column.name}",
-                    count=count,
-                )
-
-
-async def _unreadable(resources: Resources, session: Session, column: Column[Any]) -> int:
-    count = 0
-    rows = await session.stream_scalars(select(column).where(column.is_not(None)).execution_options(yield_per=200))
-    async for sealed in rows:
+async def _secrets(resources: Resources, session: Session) -> AsyncIterator[Message]:
+    closed: Counter[str] = Counter()
+    async for context, sealed in each_sealed(session):
         try:
-            # Opens it with any key, whatever it was sealed for; what comes out is sealed again and thrown away.
-            resources.vault.reseal(sealed if isinstance(sealed, Sealed) else Sealed(""))
+            resources.vault.open(context, sealed)
         except CannotOpen:
-            count += 1
-    return count
+            closed[f"{context.table}.{context.column}"] += 1
+    for column, count in sorted(closed.items()):
+        yield T(
+            "%(column)s: VAULT_KEYS do not open %(count)s values in their rows. Put the key that sealed them back.",
+            column=column,
+            count=count,
+        )
 
 
 def verify_file(path: Path) -> Iterator[Message]:

@@ -68,15 +68,15 @@ class Check(Generic[Subject]):
 BOTH = frozenset(TicketKind)
 # Findings of a refused token renewal. Every check that uses the token may end in one of them.
 TOKEN_CODES = (
-    "vault_keys", "vault_keys:lost", "token_service", "user_unconfirmed", "consent_expired", "token_refused",
+    "vault_keys", "vault_keys:lost", "vault_keys:moved", "token_service", "user_unconfirmed", "consent_expired", "token_refused",
     "consent_refused", "consent_refused:invalid_client", "consent_refused:unsupported_grant_type",
     "consent_refused:unauthorized_client", "consent_refused:invalid_scope", "consent_refused:invalid_grant",
 )  # fmt: skip
 # What any call to ServiceNow may end in: checks/finding_for_error.py.
 ERROR_CODES = (
-    "dns", "private_address", "tls", "proxy", "unreachable", "unreachable:refused", "unreachable:slow", "rate_limit",
-    "rate_limit:busy", "auth_scope_missing", "role_missing.api", "refused", "refused:address", "no_answer", "authorize",
-    "trouble",
+    "dns", "private_address", "private_address:stored", "tls", "proxy", "unreachable", "unreachable:refused",
+    "unreachable:slow", "rate_limit", "rate_limit:busy", "auth_scope_missing", "role_missing.api", "refused",
+    "refused:address", "no_answer", "authorize", "trouble",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from app.core import clock
 from app.core.database import Session
+from app.core.queue_health import has_worker
 from app.features.connection.connection_view import connection_view
 from app.features.provisioning.list_steps import list_steps
 from app.features.provisioning.readiness import readiness
@@ -38,6 +39,8 @@ async def connector_status(session: Session) -> dict[str, Any]:
             {"key": line.key, "title": str(line.title), "state": line.state, "checked_at": _iso(line.checked_at)}
             for line in steps
         ],
+        # false: nothing is sent or refreshed until one is started.
+        "worker_runs": await has_worker(session),
         # All four, also where there are none, so that a widget needs no defaults.
         "tickets": {name: tickets.get(name, 0) for name in ("queued", "shared", "held", "given_up")},
         "as_of": clock.now().isoformat(),

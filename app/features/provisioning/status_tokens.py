@@ -15,12 +15,12 @@ from app.core import clock
 from app.core.database import Session
 from app.core.errors import Conflict, NotFound
 from app.core.messages import T
+from app.core.sealed_columns import context_of
 from app.core.vault import CannotOpen, Vault
 from app.features.accounts.audit import log_action
 from app.features.accounts.permissions import Viewer
 from app.features.provisioning.models import StatusToken
 
-PURPOSE = "status token key"
 # Names the kind of token and its version, so that secret scanners and a later format can tell it.
 PREFIX = "scs1"
 # As many as fit on a page that a person reads before revoking one.
@@ -54,15 +54,14 @@ async def make_token(session: Session, vault: Vault, viewer: Viewer, name: str) 
             T("There are %(most)s tokens in use. Revoke one that is not needed, then make another.", most=MOST_TOKENS)
         )
     key, number = secrets.token_hex(KEY_BYTES), uuid4()
-    session.add(
-        StatusToken(
-            id=number,
-            name=" ".join(name.split())[:LONGEST_TOKEN_NAME] or "ServiceNow",
-            key=vault.seal(PURPOSE, key),
-            created_at=clock.now(),
-            created_by=viewer.display_name,
-        )
+    row = StatusToken(
+        id=number,
+        name=" ".join(name.split())[:LONGEST_TOKEN_NAME] or "ServiceNow",
+        created_at=clock.now(),
+        created_by=viewer.display_name,
     )
+    row.key = vault.seal(context_of(row, StatusToken.key), key)
+    session.add(row)
     await session.flush()
     await log_action(session, viewer, T("Status token made"), name=name)
     return f"{PREFIX}.{number.hex}.{_signature(key, number)}"
@@ -107,7 +106,7 @@ async def is_valid(session: Session, vault: Vault, token: str) -> bool:
         row = await session.get(StatusToken, UUID(hex=number))
         if row is None or row.revoked_at is not None:
             return False
-        key = vault.open(PURPOSE, row.key)
+        key = vault.open(context_of(row, StatusToken.key), row.key)
     except (ValueError, CannotOpen):
         return False
     # In constant time, so that a signature cannot be guessed digit by digit.

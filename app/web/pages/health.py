@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from app.core.database import is_ready
-from app.features.connection.key_rotation import opens_what_is_stored
+from app.features.connection.key_rotation import key_trouble
 from app.web.dependencies import Res
 from app.web.routing import PageRouter
 
@@ -14,6 +14,10 @@ router = PageRouter(prefix="/health")
 WRONG_KEYS = (
     "VAULT_KEYS of this process do not open the stored tokens: add the key that sealed them and restart; "
     "if it is lost, run discard-unreadable-secrets and authorize the connection again"
+)
+MOVED_SECRETS = (
+    "the stored tokens belong to another row or address: after an upgrade run migrate with the same VAULT_KEYS; otherwise "
+    "the database was changed from outside: undo that, or authorize the connection again"
 )
 
 
@@ -26,10 +30,16 @@ async def live() -> Response:
 
 @router.get("/ready", name="health.ready")
 async def ready(resources: Res) -> Response:
-    """200 when the database answers, its schema is this version's and our keys open its secrets; 503 with the reason."""
+    """200 when the database answers and its schema is this version's; otherwise 503 with the reason.
+
+    Keys that do not open the stored tokens make this process not ready only while another web process runs that holds the
+    right ones: most pages need no key, and no web at all would be worse. Otherwise they are said in `finding`.
+    """
     problem = await is_ready(resources.database, resources.expected_revision)
-    if not problem and not await opens_what_is_stored(resources):
-        problem = WRONG_KEYS
+    trouble = None if problem else await key_trouble(resources)
+    finding = "" if trouble is None else WRONG_KEYS if trouble.missing else MOVED_SECRETS
+    if trouble is not None and trouble.another_web_can:
+        problem = finding
     if problem:
         return JSONResponse({"ready": False, "problem": problem}, 503)
-    return JSONResponse({"ready": True})
+    return JSONResponse({"ready": True, "finding": finding} if finding else {"ready": True})

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from app.core.errors import NotFound
 from app.core.messages import Message
+from app.core.queue_health import has_worker
 from app.features.accounts.home_layout import forget_cards, keep_cards, kept_cards
 from app.features.connection.connection_view import consent_notice
 from app.features.tickets.polling.poll_status import record_view
@@ -65,6 +66,7 @@ class HomePage:
     missing: Sequence[Message]
     consent: Message | None
     may_manage: bool
+    has_worker: bool
 
     @property
     def has_plot(self) -> bool:
@@ -87,6 +89,7 @@ async def home(request: Request, viewer: Viewer, session: Db, resources: Res) ->
         missing=data.missing.sentences,
         consent=consent_notice(data.connection) if data.connection is not None and viewer.may_manage else None,
         may_manage=viewer.may_manage,
+        has_worker=await has_worker(session),
     )
     return render(request, "home/page.html", page)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -13,6 +14,7 @@ from sqlalchemy import func, select
 from starlette.responses import RedirectResponse
 
 from app.core.clock import SetClock
+from app.core.vault import Vault
 from app.features.accounts.models import WebSession
 from app.features.accounts.sign_in import local_path
 from tests.factories.connecting import said
@@ -105,6 +107,15 @@ async def test_a_browser_keeps_few_attempts_and_forgets_the_oldest(system: Syste
         assert len([name for name in browser.cookies if name.startswith("sign-in-attempt-")]) == 8
         assert (await browser.get(links[0])).status_code == 400
         assert (await browser.get(links[9])).headers["location"] == "/tickets?page=9"
+
+
+async def test_a_sign_in_that_was_begun_under_keys_that_are_gone_is_begun_again(system: System) -> None:
+    async with system.client() as browser:
+        link = await answer_of_entra(browser, MANAGER, "/tickets")
+        system.app.state.resources = replace(system.resources, vault=Vault([Vault.new_key()]))
+        page = await browser.get(link)
+        assert page.status_code == 400
+        assert "Sign in again" in said(page)
 
 
 CANCELED = "error=access_denied&error_subcode=cancel&error_description=AADSTS65004%3A+User+declined"

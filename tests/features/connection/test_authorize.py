@@ -11,7 +11,7 @@ from app.core.messages import T
 from app.features.connection import slots
 from app.features.connection.authorize import why_denied
 from app.features.connection.gateway import Lane, call
-from app.features.connection.oauth_client import ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN
+from app.features.connection.models import Connection
 from app.features.connection.slots import Pool
 from app.features.connection.tokens import mark_attention
 from app.integrations.servicenow.client import ServiceNowClient
@@ -25,6 +25,7 @@ from tests.factories.connecting import (
     connections,
     decide,
     expire,
+    opened,
     remove,
     requests,
     said,
@@ -57,7 +58,7 @@ async def test_a_manager_connects_an_instance(system: System) -> None:
     assert connection.user_name == "m365.integration"
     assert connection.release_family == "zurich"
     assert connection.client_secret is not None
-    assert vault.open(CLIENT_SECRET, connection.client_secret) == system.servicenow.settings.client_secret
+    assert opened(vault, connection, Connection.client_secret) == system.servicenow.settings.client_secret
     assert connection.refresh_token is not None
     assert connection.refresh_expires_at is not None
     assert (connection.refresh_expires_at - connection.connected_at).days in (99, 100)
@@ -96,8 +97,8 @@ async def test_nothing_secret_is_kept_in_clear(system: System) -> None:
     assert connection.refresh_token
     secrets = (
         system.servicenow.settings.client_secret,
-        vault.open(ACCESS_TOKEN, connection.access_token),
-        vault.open(REFRESH_TOKEN, connection.refresh_token),
+        opened(vault, connection, Connection.access_token),
+        opened(vault, connection, Connection.refresh_token),
     )
     stored = repr([vars(row) for row in await connections(system)])
     for secret in secrets:

@@ -11,11 +11,8 @@ from sqlalchemy import select
 from app.core.clock import SetClock
 from app.features.connection.connection_view import consent_notice, days_left
 from app.features.connection.models import Connection
-from app.features.connection.oauth_client import ACCESS_TOKEN, REFRESH_TOKEN
 from app.main import PAGES
-from tests.factories.connecting import (
-    connect_by_pages,
-)
+from tests.factories.connecting import connect_by_pages, opened
 from tests.factories.system import System
 
 
@@ -30,8 +27,8 @@ async def test_no_response_of_ours_holds_a_secret(system: System) -> None:
     assert connection.refresh_token is not None
     secrets = [
         system.servicenow.settings.client_secret,
-        vault.open(ACCESS_TOKEN, connection.access_token),
-        vault.open(REFRESH_TOKEN, connection.refresh_token),
+        opened(vault, connection, Connection.access_token),
+        opened(vault, connection, Connection.refresh_token),
         connection.access_token.token,
         connection.refresh_token.token,
     ]

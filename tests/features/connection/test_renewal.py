@@ -15,7 +15,8 @@ from app.features.connection.gateway import Lane, call
 from app.features.connection.jobs import recover as recover_job
 from app.features.connection.models import Connection
 from app.features.connection.renewal import renew_now
-from app.features.connection.tokens import TOKEN_REFUSED, NoToken, mark_attention, plan_retry
+from app.features.connection.token_errors import NoToken
+from app.features.connection.tokens import TOKEN_REFUSED, mark_attention, plan_retry
 from app.integrations.servicenow.oauth import NAMED_CAUSES, NOT_RENEWED
 from tests.factories.connecting import connections, expire, requests, said, trouble
 from tests.factories.system import System

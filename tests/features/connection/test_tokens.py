@@ -15,15 +15,14 @@ from app.core import clock
 from app.core.clock import SetClock
 from app.core.errors import Retry
 from app.core.messages import T
+from app.core.sealed_columns import context_of
 from app.core.vault import Vault
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.gateway import Lane, call
 from app.features.connection.models import Connection
-from app.features.connection.oauth_client import ACCESS_TOKEN
+from app.features.connection.token_errors import NoToken, RefreshAnswerLost
 from app.features.connection.tokens import (
     TOKEN_REFUSED,
-    NoToken,
-    RefreshAnswerLost,
     mark_attention,
     still_good,
     store_tokens,
@@ -213,6 +212,11 @@ async def test_a_process_with_stale_keys_says_so_and_spoils_nothing_for_the_othe
     [connection] = await connections(system)
     assert (connection.status, connection.attention, connection.token_version) == ("connected", None, 1)
     assert await ask(system.resources, whoami)
+    # Nor do the jobs of those that hold the key pause.
+    await expire(system)
+    with pytest.raises(NoToken):
+        await call(blind, whoami)
+    assert await call(system.resources, whoami)
 
 
 async def test_a_short_remaining_life_is_used_up_and_not_renewed_at_every_call(system: System) -> None:
@@ -231,7 +235,10 @@ async def test_a_short_remaining_life_is_used_up_and_not_renewed_at_every_call(s
 
 def an_hour_old_connection(**values: object) -> Connection:
     granted = clock.now() - timedelta(minutes=25)
-    usual = {"access_granted_at": granted, "access_expires_at": granted + timedelta(minutes=30), "token_version": 3}
+    usual = {
+        "origin": "https://contoso.service-now.com", "access_granted_at": granted,
+        "access_expires_at": granted + timedelta(minutes=30), "token_version": 3,
+    }  # fmt: skip
     return Connection(**(usual | values))
 
 
@@ -267,8 +274,8 @@ async def test_what_is_stored_for_a_person_carries_its_code(system: System) -> N
 
 def test_a_token_is_good_until_it_is_about_to_end_or_was_refused(system: System, still_clock: SetClock) -> None:
     resources = system.resources
-    sealed = resources.vault.seal(ACCESS_TOKEN, "live")
-    good = an_hour_old_connection(access_token=sealed)
+    good = an_hour_old_connection()
+    good.access_token = resources.vault.seal(context_of(good, Connection.access_token), "live")
     live = still_good(resources, good)
     assert live is not None
     assert live.access_token == "live"
@@ -276,6 +283,7 @@ def test_a_token_is_good_until_it_is_about_to_end_or_was_refused(system: System,
     assert still_good(resources, good, stale_version=3) is None
     assert still_good(resources, good, stale_version=2) is not None
     assert still_good(resources, an_hour_old_connection(access_token=None)) is None
-    assert still_good(resources, an_hour_old_connection(access_token=Vault([Vault.new_key()]).seal("x", "y"))) is None
+    unknown = Vault([Vault.new_key()]).seal(context_of(good, Connection.access_token), "live")
+    assert still_good(resources, an_hour_old_connection(id=good.id, access_token=unknown)) is None
     still_clock.move(181)  # Less than two minutes are left.
     assert still_good(resources, good) is None

@@ -16,16 +16,10 @@ from app.core.clock import SetClock
 from app.core.database import Database, make_engine
 from app.core.keyed_locks import KeyedLocks
 from app.features.connection.gateway import Lane, call
-from app.features.connection.oauth_client import REFRESH_TOKEN
+from app.features.connection.models import Connection
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.schemas import RemoteUser
-from tests.factories.connecting import (
-    connections,
-    database_url,
-    expire,
-    requests,
-    with_known_key,
-)
+from tests.factories.connecting import connections, database_url, expire, opened, requests, with_known_key
 from tests.factories.system import System
 from tests.features.connection.callers import call_patiently, open_resources
 
@@ -142,7 +136,7 @@ async def test_both_shapes_of_a_refresh_response_keep_a_refresh_token(system: Sy
     assert before.refresh_token is not None
     assert now.refresh_token is not None
     vault = system.resources.vault
-    assert vault.open(REFRESH_TOKEN, now.refresh_token) == vault.open(REFRESH_TOKEN, before.refresh_token)
+    assert opened(vault, now, Connection.refresh_token) == opened(vault, before, Connection.refresh_token)
     # A plain refresh is not taken for a new consent: the hundred days go on.
     assert now.refresh_expires_at == before.refresh_expires_at
 

@@ -90,7 +90,7 @@ async def test_nothing_is_lost_and_nothing_is_sent_twice(
             assert await compare_counts(session, tmp_path / "backup") == []
         assert [str(problem) async for problem in verify(restored.resources)] == []
         _use_keys(restored, new_key, old_key)
-        assert await reseal_everything(restored.resources) > 0
+        assert (await reseal_everything(restored.resources)).count > 0
         _use_keys(restored, new_key)
         await _let_it_finish(restored)
         after = await _tickets(restored)

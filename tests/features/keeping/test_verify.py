@@ -54,7 +54,7 @@ async def test_a_secret_that_no_key_opens_is_named(busy: System) -> None:
     busy.resources = replace(busy.resources, vault=Vault([Vault.new_key()]))
     problems = await _problems(busy)
     assert len(problems) == 3
-    assert any("connection.refresh_token: no key of VAULT_KEYS opens 1 values" in problem for problem in problems)
+    assert any("connection.refresh_token: VAULT_KEYS do not open 1 values" in problem for problem in problems)
 
 
 async def test_rows_that_refer_to_none_are_named(busy: System) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from app.core.messages import T
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.tokens import mark_attention
-from tests.factories.connecting import connect_by_pages
+from tests.factories.connecting import a_worker, connect_by_pages
 from tests.factories.system import System
 from tests.factories.tickets import share_one
 
@@ -37,6 +37,9 @@ async def test_a_token_reads_the_state_as_it_changes(system: System) -> None:
     assert body["consented_as"] == "m365.integration"
     assert body["ready_for"] == ["change", "incident"]
     assert body["tickets"] == {"queued": 0, "shared": 0, "held": 0, "given_up": 0}
+    assert body["worker_runs"] is False
+    await a_worker(system)
+    assert (await ask(system, token))[1]["worker_runs"] is True
 
 
 async def test_tickets_of_a_removed_instance_are_not_counted(system: System) -> None:

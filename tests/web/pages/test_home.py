@@ -8,6 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from sqlalchemy import func, select, update
+from sqlalchemy import text as sql
 
 from app.core import clock
 from app.features.accounts.home_layout import keep_cards
@@ -17,7 +18,7 @@ from app.features.secure_score.jobs import scheduled_sync
 from app.features.tickets.types import TicketKind
 from app.features.tickets.views.outcomes import connection_with_kept_tickets
 from app.web.home_cards import BY_NAME, CARDS
-from tests.factories.connecting import remove
+from tests.factories.connecting import a_worker, remove
 from tests.factories.statements import counted
 from tests.factories.system import System
 from tests.factories.tickets import an_action, refresh_now, share_one, shared_ticket
@@ -38,6 +39,24 @@ def offered_in(html: str) -> list[str]:
 async def shown(browser: httpx.AsyncClient) -> list[str]:
     """The cards on the home page of the person signed in here."""
     return cards_of((await browser.get("/")).text)
+
+
+async def test_the_page_says_when_no_worker_runs_and_managers_how_to_start_one(system: System) -> None:
+    said, command = "No worker is running. Tickets wait", "<code>python -m app worker</code>"
+    pages = {}
+    for role in ("manager", "sharer", "viewer"):
+        async with await system.signed_in(role) as browser:
+            pages[role] = (await browser.get("/")).text
+    assert all(said in page for page in pages.values())
+    assert [role for role, page in pages.items() if command in page] == ["manager"]
+    assert "Tell the operator of this security center." in pages["viewer"]
+    await a_worker(system)
+    async with await system.signed_in("manager") as browser:
+        assert said not in (await browser.get("/")).text
+    async with system.resources.database.transaction() as session:
+        await session.execute(sql("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '61 seconds'"))
+    async with await system.signed_in("manager") as browser:
+        assert said in (await browser.get("/")).text  # It was killed, and could not say so.
 
 
 @pytest.mark.fact("microsoft-graph edge-57", "microsoft-graph 3.4")

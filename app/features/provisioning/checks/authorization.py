@@ -11,7 +11,8 @@ from app.features.connection.key_rotation import KEY_LOST
 from app.features.connection.models import ConnectionStatus
 from app.features.connection.oauth_client import redirect_uri
 from app.features.connection.renewal import recover, renew_now
-from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys, set_consent_lifetime
+from app.features.connection.token_errors import NoToken, SecretsMoved, StoredOriginRefused, WrongKeys
+from app.features.connection.tokens import TOKEN_REFUSED, set_consent_lifetime
 from app.features.provisioning.checks.check_context import NAMELESS_USER, CheckContext
 from app.features.provisioning.checks.finding_for_error import QUERY_RULE, finding_for_error, is_about_rights
 from app.features.provisioning.finding import Finding, State
@@ -94,6 +95,10 @@ def finding_without_token(context: CheckContext, error: AppError) -> Finding:
     """
     if isinstance(error, WrongKeys):
         return context.finding("vault_keys", meaning=error.message)
+    if isinstance(error, SecretsMoved):
+        return context.finding("vault_keys:moved", meaning=error.message)
+    if isinstance(error, StoredOriginRefused):
+        return finding_for_error(context, error)
     if isinstance(error, NoToken):
         return context.finding("token_service", meaning=error.message)
     code, answer = _cause(context.connection, error.message)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from app.features.connection.gateway import ping
 from app.features.connection.oauth_client import redirect_uri
+from app.features.connection.stored_origin import check_stored_origin
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.finding_for_error import throttled, unreachable
 from app.features.provisioning.finding import Finding
@@ -70,6 +71,7 @@ async def check_consent_page(context: CheckContext) -> Finding:
         # GET /oauth_auth.do as a browser without a session. Its error pages never lead back to us, so that this is the
         # only way to see them (docs/facts/servicenow.md#1-2-authorization-request). A page for browsers and no call of the
         # API, so it takes no slot of the gateway: the contract `one-gateway` in pyproject.toml says why.
+        check_stored_origin(context.resources, context.connection.origin)
         page = await open_consent_page(
             context.resources.servicenow, context.connection.origin, context.connection.client_id,
             redirect_uri(context.resources),

@@ -7,7 +7,7 @@ from typing import TypeGuard
 from app.core.errors import AppError
 from app.core.messages import Message
 from app.features.connection.active_connection import NotConnected
-from app.features.connection.tokens import NoToken
+from app.features.connection.token_errors import NoToken, StoredOriginRefused
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.finding import Finding
 from app.integrations.http.errors import Forbidden, InvalidResponse, ServerError, Throttled, Unreachable
@@ -24,6 +24,7 @@ QUERY_RULE = "Insufficient rights to query records"
 UNREACHABLE_CODES = {
     "name": "dns",
     "address": "private_address",
+    "origin": "private_address:stored",
     "tls": "tls",
     "proxy": "proxy",
     "refused": "unreachable:refused",
@@ -49,6 +50,8 @@ def remote_text_of(problem: Message) -> str:
 def finding_for_error(context: CheckContext, error: AppError) -> Finding:
     """What a failed call says about the connection, for any purpose of the call."""
     match error:
+        case StoredOriginRefused():
+            return unreachable(context, error)
         # NoToken is an Unreachable, but it is the token service that failed, and the network is in order.
         case Unreachable() if not isinstance(error, NoToken):
             return unreachable(context, error)

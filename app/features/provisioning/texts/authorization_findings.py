@@ -63,6 +63,13 @@ AUTHORIZATION_FINDINGS = {
         State.PROBLEM, OWN_KEYS,
         advice=T("Type the client secret again on the set-up page, and authorize. Everything else stays as it is."),
     ),
+    "vault_keys:moved": FindingText(
+        State.PROBLEM, OWN_KEYS,
+        advice=T(
+            "Ask the operator of this server what was changed in its database. If it cannot be undone, press Authorize. "
+            "Tickets wait until then."
+        ),
+    ),
     "token_service": FindingText(
         State.PROBLEM, T("Token service"), advice=T("Nothing is lost. Check again when the instance answers as usual."),
     ),

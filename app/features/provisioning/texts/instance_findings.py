@@ -45,6 +45,10 @@ INSTANCE_FINDINGS = {
     "private_address": FindingText(
         State.PROBLEM, T("Network: address"), advice=T("Ask whoever runs this server what the name should point to."),
     ),
+    "private_address:stored": FindingText(
+        State.PROBLEM, T("Network: address"),
+        advice=T("Ask the operator of this server whether SERVICENOW_ALLOWED_ORIGINS or the database was changed."),
+    ),
     "tls": FindingText(
         State.PROBLEM, T("Network: TLS"),
         advice=T(

@@ -19,7 +19,8 @@ from app.features.connection.authorization_attempts import DENIED, LastAttempt
 from app.features.connection.connection_view import connection_view
 from app.features.connection.key_rotation import KEY_LOST, forget_what_no_key_opens
 from app.features.connection.models import Connection
-from app.features.connection.tokens import TOKEN_REFUSED, NoToken, WrongKeys
+from app.features.connection.token_errors import NoToken, SecretsMoved, StoredOriginRefused, WrongKeys
+from app.features.connection.tokens import TOKEN_REFUSED
 from app.features.provisioning.checks.authorization import (
     check_consent,
     check_last_attempt,
@@ -249,6 +250,13 @@ async def test_deny_on_a_connection_that_works_is_a_note_and_asks_for_nothing(sy
     ("error", "changes", "key", "words"),
     [
         (WrongKeys(), {}, "vault_keys", "the same VAULT_KEYS"),
+        (SecretsMoved(), {}, "vault_keys", "what was changed in its database"),
+        (
+            StoredOriginRefused(),
+            {},
+            "private_address",
+            "whether SERVICENOW_ALLOWED_ORIGINS or the database was changed",
+        ),
         (NotConnected(KEY_LOST), {"status": "needs_attention"}, "vault_keys", "Type the client secret again"),
         (NoToken(), {}, "token_service", "Nothing is lost"),
         (NotConnected(), {"status": "unconfirmed"}, "user_unconfirmed", "confirm that this account"),

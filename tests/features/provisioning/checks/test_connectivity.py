@@ -30,6 +30,11 @@ def elsewhere(system: System, address_policy: AddressPolicy | None = None, **opt
 async def move(system: System, **values: Any) -> None:
     async with system.resources.database.transaction() as session:
         await session.execute(update(Connection).values(**values))
+    config = system.resources.config
+    if "origin" in values:  # As if the operator had listed it.
+        origins = (*config.servicenow_allowed_origins, str(values["origin"]))
+        system.resources = replace(system.resources, config=replace(config, servicenow_allowed_origins=origins))
+        system.app.state.resources = system.resources
 
 
 async def test_dns_is_told_from_tls_from_a_closed_port(system: System) -> None:

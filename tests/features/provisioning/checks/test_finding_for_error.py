@@ -10,7 +10,7 @@ from app.features.connection.active_connection import NotConnected
 from app.features.connection.connection_view import connection_view
 from app.features.connection.gateway import InstancePaused
 from app.features.connection.throttle import Deferral
-from app.features.connection.tokens import NoToken
+from app.features.connection.token_errors import NoToken, StoredOriginRefused
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.finding_for_error import (
     finding_for_error,
@@ -125,6 +125,7 @@ def unreachable_by(why: str) -> Unreachable:
     [
         (unreachable_by("name"), "dns", "name service (DNS)"),
         (unreachable_by("address"), "private_address", "what the name should point to"),
+        (StoredOriginRefused(), "private_address", "whether SERVICENOW_ALLOWED_ORIGINS or the database was changed"),
         (unreachable_by("tls"), "tls", "SSL_CERT_FILE"),
         (unreachable_by("proxy"), "proxy", "to allow https://contoso.service-now.com"),
         (unreachable_by("refused"), "unreachable", "A firewall may be in the way"),

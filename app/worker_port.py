@@ -1,0 +1,122 @@
+"""The worker's HTTP port: GET /health/live, /health/ready and /metrics, for what watches it. Reads no body."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from app.core.database import is_ready
+from app.core.logging import get_logger
+from app.core.metrics import CONTENT_TYPE, process_metrics
+from app.resources import Resources
+
+log = get_logger(__name__)
+
+# A probe sends some hundred bytes at once. Slowloris: who sends slower, or more, or opens more, is closed.
+# https://owasp.org/www-community/attacks/Denial_of_Service
+LARGEST_REQUEST = 8_192
+REQUEST_SECONDS = 5.0
+MOST_CLIENTS = 16
+
+
+@dataclass(frozen=True)
+class PortAnswer:
+    """A status and its text."""
+
+    status: HTTPStatus
+    body: str
+    content_type: str = "application/json"
+
+
+Handler = Callable[[], Awaitable[PortAnswer]]
+
+
+def health_handlers(resources: Resources) -> Mapping[str, Handler]:
+    """Liveness needs no database: a restart would not bring it back. Readiness asks it."""
+    pulse = resources.queue.pulse
+
+    async def live() -> PortAnswer:
+        return _health("" if pulse.is_live else "the queue's loop does not ask for jobs any more")
+
+    async def ready() -> PortAnswer:
+        if not pulse.is_live:
+            return await live()
+        if not pulse.is_fetching:
+            return _health("the database gives no jobs")
+        return _health(await is_ready(resources.database, resources.expected_revision))
+
+    async def metrics() -> PortAnswer:
+        # Without a token: the port is for the inside of a network (docs/operation.md#metrics).
+        return PortAnswer(HTTPStatus.OK, process_metrics().decode(), CONTENT_TYPE)
+
+    return {"/health/live": live, "/health/ready": ready, "/metrics": metrics}
+
+
+@asynccontextmanager
+async def serving_port(host: str, port: int, handlers: Mapping[str, Handler]) -> AsyncIterator[int]:
+    """Answer GET at these paths for as long as the block lasts; gives the port. Port 0 serves nothing and gives 0."""
+    if not port:
+        yield 0
+        return
+    clients: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(clients) >= MOST_CLIENTS:
+            writer.transport.abort()
+            return
+        clients.add(writer)
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(_encoded(await _answer(head, handlers), with_body=not head.startswith(b"HEAD ")))
+                await writer.drain()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            writer.transport.abort()
+        finally:
+            clients.discard(writer)
+            writer.close()
+
+    server = await asyncio.start_server(serve, host, port, limit=LARGEST_REQUEST)
+    listening = int(server.sockets[0].getsockname()[1])
+    log.info("worker.port.open", host=host, port=listening)
+    try:
+        yield listening
+    finally:
+        server.close()
+        for writer in tuple(clients):
+            writer.transport.abort()
+
+
+async def _answer(head: bytes, handlers: Mapping[str, Handler]) -> PortAnswer:
+    # method SP request-target SP HTTP-version: https://www.rfc-editor.org/rfc/rfc9112#section-3
+    line = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
+    if len(line) != 3 or not line[2].startswith("HTTP/1."):
+        return _error(HTTPStatus.BAD_REQUEST)
+    method, target, _ = line
+    if method not in ("GET", "HEAD"):
+        return _error(HTTPStatus.METHOD_NOT_ALLOWED)
+    handler = handlers.get(target.partition("?")[0])
+    return await handler() if handler else _error(HTTPStatus.NOT_FOUND)
+
+
+def _health(problem: str) -> PortAnswer:
+    if problem:
+        return PortAnswer(HTTPStatus.SERVICE_UNAVAILABLE, json.dumps({"ready": False, "problem": problem}))
+    return PortAnswer(HTTPStatus.OK, json.dumps({"ready": True}))
+
+
+def _error(status: HTTPStatus) -> PortAnswer:
+    return PortAnswer(status, status.phrase, "text/plain")
+
+
+def _encoded(answer: PortAnswer, *, with_body: bool) -> bytes:
+    body = answer.body.encode()
+    head = (
+        f"HTTP/1.1 {answer.status} {answer.status.phrase}\r\nContent-Type: {answer.content_type}\r\n"
+        f"Content-Length: {len(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (body if with_body else b"")

@@ -1,0 +1,118 @@
+"""The worker's port: two answers for probes, and nothing that a hostile client can hold or fill."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from app import worker_port
+from app.core.database import Database, make_engine
+from app.worker_port import MOST_CLIENTS, health_handlers, serving_port
+from tests.factories.servers import free_port
+from tests.factories.system import System
+
+
+async def ask(port: int, sent: bytes) -> tuple[int, bytes]:
+    """Status and body of the answer; 0 when the connection was closed without one."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(sent)
+        answer = await reader.read()
+    except ConnectionError:
+        return 0, b""
+    finally:
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return (int(head.split(b" ")[1]) if head else 0), body
+
+
+def get(path: str, method: str = "GET") -> bytes:
+    return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+@pytest.fixture
+async def port(system: System) -> AsyncIterator[int]:
+    async with serving_port("127.0.0.1", free_port(), health_handlers(system.resources)) as opened:
+        yield opened
+
+
+async def test_it_says_that_the_worker_lives_and_is_ready(system: System, port: int) -> None:
+    await system.work()
+    assert await ask(port, get("/health/live")) == (200, b'{"ready": true}')
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num varchar)"))
+    assert await ask(port, get("/health/ready")) == (200, b'{"ready": true}')
+    async with system.resources.database.transaction() as session:
+        await session.execute(text("DROP TABLE alembic_version"))
+    status, body = await ask(port, get("/health/ready?x=1"))
+    assert (status, json.loads(body)) == (
+        503,
+        {"ready": False, "problem": "the database has no tables yet: run the migrations"},
+    )
+
+
+async def test_it_tells_its_metrics(port: int) -> None:
+    status, body = await ask(port, get("/metrics"))
+    assert status == 200
+    assert b"# TYPE security_center_jobs_total counter" in body
+
+
+async def test_a_worker_whose_loop_ended_is_neither(system: System, port: int) -> None:
+    system.resources.queue.pulse.stopped()
+    for path in ("/health/live", "/health/ready"):
+        status, body = await ask(port, get(path))
+        assert status == 503
+        assert "does not ask for jobs any more" in json.loads(body)["problem"]
+
+
+async def test_without_its_database_it_lives_and_is_not_ready(system: System) -> None:
+    away = Database(make_engine("postgresql://user:change-me@127.0.0.1:1/none"))
+    handlers = health_handlers(replace(system.resources, database=away))
+    assert (await handlers["/health/live"]()).status == 200
+    answer = await handlers["/health/ready"]()
+    assert (answer.status, json.loads(answer.body)["problem"]) == (503, "the database does not answer")
+    await away.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (get("/"), 404),
+        (get("/health/live/"), 404),
+        (get("/health/live", "POST"), 405),
+        (get("/health/live", "HEAD"), 200),
+        (b"GET /health/live\r\n\r\n", 400),
+        (b"\x00\xff\r\n\r\n", 400),
+        (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n", 0),
+    ],
+)
+async def test_anything_else_is_refused(port: int, sent: bytes, status: int) -> None:
+    found, body = await ask(port, sent)
+    assert found == status
+    assert b"HEAD" not in sent or body == b""
+
+
+async def test_who_sends_slowly_is_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_port, "REQUEST_SECONDS", 0.05)
+    assert (await ask(port, b"GET /health/live HTTP/1.1\r\nHost:"))[0] == 0
+
+
+async def test_no_more_clients_than_it_serves_at_once(port: int) -> None:
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CLIENTS)]
+    try:
+        assert (await ask(port, get("/health/live")))[0] == 0
+    finally:
+        for _, writer in held:
+            writer.close()
+    while (await ask(port, get("/health/live")))[0] == 0:  # noqa: ASYNC110 - the port tells when they are gone.
+        await asyncio.sleep(0.01)
+
+
+async def test_port_0_opens_none(system: System) -> None:
+    async with serving_port("127.0.0.1", 0, health_handlers(system.resources)) as opened:
+        assert opened == 0
