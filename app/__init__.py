@@ -1,1 +1,3 @@
 """The security center with its ServiceNow connector."""
+
+__version__ = "0.1.0"

@@ -23,6 +23,7 @@ from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient
 from app.integrations.microsoft.graph import GraphClient
 from app.resources import ProductConfig, Resources, closing
+from app.setting_notices import setting_notices
 from app.settings import Settings
 
 TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
@@ -40,6 +41,7 @@ def product_config(settings: Settings) -> ProductConfig:
         session_hours=settings.session_hours,
         secure_score_write_back=settings.secure_score_write_back,
         microsoft_cloud=str(settings.microsoft_cloud),
+        setting_notices=setting_notices(settings),
     )
 
 

@@ -9,10 +9,19 @@ from dataclasses import dataclass, field
 from app.core.database import Database
 from app.core.jobs import Queue
 from app.core.keyed_locks import KeyedLocks
+from app.core.messages import Message
 from app.core.vault import Vault
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient
 from app.integrations.microsoft.graph import GraphClient
+
+
+@dataclass(frozen=True)
+class SettingNotice:
+    """What is worth knowing of the settings in force. `is_problem`: a person should change it before others sign in."""
+
+    message: Message
+    is_problem: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class ProductConfig:
     session_hours: int
     secure_score_write_back: bool = False
     microsoft_cloud: str = "global"
+    setting_notices: tuple[SettingNotice, ...] = ()
 
 
 @dataclass(frozen=True)
