@@ -97,7 +97,7 @@ def test_every_setting_that_can_be_wrong_is_among_them() -> None:
     [
         ("postgresql://u:change-me@x@h/db", "@ as %40"),
         ("postgresql://u:p/x@h/db", "/ as %2F"),
-        ("postgresql://u:p#x@h/db", "# as %23"),
+        ("postgresql://u:change-me#x@h/db", "# as %23"),
         ("mysql://u:change-me@h/db", "begin with postgresql://"),
         ("postgresql://one,two/db", "host=one,two&port="),
     ],
