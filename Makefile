@@ -89,8 +89,8 @@ lock: ## Choose the newest dependency versions, and pin them by hash
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade --group clients -c requirements-dev.lock -o requirements-clients.lock
 	npm install --package-lock-only --silent
 
-audit: setup ## Look the pinned dependencies up among known vulnerabilities (needs the internet)
-	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+audit: setup ## Look the pinned dependencies up among known vulnerabilities; fails where one cannot be looked up (needs the internet)
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 	npm audit --omit=dev
 
 migration: setup ## Write a migration from what the models say now: make migration NAME="add a column"

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
+from app import __version__
+from app.cli.read_settings import read_settings
 from app.core.errors import AppError
 from app.core.logging import configure_logs
+from app.core.setting_rules import WrongSetting
 from app.embedded_postgres import database_address
 from app.settings import Settings
 
@@ -22,34 +23,43 @@ if TYPE_CHECKING:
     # Half of all that is imported otherwise, which `healthy` needs not.
     from app.resources import Resources
 
+# The exit status of a command line or a setting that cannot be used, as argparse has it.
+WRONG_SETTINGS = 2
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit status of the process."""
     options = parser().parse_args(arguments)
     if options.command == "generate-key":
         return generate_key(options)
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        print("The settings are not complete:", file=sys.stderr)
-        for problem in error.errors():
-            name = ".".join(str(part) for part in problem["loc"]).upper() or "settings"
-            print(f"  {name}: {problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
-        print("The README's table says what each one means.", file=sys.stderr)
-        return 2
+    settings = read_settings()
+    if settings is None:
+        return WRONG_SETTINGS
     configure_logs(level=settings.log_level, as_json=settings.log_json)
     try:
         status: int = options.run(settings, options)
+    except WrongSetting as error:
+        print(error, file=sys.stderr)
+        return WRONG_SETTINGS
     except AppError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        from app.cli.database_trouble import database_trouble
+
+        told = database_trouble(error)
+        if told is None:
+            raise
+        print(told, file=sys.stderr)
+        return 1
     return status
 
 
 def parser() -> argparse.ArgumentParser:
     described = argparse.ArgumentParser(prog="python -m app", description=__doc__)
+    described.add_argument("--version", action="version", version=f"security-center {__version__}")
     commands = described.add_subparsers(dest="command", required=True)
 
     def command(name: str, run: object, help_text: str) -> argparse.ArgumentParser:
@@ -66,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
     files.add_argument("--profiles", type=Path, help="answer of /security/secureScoreControlProfiles")
     doctor_command = command("doctor", doctor, "check everything between here and ServiceNow, and change nothing")
     doctor_command.add_argument("--bundle", type=Path, metavar="FILE", help="also write the support bundle, a zip file")
+    command(
+        "check-settings", check_settings, "print every setting in force, without secrets, and what to know about them"
+    )
     command("postgres", postgres, "keep the embedded PostgreSQL running and print its address")
     command("generate-key", generate_key, "print a fresh key for VAULT_KEYS")
     command("rotate-keys", rotate_keys, "seal every stored secret anew with the first of VAULT_KEYS")
@@ -99,6 +112,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
     import uvicorn
 
     from app.bootstrap import open_resources, reporting_as, run_async, traced
+    from app.listen import bound_sockets, start_listening
     from app.main import create_app, server_config
 
     class Server(uvicorn.Server):
@@ -112,9 +126,15 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
 
     async def serve(database_url: str) -> None:
         async with open_resources(settings, database_url) as resources, reporting_as("web", resources):
-            await Server(server_config(settings, create_app(resources))).serve()
+            server = Server(server_config(settings, create_app(resources)))
+            start_listening(sockets)
+            await server.serve(sockets=sockets)
 
-    with database_address(settings) as database_url, traced(settings, "web"):
+    with (
+        bound_sockets(settings.host, settings.port) as sockets,
+        database_address(settings) as database_url,
+        traced(settings, "web"),
+    ):
         run_async(lambda: serve(database_url))
     return 0
 
@@ -191,6 +211,18 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
 
     problems = with_resources(settings, diagnose)
     print(f"Findings that need somebody: {problems}." if problems else "Nothing stands in the way.")
+    return 1 if problems else 0
+
+
+def check_settings(settings: Settings, _options: argparse.Namespace) -> int:
+    """Print the settings. The exit status is 1 when a notice needs a person."""
+    from app.cli.settings_report import notices_report, settings_report
+
+    for line in settings_report(settings):
+        print(line)
+    notices, problems = notices_report(settings)
+    for line in notices:
+        print(line)
     return 1 if problems else 0
 
 

@@ -26,6 +26,7 @@ from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient
 from app.integrations.microsoft.graph import GraphClient
 from app.resources import KeptDays, ProductConfig, Resources, closing
+from app.setting_notices import setting_notices
 from app.settings import Settings
 
 TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks, keeping_tasks)
@@ -51,6 +52,7 @@ def product_config(settings: Settings) -> ProductConfig:
             sessions=settings.keep_sessions_days,
             failed_jobs=settings.keep_failed_jobs_days,
         ),
+        setting_notices=setting_notices(settings),
     )
 
 

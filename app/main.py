@@ -99,7 +99,7 @@ def server_config(settings: Settings, application: FastAPI) -> uvicorn.Config:
     # https://www.uvicorn.org/settings/#http
     return uvicorn.Config(
         application,
-        host=settings.host,
+        host=settings.host[0],
         port=settings.port,
         log_config=None,
         access_log=False,

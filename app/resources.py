@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from app.core.database import Database
 from app.core.jobs import Queue
 from app.core.keyed_locks import KeyedLocks
+from app.core.messages import Message
 from app.core.vault import Vault
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient
@@ -27,6 +28,14 @@ class KeptDays:
 
 
 @dataclass(frozen=True)
+class SettingNotice:
+    """What is worth knowing of the settings in force. `is_problem`: a person should change it before others sign in."""
+
+    message: Message
+    is_problem: bool = False
+
+
+@dataclass(frozen=True)
 class ProductConfig:
     """The settings that features may know, without secrets. `public_url` has no slash at the end."""
 
@@ -41,6 +50,7 @@ class ProductConfig:
     # A secret all the same; empty where metrics are off.
     metrics_token: str = field(default="", repr=False)
     kept_days: KeptDays = field(default_factory=KeptDays)
+    setting_notices: tuple[SettingNotice, ...] = ()
 
 
 @dataclass(frozen=True)

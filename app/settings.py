@@ -2,168 +2,192 @@
 
 from __future__ import annotations
 
-import re
-from enum import StrEnum
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.core import setting_rules
+from app.core.secret_files import SecretFiles
+from app.core.setting_types import DatabaseAddress, Hosts, Keys, Networks, Origin, Origins, Roles, guid
+from app.microsoft_defaults import (
+    ENTRA_AUTHORITIES,
+    GLOBAL_ADMINISTRATOR,
+    GLOBAL_READER,
+    GRAPH_URLS,
+    SECURITY_ADMINISTRATOR,
+    SECURITY_OPERATOR,
+    SECURITY_READER,
+    MicrosoftCloud,
+)
 
-class MicrosoftCloud(StrEnum):
-    """The clouds with Secure Score in Graph (docs/facts/microsoft-graph.md#1-7-national-clouds)."""
-
-    GLOBAL = "global"
-    US_GOVERNMENT = "usgov"
-    US_DEFENSE = "dod"
-
-
-# https://learn.microsoft.com/graph/deployments
-ENTRA_AUTHORITIES = {
-    MicrosoftCloud.GLOBAL: "https://login.microsoftonline.com",
-    MicrosoftCloud.US_GOVERNMENT: "https://login.microsoftonline.us",
-    MicrosoftCloud.US_DEFENSE: "https://login.microsoftonline.us",
-}
-GRAPH_URLS = {
-    MicrosoftCloud.GLOBAL: "https://graph.microsoft.com",
-    MicrosoftCloud.US_GOVERNMENT: "https://graph.microsoft.us",
-    MicrosoftCloud.US_DEFENSE: "https://dod-graph.microsoft.us",
-}
-
-# Role template IDs are the same in every tenant.
-# https://learn.microsoft.com/entra/identity/role-based-access-control/permissions-reference
-SECURITY_ADMINISTRATOR = "194ae4cb-b126-40b2-bd5b-6091b380977d"
-SECURITY_OPERATOR = "5f2222b1-57c3-48ba-8ad5-d4759f1fde6f"
-SECURITY_READER = "5d6b6bb7-de71-4623-b4af-96380a352509"
-GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
-GLOBAL_READER = "f2ef992c-3afb-46b9-b7cf-a126ee74c451"
-
-Words = Annotated[tuple[str, ...], NoDecode]
-GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Where each ID stands in the admin center, for a message that must not repeat the value: it may be a secret in the wrong line.
-GUIDS = {
-    "entra_tenant_id": "the Directory (tenant) ID of the app registration's Overview, not a domain name or 'common'",
-    "entra_client_id": "the Application (client) ID of the app registration's Overview",
-    "secure_score_tenant_id": "a Directory (tenant) ID, or nothing",
-}
+TenantId = Annotated[
+    str, guid("the Directory (tenant) ID of the app registration's Overview, not a domain name or 'common'")
+]
+ClientId = Annotated[str, guid("the Application (client) ID of the app registration's Overview")]
+ShownTenantId = Annotated[str, guid("a Directory (tenant) ID, or nothing")]
 # A list that is set to nothing gives its role to no one, and keys have a message of their own; every other setting that is
 # blank counts as not set.
 MAY_BE_BLANK = ("_roles", "vault_keys")
-USUAL_PORTS = {"http": 80, "https": 443}
-
-
-def _origin(value: str) -> str:
-    """The address as browsers name it: scheme, host and port alone, in lower case. Raises ValueError."""
-    parts = urlsplit(value)
-    if parts.scheme.lower() not in USUAL_PORTS or not parts.hostname:
-        raise ValueError("is no address; write it like https://security-center.example.com")
-    port = parts.port  # Raises ValueError for what is no port.
-    if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("is scheme, host and port alone; take away what follows, or stands before the host")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    usual = port is None or port == USUAL_PORTS[parts.scheme.lower()]
-    return f"{parts.scheme.lower()}://{host}" + ("" if usual else f":{port}")
-
-
-def _bare(value: str) -> str:
-    """Without the blanks around it, and without one pair of quotes around the rest."""
-    value = value.strip()
-    return value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+SOME_GUID = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
 
 
 class Settings(BaseSettings):
     """Read from environment variables of the same names, in capitals, or from a file named ``.env``."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
-
-    database_url: SecretStr | None = Field(
-        None, description="PostgreSQL address. Without it, an embedded PostgreSQL under VAR_DIR is used."
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", hide_input_in_errors=True
     )
-    var_dir: Path = Field(Path("var"), description="Folder for what the embedded PostgreSQL keeps.")
-    public_url: str = Field(
+
+    database_url: DatabaseAddress | None = Field(
+        None,
+        description="PostgreSQL address. Without it, an embedded PostgreSQL under VAR_DIR is used.",
+        examples=["postgresql://user:change-me@host:5432/name"],
+    )
+    var_dir: Path = Field(
+        Path("var"), description="Folder for what the embedded PostgreSQL keeps.", examples=["/var/lib/security-center"]
+    )
+    public_url: Origin = Field(
         "http://127.0.0.1:8000",
         description="The address people open; redirect addresses are made from it.",
+        examples=["https://security-center.example.com"],
     )
-    host: str = Field("127.0.0.1", description="The address the web process listens on.")
-    port: int = Field(8000, description="The port the web process listens on.", ge=1, le=65535)
+    host: Hosts = Field(
+        ("127.0.0.1",),
+        description="Addresses the web process listens on, separated by commas; :: is every address, IPv4 as well.",
+        examples=["127.0.0.1"],
+    )
+    port: int = Field(8000, description="The port the web process listens on.", ge=1, le=65535, examples=["8000"])
 
     worker_port: int = Field(
         0,
         description="The port at which the worker says whether it is healthy, on the address of HOST; 0 opens none.",
         ge=0,
         le=65535,
+        examples=["8001"],
     )
 
-    trusted_proxies: Words = Field(
+    trusted_proxies: Networks = Field(
         (),
         description="Addresses or networks of proxies whose word on where a browser calls from is believed, separated by commas.",
+        examples=["10.0.0.5,10.0.1.0/24"],
     )
 
-    entra_tenant_id: str = Field(description="Directory (tenant) ID. Only its accounts may sign in.")
-    entra_client_id: str = Field(description="Application (client) ID of the app registration.")
-    entra_client_secret: SecretStr = Field(description="A client secret of the app registration.", min_length=1)
+    entra_tenant_id: TenantId = Field(
+        description="Directory (tenant) ID. Only its accounts may sign in.", examples=[SOME_GUID]
+    )
+    entra_client_id: ClientId = Field(
+        description="Application (client) ID of the app registration.", examples=[SOME_GUID]
+    )
+    entra_client_secret: SecretStr = Field(
+        description="A client secret of the app registration.",
+        examples=["the Value of a client secret, about 40 letters"],
+    )
     microsoft_cloud: MicrosoftCloud = Field(
         MicrosoftCloud.GLOBAL,
         description="global, usgov or dod. The cloud operated by 21Vianet in China has no Secure Score in Graph.",
+        examples=["global"],
     )
-    entra_authority: str | None = Field(None, description="Address of Entra ID, if not the cloud's own (the sandbox).")
-    graph_url: str | None = Field(None, description="Address of Microsoft Graph, if not the cloud's own (the sandbox).")
-    secure_score_tenant_id: str | None = Field(
+    entra_authority: Origin | None = Field(
+        None,
+        description="Address of Entra ID, if not the cloud's own (the sandbox).",
+        examples=["https://login.microsoftonline.com"],
+    )
+    graph_url: Origin | None = Field(
+        None,
+        description="Address of Microsoft Graph, if not the cloud's own (the sandbox).",
+        examples=["https://graph.microsoft.com"],
+    )
+    secure_score_tenant_id: ShownTenantId | None = Field(
         None,
         description="Whose Secure Score the pages show, if not ENTRA_TENANT_ID's; for files of another tenant.",
+        examples=[SOME_GUID],
     )
 
     secure_score_write_back: bool = Field(
         default=False,
         description="true writes statuses that are set here to Graph as well; needs SecurityEvents.ReadWrite.All.",
+        examples=["true"],
     )
 
-    vault_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        description="Fernet keys that seal secrets at rest, newest first, separated by commas."
+    vault_keys: Keys = Field(
+        description="Fernet keys that seal secrets at rest, newest first, separated by commas.",
+        examples=["what `python -m app generate-key` prints"],
     )
-    servicenow_allowed_origins: Words = Field(
-        (), description="Addresses besides https://NAME.service-now.com that an instance may have, separated by commas."
+    servicenow_allowed_origins: Origins = Field(
+        (),
+        description="Addresses besides https://NAME.service-now.com that an instance may have, separated by commas.",
+        examples=["https://servicenow.example.com"],
     )
 
-    manager_roles: Words = Field(
+    manager_roles: Roles = Field(
         (SECURITY_ADMINISTRATOR, GLOBAL_ADMINISTRATOR, "SecurityCenter.Manage"),
         description="Role template IDs, or app roles, whose holders manage the connection.",
+        examples=[f"{SECURITY_ADMINISTRATOR},SecurityCenter.Manage"],
     )
-    sharer_roles: Words = Field(
+    sharer_roles: Roles = Field(
         (SECURITY_OPERATOR, "SecurityCenter.Share"),
         description="Role template IDs, or app roles, whose holders share actions as tickets.",
+        examples=[f"{SECURITY_OPERATOR},SecurityCenter.Share"],
     )
-    viewer_roles: Words = Field(
+    viewer_roles: Roles = Field(
         (SECURITY_READER, GLOBAL_READER, "SecurityCenter.View"),
         description="Role template IDs, or app roles, whose holders may look.",
+        examples=[f"{SECURITY_READER},SecurityCenter.View"],
     )
-    session_hours: int = Field(12, description="Hours after which a person signs in again.", ge=1, le=168)
+    session_hours: int = Field(
+        12, description="Hours after which a person signs in again.", ge=1, le=168, examples=["12"]
+    )
 
     metrics_token: SecretStr | None = Field(
-        None, description="The token that /metrics asks for; without it there are no metrics.", min_length=16
+        None,
+        description="The token that /metrics asks for; without it there are no metrics.",
+        min_length=16,
+        examples=["a random text of 16 letters at least"],
     )
-    otel_exporter_otlp_endpoint: str | None = Field(
-        None, description="Base address of an OpenTelemetry collector (OTLP over HTTP). Without it nothing is traced."
+    otel_exporter_otlp_endpoint: Origin | None = Field(
+        None,
+        description="Base address of an OpenTelemetry collector (OTLP over HTTP). Without it nothing is traced.",
+        examples=["http://collector:4318"],
     )
-    keep_audit_days: int = Field(730, description="Days that audit entries are kept; 0 is for ever.", ge=0, le=36500)
+    keep_audit_days: int = Field(
+        730, description="Days that audit entries are kept; 0 is for ever.", ge=0, le=36500, examples=["730"]
+    )
     keep_closed_tickets_days: int = Field(
-        0, description="Days that a ticket is kept after ServiceNow closed it; 0 is for ever.", ge=0, le=36500
+        0,
+        description="Days that a ticket is kept after ServiceNow closed it; 0 is for ever.",
+        ge=0,
+        le=36500,
+        examples=["730"],
     )
     keep_import_runs_days: int = Field(
-        90, description="Days that the record of an import is kept; 0 is for ever.", ge=0, le=36500
+        90, description="Days that the record of an import is kept; 0 is for ever.", ge=0, le=36500, examples=["90"]
     )
-    keep_sessions_days: int = Field(1, description="Days that an ended session is kept at most.", ge=1, le=365)
+    keep_sessions_days: int = Field(
+        1, description="Days that an ended session is kept at most.", ge=1, le=365, examples=["1"]
+    )
     keep_failed_jobs_days: int = Field(
-        90, description="Days that a failed background job is kept; 0 is for ever.", ge=0, le=36500
+        90, description="Days that a failed background job is kept; 0 is for ever.", ge=0, le=36500, examples=["90"]
     )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="DEBUG, INFO, WARNING or ERROR."
+        "INFO", description="DEBUG, INFO, WARNING or ERROR.", examples=["INFO"]
     )
-    log_json: bool = Field(default=False, description="true writes one JSON object per line.")
+    log_json: bool = Field(default=False, description="true writes one JSON object per line.", examples=["true"])
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature.
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = SecretFiles(settings_cls, env_settings, dotenv_settings)
+        return init_settings, files, env_settings, dotenv_settings
 
     @model_validator(mode="before")
     @classmethod
@@ -172,76 +196,43 @@ class Settings(BaseSettings):
         # https://docs.docker.com/reference/cli/docker/container/run/#env
         if not isinstance(given, dict):
             return given
-        cleaned = {name: _bare(value) if isinstance(value, str) else value for name, value in given.items()}
+        bare = setting_rules.without_quotes
+        cleaned = {name: bare(value) if isinstance(value, str) else value for name, value in given.items()}
         return {
             name: value for name, value in cleaned.items() if value != "" or str(name).lower().endswith(MAY_BE_BLANK)
         }
 
-    @field_validator(
-        "servicenow_allowed_origins",
-        "manager_roles",
-        "sharer_roles",
-        "viewer_roles",
-        "vault_keys",
-        "trusted_proxies",
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
     @field_validator("microsoft_cloud", mode="before")
     @classmethod
     def _no_china(cls, value: object) -> object:
-        if isinstance(value, str) and value.strip().lower() in {"china", "21vianet", "gallatin"}:
+        if isinstance(value, str) and value.lower() in {"china", "21vianet", "gallatin"}:
             raise ValueError(
                 "Secure Score is not offered by Microsoft Graph in the cloud operated by 21Vianet in China"
             )
-        return value.strip().lower() if isinstance(value, str) else value
+        return value.lower() if isinstance(value, str) else value
 
-    @field_validator("trusted_proxies")
+    @field_validator("log_level", mode="before")
     @classmethod
-    def _only_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # A host name or `*` would let any caller who reaches us choose the address that we log and limit.
-        for part in value:
-            try:
-                ip_network(part)
-            except ValueError as error:
-                raise ValueError(
-                    f"{part} is no address or network; write them as 10.0.0.5 or 10.0.0.0/24, separated by commas"
-                ) from error
-        return value
+    def _in_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
-    @field_validator("public_url", "entra_authority", "graph_url")
+    @field_validator("*", mode="before")
     @classmethod
-    def _only_an_origin(cls, value: str | None) -> str | None:
-        # Pages, redirect addresses, the tenant and Graph's version are added to it, so a path here would be a wrong address.
-        return _origin(value) if value else value
+    def _readable(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, ValueError):  # From SecretFiles: told here, beside what is wrong with the other settings.
+            raise value
+        if not isinstance(value, str):
+            return value
+        is_list = get_args(cls.model_fields[info.field_name or ""].annotation)[-1:] == (...,)
+        # A file may hold one key in each line.
+        value = setting_rules.printable(value.replace("\r", "").replace("\n", ",") if is_list else value)
+        return setting_rules.entries(value) if is_list else value
 
-    @field_validator("servicenow_allowed_origins")
+    @field_validator("manager_roles")
     @classmethod
-    def _only_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_origin(part) for part in value)
-
-    @field_validator(*GUIDS)
-    @classmethod
-    def _only_a_guid(cls, value: str | None, info: ValidationInfo) -> str | None:
-        # Entra ID takes capitals in addresses, and names itself in lower case: docs/facts/microsoft-graph.md#2-3-signing-users-in
-        if value is None or GUID.fullmatch(value.lower()):
-            return value and value.lower()
-        raise ValueError(f"has to be {GUIDS[info.field_name or '']}")
-
-    @field_validator("manager_roles", "sharer_roles", "viewer_roles")
-    @classmethod
-    def _role_ids_in_lower_case(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # Role template IDs are GUIDs, which have no case; the values of app roles do.
-        return tuple(part.lower() if GUID.fullmatch(part.lower()) else part for part in value)
-
-    @field_validator("vault_keys")
-    @classmethod
-    def _needs_a_key(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    def _some_manager(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise ValueError("VAULT_KEYS needs at least one key; `python -m app generate-key` prints a fresh one")
+            raise ValueError("is empty, so no one could connect ServiceNow; name a role, or leave the line out")
         return value
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,6 +12,7 @@ from http import HTTPStatus
 from app.core.database import is_ready
 from app.core.logging import get_logger
 from app.core.metrics import CONTENT_TYPE, process_metrics
+from app.listen import bound_sockets
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -57,8 +58,11 @@ def health_handlers(resources: Resources) -> Mapping[str, Handler]:
 
 
 @asynccontextmanager
-async def serving_port(host: str, port: int, handlers: Mapping[str, Handler]) -> AsyncIterator[int]:
-    """Answer GET at these paths for as long as the block lasts; gives the port. Port 0 serves nothing and gives 0."""
+async def serving_port(hosts: Sequence[str], port: int, handlers: Mapping[str, Handler]) -> AsyncIterator[int]:
+    """Answer GET at these paths for as long as the block lasts; gives the port. Port 0 serves nothing and gives 0.
+
+    Raises CannotListen.
+    """
     if not port:
         yield 0
         return
@@ -80,15 +84,16 @@ async def serving_port(host: str, port: int, handlers: Mapping[str, Handler]) ->
             clients.discard(writer)
             writer.close()
 
-    server = await asyncio.start_server(serve, host, port, limit=LARGEST_REQUEST)
-    listening = int(server.sockets[0].getsockname()[1])
-    log.info("worker.port.open", host=host, port=listening)
-    try:
-        yield listening
-    finally:
-        server.close()
-        for writer in tuple(clients):
-            writer.transport.abort()
+    with bound_sockets(hosts, port) as sockets:
+        servers = [await asyncio.start_server(serve, sock=each, limit=LARGEST_REQUEST) for each in sockets]
+        log.info("worker.port.open", hosts=list(hosts), port=port)
+        try:
+            yield port
+        finally:
+            for server in servers:
+                server.close()
+            for writer in tuple(clients):
+                writer.transport.abort()
 
 
 async def _answer(head: bytes, handlers: Mapping[str, Handler]) -> PortAnswer:

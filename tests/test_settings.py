@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from app.__main__ import main
-from app.settings import SECURITY_ADMINISTRATOR, Settings
+from app.core.vault import Vault
+from app.microsoft_defaults import SECURITY_ADMINISTRATOR
+from app.settings import Settings
+from tests.factories.settings import REQUIRED, SOME_ID, read_from
 
-SOME_ID = "aaaaaaaa-0000-4a6e-9c3e-5d1f0a00ffff"
-REQUIRED = {"ENTRA_TENANT_ID": SOME_ID, "ENTRA_CLIENT_ID": SOME_ID, "ENTRA_CLIENT_SECRET": "s", "VAULT_KEYS": "k"}
-
-
-def read(monkeypatch: pytest.MonkeyPatch, **given: str) -> Settings:
-    for name, value in (REQUIRED | given).items():
-        monkeypatch.setenv(name, value)
-    return Settings(_env_file=None)
+PASSWORD = "s3cr3t-word"
 
 
 @pytest.mark.parametrize("name", ["ENTRA_TENANT_ID", "ENTRA_CLIENT_ID", "SECURE_SCORE_TENANT_ID"])
@@ -26,34 +22,147 @@ def read(monkeypatch: pytest.MonkeyPatch, **given: str) -> Settings:
 def test_an_id_is_taken_in_any_case_with_blanks_and_in_quotes(
     monkeypatch: pytest.MonkeyPatch, name: str, typed: str
 ) -> None:
-    assert getattr(read(monkeypatch, **{name: typed}), name.lower()) == SOME_ID
+    assert getattr(read_from(monkeypatch, **{name: typed}), name.lower()) == SOME_ID
 
 
 WRONG = {
+    "DATABASE_URL": ["mysql://x/y", "db.internal:5432/name", f"postgresql://u:{PASSWORD}@x@h/db", f"postgresql://u:{PASSWORD}/x@h/db",
+                     f"postgresql://u:{PASSWORD}#x@h/db", f"postgresql://u:{PASSWORD}%x@h/db",
+                     f"postgresql://u:{PASSWORD} x@h/db", f"postgresql://u:{PASSWORD}?x@h/db",
+                     "postgresql://h:port/db", "postgresql://u:change-me@one:1,two:2/db"],
+    "VAULT_KEYS": ["", " ", ",", "nonsense", f"{'A' * 43}=,nonsense", "A" * 43, "a\nb"],
     "ENTRA_TENANT_ID": ["", " ", "common", "organizations", "contoso.onmicrosoft.com", "not a tenant", SOME_ID[:-1]],
-    "ENTRA_CLIENT_ID": ["", "security-center", f"{SOME_ID} {SOME_ID}"],
-    "ENTRA_CLIENT_SECRET": ["", "  "],
+    "ENTRA_CLIENT_ID": ["", "security-center", f"{SOME_ID} {SOME_ID}", f"{SOME_ID[:-1]}\u200b1"],
+    "ENTRA_CLIENT_SECRET": ["", "  ", "''", "one\ntwo", "one\u200btwo", "x" * 20_000],
     "SECURE_SCORE_TENANT_ID": ["contoso.com"],
     "PUBLIC_URL": ["security-center.example", "https://a.example/app", "ftp://a.example", "https://a.example:http",
-                   "https://", "https://me@a.example", "https://a.example?x=1"],
-    "ENTRA_AUTHORITY": [f"https://login.microsoftonline.com/{SOME_ID}", "login.microsoftonline.com"],
-    "GRAPH_URL": ["https://graph.microsoft.com/v1.0"],
-    "SERVICENOW_ALLOWED_ORIGINS": ["https://servicenow.example/nav_to.do", "servicenow.example"],
+                   "https://", "https://me@a.example", "https://a.example?x=1", "https://*.a.example", "https://a..example",
+                   "https://a b.example", "https://bücher.example", "https://[::1"],
+    "ENTRA_AUTHORITY": [f"https://login.microsoftonline.com/{SOME_ID}", "login.microsoftonline.com", "nonsense"],
+    "GRAPH_URL": ["https://graph.microsoft.com/v1.0", "nonsense"],
+    "MICROSOFT_CLOUD": ["china", "azure"],
+    "SERVICENOW_ALLOWED_ORIGINS": ["https://servicenow.example/nav_to.do", "servicenow.example", "nonsense",
+                                   "https://*.contoso.com", "https://a.example,*"],
+    "MANAGER_ROLES": ["", " , ", "Security Administrator", "security  administrator", f"Global Reader,{SOME_ID}",
+                      "Our Admins", SOME_ID[:-1], f"{{{SOME_ID}}}", "x" * 121],
+    "SHARER_ROLES": ["Security Operator"],
+    "VIEWER_ROLES": ["Security Reader"],
+    "SESSION_HOURS": ["0", "169", "-1", "1.5", "ten", "1e3"],
+    "LOG_LEVEL": ["loud", "10"],
+    "LOG_JSON": ["perhaps"],
+    "SECURE_SCORE_WRITE_BACK": ["2"],
+    "PORT": ["0", "65536", "http"],
+    "HOST": ["*", "http://127.0.0.1", "127.0.0.1:8000", "1.2.3", "a b", "127.0.0.1,*"],
+    "WORKER_PORT": ["-1", "65536", "none"],
+    "METRICS_TOKEN": ["short", "one two\nthree four five"],
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ["collector:4318", "http://collector:4318/v1/traces"],
+    "KEEP_AUDIT_DAYS": ["-1", "for ever", "36501"],
+    "KEEP_CLOSED_TICKETS_DAYS": ["-1"],
+    "KEEP_IMPORT_RUNS_DAYS": ["-1"],
+    "KEEP_SESSIONS_DAYS": ["0"],
+    "KEEP_FAILED_JOBS_DAYS": ["-1"],
+    "TRUSTED_PROXIES": ["*", "proxy.internal", "10.0.0.5/33", "10.0.0.5,all", "0.0.0.0/0"],
 }  # fmt: skip
 
 
+@pytest.fixture
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No .env of the developer's, and no setting of the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
-def test_what_cannot_be_right_is_refused_at_start_with_the_settings_name(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any, name: str, value: str
+@pytest.mark.usefixtures("nothing_set")
+def test_what_cannot_be_right_is_refused_at_start_with_the_settings_name_and_an_example(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # No .env of the developer's.
-    with pytest.raises(ValidationError):
-        read(monkeypatch, **{name: value})
+    with pytest.raises(ValidationError) as refused:
+        read_from(monkeypatch, **{name: value})
+    assert PASSWORD not in str(refused.value)  # As a traceback would show it.
+    assert main(["migrate"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    about = [line for line in said if line.startswith("  ")]
+    assert len(about) == 1, about
+    assert about[0].startswith(f"  {name}: ")
+    assert f" Example: {name}=" in about[0]
+    assert said[0] == (
+        "Settings are missing:" if about[0].startswith(f"  {name}: is not set.") else "The settings are not right:"
+    )
+    if len(value) > 3 and name in {"ENTRA_CLIENT_ID", "ENTRA_CLIENT_SECRET", "VAULT_KEYS", "DATABASE_URL"}:
+        assert value not in "\n".join(said)  # It may be a secret in the wrong line.
+        assert PASSWORD not in "\n".join(said)
+
+
+def test_every_setting_that_can_be_wrong_is_among_them() -> None:
+    cannot = {"VAR_DIR"}  # Any name may be one of a folder.
+    assert set(WRONG) == {name.upper() for name in Settings.model_fields} - cannot
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("postgresql://u:change-me@x@h/db", "@ as %40"),
+        ("postgresql://u:p/x@h/db", "/ as %2F"),
+        ("postgresql://u:change-me#x@h/db", "# as %23"),
+        ("mysql://u:change-me@h/db", "begin with postgresql://"),
+        ("postgresql://one,two/db", "host=one,two&port="),
+    ],
+)
+@pytest.mark.usefixtures("nothing_set")
+def test_an_address_of_the_database_that_cannot_be_read_is_refused_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, value: str, hint: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        read_from(monkeypatch, DATABASE_URL=value)
+    assert hint in refused.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["postgresql://u:p%40ss@h:5432/db", "postgres://h/db", "postgresql+psycopg://u@[::1]:5432/db", "postgresql:///db?host=/run/pg",
+     "postgresql://u:change-me@/db?host=one,two&port=1,2&target_session_attrs=read-write", "postgresql://h/db?user=me@server",
+     "postgresql://postgres:@/postgres?host=/tmp/a", "postgresql://u:a:b@h/db"],
+)  # fmt: skip
+@pytest.mark.usefixtures("nothing_set")
+def test_an_address_of_the_database_that_can_be_read_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    found = read_from(monkeypatch, DATABASE_URL=value).database_url
+    assert found is not None
+    assert found.get_secret_value() == value
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_the_name_of_a_role_is_answered_with_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError, match=SECURITY_ADMINISTRATOR):
+        read_from(monkeypatch, MANAGER_ROLES="Security Administrator")
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_all_that_is_missing_or_wrong_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["migrate"]) == 2
     said = capsys.readouterr().err
-    assert f"  {name}: " in said
-    if name == "ENTRA_CLIENT_ID" and value:
-        assert value not in said  # It may be a secret in the wrong line.
+    assert said.startswith("Settings are missing:\n")
+    assert said.count(": is not set. Example: ") == 4
+
+
+@pytest.mark.usefixtures("nothing_set")
+@pytest.mark.parametrize(
+    ("name", "value", "read_as"),
+    [
+        ("LOG_LEVEL", "info", "INFO"),
+        ("LOG_LEVEL", " Warning ", "WARNING"),
+        ("MICROSOFT_CLOUD", "USGov", "usgov"),
+        ("LOG_JSON", '"true"', True),
+        ("HOST", "127.0.0.1, [::1]", ("127.0.0.1", "::1")),
+        ("HOST", "localhost", ("localhost",)),
+        ("ENTRA_AUTHORITY", "https://login.microsoftonline.us/", "https://login.microsoftonline.us"),
+    ],
+)
+def test_what_is_meant_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, value: str, read_as: object) -> None:
+    assert getattr(read_from(monkeypatch, **{name: value}), name.lower()) == read_as
 
 
 @pytest.mark.parametrize(
@@ -69,19 +178,30 @@ def test_what_cannot_be_right_is_refused_at_start_with_the_settings_name(
 def test_the_public_address_is_read_as_browsers_name_it(
     monkeypatch: pytest.MonkeyPatch, typed: str, read_as: str
 ) -> None:
-    assert read(monkeypatch, PUBLIC_URL=typed).public_url == read_as
+    assert read_from(monkeypatch, PUBLIC_URL=typed).public_url == read_as
 
 
 def test_a_blank_setting_counts_as_not_set_but_a_blank_list_of_roles_as_no_one(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("DATABASE_URL", "PORT", "GRAPH_URL", "ENTRA_AUTHORITY", "MICROSOFT_CLOUD", "SESSION_HOURS", "LOG_JSON",
              "SECURE_SCORE_TENANT_ID", "LOG_LEVEL", "HOST", "TRUSTED_PROXIES", "SERVICENOW_ALLOWED_ORIGINS")  # fmt: skip
-    blank = read(monkeypatch, **dict.fromkeys(names, " "), VIEWER_ROLES=" ")
+    blank = read_from(monkeypatch, **dict.fromkeys(names, " "), VIEWER_ROLES=" ")
     for name in names:
         monkeypatch.delenv(name)
-    assert blank.model_dump(exclude={"viewer_roles"}) == read(monkeypatch).model_dump(exclude={"viewer_roles"})
+    assert blank.model_dump(exclude={"viewer_roles"}) == read_from(monkeypatch).model_dump(exclude={"viewer_roles"})
     assert blank.viewer_roles == ()
 
 
 def test_role_template_ids_have_no_case_and_app_roles_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    roles = read(monkeypatch, MANAGER_ROLES=f"{SECURITY_ADMINISTRATOR.upper()}, SecurityCenter.Manage").manager_roles
-    assert roles == (SECURITY_ADMINISTRATOR, "SecurityCenter.Manage")
+    given = f"{SECURITY_ADMINISTRATOR.upper()}, SecurityCenter.Manage"
+    assert read_from(monkeypatch, MANAGER_ROLES=given).manager_roles == (
+        SECURITY_ADMINISTRATOR,
+        "SecurityCenter.Manage",
+    )
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_a_key_that_is_generated_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [Vault.new_key() for _ in range(20)]
+    found = read_from(monkeypatch, VAULT_KEYS=" , ".join(keys)).vault_keys
+    assert [key.get_secret_value() for key in found] == keys
+    Vault(keys)

@@ -37,7 +37,7 @@ def get(path: str, method: str = "GET") -> bytes:
 
 @pytest.fixture
 async def port(system: System) -> AsyncIterator[int]:
-    async with serving_port("127.0.0.1", free_port(), health_handlers(system.resources)) as opened:
+    async with serving_port(["127.0.0.1"], free_port(), health_handlers(system.resources)) as opened:
         yield opened
 
 
@@ -114,5 +114,5 @@ async def test_no_more_clients_than_it_serves_at_once(port: int) -> None:
 
 
 async def test_port_0_opens_none(system: System) -> None:
-    async with serving_port("127.0.0.1", 0, health_handlers(system.resources)) as opened:
+    async with serving_port(["127.0.0.1"], 0, health_handlers(system.resources)) as opened:
         assert opened == 0

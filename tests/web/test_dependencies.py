@@ -9,7 +9,7 @@ from app.core import clock
 from app.features.accounts.models import Person
 from app.features.accounts.sessions import start_session
 from app.features.secure_score.jobs import scheduled_sync
-from app.settings import GLOBAL_READER, SECURITY_READER
+from app.microsoft_defaults import GLOBAL_READER, SECURITY_READER
 from tests.factories.system import System
 from tests.factories.tickets import shared_ticket
 

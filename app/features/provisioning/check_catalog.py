@@ -23,6 +23,8 @@ from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.connectivity import check_clock, check_consent_page, check_reach
 from app.features.provisioning.checks.integration_user import check_account
 from app.features.provisioning.checks.internal import QUEUE_EXAMINED, check_import, check_queue, check_tickets
+from app.features.provisioning.checks.microsoft_access import check_entra, check_graph, check_microsoft_clock
+from app.features.provisioning.checks.settings_in_force import check_settings
 from app.features.provisioning.checks.tables import check_choices, check_correlation, check_ranges, check_table
 from app.features.provisioning.finding import Finding
 from app.features.tickets.types import KINDS, KindSpec, TicketKind
@@ -244,8 +246,41 @@ CHECKS: tuple[Check[CheckContext], ...] = (
     ),
 )  # fmt: skip
 
-# Our own side: these need no connection, and run regardless of what the others found.
+# Our own side and Microsoft's: these need no connection, and run regardless of what the others found.
 INTERNAL_CHECKS: tuple[Check[Resources], ...] = (
+    Check(
+        code="settings",
+        stage=Stage.INTERNAL,
+        examines=T("The settings in force: whether addresses are https, and what may not be meant so."),
+        run=check_settings,
+        findings=("settings", "settings_notable", "settings_unsafe"),
+    ),
+    Check(
+        code="entra",
+        stage=Stage.INTERNAL,
+        examines=T("Entra ID is asked for its description of the tenant, and for a token for this application."),
+        run=check_entra,
+        findings=("entra", "entra_unreachable", "entra_refused"),
+    ),
+    Check(
+        code="graph",
+        stage=Stage.INTERNAL,
+        examines=T("One day of the Secure Score is read from Microsoft Graph."),
+        run=check_graph,
+        findings=("graph", "graph:no_score", "graph:files", "graph:no_token", "graph_unreachable", "graph_refused"),
+    ),
+    Check(
+        code="microsoft_clock",
+        stage=Stage.INTERNAL,
+        examines=T("The time in Entra ID’s answer is compared with this server’s clock."),
+        run=check_microsoft_clock,
+        findings=(
+            "microsoft_clock",
+            "microsoft_clock:off",
+            "microsoft_clock:no_time",
+            "microsoft_clock:no_answer",
+        ),
+    ),
     Check(
         code="queue",
         stage=Stage.INTERNAL,

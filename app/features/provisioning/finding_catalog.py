@@ -13,13 +13,14 @@ from app.features.provisioning.finding import Finding, FindingText, State
 from app.features.provisioning.texts.authorization_findings import AUTHORIZATION_FINDINGS
 from app.features.provisioning.texts.instance_findings import INSTANCE_FINDINGS
 from app.features.provisioning.texts.internal_findings import INTERNAL_FINDINGS
+from app.features.provisioning.texts.microsoft_findings import MICROSOFT_FINDINGS
 from app.features.provisioning.texts.table_findings import TABLE_FINDINGS, TABLE_TITLES
 from app.features.provisioning.texts.user_findings import USER_FINDINGS
 
 # By code. A code is the finding's key, or "key:variant" where one key has several texts; keys are stable, because the
 # support bundle, the command line and stored findings name them.
 FINDINGS: Mapping[str, FindingText] = (
-    INSTANCE_FINDINGS | AUTHORIZATION_FINDINGS | USER_FINDINGS | TABLE_FINDINGS | INTERNAL_FINDINGS
+    INSTANCE_FINDINGS | AUTHORIZATION_FINDINGS | USER_FINDINGS | TABLE_FINDINGS | INTERNAL_FINDINGS | MICROSOFT_FINDINGS
 )
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 UNKNOWN_TITLE = T("Finding")

@@ -119,3 +119,13 @@ def named_retry(answer: RemoteResponse) -> Retry | None:
 
 def throttled(answer: RemoteResponse) -> Throttled:
     return Throttled(seconds=named_wait(answer))
+
+
+def clock_ahead(answer: RemoteResponse, sent_at: float, received_at: float) -> float | None:
+    """Seconds by which the other clock is ahead of ours; `sent_at` and `received_at` are our times, seconds since 1970."""
+    try:
+        theirs = parsedate_to_datetime(answer.header("date")).timestamp()
+    except (TypeError, ValueError):
+        return None
+    # The Date header was written about halfway between sending and receiving.
+    return theirs - (sent_at + received_at) / 2

@@ -27,7 +27,7 @@ from app.integrations.http.errors import (
     Unauthorized,
     Unreachable,
 )
-from app.integrations.http.http_types import RemoteResponse, Request, throttled
+from app.integrations.http.http_types import RemoteResponse, Request, clock_ahead, throttled
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.aadsts import TRANSIENT, Purpose, explain, number_of
 from app.integrations.microsoft.schemas import Identity, RoleClaims
@@ -130,6 +130,15 @@ class EntraClient:
         provider = await self._provider()
         return f"{provider.end_session_endpoint}?{urlencode({'post_logout_redirect_uri': post_logout_redirect_uri})}"
 
+    async def ping(self) -> float | None:
+        """Fetch the discovery document afresh, as a sign-in would, and raise as a sign-in would.
+
+        Gives by how many seconds Entra ID's clock is ahead of ours; None where the answer names no time.
+        """
+        sent = clock.now().timestamp()
+        answer = await self._answer(self._discovery_url)
+        return clock_ahead(answer, sent, clock.now().timestamp())
+
     async def _verified(self, id_token: str, nonce: str) -> Identity:
         # Every check of https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
         token, issuer = await self._signed(id_token)
@@ -194,7 +203,7 @@ class EntraClient:
         return self._known
 
     async def _discover(self) -> _Provider:
-        document = await self._get(f"{self.authority}/{self._tenant_id}/v2.0/.well-known/openid-configuration")
+        document = await self._get(self._discovery_url)
         keys = await self._get(_text(document, "jwks_uri"))
         return _Provider(
             authorization_endpoint=_text(document, "authorization_endpoint"),
@@ -216,7 +225,15 @@ class EntraClient:
         except Ambiguous as error:
             raise Ambiguous(BROKEN) from error
 
+    @property
+    def _discovery_url(self) -> str:
+        return f"{self.authority}/{self._tenant_id}/v2.0/.well-known/openid-configuration"
+
     async def _get(self, url: str) -> dict[str, Any]:
+        return (await self._answer(url)).json_object()
+
+    async def _answer(self, url: str) -> RemoteResponse:
+        """An answer that is a JSON object and no refusal."""
         answer = await self._send(Request("GET", url, headers={"Accept": "application/json"}))
         if answer.status == 429:
             raise throttled(answer)
@@ -224,7 +241,7 @@ class EntraClient:
             raise _trouble(answer, Purpose.SIGN_IN)
         content = _json_of(answer)
         if answer.status == 200:
-            return content
+            return answer
         # A tenant that is not known is refused here with 400: docs/facts/microsoft-graph.md#2-3-signing-users-in
         number = number_of(content)
         if number is None or number in TRANSIENT:

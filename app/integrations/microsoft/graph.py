@@ -63,6 +63,11 @@ class GraphClient:
         path = "/v1.0/security/secureScoreControlProfiles"
         return self._pages(f"{self._graph_url}{path}?$top={PROFILES_PER_PAGE}", follow=True)
 
+    async def renew_token(self) -> None:
+        """Get a fresh token, whatever is cached. Raises as any call does whose token is refused."""
+        self._token = None
+        await self._access_token()
+
     async def change_state(self, control_id: str, *, state: str, comment: str) -> None:
         """Set a control's state. Needs SecurityEvents.ReadWrite.All; device controls refuse it.
 

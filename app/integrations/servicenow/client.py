@@ -8,13 +8,12 @@ from typing import Any
 
 from app.core import clock
 from app.integrations.http.errors import Ambiguous, Forbidden, InvalidResponse, RecordNotFound
-from app.integrations.http.http_types import RemoteResponse, Request
+from app.integrations.http.http_types import RemoteResponse, Request, clock_ahead
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow import parse_journal, parse_lookup, parse_response, protocol
 from app.integrations.servicenow.error_envelope import is_query_refused
 from app.integrations.servicenow.parse_response import Purpose
 from app.integrations.servicenow.protocol import ByIds, Changed
-from app.integrations.servicenow.responder import clock_ahead
 from app.integrations.servicenow.schemas import (
     FieldChoice,
     JournalRow,

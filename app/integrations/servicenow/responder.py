@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from email.utils import parsedate_to_datetime
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
@@ -86,16 +85,6 @@ def seen_address(answer: RemoteResponse) -> str:
         except ValueError:
             continue
     return ""
-
-
-def clock_ahead(answer: RemoteResponse, sent_at: float, received_at: float) -> float | None:
-    """Seconds by which the other clock is ahead of ours; `sent_at` and `received_at` are our times, seconds since 1970."""
-    try:
-        theirs = parsedate_to_datetime(answer.header("date")).timestamp()
-    except (TypeError, ValueError):
-        return None
-    # The Date header was written about halfway between sending and receiving.
-    return theirs - (sent_at + received_at) / 2
 
 
 def _is_the_apis(answer: RemoteResponse) -> bool:

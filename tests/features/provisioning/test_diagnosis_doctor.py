@@ -17,15 +17,17 @@ from tests.factories.system import PUBLIC_URL, System
 ROOT = Path(__file__).resolve().parents[3]
 
 
-async def doctor(system: System, key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+async def doctor(system: System, key: str, *arguments: str, secret: str = "") -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "DATABASE_URL": database_url(system).replace("postgresql+psycopg", "postgresql"),
         "PUBLIC_URL": PUBLIC_URL,
         "VAULT_KEYS": key,
-        "ENTRA_TENANT_ID": "badeb8ad-3543-4fe3-9d3f-1b8f4b7c1a11",
-        "ENTRA_CLIENT_ID": "0a9bb0c6-0d7e-4d0f-8a9e-6f2f3b5a7c22",
-        "ENTRA_CLIENT_SECRET": "s",
+        "ENTRA_TENANT_ID": system.microsoft.settings.tenant_id,
+        "ENTRA_CLIENT_ID": system.microsoft.settings.client_id,
+        "ENTRA_CLIENT_SECRET": secret or system.microsoft.settings.client_secret,
+        "ENTRA_AUTHORITY": system.microsoft.url,
+        "GRAPH_URL": system.microsoft.url,
         "SERVICENOW_ALLOWED_ORIGINS": system.servicenow.url,
         "LOG_LEVEL": "ERROR",
     }
@@ -45,6 +47,13 @@ async def test_the_doctor_names_the_fault_and_its_fix(system: System, tmp_path: 
     assert well.returncode == 0, well.stdout + well.stderr
     assert "[good] token: The access token works." in well.stdout
     assert "Nothing stands in the way." in well.stdout
+
+    assert "[good] graph: The Secure Score of this tenant can be read." in well.stdout
+    assert "[good] settings: " in well.stdout
+
+    refused = await doctor(system, key, secret="wrong")
+    assert refused.returncode == 1
+    assert "[problem] entra_refused: Entra ID does not accept the client secret (AADSTS7000215)" in refused.stdout
 
     system.servicenow.instance.switches.api_asleep = True
     bundle = tmp_path / "support.zip"

@@ -14,6 +14,7 @@ from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError
 from app.integrations.microsoft.graph import CALLS_AT_ONCE, LONGEST_WAIT_FOR_PAGE_SECONDS, MOST_PAGES, GraphClient
 from app.settings import Settings
 from tests.factories.scripted import GRAPH, Reply, ScriptedGraph, answer, graph_over, page
+from tests.factories.settings import some_settings
 
 NEXT = f"{GRAPH}/v1.0/security/secureScoreControlProfiles?$top=200&$skiptoken=a%2Fb+c=="
 
@@ -184,15 +185,8 @@ CLOUDS = {
 }
 
 
-SOME_ID = "aaaaaaaa-0000-4a6e-9c3e-5d1f0a00ffff"
-
-
 def settings(cloud: str) -> Settings:
-    made: Any = {
-        "entra_tenant_id": SOME_ID, "entra_client_id": SOME_ID, "entra_client_secret": "s",
-        "vault_keys": "k", "microsoft_cloud": cloud,
-    }  # fmt: skip
-    return Settings(_env_file=None, **made)
+    return some_settings(microsoft_cloud=cloud)
 
 
 @pytest.mark.fact("microsoft-graph edge-9", "microsoft-graph 1.7")

@@ -1,4 +1,4 @@
-"""Texts about our own side: the worker and its queue, held tickets, the age of the import."""
+"""Texts about our own side: settings, the worker and its queue, held tickets, the age of the import."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from app.features.provisioning.finding import FindingText, State
 # fmt: off
 QUEUE, TICKETS, IMPORT = T("Queue"), T("Tickets"), T("Secure Score import")
 
+SETTINGS = T("Settings")
+
 INTERNAL_FINDINGS = {
+    "settings": FindingText(State.GOOD, SETTINGS, T("Nothing about the settings stands out.")),
+    "settings_notable": FindingText(
+        State.NOTE, SETTINGS, T("%(notices)s"),
+        advice=T("Leave it if it is meant so. python -m app check-settings lists every setting in force."),
+    ),
+    "settings_unsafe": FindingText(
+        State.PROBLEM, SETTINGS, T("%(notices)s"),
+        advice=T("Change the settings and restart web and worker. python -m app check-settings lists every setting in force."),
+    ),
     "queue": FindingText(
         State.GOOD, QUEUE, T("Workers: %(workers)s. Jobs due: %(due)s. Failed for good: %(failed)s."),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.features.secure_score.actions.portal_links import manage_link, secure_score_page, teams_share_page
-from app.settings import MicrosoftCloud
+from app.microsoft_defaults import MicrosoftCloud
 
 ENTRA = "#view/Microsoft_AAD_IAM/ConsentPoliciesMenuBlade/~/UserSettings"
 

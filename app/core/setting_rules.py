@@ -1,0 +1,173 @@
+"""What a setting may be: each rule takes text and gives it as it is meant, or raises ValueError. Reads no setting.
+
+The messages say what is wrong and never repeat the value, which may be a secret that went into the wrong line.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+from app.core.errors import AppError
+from app.microsoft_defaults import ROLE_IDS_BY_NAME
+
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+NEARLY_A_GUID = re.compile(r"[0-9a-fA-F{}-]{28,}")
+# 32 bytes in base64: https://cryptography.io/en/latest/fernet/#cryptography.fernet.Fernet
+FERNET_KEY = re.compile(r"[A-Za-z0-9_+/-]{43}=")
+HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?", re.IGNORECASE)
+# https://learn.microsoft.com/entra/identity-platform/howto-add-app-roles-in-apps: the value holds no space, 120 letters.
+LONGEST_APP_ROLE = 120
+USUAL_PORTS = {"http": 80, "https": 443}
+DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+# Linux takes 128 KiB for one variable (MAX_ARG_STRLEN in execve(2)); no setting needs a part of that.
+LONGEST_VALUE = 16_384
+# Control characters, invisible ones, line separators, and bytes that are no text.
+UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+ENCODE = "write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, % as %25 and a blank as %20"
+
+
+class WrongSetting(AppError):
+    """A setting that can be read and does not work on this machine. The command line ends with status 2, as for any other."""
+
+
+def without_quotes(value: str) -> str:
+    """Without the blanks around it, and without one pair of quotes around the rest."""
+    value = value.strip()
+    return value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
+def printable(value: str) -> str:
+    """The value itself. Refuses what no one can see or type, and what no setting is long enough for."""
+    if len(value) > LONGEST_VALUE:
+        raise ValueError(f"is longer than {LONGEST_VALUE} letters")
+    if any(unicodedata.category(letter) in UNPRINTABLE for letter in value):
+        raise ValueError("holds a line break or another letter that cannot be seen; type it again")
+    return value
+
+
+def entries(value: str) -> tuple[str, ...]:
+    """The parts between commas, without blanks around them and without empty ones."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def each(rule: Callable[[str], str], values: Sequence[str]) -> tuple[str, ...]:
+    """Every entry as the rule gives it; where there are several, the message says which one is wrong."""
+    kept = []
+    for position, value in enumerate(values, start=1):
+        try:
+            kept.append(rule(value))
+        except ValueError as error:
+            raise ValueError(f"entry {position} {error}" if len(values) > 1 else str(error)) from error
+    return tuple(kept)
+
+
+def origin(value: str) -> str:
+    """The address as browsers name it: scheme, host and port alone, in lower case."""
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ValueError("is no address: its host or port cannot be read") from error
+    if parts.scheme.lower() not in USUAL_PORTS or not host:
+        raise ValueError("is no address; it begins with https:// and a host name")
+    if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("is scheme, host and port alone; take away what follows, or stands before the host")
+    if "*" in host:
+        raise ValueError("has a * in it; write each address in full, one after the other")
+    if ":" in host:
+        host = f"[{host}]"
+    elif not HOST_NAME.fullmatch(host) or ".." in host:
+        raise ValueError("has no host name that could be called; names with other letters are written as xn--…")
+    usual = port is None or port == USUAL_PORTS[parts.scheme.lower()]
+    return f"{parts.scheme.lower()}://{host}" + ("" if usual else f":{port}")
+
+
+def guid(value: str, where: str) -> str:
+    """The ID in lower case; `where` says where it stands, for the message."""
+    # Entra ID takes capitals in addresses, and names itself in lower case: docs/facts/microsoft-graph.md#2-3-signing-users-in
+    if not GUID.fullmatch(value.lower()):
+        raise ValueError(f"has to be {where}")
+    return value.lower()
+
+
+def role(value: str) -> str:
+    """A role template ID in lower case, or the value of an app role as it is."""
+    # Role template IDs are GUIDs, which have no case; the values of app roles do.
+    if GUID.fullmatch(value.lower()):
+        return value.lower()
+    if found := ROLE_IDS_BY_NAME.get(" ".join(value.lower().split())):
+        raise ValueError(f"is the name of a role; write its role template ID, {found}")
+    if " " in value or NEARLY_A_GUID.fullmatch(value) or len(value) > LONGEST_APP_ROLE:
+        raise ValueError("is neither a role template ID (a GUID) nor the value of an app role (no blanks)")
+    return value
+
+
+def network(value: str) -> str:
+    """An address or a network of proxies. A host name, `*` or a network of all would let any caller choose its address."""
+    try:
+        found = ip_network(value)
+    except ValueError as error:
+        raise ValueError(
+            "is no address or network; write them as 10.0.0.5 or 10.0.0.0/24, separated by commas"
+        ) from error
+    if found.prefixlen == 0:
+        raise ValueError("is every address there is, so any caller could say that it comes from somewhere else")
+    return value
+
+
+def listening_host(value: str) -> str:
+    """An address or a name of this machine; brackets around IPv6 are taken away."""
+    host = value.removeprefix("[").removesuffix("]")
+    if host == "*":
+        raise ValueError("is no address; :: is every address of this machine, and 0.0.0.0 every one of IPv4")
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        if HOST_NAME.fullmatch(host) and not re.fullmatch(r"[0-9.]+", host):
+            return host
+    raise ValueError("is no address of a machine; write an address or a name alone, without scheme and port")
+
+
+def vault_key(value: str) -> str:
+    """A Fernet key."""
+    if not FERNET_KEY.fullmatch(value):
+        raise ValueError("is no key: a key is 44 letters and ends with =. `python -m app generate-key` prints one")
+    return value
+
+
+def database_address(value: str) -> str:
+    """A PostgreSQL address that SQLAlchemy and libpq read in the same way."""
+    # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+    scheme, found, rest = value.partition("://")
+    if not found or scheme not in DATABASE_SCHEMES:
+        raise ValueError("has to begin with postgresql://")
+    # A / ? or # of a password ends the part with host and account, so that the @ before the host is found after it.
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    path = rest[len(authority) :].partition("?")[0]
+    cut_short = "@" in path or ("@" in rest and "@" not in authority and not _is_host_and_port(authority))
+    if authority.count("@") > 1 or "#" in rest or cut_short:
+        raise ValueError(f"cannot be read: in user name and password, {ENCODE}")
+    if re.search(r"%(?![0-9A-Fa-f]{2})", rest):
+        raise ValueError(f"has a % that stands for nothing: in user name and password, {ENCODE}")
+    if " " in rest:
+        raise ValueError(f"has a blank in it: {ENCODE}")
+    hosts = authority.rpartition("@")[2]
+    if "," in hosts:
+        raise ValueError(
+            "names several hosts in a form that not every library reads; write /name?host=one,two&port=5432,5432"
+        )
+    if not _is_host_and_port(hosts):
+        raise ValueError("has a port that is no number from 0 to 65535, or brackets without an address")
+    return value
+
+
+def _is_host_and_port(hosts: str) -> bool:
+    """Whether what stands behind the host, if anything, can be a port."""
+    try:
+        return (urlsplit(f"//{hosts}").port or 0) >= 0
+    except ValueError:
+        return False
