@@ -78,6 +78,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
     import uvicorn
 
     from app.bootstrap import open_resources, run_async
+    from app.core.schema_guard import require_fit_database
     from app.main import create_app, server_config
 
     class Server(uvicorn.Server):
@@ -90,7 +91,8 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
             yield
 
     async def serve(database_url: str) -> None:
-        async with open_resources(settings, database_url) as resources:
+        async with open_resources(settings, database_url, process="web") as resources:
+            await require_fit_database(resources.database, resources.expected_revision)
             await Server(server_config(settings, create_app(resources))).serve()
 
     with database_address(settings) as database_url:
@@ -108,19 +110,20 @@ def worker(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def migrate(settings: Settings, _options: argparse.Namespace) -> int:
-    from app.core import migrations
+    from app.bootstrap import connection_options
+    from app.core import schema_guard
 
     with database_address(settings) as database_url:
-        migrations.migrate(database_url)
+        schema_guard.migrate(database_url, connection_options(settings, "migrate"))
     print("The database is up to date.")
     return 0
 
 
 def make_migration(settings: Settings, options: argparse.Namespace) -> int:
-    from app.core import migrations
+    from app.core import migrations, schema_guard
 
     with database_address(settings) as database_url:
-        migrations.migrate(database_url)
+        schema_guard.migrate(database_url)
         migrations.write_migration(database_url, options.message)
     return 0
 

@@ -27,6 +27,7 @@ class ProductConfig:
     session_hours: int
     secure_score_write_back: bool = False
     microsoft_cloud: str = "global"
+    database_answer_seconds: float = 4
 
 
 @dataclass(frozen=True)

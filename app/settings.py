@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from app.core.database_settings import DatabaseSettings
 
 
 class MicrosoftCloud(StrEnum):
@@ -74,7 +76,7 @@ def _bare(value: str) -> str:
     return value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
-class Settings(BaseSettings):
+class Settings(DatabaseSettings):
     """Read from environment variables of the same names, in capitals, or from a file named ``.env``."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")

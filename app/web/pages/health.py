@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from app.core.database import is_ready
+from app.core.database_trouble import DATABASE_ERRORS
+from app.core.schema_guard import readiness_problem
 from app.features.connection.key_rotation import opens_what_is_stored
+from app.resources import Resources
 from app.web.dependencies import Res
 from app.web.routing import PageRouter
+from app.web.unavailable import RETRY_AFTER_SECONDS
 
 router = PageRouter(prefix="/health")
 # Read by operators, so not translated.
@@ -27,9 +30,14 @@ async def live() -> Response:
 @router.get("/ready", name="health.ready")
 async def ready(resources: Res) -> Response:
     """200 when the database answers, its schema is this version's and our keys open its secrets; 503 with the reason."""
-    problem = await is_ready(resources.database, resources.expected_revision)
-    if not problem and not await opens_what_is_stored(resources):
-        problem = WRONG_KEYS
+    problem = await readiness_problem(resources.database, resources.expected_revision) or await _wrong_keys(resources)
     if problem:
-        return JSONResponse({"ready": False, "problem": problem}, 503)
+        return JSONResponse({"ready": False, "problem": problem}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
     return JSONResponse({"ready": True})
+
+
+async def _wrong_keys(resources: Resources) -> str:
+    try:
+        return "" if await opens_what_is_stored(resources) else WRONG_KEYS
+    except DATABASE_ERRORS:
+        return "the database stopped answering"
