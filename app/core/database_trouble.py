@@ -51,14 +51,14 @@ NO_HOST = re.compile(r"failed to resolve host|could not translate host name", re
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came from, SQLAlchemy's `orig` first."""
+    """The error and what it was made from. Not what was being handled when it came: that may be another matter."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         yield current
         original = current.orig if isinstance(current, DBAPIError) else None
-        current = original or current.__cause__ or current.__context__
+        current = original or current.__cause__
 
 
 def trouble_of(error: BaseException) -> DatabaseTrouble | None:

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from app.core.database import UnusableValue
 from app.core.database_trouble import DATABASE_ERRORS, DatabaseTrouble, trouble_of
 from app.core.errors import AppError, NotFound
+from app.core.log_filters import mark_as_logged
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.core.schema_guard import schema_problem
@@ -113,7 +114,7 @@ async def unexpected(request: Request, error: Exception) -> Response:
     # Improper error handling (CWE-209): the page names the correlation ID only; details stay in the log.
     # https://cheatsheetseries.owasp.org/cheatsheets/Error_Handling_Cheat_Sheet.html
     log.error("http.request.failed", path=request.url.path, exc_info=error)
-    error.is_logged = True  # type: ignore[attr-defined]
+    mark_as_logged(error)
     return _show(
         request,
         T("Sorry, something broke"),

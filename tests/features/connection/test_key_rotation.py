@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from app.core.database import Base
 from app.core.vault import SealedText, Vault
@@ -65,8 +65,6 @@ def test_every_sealed_column_of_the_product_is_known() -> None:
 
 
 async def test_a_process_whose_keys_do_not_fit_is_not_ready_and_lives(system: System) -> None:
-    async with system.resources.database.transaction() as session:
-        await session.execute(text("CREATE TABLE alembic_version (version_num varchar)"))
     keys = system.resources.vault
     async with system.client() as probe:
         system.app.state.resources = replace(system.resources, vault=Vault([Vault.new_key()]))
