@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from app.core.database_trouble import cause_of, passes
+
+NO_CAUSE = re.compile(r"ConnectorException\(.*?\)", re.DOTALL)
+# What writes several lines for each attempt to connect; our own events say the same once.
+REPEATING = ("psycopg.pool", "app.core.database_connection.ImpatientPool")
 
 
 def mark_as_logged(error: BaseException) -> None:
@@ -23,6 +28,11 @@ class ShortErrors(logging.Filter):
         if getattr(error, "is_logged", False):
             return False
         if passes(error):
-            record.msg, record.args = f"{record.getMessage().strip()}: {cause_of(error)}", ()
+            record.msg, record.args = f"{_first_line(record)}: {cause_of(error)}", ()
             record.exc_info = record.exc_text = None
         return True
+
+
+def _first_line(record: logging.LogRecord) -> str:
+    # libpq's hints, and the queue's "Database error.", which names no cause, are on the lines below.
+    return NO_CAUSE.sub("", record.getMessage()).strip().partition("\n")[0].rstrip(": ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import psycopg
+from procrastinate.exceptions import ConnectorException
 from sqlalchemy.exc import OperationalError
 
 from app.core.log_filters import ShortErrors, mark_as_logged
@@ -20,6 +21,15 @@ def test_an_outage_is_one_line_with_its_cause() -> None:
     line = record_of(OperationalError("SELECT 1", None, psycopg.OperationalError("server closed\nthe connection")))
     assert ShortErrors().filter(line)
     assert (line.getMessage(), line.exc_info) == ("Exception closing: server closed", None)
+
+
+def test_the_queues_words_without_a_cause_are_left_out() -> None:
+    error = psycopg.OperationalError("connection refused")
+    line = logging.LogRecord(
+        "any", logging.ERROR, "x.py", 1, "listener error: %r", (ConnectorException(),), (type(error), error, None)
+    )
+    assert ShortErrors().filter(line)
+    assert line.getMessage() == "listener error: connection refused"
 
 
 def test_any_other_error_keeps_its_traceback_and_is_written_once() -> None:
