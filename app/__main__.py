@@ -47,12 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        from app.cli.database_trouble import database_trouble
+        from app.core.database_trouble import no_database, trouble_of
 
-        told = database_trouble(error)
-        if told is None:
+        if trouble_of(error) is None:
             raise
-        print(told, file=sys.stderr)
+        print(no_database(error), file=sys.stderr)
         return 1
     return status
 
@@ -112,6 +111,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
     import uvicorn
 
     from app.bootstrap import open_resources, reporting_as, run_async, traced
+    from app.core.schema_guard import require_fit_database
     from app.listen import bound_sockets, start_listening
     from app.main import create_app, server_config
 
@@ -125,10 +125,12 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
             yield
 
     async def serve(database_url: str) -> None:
-        async with open_resources(settings, database_url) as resources, reporting_as("web", resources):
-            server = Server(server_config(settings, create_app(resources)))
-            start_listening(sockets)
-            await server.serve(sockets=sockets)
+        async with open_resources(settings, database_url, process="web") as resources:
+            await require_fit_database(resources.database, resources.expected_revision)
+            async with reporting_as("web", resources):
+                server = Server(server_config(settings, create_app(resources)))
+                start_listening(sockets)
+                await server.serve(sockets=sockets)
 
     with (
         bound_sockets(settings.host, settings.port) as sockets,
@@ -149,21 +151,22 @@ def worker(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def migrate(settings: Settings, _options: argparse.Namespace) -> int:
+    from app.bootstrap import connection_options
     from app.cli.keys import bind_secrets
-    from app.core import migrations
+    from app.core import schema_guard
 
     with database_address(settings) as database_url:
-        migrations.migrate(database_url)
+        schema_guard.migrate(database_url, connection_options(settings, "migrate"))
         bind_secrets(settings, database_url)
     print("The database is up to date.")
     return 0
 
 
 def make_migration(settings: Settings, options: argparse.Namespace) -> int:
-    from app.core import migrations
+    from app.core import migrations, schema_guard
 
     with database_address(settings) as database_url:
-        migrations.migrate(database_url)
+        schema_guard.migrate(database_url)
         migrations.write_migration(database_url, options.message)
     return 0
 

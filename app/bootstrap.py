@@ -10,6 +10,7 @@ from typing import Any
 
 import app.features.models  # noqa: F401 - a foreign key resolves only when the other feature's tables are imported.
 from app.core.database import Database, make_engine
+from app.core.database_connection import ConnectionOptions
 from app.core.jobs import Queue
 from app.core.migrations import expected_revision
 from app.core.process_reports import ProcessReport, reporting
@@ -31,7 +32,16 @@ from app.settings import Settings
 
 TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks, keeping_tasks)
 
-__all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "reporting_as", "run_async", "traced"]
+__all__ = [
+    "TASK_GROUPS",
+    "connection_options",
+    "database_address",
+    "open_resources",
+    "product_config",
+    "reporting_as",
+    "run_async",
+    "traced",
+]
 
 
 def product_config(settings: Settings) -> ProductConfig:
@@ -53,12 +63,35 @@ def product_config(settings: Settings) -> ProductConfig:
             failed_jobs=settings.keep_failed_jobs_days,
         ),
         setting_notices=setting_notices(settings),
+        database_answer_seconds=settings.database_answer_seconds,
+    )
+
+
+def connection_options(settings: Settings, process: str) -> ConnectionOptions:
+    """Sizes and time-outs for connections of this process: "web", "worker" or the name of a command."""
+    return ConnectionOptions(
+        # At most 63 bytes: https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-APPLICATION-NAME
+        application_name=f"security-center {process}",
+        pool_size=settings.database_pool_size,
+        queue_pool_size=settings.database_queue_pool_size,
+        pool_seconds=settings.database_pool_seconds,
+        connect_seconds=settings.database_connect_seconds,
+        # A person waits for the web process.
+        statement_seconds=settings.database_answer_seconds if process == "web" else settings.database_statement_seconds,
+        idle_in_transaction_seconds=settings.database_idle_seconds,
+        network_seconds=settings.database_network_seconds,
     )
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, database_url: str) -> AsyncIterator[Resources]:
-    """Open the long-lived objects; they are closed at the end of the block."""
+async def open_resources(
+    settings: Settings, database_url: str, *, process: str = "command"
+) -> AsyncIterator[Resources]:
+    """Open the long-lived objects; they are closed at the end of the block. `process` names its database connections.
+
+    Raises UnreadableAddress.
+    """
+    options = connection_options(settings, process)
     microsoft = Transport("microsoft")
     registration = {
         "authority": settings.authority,
@@ -68,9 +101,9 @@ async def open_resources(settings: Settings, database_url: str) -> AsyncIterator
     }
     resources = Resources(
         config=product_config(settings),
-        database=Database(make_engine(database_url)),
+        database=Database(make_engine(database_url, options)),
         vault=Vault([key.get_secret_value() for key in settings.vault_keys]),
-        queue=Queue(database_url, TASK_GROUPS),
+        queue=Queue(database_url, TASK_GROUPS, options),
         microsoft=microsoft,
         # How many calls run at once is the gateway's to decide, over all processes: app/features/connection/slots.py
         servicenow=Transport("servicenow", address_policy=AddressPolicy(settings.servicenow_allowed_origins)),

@@ -38,6 +38,7 @@ from app.web.pages import (
     sign_in,
     tickets,
 )
+from app.web.unavailable import PatienceMiddleware
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 PAGES = (
@@ -78,6 +79,7 @@ def create_app(resources: Resources) -> FastAPI:
     app = FastAPI(title="Security center", openapi_url=None, docs_url=None, redoc_url=None, exception_handlers=HANDLERS)
     app.state.resources = resources
     # The last one added is the outermost: a redirect to PUBLIC_URL carries the security headers as well.
+    app.add_middleware(PatienceMiddleware, seconds=resources.config.database_answer_seconds)
     app.add_middleware(PublicHostMiddleware, public_url=resources.config.public_url)
     app.add_middleware(
         SecurityMiddleware,

@@ -51,6 +51,7 @@ class ProductConfig:
     metrics_token: str = field(default="", repr=False)
     kept_days: KeptDays = field(default_factory=KeptDays)
     setting_notices: tuple[SettingNotice, ...] = ()
+    database_answer_seconds: float = 4
 
 
 @dataclass(frozen=True)

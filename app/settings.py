@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core import setting_rules
+from app.core.database_settings import DatabaseSettings
 from app.core.secret_files import SecretFiles
 from app.core.setting_types import DatabaseAddress, Hosts, Keys, Networks, Origin, Origins, Roles, guid
 from app.microsoft_defaults import (
@@ -34,7 +35,7 @@ MAY_BE_BLANK = ("_roles", "vault_keys")
 SOME_GUID = "aaaabbbb-0000-cccc-1111-dddd2222eeee"
 
 
-class Settings(BaseSettings):
+class Settings(DatabaseSettings):
     """Read from environment variables of the same names, in capitals, or from a file named ``.env``."""
 
     model_config = SettingsConfigDict(

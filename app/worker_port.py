@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from app.core.database import is_ready
 from app.core.logging import get_logger
 from app.core.metrics import CONTENT_TYPE, process_metrics
+from app.core.schema_guard import readiness_problem
 from app.listen import bound_sockets
 from app.resources import Resources
 
@@ -48,7 +48,7 @@ def health_handlers(resources: Resources) -> Mapping[str, Handler]:
             return await live()
         if not pulse.is_fetching:
             return _health("the database gives no jobs")
-        return _health(await is_ready(resources.database, resources.expected_revision))
+        return _health(await readiness_problem(resources.database, resources.expected_revision))
 
     async def metrics() -> PortAnswer:
         # Without a token: the port is for the inside of a network (docs/operation.md#metrics).

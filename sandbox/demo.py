@@ -139,9 +139,10 @@ async def _run(plan: DemoPlan, processes: Processes) -> None:
     ]
     address = await _fail_if_any_ends(processes, [postgres, *sandboxes], processes.first_line(postgres))
     processes.environment = {**processes.environment, "DATABASE_URL": address}
-    web = await processes.start("web", "app", "web", tier=PRODUCT)
-    running = [postgres, *sandboxes, web]
+    running = [postgres, *sandboxes]
+    # Before the pages: they refuse to work on tables of another version.
     await _fail_if_any_ends(processes, running, processes.run("migrate", "app", "migrate", tier=PRODUCT))
+    running.append(await processes.start("web", "app", "web", tier=PRODUCT))
     if first:
         _print("First start: importing the made-up tenant's Secure Score …")
         await _fail_if_any_ends(processes, running, processes.run("sync", "app", "sync", tier=PRODUCT))

@@ -11,7 +11,7 @@ from app.__main__ import main
 from app.core.vault import Vault
 from app.microsoft_defaults import SECURITY_ADMINISTRATOR
 from app.settings import Settings
-from tests.factories.settings import REQUIRED, SOME_ID, read_from
+from tests.factories.settings import SOME_ID, read_from
 
 PASSWORD = "s3cr3t-word"
 
@@ -29,7 +29,7 @@ WRONG = {
     "DATABASE_URL": ["mysql://x/y", "db.internal:5432/name", f"postgresql://u:{PASSWORD}@x@h/db", f"postgresql://u:{PASSWORD}/x@h/db",
                      f"postgresql://u:{PASSWORD}#x@h/db", f"postgresql://u:{PASSWORD}%x@h/db",
                      f"postgresql://u:{PASSWORD} x@h/db", f"postgresql://u:{PASSWORD}?x@h/db",
-                     "postgresql://h:port/db", "postgresql://u:change-me@one:1,two:2/db"],
+                     "postgresql://h:port/db", "postgresql://u:change-me@one:1,two:port/db"],
     "VAULT_KEYS": ["", " ", ",", "nonsense", f"{'A' * 43}=,nonsense", "A" * 43, "a\nb"],
     "ENTRA_TENANT_ID": ["", " ", "common", "organizations", "contoso.onmicrosoft.com", "not a tenant", SOME_ID[:-1]],
     "ENTRA_CLIENT_ID": ["", "security-center", f"{SOME_ID} {SOME_ID}", f"{SOME_ID[:-1]}\u200b1"],
@@ -53,6 +53,14 @@ WRONG = {
     "SECURE_SCORE_WRITE_BACK": ["2"],
     "PORT": ["0", "65536", "http"],
     "HOST": ["*", "http://127.0.0.1", "127.0.0.1:8000", "1.2.3", "a b", "127.0.0.1,*"],
+    "DATABASE_POOL_SIZE": ["1", "many"],
+    "DATABASE_QUEUE_POOL_SIZE": ["1"],
+    "DATABASE_CONNECT_SECONDS": ["1"],
+    "DATABASE_POOL_SECONDS": ["0", "inf", "nan"],
+    "DATABASE_ANSWER_SECONDS": ["0.5", "61"],
+    "DATABASE_STATEMENT_SECONDS": ["4"],
+    "DATABASE_IDLE_SECONDS": ["9"],
+    "DATABASE_NETWORK_SECONDS": ["4"],
     "WORKER_PORT": ["-1", "65536", "none"],
     "METRICS_TOKEN": ["short", "one two\nthree four five"],
     "OTEL_EXPORTER_OTLP_ENDPOINT": ["collector:4318", "http://collector:4318/v1/traces"],
@@ -107,7 +115,6 @@ def test_every_setting_that_can_be_wrong_is_among_them() -> None:
         ("postgresql://u:p/x@h/db", "/ as %2F"),
         ("postgresql://u:change-me#x@h/db", "# as %23"),
         ("mysql://u:change-me@h/db", "begin with postgresql://"),
-        ("postgresql://one,two/db", "host=one,two&port="),
     ],
 )
 @pytest.mark.usefixtures("nothing_set")
@@ -123,6 +130,7 @@ def test_an_address_of_the_database_that_cannot_be_read_is_refused_with_what_to_
     "value",
     ["postgresql://u:p%40ss@h:5432/db", "postgres://h/db", "postgresql+psycopg://u@[::1]:5432/db", "postgresql:///db?host=/run/pg",
      "postgresql://u:change-me@/db?host=one,two&port=1,2&target_session_attrs=read-write", "postgresql://h/db?user=me@server",
+     "postgresql://u:change-me@one:1,two:2/db?target_session_attrs=read-write",
      "postgresql://postgres:@/postgres?host=/tmp/a", "postgresql://u:a:b@h/db"],
 )  # fmt: skip
 @pytest.mark.usefixtures("nothing_set")

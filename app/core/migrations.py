@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -11,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import NullPool
 
-from app.core.database import as_psycopg_url
+from app.core.database_connection import ConnectionOptions, complete_url
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,21 +28,43 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def migrate(database_url: str) -> None:
+@contextmanager
+def connected(database_url: str, options: ConnectionOptions | None = None) -> Iterator[Connection]:
+    """One connection, on which a statement may take as long as it needs."""
+    # 0 switches a time-out of the server off. How long a lock is waited for: migrations/env.py
+    patient = replace(options or ConnectionOptions(), statement_seconds=0, idle_in_transaction_seconds=0)
+    with create_engine(complete_url(database_url, patient), poolclass=NullPool).connect() as connection:
+        yield connection
+
+
+def upgrade(connection: Connection) -> None:
     """Run every migration that has not run yet."""
-    with create_engine(as_psycopg_url(database_url), poolclass=NullPool).connect() as connection:
-        command.upgrade(alembic_config(connection), "head")
-        connection.commit()
+    command.upgrade(alembic_config(connection), "head")
+    connection.commit()
+
+
+def migrate(database_url: str) -> None:
+    """The same for an address, whatever server and tables are there (`schema_guard.migrate` asks first)."""
+    with connected(database_url) as connection:
+        upgrade(connection)
 
 
 def write_migration(database_url: str, message: str) -> None:
     """Write a migration file with what differs between the models and the database."""
-    with create_engine(as_psycopg_url(database_url), poolclass=NullPool).connect() as connection:
+    with connected(database_url) as connection:
         command.revision(alembic_config(connection), message=message, autogenerate=True)
 
 
+@cache
 def expected_revision() -> str | None:
+    """The newest migration of this version."""
     return ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
+@cache
+def known_revisions() -> frozenset[str]:
+    """Every migration of this version, the oldest too."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
 
 
 def current_revision(connection: Connection) -> str | None:

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import text
 
+from app.core.database_trouble import cause_of
 from app.core.logging import get_logger
 
 log = get_logger(__name__)
@@ -25,9 +26,6 @@ CHANNEL = "security_center"
 NOTIFY = text("SELECT pg_notify(:channel, :key)").bindparams(channel=CHANNEL)
 # How long a waiter is held up by a connection that is being opened. It usually takes some milliseconds.
 OPENING_SECONDS = 1.0
-# libpq would wait for a server that does not answer until the operating system gives up, which takes minutes.
-# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-CONNECT-TIMEOUT
-CONNECT_TIMEOUT_SECONDS = 5
 # A server that refuses each connection is asked this often at most, however many wait.
 REOPEN_AFTER_SECONDS = 0.5
 
@@ -36,8 +34,8 @@ class Notifications:
     """Events of this process by key, set by `wake` here and by NOTIFY from anywhere."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
-        """Opens nothing yet; `arguments` are those of ``psycopg.AsyncConnection.connect``."""
-        self._arguments = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, **arguments, "autocommit": True}
+        """Opens nothing yet; `arguments` are those of ``psycopg.AsyncConnection.connect``, with their time-outs."""
+        self._arguments = {**arguments, "autocommit": True}
         self._events: dict[str, set[asyncio.Event]] = {}
         self._listener: asyncio.Task[None] | None = None
         self._opened = asyncio.Event()
@@ -95,7 +93,7 @@ class Notifications:
                     self.wake(notification.payload)
         except (psycopg.Error, OSError) as error:
             # Too many clients, a server that restarts, a name that is not found. The sentence names no password.
-            log.warning("notifications.connection.failed", error=type(error).__name__, reason=str(error))
+            log.warning("notifications.connection.failed", error=type(error).__name__, reason=cause_of(error))
         finally:
             was_open = opened.is_set()
             opened.set()

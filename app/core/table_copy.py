@@ -15,7 +15,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from app.core.database import as_psycopg_url
+from app.core.database_connection import ConnectionOptions, complete_url
 
 # The server sends one row per message; they are handed on in pieces of about this many bytes.
 PIECE = 65_536
@@ -70,7 +70,9 @@ class TableShape:
 def connect(database_url: str) -> Connection:
     """A connection of its own, in no pool, for one long transaction. The caller closes it. Raises CopyFailed."""
     try:
-        return create_engine(as_psycopg_url(database_url), poolclass=NullPool).connect()
+        # A table may take long to copy, and a transaction waits between two of them.
+        patient = ConnectionOptions("security-center copy", statement_seconds=0, idle_in_transaction_seconds=0)
+        return create_engine(complete_url(database_url, patient), poolclass=NullPool).connect()
     except DBAPIError as error:
         raise CopyFailed.of(error) from error
 

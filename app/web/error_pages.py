@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.core.database import UnusableValue
+from app.core.database_trouble import DATABASE_ERRORS, DatabaseTrouble, trouble_of
 from app.core.errors import AppError, NotFound
+from app.core.log_filters import mark_as_logged
 from app.core.logging import get_logger
 from app.core.messages import Message, T
+from app.core.schema_guard import schema_problem
 from app.web.dependencies import NoRole, SignInNeeded, find_signed_in, get_resources
 from app.web.routing import redirect_to_path
 from app.web.templating import render
+from app.web.unavailable import unavailable
 
 log = get_logger(__name__)
 
@@ -71,9 +76,9 @@ async def http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):  # Starlette calls this for the registered class only.
         raise error
     if request.state.viewer is None:
-        await find_signed_in(
-            request, get_resources(request)
-        )  # No dependency ran; the frame needs it for the navigation.
+        # No dependency ran; the frame needs it for the navigation, and does without it while the database is away.
+        with suppress(*DATABASE_ERRORS):
+            await find_signed_in(request, get_resources(request))
     if error.status_code == 404:
         return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
     advice = T("Go back and try again.")
@@ -93,10 +98,23 @@ async def unstorable(request: Request, error: Exception) -> Response:
     return _show(request, T("This was not accepted"), UNUSABLE, T("Go back and type it anew."), 422)
 
 
+async def database_error(request: Request, error: Exception) -> Response:
+    """503 where the database is to blame, and 500 for a statement of ours that is wrong."""
+    trouble = trouble_of(error)
+    if trouble is DatabaseTrouble.SCHEMA:
+        # A table or column that is missing: of this version's tables, that is our mistake.
+        resources = get_resources(request)
+        with suppress(*DATABASE_ERRORS):
+            if await schema_problem(resources.database, resources.expected_revision) is None:
+                trouble = None
+    return await (unexpected(request, error) if trouble is None else unavailable(request, error, trouble))
+
+
 async def unexpected(request: Request, error: Exception) -> Response:
     # Improper error handling (CWE-209): the page names the correlation ID only; details stay in the log.
     # https://cheatsheetseries.owasp.org/cheatsheets/Error_Handling_Cheat_Sheet.html
     log.error("http.request.failed", path=request.url.path, exc_info=error)
+    mark_as_logged(error)
     return _show(
         request,
         T("Sorry, something broke"),
@@ -132,6 +150,7 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     SignInNeeded: sign_in_needed,
     HTTPException: http_error,
     RequestValidationError: invalid_request,
+    **dict.fromkeys(DATABASE_ERRORS, database_error),
     UnusableValue: unstorable,
     Exception: unexpected,
 }

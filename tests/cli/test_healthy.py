@@ -36,8 +36,8 @@ async def test_a_worker_is_asked_at_its_port_without_a_database(
     system: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = free_port()
-    asked = settings(worker_port=port, host="0.0.0.0", database_url="postgresql://u:change-me@127.0.0.1:1/none")  # noqa: S104
-    async with serving_port("127.0.0.1", port, health_handlers(system.resources)):
+    asked = settings(worker_port=port, host=["0.0.0.0"], database_url="postgresql://u:change-me@127.0.0.1:1/none")  # noqa: S104
+    async with serving_port(["127.0.0.1"], port, health_handlers(system.resources)):
         assert await asyncio.to_thread(ask_port, asked, "worker") == 0
         assert capsys.readouterr().out.endswith("The worker is healthy.\n")
         system.resources.queue.pulse.stopped()
@@ -60,7 +60,7 @@ async def test_the_web_is_asked_whether_it_is_ready(
     capsys: pytest.CaptureFixture[str], status: HTTPStatus, body: str, said: str
 ) -> None:
     port = free_port()
-    async with serving_port("127.0.0.1", port, {"/health/ready": answering(status, body)}):
+    async with serving_port(["127.0.0.1"], port, {"/health/ready": answering(status, body)}):
         assert await asyncio.to_thread(ask_port, settings(port=port), "web") == (status != HTTPStatus.OK)
     assert said in capsys.readouterr().out
 

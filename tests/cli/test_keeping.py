@@ -9,9 +9,10 @@ import psycopg
 import pytest
 
 from app.__main__ import main
+from app.core.migrations import expected_revision
 from app.core.vault import Vault
 from app.settings import Settings
-from tests.factories.keeping import stamped
+from tests.factories.outages import marked_as
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 PERSON = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -54,7 +55,7 @@ def _execute(database_url: str, statement: str, *values: str) -> list[tuple[obje
 
 def test_a_backup_is_made_restored_and_verified(database_url: str, empty_database: str, on: Command) -> None:
     _execute(database_url, ADD_PERSON, PERSON)
-    with stamped(database_url):
+    with marked_as(database_url, expected_revision()):
         status, said = on(database_url, "backup", "saved")
         assert status == 0
         assert "The backup is in saved: 0 tickets, 1 rows in" in said

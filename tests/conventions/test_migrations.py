@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from app.core import migrations
-from app.core.database import as_psycopg_url
+from app.core.database_connection import as_psycopg_url
 from app.features.models import all_metadata
 from tests.factories.database import with_database
 

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from app.__main__ import main
 from app.core import migrations
-from app.core.database import as_psycopg_url
+from app.core.database_connection import as_psycopg_url
 from app.core.messages import Message
 from app.core.vault import Context, Sealed, Vault
 from app.features.tickets.delivery.visibility import refusal_message

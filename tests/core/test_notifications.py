@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from app.core.database import Database, make_engine
-from app.core.notifications import CONNECT_TIMEOUT_SECONDS, NOTIFY
+from app.core.database_connection import ConnectionOptions
+from app.core.notifications import NOTIFY
 
 KEY = "a slot"
 
@@ -108,7 +109,7 @@ async def test_a_server_that_does_not_answer_holds_no_waiter_up(
     monkeypatch.setattr(psycopg.AsyncConnection, "connect", hang)
     async with asyncio.timeout(10), one.notifications.subscribe(KEY, patience=0.1):
         await one.notifications.listen(0)
-    assert given["connect_timeout"] == CONNECT_TIMEOUT_SECONDS
+    assert given["connect_timeout"] == str(ConnectionOptions().connect_seconds)
 
 
 async def test_only_its_own_key_wakes(databases: tuple[Database, Database]) -> None:

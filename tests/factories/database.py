@@ -16,8 +16,10 @@ from psycopg import sql
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.core.database import Base, as_psycopg_url, make_engine
+from app.core.database import Base, make_engine
+from app.core.database_connection import as_psycopg_url
 from app.core.jobs import queue_schema
+from app.core.migrations import expected_revision
 from app.embedded_postgres import running_postgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +63,9 @@ def lay_schema(url: str) -> None:
     engine.dispose()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(queue_schema())
+        # As a migrated database says it: web, worker and commands refuse any other (app/core/schema_guard.py).
+        connection.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+        connection.execute("INSERT INTO alembic_version VALUES (%s)", [expected_revision()])
 
 
 @cache
@@ -79,7 +84,8 @@ DECLARE
 BEGIN
     -- Rows go in any order: nobody looks whether others refer to them. Few rows are deleted faster than truncated.
     SET LOCAL session_replication_role = replica;
-    FOR one IN SELECT format('%I', tablename) FROM pg_tables WHERE schemaname = 'public' LOOP
+    FOR one IN SELECT format('%I', tablename) FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
         IF pg_relation_size(one) > 262144 THEN
             large := large || one;
         ELSE

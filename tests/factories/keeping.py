@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from sqlalchemy import text
-
-from app.core.migrations import expected_revision
-from app.core.table_copy import connect
 from tests.factories.system import System, open_system
-
-
-@contextmanager
-def stamped(database_url: str) -> Iterator[None]:
-    """Write Alembic's table into a database that the tests made from the models, and drop it at the end of the block."""
-    connection = connect(database_url)
-    with connection.begin():
-        connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS alembic_version (version_num varchar(32) PRIMARY KEY)")
-        connection.exec_driver_sql("DELETE FROM alembic_version")
-        connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": expected_revision()})
-    yield
-    with connection.begin():
-        connection.exec_driver_sql("DROP TABLE alembic_version")
-    connection.close()
 
 
 @asynccontextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from app.core.database import is_ready
-from app.features.connection.key_rotation import key_trouble
+from app.core.database_trouble import DATABASE_ERRORS
+from app.core.schema_guard import readiness_problem
+from app.features.connection.key_rotation import KeyTrouble, key_trouble
 from app.web.dependencies import Res
 from app.web.routing import PageRouter
+from app.web.unavailable import RETRY_AFTER_SECONDS
 
 router = PageRouter(prefix="/health")
 # Read by operators, so not translated.
@@ -35,11 +37,16 @@ async def ready(resources: Res) -> Response:
     Keys that do not open the stored tokens make this process not ready only while another web process runs that holds the
     right ones: most pages need no key, and no web at all would be worse. Otherwise they are said in `finding`.
     """
-    problem = await is_ready(resources.database, resources.expected_revision)
-    trouble = None if problem else await key_trouble(resources)
+    problem = await readiness_problem(resources.database, resources.expected_revision)
+    trouble: KeyTrouble | None = None
+    if not problem:
+        try:
+            trouble = await key_trouble(resources)
+        except DATABASE_ERRORS:
+            problem = "the database stopped answering"
     finding = "" if trouble is None else WRONG_KEYS if trouble.missing else MOVED_SECRETS
     if trouble is not None and trouble.another_web_can:
         problem = finding
     if problem:
-        return JSONResponse({"ready": False, "problem": problem}, 503)
+        return JSONResponse({"ready": False, "problem": problem}, 503, {"Retry-After": str(RETRY_AFTER_SECONDS)})
     return JSONResponse({"ready": True, "finding": finding} if finding else {"ready": True})

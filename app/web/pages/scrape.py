@@ -7,7 +7,7 @@ import secrets
 from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response
 
-from app.core.database import UNAVAILABLE
+from app.core.database_trouble import DATABASE_ERRORS
 from app.core.logging import get_logger
 from app.core.metrics import CONTENT_TYPE, process_metrics
 from app.features.operation.stored_metrics import Reading, as_text, read_metrics
@@ -35,6 +35,6 @@ async def metrics(request: Request, resources: Res) -> Response:
     try:
         async with resources.database.transaction() as session:
             readings = await read_metrics(session, resources.config.shown_tenant_id)
-    except UNAVAILABLE:
+    except DATABASE_ERRORS:
         readings = [Reading("database_up", 0)]
     return Response(process_metrics() + as_text(readings), media_type=CONTENT_TYPE)

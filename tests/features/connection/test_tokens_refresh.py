@@ -14,6 +14,7 @@ import pytest
 
 from app.core.clock import SetClock
 from app.core.database import Database, make_engine
+from app.core.database_connection import ConnectionOptions
 from app.core.keyed_locks import KeyedLocks
 from app.features.connection.gateway import Lane, call
 from app.features.connection.models import Connection
@@ -68,9 +69,7 @@ async def test_callers_of_one_process_hold_one_database_connection_while_they_wa
     await system.connect()
     await expire(system)
     system.servicenow.instance.journal.clear()
-    small = Database(
-        make_engine(system.resources.database.engine.url.render_as_string(hide_password=False), pool_size=2)
-    )
+    small = Database(make_engine(database_url(system), ConnectionOptions(pool_size=2, pool_seconds=30)))
     resources = replace(system.resources, database=small, keyed_locks=KeyedLocks())
     answers = await asyncio.gather(*(call_patiently(resources) for _ in range(40)))
     await small.close()

@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from app.core.migrations import expected_revision
 from tests.factories.database import with_database
-from tests.factories.keeping import stamped
+from tests.factories.outages import marked_as
 
 
 @pytest.fixture
@@ -25,6 +26,6 @@ def empty_database(postgres: str) -> Iterator[str]:
 
 @pytest.fixture
 def stamped_url(database_url: str) -> Iterator[str]:
-    """The address of the test's database, which names the newest migration until the test ends."""
-    with stamped(database_url):
+    """The address of the test's database, which names the newest migration again when the test has ended."""
+    with marked_as(database_url, expected_revision()):
         yield database_url

@@ -14,6 +14,7 @@ from app.bootstrap import reporting_as
 from app.core.sealed_columns import context_of
 from app.core.vault import Vault
 from app.features.connection.models import Connection
+from tests.factories.outages import marked_as
 from tests.factories.system import System
 
 OLD, NEW = Vault.new_key(), Vault.new_key()
@@ -38,8 +39,6 @@ async def ready(probe: httpx.AsyncClient) -> tuple[int, str]:
 
 @pytest.fixture
 async def probe(system: System) -> AsyncIterator[httpx.AsyncClient]:
-    async with system.resources.database.transaction() as session:
-        await session.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num varchar)"))
     async with system.client() as client:
         yield client
 
@@ -104,8 +103,8 @@ async def test_secrets_that_were_moved_are_said_and_no_other_web_helps(
     assert "belong to another row or address" in finding
 
 
-async def test_a_database_without_tables_is_never_ready(system: System) -> None:
-    async with system.resources.database.transaction() as session:
-        await session.execute(text("DROP TABLE IF EXISTS alembic_version"))
-    async with system.client() as client:
-        assert await ready(client) == (503, "the database has no tables yet: run the migrations")
+async def test_a_database_without_tables_is_never_ready(probe: httpx.AsyncClient, database_url: str) -> None:
+    with marked_as(database_url, None):
+        status, problem = await ready(probe)
+    assert status == 503
+    assert "has no tables of this product yet" in problem

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from app.__main__ import main
-from app.cli.database_trouble import database_trouble
 from app.settings import Settings
 from tests.factories.settings import REQUIRED
 
@@ -26,13 +24,8 @@ def test_a_closed_port_is_a_sentence(
         monkeypatch.setenv(name, value)
     assert main([command]) == 1
     said = capsys.readouterr().err
-    assert "The database cannot be used: " in said
+    assert "The database does not answer: " in said
     assert "port 9 failed: Connection refused" in said
-    assert "@ as %40" in said
+    assert "@ is written %40" in said
     assert "Traceback" not in said
     assert PASSWORD not in said
-
-
-def test_another_error_is_not_taken_for_the_databases() -> None:
-    assert database_trouble(RuntimeError("broken")) is None
-    assert database_trouble(psycopg.ProgrammingError("no such table")) is None
