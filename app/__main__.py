@@ -212,7 +212,7 @@ def doctor(settings: Settings, options: argparse.Namespace) -> int:
             print(f"The support bundle is in {options.bundle}.")
         return problems
 
-    problems = with_resources(settings, diagnose)
+    problems = with_resources(settings, diagnose, any_schema=True)
     print(f"Findings that need somebody: {problems}." if problems else "Nothing stands in the way.")
     return 1 if problems else 0
 
@@ -252,7 +252,7 @@ def rotate_keys(settings: Settings, _options: argparse.Namespace) -> int:
     from app.cli.keys import rotate
     from app.cli.running import with_resources
 
-    return with_resources(settings, rotate)
+    return with_resources(settings, rotate, patient=True)
 
 
 def discard_unreadable_secrets(settings: Settings, _options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import app.features.models  # noqa: F401 - a foreign key resolves only when the other feature's tables are imported.
@@ -85,13 +86,15 @@ def connection_options(settings: Settings, process: str) -> ConnectionOptions:
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, database_url: str, *, process: str = "command"
+    settings: Settings, database_url: str, *, process: str = "command", patient: bool = False
 ) -> AsyncIterator[Resources]:
     """Open the long-lived objects; they are closed at the end of the block. `process` names its database connections.
 
-    Raises UnreadableAddress.
+    `patient`: statements and transactions may take as long as they need. Raises UnreadableAddress.
     """
     options = connection_options(settings, process)
+    if patient:
+        options = replace(options, statement_seconds=0, idle_in_transaction_seconds=0)
     microsoft = Transport("microsoft")
     registration = {
         "authority": settings.authority,

@@ -68,14 +68,14 @@ def verify(settings: Settings, options: argparse.Namespace) -> int:
                 found += [str(problem) for problem in await compare_counts(session, options.file)]
         return found
 
-    sentences += with_resources(settings, look)
+    sentences += with_resources(settings, look, patient=True)
     print(*(sentences or ["The database is whole." + (" So is the backup." if options.file else "")]), sep="\n")
     return 1 if sentences else 0
 
 
 def erase(settings: Settings, options: argparse.Namespace) -> int:
     """Without --yes nothing is changed, and the exit status is 2."""
-    plan = with_resources(settings, lambda resources: erasing.plan_erasure(resources, options.person))
+    plan = with_resources(settings, lambda resources: erasing.plan_erasure(resources, options.person), patient=True)
     print(plan.person)
     for table, count in plan.rows.items():
         print(f"  {table}: {count} rows")
@@ -88,7 +88,7 @@ def erase(settings: Settings, options: argparse.Namespace) -> int:
         print("This cannot be taken back. Nothing was changed: add --yes to do it.", file=sys.stderr)
         return 2
     export = options.export or Path(f"person-{plan.person.id}-{clock.now():%Y%m%dT%H%M%SZ}.json")
-    with_resources(settings, lambda resources: erasing.erase(resources, str(plan.person.id), export))
+    with_resources(settings, lambda resources: erasing.erase(resources, str(plan.person.id), export), patient=True)
     print(f"Removed. What was held before is in {export}: hand it over, then delete it.")
     print(OUT_OF_REACH)
     return 0
@@ -96,7 +96,9 @@ def erase(settings: Settings, options: argparse.Namespace) -> int:
 
 def retention(settings: Settings, options: argparse.Namespace) -> int:
     apply = count_old if options.dry_run else remove_old
-    counts = with_resources(settings, lambda resources: apply(resources.database, resources.config, (*DAILY, *HOURLY)))
+    counts = with_resources(
+        settings, lambda resources: apply(resources.database, resources.config, (*DAILY, *HOURLY)), patient=True
+    )
     for name, count in counts.items():
         print(f"{name.replace('_', ' ')}: {count}")
     print("Nothing was deleted." if options.dry_run else "Deleted. The worker does it every night.")

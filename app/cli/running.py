@@ -16,16 +16,22 @@ Result = TypeVar("Result")
 
 
 def with_resources(
-    settings: Settings, work: Callable[[Resources], Awaitable[Result]], *, any_schema: bool = False
+    settings: Settings,
+    work: Callable[[Resources], Awaitable[Result]],
+    *,
+    any_schema: bool = False,
+    patient: bool = False,
 ) -> Result:
     """Open the resources, await `work` and return what it returns. The embedded PostgreSQL runs for as long if it is used.
+
+    `patient` is for work that reads whole tables.
 
     Raises UnfitDatabase when the tables are not this version's, unless `any_schema`; NoDatabase for a database that is away.
     """
     results: list[Result] = []
 
     async def run(database_url: str) -> None:
-        async with open_resources(settings, database_url) as resources:
+        async with open_resources(settings, database_url, patient=patient) as resources:
             if not any_schema:
                 await require_fit_database(resources.database, resources.expected_revision)
             results.append(await work(resources))

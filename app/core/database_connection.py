@@ -178,7 +178,8 @@ class ImpatientConnection(psycopg.AsyncConnection[Any]):
 
 def connection_class(options: ConnectionOptions) -> type[ImpatientConnection]:
     """The class of connections that give up some time after the server should have."""
-    seconds = options.statement_seconds + GRACE_SECONDS
+    # 0 switches the time-out off, here as at the server.
+    seconds = options.statement_seconds + GRACE_SECONDS if options.statement_seconds else math.inf
     return type("ImpatientConnection", (ImpatientConnection,), {"answer_seconds": seconds})
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -11,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.core.database import Database, make_engine
 from app.core.database_connection import (
+    GRACE_SECONDS,
     ConnectionOptions,
     UnreadableAddress,
     as_psycopg_url,
@@ -157,3 +160,8 @@ async def test_a_host_that_refuses_is_passed_over_for_one_that_answers(database_
         async with Queue(url, [])._app.open_async():
             assert proxy.connections == 2
         await database.close()
+
+
+def test_without_a_time_limit_for_statements_the_client_sets_none_either() -> None:
+    assert connection_class(replace(OPTIONS, statement_seconds=0)).answer_seconds == math.inf
+    assert connection_class(replace(OPTIONS, statement_seconds=3)).answer_seconds == 3 + GRACE_SECONDS
