@@ -59,7 +59,7 @@ WRONG = {
     "DATABASE_POOL_SECONDS": ["0", "inf", "nan"],
     "DATABASE_ANSWER_SECONDS": ["0.5", "61"],
     "DATABASE_STATEMENT_SECONDS": ["4"],
-    "DATABASE_IDLE_SECONDS": ["9"],
+    "DATABASE_IDLE_SECONDS": ["4"],
     "DATABASE_NETWORK_SECONDS": ["4"],
     "WORKER_PORT": ["-1", "65536", "none"],
     "METRICS_TOKEN": ["short", "one two\nthree four five"],

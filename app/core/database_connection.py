@@ -50,8 +50,8 @@ class ConnectionOptions:
     queue_pool_size: int = 4
     pool_seconds: float = 2
     connect_seconds: int = 2
-    statement_seconds: float = 30
-    idle_in_transaction_seconds: float = 60
+    statement_seconds: float = 15
+    idle_in_transaction_seconds: float = 15
     network_seconds: float = 15
 
 
@@ -257,6 +257,7 @@ def complete_url(url: str, options: ConnectionOptions) -> URL:
     # https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-STATEMENT-TIMEOUT, in milliseconds.
     server = {
         "statement_timeout": options.statement_seconds,
+        # A client that has vanished holds its locks until then: others wait for the rows that it was about to change.
         "idle_in_transaction_session_timeout": options.idle_in_transaction_seconds,
     }
     ours = " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in server.items())

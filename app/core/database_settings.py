@@ -29,18 +29,18 @@ class DatabaseSettings(BaseSettings):
         4, description="Seconds that a page waits for the database before it says so.", ge=1, le=60, examples=["4"]
     )
     database_statement_seconds: float = Field(
-        30,
+        15,
         description="Seconds that a statement of the worker or of a command may take.",
         ge=5,
         le=3600,
-        examples=["30"],
+        examples=["15"],
     )
     database_idle_seconds: float = Field(
-        60,
+        15,
         description="Seconds until PostgreSQL ends a transaction in which nothing happens.",
-        ge=10,
+        ge=5,
         le=3600,
-        examples=["60"],
+        examples=["15"],
     )
     database_network_seconds: float = Field(
         15,
