@@ -38,6 +38,8 @@ def product_config(settings: Settings) -> ProductConfig:
         servicenow_allowed_origins=settings.servicenow_allowed_origins,
         role_ids=settings.role_ids,
         session_hours=settings.session_hours,
+        session_idle_minutes=settings.session_idle_minutes,
+        role_check_minutes=settings.role_check_minutes,
         secure_score_write_back=settings.secure_score_write_back,
         microsoft_cloud=str(settings.microsoft_cloud),
     )

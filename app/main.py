@@ -35,6 +35,7 @@ from app.web.pages import (
     share,
     sign_in,
     tickets,
+    your_sessions,
 )
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
@@ -54,6 +55,7 @@ PAGES = (
     field_values,
     connector_status,
     audit,
+    your_sessions,
     health,
     moved,
     public_host,

@@ -134,6 +134,15 @@ class Settings(BaseSettings):
         description="Role template IDs, or app roles, whose holders may look.",
     )
     session_hours: int = Field(12, description="Hours after which a person signs in again.", ge=1, le=168)
+    session_idle_minutes: int = Field(
+        60, description="Minutes without use after which a person signs in again.", ge=5, le=10080
+    )
+    role_check_minutes: int = Field(
+        60,
+        description="Minutes between two questions to Entra ID whether a signed-in person still has their roles; 0 never asks.",
+        ge=0,
+        le=1440,
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."

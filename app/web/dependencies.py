@@ -15,7 +15,13 @@ from app.features.accounts import permissions
 from app.features.accounts.permissions import NO_ROLE, ROLE_TEXTS, Role
 from app.features.accounts.sessions import find_viewer
 from app.resources import Resources
+from app.web.cookies import SESSION, read_token
 from app.web.routing import url_for
+
+# The parts of pages that are asked for again and again while the page is open (`data-refresh` in the templates).
+REFRESHED_PARTS = frozenset({
+    "home.card", "tickets.detail", "share.batch", "provisioning.steps", "diagnosis.findings", "secure_score.imports",
+})  # fmt: skip
 
 
 class SignInNeeded(Exception):
@@ -49,23 +55,27 @@ Db = Annotated[Session, Depends(open_session, scope="function")]
 Res = Annotated[Resources, Depends(get_resources)]
 
 
-def session_cookie_name(resources: Resources) -> str:
-    """The session cookie's name. Over plain HTTP, where only demos run, browsers refuse the prefix."""
-    # `__Host-` binds the cookie to this host, HTTPS and the whole site, so that a sibling domain cannot set it:
-    # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes
-    return "__Host-session" if resources.config.public_url.startswith("https://") else "session"
-
-
 def address_of(request: Request) -> str:
     """The browser's IP address, for the audit log; behind a proxy named in TRUSTED_PROXIES, the one it forwards."""
     return request.client.host if request.client is not None else ""
 
 
+def session_token(request: Request) -> str | None:
+    """What this browser's session cookie holds, if it can be a session's token."""
+    return read_token(request.cookies, get_resources(request).config.public_url, SESSION)
+
+
+def refreshes_itself(request: Request) -> bool:
+    """Whether an open page asks for a part of itself again, without any doing of the person (static/js/refresh.js)."""
+    name = getattr(request.scope.get("route"), "name", "")
+    return request.method == "GET" and "hx-request" in request.headers and name in REFRESHED_PARTS
+
+
 async def find_signed_in(request: Request, resources: Res) -> permissions.Viewer | None:
     """The signed-in person, if any. Templates read it from `request.state.viewer`."""
-    token = request.cookies.get(session_cookie_name(resources))
+    token = session_token(request)
     async with resources.database.transaction() as session:
-        viewer = await find_viewer(session, resources.config, token)
+        viewer = await find_viewer(session, resources.config, token, used=not refreshes_itself(request))
     if viewer is not None:
         viewer = replace(viewer, address=address_of(request))
     request.state.viewer = viewer

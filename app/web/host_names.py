@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.web.cookies import cookie_name
 from app.web.routing import url_for
 
 # Answered under every name: health checks call by address, and none of these needs a cookie of ours.
@@ -45,6 +46,7 @@ class PublicHostMiddleware:
     def __init__(self, app: ASGIApp, *, public_url: str) -> None:
         self._app = app
         self._public_url = public_url
+        self._proxied = cookie_name(public_url, PROXIED_COOKIE)
         self._public_host = host_name(urlsplit(public_url).netloc)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,5 +68,5 @@ class PublicHostMiddleware:
         if "text/html" not in headers.get("accept", "") or "hx-request" in headers:
             return False
         return (
-            comes_under_another_name(headers, self._public_host) and PROXIED_COOKIE not in HTTPConnection(scope).cookies
+            comes_under_another_name(headers, self._public_host) and self._proxied not in HTTPConnection(scope).cookies
         )

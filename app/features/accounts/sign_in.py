@@ -19,7 +19,7 @@ from app.core.random_tokens import hash_token, new_token
 from app.core.vault import Sealed
 from app.features.accounts.audit import log_action
 from app.features.accounts.models import Person, SignInAttempt
-from app.features.accounts.sessions import KEPT_MINUTES, start_session, viewer_of
+from app.features.accounts.sessions import KEPT_MINUTES, Browser, start_session, viewer_of
 from app.integrations.microsoft.aadsts import Purpose, explain, number_in
 from app.integrations.microsoft.entra import challenge_of, new_secret
 from app.integrations.microsoft.schemas import Identity
@@ -151,11 +151,16 @@ async def begin_sign_in(resources: Resources, return_to: str | None) -> SignInSt
 
 
 async def finish_sign_in(
-    resources: Resources, *, code: str, state: str, browser_secret: str | None, address: str = ""
+    resources: Resources,
+    *,
+    code: str,
+    state: str,
+    browser_secret: str | None,
+    browser: Browser = Browser(),  # noqa: B008
 ) -> NewSession:
     """Claim the attempt, redeem the code, and start a session. Raises SignInOver or a RemoteError.
 
-    `address` is the browser's IP address, for the audit log.
+    The session that `browser` had until now ends.
     """
     # The claim is committed before the code is redeemed, so that two calls with one state cannot both go on.
     async with resources.database.transaction() as session:
@@ -175,10 +180,11 @@ async def finish_sign_in(
             person,
             roles,
             resources.config.session_hours,
+            browser=browser,
             sid=identity.sid,
             role_claims=identity.role_claims,
         )
-        viewer = viewer_of(person, roles, resources.config, address)
+        viewer = viewer_of(person, roles, resources.config, browser.address)
         await log_action(session, viewer, T("Signed in"), may=viewer.texts.audit)
     return NewSession(token, expires_at, attempt.return_to)
 
