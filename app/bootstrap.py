@@ -14,6 +14,7 @@ from app.core.jobs import Queue
 from app.core.migrations import expected_revision
 from app.core.vault import Vault
 from app.embedded_postgres import database_address
+from app.features.accounts.jobs import tasks as account_tasks
 from app.features.connection.jobs import tasks as connection_tasks
 from app.features.provisioning.jobs import tasks as provisioning_tasks
 from app.features.secure_score.jobs import tasks as secure_score_tasks
@@ -25,7 +26,7 @@ from app.integrations.microsoft.graph import GraphClient
 from app.resources import ProductConfig, Resources, closing
 from app.settings import Settings
 
-TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
+TASK_GROUPS = (account_tasks, secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
 
 __all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async"]
 
@@ -49,7 +50,7 @@ def product_config(settings: Settings) -> ProductConfig:
 async def open_resources(settings: Settings, database_url: str) -> AsyncIterator[Resources]:
     """Open the long-lived objects; they are closed at the end of the block."""
     microsoft = Transport("microsoft")
-    registration = {
+    registration: dict[str, Any] = {
         "authority": settings.authority,
         "tenant_id": settings.entra_tenant_id,
         "client_id": settings.entra_client_id,
@@ -63,7 +64,7 @@ async def open_resources(settings: Settings, database_url: str) -> AsyncIterator
         microsoft=microsoft,
         # How many calls run at once is the gateway's to decide, over all processes: app/features/connection/slots.py
         servicenow=Transport("servicenow", address_policy=AddressPolicy(settings.servicenow_allowed_origins)),
-        entra=EntraClient(microsoft, **registration),
+        entra=EntraClient(microsoft, offline_access=settings.role_check_minutes > 0, **registration),
         graph=GraphClient(microsoft, graph_url=settings.graph, **registration),
         expected_revision=expected_revision(),
     )

@@ -14,14 +14,19 @@ from app.core.errors import NotAllowed
 from app.features.accounts import permissions
 from app.features.accounts.permissions import NO_ROLE, ROLE_TEXTS, Role
 from app.features.accounts.sessions import find_viewer
+from app.features.accounts.unsent_forms import forget_sent
 from app.resources import Resources
-from app.web.cookies import SESSION, read_token
+from app.web.cookies import SESSION, UNSENT_FORM, read_token
 from app.web.routing import url_for
 
 # The parts of pages that are asked for again and again while the page is open (`data-refresh` in the templates).
 REFRESHED_PARTS = frozenset({
     "home.card", "tickets.detail", "share.batch", "provisioning.steps", "diagnosis.findings", "secure_score.imports",
 })  # fmt: skip
+
+
+# What the sign-in page is told of a form that was posted without a session: it is kept, or (any other text) it is lost.
+KEPT = "kept"
 
 
 class SignInNeeded(Exception):
@@ -93,7 +98,17 @@ async def require_signed_in(request: Request, viewer: OptionalViewer) -> permiss
         has_no_page = unsent or "hx-request" in request.headers
         came_from = request.headers.get("referer", "") if has_no_page else str(request.url)
         raise SignInNeeded(_path_of(came_from), unsent=unsent)
+    await _forget_sent(request)
     return viewer
+
+
+async def _forget_sent(request: Request) -> None:
+    # What is sent now is no longer "not sent yet", also when the person goes back to its page.
+    resources = get_resources(request)
+    token = read_token(request.cookies, resources.config.public_url, UNSENT_FORM)
+    if request.method == "POST" and token:
+        async with resources.database.transaction() as session:
+            await forget_sent(session, getattr(request.scope.get("route"), "name", ""), token)
 
 
 def _path_of(address: str) -> str:

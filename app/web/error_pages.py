@@ -16,9 +16,10 @@ from app.core.database import UnusableValue
 from app.core.errors import AppError, NotFound
 from app.core.logging import get_logger
 from app.core.messages import Message, T
-from app.web.dependencies import NoRole, SignInNeeded, find_signed_in, get_resources
-from app.web.routing import redirect_to_path
+from app.web.dependencies import KEPT, NoRole, SignInNeeded, find_signed_in, get_resources
+from app.web.routing import redirect_to_path, url_for
 from app.web.templating import render
+from app.web.unsent_pages import keep_unsent
 
 log = get_logger(__name__)
 
@@ -58,12 +59,23 @@ async def app_error(request: Request, error: Exception) -> Response:
 
 
 async def sign_in_needed(request: Request, error: Exception) -> Response:
-    """Redirect to sign-in. For a fragment, htmx makes the whole page go there: https://htmx.org/reference/#response_headers."""
+    """Redirect to sign-in. For a fragment, htmx makes the whole page go there: https://htmx.org/reference/#response_headers.
+
+    A posted form is kept, and its page is the one to come back to.
+    """
     if not isinstance(error, SignInNeeded):  # Starlette calls this for the registered class only.
         raise error
+    address, kept = error.address, await keep_unsent(request)
+    if kept is not None:
+        page = url_for("kept_form.page", form_id=kept.form_id)
+        address = url_for("sign_in.page", return_to=page, unsent=KEPT)
     if request.headers.get("hx-request"):
-        return Response(status_code=401, headers={"HX-Redirect": error.address})
-    return redirect_to_path(error.address)
+        response = Response(status_code=401, headers={"HX-Redirect": address})
+    else:
+        response = redirect_to_path(address)
+    if kept is not None:
+        kept.remember(response, request)
+    return response
 
 
 async def http_error(request: Request, error: Exception) -> Response:

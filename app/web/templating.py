@@ -31,12 +31,16 @@ STATIC = ROOT / "static"
 
 @dataclass(frozen=True)
 class Frame:
-    """What the page frame needs: the viewer, the path, the CSP nonce and the locale (a language code)."""
+    """What the page frame needs: the viewer, the path, the CSP nonce and the locale (a language code).
+
+    `unsent`: the page's form holds what was sent after a session had ended.
+    """
 
     viewer: Viewer | None
     path: str
     nonce: str
     locale: str
+    unsent: bool = False
 
 
 @cache
@@ -158,6 +162,7 @@ def render_text(request: Request, template: str, page: object) -> str:
         path=request.url.path,
         nonce=getattr(state, "csp_nonce", ""),
         locale=current_locale(),
+        unsent=getattr(state, "unsent", False),
     )
     return environment.get_template(template).render(page=page, frame=frame)
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -140,7 +141,7 @@ async def open_system(
 ) -> AsyncIterator[System]:
     """The product over a fresh database, connected to this sandbox."""
     transport = Transport("microsoft")
-    registration = {
+    registration: dict[str, Any] = {
         "authority": microsoft.url,
         "tenant_id": microsoft.settings.tenant_id,
         "client_id": microsoft.settings.client_id,

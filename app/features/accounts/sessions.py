@@ -33,11 +33,15 @@ LONGEST_USER_AGENT = 300
 
 @dataclass(frozen=True)
 class Browser:
-    """Who signs in: IP address and User-Agent. `token` is the session it had until now, which ends."""
+    """Who signs in: IP address and User-Agent. `token` is the session it had until now, which ends.
+
+    `unsent_token` finds the forms that it sent too late.
+    """
 
     address: str = ""
     user_agent: str = ""
     token: str | None = None
+    unsent_token: str | None = None
 
 
 def alive(config: ProductConfig) -> tuple[ColumnElement[bool], ...]:

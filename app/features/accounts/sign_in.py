@@ -19,7 +19,9 @@ from app.core.random_tokens import hash_token, new_token
 from app.core.vault import Sealed
 from app.features.accounts.audit import log_action
 from app.features.accounts.models import Person, SignInAttempt
+from app.features.accounts.role_checks import sealed_token
 from app.features.accounts.sessions import KEPT_MINUTES, Browser, start_session, viewer_of
+from app.features.accounts.unsent_forms import claim_forms
 from app.integrations.microsoft.aadsts import Purpose, explain, number_in
 from app.integrations.microsoft.entra import challenge_of, new_secret
 from app.integrations.microsoft.schemas import Identity
@@ -183,7 +185,9 @@ async def finish_sign_in(
             browser=browser,
             sid=identity.sid,
             role_claims=identity.role_claims,
+            refresh_token=sealed_token(resources, identity.refresh_token),
         )
+        await claim_forms(session, person.id, browser.unsent_token)
         viewer = viewer_of(person, roles, resources.config, browser.address)
         await log_action(session, viewer, T("Signed in"), may=viewer.texts.audit)
     return NewSession(token, expires_at, attempt.return_to)

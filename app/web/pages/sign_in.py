@@ -25,12 +25,14 @@ from app.resources import Resources
 from app.web.cookies import (
     SESSION,
     SIGN_IN_ATTEMPT,
+    UNSENT_FORM,
     delete_cookie,
     forget_everything,
+    read_token,
     set_cookie,
     tokens_beginning,
 )
-from app.web.dependencies import Db, OptionalViewer, Res, address_of, session_token
+from app.web.dependencies import KEPT, Db, OptionalViewer, Res, address_of, session_token
 from app.web.leaving import MICROSOFT, leave_for
 from app.web.routing import PageRouter, redirect_to, redirect_to_path, url_for
 from app.web.templating import render
@@ -46,18 +48,23 @@ LONGEST_ERROR = 80
 
 @dataclass(frozen=True)
 class SignInPage:
-    """`return_to` is the page to open afterwards, `problem` why the last attempt failed; `unsent`: a form was lost."""
+    """`return_to` is the page to open afterwards, `problem` why the last attempt failed.
+
+    `unsent`: a form did not arrive; `kept`: what was typed in it is shown again after the sign-in.
+    """
 
     return_to: str
     problem: Message | None
     unsent: bool = False
+    kept: bool = False
 
 
 @router.get("/sign-in", name="sign_in.page")
 async def sign_in_page(request: Request, viewer: OptionalViewer, return_to: str = "/", unsent: str = "") -> Response:
     if viewer is not None:
         return redirect_to_path(page_after_sign_in(return_to))
-    return render(request, "sign_in/page.html", SignInPage(page_after_sign_in(return_to), None, bool(unsent)))
+    page = SignInPage(page_after_sign_in(return_to), None, unsent=bool(unsent), kept=unsent == KEPT)
+    return render(request, "sign_in/page.html", page)
 
 
 @router.post("/sign-in", name="sign_in.begin")
@@ -102,7 +109,12 @@ async def callback(
 ) -> Response:
     """Entra ID sends the browser here: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow."""
     attempts = _attempts(request, resources)
-    browser = Browser(address_of(request), request.headers.get("user-agent", ""), session_token(request))
+    browser = Browser(
+        address=address_of(request),
+        user_agent=request.headers.get("user-agent", ""),
+        token=session_token(request),
+        unsent_token=read_token(request.cookies, resources.config.public_url, UNSENT_FORM),
+    )
     try:
         if error or not code:
             raise refused(error, error_description)
