@@ -13,6 +13,8 @@ NOT_FILLED = frozenset({"password", "file", "submit", "button", "image", "reset"
 TICKED = frozenset({"checkbox", "radio"})
 # The largest page of ours, with 1,000 actions, has some 2 MB; anything beyond is shown as it is.
 LARGEST_PAGE = 4_000_000
+# Where the sentence at the top of the page leads (templates/base.html): a form may stand far below.
+FORM_ID = "not-sent"
 
 Attributes = list[tuple[str, str | None]]
 
@@ -43,7 +45,7 @@ class _Filler(HTMLParser):
             self._values[name].append(value)
         self._taken: dict[str, int] = defaultdict(int)
         self._edits: list[tuple[int, int, str]] = []
-        self._in_form = False
+        self._in_form = self._found = False
         self._select: list[str] | None = None
         self._textarea: tuple[int, str] | None = None
         self._start, self._end = 0, 0
@@ -65,6 +67,9 @@ class _Filler(HTMLParser):
         values = {name: value or "" for name, value in attrs}
         if tag == "form":
             self._in_form = _same_target(values.get("action", ""), self._action)
+            if self._in_form and not self._found and "id" not in values:
+                self._replace("form", [*attrs, ("id", FORM_ID)])
+            self._found = self._found or self._in_form
         if not self._in_form:
             return
         name = values.get("name", "")

@@ -32,6 +32,7 @@ def test_every_kind_of_field_is_filled_and_no_other_form() -> None:
     filled = fill_form(PAGE, "/save?action=A+%26+B", FIELDS)
     for text in (
         '<form action="/other"><input name="name" value="other"></form>',
+        '<form method="post" action="/save?action=A%20%26%20B" id="not-sent">',
         '<input type="hidden" name="key" value="kept">',
         '<input id="n" name="name" maxlength="80" required value="a &quot;b&quot; &lt;c&gt;">',
         '<textarea name="text" rows="3">\n\nfirst &amp; last\n&lt;/textarea&gt;&lt;script&gt;</textarea>',
