@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Request
 
@@ -14,6 +14,7 @@ from app.core.errors import NotAllowed
 from app.features.accounts import permissions
 from app.features.accounts.permissions import NO_ROLE, ROLE_TEXTS, Role
 from app.features.accounts.sessions import find_viewer
+from app.features.accounts.sign_in import local_path
 from app.resources import Resources
 from app.web.routing import url_for
 
@@ -81,15 +82,24 @@ async def require_signed_in(request: Request, viewer: OptionalViewer) -> permiss
         unsent = request.method != "GET"
         # A posted form and a fragment are no pages to come back to: the page that holds them is (the Referer).
         has_no_page = unsent or "hx-request" in request.headers
-        came_from = request.headers.get("referer", "") if has_no_page else str(request.url)
-        raise SignInNeeded(_path_of(came_from), unsent=unsent)
+        came_from = _path_of(request.headers.get("referer", "")) if has_no_page else _path_asked(request)
+        raise SignInNeeded(local_path(came_from), unsent=unsent)
     return viewer
+
+
+def _path_asked(request: Request) -> str:
+    # Not Request.url: it is built with the Host header, which may hold anything.
+    query = request.scope["query_string"].decode("ascii")
+    return quote(request.scope["path"]) + (f"?{query}" if query else "")
 
 
 def _path_of(address: str) -> str:
     # Only path and query: a forged Referer must not send anyone to another site after signing in (open redirect).
     # https://cheatsheetseries.owasp.org/cheatsheets/Unvalidated_Redirects_and_Forwards_Cheat_Sheet.html
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # "http://[" is no address.
+        return "/"
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 

@@ -12,15 +12,12 @@ from app.core import clock
 from app.core.database import Session
 from app.core.messages import T
 from app.core.random_tokens import hash_token, new_token
+from app.features.accounts.attempt_retention import sweep_attempts
 from app.features.accounts.audit import log_action
-from app.features.accounts.models import Person, SignInAttempt, WebSession
+from app.features.accounts.models import Person, WebSession
 from app.features.accounts.permissions import Viewer, role_of
 from app.integrations.microsoft.schemas import RoleClaims
 from app.resources import ProductConfig
-
-# Retention: an attempt outlives its use, so that a late or second answer is told which of the two it is, and still finds the
-# page that was wanted.
-KEPT_MINUTES = 60
 
 
 async def find_viewer(session: Session, config: ProductConfig, token: str | None) -> Viewer | None:
@@ -72,8 +69,7 @@ async def start_session(
     now = clock.now()
     # Retention: each sign-in deletes what has expired, so that no job is needed for it.
     await session.execute(delete(WebSession).where(WebSession.expires_at < now))
-    oldest_kept = now - timedelta(minutes=KEPT_MINUTES)
-    await session.execute(delete(SignInAttempt).where(SignInAttempt.expires_at < oldest_kept))
+    await sweep_attempts(session)
     # The person's other sessions get these roles too: what Entra ID reports now is newer than what it reported to them.
     await session.execute(update(WebSession).where(WebSession.person_id == person.id).values(roles=sorted(roles)))
     # A new token at each sign-in, independent of the browser's cookie, prevents session fixation:

@@ -25,6 +25,7 @@ from app.features.accounts.sign_in import (
 from app.resources import Resources
 from app.web.dependencies import Db, OptionalViewer, Res, address_of, session_cookie_name
 from app.web.leaving import MICROSOFT, leave_for
+from app.web.rate_limits import limited_by_address
 from app.web.routing import PageRouter, redirect_to, redirect_to_path, url_for
 from app.web.templating import render
 
@@ -55,7 +56,7 @@ async def sign_in_page(request: Request, viewer: OptionalViewer, return_to: str 
     return render(request, "sign_in/page.html", SignInPage(page_after_sign_in(return_to), None, bool(unsent)))
 
 
-@router.post("/sign-in", name="sign_in.begin")
+@router.post("/sign-in", name="sign_in.begin", dependencies=[limited_by_address("sign_in")])
 async def begin(request: Request, resources: Res, return_to: str = "/") -> Response:
     try:
         start = await begin_sign_in(resources, return_to)
@@ -93,7 +94,7 @@ def _remember_attempt(response: Response, request: Request, resources: Resources
         response.delete_cookie(name, path=path)
 
 
-@router.get("/sign-in/callback", name="sign_in.callback")
+@router.get("/sign-in/callback", name="sign_in.callback", dependencies=[limited_by_address("callback")])
 async def callback(
     request: Request,
     viewer: OptionalViewer,
