@@ -128,7 +128,8 @@ async def unexpected(request: Request, error: Exception) -> Response:
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
     """The page for a request that the security middleware refuses.
 
-    413 too large, 414 an address too long, 400 from a page opened under another address, 403 from another site (CSRF).
+    413 too large, 414 an address too long, 431 too many headers, 400 from a page opened under another address, 403 from
+    another site (CSRF).
     """
     request = Request(scope, receive)
     if status == 413:
@@ -136,6 +137,9 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> Non
     elif status == 414:
         message = T("This address is longer than any of ours, so it was not opened.")
         advice = T("Open the home page and go on from there.")
+    elif status == 431:
+        message = T("Your browser sent more cookies or headers than we take, so nothing was done.")
+        advice = T("Delete the cookies of this site and try again.")
     elif status == 400:
         address = get_resources(request).config.public_url
         message = T("This page is open under another address than its own, so nothing was done.")

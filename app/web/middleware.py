@@ -24,6 +24,8 @@ LARGEST_BODY_BYTES = 512 * 1024
 # Path and query in bytes. Nothing of ours comes near: proxies take some 8,000 (https://nginx.org/r/large_client_header_buffers),
 # a sign-in comes back with 2,000 of Entra ID's. Work and page size grow with an address, which any other site can make.
 LONGEST_ADDRESS = 8_000
+# Cookies of eight begun sign-ins and a session take 2 KiB. https://nginx.org/r/large_client_header_buffers, 32 KiB in all.
+LARGEST_HEAD_BYTES = 32 * 1024
 # A query is printable ASCII (RFC 3986 3.4), yet servers hand on other bytes as well, at which Starlette's Request.url fails.
 NOT_IN_A_QUERY = re.compile(rb"[^\x21-\x7e]")
 Refuse = Callable[[Scope, Receive, Send, int], Awaitable[None]]
@@ -66,6 +68,8 @@ class SecurityMiddleware:
             await self._refuse(scope, receive, send_with_headers, 403)
         elif len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > LONGEST_ADDRESS:
             await self._refuse(scope, receive, send_with_headers, 414)
+        elif sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEAD_BYTES:
+            await self._refuse(scope, receive, send_with_headers, 431)
         elif self._declares_too_much(headers):
             await self._refuse(scope, receive, send_with_headers, 413)
         else:

@@ -49,7 +49,7 @@ LIMITS: dict[str, RateLimitItem] = {
     "connect": RateLimitItemPerMinute(20),
     "look_up": RateLimitItemPerMinute(120),
     # Whole tables as a file, or a support bundle.
-    "export": RateLimitItemPerMinute(20),
+    "export": RateLimitItemPerMinute(60),
     # Everything else that is posted: two in a second, for minutes.
     "write": RateLimitItemPerMinute(120),
 }
@@ -187,7 +187,7 @@ class Limited:
 
 
 class LimitedByAddress:
-    """A dependency that counts a request by its address, whoever may be signed in. Raises TooManyRequests."""
+    """A dependency that counts a request by its address, also while a person is signed in. Raises TooManyRequests."""
 
     def __init__(self, name: str) -> None:
         self.name = name

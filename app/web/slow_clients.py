@@ -69,7 +69,7 @@ class ImpatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.most and not self._make_room():
+        if len(self.connections) > self.most and not self._free_one():
             self._note("too many")
             transport.write(BUSY)
             self._put_out("too many")
@@ -144,13 +144,13 @@ class ImpatientProtocol(HttpToolsProtocol):
         if timer is not None:
             timer.cancel()
 
-    def _make_room(self) -> bool:
+    def _free_one(self) -> bool:
         """Put out the connection that has waited longest for its client; False when all are at work."""
         waiting = [one for one in self.connections if isinstance(one, ImpatientProtocol) and one is not self]
         idle = [one for one in waiting if one._waits_since is not None and not one.transport.is_closing()]
         if not idle:
             return False
-        min(idle, key=lambda one: one._waits_since or 0.0)._abort("room for others")
+        min(idle, key=lambda one: one._waits_since or 0.0)._abort("others come")
         return True
 
     def _put_out(self, why: str) -> None:

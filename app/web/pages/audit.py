@@ -43,7 +43,7 @@ class AuditPage:
 
 @router.get("", name="audit.page")
 async def show(request: Request, _viewer: Manager, session: Db, q: str = "", page: Page = 1) -> Response:
-    q = q[:LONGEST_SEARCH]
+    q = _search(q)
     found = await list_entries(session, wanted=q, page=page)
     return render(request, "servicenow/audit.html", AuditPage(found, q))
 
@@ -55,15 +55,20 @@ async def as_csv(_viewer: Manager, session: Db, q: str = "") -> Response:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    async for line in all_entries(session, wanted=q[:LONGEST_SEARCH]):
+    async for line in all_entries(session, wanted=_search(q)):
         writer.writerow(safe_cell(str(value)) for value in _values(line).values())
     return _file("\ufeff" + text.getvalue(), "text/csv", "csv")
 
 
 @router.get(".json", name="audit.json", dependencies=[limited("export")])
 async def as_json(_viewer: Manager, session: Db, q: str = "") -> Response:
-    lines = [_values(line) | {"facts": line.facts} async for line in all_entries(session, wanted=q[:LONGEST_SEARCH])]
+    lines = [_values(line) | {"facts": line.facts} async for line in all_entries(session, wanted=_search(q))]
     return _file(json.dumps(lines, ensure_ascii=False, indent=1), "application/json", "json")
+
+
+def _search(typed: str) -> str:
+    # PostgreSQL stores no NUL in a text and answers a query that has one with an error.
+    return typed.replace("\0", "")[:LONGEST_SEARCH]
 
 
 def _values(line: AuditLine) -> dict[str, str | dict[str, str]]:

@@ -11,7 +11,7 @@ LIST = "/secure-score/actions"
 
 @pytest.mark.parametrize("name", ["status", "category", "tag", "ticket", "nothing", "col", "sort"])
 async def test_a_filter_of_many_unknown_values_is_one_of_none(scored: System, name: str) -> None:
-    query = "&".join(f"{name}=x{number}" for number in range(600))
+    query = "&".join(f"{name}=x{number}" for number in range(500))
     async with await scored.signed_in("viewer") as browser:
         plain, page = await browser.get(LIST), await browser.get(f"{LIST}?{query}")
         file = await browser.get(f"{LIST}.csv?{query}")
