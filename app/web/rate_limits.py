@@ -27,9 +27,9 @@ log = get_logger(__name__)
 # Per minute: high enough that no one meets a limit by hand, low enough that a script does no harm.
 LIMITS: dict[str, RateLimitItem] = {
     # By address: a whole company may stand behind one, and signs in at nine o'clock. Each attempt is a row in the database.
-    "sign_in": RateLimitItemPerMinute(60),
+    "sign_in": RateLimitItemPerMinute(120),
     # As often as sign-ins, and once more for those who go back. Each asks Entra ID or ServiceNow, or reads the attempts.
-    "callback": RateLimitItemPerMinute(120),
+    "callback": RateLimitItemPerMinute(240),
     # Wrong tokens only, by address. A widget that asks with a good one is never stopped.
     "status_token": RateLimitItemPerMinute(30),
     # A ticket in ServiceNow each: forms, by hand, one in two seconds.
@@ -46,7 +46,7 @@ LIMITS: dict[str, RateLimitItem] = {
     # Reads the tenant's whole Secure Score.
     "sync": RateLimitItemPerMinute(6),
     # Calls ServiceNow while the browser waits: connecting, and looking up records while a name is typed.
-    "connect": RateLimitItemPerMinute(20),
+    "connect": RateLimitItemPerMinute(30),
     "look_up": RateLimitItemPerMinute(120),
     # Whole tables as a file, or a support bundle.
     "export": RateLimitItemPerMinute(60),

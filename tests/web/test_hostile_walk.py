@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote_from_bytes, urlencode
 
 import pytest
@@ -51,15 +51,16 @@ class Walked:
     system: System
     runner: asyncio.Runner
     ids: list[str]
+    cookies: dict[str | None, str] = field(default_factory=dict)
 
     def ask(self, asked: Asked) -> Got:
         return self.runner.run(self._ask(asked))
 
     async def _ask(self, asked: Asked) -> Got:
-        cookie = ""
-        if asked.role is not None:
+        if asked.role is not None and (asked.role not in self.cookies or asked.path == b"/sign-out"):
             async with await self.system.signed_in(asked.role) as browser:
-                cookie = f"session={browser.cookies['session']}"
+                self.cookies[asked.role] = f"session={browser.cookies['session']}"
+        cookie = self.cookies.pop(asked.role, "") if asked.path == b"/sign-out" else self.cookies.get(asked.role, "")
         self.system.app.state.rate_limits = RateLimits()  # Refused for being many, a request would not reach its page.
         return await send_raw(self.system.app, asked, cookie)
 
@@ -113,7 +114,9 @@ def test_no_request_breaks_floods_or_holds_the_process(walked: Walked, data: st.
     assert not complaint(got), got.body[-2000:]
 
 
-@pytest.mark.parametrize("odd", ODD_BYTES, ids=lambda odd: repr(odd[:20]))
+@pytest.mark.parametrize(
+    "odd", [odd for odd in ODD_BYTES if not re.fullmatch(rb"[\w-]{1,40}", odd)], ids=lambda odd: repr(odd[:20])
+)
 def test_every_route_takes_an_odd_value_for_everything(walked: Walked, odd: bytes) -> None:
     """In each part of its path, each parameter and each field at once, for those who may use every route."""
     complaints, answered = {}, Counter[int]()
@@ -122,7 +125,7 @@ def test_every_route_takes_an_odd_value_for_everything(walked: Walked, odd: byte
     for method, route in routes():
         part = quote_from_bytes(short, safe="") or "-"
         query = urlencode([(param.alias, short) for param in route.dependant.query_params]).encode()
-        for value in (part, *walked.ids):
+        for value in (part, "incident" if "{kind}" in route.path else walked.ids[0]):
             path = re.sub(r"\{\w+(:\w+)?\}", value.replace("\\", ""), route.path).encode()
             headers = [
                 (b"content-type", b"application/x-www-form-urlencoded"),
