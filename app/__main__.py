@@ -78,6 +78,7 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
     import uvicorn
 
     from app.bootstrap import open_resources, run_async
+    from app.core.loop_watch import watched_loop
     from app.main import create_app, server_config
 
     class Server(uvicorn.Server):
@@ -91,7 +92,8 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
 
     async def serve(database_url: str) -> None:
         async with open_resources(settings, database_url) as resources:
-            await Server(server_config(settings, create_app(resources))).serve()
+            with watched_loop("web"):
+                await Server(server_config(settings, create_app(resources))).serve()
 
     with database_address(settings) as database_url:
         run_async(lambda: serve(database_url))

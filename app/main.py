@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -38,6 +38,8 @@ from app.web.pages import (
     tickets,
     your_sessions,
 )
+from app.web.rate_limits import LimitedWrites, RateLimits
+from app.web.slow_clients import ImpatientProtocol
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 PAGES = (
@@ -78,6 +80,7 @@ def create_app(resources: Resources) -> FastAPI:
     """The web application. It neither opens nor closes `resources`."""
     app = FastAPI(title="Security center", openapi_url=None, docs_url=None, redoc_url=None, exception_handlers=HANDLERS)
     app.state.resources = resources
+    app.state.rate_limits = RateLimits()
     # The last one added is the outermost: a redirect to PUBLIC_URL carries the security headers as well.
     app.add_middleware(PublicHostMiddleware, public_url=resources.config.public_url)
     app.add_middleware(
@@ -86,7 +89,7 @@ def create_app(resources: Resources) -> FastAPI:
         refuse=refuse,
     )
     for page in PAGES:
-        app.include_router(page.router)
+        app.include_router(page.router, dependencies=[Depends(LimitedWrites())])
     # Pages are not compressed (BREACH): a page holds what a person typed beside what no one else may read.
     # https://www.breachattack.com/
     app.mount("/static", GZipMiddleware(KeptFiles(directory=STATIC), minimum_size=1024, compresslevel=6), name="static")
@@ -107,4 +110,6 @@ def server_config(settings: Settings, application: FastAPI) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=10,
+        http=ImpatientProtocol,
+        ws="none",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.bootstrap import open_resources
 from app.core.logging import get_logger
+from app.core.loop_watch import watched_loop
 from app.settings import Settings
 
 log = get_logger(__name__)
@@ -13,5 +14,6 @@ async def work(settings: Settings, database_url: str) -> None:
     """Run jobs. Returns after SIGTERM or SIGINT, when the running jobs are done."""
     async with open_resources(settings, database_url) as resources:
         log.info("worker.started")
-        await resources.queue.work(resources)
+        with watched_loop("worker"):
+            await resources.queue.work(resources)
         log.info("worker.stopped")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Request
 
@@ -14,6 +14,7 @@ from app.core.errors import NotAllowed
 from app.features.accounts import permissions
 from app.features.accounts.permissions import NO_ROLE, ROLE_TEXTS, Role
 from app.features.accounts.sessions import find_viewer
+from app.features.accounts.sign_in import local_path
 from app.features.accounts.unsent_forms import forget_sent
 from app.resources import Resources
 from app.web.cookies import SESSION, UNSENT_FORM, read_token
@@ -27,6 +28,8 @@ REFRESHED_PARTS = frozenset({
 
 # What the sign-in page is told of a form that was posted without a session: it is kept, or (any other text) it is lost.
 KEPT = "kept"
+# The mark in the scope of a page that is asked for inside another request.
+ASKED_WITHIN = "app.asked_within"
 
 
 class SignInNeeded(Exception):
@@ -96,8 +99,8 @@ async def require_signed_in(request: Request, viewer: OptionalViewer) -> permiss
         unsent = request.method != "GET"
         # A posted form and a fragment are no pages to come back to: the page that holds them is (the Referer).
         has_no_page = unsent or "hx-request" in request.headers
-        came_from = request.headers.get("referer", "") if has_no_page else str(request.url)
-        raise SignInNeeded(_path_of(came_from), unsent=unsent)
+        came_from = _path_of(request.headers.get("referer", "")) if has_no_page else path_asked(request)
+        raise SignInNeeded(local_path(came_from), unsent=unsent)
     await _forget_sent(request)
     return viewer
 
@@ -106,15 +109,30 @@ async def _forget_sent(request: Request) -> None:
     # What is sent now is no longer "not sent yet", also when the person goes back to its page.
     resources = get_resources(request)
     token = read_token(request.cookies, resources.config.public_url, UNSENT_FORM)
-    if request.method == "POST" and token:
+    if request.method == "POST" and token and not asked_within(request):
         async with resources.database.transaction() as session:
             await forget_sent(session, getattr(request.scope.get("route"), "name", ""), token)
+
+
+def asked_within(request: Request) -> bool:
+    """Whether this is a page asked for inside another request, to show in it what was typed (app/web/unsent_pages.py)."""
+    return bool(request.scope.get(ASKED_WITHIN))
+
+
+def path_asked(request: Request) -> str:
+    """Path and query of this request, as our own pages write them."""
+    # Not Request.url: it is built with the Host header, which may hold anything.
+    query = request.scope["query_string"].decode("ascii")
+    return quote(request.scope["path"]) + (f"?{query}" if query else "")
 
 
 def _path_of(address: str) -> str:
     # Only path and query: a forged Referer must not send anyone to another site after signing in (open redirect).
     # https://cheatsheetseries.owasp.org/cheatsheets/Unvalidated_Redirects_and_Forwards_Cheat_Sheet.html
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # "http://[" is no address.
+        return "/"
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 

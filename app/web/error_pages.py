@@ -10,6 +10,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from app.core.database import UnusableValue
@@ -17,6 +18,7 @@ from app.core.errors import AppError, NotFound
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.web.dependencies import KEPT, NoRole, SignInNeeded, find_signed_in, get_resources
+from app.web.rate_limits import TooManyRequests
 from app.web.routing import redirect_to_path, url_for
 from app.web.templating import render
 from app.web.unsent_pages import keep_unsent
@@ -45,8 +47,13 @@ TITLES = {
     403: T("You cannot do this"),
     404: T("Not found"),
     409: T("Something needs attention"),
+    429: T("Too many at once"),
     502: T("Another system did not answer as it should"),
 }
+
+
+USUAL_ADVICE = T("Go back, or open the home page.")
+ADVICE = {429: T("Go back then: the browser still holds what you typed.")}
 
 
 async def app_error(request: Request, error: Exception) -> Response:
@@ -55,7 +62,10 @@ async def app_error(request: Request, error: Exception) -> Response:
     if isinstance(error, NoRole):
         return render(request, "sign_in/no_role.html", None, status=403)
     title = TITLES.get(error.status, T("This did not work"))
-    return _show(request, title, error.message, T("Go back, or open the home page."), error.status)
+    answer = _show(request, title, error.message, ADVICE.get(error.status, USUAL_ADVICE), error.status)
+    if isinstance(error, TooManyRequests):
+        answer.headers.update(error.headers)
+    return answer
 
 
 async def sign_in_needed(request: Request, error: Exception) -> Response:
@@ -89,7 +99,11 @@ async def http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
     advice = T("Go back and try again.")
-    return _show(request, T("This did not work"), T("This address cannot be used that way."), advice, error.status_code)
+    said = T("This address cannot be used that way.")
+    answer = _show(request, T("This did not work"), said, advice, error.status_code)
+    # Which methods the address has (Allow) belongs to every 405: RFC 9110 15.5.6.
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def invalid_request(request: Request, _error: Exception) -> Response:
@@ -105,10 +119,15 @@ async def unstorable(request: Request, error: Exception) -> Response:
     return _show(request, T("This was not accepted"), UNUSABLE, T("Go back and type it anew."), 422)
 
 
+async def gone(_request: Request, _error: Exception) -> Response:
+    """The browser hung up, or was put out, before its form had arrived: nothing was done, and there is none to tell."""
+    return Response(status_code=400)
+
+
 async def unexpected(request: Request, error: Exception) -> Response:
     # Improper error handling (CWE-209): the page names the correlation ID only; details stay in the log.
     # https://cheatsheetseries.owasp.org/cheatsheets/Error_Handling_Cheat_Sheet.html
-    log.error("http.request.failed", path=request.url.path, exc_info=error)
+    log.error("http.request.failed", path=request.scope["path"], exc_info=error)
     return _show(
         request,
         T("Sorry, something broke"),
@@ -121,11 +140,18 @@ async def unexpected(request: Request, error: Exception) -> Response:
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
     """The page for a request that the security middleware refuses.
 
-    413 too large, 400 from a page opened under another address, 403 from another site (CSRF).
+    413 too large, 414 an address too long, 431 too many headers, 400 from a page opened under another address, 403 from
+    another site (CSRF).
     """
     request = Request(scope, receive)
     if status == 413:
         message, advice = T("What was sent is too large."), T("Shorten it and try again.")
+    elif status == 414:
+        message = T("This address is longer than any of ours, so it was not opened.")
+        advice = T("Open the home page and go on from there.")
+    elif status == 431:
+        message = T("Your browser sent more cookies or headers than we take, so nothing was done.")
+        advice = T("Delete the cookies of this site and try again.")
     elif status == 400:
         address = get_resources(request).config.public_url
         message = T("This page is open under another address than its own, so nothing was done.")
@@ -145,5 +171,6 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     HTTPException: http_error,
     RequestValidationError: invalid_request,
     UnusableValue: unstorable,
+    ClientDisconnect: gone,
     Exception: unexpected,
 }

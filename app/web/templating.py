@@ -159,7 +159,7 @@ def render_text(request: Request, template: str, page: object) -> str:
     state = request.state
     frame = Frame(
         viewer=getattr(state, "viewer", None),
-        path=request.url.path,
+        path=request.scope["path"],
         nonce=getattr(state, "csp_nonce", ""),
         locale=current_locale(),
         unsent=getattr(state, "unsent", False),

@@ -16,7 +16,7 @@ from app.core.random_tokens import new_token
 from app.features.accounts.sessions import owner_of
 from app.features.accounts.unsent_forms import PostedForm, keep_form
 from app.web.cookies import UNSENT_FORM, read_token, set_cookie
-from app.web.dependencies import get_resources, session_token
+from app.web.dependencies import get_resources, path_asked, session_token
 from app.web.form_filling import fill_form
 from app.web.routing import redirect_to_path, url_for
 
@@ -110,9 +110,8 @@ async def keep_unsent(request: Request) -> KeptForm | None:
     except HTTPException:
         return None  # No form: the answer is the same as for an empty one.
     fields = [(key, value.replace("\r\n", "\n")) for key, value in typed.multi_items() if isinstance(value, str)]
-    address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     path_values = {key: str(value) for key, value in request.path_params.items()}
-    form = PostedForm(name, address, path_values, request.query_params.multi_items(), fields)
+    form = PostedForm(name, path_asked(request), path_values, request.query_params.multi_items(), fields)
     token = read_token(request.cookies, resources.config.public_url, UNSENT_FORM) or new_token()
     async with resources.database.transaction() as session:
         owner = await owner_of(session, session_token(request))

@@ -30,6 +30,7 @@ from app.integrations.servicenow.schemas import Tokens
 from app.main import create_app
 from app.resources import ProductConfig, Resources, closing
 from app.settings import GLOBAL_READER, SECURITY_ADMINISTRATOR, SECURITY_OPERATOR, SECURITY_READER
+from app.web.rate_limits import RateLimits
 from tests.factories.database import kept_engine
 from tests.factories.microsoft import MANAGER, OUTSIDER, SHARER, VIEWER, SandboxMicrosoft, running_microsoft
 from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, running_servicenow
@@ -122,6 +123,7 @@ def kept_app(resources: Resources) -> FastAPI:
     addresses = (config.public_url, resources.entra.authority, config.servicenow_allowed_origins)
     app = _APPS.get(addresses) or _APPS.setdefault(addresses, create_app(resources))
     app.state.resources = resources
+    app.state.rate_limits = RateLimits()
     return app
 
 

@@ -14,15 +14,13 @@ from app.core.database import Session
 from app.core.messages import T
 from app.core.random_tokens import hash_token, new_token
 from app.core.vault import Sealed
+from app.features.accounts.attempt_retention import sweep_attempts
 from app.features.accounts.audit import log_action
-from app.features.accounts.models import Person, SignInAttempt, WebSession
+from app.features.accounts.models import Person, WebSession
 from app.features.accounts.permissions import Viewer, role_of
 from app.integrations.microsoft.schemas import RoleClaims
 from app.resources import ProductConfig
 
-# Retention: an attempt outlives its use, so that a late or second answer is told which of the two it is, and still finds the
-# page that was wanted.
-KEPT_MINUTES = 60
 # Retention: a session's row outlives its end, so that what is posted with its cookie afterwards is known to be this person's.
 ENDED_KEPT_HOURS = 24
 # How exactly the last use is known. Writing it at every request would cost a write for each.
@@ -122,8 +120,7 @@ async def start_session(
     # Retention: each sign-in deletes what has expired, so that no job is needed for it.
     oldest_ended = now - timedelta(hours=ENDED_KEPT_HOURS)
     await session.execute(delete(WebSession).where(WebSession.expires_at < oldest_ended))
-    oldest_kept = now - timedelta(minutes=KEPT_MINUTES)
-    await session.execute(delete(SignInAttempt).where(SignInAttempt.expires_at < oldest_kept))
+    await sweep_attempts(session)
     # A copy of the cookie must not outlive what the person takes for the same session: ASVS 5.0 7.2.4.
     if browser.token:
         await end_sessions(session, WebSession.token_hash == hash_token(browser.token))

@@ -17,10 +17,11 @@ from app.core.errors import NotAllowed
 from app.core.messages import T
 from app.core.random_tokens import hash_token, new_token
 from app.core.vault import Sealed
+from app.features.accounts.attempt_retention import KEPT_MINUTES, sweep_attempts
 from app.features.accounts.audit import log_action
 from app.features.accounts.models import Person, SignInAttempt
 from app.features.accounts.role_checks import sealed_token
-from app.features.accounts.sessions import KEPT_MINUTES, Browser, start_session, viewer_of
+from app.features.accounts.sessions import Browser, start_session, viewer_of
 from app.features.accounts.unsent_forms import claim_forms
 from app.integrations.microsoft.aadsts import Purpose, explain, number_in
 from app.integrations.microsoft.entra import challenge_of, new_secret
@@ -39,6 +40,9 @@ KNOWN_ERRORS = {
     "invalid_scope", "login_required", "server_error", "temporarily_unavailable", "unauthorized_client",
     "unsupported_response_type",
 }  # fmt: skip
+# Of a page that a browser comes back to. No page of the product has an address near 2,000 characters; a longer one is made by
+# hand, and would fill the next header.
+LONGEST_PATH = 2000
 # What the vault seals the PKCE verifier for: a value sealed for one purpose does not open for another.
 VERIFIER = "sign-in verifier"
 
@@ -114,8 +118,7 @@ def local_path(wanted: str | None) -> str:
     # https://url.spec.whatwg.org/#concept-basic-url-parser
     if not wanted or not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or "\\" in wanted:
         return "/"
-    # No page of the product has an address near 2,000 characters; a longer one is made by hand, and would fill the next header.
-    return wanted if wanted.isprintable() and len(wanted) <= 2000 else "/"
+    return wanted if wanted.isprintable() and len(wanted) <= LONGEST_PATH else "/"
 
 
 def page_after_sign_in(wanted: str | None) -> str:
@@ -139,6 +142,7 @@ async def begin_sign_in(resources: Resources, return_to: str | None) -> SignInSt
         redirect_uri=redirect_uri(resources), state=state, nonce=nonce, code_challenge=challenge_of(verifier)
     )
     async with resources.database.transaction() as session:
+        await sweep_attempts(session)
         session.add(
             SignInAttempt(
                 state_hash=hash_token(state),

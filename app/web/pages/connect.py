@@ -32,6 +32,7 @@ from app.web.cookies import SERVICENOW_ATTEMPT, read_token, set_cookie
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
 from app.web.leaving import SERVICENOW, leave_for
+from app.web.rate_limits import limited
 from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
@@ -100,7 +101,7 @@ async def set_up(request: Request, viewer: Manager, resources: Res, session: Db,
     return await _set_up(request, resources, session, 200, typed=typed, removed=removed)
 
 
-@router.post("/connect", name="connect.begin")
+@router.post("/connect", name="connect.begin", dependencies=[limited("connect")])
 async def begin(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
     typed = await read_form(request)
     form = parse(typed, SetUpForm)
@@ -122,7 +123,7 @@ async def begin(request: Request, viewer: Manager, resources: Res, session: Db) 
     return await _set_up(request, resources, session, 422, typed=shown, errors=errors)
 
 
-@router.post("/authorize", name="connect.authorize")
+@router.post("/authorize", name="connect.authorize", dependencies=[limited("connect")])
 async def authorize_again(request: Request, viewer: Manager, resources: Res) -> Response:
     """Begin another authorization with the stored client."""
     try:
@@ -132,7 +133,7 @@ async def authorize_again(request: Request, viewer: Manager, resources: Res) -> 
     return _leave_for_servicenow(request, resources, start)
 
 
-@router.get("/callback", name="connect.callback")
+@router.get("/callback", name="connect.callback", dependencies=[limited("callback")])
 async def callback(
     request: Request, viewer: Manager, resources: Res, code: str = "", state: str = "", error: str = ""
 ) -> Response:

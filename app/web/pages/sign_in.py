@@ -34,6 +34,7 @@ from app.web.cookies import (
 )
 from app.web.dependencies import KEPT, Db, OptionalViewer, Res, address_of, session_token
 from app.web.leaving import MICROSOFT, leave_for
+from app.web.rate_limits import limited_by_address
 from app.web.routing import PageRouter, redirect_to, redirect_to_path, url_for
 from app.web.templating import render
 
@@ -67,7 +68,7 @@ async def sign_in_page(request: Request, viewer: OptionalViewer, return_to: str 
     return render(request, "sign_in/page.html", page)
 
 
-@router.post("/sign-in", name="sign_in.begin")
+@router.post("/sign-in", name="sign_in.begin", dependencies=[limited_by_address("sign_in")])
 async def begin(request: Request, resources: Res, return_to: str = "/") -> Response:
     try:
         start = await begin_sign_in(resources, return_to)
@@ -97,7 +98,7 @@ def _remember_attempt(response: Response, request: Request, resources: Resources
         delete_cookie(response, public_url, name)
 
 
-@router.get("/sign-in/callback", name="sign_in.callback")
+@router.get("/sign-in/callback", name="sign_in.callback", dependencies=[limited_by_address("callback")])
 async def callback(
     request: Request,
     viewer: OptionalViewer,

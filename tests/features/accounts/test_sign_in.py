@@ -205,7 +205,7 @@ def test_wherever_a_browser_is_sent_it_stays_here(wanted: str) -> None:
     "error",
     [
         "Your account is locked. Call +1 555 0100 now",
-        "x" * 5000,
+        "x" * 3000,
         "<b>bold</b>",
         "access_denied now",
         "ACCESS_DENIED",
