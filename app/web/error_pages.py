@@ -21,7 +21,7 @@ from app.web.dependencies import KEPT, NoRole, SignInNeeded, find_signed_in, get
 from app.web.rate_limits import TooManyRequests
 from app.web.routing import redirect_to_path, url_for
 from app.web.templating import render
-from app.web.unsent_pages import keep_unsent
+from app.web.unsent_pages import keep_unsent, show_again
 
 log = get_logger(__name__)
 
@@ -61,8 +61,11 @@ async def app_error(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, NoRole):
         return render(request, "sign_in/no_role.html", None, status=403)
-    title = TITLES.get(error.status, T("This did not work"))
-    answer = _show(request, title, error.message, ADVICE.get(error.status, USUAL_ADVICE), error.status)
+    limited = isinstance(error, TooManyRequests)
+    answer = await show_again(request, error.message, error.status) if limited else None
+    if answer is None:
+        title = TITLES.get(error.status, T("This did not work"))
+        answer = _show(request, title, error.message, ADVICE.get(error.status, USUAL_ADVICE), error.status)
     if isinstance(error, TooManyRequests):
         answer.headers.update(error.headers)
     return answer

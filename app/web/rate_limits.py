@@ -20,7 +20,7 @@ from app.core import clock
 from app.core.errors import AppError
 from app.core.logging import get_logger
 from app.core.messages import T
-from app.web.dependencies import OptionalViewer, address_of
+from app.web.dependencies import OptionalViewer, address_of, asked_within
 
 log = get_logger(__name__)
 
@@ -177,8 +177,10 @@ class Limited:
 
     async def __call__(self, request: Request, viewer: OptionalViewer) -> TooManyRequests | None:
         who = visitor(request) if viewer is None else f"person {viewer.person_id}"
+        # A form that is shown within another request is shown by a POST at most, and may look up records: nothing else is done.
+        name = "look_up" if asked_within(request) else self.name
         try:
-            rate_limits(request).count(self.name, who)
+            rate_limits(request).count(name, who)
         except TooManyRequests as refused:
             if self._keeps_form:
                 return refused

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from app.core import clock
-from app.core.messages import catalog, current_locale
+from app.core.messages import Message, catalog, current_locale
 from app.core.rounding import MOST_DIGITS, round_half_up
 from app.features.accounts.permissions import Viewer
 from app.features.tickets.ticket_fields import exchanged_items
@@ -33,14 +33,14 @@ STATIC = ROOT / "static"
 class Frame:
     """What the page frame needs: the viewer, the path, the CSP nonce and the locale (a language code).
 
-    `unsent`: the page's form holds what was sent after a session had ended.
+    `unsent`: why what the page's form holds was not sent; None for a page that nothing was typed into yet.
     """
 
     viewer: Viewer | None
     path: str
     nonce: str
     locale: str
-    unsent: bool = False
+    unsent: Message | None = None
 
 
 @cache
@@ -162,7 +162,7 @@ def render_text(request: Request, template: str, page: object) -> str:
         path=request.scope["path"],
         nonce=getattr(state, "csp_nonce", ""),
         locale=current_locale(),
-        unsent=getattr(state, "unsent", False),
+        unsent=getattr(state, "unsent", None),
     )
     return environment.get_template(template).render(page=page, frame=frame)
 

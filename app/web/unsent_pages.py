@@ -1,7 +1,11 @@
-"""Which page shows a form again that was sent after its session had ended; keeps such a form, and shows it filled."""
+"""Which page shows a form again that was not sent: after its session had ended, or for being one of too many.
+
+Keeps a form of the first kind, and shows both filled.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlencode
@@ -10,19 +14,26 @@ from uuid import UUID
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Scope
+from starlette.requests import ClientDisconnect
+from starlette.types import Message as Sent
+from starlette.types import Scope
 
+from app.core.errors import AppError
+from app.core.messages import Message, T
 from app.core.random_tokens import new_token
 from app.features.accounts.sessions import owner_of
-from app.features.accounts.unsent_forms import PostedForm, keep_form
+from app.features.accounts.unsent_forms import PostedForm, keep_form, without_secrets
 from app.web.cookies import UNSENT_FORM, read_token, set_cookie
-from app.web.dependencies import get_resources, path_asked, session_token
+from app.web.dependencies import ASKED_WITHIN, asked_within, get_resources, path_asked, session_token
 from app.web.form_filling import fill_form
+from app.web.forms import LONGEST_FIELD, posted_fields
+from app.web.middleware import LONGEST_ADDRESS
 from app.web.routing import redirect_to_path, url_for
 
 # What a bulk share of 1,000 actions sends: two fields for each, and some others.
 MOST_FIELDS = 2_200
 COOKIE_SECONDS = 3600
+ENDED = T("Your session had ended, so nothing was saved.")
 # What routing has put into a request, and puts in again for the page that is asked inside it.
 OF_THIS_ROUTE = ("route", "endpoint", "path_params", "fastapi_inner_astack", "fastapi_function_astack")
 
@@ -65,8 +76,14 @@ def _field_values(form: PostedForm) -> FormPage:
     return FormPage(form.address, posted)
 
 
+def _as_it_was(form: PostedForm) -> FormPage:
+    # Ticks in a list, which say what the form asked for is about: the press itself only shows that form.
+    return FormPage(form.address, form.fields)
+
+
 # By the route that is sent to. Every other POST carries nothing typed (tests/web/test_unsent_pages.py).
 FORM_PAGES: dict[str, Callable[[PostedForm], FormPage]] = {
+    "share.selection": _as_it_was,
     "share.send": _share,
     "share.send_bulk": _bulk,
     "tickets.add_note": _at("tickets.detail"),
@@ -101,17 +118,9 @@ class KeptForm:
 
 async def keep_unsent(request: Request) -> KeptForm | None:
     """Keep the form of this request, which came without a session; None when there is nothing to keep."""
-    resources, route = get_resources(request), request.scope.get("route")
-    name = getattr(route, "name", "")
-    if request.method != "POST" or name not in FORM_PAGES:
+    resources, form = get_resources(request), await _form_of(request)
+    if form is None:
         return None
-    try:
-        typed = await request.form(max_fields=MOST_FIELDS, max_part_size=256 * 1024)
-    except HTTPException:
-        return None  # No form: the answer is the same as for an empty one.
-    fields = [(key, value.replace("\r\n", "\n")) for key, value in typed.multi_items() if isinstance(value, str)]
-    path_values = {key: str(value) for key, value in request.path_params.items()}
-    form = PostedForm(name, path_asked(request), path_values, request.query_params.multi_items(), fields)
     token = read_token(request.cookies, resources.config.public_url, UNSENT_FORM) or new_token()
     async with resources.database.transaction() as session:
         owner = await owner_of(session, session_token(request))
@@ -119,17 +128,68 @@ async def keep_unsent(request: Request) -> KeptForm | None:
     return KeptForm(form_id, token) if form_id else None
 
 
+async def _form_of(request: Request) -> PostedForm | None:
+    name = getattr(request.scope.get("route"), "name", "")
+    if request.method != "POST" or name not in FORM_PAGES:
+        return None
+    try:
+        typed = await posted_fields(request, most_fields=MOST_FIELDS)
+        typed.single()  # Bounded as where it is shown again after a mistake.
+    except (HTTPException, AppError, ClientDisconnect):
+        return None  # No form of ours: the answer is the same as for an empty one.
+    if any(len(value) >= LONGEST_FIELD for _, value in typed.pairs):
+        return None  # It was cut, and the browser still holds the whole.
+    path_values = {key: str(value) for key, value in request.path_params.items()}
+    return PostedForm(name, path_asked(request), path_values, request.query_params.multi_items(), list(typed.pairs))
+
+
 async def show_filled(request: Request, form: PostedForm) -> Response:
     """The form's page as this person may see it, with what was typed. What the page raises is raised here."""
     page = FORM_PAGES[form.route](form)
-    status, headers, body = await _ask_own_page(request, page)
-    if status != 200 or not headers.get(b"content-type", b"").startswith(b"text/html"):
+    status, headers, body = await _ask_own_page(request, page, ENDED)
+    if status == 429:
+        return _as_answered(status, headers, body)  # It stays kept, and is shown when there are fewer.
+    if not _is_page(status, headers):
         # The page is another one by now, such as after the connection was removed; it says so itself.
-        return redirect_to_path(url_for("home.page") if page.posted else page.address)
-    return HTMLResponse(fill_form(body.decode(), form.address, form.fields))
+        return redirect_to_path(url_for("home.page") if _has_no_address(page) else page.address)
+    return await _filled(body, form)
 
 
-async def _ask_own_page(request: Request, page: FormPage) -> tuple[int, dict[bytes, bytes], bytes]:
+async def show_again(request: Request, why: Message, status: int) -> Response | None:
+    """The page of a form that is refused although its person is signed in, filled; None where there is no such page."""
+    # htmx leaves a page as it is when a part of it is refused (templates/base.html), with what was typed.
+    if request.state.viewer is None or "hx-request" in request.headers or asked_within(request):
+        return None
+    form = await _form_of(request)
+    if form is None:
+        return None
+    shown, headers, body = await _ask_own_page(request, FORM_PAGES[form.route](form), why)
+    if not _is_page(shown, headers):
+        request.state.unsent = None
+        return None
+    return await _filled(body, form, status)
+
+
+def _has_no_address(page: FormPage) -> bool:
+    return bool(page.posted) or len(page.address) > LONGEST_ADDRESS
+
+
+def _is_page(status: int, headers: dict[bytes, bytes]) -> bool:
+    return status == 200 and headers.get(b"content-type", b"").startswith(b"text/html")
+
+
+def _as_answered(status: int, headers: dict[bytes, bytes], body: bytes) -> Response:
+    kept = {"Retry-After": headers[b"retry-after"].decode()} if b"retry-after" in headers else None
+    return HTMLResponse(body, status, kept)
+
+
+async def _filled(body: bytes, form: PostedForm, status: int = 200) -> Response:
+    # Beside the event loop: a page of 1,000 actions takes a second to read.
+    fields = without_secrets(form.fields)
+    return HTMLResponse(await asyncio.to_thread(fill_form, body.decode(), form.address, fields), status)
+
+
+async def _ask_own_page(request: Request, page: FormPage, why: Message) -> tuple[int, dict[bytes, bytes], bytes]:
     """Run the route of this page inside this request: with its own access check, and this response's nonce and headers."""
     path, _, query = page.address.partition("?")
     body = urlencode(page.posted).encode()
@@ -138,19 +198,20 @@ async def _ask_own_page(request: Request, page: FormPage) -> tuple[int, dict[byt
     posted = [(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", str(len(body)).encode())]
     scope: Scope = {
         **{name: value for name, value in request.scope.items() if name not in OF_THIS_ROUTE},
+        ASKED_WITHIN: True,
         "method": "POST" if page.posted else "GET",
         "path": unquote(path),
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "headers": kept + (posted if page.posted else []),
     }
-    request.state.unsent = True  # The frame says what this page is.
-    sent: list[Message] = []
+    request.state.unsent = why  # The frame says what this page is.
+    sent: list[Sent] = []
 
-    async def receive() -> Message:
+    async def receive() -> Sent:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def send(message: Message) -> None:
+    async def send(message: Sent) -> None:
         sent.append(message)
 
     await request.app.router(scope, receive, send)

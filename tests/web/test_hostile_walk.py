@@ -41,6 +41,7 @@ from tests.factories.tickets import share_one
 pytestmark = pytest.mark.thorough
 
 ROLES = ("manager", "sharer", "viewer", "outsider", None)
+ENDS_ITS_SESSION = (b"/sign-out", b"/account/sessions/end-all")
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "300"))
 
 
@@ -57,10 +58,11 @@ class Walked:
         return self.runner.run(self._ask(asked))
 
     async def _ask(self, asked: Asked) -> Got:
-        if asked.role is not None and (asked.role not in self.cookies or asked.path == b"/sign-out"):
+        ends = asked.path in ENDS_ITS_SESSION
+        if asked.role is not None and (asked.role not in self.cookies or ends):
             async with await self.system.signed_in(asked.role) as browser:
                 self.cookies[asked.role] = f"session={browser.cookies['session']}"
-        cookie = self.cookies.pop(asked.role, "") if asked.path == b"/sign-out" else self.cookies.get(asked.role, "")
+        cookie = self.cookies.pop(asked.role, "") if ends else self.cookies.get(asked.role, "")
         self.system.app.state.rate_limits = RateLimits()  # Refused for being many, a request would not reach its page.
         return await send_raw(self.system.app, asked, cookie)
 

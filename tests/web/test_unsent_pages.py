@@ -9,9 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from limits import RateLimitItemPerMinute
 
 from app.core.clock import SetClock
 from app.features.tickets.types import TicketKind
+from app.web.rate_limits import LIMITS, RateLimits
 from app.web.routing import named_routes
 from app.web.unsent_pages import FORM_PAGES
 from tests.factories.microsoft import MANAGER, SHARER, Person
@@ -26,7 +28,7 @@ BUTTONS = {
     "actions.remove_note", "checklist.mark", "configuration.reset_states", "connect.authorize", "connect.confirm_account",
     "connector_status.revoke_token", "diagnosis.start", "home.add_card", "home.move_card", "home.order_cards",
     "home.remove_card", "home.reset_cards", "provisioning.authorize", "provisioning.check_all", "provisioning.check_step",
-    "secure_score.sync", "servicenow.remove", "share.selection", "sign_in.begin", "sign_out.begin", "tickets.give_up",
+    "secure_score.sync", "servicenow.remove", "sign_in.begin", "sign_out.begin", "tickets.give_up",
     "tickets.retry", "tickets.retry_group", "tickets.retry_held", "tickets.retry_note", "your_sessions.end",
     "your_sessions.end_all",
 }  # fmt: skip
@@ -135,14 +137,83 @@ async def test_a_part_of_a_page_that_posts_brings_the_whole_page_to_sign_in(scor
 
 @pytest.mark.parametrize(
     "form",
-    [{}, {"note": "  "}, {"note": "x" * 300_000}, {f"n{number}": "x" for number in range(2_300)}],
-    ids=["nothing", "blank", "too large", "too many fields"],
+    [
+        {},
+        {"note": "  "},
+        {"note": "x" * 20_001},
+        {f"n{number}": "x" * 19_000 for number in range(8)},
+        {f"n{number}": "x" for number in range(2_300)},
+    ],
+    ids=["nothing", "blank", "cut", "too large", "too many fields"],
 )
 async def test_what_is_not_kept_is_said_to_be_lost(system: System, form: dict[str, str]) -> None:
     answer = await system.client().post(f"/secure-score/actions/notes?action={ACTION}", data=form)
     assert answer.status_code == 303
     assert "unsent=1" in answer.headers["location"]
     assert "unsent-form" not in answer.cookies
+
+
+async def test_a_form_in_a_character_set_of_another_is_not_kept(system: System) -> None:
+    kind = {"content-type": "multipart/form-data; boundary=b; charset=undefined"}
+    body = b'--b\r\nContent-Disposition: form-data; name="note"\r\n\r\nx\r\n--b--\r\n'
+    answer = await system.client().post(f"/secure-score/actions/notes?action={ACTION}", content=body, headers=kind)
+    assert (answer.status_code, "unsent=1" in answer.headers["location"]) == (303, True)
+
+
+async def test_actions_that_were_ticked_are_shown_as_often_as_their_page_is_opened(
+    scored: System, browser: httpx.AsyncClient
+) -> None:
+    page = await send_without_session(browser, "/tickets/selection", {"action": [ACTION, "AdminMFAV2"], "as": "each"})
+    await come_back(browser, page)
+    again = await browser.get(page)
+    assert again.status_code == 200
+    assert all(f'name="action" value="{action}"' in again.text for action in (ACTION, "AdminMFAV2"))
+
+
+async def test_a_kept_form_that_is_opened_too_often_stays_kept(
+    scored: System, browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = await send_without_session(browser, "/tickets/selection", {"action": [ACTION], "as": "each"})
+    monkeypatch.setitem(LIMITS, "look_up", RateLimitItemPerMinute(1))
+    assert (await come_back(browser, page)).status_code == 200
+    refused = await browser.get(page)
+    assert (refused.status_code, refused.headers["retry-after"].isdigit()) == (429, True)
+    scored.app.state.rate_limits = RateLimits()
+    assert (await browser.get(page)).status_code == 200
+
+
+async def refuse_all(browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on this person writes too often."""
+    monkeypatch.setitem(LIMITS, "write", RateLimitItemPerMinute(1))
+    await browser.post("/home-cards/reset")
+
+
+async def test_what_one_may_not_see_is_not_shown_for_being_refused(
+    scored: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = await scored.signed_in("viewer")
+    await refuse_all(browser, monkeypatch)
+    answer = await browser.post("/servicenow/connect", data=SET_UP)
+    assert (answer.status_code, SENTENCE in answer.text, "typed-id" in answer.text) == (429, False, False)
+    part = await browser.post(
+        f"/secure-score/actions/notes?action={ACTION}", data={"note": "x"}, headers={"HX-Request": "true"}
+    )
+    assert (part.status_code, "<main" in part.text) == (429, False)
+
+
+async def test_a_note_that_is_refused_for_being_one_of_many_is_shown_again(
+    scored: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = await scored.signed_in("manager")
+    await refuse_all(browser, monkeypatch)
+    answer = await browser.post(f"/secure-score/actions/notes?action={ACTION}", data={"note": "Typed <note>"})
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"].isdigit()
+    assert "Typed &lt;note&gt;</textarea>" in answer.text
+    assert "asked for more often than we allow" in answer.text
+    assert "Your session had ended" not in answer.text
+    page = await browser.get(f"/secure-score/actions/{ACTION}")
+    assert (page.status_code, "Typed &lt;note&gt;" in page.text, SENTENCE in page.text) == (200, False, False)
 
 
 @dataclass(frozen=True)
@@ -157,6 +228,10 @@ class Typed:
 
 SET_UP = {"instance": "other-instance", "client_id": "typed-id", "client_secret": "typed-words", "pkce": "no"}
 TYPED = {
+    "share.selection": Typed(
+        "/tickets/selection", {"action": [ACTION, "AdminMFAV2"], "as": "each", "kind": "change"},
+        (f'name="action" value="{ACTION}"', 'name="action" value="AdminMFAV2"'),
+    ),
     "share.send_bulk": Typed(
         "/tickets/bulk", {"shown": [ACTION, "AdminMFAV2"], "action": ["AdminMFAV2"], "kind": "change", "due_date": "2027-01-31"},
         ('value="2027-01-31"', 'name="action" value="AdminMFAV2" checked', f'name="action" value="{ACTION}">'),
@@ -195,4 +270,25 @@ async def test_the_page_of_every_form_shows_what_was_typed(scored: System, brows
         missing = [part for part in (SENTENCE, *typed.shows) if part not in text and part not in shown.text]
         wrong |= {route: (shown.status_code, missing)} if missing else {}
         wrong |= {f"{route} tells": typed.hides} if any(part in shown.text for part in typed.hides) else {}
+    assert not wrong
+
+
+@pytest.mark.thorough
+async def test_every_form_that_is_refused_for_being_one_of_many_is_shown_again(
+    scored: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scored.connect()
+    ticket = await share_one(scored, TicketKind.INCIDENT)
+    await scored.work()
+    browser = await scored.signed_in("manager")
+    await refuse_all(browser, monkeypatch)
+    wrong: dict[str, object] = {}
+    for route, typed in TYPED.items():
+        answer = await browser.post(typed.address.replace("TICKET", str(ticket)), data=typed.form)
+        text = unescape(answer.text)
+        missing = [part for part in (SENTENCE, *typed.shows) if part not in text and part not in answer.text]
+        hidden = any(part in answer.text for part in typed.hides)
+        wrong |= (
+            {route: (answer.status_code, missing, hidden)} if missing or hidden or answer.status_code != 429 else {}
+        )
     assert not wrong
