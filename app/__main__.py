@@ -111,6 +111,8 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
     import uvicorn
 
     from app.bootstrap import open_resources, reporting_as, run_async, traced
+    from app.core.loop_watch import watched_loop
+    from app.core.metrics import EVENT_LOOP_HELD
     from app.core.schema_guard import require_fit_database
     from app.listen import bound_sockets, start_listening
     from app.main import create_app, server_config
@@ -127,10 +129,11 @@ def web(settings: Settings, _options: argparse.Namespace) -> int:
     async def serve(database_url: str) -> None:
         async with open_resources(settings, database_url, process="web") as resources:
             await require_fit_database(resources.database, resources.expected_revision)
-            async with reporting_as("web", resources):
-                server = Server(server_config(settings, create_app(resources)))
-                start_listening(sockets)
-                await server.serve(sockets=sockets)
+            with watched_loop("web", report=lambda _seconds: EVENT_LOOP_HELD.inc()):
+                async with reporting_as("web", resources):
+                    server = Server(server_config(settings, create_app(resources)))
+                    start_listening(sockets)
+                    await server.serve(sockets=sockets)
 
     with (
         bound_sockets(settings.host, settings.port) as sockets,

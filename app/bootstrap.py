@@ -18,6 +18,7 @@ from app.core.process_reports import ProcessReport, reporting
 from app.core.tracing import configure_tracing, stop_tracing
 from app.core.vault import Vault
 from app.embedded_postgres import database_address
+from app.features.accounts.jobs import tasks as account_tasks
 from app.features.connection.jobs import tasks as connection_tasks
 from app.features.keeping.jobs import tasks as keeping_tasks
 from app.features.provisioning.jobs import tasks as provisioning_tasks
@@ -31,7 +32,14 @@ from app.resources import KeptDays, ProductConfig, Resources, closing
 from app.setting_notices import setting_notices
 from app.settings import Settings
 
-TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks, keeping_tasks)
+TASK_GROUPS = (
+    account_tasks,
+    secure_score_tasks,
+    connection_tasks,
+    ticket_tasks,
+    provisioning_tasks,
+    keeping_tasks,
+)
 
 __all__ = [
     "TASK_GROUPS",
@@ -53,6 +61,8 @@ def product_config(settings: Settings) -> ProductConfig:
         servicenow_allowed_origins=settings.servicenow_allowed_origins,
         role_ids=settings.role_ids,
         session_hours=settings.session_hours,
+        session_idle_minutes=settings.session_idle_minutes,
+        role_check_minutes=settings.role_check_minutes,
         secure_score_write_back=settings.secure_score_write_back,
         microsoft_cloud=str(settings.microsoft_cloud),
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else "",
@@ -96,7 +106,7 @@ async def open_resources(
     if patient:
         options = replace(options, statement_seconds=0, idle_in_transaction_seconds=0)
     microsoft = Transport("microsoft")
-    registration = {
+    registration: dict[str, Any] = {
         "authority": settings.authority,
         "tenant_id": settings.entra_tenant_id,
         "client_id": settings.entra_client_id,
@@ -110,7 +120,7 @@ async def open_resources(
         microsoft=microsoft,
         # How many calls run at once is the gateway's to decide, over all processes: app/features/connection/slots.py
         servicenow=Transport("servicenow", address_policy=AddressPolicy(settings.servicenow_allowed_origins)),
-        entra=EntraClient(microsoft, **registration),
+        entra=EntraClient(microsoft, offline_access=settings.role_check_minutes > 0, **registration),
         graph=GraphClient(microsoft, graph_url=settings.graph, **registration),
         expected_revision=expected_revision(),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -28,6 +28,7 @@ from app.web.pages import (
     field_values,
     health,
     home,
+    kept_form,
     moved,
     provisioning,
     public_host,
@@ -37,7 +38,10 @@ from app.web.pages import (
     share,
     sign_in,
     tickets,
+    your_sessions,
 )
+from app.web.rate_limits import LimitedWrites, RateLimits
+from app.web.slow_clients import ImpatientProtocol
 from app.web.unavailable import PatienceMiddleware
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
@@ -57,6 +61,8 @@ PAGES = (
     field_values,
     connector_status,
     audit,
+    your_sessions,
+    kept_form,
     health,
     scrape,
     moved,
@@ -78,6 +84,7 @@ def create_app(resources: Resources) -> FastAPI:
     """The web application. It neither opens nor closes `resources`."""
     app = FastAPI(title="Security center", openapi_url=None, docs_url=None, redoc_url=None, exception_handlers=HANDLERS)
     app.state.resources = resources
+    app.state.rate_limits = RateLimits()
     # The last one added is the outermost: a redirect to PUBLIC_URL carries the security headers as well.
     app.add_middleware(PatienceMiddleware, seconds=resources.config.database_answer_seconds)
     app.add_middleware(PublicHostMiddleware, public_url=resources.config.public_url)
@@ -88,7 +95,7 @@ def create_app(resources: Resources) -> FastAPI:
     )
     app.add_middleware(MonitoringMiddleware)
     for page in PAGES:
-        app.include_router(page.router)
+        app.include_router(page.router, dependencies=[Depends(LimitedWrites())])
     # Pages are not compressed (BREACH): a page holds what a person typed beside what no one else may read.
     # https://www.breachattack.com/
     app.mount("/static", GZipMiddleware(KeptFiles(directory=STATIC), minimum_size=1024, compresslevel=6), name="static")
@@ -109,4 +116,6 @@ def server_config(settings: Settings, application: FastAPI) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=10,
+        http=ImpatientProtocol,
+        ws="none",
     )

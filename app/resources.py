@@ -45,6 +45,8 @@ class ProductConfig:
     servicenow_allowed_origins: tuple[str, ...]
     role_ids: Mapping[str, frozenset[str]]
     session_hours: int
+    session_idle_minutes: int = 60
+    role_check_minutes: int = 60
     secure_score_write_back: bool = False
     microsoft_cloud: str = "global"
     # A secret all the same; empty where metrics are off.

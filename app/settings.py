@@ -172,6 +172,16 @@ class Settings(DatabaseSettings):
     keep_failed_jobs_days: int = Field(
         90, description="Days that a failed background job is kept; 0 is for ever.", ge=0, le=36500, examples=["90"]
     )
+    session_idle_minutes: int = Field(
+        60, description="Minutes without use after which a person signs in again.", ge=5, le=10080, examples=["60"]
+    )
+    role_check_minutes: int = Field(
+        60,
+        description="Minutes between two questions to Entra ID whether a signed-in person still has their roles; 0 never asks.",
+        ge=0,
+        le=1440,
+        examples=["60"],
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR.", examples=["INFO"]

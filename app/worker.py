@@ -7,7 +7,9 @@ import asyncio
 from app.bootstrap import open_resources, reporting_as, traced
 from app.core.database_trouble import DATABASE_ERRORS, no_database
 from app.core.logging import get_logger
+from app.core.loop_watch import watched_loop
 from app.core.messages import Message
+from app.core.metrics import EVENT_LOOP_HELD
 from app.core.schema_guard import UnfitDatabase, require_fit_database, schema_problem
 from app.resources import Resources
 from app.settings import Settings
@@ -33,7 +35,8 @@ async def work(settings: Settings, database_url: str) -> None:
             ):
                 log.info("worker.started")
                 try:
-                    await work_while_fit(resources)
+                    with watched_loop("worker", report=lambda _seconds: EVENT_LOOP_HELD.inc()):
+                        await work_while_fit(resources)
                 except DATABASE_ERRORS as error:
                     raise no_database(error) from error
                 log.info("worker.stopped")

@@ -19,6 +19,7 @@ from sandbox.entra import (
     EVERYONE,
     GRAPH,
     GRAPH_ID,
+    PEOPLE,
     REFRESH_SECONDS,
     TOKEN_SECONDS,
     EntraAccount,
@@ -98,9 +99,13 @@ def _refresh(request: Request, directory: EntraTenant, form: Form) -> Response:
         return entra_error(
             65001, "invalid_grant", "The user or administrator has not consented to use the application."
         )
+    # Accounts change after a sign-in, and a refreshed token tells what they are now.
+    person = next((one for one in PEOPLE if one.oid == given.person.oid), None)
+    if person is None:
+        return entra_error(50057, "invalid_grant", "The user account is disabled.")
     # The nonce belongs to the sign-in: https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokenResponse
     asked = {name: value for name, value in given.asked.items() if name != "nonce"}
-    return _user_tokens(request, directory, form, Given(given.person, asked, given.expires), scope)
+    return _user_tokens(request, directory, form, Given(person, asked, given.expires), scope)
 
 
 GRANTS: dict[str, Callable[[Request, EntraTenant, Form], Response]] = {

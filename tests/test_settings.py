@@ -61,6 +61,8 @@ WRONG = {
     "DATABASE_STATEMENT_SECONDS": ["4"],
     "DATABASE_IDLE_SECONDS": ["4"],
     "DATABASE_NETWORK_SECONDS": ["4"],
+    "SESSION_IDLE_MINUTES": ["4", "10081", "an hour"],
+    "ROLE_CHECK_MINUTES": ["-1", "1441"],
     "WORKER_PORT": ["-1", "65536", "none"],
     "METRICS_TOKEN": ["short", "one two\nthree four five"],
     "OTEL_EXPORTER_OTLP_ENDPOINT": ["collector:4318", "http://collector:4318/v1/traces"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Request
 
@@ -14,8 +14,22 @@ from app.core.errors import NotAllowed
 from app.features.accounts import permissions
 from app.features.accounts.permissions import NO_ROLE, ROLE_TEXTS, Role
 from app.features.accounts.sessions import find_viewer
+from app.features.accounts.sign_in import local_path
+from app.features.accounts.unsent_forms import forget_sent
 from app.resources import Resources
+from app.web.cookies import SESSION, UNSENT_FORM, read_token
 from app.web.routing import url_for
+
+# The parts of pages that are asked for again and again while the page is open (`data-refresh` in the templates).
+REFRESHED_PARTS = frozenset({
+    "home.card", "tickets.detail", "share.batch", "provisioning.steps", "diagnosis.findings", "secure_score.imports",
+})  # fmt: skip
+
+
+# What the sign-in page is told of a form that was posted without a session: it is kept, or (any other text) it is lost.
+KEPT = "kept"
+# The mark in the scope of a page that is asked for inside another request.
+ASKED_WITHIN = "app.asked_within"
 
 
 class SignInNeeded(Exception):
@@ -49,23 +63,27 @@ Db = Annotated[Session, Depends(open_session, scope="function")]
 Res = Annotated[Resources, Depends(get_resources)]
 
 
-def session_cookie_name(resources: Resources) -> str:
-    """The session cookie's name. Over plain HTTP, where only demos run, browsers refuse the prefix."""
-    # `__Host-` binds the cookie to this host, HTTPS and the whole site, so that a sibling domain cannot set it:
-    # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes
-    return "__Host-session" if resources.config.public_url.startswith("https://") else "session"
-
-
 def address_of(request: Request) -> str:
     """The browser's IP address, for the audit log; behind a proxy named in TRUSTED_PROXIES, the one it forwards."""
     return request.client.host if request.client is not None else ""
 
 
+def session_token(request: Request) -> str | None:
+    """What this browser's session cookie holds, if it can be a session's token."""
+    return read_token(request.cookies, get_resources(request).config.public_url, SESSION)
+
+
+def refreshes_itself(request: Request) -> bool:
+    """Whether an open page asks for a part of itself again, without any doing of the person (static/js/refresh.js)."""
+    name = getattr(request.scope.get("route"), "name", "")
+    return request.method == "GET" and "hx-request" in request.headers and name in REFRESHED_PARTS
+
+
 async def find_signed_in(request: Request, resources: Res) -> permissions.Viewer | None:
     """The signed-in person, if any. Templates read it from `request.state.viewer`."""
-    token = request.cookies.get(session_cookie_name(resources))
+    token = session_token(request)
     async with resources.database.transaction() as session:
-        viewer = await find_viewer(session, resources.config, token)
+        viewer = await find_viewer(session, resources.config, token, used=not refreshes_itself(request))
     if viewer is not None:
         viewer = replace(viewer, address=address_of(request))
     request.state.viewer = viewer
@@ -81,15 +99,40 @@ async def require_signed_in(request: Request, viewer: OptionalViewer) -> permiss
         unsent = request.method != "GET"
         # A posted form and a fragment are no pages to come back to: the page that holds them is (the Referer).
         has_no_page = unsent or "hx-request" in request.headers
-        came_from = request.headers.get("referer", "") if has_no_page else str(request.url)
-        raise SignInNeeded(_path_of(came_from), unsent=unsent)
+        came_from = _path_of(request.headers.get("referer", "")) if has_no_page else path_asked(request)
+        raise SignInNeeded(local_path(came_from), unsent=unsent)
+    await _forget_sent(request)
     return viewer
+
+
+async def _forget_sent(request: Request) -> None:
+    # What is sent now is no longer "not sent yet", also when the person goes back to its page.
+    resources = get_resources(request)
+    token = read_token(request.cookies, resources.config.public_url, UNSENT_FORM)
+    if request.method == "POST" and token and not asked_within(request):
+        async with resources.database.transaction() as session:
+            await forget_sent(session, getattr(request.scope.get("route"), "name", ""), token)
+
+
+def asked_within(request: Request) -> bool:
+    """Whether this is a page asked for inside another request, to show in it what was typed (app/web/unsent_pages.py)."""
+    return bool(request.scope.get(ASKED_WITHIN))
+
+
+def path_asked(request: Request) -> str:
+    """Path and query of this request, as our own pages write them."""
+    # Not Request.url: it is built with the Host header, which may hold anything.
+    query = request.scope["query_string"].decode("ascii")
+    return quote(request.scope["path"]) + (f"?{query}" if query else "")
 
 
 def _path_of(address: str) -> str:
     # Only path and query: a forged Referer must not send anyone to another site after signing in (open redirect).
     # https://cheatsheetseries.owasp.org/cheatsheets/Unvalidated_Redirects_and_Forwards_Cheat_Sheet.html
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # "http://[" is no address.
+        return "/"
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 

@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from app.core.database import UnusableValue
@@ -20,10 +21,12 @@ from app.core.log_filters import mark_as_logged
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.core.schema_guard import schema_problem
-from app.web.dependencies import NoRole, SignInNeeded, find_signed_in, get_resources
-from app.web.routing import redirect_to_path
+from app.web.dependencies import KEPT, NoRole, SignInNeeded, find_signed_in, get_resources
+from app.web.rate_limits import TooManyRequests
+from app.web.routing import redirect_to_path, url_for
 from app.web.templating import render
 from app.web.unavailable import unavailable
+from app.web.unsent_pages import keep_unsent, show_again
 
 log = get_logger(__name__)
 
@@ -49,8 +52,13 @@ TITLES = {
     403: T("You cannot do this"),
     404: T("Not found"),
     409: T("Something needs attention"),
+    429: T("Too many at once"),
     502: T("Another system did not answer as it should"),
 }
+
+
+USUAL_ADVICE = T("Go back, or open the home page.")
+ADVICE = {429: T("Go back then: the browser still holds what you typed.")}
 
 
 async def app_error(request: Request, error: Exception) -> Response:
@@ -58,17 +66,34 @@ async def app_error(request: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, NoRole):
         return render(request, "sign_in/no_role.html", None, status=403)
-    title = TITLES.get(error.status, T("This did not work"))
-    return _show(request, title, error.message, T("Go back, or open the home page."), error.status)
+    limited = isinstance(error, TooManyRequests)
+    answer = await show_again(request, error.message, error.status) if limited else None
+    if answer is None:
+        title = TITLES.get(error.status, T("This did not work"))
+        answer = _show(request, title, error.message, ADVICE.get(error.status, USUAL_ADVICE), error.status)
+    if isinstance(error, TooManyRequests):
+        answer.headers.update(error.headers)
+    return answer
 
 
 async def sign_in_needed(request: Request, error: Exception) -> Response:
-    """Redirect to sign-in. For a fragment, htmx makes the whole page go there: https://htmx.org/reference/#response_headers."""
+    """Redirect to sign-in. For a fragment, htmx makes the whole page go there: https://htmx.org/reference/#response_headers.
+
+    A posted form is kept, and its page is the one to come back to.
+    """
     if not isinstance(error, SignInNeeded):  # Starlette calls this for the registered class only.
         raise error
+    address, kept = error.address, await keep_unsent(request)
+    if kept is not None:
+        page = url_for("kept_form.page", form_id=kept.form_id)
+        address = url_for("sign_in.page", return_to=page, unsent=KEPT)
     if request.headers.get("hx-request"):
-        return Response(status_code=401, headers={"HX-Redirect": error.address})
-    return redirect_to_path(error.address)
+        response = Response(status_code=401, headers={"HX-Redirect": address})
+    else:
+        response = redirect_to_path(address)
+    if kept is not None:
+        kept.remember(response, request)
+    return response
 
 
 async def http_error(request: Request, error: Exception) -> Response:
@@ -82,7 +107,11 @@ async def http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
     advice = T("Go back and try again.")
-    return _show(request, T("This did not work"), T("This address cannot be used that way."), advice, error.status_code)
+    said = T("This address cannot be used that way.")
+    answer = _show(request, T("This did not work"), said, advice, error.status_code)
+    # Which methods the address has (Allow) belongs to every 405: RFC 9110 15.5.6.
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def invalid_request(request: Request, _error: Exception) -> Response:
@@ -110,10 +139,15 @@ async def database_error(request: Request, error: Exception) -> Response:
     return await (unexpected(request, error) if trouble is None else unavailable(request, error, trouble))
 
 
+async def gone(_request: Request, _error: Exception) -> Response:
+    """The browser hung up, or was put out, before its form had arrived: nothing was done, and there is none to tell."""
+    return Response(status_code=400)
+
+
 async def unexpected(request: Request, error: Exception) -> Response:
     # Improper error handling (CWE-209): the page names the correlation ID only; details stay in the log.
     # https://cheatsheetseries.owasp.org/cheatsheets/Error_Handling_Cheat_Sheet.html
-    log.error("http.request.failed", path=request.url.path, exc_info=error)
+    log.error("http.request.failed", path=request.scope["path"], exc_info=error)
     mark_as_logged(error)
     return _show(
         request,
@@ -127,11 +161,18 @@ async def unexpected(request: Request, error: Exception) -> Response:
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
     """The page for a request that the security middleware refuses.
 
-    413 too large, 400 from a page opened under another address, 403 from another site (CSRF).
+    413 too large, 414 an address too long, 431 too many headers, 400 from a page opened under another address, 403 from
+    another site (CSRF).
     """
     request = Request(scope, receive)
     if status == 413:
         message, advice = T("What was sent is too large."), T("Shorten it and try again.")
+    elif status == 414:
+        message = T("This address is longer than any of ours, so it was not opened.")
+        advice = T("Open the home page and go on from there.")
+    elif status == 431:
+        message = T("Your browser sent more cookies or headers than we take, so nothing was done.")
+        advice = T("Delete the cookies of this site and try again.")
     elif status == 400:
         address = get_resources(request).config.public_url
         message = T("This page is open under another address than its own, so nothing was done.")
@@ -152,5 +193,6 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     RequestValidationError: invalid_request,
     **dict.fromkeys(DATABASE_ERRORS, database_error),
     UnusableValue: unstorable,
+    ClientDisconnect: gone,
     Exception: unexpected,
 }

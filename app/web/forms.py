@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -10,11 +11,51 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from app.core.errors import AppError
 from app.core.messages import Message, T
 
 Form = TypeVar("Form", bound=BaseModel)
 # The longest text we send is a description; longer input is cut here, and refused by each form's own limit.
 LONGEST_FIELD = 20_000
+# No field of ours has a longer name: a prefix and a column of ServiceNow, which are 80 characters at most.
+LONGEST_NAME = 200
+# Characters of all values of a form that is shown again: `&#34;` for one quotation mark makes five of each, and a page stays
+# under a megabyte. The largest one, twenty fixed values with a search text each, has some 60,000.
+MOST_SHOWN_AGAIN = 150_000
+CHARSET = re.compile(r"\bcharset[^=;]*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
+
+
+class UnreadableForm(AppError):
+    """The form names a character set that is not ours."""
+
+    status = 415
+    default = T(
+        "This form came in a character set that we cannot read, so nothing was done. Open the page here and send it again."
+    )
+
+
+class FormTooLong(AppError):
+    """The fields hold more than any form of ours."""
+
+    status = 413
+    default = T("What was sent is too large, so nothing was done. Shorten it and try again.")
+
+
+@dataclass(frozen=True)
+class PostedFields:
+    """The text fields of a form in their order; a name may come several times. Files are left out."""
+
+    pairs: Sequence[tuple[str, str]]
+
+    def all(self, name: str) -> list[str]:
+        return [value for other, value in self.pairs if other == name]
+
+    def single(self) -> dict[str, str]:
+        """The last value of each name. Raises FormTooLong where they hold more than is ever shown again."""
+        last = dict(self.pairs)
+        if sum(map(len, last.values())) > MOST_SHOWN_AGAIN:
+            raise FormTooLong
+        return last
 
 
 @dataclass(frozen=True)
@@ -26,16 +67,30 @@ class Parsed(Generic[Form]):
     typed: dict[str, str] = field(default_factory=dict)
 
 
-async def read_form(request: Request, *, most_fields: int = 100) -> dict[str, str]:
-    """The posted text fields, trimmed, with LF line ends. Files are ignored. More fields than that are answered with 400."""
-    # Browsers send line breaks as CRLF: https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-algorithm
+async def posted_fields(request: Request, *, most_fields: int) -> PostedFields:
+    """The posted text fields, trimmed and cut, with LF line ends. More fields than that are answered with 400.
+
+    Raises UnreadableForm. Starlette keeps what was read: of two calls, the first one's limit counts.
+    """
+    # A browser sends a form in the page's character set, which is UTF-8, and names none. Python knows a hundred others, some
+    # of which fail in a way of their own or give half characters: RFC 7578 5.1.2, https://docs.python.org/3/library/codecs.html
+    if any(name.lower() not in ("utf-8", "utf8") for name in CHARSET.findall(request.headers.get("content-type", ""))):
+        raise UnreadableForm
     # The limits are Starlette's own kind (1,000 parts of 1 MiB), set to what our forms need: a denial of service costs less.
-    form = await request.form(max_fields=most_fields, max_part_size=256 * 1024)
-    return {
-        name: value.replace("\r\n", "\n").strip()[:LONGEST_FIELD]
-        for name, value in form.items()
-        if isinstance(value, str)
-    }
+    form = await request.form(max_files=10, max_fields=most_fields, max_part_size=256 * 1024)
+    # Browsers send line breaks as CRLF: https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-algorithm
+    return PostedFields(
+        [
+            (name, value.replace("\r\n", "\n").strip()[:LONGEST_FIELD])
+            for name, value in form.multi_items()
+            if isinstance(value, str) and len(name) <= LONGEST_NAME
+        ]
+    )
+
+
+async def read_form(request: Request, *, most_fields: int = 100) -> dict[str, str]:
+    """The last value of each posted field, as `posted_fields` gives them. Raises UnreadableForm and FormTooLong."""
+    return (await posted_fields(request, most_fields=most_fields)).single()
 
 
 def parse(typed: Mapping[str, str], model: type[Form]) -> Parsed[Form]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -20,6 +21,13 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # that. Without a limit one request could fill the memory (denial of service):
 # https://cheatsheetseries.owasp.org/cheatsheets/Denial_of_Service_Cheat_Sheet.html
 LARGEST_BODY_BYTES = 512 * 1024
+# Path and query in bytes. Nothing of ours comes near: proxies take some 8,000 (https://nginx.org/r/large_client_header_buffers),
+# a sign-in comes back with 2,000 of Entra ID's. Work and page size grow with an address, which any other site can make.
+LONGEST_ADDRESS = 8_000
+# Cookies of eight begun sign-ins and a session take 2 KiB. https://nginx.org/r/large_client_header_buffers, 32 KiB in all.
+LARGEST_HEAD_BYTES = 32 * 1024
+# A query is printable ASCII (RFC 3986 3.4), yet servers hand on other bytes as well, at which Starlette's Request.url fails.
+NOT_IN_A_QUERY = re.compile(rb"[^\x21-\x7e]")
 Refuse = Callable[[Scope, Receive, Send, int], Awaitable[None]]
 
 
@@ -49,14 +57,19 @@ class SecurityMiddleware:
         state["csp_nonce"] = secrets.token_urlsafe(16)
         state["viewer"] = None
         bind_correlation_id(state["correlation_id"])
+        scope["query_string"] = NOT_IN_A_QUERY.sub(lambda found: b"%%%02X" % found[0][0], scope["query_string"])
         send_with_headers = self._with_security_headers(scope, send)
         writes = scope["method"] not in SAFE_METHODS
         if writes and self._is_from_another_name(headers):
             log.warning("http.request.other_address", path=scope["path"], origin=headers.get("origin", "")[:200])
             await self._refuse(scope, receive, send_with_headers, 400)
         elif writes and not self._is_same_origin(headers):
-            log.warning("http.request.csrf_refused", path=scope["path"], origin=headers.get("origin", ""))
+            log.warning("http.request.csrf_refused", path=scope["path"], origin=headers.get("origin", "")[:200])
             await self._refuse(scope, receive, send_with_headers, 403)
+        elif len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > LONGEST_ADDRESS:
+            await self._refuse(scope, receive, send_with_headers, 414)
+        elif sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEAD_BYTES:
+            await self._refuse(scope, receive, send_with_headers, 431)
         elif self._declares_too_much(headers):
             await self._refuse(scope, receive, send_with_headers, 413)
         else:
@@ -78,9 +91,9 @@ class SecurityMiddleware:
     # A page of ours, opened under another name or without TLS: nothing done there can end well, because the browser comes back
     # from a sign-in to PUBLIC_URL, where its cookie is not. Origin is the browser's own word, which no proxy changes.
     def _is_from_another_name(self, headers: Headers) -> bool:
-        origin = urlsplit(headers.get("origin", ""))
-        name = host_name(origin.netloc)
-        if not name or (name, origin.scheme) == self._name_and_scheme:
+        scheme, _, netloc = headers.get("origin", "").partition("://")
+        name = host_name(netloc)
+        if not name or (name, scheme) == self._name_and_scheme:
             return False
         if "sec-fetch-site" in headers:
             return headers["sec-fetch-site"] == "same-origin"
@@ -90,7 +103,9 @@ class SecurityMiddleware:
     def _declares_too_much(headers: Headers) -> bool:
         # A Content-Length is decimal digits and nothing else: RFC 9110 8.6. Any other value is refused as too large.
         length = headers.get("content-length", "0")
-        return not length.isdigit() or int(length) > LARGEST_BODY_BYTES
+        # isdigit() accepts "²" as well, and int() refuses thousands of digits.
+        is_number = length.isascii() and length.isdigit() and len(length) < 20
+        return not is_number or int(length) > LARGEST_BODY_BYTES
 
     async def _limit_body(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count a body that declares no length, or a false one, while it is read."""

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from app.core import clock
-from app.core.messages import catalog, current_locale
+from app.core.messages import Message, catalog, current_locale
 from app.core.rounding import MOST_DIGITS, round_half_up
 from app.features.accounts.permissions import Viewer
 from app.features.tickets.ticket_fields import exchanged_items
@@ -31,12 +31,16 @@ STATIC = ROOT / "static"
 
 @dataclass(frozen=True)
 class Frame:
-    """What the page frame needs: the viewer, the path, the CSP nonce and the locale (a language code)."""
+    """What the page frame needs: the viewer, the path, the CSP nonce and the locale (a language code).
+
+    `unsent`: why what the page's form holds was not sent; None for a page that nothing was typed into yet.
+    """
 
     viewer: Viewer | None
     path: str
     nonce: str
     locale: str
+    unsent: Message | None = None
 
 
 @cache
@@ -155,9 +159,10 @@ def render_text(request: Request, template: str, page: object) -> str:
     state = request.state
     frame = Frame(
         viewer=getattr(state, "viewer", None),
-        path=request.url.path,
+        path=request.scope["path"],
         nonce=getattr(state, "csp_nonce", ""),
         locale=current_locale(),
+        unsent=getattr(state, "unsent", None),
     )
     return environment.get_template(template).render(page=page, frame=frame)
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 import app.core.database
 
 revision: str = "0018"
-down_revision: str | None = "0015"
+down_revision: str | None = "0017"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -31,7 +31,9 @@ PUBLIC = {
     "POST /sign-out": "ends a session if there is one",
 } | {f"{method} {path}": "an earlier address: a redirect that shows nothing" for method, path in MOVED}
 # A viewer may do these: they change only what the same person sees.
-OWN_PAGE = {f"POST /home-cards/{verb}" for verb in ("add", "move", "order", "remove", "reset")}
+OWN_PAGE = {f"POST /home-cards/{verb}" for verb in ("add", "move", "order", "remove", "reset")} | {
+    "POST /account/sessions/end-all", "POST /account/sessions/{session_id}/end",
+}  # fmt: skip
 SOME_ID = "0b7c1c8e-0000-4a6e-9c3e-5d1f0a00ffff"
 
 

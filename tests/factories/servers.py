@@ -28,11 +28,11 @@ def free_port() -> int:
         return int(bound.getsockname()[1])
 
 
-def quiet_server(app: Any, certificate: Path | None = None) -> uvicorn.Server:
+def quiet_server(app: Any, certificate: Path | None = None, protocol: Any = "auto") -> uvicorn.Server:
     """A server without logs and without signal handlers; `certificate` is a file with certificate and key, for TLS."""
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2,
-        ssl_certfile=certificate,
+        ssl_certfile=certificate, http=protocol,
     )  # fmt: skip
     server = uvicorn.Server(config)
     server.capture_signals = _no_signals  # type: ignore[method-assign]
@@ -45,9 +45,9 @@ def _no_signals() -> Iterator[None]:
 
 
 @contextmanager
-def serving(app: Any, bound: socket.socket, certificate: Path | None = None) -> Iterator[None]:
+def serving(app: Any, bound: socket.socket, certificate: Path | None = None, protocol: Any = "auto") -> Iterator[None]:
     """Serve in a thread with its own event loop."""
-    server = quiet_server(app, certificate)
+    server = quiet_server(app, certificate, protocol)
     ready = threading.Event()
 
     async def run() -> None:
@@ -68,7 +68,7 @@ def serving(app: Any, bound: socket.socket, certificate: Path | None = None) -> 
 
 
 @contextmanager
-def serve(app: Any, certificate: Path | None = None) -> Iterator[str]:
+def serve(app: Any, certificate: Path | None = None, protocol: Any = "auto") -> Iterator[str]:
     """Serve on a free port; returns the address."""
-    with free_socket() as (bound, url), serving(app, bound, certificate):
+    with free_socket() as (bound, url), serving(app, bound, certificate, protocol):
         yield url.replace("http:", "https:") if certificate else url

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -29,6 +30,7 @@ from app.integrations.servicenow.schemas import Tokens
 from app.main import create_app
 from app.microsoft_defaults import GLOBAL_READER, SECURITY_ADMINISTRATOR, SECURITY_OPERATOR, SECURITY_READER
 from app.resources import ProductConfig, Resources, closing
+from app.web.rate_limits import RateLimits
 from tests.factories.database import kept_engine
 from tests.factories.microsoft import MANAGER, OUTSIDER, SHARER, VIEWER, SandboxMicrosoft, running_microsoft
 from tests.factories.servicenow import INTEGRATION_USER, SandboxServiceNow, running_servicenow
@@ -122,6 +124,7 @@ def kept_app(resources: Resources) -> FastAPI:
     addresses = (config.public_url, resources.entra.authority, config.servicenow_allowed_origins)
     app = _APPS.get(addresses) or _APPS.setdefault(addresses, create_app(resources))
     app.state.resources = resources
+    app.state.rate_limits = RateLimits()
     return app
 
 
@@ -141,7 +144,7 @@ async def open_system(
 ) -> AsyncIterator[System]:
     """The product over a fresh database, connected to this sandbox."""
     transport = Transport("microsoft")
-    registration = {
+    registration: dict[str, Any] = {
         "authority": microsoft.url,
         "tenant_id": microsoft.settings.tenant_id,
         "client_id": microsoft.settings.client_id,

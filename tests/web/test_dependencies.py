@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -10,6 +12,8 @@ from app.features.accounts.models import Person
 from app.features.accounts.sessions import start_session
 from app.features.secure_score.jobs import scheduled_sync
 from app.microsoft_defaults import GLOBAL_READER, SECURITY_READER
+from app.web.dependencies import REFRESHED_PARTS
+from tests.conventions.files import ROOT
 from tests.factories.system import System
 from tests.factories.tickets import shared_ticket
 
@@ -66,3 +70,12 @@ async def test_read_only_roles_see_scores_and_cards_and_write_nothing(system: Sy
             # As a program would call it: no form, no page before it.
             answer = await browser.post(path, json=form, headers={"Accept": "application/json"})
             assert answer.status_code == 403, path
+
+
+def test_every_part_that_refreshes_itself_is_known_as_one() -> None:
+    """What is not listed would count as use, and an open page would keep its session for ever."""
+    refreshed = set()
+    for file in (ROOT / "templates").rglob("*.html"):
+        for tag in re.findall(r"<[a-z][^<]*?data-refresh=.*", file.read_text(encoding="utf-8")):
+            refreshed |= set(re.findall(r"hx-get=\"\{\{ url_for\('([\w.]+)'", tag))
+    assert refreshed == REFRESHED_PARTS

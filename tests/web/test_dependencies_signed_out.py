@@ -13,7 +13,7 @@ SIGN_IN = "/sign-in?return_to=%2Ftickets%2Fnew%3Fkind%3Dincident"
 async def test_a_form_that_did_not_arrive_is_said_and_found_again(system: System) -> None:
     async with system.client() as browser:
         referer = f"{browser.base_url}".rstrip("/") + FORM
-        away = await browser.post(FORM, data={"name": "Lost"}, headers={"referer": referer})
+        away = await browser.post(FORM, data={}, headers={"referer": referer})
         assert (away.status_code, away.headers["location"]) == (303, f"{SIGN_IN}&unsent=1")
         page = await browser.get(away.headers["location"])
     assert "You were signed out meanwhile" in page.text
@@ -41,3 +41,24 @@ async def test_a_plain_page_asks_for_nothing_but_the_sign_in(system: System) -> 
         away = await browser.get(FORM)
         assert away.headers["location"] == SIGN_IN
         assert "You were signed out meanwhile" not in (await browser.get(SIGN_IN)).text
+
+
+@pytest.mark.parametrize("referer", ["http://[", "https://[::1", "\\\\", "http://security-center.test/" + "x" * 5000])
+async def test_a_referer_that_is_no_address_leads_to_the_home_page(system: System, referer: str) -> None:
+    async with system.client() as browser:
+        form = await browser.post("/tickets/new", headers={"referer": referer})
+        part = await browser.get("/", headers={"hx-request": "true", "referer": referer})
+    assert (form.status_code, form.headers["location"]) == (303, "/sign-in?return_to=%2F&unsent=1")
+    assert (part.status_code, part.headers["hx-redirect"]) == (401, "/sign-in?return_to=%2F")
+
+
+async def test_a_host_that_is_no_name_changes_nothing(system: System) -> None:
+    async with system.client() as browser:
+        away = await browser.get(FORM, headers={"host": "[", "x-forwarded-host": ",".join(["[x"] * 900)})
+    assert away.headers["location"] == SIGN_IN
+
+
+async def test_a_page_with_a_very_long_address_is_not_come_back_to(system: System) -> None:
+    async with system.client() as browser:
+        away = await browser.get("/tickets?q=" + "x" * 6000)
+    assert away.headers["location"] == "/sign-in?return_to=%2F"

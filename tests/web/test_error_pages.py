@@ -32,3 +32,10 @@ async def test_people_without_a_session_or_role_get_the_page_without_it(system: 
     assert NAVIGATION not in answer.text
     async with await system.signed_in("outsider") as browser:
         assert NAVIGATION not in (await browser.get("/nothing-here")).text
+
+
+async def test_a_refused_method_names_those_that_the_address_has(system: System) -> None:
+    """RFC 9110 15.5.6."""
+    async with await system.signed_in("viewer") as browser:
+        answer = await browser.put("/tickets")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")

@@ -53,7 +53,7 @@ async def test_the_public_name_counts_in_any_case_and_with_any_port(host: str) -
         {"X_Forwarded_Host": "security-center.example"},
         {"X_Forwarded_Host": "security-center.example, inner.example"},
         {"Forwarded": 'for=10.0.0.1;host="security-center.example";proto=https'},
-        {"Cookie": f"broken=\\; {PROXIED_COOKIE}=1"},
+        {"Cookie": f"broken=\\; __Host-{PROXIED_COOKIE}=1"},
     ],
     ids=str,
 )

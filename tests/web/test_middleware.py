@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse, Response
@@ -84,3 +86,55 @@ async def test_each_response_has_a_nonce_and_a_correlation_id_of_its_own() -> No
     first, second = await ask(), await ask()
     for name in ("content-security-policy", "x-correlation-id"):
         assert first.headers[name] != second.headers[name]
+
+
+async def test_an_address_longer_than_any_of_ours_is_refused() -> None:
+    assert (await ask(path="/?q=" + "x" * 7_000)).status_code == 200
+    assert (await ask(path="/?q=" + "x" * 8_000)).status_code == 414
+    assert (await ask("POST", path="/" + "x" * 8_000)).status_code == 414
+
+
+async def test_more_headers_than_a_browser_sends_are_refused() -> None:
+    assert (await ask(cookie="x" * 30_000)).status_code == 200
+    assert (await ask(cookie="x" * 33_000)).status_code == 431
+    assert (await ask(**{f"x_{number}": "" for number in range(9_000)})).status_code == 431
+
+
+@pytest.mark.parametrize("origin", ["http://[", "https://[::1", "//", "http://" + "x" * 2000])
+async def test_an_origin_that_is_no_address_is_another_site(origin: str) -> None:
+    assert (await ask("POST", origin=origin)).status_code == 403
+
+
+@pytest.mark.parametrize("length", ["\u00b2", "9" * 5000, "-1", "1e3", ""])
+async def test_a_length_that_is_no_number_is_too_much(length: str) -> None:
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    answered: list[Any] = []
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    headers = [(b"content-length", length.encode("latin-1"))]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    await SecurityMiddleware(answer, public_url=ORIGIN, refuse=refuse)(scope, receive, send)
+    assert answered[0]["status"] == 413
+
+
+async def test_what_is_no_query_reaches_pages_as_one() -> None:
+    seen: list[bytes] = []
+
+    async def look(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["query_string"])
+        await PlainTextResponse("seen")(scope, receive, send)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"q=\x80 \xc3\xa9%20", "headers": []}
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    async def send(_message: Any) -> None:
+        return None
+
+    await SecurityMiddleware(look, public_url=ORIGIN, refuse=refuse)(scope, receive, send)
+    assert seen == [b"q=%80%20%C3%A9%20"]

@@ -1,4 +1,4 @@
-"""Tables: people, their sessions and home layouts, sign-in attempts, and the audit log."""
+"""Tables: people, their sessions and home layouts, sign-in attempts, forms not sent yet, and the audit log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class Person(Base):
 class WebSession(Base):
     """A signed-in browser. `token_hash` is SHA-256 of its cookie; `sid` is Entra ID's name for the session, or empty.
 
-    `role_claims` says whether the ID token told roles at all (a RoleClaims).
+    `role_claims` says whether the ID token told roles at all (a RoleClaims). A session that was ended keeps its row for a
+    while, with `expires_at` in the past and without its refresh token. `address` and `user_agent` are the browser's at the
+    sign-in. `roles_checked_at` is when Entra ID last told the roles; without a `refresh_token` it cannot be asked again.
     """
 
     __tablename__ = "web_session"
@@ -45,6 +47,11 @@ class WebSession(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     sid: Mapped[str] = mapped_column(default="", index=True)
     role_claims: Mapped[str] = mapped_column(default=RoleClaims.SENT)
+    last_used_at: Mapped[datetime]
+    address: Mapped[str] = mapped_column(default="")
+    user_agent: Mapped[str] = mapped_column(default="")
+    refresh_token: Mapped[Sealed | None] = mapped_column(SealedText())
+    roles_checked_at: Mapped[datetime | None]
 
 
 class SignInAttempt(Base):
@@ -63,6 +70,24 @@ class SignInAttempt(Base):
     return_to: Mapped[str]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
+
+
+class UnsentForm(Base):
+    """A form that was posted after its session had ended: kept until `expires_at`, for the browser that sent it.
+
+    `content` seals the fields and where they were sent. `person_id` is who may see them; None until the next person signs
+    in with that browser, when the session that ended is not known.
+    """
+
+    __tablename__ = "unsent_form"
+
+    id: Mapped[Id]
+    browser_hash: Mapped[str] = mapped_column(index=True)
+    person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"))
+    route: Mapped[str]
+    content: Mapped[Sealed] = mapped_column(SealedText())
+    kept_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class HomeLayout(Base):

@@ -2,43 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, select, update
 
 from app.core import clock
 from app.core.database import Session
 from app.core.messages import T
 from app.core.random_tokens import hash_token, new_token
+from app.core.vault import Sealed
+from app.features.accounts.attempt_retention import sweep_attempts
 from app.features.accounts.audit import log_action
-from app.features.accounts.models import Person, SignInAttempt, WebSession
+from app.features.accounts.models import Person, WebSession
 from app.features.accounts.permissions import Viewer, role_of
 from app.integrations.microsoft.schemas import RoleClaims
 from app.resources import ProductConfig
 
-# Retention: an attempt outlives its use, so that a late or second answer is told which of the two it is, and still finds the
-# page that was wanted.
-KEPT_MINUTES = 60
+# How exactly the last use is known. Writing it at every request would cost a write for each.
+USE_NOTED_SECONDS = 60
+# A User-Agent is some 120 characters; more of it names no browser.
+LONGEST_USER_AGENT = 300
 
 
-async def find_viewer(session: Session, config: ProductConfig, token: str | None) -> Viewer | None:
-    """The person this session token belongs to; None for an unknown, ended or missing one."""
+@dataclass(frozen=True)
+class Browser:
+    """Who signs in: IP address and User-Agent. `token` is the session it had until now, which ends.
+
+    `unsent_token` finds the forms that it sent too late.
+    """
+
+    address: str = ""
+    user_agent: str = ""
+    token: str | None = None
+    unsent_token: str | None = None
+
+
+def alive(config: ProductConfig) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of a session that is over neither by its absolute end nor by standing idle."""
+    # https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html#session-expiration
+    now = clock.now()
+    used_after = now - timedelta(minutes=config.session_idle_minutes)
+    return WebSession.expires_at > now, WebSession.last_used_at > used_after
+
+
+async def find_viewer(
+    session: Session, config: ProductConfig, token: str | None, *, used: bool = True
+) -> Viewer | None:
+    """The person this session token belongs to; None for an unknown, ended or missing one.
+
+    `used`: the person did something, which puts the end after idle time off. A page that refreshes itself does not.
+    """
     if not token:
         return None
     # Only the hash is stored: a stolen database opens no session.
     # https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
     found = await session.execute(
-        select(Person, WebSession.roles, WebSession.role_claims)
+        select(Person, WebSession.roles, WebSession.role_claims, WebSession.last_used_at)
         .join(WebSession, WebSession.person_id == Person.id)
-        .where(WebSession.token_hash == hash_token(token), WebSession.expires_at > clock.now())
+        .where(WebSession.token_hash == hash_token(token), *alive(config))
     )
     row = found.one_or_none()
     if row is None:
         return None
-    person, roles, role_claims = row
+    person, roles, role_claims, last_used_at = row
+    now = clock.now()
+    if used and now - last_used_at >= timedelta(seconds=USE_NOTED_SECONDS):
+        # Again with the time that was read: of two requests at once, one writes.
+        same = WebSession.token_hash == hash_token(token), WebSession.last_used_at == last_used_at
+        await session.execute(update(WebSession).where(*same).values(last_used_at=now))
     return replace(viewer_of(person, roles, config), role_claims=RoleClaims(role_claims))
+
+
+async def owner_of(session: Session, token: str | None) -> UUID | None:
+    """Whose session this is, or was until lately; None for an unknown one."""
+    if not token:
+        return None
+    found = await session.execute(select(WebSession.person_id).where(WebSession.token_hash == hash_token(token)))
+    return found.scalar_one_or_none()
 
 
 def viewer_of(person: Person, roles: Iterable[str], config: ProductConfig, address: str = "") -> Viewer:
@@ -61,36 +104,55 @@ async def start_session(
     roles: frozenset[str],
     hours: int,
     *,
+    browser: Browser = Browser(),
     sid: str = "",
     role_claims: RoleClaims = RoleClaims.SENT,
+    seal_token: Callable[[WebSession], Sealed | None] | None = None,
 ) -> tuple[str, datetime]:
-    """Start a session of `hours` hours. Returns its token, which is not stored, and its end.
+    """Start a session of `hours` hours, and end the one that the browser had. Returns its token, not stored, and its end.
 
     `sid` is Entra ID's name for the session there, by which front-channel logout ends it. `role_claims` says why there may be
-    no roles.
+    no roles. `seal_token` gives Entra ID's refresh token, sealed for the new row.
     """
     now = clock.now()
-    # Retention: each sign-in deletes what has expired, so that no job is needed for it.
-    await session.execute(delete(WebSession).where(WebSession.expires_at < now))
-    oldest_kept = now - timedelta(minutes=KEPT_MINUTES)
-    await session.execute(delete(SignInAttempt).where(SignInAttempt.expires_at < oldest_kept))
+    await sweep_attempts(session)
+    # A copy of the cookie must not outlive what the person takes for the same session: ASVS 5.0 7.2.4.
+    if browser.token:
+        await end_sessions(session, WebSession.token_hash == hash_token(browser.token))
     # The person's other sessions get these roles too: what Entra ID reports now is newer than what it reported to them.
     await session.execute(update(WebSession).where(WebSession.person_id == person.id).values(roles=sorted(roles)))
     # A new token at each sign-in, independent of the browser's cookie, prevents session fixation:
     # https://owasp.org/www-community/attacks/Session_fixation
     token, expires_at = new_token(), now + timedelta(hours=hours)
-    session.add(
-        WebSession(
-            token_hash=hash_token(token),
-            person_id=person.id,
-            roles=sorted(roles),
-            created_at=now,
-            expires_at=expires_at,
-            sid=sid,
-            role_claims=role_claims,
-        )
+    row = WebSession(
+        token_hash=hash_token(token),
+        person_id=person.id,
+        roles=sorted(roles),
+        created_at=now,
+        expires_at=expires_at,
+        sid=sid,
+        role_claims=role_claims,
+        last_used_at=now,
+        address=browser.address,
+        user_agent=browser.user_agent[:LONGEST_USER_AGENT],
+        roles_checked_at=now,
     )
+    row.refresh_token = seal_token(row) if seal_token else None
+    session.add(row)
     return token, expires_at
+
+
+async def end_sessions(session: Session, *which: ColumnElement[bool]) -> int:
+    """End the sessions that fit these conditions. Returns how many were open."""
+    now = clock.now()
+    ended = await session.execute(
+        update(WebSession)
+        .where(WebSession.expires_at > now, *which)
+        .values(expires_at=now, refresh_token=None)
+        .returning(WebSession.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(ended.all())
 
 
 async def sign_out(session: Session, viewer: Viewer | None, token: str | None) -> None:
@@ -98,10 +160,10 @@ async def sign_out(session: Session, viewer: Viewer | None, token: str | None) -
     if viewer is not None:
         await log_action(session, viewer, T("Signed out"))
     if token:
-        await session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))
+        await end_sessions(session, WebSession.token_hash == hash_token(token))
 
 
 async def end_sessions_named(session: Session, sid: str) -> None:
     """End every session that Entra ID knows by this name. An empty name matches none, although many rows have it."""
     if sid:
-        await session.execute(delete(WebSession).where(WebSession.sid == sid))
+        await end_sessions(session, WebSession.sid == sid)

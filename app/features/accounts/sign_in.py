@@ -18,9 +18,12 @@ from app.core.messages import T
 from app.core.random_tokens import hash_token, new_token
 from app.core.sealed_columns import context_of
 from app.core.vault import CannotOpen, Sealed
+from app.features.accounts.attempt_retention import KEPT_MINUTES, sweep_attempts
 from app.features.accounts.audit import log_action
 from app.features.accounts.models import Person, SignInAttempt
-from app.features.accounts.sessions import KEPT_MINUTES, start_session, viewer_of
+from app.features.accounts.role_checks import sealed_token
+from app.features.accounts.sessions import Browser, start_session, viewer_of
+from app.features.accounts.unsent_forms import claim_forms
 from app.integrations.microsoft.aadsts import Purpose, explain, number_in
 from app.integrations.microsoft.entra import challenge_of, new_secret
 from app.integrations.microsoft.schemas import Identity
@@ -38,6 +41,9 @@ KNOWN_ERRORS = {
     "invalid_scope", "login_required", "server_error", "temporarily_unavailable", "unauthorized_client",
     "unsupported_response_type",
 }  # fmt: skip
+# Of a page that a browser comes back to. No page of the product has an address near 2,000 characters; a longer one is made by
+# hand, and would fill the next header.
+LONGEST_PATH = 2000
 
 
 class SignInOver(NotAllowed):
@@ -111,8 +117,7 @@ def local_path(wanted: str | None) -> str:
     # https://url.spec.whatwg.org/#concept-basic-url-parser
     if not wanted or not wanted.startswith("/") or wanted.startswith(("//", "/\\")) or "\\" in wanted:
         return "/"
-    # No page of the product has an address near 2,000 characters; a longer one is made by hand, and would fill the next header.
-    return wanted if wanted.isprintable() and len(wanted) <= 2000 else "/"
+    return wanted if wanted.isprintable() and len(wanted) <= LONGEST_PATH else "/"
 
 
 def page_after_sign_in(wanted: str | None) -> str:
@@ -136,6 +141,7 @@ async def begin_sign_in(resources: Resources, return_to: str | None) -> SignInSt
         redirect_uri=redirect_uri(resources), state=state, nonce=nonce, code_challenge=challenge_of(verifier)
     )
     async with resources.database.transaction() as session:
+        await sweep_attempts(session)
         attempt = SignInAttempt(
             state_hash=hash_token(state),
             browser_hash=hash_token(browser_secret),
@@ -149,11 +155,16 @@ async def begin_sign_in(resources: Resources, return_to: str | None) -> SignInSt
 
 
 async def finish_sign_in(
-    resources: Resources, *, code: str, state: str, browser_secret: str | None, address: str = ""
+    resources: Resources,
+    *,
+    code: str,
+    state: str,
+    browser_secret: str | None,
+    browser: Browser = Browser(),  # noqa: B008
 ) -> NewSession:
     """Claim the attempt, redeem the code, and start a session. Raises SignInOver or a RemoteError.
 
-    `address` is the browser's IP address, for the audit log.
+    The session that `browser` had until now ends.
     """
     # The claim is committed before the code is redeemed, so that two calls with one state cannot both go on.
     async with resources.database.transaction() as session:
@@ -177,10 +188,13 @@ async def finish_sign_in(
             person,
             roles,
             resources.config.session_hours,
+            browser=browser,
             sid=identity.sid,
             role_claims=identity.role_claims,
+            seal_token=lambda row: sealed_token(resources, row, identity.refresh_token),
         )
-        viewer = viewer_of(person, roles, resources.config, address)
+        await claim_forms(session, person.id, browser.unsent_token)
+        viewer = viewer_of(person, roles, resources.config, browser.address)
         await log_action(session, viewer, T("Signed in"), may=viewer.texts.audit)
     return NewSession(token, expires_at, attempt.return_to)
 

@@ -34,12 +34,22 @@ KEPT: dict[str, Keeping] = {
     "web_session": Keeping(
         "KEEP_SESSIONS_DAYS after its end",
         personal=("person_id",),
-        also_names=(("token_hash", "a digest of a random cookie"),),
+        also_names=(
+            ("token_hash", "a digest of a random cookie"),
+            ("user_agent", "deleted with the row"),
+            ("address", "deleted with the row"),
+        ),
         not_in_backup="a session that was ended after the backup would be open again",
     ),
     "sign_in_attempt": Keeping(
         "an hour after it expired",
         also_names=(("state_hash", "a digest of a random value"), ("browser_hash", "a digest of a random cookie")),
+        not_in_backup="good for minutes only",
+    ),
+    "unsent_form": Keeping(
+        "a quarter of an hour",
+        personal=("person_id",),
+        also_names=(("browser_hash", "a digest of a random cookie"),),
         not_in_backup="good for minutes only",
     ),
     "home_layout": Keeping(WITH_ITS_PERSON, personal=("person_id",)),

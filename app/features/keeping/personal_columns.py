@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, false, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import Base
-from app.features.accounts.models import AuditEntry, HomeLayout, Person, WebSession
+from app.features.accounts.models import AuditEntry, HomeLayout, Person, UnsentForm, WebSession
 from app.features.connection.models import AuthorizationAttempt
 from app.features.provisioning.models import ChecklistMark, DiagnosisRun, StatusToken
 from app.features.secure_score.models import ActionNote, ActionPlan, ImportRun, ScoreZones, StatusChange
@@ -71,6 +71,7 @@ PSEUDONYM = object()
 DELETED = (
     Place(WebSession, {}, ids=(WebSession.person_id,)),
     Place(HomeLayout, {}, ids=(HomeLayout.person_id,)),
+    Place(UnsentForm, {}, ids=(UnsentForm.person_id,)),
     Place(AuthorizationAttempt, {}, ids=(AuthorizationAttempt.person_id,)),
 )
 # Rows that stay. The person's own row is changed last: with its id, entries of one person remain recognizable as such.

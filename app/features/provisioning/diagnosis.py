@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 
 from app.core import clock
 from app.core.database import Session
@@ -36,6 +36,7 @@ from app.resources import Resources
 KEPT_RUNS = 20
 # A run takes seconds, and each of its calls at most 35; one that has not ended by then lost its worker.
 LOST_AFTER = timedelta(minutes=5)
+ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('security-center diagnosis'))")
 REMOTE_STAGES = (Stage.REACH, Stage.AUTHORIZATION, Stage.ACCESS)
 
 
@@ -112,7 +113,8 @@ def diagnosis_checks(stage: Stage, context: CheckContext) -> list[Check[CheckCon
 async def start_diagnosis(session: Session, queue: Queue, viewer: Viewer) -> None:
     """Within the caller's transaction: have the worker run it. Starts no second one while one is under way."""
     await log_action(session, viewer, T("Connection checked"))
-    # A double click is logged, as the person did ask twice, and starts one run.
+    # A double click is logged, as the person did ask twice, and starts one run: the second waits for the first to commit.
+    await session.execute(ONE_AT_A_TIME)
     latest = await latest_run(session)
     if latest is not None and latest.in_progress:
         return

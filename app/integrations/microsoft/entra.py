@@ -11,7 +11,7 @@ from authlib.common.security import generate_token
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
-from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError
+from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from joserfc.jwt import Token
 
@@ -30,7 +30,9 @@ from app.integrations.http.errors import (
 from app.integrations.http.http_types import RemoteResponse, Request, clock_ahead, throttled
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.aadsts import TRANSIENT, Purpose, explain, number_of
-from app.integrations.microsoft.schemas import Identity, RoleClaims
+from app.integrations.microsoft.claims import identity_of
+from app.integrations.microsoft.openid_checks import check_claims, check_issuer, not_accepted
+from app.integrations.microsoft.schemas import Identity
 
 log = get_logger(__name__)
 
@@ -41,12 +43,18 @@ DISCOVERY_CACHE_SECONDS = 3600
 LONGEST_DISCOVERY_SECONDS = 24 * 3600
 # How often tokens with an unknown key may have them fetched again, so that made-up tokens cause no stream of calls.
 FETCHED_AGAIN_AFTER_SECONDS = 60
-# Leeway for clocks that differ; five minutes is what Microsoft's own validators allow.
-# https://learn.microsoft.com/dotnet/api/microsoft.identitymodel.tokens.tokenvalidationparameters.defaultclockskew
-CLOCKS_MAY_DIFFER_SECONDS = 300
 SCOPE = "openid profile email"
+# https://learn.microsoft.com/entra/identity-platform/scopes-oidc#the-offline_access-scope
+OFFLINE_ACCESS = "offline_access"
+# What Entra ID answers when only the person can go on: disabled, sessions revoked, password changed, another factor wanted.
+# https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#error-codes-for-token-endpoint-errors
+ENDED = frozenset({"invalid_grant", "interaction_required", "login_required", "consent_required"})
 # An OAuth error code is short; more of it is no code.
 LONGEST_ERROR = 40
+
+
+class SignInEnded(Unauthorized):
+    """Entra ID lets a sign-in go on no longer; its person has to sign in again."""
 
 
 def new_secret() -> str:
@@ -73,13 +81,22 @@ class EntraClient:
     """One app registration in one tenant; accounts of other tenants are refused."""
 
     def __init__(
-        self, transport: Transport, *, authority: str, tenant_id: str, client_id: str, client_secret: str
+        self,
+        transport: Transport,
+        *,
+        authority: str,
+        tenant_id: str,
+        client_id: str,
+        client_secret: str,
+        offline_access: bool = False,
     ) -> None:
+        """With `offline_access`, a sign-in brings a refresh token, by which Entra ID can be asked again later."""
         self._transport = transport
         self.authority = authority
         self._tenant_id = tenant_id
         self._client_id = client_id
         self._client_secret = client_secret
+        self._scope = f"{SCOPE} {OFFLINE_ACCESS}" if offline_access else SCOPE
         self._known: _Provider | None = None
         self._fetched_again: float | None = None
 
@@ -92,7 +109,7 @@ class EntraClient:
                 client_id=self._client_id,
                 response_type="code",
                 redirect_uri=redirect_uri,
-                scope=SCOPE,
+                scope=self._scope,
                 state=state,
                 nonce=nonce,
                 response_mode="query",
@@ -119,10 +136,35 @@ class EntraClient:
                 },
             )
         )
-        id_token = token_answer(answer, Purpose.SIGN_IN).get("id_token")
-        if not isinstance(id_token, str):
-            raise InvalidResponse(T("Microsoft’s answer holds no ID token."))
-        return await self._verified(id_token, nonce)
+        return await self._identity(token_answer(answer, Purpose.SIGN_IN), nonce)
+
+    async def refresh(self, *, refresh_token: str, oid: str) -> Identity:
+        """Who the account `oid` is now, with the roles it has now, and the next refresh token.
+
+        Raises SignInEnded when Entra ID lets the sign-in go on no longer, and another RemoteError when it does not say.
+        """
+        # https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#refresh-the-access-token
+        provider = await self._provider()
+        answer = await self._send(
+            Request(
+                "POST",
+                provider.token_endpoint,
+                headers={"Accept": "application/json"},
+                form={
+                    "grant_type": "refresh_token",
+                    "refresh_token": refresh_token,
+                    "scope": self._scope,
+                    "client_id": self._client_id,
+                    "client_secret": self._client_secret,
+                },
+            )
+        )
+        _raise_if_ended(answer)
+        identity = await self._identity(token_answer(answer, Purpose.SIGN_IN), None)
+        # https://openid.net/specs/openid-connect-core-1_0.html#RefreshTokenResponse
+        if identity.oid != oid:
+            raise not_accepted("oid")
+        return identity
 
     async def logout_url(self, *, post_logout_redirect_uri: str) -> str:
         """Where the browser goes to sign out of Microsoft as well."""
@@ -139,37 +181,16 @@ class EntraClient:
         answer = await self._answer(self._discovery_url)
         return clock_ahead(answer, sent, clock.now().timestamp())
 
-    async def _verified(self, id_token: str, nonce: str) -> Identity:
-        # Every check of https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation
+    async def _identity(self, content: dict[str, Any], nonce: str | None) -> Identity:
+        """Who the ID token of this token answer is for. Raises Unauthorized, or InvalidResponse without one."""
+        id_token, refresh_token = content.get("id_token"), content.get("refresh_token")
+        if not isinstance(id_token, str):
+            raise InvalidResponse(T("Microsoft’s answer holds no ID token."))
         token, issuer = await self._signed(id_token)
-        claims = token.claims
-        # Tenant IDs are compared in lower case: docs/facts/microsoft-graph.md#2-3-signing-users-in
-        told = (str(claims.get("iss") or "").lower(), str(claims.get("tid") or "").lower())
-        if told != (issuer.lower(), self._tenant_id.lower()):
-            raise _not_accepted("tenant")
-        registry = jwt.JWTClaimsRegistry(
-            now=lambda: int(clock.now().timestamp()),
-            leeway=CLOCKS_MAY_DIFFER_SECONDS,
-            aud={"essential": True, "value": self._client_id},
-            nonce={"essential": True, "value": nonce},
-            exp={"essential": True},
-            iat={"essential": True},
-            oid={"essential": True},
+        claims = check_claims(
+            token.claims, issuer=issuer, tenant_id=self._tenant_id, client_id=self._client_id, nonce=nonce
         )
-        try:
-            registry.validate(claims)
-        except (JoseError, ValueError) as error:
-            raise _not_accepted(_wrong_claim(error)) from error
-        return Identity(
-            oid=str(claims["oid"]),
-            tid=self._tenant_id,
-            name=str(claims.get("name") or claims.get("preferred_username") or claims["oid"]),
-            email=str(claims.get("email") or claims.get("preferred_username") or ""),
-            wids=frozenset(role.lower() for role in _strings(claims.get("wids"))),
-            roles=_strings(claims.get("roles")),
-            sid=str(claims.get("sid") or ""),
-            role_claims=_role_claims(claims),
-        )
+        return identity_of(claims, self._tenant_id, refresh_token if isinstance(refresh_token, str) else "")
 
     async def _signed(self, id_token: str) -> tuple[Token, str]:
         """The token, signed by a key of Entra ID's, and the issuer it must name. Raises Unauthorized."""
@@ -180,13 +201,13 @@ class EntraClient:
             # The signing key may have been rolled over since the keys were fetched.
             now = time.monotonic()
             if self._fetched_again is not None and now - self._fetched_again < FETCHED_AGAIN_AFTER_SECONDS:
-                raise _not_accepted("signature") from error
+                raise not_accepted("signature") from error
             self._fetched_again = now
         provider = await self._provider(again=True)
         try:
             return jwt.decode(id_token, provider.keys, algorithms=["RS256"]), provider.issuer
         except (JoseError, ValueError) as error:
-            raise _not_accepted("signature") from error
+            raise not_accepted("signature") from error
 
     async def _provider(self, *, again: bool = False) -> _Provider:
         known = self._known
@@ -204,12 +225,14 @@ class EntraClient:
 
     async def _discover(self) -> _Provider:
         document = await self._get(self._discovery_url)
+        document = await self._get(f"{self.authority}/{self._tenant_id}/v2.0/.well-known/openid-configuration")
+        issuer = check_issuer(_text(document, "issuer"), authority=self.authority, tenant_id=self._tenant_id)
         keys = await self._get(_text(document, "jwks_uri"))
         return _Provider(
             authorization_endpoint=_text(document, "authorization_endpoint"),
             token_endpoint=_text(document, "token_endpoint"),
             end_session_endpoint=_text(document, "end_session_endpoint"),
-            issuer=_text(document, "issuer"),
+            issuer=issuer,
             keys=_key_set(keys.get("keys")),
             fetched=time.monotonic(),
         )
@@ -293,6 +316,16 @@ def token_answer(answer: RemoteResponse, purpose: Purpose) -> dict[str, Any]:
     raise Unauthorized(message) if error == "invalid_grant" else Forbidden(message)
 
 
+def _raise_if_ended(answer: RemoteResponse) -> None:
+    # Exactly these: a wrong client secret or a trouble of Microsoft's says nothing about the person.
+    if answer.status not in (400, 401) or not answer.is_json():
+        return
+    content = answer.json_object()
+    number = number_of(content)
+    if content.get("error") in ENDED and number not in TRANSIENT:
+        raise SignInEnded(explain(number, Purpose.SIGN_IN, error=str(content["error"])))
+
+
 def _json_of(answer: RemoteResponse) -> dict[str, Any]:
     try:
         return answer.json_object()
@@ -327,44 +360,6 @@ def _trouble(answer: RemoteResponse, purpose: Purpose) -> ServerError:
     )
 
 
-NOT_ACCEPTED = {
-    "clock": T(
-        "Microsoft’s answer is dated more than five minutes from this server’s time, so no one was signed in. An operator "
-        "sets the server’s clock.",
-        code="microsoft.clock",
-    ),
-    "tenant": T(
-        "Microsoft’s answer is for another tenant, so no one was signed in. Sign in with an account of this organization; if "
-        "it is one, an operator checks ENTRA_TENANT_ID.",
-        code="microsoft.other_tenant",
-    ),
-}
-
-
-def _not_accepted(why: str) -> Unauthorized:
-    # Why stands in the log as well: a page must not tell an outsider which check failed.
-    log.warning("entra.id_token.refused", why=why)
-    other = T(
-        "Microsoft’s answer could not be verified, so no one was signed in. Please sign in again.",
-        code="microsoft.not_verified",
-    )
-    return Unauthorized(NOT_ACCEPTED.get(why, other))
-
-
-def _wrong_claim(error: Exception) -> str:
-    if isinstance(error, ExpiredTokenError):
-        return "clock"
-    claim = error.claim if isinstance(error, InvalidClaimError) else ""
-    return "clock" if claim in ("iat", "nbf") else claim or "claims"
-
-
-def _role_claims(claims: dict[str, Any]) -> RoleClaims:
-    # docs/facts/microsoft-graph.md#2-3-signing-users-in
-    if "wids" in claims or "roles" in claims:
-        return RoleClaims.SENT
-    return RoleClaims.OVERAGE if claims.get("_claim_names") or claims.get("hasgroups") else RoleClaims.ABSENT
-
-
 def _key_set(found: object) -> KeySet:
     # One key that cannot be read, of a kind we do not know, must not hide the others.
     keys = []
@@ -376,10 +371,6 @@ def _key_set(found: object) -> KeySet:
     if not keys:
         raise InvalidResponse(T("Microsoft’s signing keys are not readable."))
     return KeySet(keys)
-
-
-def _strings(value: object) -> frozenset[str]:
-    return frozenset(str(item) for item in value) if isinstance(value, list) else frozenset()
 
 
 def _text(document: dict[str, Any], name: str) -> str:

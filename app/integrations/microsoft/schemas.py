@@ -22,7 +22,8 @@ class RoleClaims(StrEnum):
 class Identity:
     """Who signed in, from the verified ID token. `wids` are role template IDs, `roles` app roles.
 
-    `sid` names the session at Entra ID, for front-channel logout; empty where the token does not carry it.
+    `sid` names the session at Entra ID, for front-channel logout; empty where the token does not carry it. `refresh_token` is
+    empty unless it was asked for.
     https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
     """
 
@@ -34,6 +35,7 @@ class Identity:
     roles: frozenset[str]
     sid: str = ""
     role_claims: RoleClaims = RoleClaims.SENT
+    refresh_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

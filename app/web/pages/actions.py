@@ -52,6 +52,7 @@ from app.features.secure_score.sync.renames import current_id, renamed_to
 from app.features.tickets.views.ticket_list import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
+from app.web.rate_limits import limited
 from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
@@ -198,9 +199,9 @@ def list_address(view: View) -> str:
 
 @router.get("/actions", name="actions.list")
 async def list_page(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
-    view = View.from_query(request.query_params.multi_items())
     lines = await load_lines(session, resources.config.shown_tenant_id)
     ticketed = frozenset(await numbers_by_action(session))
+    view = View.from_query(request.query_params.multi_items()).fitting(lines, ticketed)
     listing = list_actions(lines, view, ticketed)
     by_action = await tickets_by_action(session, [line.control_id for line in listing.lines])
     page = ActionListPage(
@@ -219,13 +220,13 @@ def _shows_nothing(lines: Sequence[ActionLine], view: View) -> bool:
     return not any(line.scored for line in lines) and not (lines and shows_unscored(view))
 
 
-@router.get("/actions.csv", name="actions.export")
+@router.get("/actions.csv", name="actions.export", dependencies=[limited("export")])
 async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Res) -> Response:
     """All pages of the list as a file."""
-    view = View.from_query(request.query_params.multi_items())
     tenant_id = resources.config.shown_tenant_id
     lines = await load_lines(session, tenant_id)
     tickets = await numbers_by_action(session)
+    view = View.from_query(request.query_params.multi_items()).fitting(lines, frozenset(tickets))
     chosen = order_lines(select_lines(lines, view, frozenset(tickets)), view)
     # A ticket that was not delivered yet has no number.
     numbers = {key: [number for number in found if number] for key, found in tickets.items()}

@@ -28,14 +28,15 @@ from app.features.connection.connection_view import ConnectionView, connection_v
 from app.features.connection.oauth_client import redirect_uri
 from app.features.provisioning.checklist import ChecklistLine, as_text, list_checklist
 from app.resources import Resources
+from app.web.cookies import SERVICENOW_ATTEMPT, read_token, set_cookie
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
 from app.web.leaving import SERVICENOW, leave_for
-from app.web.routing import PageRouter, redirect_to, url_for
+from app.web.rate_limits import limited
+from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
 router = PageRouter(prefix="/servicenow")
-ATTEMPT_COOKIE = "servicenow-attempt"
 # Longer than an attempt lives (15 minutes): a late callback must be told that it expired, not that the browser is another.
 COOKIE_SECONDS = 3600
 # Copying from a web page leaves these at the ends of a value: zero-width characters, byte order mark, no-break space.
@@ -100,14 +101,14 @@ async def set_up(request: Request, viewer: Manager, resources: Res, session: Db,
     return await _set_up(request, resources, session, 200, typed=typed, removed=removed)
 
 
-@router.post("/connect", name="connect.begin")
+@router.post("/connect", name="connect.begin", dependencies=[limited("connect")])
 async def begin(request: Request, viewer: Manager, resources: Res, session: Db) -> Response:
     typed = await read_form(request)
     form = parse(typed, SetUpForm)
     errors = dict(form.errors)
     if form.values:
         try:
-            secret = request.cookies.get(ATTEMPT_COOKIE)
+            secret = _browser_secret(request, resources)
             start = await begin_connect(resources, viewer, form.values.as_set_up(), secret)
             return _leave_for_servicenow(request, resources, start)
         except InvalidInput as error:
@@ -122,23 +123,23 @@ async def begin(request: Request, viewer: Manager, resources: Res, session: Db) 
     return await _set_up(request, resources, session, 422, typed=shown, errors=errors)
 
 
-@router.post("/authorize", name="connect.authorize")
+@router.post("/authorize", name="connect.authorize", dependencies=[limited("connect")])
 async def authorize_again(request: Request, viewer: Manager, resources: Res) -> Response:
     """Begin another authorization with the stored client."""
     try:
-        start = await begin_again(resources, viewer, request.cookies.get(ATTEMPT_COOKIE))
+        start = await begin_again(resources, viewer, _browser_secret(request, resources))
     except AppError:
         return redirect_to("connect.form")
     return _leave_for_servicenow(request, resources, start)
 
 
-@router.get("/callback", name="connect.callback")
+@router.get("/callback", name="connect.callback", dependencies=[limited("callback")])
 async def callback(
     request: Request, viewer: Manager, resources: Res, code: str = "", state: str = "", error: str = ""
 ) -> Response:
     """The redirect URI: ServiceNow sends the browser back here, with a code or an error."""
     try:
-        secret = request.cookies.get(ATTEMPT_COOKIE)
+        secret = _browser_secret(request, resources)
         await finish_connect(resources, viewer, code=code, state=state, error=error, browser_secret=secret)
     except AppError as problem:
         async with resources.database.transaction() as session:
@@ -187,18 +188,13 @@ async def _set_up(
 
 def _leave_for_servicenow(request: Request, resources: Resources, start: AuthorizationStart) -> Response:
     response = leave_for(request, SERVICENOW, start.address)
-    response.set_cookie(
-        ATTEMPT_COOKIE,
-        start.browser_secret,
-        max_age=COOKIE_SECONDS,
-        path=url_for("servicenow.status"),
-        httponly=True,
-        # Lax: the browser comes back from another site with a top-level GET.
-        # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#samesitesamesite-value
-        samesite="lax",
-        secure=resources.config.public_url.startswith("https://"),
-    )
+    public_url = resources.config.public_url
+    set_cookie(response, public_url, SERVICENOW_ATTEMPT, start.browser_secret, max_age=COOKIE_SECONDS)
     return response
+
+
+def _browser_secret(request: Request, resources: Resources) -> str | None:
+    return read_token(request.cookies, resources.config.public_url, SERVICENOW_ATTEMPT)
 
 
 def _known(connection: ConnectionView | None) -> dict[str, str]:

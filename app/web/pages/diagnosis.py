@@ -14,6 +14,7 @@ from app.features.provisioning.diagnosis import DiagnosisView, shown_run, start_
 from app.features.provisioning.finding_catalog import title_of
 from app.features.provisioning.support_bundle import support_bundle
 from app.web.dependencies import Db, Manager, Res
+from app.web.rate_limits import limited
 from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
@@ -45,13 +46,13 @@ async def findings(request: Request, _viewer: Manager, session: Db) -> Response:
     return render(request, "provisioning/_findings.html", page)
 
 
-@router.post("", name="diagnosis.start")
+@router.post("", name="diagnosis.start", dependencies=[limited("check")])
 async def start(viewer: Manager, resources: Res, session: Db) -> Response:
     await start_diagnosis(session, resources.queue, viewer)
     return redirect_to("diagnosis.page")
 
 
-@router.get("/bundle.zip", name="diagnosis.bundle")
+@router.get("/bundle.zip", name="diagnosis.bundle", dependencies=[limited("export")])
 async def bundle(viewer: Manager, resources: Res) -> Response:
     content = await support_bundle(resources, viewer)
     name = f"support-{clock.now():%Y-%m-%d-%H%M}.zip"

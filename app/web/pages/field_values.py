@@ -19,6 +19,7 @@ from app.features.tickets.types import KINDS, KindSpec, TicketKind
 from app.resources import Resources
 from app.web.dependencies import Manager, Res
 from app.web.forms import read_form
+from app.web.rate_limits import limited
 from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
@@ -58,7 +59,7 @@ async def show(
     return await _show(request, resources, kind, FormRequest(needed=needed), saved=saved)
 
 
-@router.get("/{kind}/records/{column}", name="field_values.records")
+@router.get("/{kind}/records/{column}", name="field_values.records", dependencies=[limited("look_up")])
 async def found_records(request: Request, _viewer: Manager, resources: Res, kind: TicketKind, column: str) -> Response:
     """The choices of a reference, for htmx, while a name is typed."""
     values = request.query_params

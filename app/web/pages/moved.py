@@ -27,8 +27,8 @@ MOVED = {
 # 308 Permanent Redirect lets browsers update what they remember, and is never turned into another method: RFC 9110 15.4.9.
 # What a form holds is sent again with it, so that nothing typed is lost.
 async def moved(request: Request) -> Response:
-    query = f"?{request.url.query}" if request.url.query else ""
-    return redirect_to_path(url_for(MOVED[request.method, request.url.path]) + query, 308)
+    query = request.scope["query_string"].decode("ascii")
+    return redirect_to_path(url_for(MOVED[request.method, request.scope["path"]]) + (f"?{query}" if query else ""), 308)
 
 
 for method, path in MOVED:

@@ -14,6 +14,7 @@ from app.features.provisioning.finding_catalog import needs_consent
 from app.features.provisioning.list_steps import StepLine, list_steps
 from app.features.provisioning.queue_checks import request_all_checks, request_check, request_checks_in_need
 from app.web.dependencies import Db, Manager, Res, Viewer
+from app.web.rate_limits import limited
 from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
@@ -59,7 +60,7 @@ async def steps(request: Request, viewer: Viewer, session: Db) -> Response:
     return render(request, "provisioning/_steps.html", await _page(session, viewer))
 
 
-@router.post("/authorize", name="provisioning.authorize")
+@router.post("/authorize", name="provisioning.authorize", dependencies=[limited("check")])
 async def start_over(viewer: Manager, resources: Res, session: Db) -> Response:
     """ "Authorize" where the consent is in order: start over from the first step that needs it."""
     if await connection_view(session) is None:
@@ -68,13 +69,13 @@ async def start_over(viewer: Manager, resources: Res, session: Db) -> Response:
     return redirect_to("provisioning.page")
 
 
-@router.post("/check", name="provisioning.check_all")
+@router.post("/check", name="provisioning.check_all", dependencies=[limited("check")])
 async def check_all(viewer: Manager, resources: Res, session: Db) -> Response:
     await request_all_checks(session, resources.queue, viewer)
     return redirect_to("provisioning.page")
 
 
-@router.post("/check/{step}", name="provisioning.check_step")
+@router.post("/check/{step}", name="provisioning.check_step", dependencies=[limited("check_step")])
 async def check_again(viewer: Manager, resources: Res, session: Db, step: str) -> Response:
     await request_check(session, resources.queue, viewer, step)
     return redirect_to("provisioning.page", anchor=step)

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from app.core.logging import get_logger
 from app.features.accounts.sign_in import local_path
+from app.web.cookies import set_cookie
 from app.web.dependencies import Res
 from app.web.host_names import (
     ARRIVED,
@@ -30,13 +31,5 @@ async def arrived(request: Request, resources: Res, to: str = "/") -> Response:
     if comes_under_another_name(request.headers, host_name(urlsplit(public_url).netloc)):
         # The browser was led to PUBLIC_URL and stands there; so the name was changed on the way, and can be relied on no more.
         log.warning("http.host.changed_by_proxy", host=request.headers.get("host", "")[:200], public_url=public_url)
-        response.set_cookie(
-            PROXIED_COOKIE,
-            "1",
-            max_age=PROXIED_COOKIE_SECONDS,
-            path="/",
-            httponly=True,
-            samesite="lax",
-            secure=public_url.startswith("https://"),
-        )
+        set_cookie(response, public_url, PROXIED_COOKIE, "1", max_age=PROXIED_COOKIE_SECONDS)
     return response

@@ -50,6 +50,7 @@ from app.features.secure_score.reports.trends import Trends, Zones, load_trends,
 from app.features.secure_score.sync.runs import RunLine, list_runs
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
+from app.web.rate_limits import limited
 from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
@@ -184,7 +185,7 @@ class ImportsPage:
 @router.get("", name="secure_score.overview")
 async def overview(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     config = resources.config
-    include = tuple(request.query_params.getlist("include"))
+    include = tuple(dict.fromkeys(request.query_params.getlist("include")))
     shown = await _overview(session, config.shown_tenant_id, include)
     may_sync = viewer.may_manage and config.shown_tenant_id == config.tenant_id
     nothing = await why_no_score(session, config) if shown is None else None
@@ -307,7 +308,7 @@ def _day(value: str) -> date | None:
         return None
 
 
-@router.post("/sync", name="secure_score.sync")
+@router.post("/sync", name="secure_score.sync", dependencies=[limited("sync")])
 async def sync(request: Request, manager: Manager, session: Db, resources: Res) -> Response:
     try:
         await request_sync(session, resources, by=manager)

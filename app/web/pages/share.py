@@ -8,10 +8,9 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
-from starlette.datastructures import FormData
 
 from app.core import clock
 from app.core.errors import InvalidInput
@@ -30,7 +29,8 @@ from app.features.tickets.types import TicketKind
 from app.features.tickets.views.bulk_share import Batch, Preview, batch_of, preview
 from app.features.tickets.views.ticket_list import TicketLine, lines_of, tickets_by_action
 from app.web.dependencies import Db, Res, Sharer, Viewer
-from app.web.forms import parse, read_form
+from app.web.forms import PostedFields, parse, posted_fields, read_form
+from app.web.rate_limits import Limited, TooManyRequests
 from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.task_form import Fields, TaskForm, change_type_choices, fields_of, requester_of
 from app.web.templating import render
@@ -130,6 +130,8 @@ class BatchPage:
 
 Actions = Annotated[list[str], Query(alias="action", default_factory=list, max_length=MOST_AT_ONCE)]
 # "one" ticket for all of the actions; anything else: one for "each".
+Refused = Annotated[TooManyRequests | None, Depends(Limited("share", keeps_form=True))]
+BulkRefused = Annotated[TooManyRequests | None, Depends(Limited("share_bulk", keeps_form=True))]
 As = Annotated[str, Query(alias="as")]
 
 
@@ -145,24 +147,29 @@ async def share_form(
 async def share_selection(request: Request, _viewer: Sharer, session: Db, resources: Res) -> Response:
     """The same form for the actions ticked in a list. Posted: proxies limit an address to some 8,000 characters."""
     form = await _many_fields(request)
-    wanted = _all_of(form, "action")
+    wanted = form.all("action")
     if not wanted:
         raise InvalidInput(T("Tick at least one action."))
     if len(wanted) > MOST_AT_ONCE:
         raise InvalidInput(T("At most %(count)s actions can be shared at once.", count=MOST_AT_ONCE))
-    return await _empty_form(request, session, resources, wanted, _one_of(form, "as"), _one_of(form, "kind"))
+    typed = form.single()
+    return await _empty_form(request, session, resources, wanted, typed.get("as", ""), typed.get("kind", ""))
 
 
 @router.post("/new", name="share.send")
-async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wanted: Actions) -> Response:
+async def send(
+    request: Request, viewer: Sharer, session: Db, resources: Res, wanted: Actions, refused: Refused
+) -> Response:
     """Share as one ticket, and redirect to it."""
     # One action is part of the address, several come in the body (SharePage.address).
-    several = _all_of(await _many_fields(request), "action")
+    several = (await _many_fields(request)).all("action")
     actions, _ = await _find(session, resources, [*wanted, *several][:MOST_IN_ONE])
     typed = await read_form(request)
     parsed = parse(typed, TaskForm)
     errors, problem, conflicting = parsed.errors, InvalidInput.default, None
-    if parsed.values is not None:
+    if refused:
+        problem = refused.message
+    elif parsed.values is not None:
         form_key, again = str(parsed.values.form_key), parsed.values.again
         proposal = await _proposal(session, actions, parsed.values.kind)
         command = ShareCommand(parsed.values.request(proposal), actions, form_key, again=again)
@@ -177,16 +184,16 @@ async def send(request: Request, viewer: Sharer, session: Db, resources: Res, wa
         except NotConnected as error:
             problem = error.message
     page = await _share_page(session, typed, actions, errors=errors, problem=problem, conflicting=conflicting)
-    # 409 asks for a decision (share again although there is a ticket), 422 for other values.
-    return render(request, "tickets/new.html", page, status=409 if conflicting else 422)
+    # 409 asks for a decision (share again although there is a ticket), 422 for other values, 429 for patience.
+    status = refused.status if refused else 409 if conflicting else 422
+    return render(request, "tickets/new.html", page, status=status, headers=refused.headers if refused else None)
 
 
 @router.post("/bulk", name="share.send_bulk")
-async def send_many(request: Request, viewer: Sharer, session: Db, resources: Res) -> Response:
+async def send_many(request: Request, viewer: Sharer, session: Db, resources: Res, refused: BulkRefused) -> Response:
     """One ticket for each, and redirect to their progress. "One for all" shows the form for one ticket instead."""
     form = await _many_fields(request)
-    shown, ticked = _all_of(form, "shown"), _all_of(form, "action")
-    typed = {name: value.strip() for name, value in form.items() if isinstance(value, str)}
+    shown, ticked, typed = form.all("shown"), form.all("action"), form.single()
     if typed.get("how") == "all" and 0 < len(ticked) <= MOST_IN_ONE:
         return await _empty_form(request, session, resources, ticked, "one", typed.get("kind", ""))
     actions, _ = await _find(session, resources, shown)
@@ -194,7 +201,9 @@ async def send_many(request: Request, viewer: Sharer, session: Db, resources: Re
     chosen = [action for action in actions if action.control_id in set(ticked)]
     parsed = parse({name: typed.get(name, "") for name in BulkForm.model_fields}, BulkForm)
     errors, problem = dict(parsed.errors), InvalidInput.default
-    if typed.get("how") == "all" and chosen:
+    if refused:
+        problem = refused.message
+    elif typed.get("how") == "all" and chosen:
         problem = T("One ticket can be made of at most %(count)s actions.", count=MOST_IN_ONE)
     elif not chosen:
         problem = T("Tick at least one action.")
@@ -207,7 +216,8 @@ async def send_many(request: Request, viewer: Sharer, session: Db, resources: Re
         except NotConnected as error:
             problem = error.message
     page = await _bulk_page(session, actions, typed, errors=errors, problem=problem, ticked=frozenset(ticked))
-    return render(request, "tickets/bulk.html", page, status=422)
+    status, headers = (refused.status, refused.headers) if refused else (422, None)
+    return render(request, "tickets/bulk.html", page, status=status, headers=headers)
 
 
 @router.get("/batches/{batch_id}", name="share.batch")
@@ -244,18 +254,9 @@ async def _proposal(session: Db, actions: Sequence[Action], kind: str) -> Ticket
     return propose(actions[0] if actions else None, today, kind=kind, preferences=preferences)
 
 
-async def _many_fields(request: Request) -> FormData:
-    """A form that names many actions. Starlette keeps it, and `read_form` gets the same one, without its own limit."""
-    return await request.form(max_fields=2 * MOST_AT_ONCE + OTHER_FIELDS)
-
-
-def _all_of(form: FormData, name: str) -> list[str]:
-    return [value for value in form.getlist(name) if isinstance(value, str)]
-
-
-def _one_of(form: FormData, name: str) -> str:
-    value = form.get(name, "")
-    return value if isinstance(value, str) else ""
+async def _many_fields(request: Request) -> PostedFields:
+    """A form that names many actions, each in a field of its own and perhaps a second one that says it is ticked."""
+    return await posted_fields(request, most_fields=2 * MOST_AT_ONCE + OTHER_FIELDS)
 
 
 async def _current(session: Db, resources: Res, wanted: Sequence[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -12,7 +11,7 @@ from app.core.errors import AppError
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.core.random_tokens import hash_token
-from app.features.accounts.sessions import end_sessions_named, sign_out
+from app.features.accounts.sessions import Browser, end_sessions_named, sign_out
 from app.features.accounts.sign_in import (
     COOKIE_SECONDS,
     SignInStart,
@@ -23,15 +22,24 @@ from app.features.accounts.sign_in import (
     wanted_page,
 )
 from app.resources import Resources
-from app.web.dependencies import Db, OptionalViewer, Res, address_of, session_cookie_name
+from app.web.cookies import (
+    SESSION,
+    SIGN_IN_ATTEMPT,
+    UNSENT_FORM,
+    delete_cookie,
+    forget_everything,
+    read_token,
+    set_cookie,
+    tokens_beginning,
+)
+from app.web.dependencies import KEPT, Db, OptionalViewer, Res, address_of, session_token
 from app.web.leaving import MICROSOFT, leave_for
+from app.web.rate_limits import limited_by_address
 from app.web.routing import PageRouter, redirect_to, redirect_to_path, url_for
 from app.web.templating import render
 
 router = PageRouter()
 log = get_logger(__name__)
-# One cookie for each attempt, so that two tabs can both finish.
-ATTEMPT_COOKIE = "sign-in-attempt-"
 # Tabs that a browser restores together; older attempts are dropped, since browsers and servers limit what a request may hold.
 # https://www.rfc-editor.org/rfc/rfc6265#section-6.1
 MOST_ATTEMPTS = 8
@@ -41,21 +49,26 @@ LONGEST_ERROR = 80
 
 @dataclass(frozen=True)
 class SignInPage:
-    """`return_to` is the page to open afterwards, `problem` why the last attempt failed; `unsent`: a form was lost."""
+    """`return_to` is the page to open afterwards, `problem` why the last attempt failed.
+
+    `unsent`: a form did not arrive; `kept`: what was typed in it is shown again after the sign-in.
+    """
 
     return_to: str
     problem: Message | None
     unsent: bool = False
+    kept: bool = False
 
 
 @router.get("/sign-in", name="sign_in.page")
 async def sign_in_page(request: Request, viewer: OptionalViewer, return_to: str = "/", unsent: str = "") -> Response:
     if viewer is not None:
         return redirect_to_path(page_after_sign_in(return_to))
-    return render(request, "sign_in/page.html", SignInPage(page_after_sign_in(return_to), None, bool(unsent)))
+    page = SignInPage(page_after_sign_in(return_to), None, unsent=bool(unsent), kept=unsent == KEPT)
+    return render(request, "sign_in/page.html", page)
 
 
-@router.post("/sign-in", name="sign_in.begin")
+@router.post("/sign-in", name="sign_in.begin", dependencies=[limited_by_address("sign_in")])
 async def begin(request: Request, resources: Res, return_to: str = "/") -> Response:
     try:
         start = await begin_sign_in(resources, return_to)
@@ -68,32 +81,24 @@ async def begin(request: Request, resources: Res, return_to: str = "/") -> Respo
 
 
 def _attempt_cookie(state: str) -> str:
-    return ATTEMPT_COOKIE + hash_token(state)[:16]
+    return SIGN_IN_ATTEMPT + hash_token(state)[:16]
 
 
-def _attempts(cookies: Mapping[str, str]) -> dict[str, str]:
-    """The secrets of this browser's attempts by cookie name, oldest first: RFC 6265 5.4 has browsers send them so."""
-    return {name: secret for name, secret in cookies.items() if name.startswith(ATTEMPT_COOKIE)}
+def _attempts(request: Request, resources: Resources) -> dict[str, str]:
+    """The secrets of this browser's attempts by cookie name, oldest first."""
+    return tokens_beginning(request.cookies, resources.config.public_url, SIGN_IN_ATTEMPT)
 
 
 def _remember_attempt(response: Response, request: Request, resources: Resources, start: SignInStart) -> None:
     # Login CSRF: the callback counts only in the browser that holds this secret, so that a link cannot sign a person in as
-    # another one. RFC 6749 10.12. Lax, because the browser comes back from another site by a GET, where Strict is not sent.
-    path = url_for("sign_in.page")
-    response.set_cookie(
-        _attempt_cookie(start.state),
-        start.browser_secret,
-        max_age=COOKIE_SECONDS,
-        path=path,
-        httponly=True,
-        samesite="lax",
-        secure=resources.config.public_url.startswith("https://"),
-    )
-    for name in list(_attempts(request.cookies))[: -MOST_ATTEMPTS + 1]:
-        response.delete_cookie(name, path=path)
+    # another one. RFC 6749 10.12.
+    public_url = resources.config.public_url
+    set_cookie(response, public_url, _attempt_cookie(start.state), start.browser_secret, max_age=COOKIE_SECONDS)
+    for name in list(_attempts(request, resources))[: -MOST_ATTEMPTS + 1]:
+        delete_cookie(response, public_url, name)
 
 
-@router.get("/sign-in/callback", name="sign_in.callback")
+@router.get("/sign-in/callback", name="sign_in.callback", dependencies=[limited_by_address("callback")])
 async def callback(
     request: Request,
     viewer: OptionalViewer,
@@ -104,14 +109,18 @@ async def callback(
     error_description: str = "",
 ) -> Response:
     """Entra ID sends the browser here: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow."""
-    attempts = _attempts(request.cookies)
+    attempts = _attempts(request, resources)
+    browser = Browser(
+        address=address_of(request),
+        user_agent=request.headers.get("user-agent", ""),
+        token=session_token(request),
+        unsent_token=read_token(request.cookies, resources.config.public_url, UNSENT_FORM),
+    )
     try:
         if error or not code:
             raise refused(error, error_description)
         secret = attempts.get(_attempt_cookie(state))
-        session = await finish_sign_in(
-            resources, code=code, state=state, browser_secret=secret, address=address_of(request)
-        )
+        session = await finish_sign_in(resources, code=code, state=state, browser_secret=secret, browser=browser)
     except AppError as problem:
         log.info("account.sign_in.not_completed", error=error[:LONGEST_ERROR], code=problem.code)
         async with resources.database.transaction() as rows:
@@ -121,17 +130,7 @@ async def callback(
             return redirect_to_path(wanted)
         return render(request, "sign_in/page.html", SignInPage(wanted, problem.message), status=problem.status)
     response = redirect_to_path(session.return_to)
-    # HttpOnly keeps the token from scripts. Lax, not Strict: links to tickets in ServiceNow must open for signed-in people.
-    # https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html#cookies
-    response.set_cookie(
-        session_cookie_name(resources),
-        session.token,
-        expires=session.expires_at,
-        path="/",
-        httponly=True,
-        samesite="lax",
-        secure=resources.config.public_url.startswith("https://"),
-    )
+    set_cookie(response, resources.config.public_url, SESSION, session.token, expires=session.expires_at)
     # The attempt's cookie stays until it ends: it opens nothing any more, and finds the wanted page after "Back".
     return response
 
@@ -139,7 +138,7 @@ async def callback(
 @router.post("/sign-out", name="sign_out.begin")
 async def begin_sign_out(request: Request, viewer: OptionalViewer, resources: Res, session: Db) -> Response:
     """End the session here, and then at Microsoft; here also while Microsoft cannot be reached."""
-    await sign_out(session, viewer, request.cookies.get(session_cookie_name(resources)))
+    await sign_out(session, viewer, session_token(request))
     here = url_for("sign_out.page")
     try:
         # The end-session endpoint: https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc#send-a-sign-out-request
@@ -150,7 +149,7 @@ async def begin_sign_out(request: Request, viewer: OptionalViewer, resources: Re
         request.state.viewer = None  # The page on the way out is no longer this person's.
         note = T("You are signed out here. Microsoft can sign you out there as well.")
         response = leave_for(request, MICROSOFT, address, note=note)
-    response.delete_cookie(session_cookie_name(resources), path="/")
+    forget_everything(response, resources.config.public_url, request.cookies)
     return response
 
 

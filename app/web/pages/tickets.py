@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
@@ -29,11 +29,17 @@ from app.features.tickets.views.ticket_details import TicketDetails, ticket_deta
 from app.features.tickets.views.ticket_list import ABSENT, ARCHIVED, OPEN, Filters, TicketList, list_tickets
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
+from app.web.rate_limits import Limited, TooManyRequests, limited
 from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.task_form import Fields, TaskForm, change_type_choices, fields_of
 from app.web.templating import render
 
 router = PageRouter()
+LONGEST_FILTER = 200
+
+
+NoteRefused = Annotated[TooManyRequests | None, Depends(Limited("note", keeps_form=True))]
+EditRefused = Annotated[TooManyRequests | None, Depends(Limited("retry", keeps_form=True))]
 
 
 @dataclass(frozen=True)
@@ -109,9 +115,11 @@ async def ticket_list(
     # Without an upper limit the query's OFFSET could become a number that PostgreSQL does not take.
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Response:
-    # PostgreSQL stores no NUL in a text and answers a query that has one with an error.
-    search = q.strip().replace("\0", "")
-    filters = Filters(kind, state_category or group, state, delivery, search, batch, page)
+    # What is longer than any value of a filter is none, and each link of the page repeats it. PostgreSQL stores no NUL in a
+    # text and answers a query that has one with an error.
+    asked = (kind, state_category or group, state, delivery, q.strip(), batch)
+    kind, state_category, state, delivery, search, batch = (one.replace("\0", "")[:LONGEST_FILTER] for one in asked)
+    filters = Filters(kind, state_category, state, delivery, search, batch, page)
     found = await list_tickets(session, filters)
     status = await poll_status(session, await active_connection(session))
     return render(
@@ -148,11 +156,13 @@ async def one_ticket(request: Request, viewer: Viewer, session: Db, resources: R
 
 
 @router.post("/tickets/{ticket_id}/notes", name="tickets.add_note")
-async def write_note(request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
+async def write_note(
+    request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, refused: NoteRefused
+) -> Response:
     typed = await read_form(request)
     parsed = parse(typed, NoteForm)
-    errors = parsed.errors
-    if parsed.values is not None:
+    errors = {"note": refused.message} if refused else parsed.errors
+    if parsed.values is not None and not refused:
         note_id, text = parsed.values.note_id, parsed.values.note
         try:
             await add_note(session, resources.queue, ticket_id, note_id=note_id, text=text, viewer=viewer)
@@ -162,22 +172,28 @@ async def write_note(request: Request, viewer: Sharer, session: Db, resources: R
     # What was typed stays in the form.
     page = await _ticket_page(session, resources, viewer, ticket_id)
     page = replace(page, note=typed.get("note", ""), note_error=errors.get("note", InvalidInput.default))
-    return render(request, "tickets/ticket.html", page, status=422)
+    return render(
+        request,
+        "tickets/ticket.html",
+        page,
+        status=refused.status if refused else 422,
+        headers=refused.headers if refused else None,
+    )
 
 
-@router.post("/tickets/{ticket_id}/notes/{note_id}/retry", name="tickets.retry_note")
+@router.post("/tickets/{ticket_id}/notes/{note_id}/retry", name="tickets.retry_note", dependencies=[limited("retry")])
 async def send_note_again(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, note_id: UUID) -> Response:
     await retry_note(session, resources.queue, ticket_id, note_id, viewer=viewer)
     return redirect_to("tickets.detail", ticket_id=ticket_id, anchor="notes")
 
 
-@router.post("/tickets/retry-held", name="tickets.retry_held")
+@router.post("/tickets/retry-held", name="tickets.retry_held", dependencies=[limited("retry")])
 async def retry_held(viewer: Sharer, session: Db, resources: Res) -> Response:
     await held_tickets.retry_all(session, resources.queue, viewer=viewer)
     return redirect_to("tickets.list", delivery="queued")
 
 
-@router.post("/tickets/retry-group", name="tickets.retry_group")
+@router.post("/tickets/retry-group", name="tickets.retry_group", dependencies=[limited("retry")])
 async def retry_group(request: Request, viewer: Sharer, session: Db, resources: Res) -> Response:
     """Send all that are held for one reason again. None is left when another person was quicker: the list shows it."""
     cause = (await read_form(request)).get("cause", "")
@@ -195,13 +211,15 @@ async def edit_form(request: Request, _viewer: Sharer, session: Db, ticket_id: U
 
 
 @router.post("/tickets/{ticket_id}/edit", name="tickets.save")
-async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
+async def edit(
+    request: Request, viewer: Sharer, session: Db, resources: Res, ticket_id: UUID, refused: EditRefused
+) -> Response:
     typed = await read_form(request)
     parsed = parse(typed, TaskForm)
     errors = parsed.errors
     # What has no control in the form stays: a person cannot change who recommended the task.
     ticket = await ticket_details(session, ticket_id)
-    if parsed.values is not None:
+    if parsed.values is not None and not refused:
         try:
             await held_tickets.edit_and_retry(
                 session,
@@ -214,11 +232,18 @@ async def edit(request: Request, viewer: Sharer, session: Db, resources: Res, ti
             return redirect_to("tickets.detail", ticket_id=ticket_id)
         except InvalidInput as error:
             errors = error.fields
-    page = EditPage(await _edit_form(session, typed, errors), InvalidInput.default, ticket)
-    return render(request, "tickets/edit.html", page, status=422)
+    problem = refused.message if refused else InvalidInput.default
+    page = EditPage(await _edit_form(session, typed, errors), problem, ticket)
+    return render(
+        request,
+        "tickets/edit.html",
+        page,
+        status=refused.status if refused else 422,
+        headers=refused.headers if refused else None,
+    )
 
 
-@router.post("/tickets/{ticket_id}/retry", name="tickets.retry")
+@router.post("/tickets/{ticket_id}/retry", name="tickets.retry", dependencies=[limited("retry")])
 async def retry(viewer: Sharer, session: Db, resources: Res, ticket_id: UUID) -> Response:
     await held_tickets.retry(session, resources.queue, ticket_id, viewer=viewer)
     return redirect_to("tickets.detail", ticket_id=ticket_id)

@@ -198,7 +198,12 @@ async def test_everything_that_can_be_done_is_in_the_audit_log(scored: System) -
     assert answer.status_code == 303
     what = [line["what"] for line in await log.new()]
     assert what == ["Connection removed", "Tokens revoked at ServiceNow"]
+    await scored.signed_in("manager")
+    own = re.findall(r'action="(/account/sessions/[^"]+/end)"', (await manager.get("/account/sessions")).text)
+    await log.did(manager, "/account/sessions/{session_id}/end", own[0], "Session ended")
     await log.did(manager, "/sign-out", "/sign-out", "Signed out")
+    again = await scored.signed_in("manager")
+    await log.did(again, "/account/sessions/end-all", "/account/sessions/end-all", "Signed out everywhere")
     log.used.add("POST /servicenow/remove")
     assert log.used == {str(door) for door in WRITING} - NOT_AUDITED, "what a new route does has to be in the audit log"
 

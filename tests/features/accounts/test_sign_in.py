@@ -95,7 +95,8 @@ async def test_who_is_signed_in_already_goes_on_to_the_wanted_page_and_sees_no_a
         for address in again:  # A reload, Back and another pick, Back and Cancel.
             answer = await browser.get(address)
             assert (answer.status_code, answer.headers["location"]) == (303, "/tickets"), address
-        browser.cookies.clear(domain="security-center.test", path="/sign-in")
+        for name in [name for name in browser.cookies if name.startswith("sign-in-attempt-")]:
+            browser.cookies.delete(name)
         answer = await browser.get("/sign-in/callback")
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         assert (await browser.get("/tickets")).status_code == 200
@@ -215,7 +216,7 @@ def test_wherever_a_browser_is_sent_it_stays_here(wanted: str) -> None:
     "error",
     [
         "Your account is locked. Call +1 555 0100 now",
-        "x" * 5000,
+        "x" * 3000,
         "<b>bold</b>",
         "access_denied now",
         "ACCESS_DENIED",

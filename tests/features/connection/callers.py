@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from typing import Any
 
 from app.bootstrap import TASK_GROUPS
 from app.core.database import Database, make_engine
@@ -25,7 +26,7 @@ from app.resources import ProductConfig, Resources, closing
 
 def open_resources(database_url: str, key: str, origin: str) -> Resources:
     microsoft = Transport("microsoft")
-    registration = {"authority": "", "tenant_id": "", "client_id": "", "client_secret": ""}
+    registration: dict[str, Any] = {"authority": "", "tenant_id": "", "client_id": "", "client_secret": ""}
     return Resources(
         config=ProductConfig("http://security-center.test", "", "", (origin,), {}, 12),
         database=Database(make_engine(database_url)),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from app.core.clock import SetClock
 from app.features.connection.tokens import TOKEN_REFUSED, mark_attention
 from app.features.provisioning.check_catalog import Stage
 from app.features.provisioning.diagnosis import diagnosis_checks, run_diagnosis
+from app.features.provisioning.models import DiagnosisRun
 from tests.factories.connecting import a_worker, connect_by_pages, remove, requests, said, trouble
 from tests.factories.provisioning import attempt, check_context, diagnose
 from tests.factories.system import System
@@ -184,3 +186,12 @@ async def test_a_rate_limit_that_stays_ends_the_checks_at_servicenow(system: Sys
     keys = [finding.key async for finding in run_diagnosis(system.resources)]
     assert keys.count("rate_limit") == 1
     assert keys[-3:] == ["no_worker", "tickets", "import_missing"]
+
+
+async def test_checks_that_are_asked_for_at_the_same_moment_start_one_run(system: System) -> None:
+    await system.connect()
+    async with await system.signed_in("manager") as browser:
+        answers = await asyncio.gather(*(browser.post("/servicenow/diagnosis") for _ in range(6)))
+    assert {answer.status_code for answer in answers} == {303}
+    async with system.resources.database.transaction() as session:
+        assert (await session.execute(select(func.count()).select_from(DiagnosisRun))).scalar_one() == 1

@@ -20,7 +20,7 @@ from app.integrations.http.errors import (
     Unreachable,
 )
 from app.integrations.http.http_types import RemoteResponse, Request
-from app.integrations.microsoft.entra import EntraClient
+from app.integrations.microsoft.entra import EntraClient, SignInEnded
 from app.integrations.microsoft.graph import GraphClient
 from app.integrations.microsoft.schemas import Identity, RoleClaims
 from tests.factories.scripted import answer
@@ -273,3 +273,89 @@ async def test_an_absent_role_claim_is_told_from_an_empty_one(claims: dict[str, 
 async def test_role_template_ids_are_read_in_any_case() -> None:
     [wid] = (await Directory(wids=["194AE4CB-B126-40B2-BD5B-6091B380977D"]).redeem()).wids
     assert wid == "194ae4cb-b126-40b2-bd5b-6091b380977d"
+
+
+@pytest.mark.parametrize("issuer", ["https://evil.example/v2.0", f"https://evil.example/{TENANT}/v2.0", AUTHORITY, "x"])
+async def test_discovery_that_names_another_issuer_is_not_believed(issuer: str) -> None:
+    """The document and the token agree with one another, and not with where the document was asked for."""
+    directory = Directory(iss=issuer)
+    names = ("authorization_endpoint", "token_endpoint", "end_session_endpoint")
+    found = {"issuer": issuer, "jwks_uri": f"{AUTHORITY}/keys"} | {name: f"{AUTHORITY}/{name}" for name in names}
+    directory.on_discovery = answer(200, found)
+    with pytest.raises(InvalidResponse, match="names itself otherwise"):
+        await directory.redeem()
+    assert directory.asked == ["openid-configuration"]  # Neither keys nor a token from there.
+
+
+@pytest.mark.parametrize(
+    ("claims", "accepted"),
+    [
+        ({"azp": CLIENT}, True),
+        ({"aud": [CLIENT]}, True),
+        ({"aud": [CLIENT, "other"], "azp": CLIENT}, True),
+        ({"azp": "other"}, False),
+        ({"aud": ["other", CLIENT], "azp": "other"}, False),
+        ({"aud": ["other", CLIENT]}, False),
+        ({"aud": [CLIENT], "azp": None}, False),
+        ({"aud": "other", "azp": CLIENT}, False),
+        ({"aud": []}, False),
+    ],
+    ids=str,
+)
+async def test_a_token_is_for_us_alone(claims: dict[str, Any], accepted: bool) -> None:
+    directory = Directory(**claims)
+    if accepted:
+        assert (await directory.redeem()).oid == "person"
+    else:
+        with pytest.raises(Unauthorized, match="could not be verified"):
+            await directory.redeem()
+
+
+@pytest.mark.parametrize(
+    ("claims", "words"),
+    [
+        ({"iat": -365 * 24 * 3600}, "server’s clock"),
+        ({"iat": -66 * MINUTE}, "server’s clock"),
+        ({"exp": 25 * 3600}, "could not be verified"),
+        ({"exp": 10**30}, "could not be verified"),
+        ({"exp": float("inf")}, "could not be verified"),
+        ({"exp": float("nan")}, "."),
+        ({"iat": float("nan")}, "."),
+        ({"iat": float("-inf")}, "."),
+    ],
+    ids=str,
+)
+async def test_times_that_no_fresh_token_has_are_refused(claims: dict[str, float], words: str) -> None:
+    changed: dict[str, Any] = {name: int(time.time()) + value for name, value in claims.items()}
+    with pytest.raises(Unauthorized, match=words):
+        await Directory(**changed).redeem()
+
+
+async def test_a_refresh_token_brings_the_same_person_without_a_nonce() -> None:
+    directory = Directory(wids=["b79fbf4d-3ef9-4689-8143-76b194e85509"])
+    del directory.claims["nonce"]
+    assert (await directory.client.refresh(refresh_token="r", oid="person")).wids
+    with pytest.raises(Unauthorized, match="could not be verified") as refused:
+        await directory.client.refresh(refresh_token="r", oid="another")
+    assert not isinstance(refused.value, SignInEnded)
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "ended"),
+    [
+        (50057, "invalid_grant", True),
+        (50173, "invalid_grant", True),
+        (50076, "interaction_required", True),
+        (65001, "consent_required", True),
+        (7000215, "invalid_client", False),
+        (700016, "unauthorized_client", False),
+        (90033, "temporarily_unavailable", False),
+        (90033, "invalid_grant", False),
+    ],
+)
+async def test_only_what_concerns_the_person_ends_a_sign_in(number: int, error: str, ended: bool) -> None:
+    directory = Directory()
+    directory.on_token = refusal(number, error)
+    with pytest.raises(RemoteError) as refused:
+        await directory.client.refresh(refresh_token="r", oid="person")
+    assert isinstance(refused.value, SignInEnded) == ended

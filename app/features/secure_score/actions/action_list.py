@@ -23,6 +23,8 @@ from app.features.secure_score.vocabulary import LEVEL_NAMES
 
 PAGE_SIZE = 50
 LONGEST_SEARCH = 200
+# Values of one filter, and of all filters: each is a chip, whose address repeats all others.
+MOST_CHOSEN, MOST_CHOSEN_IN_ALL = 50, 100
 Name = Message | str
 Tickets = frozenset[str]  # Control ids of actions that have a ticket.
 
@@ -84,12 +86,14 @@ class View:
     @classmethod
     def from_query(cls, pairs: Iterable[tuple[str, str]]) -> View:
         """Parse a query string. Unknown names and values are ignored, so that an old bookmark still opens."""
-        chosen: dict[str, list[str]] = {}
+        chosen: dict[str, dict[str, None]] = {}
         single: dict[str, str] = {}
         columns: list[str] = []
         for name, value in pairs:
             if name in FACET_NAMES:
-                chosen.setdefault(name, []).append(value)
+                values = chosen.setdefault(name, {})
+                if len(values) < MOST_CHOSEN:
+                    values[value] = None
             elif name == "col" and value in LIST_COLUMNS_BY_KEY:
                 columns.append(value)
             else:
@@ -98,7 +102,7 @@ class View:
         direction = single.get("dir", "")
         return cls(
             search=" ".join(single.get("q", "").split())[:LONGEST_SEARCH],
-            chosen={name: tuple(dict.fromkeys(values)) for name, values in chosen.items()},
+            chosen={name: tuple(values) for name, values in chosen.items()},
             sort=sort,
             descending=direction == "desc" if direction in ("asc", "desc") else LIST_COLUMNS_BY_KEY[sort].largest_first,
             group=single.get("group", "") if single.get("group") in GROUPS else "",
@@ -106,6 +110,19 @@ class View:
             # isdigit() accepts "²" as well, which int() does not.
             page=int(page) if (page := single.get("page", "1")).isascii() and page.isdigit() and len(page) < 7 else 1,
         )
+
+    def fitting(self, lines: Sequence[ActionLine], tickets: Tickets) -> View:
+        """Without filter values that no action has. Of a filter that has no others, one stays: it still finds nothing."""
+        chosen, left = {}, MOST_CHOSEN_IN_ALL
+        for facet in FACETS:
+            asked = self.chosen.get(facet.name, ())
+            if not asked:
+                continue
+            there = {value for line in lines for value in facet.values(line, tickets)}
+            known = [value for value in asked if value in there]
+            chosen[facet.name] = tuple(known or [asked[0][:LONGEST_SEARCH]])[: max(left, 1)]
+            left -= len(chosen[facet.name])
+        return replace(self, chosen=chosen)
 
     def query(self) -> str:
         """The view as a query string, without defaults."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -33,7 +34,7 @@ async def transport() -> AsyncIterator[Transport]:
 def registered(system: System, transport: Transport, **changed: str) -> Resources:
     """The system's resources with another registration: `authority`, `tenant_id`, `client_id`, `client_secret`."""
     settings = system.microsoft.settings
-    registration = {
+    registration: dict[str, Any] = {
         "authority": system.microsoft.url, "tenant_id": settings.tenant_id,
         "client_id": settings.client_id, "client_secret": settings.client_secret,
     } | changed  # fmt: skip

@@ -14,6 +14,8 @@ from app.core.database import Database
 from app.features.secure_score.actions.action_list import (
     FACET_NAMES,
     GROUPS,
+    MOST_CHOSEN,
+    MOST_CHOSEN_IN_ALL,
     PAGE_SIZE,
     View,
     facet_options,
@@ -175,6 +177,25 @@ def test_filters_join_values_by_or_and_facets_by_and() -> None:
     ]
     view = View(chosen={"tag": ("x",), "product": ("Teams", "Zoom")})
     assert [one.control_id for one in select_lines(lines, view, NO_TICKETS)] == ["B"]
+
+
+def test_a_view_is_fitted_to_what_the_actions_have() -> None:
+    """Values of one filter are joined by "or": without unknown ones the list is the same, and "none" does not become "all"."""
+    lines = [action_line("A", tags=("x",)), action_line("B", tags=("y",))]
+    asked = View.from_query([*(("tag", f"no{number}") for number in range(40)), ("tag", "x"), ("product", "gone")])
+    view = asked.fitting(lines, NO_TICKETS)
+    assert view.chosen == {"tag": ("x",), "product": ("gone",)}
+    assert select_lines(lines, view, NO_TICKETS) == select_lines(lines, asked, NO_TICKETS) == []
+    assert View(chosen={"ticket": ("yes",)}).fitting(lines, NO_TICKETS).chosen == {"ticket": ("yes",)}
+
+
+def test_the_number_of_chosen_values_is_bounded() -> None:
+    names = [f"{number:04}" for number in range(300)]
+    lines = [action_line(name, tags=(name,), product=name, threats=(name,)) for name in names]
+    asked = View.from_query([(facet, name) for facet in ("tag", "product", "threat") for name in names])
+    assert {name: len(values) for name, values in asked.chosen.items()} == dict.fromkeys(asked.chosen, MOST_CHOSEN)
+    chosen = asked.fitting(lines, NO_TICKETS).chosen
+    assert sum(map(len, chosen.values())) <= MOST_CHOSEN_IN_ALL + len(chosen)
 
 
 def test_actions_with_a_ticket_can_be_separated_from_those_without() -> None:
