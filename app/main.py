@@ -36,6 +36,7 @@ from app.web.pages import (
     sign_in,
     tickets,
 )
+from app.web.request_log import RequestLogMiddleware
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 PAGES = (
@@ -81,6 +82,7 @@ def create_app(resources: Resources) -> FastAPI:
         public_url=resources.config.public_url,
         refuse=refuse,
     )
+    app.add_middleware(RequestLogMiddleware)
     for page in PAGES:
         app.include_router(page.router)
     # Pages are not compressed (BREACH): a page holds what a person typed beside what no one else may read.

@@ -8,8 +8,8 @@ import random
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
@@ -20,7 +20,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import AppError
-from app.core.logging import bind_correlation_id, get_logger
+from app.core.job_run import REQUEST_ID, JobFacts, run_logged, traced
+from app.core.logging import get_logger
 
 log = get_logger(__name__)
 
@@ -115,12 +116,18 @@ class Queue:
         self._maybe_lost: set[int] = set()
 
     def _register(self, task: Task) -> Any:  # noqa: ANN401 - the queue's own generic type says nothing here.
-        async def run(context: procrastinate.JobContext, /, timestamp: int | None = None, **ids: Any) -> None:  # noqa: ANN401, ARG001
-            bind_correlation_id(f"job-{context.job.id}-{uuid4().hex[:8]}")
-            with self._holding(context.job):
-                await task.function(context.additional_context["resources"], **ids)
+        async def run(context: procrastinate.JobContext, /, timestamp: int | None = None, **ids: Any) -> None:  # noqa: ANN401
+            job, request_id = context.job, ids.pop(REQUEST_ID, "")
+            facts = JobFacts(job.id or 0, task.name, job.attempts + 1, request_id, timestamp, ids)
+            with self._holding(job):
+                await run_logged(
+                    facts,
+                    partial(task.function, context.additional_context["resources"], **ids),
+                    lambda error: retry.get_retry_decision(exception=error, job=job) is not None,
+                )
 
-        return self._app.task(name=task.name, pass_context=True, retry=RetryByError())(run)
+        retry = RetryByError()
+        return self._app.task(name=task.name, pass_context=True, retry=retry)(run)
 
     @contextlib.contextmanager
     def _holding(self, job: Job) -> Iterator[None]:
@@ -149,6 +156,7 @@ class Queue:
         queueing_lock: str | None = None,
         delay: float | None = None,
         priority: int = 0,
+        request_id: str = "",
         **ids: str,
     ) -> bool:
         """Insert a job for the task of this name, in the caller's transaction: row and job are committed, or vanish, together.
@@ -157,7 +165,7 @@ class Queue:
 
         Jobs with the same `lock` run one after the other. `queueing_lock` allows one waiting job at most (deduplication);
         the result is False when there is one already. `delay` is in seconds. Jobs with a higher `priority` run first,
-        so bulk work has a negative one.
+        so bulk work has a negative one. `request_id` is what the job's log lines carry; by default the id of what runs now.
         """
         options: dict[str, Any] = {"lock": lock, "priority": priority}
         if queueing_lock:
@@ -169,7 +177,7 @@ class Queue:
                 # Inside the block, because SQLAlchemy emits the SAVEPOINT when the connection is first used in it.
                 raw = await (await session.connection()).get_raw_connection()
                 options["connection"] = raw.driver_connection
-                await self._tasks[task].configure(**options).defer_async(**ids)
+                await self._tasks[task].configure(**options).defer_async(**traced(ids, request_id))
         except AlreadyEnqueued:
             return False
         return True
@@ -183,7 +191,7 @@ class Queue:
         # Without a queueing lock no job can be refused as a duplicate, hence no savepoint as in `defer`.
         raw = await (await session.connection()).get_raw_connection()
         deferrer = self._tasks[task].configure(priority=priority, connection=raw.driver_connection)
-        await deferrer.batch_defer_async(*(dict(arguments) for arguments in jobs))
+        await deferrer.batch_defer_async(*(traced(arguments) for arguments in jobs))
 
     async def unfinished_values(self, session: AsyncSession, task: str, name: str) -> set[str]:
         """The values of this argument in all jobs of the task that wait or run."""

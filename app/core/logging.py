@@ -65,6 +65,32 @@ def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     return {name: value if isinstance(value, plain) else str(value) for name, value in event.items()}
 
 
+# Longer than any value that helps; tracebacks are ours and stay whole.
+LONGEST_VALUE = 2000
+TRACEBACKS = frozenset({"exception", "stack"})
+# Control characters, line and paragraph separators, and what changes the direction of text: a foreign value must neither begin
+# a line of its own nor hide one (log injection). https://owasp.org/www-community/attacks/Log_Injection
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+
+
+def escape(text: str) -> str:
+    """The text on one line, cut, with everything that is not printed written as `\\uXXXX`."""
+    cut = text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
+    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", cut)
+
+
+def _escape_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {name: value if name in TRACEBACKS else _escaped(value) for name, value in event.items()}
+
+
+def _escaped(value: Any) -> Any:  # noqa: ANN401 - logs carry anything.
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {escape(str(name)): _escaped(item) for name, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, list) else value
+
+
 def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
     """Configure logging for the whole process: one line per event on standard error."""
     shared: list[Processor] = [
@@ -75,6 +101,7 @@ def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
         structlog.processors.format_exc_info,
         _as_text,
         _redact_event,
+        _escape_event,
     ]
     renderer: Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -111,6 +138,11 @@ def bind_correlation_id(correlation_id: str) -> None:
     """Put this id on every log line from here on, in this request or job."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+
+
+def bind_fields(**fields: object) -> None:
+    """Put these fields on every log line from here on, in this request or job. Empty values are left out."""
+    structlog.contextvars.bind_contextvars(**{name: value for name, value in fields.items() if value not in (None, "")})
 
 
 def current_correlation_id() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,19 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.core.database import UnusableValue
-from app.core.errors import AppError, NotFound
+from app.core.errors import AppError, NotAllowed, NotFound
 from app.core.logging import get_logger
 from app.core.messages import Message, T
-from app.web.dependencies import NoRole, SignInNeeded, find_signed_in, get_resources
+from app.features.accounts.note_refusal import find_person
+from app.web.dependencies import (
+    NoRole,
+    SignInNeeded,
+    address_of,
+    find_signed_in,
+    get_resources,
+    session_cookie_name,
+)
+from app.web.note_refused import note_refused
 from app.web.routing import redirect_to_path
 from app.web.templating import render
 
@@ -51,6 +61,8 @@ TITLES = {
 async def app_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, AppError):  # Starlette calls this for the registered class only.
         raise error
+    if isinstance(error, NotAllowed):
+        await note_refused(request, "no_role" if isinstance(error, NoRole) else "role", error.code or str(error))
     if isinstance(error, NoRole):
         return render(request, "sign_in/no_role.html", None, status=403)
     title = TITLES.get(error.status, T("This did not work"))
@@ -107,11 +119,17 @@ async def unexpected(request: Request, error: Exception) -> Response:
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
-    """The page for a request that the security middleware refuses.
+    """The page for a request that the security middleware refuses, and a note of it.
 
-    413 too large, 400 from a page opened under another address, 403 from another site (CSRF).
+    413 too large, 400 from a page opened under another address, 403 from another site (CSRF), 500 while an exception of the
+    application is handled.
     """
     request = Request(scope, receive)
+    unexpected_error = sys.exception()
+    if status == 500 and isinstance(unexpected_error, Exception):
+        await (await unexpected(request, unexpected_error))(scope, receive, send)
+        return
+    await _note(request, status)
     if status == 413:
         message, advice = T("What was sent is too large."), T("Shorten it and try again.")
     elif status == 400:
@@ -124,6 +142,20 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> Non
         message = T("This was sent from another site, so it was not done.")
         advice = T("Open the page here and try again.")
     await _show(request, T("This was not accepted"), message, advice, status)(scope, receive, send)
+
+
+async def _note(request: Request, status: int) -> None:
+    headers, resources = request.headers, get_resources(request)
+    # No dependency has asked yet who it is. Looked up only for a browser that has a cookie.
+    token = request.cookies.get(session_cookie_name(resources))
+    request.state.viewer = await find_person(resources, token, address_of(request))
+    if status == 413:
+        await note_refused(request, "too_large", f"declares {headers.get('content-length', 'no length')}")
+    elif status == 400:
+        await note_refused(request, "other_address", "opened under another address", origin=headers.get("origin", ""))
+    else:
+        site = headers.get("sec-fetch-site", "not told")
+        await note_refused(request, "cross_site", f"Sec-Fetch-Site {site}", origin=headers.get("origin", ""))
 
 
 UNUSABLE = T("This holds characters that cannot be used.")

@@ -14,6 +14,7 @@ from app.core import clock
 from app.core.database import Session
 from app.core.logging import redact
 from app.core.messages import Message
+from app.features.accounts.audit_chain import append
 from app.features.accounts.models import AuditEntry
 
 PAGE_SIZE = 50
@@ -67,14 +68,15 @@ class Actor(Protocol):
 
 
 async def log_action(session: Session, who: Actor | None, action: Message, /, **facts: object) -> None:
-    """Write an entry in the caller's transaction: it is committed exactly when the action itself is.
+    """Write an entry at the end of the caller's transaction: it is committed exactly when the action itself is.
 
     `who` is None when the product itself acts. `action` is a short sentence without values ("Connection removed"), so that
     entries of one kind can be searched together; values go into `facts`.
     """
     # What belongs into an entry, and that no secret does:
     # https://cheatsheetseries.owasp.org/cheatsheets/Logging_Cheat_Sheet.html#data-to-exclude
-    session.add(
+    append(
+        session,
         AuditEntry(
             at=clock.now(),
             person_id=who.person_id if who else None,
@@ -83,7 +85,7 @@ async def log_action(session: Session, who: Actor | None, action: Message, /, **
             address=who.address if who else "",
             action=action.to_json(),
             facts={name: str(redact(str(value), name))[:LONGEST_FACT] for name, value in facts.items()},
-        )
+        ),
     )
 
 

@@ -101,7 +101,15 @@ async def sign_out(session: Session, viewer: Viewer | None, token: str | None) -
         await session.execute(delete(WebSession).where(WebSession.token_hash == hash_token(token)))
 
 
-async def end_sessions_named(session: Session, sid: str) -> None:
-    """End every session that Entra ID knows by this name. An empty name matches none, although many rows have it."""
-    if sid:
-        await session.execute(delete(WebSession).where(WebSession.sid == sid))
+async def end_sessions_named(session: Session, sid: str, address: str = "") -> None:
+    """End every session that Entra ID knows by this name. An empty name matches none, although many rows have it.
+
+    `address` is where the call came from, for the audit log.
+    """
+    if not sid:
+        return
+    ended = await session.execute(delete(WebSession).where(WebSession.sid == sid).returning(WebSession.person_id))
+    for person_id in sorted(set(ended.scalars())):
+        person = await session.get_one(Person, person_id)
+        who = Viewer(person.id, person.oid, person.tid, person.display_name, person.email, None, address)
+        await log_action(session, who, T("Signed out at Microsoft"))

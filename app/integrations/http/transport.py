@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from app.core import clock
-from app.core.logging import current_correlation_id, get_logger
+from app.core.logging import bind_fields, current_correlation_id, get_logger
 from app.core.messages import Message, T
 from app.integrations.http.errors import Ambiguous, InvalidResponse, RemoteError, Unreachable
 from app.integrations.http.http_types import CallLogEntry, RemoteResponse, Request
@@ -150,6 +150,8 @@ class Transport:
             log.warning("http.call.failed", **facts, outcome=outcome)
         else:
             log.info("http.call.answered", **facts, status=note.status, transaction=note.transaction_id)
+            # The line that says what became of a job names the call that decided it.
+            bind_fields(last_transaction=note.transaction_id)
 
     async def _exchange(self, request: Request) -> RemoteResponse:
         try:

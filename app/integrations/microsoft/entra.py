@@ -137,7 +137,7 @@ class EntraClient:
         # Tenant IDs are compared in lower case: docs/facts/microsoft-graph.md#2-3-signing-users-in
         told = (str(claims.get("iss") or "").lower(), str(claims.get("tid") or "").lower())
         if told != (issuer.lower(), self._tenant_id.lower()):
-            raise _not_accepted("tenant")
+            raise _not_accepted("issuer" if told[1] == self._tenant_id.lower() else "tenant")
         registry = jwt.JWTClaimsRegistry(
             now=lambda: int(clock.now().timestamp()),
             leeway=CLOCKS_MAY_DIFFER_SECONDS,
@@ -324,21 +324,27 @@ NOT_ACCEPTED = {
 }
 
 
+# Causes that are told with the sentence of another one.
+SENTENCE_OF = {"expired": "clock", "iat": "clock", "nbf": "clock", "issuer": "tenant"}
+
+
 def _not_accepted(why: str) -> Unauthorized:
-    # Why stands in the log as well: a page must not tell an outsider which check failed.
+    # Which check failed is for the log: a page must not tell an outsider.
     log.warning("entra.id_token.refused", why=why)
     other = T(
         "Microsoft’s answer could not be verified, so no one was signed in. Please sign in again.",
         code="microsoft.not_verified",
     )
-    return Unauthorized(NOT_ACCEPTED.get(why, other))
+    refused = Unauthorized(NOT_ACCEPTED.get(SENTENCE_OF.get(why, why), other))
+    refused.why = why
+    return refused
 
 
 def _wrong_claim(error: Exception) -> str:
     if isinstance(error, ExpiredTokenError):
-        return "clock"
+        return "expired"
     claim = error.claim if isinstance(error, InvalidClaimError) else ""
-    return "clock" if claim in ("iat", "nbf") else claim or "claims"
+    return claim or "claims"
 
 
 def _role_claims(claims: dict[str, Any]) -> RoleClaims:
