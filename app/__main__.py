@@ -70,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
         discard_unreadable_secrets,
         "discard stored secrets that no key of VAULT_KEYS opens",
     )
+    audit_command = command("audit", audit, "prove the audit log whole: nothing changed, removed, inserted or moved")
+    audit_command.add_argument("action", choices=["verify"])
     command("make-migration", make_migration, "write a migration from what the models say").add_argument("message")
     return described
 
@@ -208,6 +210,12 @@ def discard_unreadable_secrets(settings: Settings, _options: argparse.Namespace)
     else:
         print("Nothing to forget: VAULT_KEYS open all that is stored, or nothing is connected.")
     return 0
+
+
+def audit(settings: Settings, _options: argparse.Namespace) -> int:
+    from app.cli.audit_commands import verify
+
+    return verify(settings)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from app.core.jobs import Queue
 from app.core.migrations import expected_revision
 from app.core.vault import Vault
 from app.embedded_postgres import database_address
+from app.features.accounts.jobs import tasks as account_tasks
 from app.features.connection.jobs import tasks as connection_tasks
 from app.features.provisioning.jobs import tasks as provisioning_tasks
 from app.features.secure_score.jobs import tasks as secure_score_tasks
@@ -25,7 +26,7 @@ from app.integrations.microsoft.graph import GraphClient
 from app.resources import ProductConfig, Resources, closing
 from app.settings import Settings
 
-TASK_GROUPS = (secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
+TASK_GROUPS = (account_tasks, secure_score_tasks, connection_tasks, ticket_tasks, provisioning_tasks)
 
 __all__ = ["TASK_GROUPS", "database_address", "open_resources", "product_config", "run_async"]
 

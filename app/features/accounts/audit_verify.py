@@ -111,7 +111,8 @@ async def _check(session: Session, report: ChainReport, row: AuditEntry) -> None
     report.entries += 1
     if row.previous_hash != report.head:
         known = select(AuditEntry.id).where(AuditEntry.hash == row.previous_hash).limit(1)
-        is_elsewhere = (await session.execute(known)).scalar_one_or_none() is not None
+        found = (await session.execute(known)).scalar_one_or_none()
+        is_elsewhere = found is not None or row.previous_hash == BEGINNING
         report.note(Break.INSERTED if is_elsewhere else Break.REMOVED, row.id)
     of_person = person_hash(row.person_salt, row.person_name, row.person_email, row.address)
     is_erased = row.person_salt == row.person_name == row.person_email == row.address == ""

@@ -116,7 +116,7 @@ class AuditCheckpoint(Base):
     first_previous_hash: Mapped[str]
 
 
-# Against slips and against statements injected into ours; whoever owns the table can drop a trigger, and then the chain tells.
+# Against slips, and against statements injected into ours. The owner of the table can drop a trigger; then the chain tells.
 # `security_center.audit` is set by audit_chain.py for one transaction.
 ENTRIES_STAY = (
     """

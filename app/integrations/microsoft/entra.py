@@ -11,7 +11,7 @@ from authlib.common.security import generate_token
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
-from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError
+from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jwt import Token
 
@@ -343,7 +343,7 @@ def _not_accepted(why: str) -> Unauthorized:
 def _wrong_claim(error: Exception) -> str:
     if isinstance(error, ExpiredTokenError):
         return "expired"
-    claim = error.claim if isinstance(error, InvalidClaimError) else ""
+    claim = error.claim if isinstance(error, ClaimError) else ""
     return claim or "claims"
 
 

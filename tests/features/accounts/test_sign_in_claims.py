@@ -14,7 +14,7 @@ from app.core.database import Database
 from app.features.accounts.models import Person
 from app.features.accounts.permissions import role_of
 from app.features.accounts.sign_in import _remember
-from app.integrations.http.errors import RemoteError
+from app.integrations.http.errors import RemoteError, Unauthorized
 from app.integrations.http.http_types import RemoteResponse
 from app.integrations.microsoft.entra import EntraClient
 from app.integrations.microsoft.schemas import Identity
@@ -57,26 +57,28 @@ async def redeem(claims: dict[str, Any], issuer: str = ISSUER) -> Identity:
 
 
 @pytest.mark.parametrize(
-    "claims",
+    ("claims", "why"),
     [
-        {"tid": "bbbbbbbb-0000-0000-0000-000000000000"},
-        {"tid": ...},
-        {"oid": ...},
-        {"iss": f"{AUTHORITY}/bbbbbbbb-0000-0000-0000-000000000000/v2.0"},
-        {"iss": f"{AUTHORITY}/{{tenantid}}/v2.0"},
-        {"iss": f"https://sts.windows.net/{TENANT}/"},
-        {"aud": "another application"},
-        {"nonce": "another"},
-        {"nonce": ...},
-        {"exp": 1},
-        {"exp": ...},
+        ({"tid": "bbbbbbbb-0000-0000-0000-000000000000"}, "tenant"),
+        ({"tid": ...}, "tenant"),
+        ({"oid": ...}, "oid"),
+        ({"iss": f"{AUTHORITY}/bbbbbbbb-0000-0000-0000-000000000000/v2.0"}, "issuer"),
+        ({"iss": f"{AUTHORITY}/{{tenantid}}/v2.0"}, "issuer"),
+        ({"iss": f"https://sts.windows.net/{TENANT}/"}, "issuer"),
+        ({"aud": "another application"}, "aud"),
+        ({"nonce": "another"}, "nonce"),
+        ({"nonce": ...}, "nonce"),
+        ({"exp": 1}, "expired"),
+        ({"exp": ...}, "exp"),
+        ({"iat": 9_999_999_999}, "iat"),
     ],
     ids=str,
 )
 @pytest.mark.fact("microsoft-graph edge-54")
-async def test_tokens_of_others_or_without_what_counts_are_refused(claims: dict[str, Any]) -> None:
-    with pytest.raises(RemoteError):
+async def test_tokens_of_others_or_without_what_counts_are_refused(claims: dict[str, Any], why: str) -> None:
+    with pytest.raises(Unauthorized) as refused:
         await redeem(claims)
+    assert refused.value.why == why
 
 
 @pytest.mark.fact("microsoft-graph edge-54")
