@@ -11,8 +11,10 @@ from app.core.logging import get_logger
 log = get_logger(__name__)
 
 # Asked for all day long, by browsers and by probes: their successes would bury everything else.
-QUIET = ("/static/", "/health/")
+QUIET_ROUTES = "health."
+QUIET_PATHS = "/static/"  # A mounted application is no route.
 LONGEST_PATH = 200
+NO_ROUTE = "none"
 # What nginx writes when the browser went away before an answer began: no such status exists, so it can mean nothing else.
 CLIENT_GONE = 499
 
@@ -53,12 +55,12 @@ def route_name(scope: Scope) -> str:
 
 def _log(scope: Scope, status: int, size: int, milliseconds: int) -> None:
     route, viewer = route_name(scope), scope.get("state", {}).get("viewer")
-    facts = {"method": scope["method"], "route": route, "status": status, "ms": milliseconds, "bytes": size}
+    facts = {"method": scope["method"], "route": route or NO_ROUTE, "status": status, "ms": milliseconds, "bytes": size}
     if viewer is not None:
         facts["person"] = str(viewer.person_id)
     if not route:
         # Nothing of ours has this address; what is tried tells who probes.
         facts["path"] = scope["path"][:LONGEST_PATH]
-    is_quiet = status < 400 and scope["path"].startswith(QUIET)
+    is_quiet = status < 400 and (route.startswith(QUIET_ROUTES) or scope["path"].startswith(QUIET_PATHS))
     # In the logger's context stand the ids already: SecurityMiddleware runs in the same task.
     (log.debug if is_quiet else log.info)("request.done", **facts)

@@ -20,12 +20,12 @@ depends_on: str | Sequence[str] | None = None
 
 BATCH = 1000
 BEGINNING = "0" * 64
-HASHES = ("person_salt", "person_hash", "previous_hash", "hash")
+ADDED = ("request_id", "person_salt", "person_hash", "previous_hash", "hash")
 ENTRY = sa.table(
     "audit_entry",
     sa.column("id", sa.BigInteger()),
     sa.column("at", sa.DateTime(timezone=True)),
-    *(sa.column(name, sa.Text()) for name in ("person_name", "person_email", "address", *HASHES)),
+    *(sa.column(name, sa.Text()) for name in ("person_name", "person_email", "address", *ADDED)),
     *(sa.column(name, JSONB()) for name in ("action", "facts")),
 )
 CHECKPOINT = sa.table(
@@ -70,10 +70,11 @@ def upgrade() -> None:
         sa.Column("first_previous_hash", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_checkpoint")),
     )
-    for name in HASHES:
+    for name in ADDED:
         op.add_column("audit_entry", sa.Column(name, sa.Text(), server_default="", nullable=False))
         op.alter_column("audit_entry", name, server_default=None)
     chain(op.get_bind())
+    op.create_index(op.f("ix_audit_entry_request_id"), "audit_entry", ["request_id"], unique=False)
     op.create_index(op.f("ix_audit_entry_hash"), "audit_entry", ["hash"], unique=False)
     for statement in ENTRIES_STAY:
         op.execute(statement)
@@ -83,7 +84,8 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER audit_entry_stays ON audit_entry")
     op.execute("DROP FUNCTION audit_entry_stays()")
     op.drop_index(op.f("ix_audit_entry_hash"), table_name="audit_entry")
-    for name in reversed(HASHES):
+    op.drop_index(op.f("ix_audit_entry_request_id"), table_name="audit_entry")
+    for name in reversed(ADDED):
         op.drop_column("audit_entry", name)
     op.drop_table("audit_checkpoint")
     for table in ("ticket_note", "ticket"):
@@ -101,7 +103,7 @@ def chain(connection: sa.Connection) -> None:
             salt = secrets.token_hex(16)
             person = digest(canonical([salt, row.person_name, row.person_email, row.address]))
             at = row.at.astimezone(UTC).isoformat(timespec="microseconds")
-            content = {"at": at, "person": person, "action": row.action, "facts": row.facts}
+            content = {"at": at, "person": person, "action": row.action, "facts": row.facts, "request": ""}
             own = digest(previous.encode() + b"\n" + canonical(content))
             changes.append({"row": row.id, "salt": salt, "person": person, "previous": previous, "own": own})
             previous, last, count = own, row.id, count + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from uuid import uuid4
@@ -10,14 +11,17 @@ import psycopg
 import pytest
 from alembic import command
 from psycopg import sql
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from app.core import migrations
-from app.core.database import as_psycopg_url
+from app.core.database import Database, as_psycopg_url, make_engine
 from app.core.messages import Message
+from app.features.accounts.audit_verify import ChainReport
 from app.features.tickets.delivery.visibility import refusal_message
 from tests.conventions.test_migrations import empty_database
+from tests.factories.audit import report_of, write
 
 pytestmark = pytest.mark.thorough
 
@@ -200,3 +204,32 @@ def test_a_connection_that_works_goes_on_without_a_scope_and_one_that_was_given_
         with psycopg.connect(empty_database) as connection:
             query = "SELECT sends_scope, next_renewal_at IS NOT NULL, account_since = connected_at FROM connection"
             assert connection.execute(query).fetchone() == (False, is_tried, True)
+
+
+def test_the_audit_log_of_earlier_versions_is_a_chain_after_the_upgrade(empty_database: str) -> None:
+    """In the order of the numbers, with gaps in them; what is written afterwards follows."""
+    downgrade(empty_database, "0015")
+    with psycopg.connect(empty_database) as connection:
+        for number in (2, 3, 7):
+            # jsonb keeps 1e16 as an integer, and the hash must not depend on it.
+            action = json.dumps({"message": "Done %(n)s", "values": {"n": 1e16, "ä": [0.5, None]}})
+            insert(connection, "audit_entry", id=number, action=action, facts='{"b": "ü", "a": "1"}', person_name="Lee")
+    migrations.migrate(empty_database)
+
+    async def verify() -> ChainReport:
+        database = Database(make_engine(empty_database))
+        before = await report_of(database)
+        assert (before.entries, before.breaks) == (3, [])
+        async with database.transaction() as session:
+            # The rows above were inserted with their numbers, so the sequence has not moved.
+            await session.execute(text("SELECT setval(pg_get_serial_sequence('audit_entry', 'id'), 7)"))
+        await write(database, 2)
+        report = await report_of(database)
+        with pytest.raises(DBAPIError, match="neither changed nor deleted"):
+            async with database.transaction() as session:
+                await session.execute(text("DELETE FROM audit_entry"))
+        await database.close()
+        return report
+
+    report = asyncio.run(verify())
+    assert (report.entries, report.breaks) == (5, [])

@@ -72,7 +72,14 @@ async def test_the_tickets_number_leads_to_the_same_chain(system: System) -> Non
     for line in by_number:
         assert (line["correlation_id"], line["ticket"]) == (request_id, str(ticket_id))
         assert line["last_transaction"] == created["transaction"]
-    assert {line["correlation_id"] for line in grep(lines, str(ticket_id))} >= {request_id}
+    assert request_id in {line["correlation_id"] for line in grep(lines, str(ticket_id))}
+
+
+async def test_the_audit_entry_of_the_share_is_found_by_the_same_id(system: System) -> None:
+    _ticket_id, request_id = await share_by_page(system)
+    async with await system.signed_in("manager") as manager:
+        found = (await manager.get("/servicenow/audit.json", params={"q": request_id})).json()
+    assert [(entry["what"], entry["request"]) for entry in found] == [("Ticket shared", request_id)]
 
 
 async def test_a_retry_and_a_sweep_keep_the_id_of_the_share(system: System) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Select, String, cast, func, or_, select
 
 from app.core import clock
 from app.core.database import Session
-from app.core.logging import redact
+from app.core.logging import current_correlation_id, redact
 from app.core.messages import Message
 from app.features.accounts.audit_chain import append
 from app.features.accounts.models import AuditEntry
@@ -26,7 +26,10 @@ LONGEST_FACT = 500
 
 @dataclass(frozen=True)
 class AuditLine:
-    """One entry. `who` is empty when the product itself acted; `address` is the IP address of the person's browser."""
+    """One entry. `who` is empty when the product itself acted; `address` is the IP address of the person's browser.
+
+    `request_id` finds its log lines.
+    """
 
     number: int
     at: datetime
@@ -35,6 +38,7 @@ class AuditLine:
     address: str
     action: Message
     facts: dict[str, str]
+    request_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ async def log_action(session: Session, who: Actor | None, action: Message, /, **
             address=who.address if who else "",
             action=action.to_json(),
             facts={name: str(redact(str(value), name))[:LONGEST_FACT] for name, value in facts.items()},
+            request_id=current_correlation_id(),
         ),
     )
 
@@ -127,6 +132,7 @@ def _entries(wanted: str) -> Select[AuditEntry]:
         AuditEntry.address,
         AuditEntry.action["message"].astext,
         cast(AuditEntry.facts, String),
+        AuditEntry.request_id,
     )
     return query.where(or_(*(column.icontains(wanted.strip(), autoescape=True) for column in columns)))
 
@@ -140,4 +146,5 @@ def _line(row: AuditEntry) -> AuditLine:
         address=row.address,
         action=Message.from_json(row.action),
         facts={name: str(value) for name, value in row.facts.items()},
+        request_id=row.request_id,
     )

@@ -52,6 +52,7 @@ def entry_hash(previous_hash: str, entry: AuditEntry) -> str:
         "person": entry.person_hash,
         "action": entry.action,
         "facts": entry.facts,
+        "request": entry.request_id,
     }
     return hashlib.sha256(previous_hash.encode() + b"\n" + canonical(content)).hexdigest()
 

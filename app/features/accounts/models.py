@@ -94,6 +94,8 @@ class AuditEntry(Base):
     address: Mapped[str]
     action: Mapped[dict[str, Any]]
     facts: Mapped[dict[str, Any]]
+    # Finds the log lines of the request or job; empty for entries of earlier versions and of the command line.
+    request_id: Mapped[str] = mapped_column(index=True)
     person_salt: Mapped[str]
     person_hash: Mapped[str]
     previous_hash: Mapped[str]

@@ -17,7 +17,7 @@ from app.web.routing import PageRouter, url_for
 from app.web.templating import render
 
 router = PageRouter(prefix="/servicenow/audit")
-COLUMNS = ("number", "at", "who", "email", "from", "what", "facts")
+COLUMNS = ("number", "at", "who", "email", "from", "what", "facts", "request")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ async def as_json(_viewer: Manager, session: Db, q: str = "") -> Response:
 
 def _values(line: AuditLine) -> dict[str, str | dict[str, str]]:
     facts = "; ".join(f"{name}: {value}" for name, value in line.facts.items())
-    values = (str(line.number), line.at.isoformat(), line.who, line.email, line.address, str(line.action), facts)
+    who = (line.who, line.email, line.address)
+    values = (str(line.number), line.at.isoformat(), *who, str(line.action), facts, line.request_id)
     return dict(zip(COLUMNS, values, strict=True))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.core import clock
 from app.core.database import Session
 from app.core.errors import RetryLater
-from app.core.logging import bind_fields
+from app.core.logging import bind_fields, current_correlation_id
 from app.core.messages import Message, T
 from app.features.connection.gateway import ServiceNowClient
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
@@ -88,7 +88,9 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
         ticket = await session.get(Ticket, self.ticket_id, with_for_update=True)
         if ticket is not None:
             self.ticket, self.connection_id = ticket, ticket.connection_id
-            bind_fields(ticket=str(ticket.id), number=ticket.number, shared_in=ticket.request_id)
+            # Where a person had it sent again, its lines name the share's request beside that one.
+            shared_in = "" if ticket.request_id == current_correlation_id() else ticket.request_id
+            bind_fields(ticket=str(ticket.id), number=ticket.number, shared_in=shared_in)
             self.verdict = self.verdict or await verdict_of(session, ticket)
         return ticket
 
