@@ -67,7 +67,7 @@ async def test_how_a_job_ended_is_one_line(
     for line in of_event(await run(database, bakery, error=error), "job.done"):
         assert (line["outcome"], line["log_level"], line["cause"]) == (outcome, level, cause)
         assert isinstance(line["ms"], int)
-        # A stack trace is for what nobody expected.
+        # A stack trace is for what no one expected.
         assert bool(line.get("exc_info")) is isinstance(error, LookupError)
 
 

@@ -50,7 +50,7 @@ async def test_what_was_done_is_named_with_the_entrys_number(
 
 async def test_an_inserted_copy_is_found(database: Database) -> None:
     await write(database, 3)
-    columns = "at, person_id, person_name, person_email, address, action, facts, person_salt, person_hash, previous_hash, hash"
+    columns = "at, person_id, person_name, person_email, address, action, facts, request_id, person_salt, person_hash, previous_hash, hash"
     await tamper(
         database,
         "UPDATE audit_entry SET id = id + 10 WHERE id = 3",
