@@ -30,6 +30,8 @@ BEGINNING = "0" * 64
 # The key under which a session keeps the entries of its transaction.
 PENDING = "audit entries"
 CHECKPOINT_ID = 1
+# What stands in the columns of an erased person. Without the salt, the hash of name and addresses says nothing.
+ERASED = {"person_name": "Removed person", "person_email": "", "address": "", "person_salt": ""}
 ALLOW = text("SELECT set_config('security_center.audit', :what, true)")
 
 
@@ -72,8 +74,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-async def prune_before(session: Session, moment: datetime) -> int:
-    """Delete the oldest entries, up to the first one that is not older than `moment`; returns how many.
+async def prune_before(session: Session, moment: datetime, *, limit: int | None = None) -> int:
+    """Delete the oldest entries, up to the first one that is not older than `moment`, at most `limit`; returns how many.
 
     The checkpoint remembers where the chain begins now, so that the rest can still be verified.
     """
@@ -82,23 +84,31 @@ async def prune_before(session: Session, moment: datetime) -> int:
         await session.execute(select(func.min(AuditEntry.id)).where(AuditEntry.at >= moment))
     ).scalar_one_or_none()
     old = AuditEntry.id < first_kept if first_kept is not None else AuditEntry.at < moment
-    newest = await session.execute(select(AuditEntry.hash).where(old).order_by(AuditEntry.id.desc()).limit(1))
-    last_removed = newest.scalar_one_or_none()
-    if last_removed is None:
+    oldest = select(AuditEntry.id, AuditEntry.hash).where(old).order_by(AuditEntry.id).limit(limit).subquery()
+    last = (await session.execute(select(oldest).order_by(oldest.c.id.desc()).limit(1))).one_or_none()
+    if last is None:
         return 0
     await session.execute(ALLOW, {"what": "prune"})
     gone = await session.execute(
-        delete(AuditEntry).where(old).returning(AuditEntry.id).execution_options(synchronize_session=False)
+        delete(AuditEntry)
+        .where(AuditEntry.id <= last.id)
+        .returning(AuditEntry.id)
+        .execution_options(synchronize_session=False)
     )
     count = len(gone.all())
     await session.execute(ALLOW, {"what": ""})
     await session.execute(
         update(AuditCheckpoint)
-        .values(removed=AuditCheckpoint.removed + count, first_previous_hash=last_removed)
+        .values(removed=AuditCheckpoint.removed + count, first_previous_hash=last.hash)
         .execution_options(synchronize_session=False)
     )
     log.info("audit.pruned", entries=count, before=moment.isoformat())
     return count
+
+
+async def allow_erasure(session: Session) -> None:
+    """Let this transaction write ERASED into entries; the database refuses every other change."""
+    await session.execute(ALLOW, {"what": "erase"})
 
 
 async def erase_person(session: Session, person_id: UUID) -> int:
@@ -106,11 +116,11 @@ async def erase_person(session: Session, person_id: UUID) -> int:
 
     The chain stays whole: the hash stays without its salt, so that no name can be tried against it.
     """
-    await session.execute(ALLOW, {"what": "erase"})
+    await allow_erasure(session)
     changed = await session.execute(
         update(AuditEntry)
         .where(AuditEntry.person_id == person_id)
-        .values(person_id=None, person_name="", person_email="", address="", person_salt="")
+        .values(ERASED)
         .returning(AuditEntry.id)
         .execution_options(synchronize_session=False)
     )

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from app.core.database import Session
 from app.core.logging import get_logger
 from app.core.messages import Message, T
-from app.features.accounts.audit_chain import BEGINNING, entry_hash, person_hash
+from app.features.accounts.audit_chain import BEGINNING, ERASED, entry_hash, person_hash
 from app.features.accounts.models import AuditCheckpoint, AuditEntry
 
 log = get_logger(__name__)
@@ -115,7 +115,7 @@ async def _check(session: Session, report: ChainReport, row: AuditEntry) -> None
         is_elsewhere = found is not None or row.previous_hash == BEGINNING
         report.note(Break.INSERTED if is_elsewhere else Break.REMOVED, row.id)
     of_person = person_hash(row.person_salt, row.person_name, row.person_email, row.address)
-    is_erased = row.person_salt == row.person_name == row.person_email == row.address == ""
+    is_erased = all(getattr(row, name) == value for name, value in ERASED.items())
     report.erased += is_erased
     if row.hash != entry_hash(row.previous_hash, row) or (row.person_hash != of_person and not is_erased):
         report.note(Break.CHANGED, row.id)

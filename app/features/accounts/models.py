@@ -125,15 +125,16 @@ ENTRIES_STAY = (
     CREATE FUNCTION audit_entry_stays() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
         allowed text := coalesce(current_setting('security_center.audit', true), '');
-        of_person text[] := ARRAY['person_id', 'person_name', 'person_email', 'address', 'person_salt'];
+        of_person text[] := ARRAY['person_name', 'person_email', 'address', 'person_salt'];
     BEGIN
         IF TG_OP = 'DELETE' AND allowed = 'prune' THEN
             RETURN OLD;
         END IF;
-        IF TG_OP = 'UPDATE' AND NEW.person_id IS NULL AND (
-            to_jsonb(NEW) - 'person_id' = to_jsonb(OLD) - 'person_id'
-            OR allowed = 'erase' AND to_jsonb(NEW) - of_person = to_jsonb(OLD) - of_person
-        ) THEN
+        -- The foreign key forgets a person whose row is deleted.
+        IF TG_OP = 'UPDATE' AND NEW.person_id IS NULL AND to_jsonb(NEW) - 'person_id' = to_jsonb(OLD) - 'person_id' THEN
+            RETURN NEW;
+        END IF;
+        IF TG_OP = 'UPDATE' AND allowed = 'erase' AND to_jsonb(NEW) - of_person = to_jsonb(OLD) - of_person THEN
             RETURN NEW;
         END IF;
         RAISE EXCEPTION 'entries of the audit log are neither changed nor deleted';
