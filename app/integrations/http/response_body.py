@@ -45,7 +45,7 @@ async def read_body(received: AsyncIterator[bytes], content_encoding: str, large
 
 
 class _AsIs:
-    def feed(self, chunk: bytes, room: int) -> bytes:  # noqa: ARG002 - as the other one's.
+    def feed(self, chunk: bytes, space: int) -> bytes:  # noqa: ARG002 - as the other one's.
         return chunk
 
     def check_end(self) -> None:
@@ -56,12 +56,12 @@ class _Gzip(_AsIs):
     def __init__(self) -> None:
         self._inflater = zlib.decompressobj(GZIP_WINDOW)
 
-    def feed(self, chunk: bytes, room: int) -> bytes:
-        """At most one byte more than there is room for."""
+    def feed(self, chunk: bytes, space: int) -> bytes:
+        """At most one byte more than `space`."""
         if self._inflater.eof:
             raise InvalidResponse(DAMAGED)
         try:
-            part = self._inflater.decompress(chunk, room + 1)
+            part = self._inflater.decompress(chunk, space + 1)
         except zlib.error as error:
             raise InvalidResponse(DAMAGED) from error
         # A second stream behind the first would be another way to hide what is large.
