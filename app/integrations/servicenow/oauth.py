@@ -8,6 +8,7 @@ from authlib.common.security import generate_token
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
+from app.core.bounds import LONGEST_CODE, LONGEST_LABEL, line, token_text, whole
 from app.core.errors import Retry
 from app.core.messages import Message, T
 from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Unauthorized
@@ -169,20 +170,20 @@ def _tokens(answer: RemoteResponse, refused: Message, causes: Mapping[str, Messa
     except InvalidResponse as error:
         raise InvalidResponse(error.message, retry=Retry.LATER) from error
     if answer.status in (400, 401) or (answer.status < 300 and "error" in content):
-        cause = str(content.get("error"))
+        cause = line(content.get("error"), LONGEST_CODE)
         raise Unauthorized(causes.get(cause, refused))
     if answer.status >= 300:
         raise InvalidResponse(
             T("ServiceNow’s token service answered with status %(status)s.", status=answer.status), retry=Retry.LATER
         )
-    access_token, refresh_token = content.get("access_token"), content.get("refresh_token")
-    if not isinstance(access_token, str) or not access_token:
+    access_token, refresh_token = token_text(content.get("access_token")), token_text(content.get("refresh_token"))
+    if access_token is None:
         raise InvalidResponse(T("ServiceNow’s answer holds no access token."), retry=Retry.LATER)
     return Tokens(
         access_token=access_token,
-        refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
+        refresh_token=refresh_token,
         expires_in=_seconds(content.get("expires_in")),
-        scope=str(content.get("scope") or ""),
+        scope=line(content.get("scope"), LONGEST_LABEL),
     )
 
 
@@ -209,8 +210,5 @@ def _web_page(answer: RemoteResponse) -> RemoteError:
 
 def _seconds(value: object) -> int:
     # Missing, text, zero or negative lifetimes were all seen: docs/facts/other-connectors.md#bug-7
-    try:
-        seconds = int(str(value))
-    except ValueError:
-        return USUAL_ACCESS_SECONDS
-    return min(seconds, LONGEST_ACCESS_SECONDS) if seconds > 0 else USUAL_ACCESS_SECONDS
+    seconds = whole(value, 1, 2**62)
+    return USUAL_ACCESS_SECONDS if seconds is None else min(seconds, LONGEST_ACCESS_SECONDS)
