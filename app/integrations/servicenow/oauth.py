@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from authlib.common.security import generate_token
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-from app.core.bounds import LONGEST_CODE, LONGEST_LABEL, line, token_text, whole
+from app.core.bounds import LONGEST_CODE, LONGEST_LABEL, LONGEST_TOKEN, line, token_text, whole
 from app.core.errors import Retry
 from app.core.messages import Message, T
 from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Unauthorized
@@ -87,6 +88,22 @@ def challenge_of(verifier: str) -> str:
     return str(create_s256_code_challenge(verifier))
 
 
+class UnusableTokens(InvalidResponse):
+    """ServiceNow granted access with tokens that no request can carry. `received` are those that came, to be revoked."""
+
+    status = 409
+    retry = Retry.LATER
+    default = T(
+        "ServiceNow’s answer holds no access token that can be used. Nothing was changed. Press Authorize again; if it stays "
+        "so, ask the administrator of the instance what changes its answers on the way.",
+        code="oauth.unusable_tokens",
+    )
+
+    def __init__(self, received: Sequence[str]) -> None:
+        super().__init__()
+        self.received = tuple(received)
+
+
 class ServiceNowOAuth:
     """One OAuth client at one instance."""
 
@@ -128,13 +145,23 @@ class ServiceNowOAuth:
         form["state"] = state
         answer = await self._grant(form | ({"code_verifier": code_verifier} if code_verifier else {}))
         # `invalid_grant` is said of the code here, and its causes are those of NO_TOKENS: no consent was given before.
-        return _tokens(answer, NO_TOKENS, NAMED_CAUSES | {"invalid_grant": NO_TOKENS})
+        try:
+            return _tokens(answer, NO_TOKENS, NAMED_CAUSES | {"invalid_grant": NO_TOKENS})
+        except UnusableTokens as error:
+            # They would open the instance for months to whoever finds them, and nothing of ours can use them.
+            for token in error.received:
+                with suppress(RemoteError):
+                    await self.revoke(token)
+            raise
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """A new access token. The refresh token usually stays the same and may be missing in the answer."""
         # docs/facts/servicenow.md#sandbox-11
         answer = await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token})
-        return _tokens(answer, NOT_RENEWED)
+        try:
+            return _tokens(answer, NOT_RENEWED)
+        except UnusableTokens as error:
+            raise InvalidResponse(T("ServiceNow’s answer holds no access token."), retry=Retry.LATER) from error
 
     async def revoke(self, token: str) -> None:
         """Revoke one token. Raises a RemoteError unless ServiceNow confirms it."""
@@ -178,7 +205,8 @@ def _tokens(answer: RemoteResponse, refused: Message, causes: Mapping[str, Messa
         )
     access_token, refresh_token = token_text(content.get("access_token")), token_text(content.get("refresh_token"))
     if access_token is None:
-        raise InvalidResponse(T("ServiceNow’s answer holds no access token."), retry=Retry.LATER)
+        named = (content.get("refresh_token"), content.get("access_token"))
+        raise UnusableTokens([token for token in named if isinstance(token, str) and 0 < len(token) <= LONGEST_TOKEN])
     return Tokens(
         access_token=access_token,
         refresh_token=refresh_token,
