@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import AppError
+from app.core.job_failures import NOTE_REASON, reason_json
 from app.core.logging import bind_correlation_id, get_logger
 
 log = get_logger(__name__)
@@ -114,13 +115,30 @@ class Queue:
         self._own_workers: set[int] = set()
         self._maybe_lost: set[int] = set()
 
+    @property
+    def task_names(self) -> list[str]:
+        """The tasks that this version knows."""
+        return list(self._tasks)
+
     def _register(self, task: Task) -> Any:  # noqa: ANN401 - the queue's own generic type says nothing here.
         async def run(context: procrastinate.JobContext, /, timestamp: int | None = None, **ids: Any) -> None:  # noqa: ANN401, ARG001
             bind_correlation_id(f"job-{context.job.id}-{uuid4().hex[:8]}")
             with self._holding(context.job):
-                await task.function(context.additional_context["resources"], **ids)
+                try:
+                    await task.function(context.additional_context["resources"], **ids)
+                except Exception as error:
+                    await self._note_failure(context.job, error)
+                    raise
 
         return self._app.task(name=task.name, pass_context=True, retry=RetryByError())(run)
+
+    async def _note_failure(self, job: Job, error: Exception) -> None:
+        """Keep why a job fails for good; nothing of one that will be tried again."""
+        if RetryByError().get_retry_decision(exception=error, job=job) is not None or job.id is None:
+            return
+        log.error("job.failed", job=job.id, task=job.task_name, attempts=job.attempts + 1, exc_info=error)
+        with contextlib.suppress(ConnectorException):  # Then its page says that no reason was kept.
+            await self._app.connector.execute_query_async(NOTE_REASON, job_id=job.id, reason=reason_json(error))
 
     @contextlib.contextmanager
     def _holding(self, job: Job) -> Iterator[None]:
@@ -213,7 +231,7 @@ class Queue:
                 concurrency=concurrency,
                 install_signal_handlers=False,
                 additional_context={"resources": resources},
-                # Retention: a finished job is deleted at once; a failed one stays, and the diagnosis names it.
+                # Retention: a finished job is deleted at once; a failed one stays, and a page lists it (core/job_failures.py).
                 delete_jobs="successful",
                 shutdown_graceful_timeout=20,
                 fetch_job_polling_interval=DUE_JOBS_POLL_SECONDS,
