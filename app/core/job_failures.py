@@ -20,6 +20,13 @@ from app.core.errors import AppError
 from app.core.messages import Message, T
 from app.core.unforeseen import kind_of
 
+# As the migrations lay it (migrations/versions/0020_bounds.py).
+REASONS_TABLE = """
+CREATE TABLE procrastinate_job_reasons (
+    job_id bigint PRIMARY KEY REFERENCES procrastinate_jobs ON DELETE CASCADE,
+    reason jsonb NOT NULL
+)
+"""
 # With the queue's own placeholders, because the worker notes it over the queue's connection.
 NOTE_REASON = """
 INSERT INTO procrastinate_job_reasons (job_id, reason) VALUES (%(job_id)s, %(reason)s::jsonb)

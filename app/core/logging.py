@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,6 +18,10 @@ SECRET_NAMES = re.compile(
     r"(secret|token|password|authorization|cookie|code_verifier|vault_key|assertion|credential|^code$|^state$|database_url)",
     re.IGNORECASE,
 )
+# Characters, and entries of a list: what comes from outside must not flood the log.
+LONGEST_VALUE = 2_000
+LONGEST_TRACE = 16_000
+MOST_VALUES = 50
 # Names that match the pattern above without being secrets.
 HARMLESS_NAMES = frozenset({"token_expires_at", "status_code", "error_code", "tokens_refreshed", "token_url"})
 # Secrets inside a text: authorization headers, form and JSON fields, passwords in database addresses.
@@ -55,8 +60,24 @@ def redact(value: Any, name: str = "") -> Any:  # noqa: ANN401 - logs carry anyt
     return value
 
 
+def shortened(value: Any, longest: int = LONGEST_VALUE) -> Any:  # noqa: ANN401 - logs carry anything.
+    """The value with every text in it cut in the middle to this length, and every list and mapping to MOST_VALUES."""
+    if isinstance(value, bytes):
+        value = value[:longest].decode(errors="replace")
+    if isinstance(value, str) and len(value) > longest:
+        # A stack trace says most at its end, and everything else at its start.
+        return f"{value[: longest // 2]} … {len(value) - longest} characters … {value[-(longest // 2) :]}"
+    if isinstance(value, Mapping):
+        return {shortened(key): shortened(item) for key, item in islice(value.items(), MOST_VALUES)}
+    if isinstance(value, (list, tuple)):
+        return [shortened(item) for item in islice(value, MOST_VALUES)]
+    return value
+
+
 def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {name: redact(value, name) for name, value in event.items()}
+    # Shortened first, so that the patterns of secrets are not looked for in megabytes.
+    limits = {"exception": LONGEST_TRACE}
+    return {name: redact(shortened(value, limits.get(name, LONGEST_VALUE)), name) for name, value in event.items()}
 
 
 def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -100,7 +100,7 @@ async def retry_failed_jobs(session: Session, queue: Queue, *, viewer: Viewer) -
 
 
 async def _queue_again(session: Session, queue: Queue, job: TakenJob) -> None:
-    # As a new job: its attempts begin anew, and what may have been sent is known by the ticket and not by the job.
+    # As a new job: its attempts are counted from none, and what may have been sent is known by the ticket and not by the job.
     if await is_under_way(session, job.task, job.ids):
         log.info("job.retry.unneeded", job=job.number, task=job.task)
         return

@@ -148,7 +148,7 @@ class ServiceNowOAuth:
         try:
             return _tokens(answer, NO_TOKENS, NAMED_CAUSES | {"invalid_grant": NO_TOKENS})
         except UnusableTokens as error:
-            # They would open the instance for months to whoever finds them, and nothing of ours can use them.
+            # They would open the instance for months, and nothing of ours can use them.
             for token in error.received:
                 with suppress(RemoteError):
                     await self.revoke(token)

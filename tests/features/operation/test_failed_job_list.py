@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.errors import Conflict
+from app.features.accounts.permissions import Viewer
 from app.features.operation.failed_job_list import (
     NAMES,
     FailedJobList,
@@ -17,9 +18,15 @@ from app.features.tickets.types import TicketKind
 from tests.factories.connecting import viewer_of
 from tests.factories.delivering import shared_change, write_note
 from tests.factories.system import System
-from tests.factories.tickets import SENDER, calls, records, run_due_and_waiting, share_one
+from tests.factories.tickets import calls, records, run_due_and_waiting, share_one
 
 WAITING = "SELECT task_name FROM procrastinate_jobs WHERE status = 'todo' ORDER BY id"
+
+
+@pytest.fixture
+async def manager(system: System) -> Viewer:
+    async with await system.signed_in("manager") as browser:
+        return await viewer_of(system, browser)
 
 
 async def fail_all(system: System) -> None:
@@ -57,20 +64,19 @@ async def test_a_failed_job_names_its_ticket_also_for_a_note(system: System) -> 
     assert line.can_retry
 
 
-async def test_retry_delivers_once_and_is_audited(system: System) -> None:
+async def test_retry_delivers_once_and_is_audited(system: System, manager: Viewer) -> None:
     await system.connect()
     await run_due_and_waiting(system)
     await share_one(system, TicketKind.INCIDENT)
     await fail_all(system)
     [line] = (await listed(system)).lines
     async with await system.signed_in("manager") as browser:
-        viewer = await viewer_of(system, browser)
         async with system.resources.database.transaction() as session:
-            await retry_failed_job(session, system.resources.queue, line.number, viewer=viewer)
+            await retry_failed_job(session, system.resources.queue, line.number, viewer=manager)
         assert "Failed job retried" in (await browser.get("/servicenow/audit")).text
     with pytest.raises(Conflict):
         async with system.resources.database.transaction() as session:
-            await retry_failed_job(session, system.resources.queue, line.number, viewer=SENDER)
+            await retry_failed_job(session, system.resources.queue, line.number, viewer=manager)
     assert await waiting(system) == ["tickets.deliver"]
     await run_due_and_waiting(system)
     assert (await listed(system)).count == 0
@@ -78,32 +84,34 @@ async def test_retry_delivers_once_and_is_audited(system: System) -> None:
     assert len(calls(system, "POST", "/api/now/v2/table/incident")) == 1
 
 
-async def test_retry_adds_no_second_job_where_one_is_under_way(system: System) -> None:
+async def test_retry_adds_no_second_job_where_one_is_under_way(system: System, manager: Viewer) -> None:
     await system.connect()
     await run_due_and_waiting(system)
     ticket_id = await share_one(system, TicketKind.INCIDENT)
     await fail_all(system)
     async with system.resources.database.transaction() as session:
         await system.resources.queue.defer(session, "tickets.deliver", ticket_id=str(ticket_id))
-        assert await retry_failed_jobs(session, system.resources.queue, viewer=SENDER) == 1
+        assert await retry_failed_jobs(session, system.resources.queue, viewer=manager) == 1
     assert await waiting(system) == ["tickets.deliver"]
     await run_due_and_waiting(system)
     assert len(records(system, "incident")) == 1
 
 
-async def test_a_newer_job_with_the_same_queueing_lock_takes_the_place_of_a_failed_one(system: System) -> None:
+async def test_a_newer_job_with_the_same_queueing_lock_takes_the_place_of_a_failed_one(
+    system: System, manager: Viewer
+) -> None:
     queue = system.resources.queue
     async with system.resources.database.transaction() as session:
         await queue.defer(session, "tickets.fetch_notes", queueing_lock="same", ticket_id="1")
     await fail_all(system)
     async with system.resources.database.transaction() as session:
         await queue.defer(session, "tickets.fetch_notes", queueing_lock="same", ticket_id="2")
-        assert await retry_failed_jobs(session, queue, viewer=SENDER) == 1
+        assert await retry_failed_jobs(session, queue, viewer=manager) == 1
     assert await waiting(system) == ["tickets.fetch_notes"]
     assert (await listed(system)).count == 0
 
 
-async def test_a_job_of_another_version_is_listed_and_left(system: System) -> None:
+async def test_a_job_of_another_version_is_listed_and_left(system: System, manager: Viewer) -> None:
     async with system.resources.database.transaction() as session:
         await session.execute(
             text(
@@ -111,7 +119,7 @@ async def test_a_job_of_another_version_is_listed_and_left(system: System) -> No
                 " VALUES ('default', 'tickets.of_old', 'failed', '{\"ticket_id\": \"no id\", \"timestamp\": 5}')"
             )
         )
-        assert await retry_failed_jobs(session, system.resources.queue, viewer=SENDER) == 0
+        assert await retry_failed_jobs(session, system.resources.queue, viewer=manager) == 0
     [line] = (await listed(system)).lines
     assert not line.can_retry
     assert str(line.name) == "tickets.of_old (of another version)"

@@ -1,6 +1,6 @@
 """What follows when an attempt ends in something that no one foresaw, such as an answer that cannot be stored.
 
-A job that merely failed would be queued again for ever, and nobody would be told. So the row itself counts: a few more
+A job that merely failed would be queued again for ever, and no person would be told. So the row itself counts: a few more
 attempts, which look before they send like all others, and then it is held with a reason. Pure but for the log.
 """
 
@@ -36,7 +36,7 @@ def after_unexpected(row: Outbound, error: Exception, *, sends: bool, now: datet
     log.error("delivery.unexpected", **log_fields, attempt=row.attempts, error=kind_of(error), exc_info=error)
     times = _times_before(row) + 1
     if sends:
-        # Counted besides, because a lookup that finds nothing in between begins the row's own count anew.
+        # Counted besides, because a lookup that finds nothing in between ends the count in its problem.
         row.failures, row.failure_text = row.failures + 1, kind_of(error)
     if times >= BELIEVED_TIMES:
         return UnexpectedEnd(_problem(error, times), None)

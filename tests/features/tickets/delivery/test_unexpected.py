@@ -6,25 +6,25 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
+from app.core.job_failures import failed_job_count
 from app.features.tickets.delivery import deliver
 from app.features.tickets.delivery.unexpected import BELIEVED_TIMES, UNEXPECTED
 from app.features.tickets.notes.deliver_note import NoteAdapter
+from app.features.tickets.polling.apply_remote import link_record
 from app.features.tickets.sharing.held_tickets import retry
 from app.features.tickets.types import TicketKind
 from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.servicenow import parse_response
+from tests.factories.connecting import viewer_of
 from tests.factories.delivering import note_deliveries, shared_change, work_notes, write_note
 from tests.factories.system import System
-from tests.factories.tickets import SENDER, calls, read_ticket, records, run_due_and_waiting, share_one, told
+from tests.factories.tickets import calls, read_ticket, records, run_due_and_waiting, share_one, told
 
 
 async def failed_jobs(system: System) -> int:
     async with system.resources.database.transaction() as session:
-        return (
-            await session.execute(text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'failed'"))
-        ).scalar_one()
+        return await failed_job_count(session)
 
 
 def poison(system: System, monkeypatch: pytest.MonkeyPatch, **columns: object) -> None:
@@ -96,8 +96,8 @@ async def test_what_no_one_foresaw_is_tried_again_and_then_held_with_a_reason(
         assert "We cannot tell whether this ticket arrived" in page
     assert await failed_jobs(system) == 0
     # What was wrong is over: Retry finds the record.
-    async with system.resources.database.transaction() as session:
-        await retry(session, system.resources.queue, ticket_id, viewer=SENDER)
+    async with await system.signed_in("manager") as browser, system.resources.database.transaction() as session:
+        await retry(session, system.resources.queue, ticket_id, viewer=await viewer_of(system, browser))
     await run_due_and_waiting(system)
     assert (await read_ticket(system, ticket_id)).delivery == "shared"
     assert len(records(system, "incident")) == 1
@@ -122,7 +122,7 @@ async def test_what_fails_before_anything_was_sent_is_held_without_doubt(
 async def test_one_surprise_that_passes_delays_and_holds_nothing(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, times = deliver.link_record, [0]
+    real, times = link_record, [0]
 
     async def once_broken(*given: Any) -> None:
         times[0] += 1
