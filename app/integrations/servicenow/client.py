@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core import clock
+from app.core.messages import Message
 from app.integrations.http.errors import Ambiguous, Forbidden, InvalidResponse, RecordNotFound
 from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.http.transport import Transport
@@ -62,7 +63,8 @@ class ServiceNowClient:
             return parse_response.ticket_of(await self._result(request, purpose="write"))
         except InvalidResponse as error:
             # An unreadable answer to a write may hide a record that was inserted.
-            unclear = Ambiguous(error.message)
+            said = error.message
+            unclear = Ambiguous(Message(said.message, said.values, parse_response.UNREADABLE))
             unclear.is_final = True
             raise unclear from error
 

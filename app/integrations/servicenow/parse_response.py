@@ -36,6 +36,8 @@ from app.integrations.servicenow.schemas import (
 )
 
 Purpose = Literal["read", "write"]
+# The code of an answer of the instance itself that says nothing.
+UNREADABLE = "servicenow.unreadable"
 # Columns of one record: the fields that we follow and those that were set.
 MOST_COLUMNS = 200
 MOST_CHOICES = 500
@@ -365,7 +367,7 @@ def _not_done(sentence: Message, purpose: Purpose) -> InvalidResponse | Ambiguou
 
 
 def _unreadable(purpose: Purpose) -> InvalidResponse | Ambiguous:
-    sentence = T("ServiceNow’s answer broke off or is not in the agreed shape.")
+    sentence = T("ServiceNow’s answer broke off or is not in the agreed shape.", code=UNREADABLE)
     # A write with an unreadable answer may have been done, so it is reconciled before it is repeated.
     return _final(Ambiguous(sentence)) if purpose == "write" else InvalidResponse(sentence)
 

@@ -70,6 +70,7 @@ async def test_a_second_or_an_unknown_coding_is_refused_unread(coding: str) -> N
         gzip.compress(b'{"result":[]}')[:-8] + b"\0" * 8,
         zlib.compress(b'{"result":[]}'),
     ],
+    ids=["no gzip", "broken off", "two streams", "more behind it", "wrong checksum", "zlib"],
 )
 @pytest.mark.parametrize("size", [3, 16_384])
 async def test_what_cannot_be_unpacked_is_said_to_be_damaged(body: bytes, size: int) -> None:

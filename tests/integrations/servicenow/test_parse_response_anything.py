@@ -99,7 +99,7 @@ def taken_up(call: Callable[[ServiceNowClient], Awaitable[Any]], *answers: Remot
         return str(error)
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", CALLS, ids=range(len(CALLS)))
 @settings(max_examples=25)
 @given(result=RESULT, headers=HEADERS, status=st.sampled_from([200, 201, 400, 403, 404, 429, 500, 302]))
 def test_any_result_is_a_bounded_value_or_a_remote_error(
@@ -114,7 +114,7 @@ def test_any_result_is_a_bounded_value_or_a_remote_error(
         assert len(text) <= LONGEST
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", CALLS, ids=range(len(CALLS)))
 @settings(max_examples=25)
 @given(body=st.binary(max_size=60), headers=HEADERS, kind=st.sampled_from(["application/json", "text/html", ""]))
 def test_any_body_is_a_value_or_a_remote_error(
