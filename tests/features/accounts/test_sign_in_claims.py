@@ -131,8 +131,8 @@ async def test_the_name_of_the_session_at_entra_id_is_kept() -> None:
 
 async def test_claims_of_any_size_and_kind_become_bounded_texts() -> None:
     odd = await redeem({
-        "name": "Lee\0" + "x" * 3_000_000, "email": ["a"], "preferred_username": "lee\u202e@contoso.example",
-        "roles": [f"role-{number}" for number in range(5_000)] + [{"a": 1}], "wids": "no list", "sid": "s" * 5_000,
+        "name": "Lee\0" + "x" * 3_000, "email": ["a"], "preferred_username": "lee\u202e@contoso.example",
+        "roles": [f"role-{number}" for number in range(500)] + [{"a": 1}], "wids": "no list", "sid": "s" * 500,
     })  # fmt: skip
     assert (odd.name[:4], len(odd.name), odd.email) == ("Leex", 255, "lee@contoso.example")
     assert (len(odd.roles), odd.wids, odd.sid) == (200, frozenset(), "")

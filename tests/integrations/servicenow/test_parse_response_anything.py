@@ -183,4 +183,5 @@ def test_one_odd_record_hides_no_other_on_a_page_that_is_followed() -> None:
     assert [row.sys_id for row in page.rows] == [parse_response.ticket_of(good).sys_id]
     assert page.unreadable == 3
     with pytest.raises(RemoteError):
-        page_of(replied([{"number": "no id"}, {}]))
+        page_of(replied([{"number": "no id"}, {}, {}]))
+    assert (page_of(replied([{}])).rows, page_of(replied([{}])).unreadable) == ([], 1)
