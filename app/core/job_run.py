@@ -43,9 +43,16 @@ def traced(arguments: Mapping[str, str], request_id: str = "") -> dict[str, str]
 
 
 async def run_logged(
-    job: JobFacts, work: Callable[[], Awaitable[None]], will_retry: Callable[[Exception], bool]
+    job: JobFacts,
+    work: Callable[[], Awaitable[None]],
+    *,
+    will_retry: Callable[[Exception], bool],
+    keep_reason: Callable[[Exception], Awaitable[None]],
 ) -> None:
-    """Do the work, and log one line when it is over: `job.done`, with its outcome "done", "again" or "failed"."""
+    """Do the work, and log one line when it is over: `job.done`, with its outcome "done", "again", "failed" or "stopped".
+
+    `keep_reason` is called with the error that ended the job for good, and never with one that `will_retry`.
+    """
     bind_correlation_id(job.correlation_id)
     # `ticket_id` becomes `ticket`, as everywhere in the log.
     bind_fields(
@@ -66,6 +73,7 @@ async def run_logged(
             log.log(20 if is_expected else 30, "job.done", outcome="again", exc_info=not is_expected, **facts)
         else:
             log.error("job.done", outcome="failed", exc_info=not is_expected, **facts)
+            await keep_reason(error)
         raise
     except BaseException:
         # The worker stops; the job is rescued, and runs again.

@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,6 +18,12 @@ SECRET_NAMES = re.compile(
     r"(secret|token|password|authorization|cookie|code_verifier|vault_key|assertion|credential|^code$|^state$|database_url)",
     re.IGNORECASE,
 )
+# Characters, and entries of a list: what comes from outside must not flood the log.
+LONGEST_VALUE = 2_000
+LONGEST_TRACE = 16_000
+# What stands in the place of the middle of a text that is cut.
+LONGEST_OMISSION = 50
+MOST_VALUES = 50
 # Names that match the pattern above without being secrets.
 HARMLESS_NAMES = frozenset({"token_expires_at", "status_code", "error_code", "tokens_refreshed", "token_url"})
 # Secrets inside a text: authorization headers, form and JSON fields, passwords in database addresses.
@@ -55,8 +62,25 @@ def redact(value: Any, name: str = "") -> Any:  # noqa: ANN401 - logs carry anyt
     return value
 
 
+def shortened(value: Any, longest: int = LONGEST_VALUE) -> Any:  # noqa: ANN401 - logs carry anything.
+    """The value with every text in it cut in the middle to at most this length, and every list and mapping to MOST_VALUES."""
+    if isinstance(value, bytes):
+        value = value[:longest].decode(errors="replace")
+    if isinstance(value, str) and len(value) > longest:
+        # A stack trace says most at its end, and everything else at its start.
+        kept = (longest - LONGEST_OMISSION) // 2
+        return f"{value[:kept]} … {len(value) - 2 * kept} characters … {value[-kept:]}"
+    if isinstance(value, Mapping):
+        return {shortened(key): shortened(item) for key, item in islice(value.items(), MOST_VALUES)}
+    if isinstance(value, (list, tuple)):
+        return [shortened(item) for item in islice(value, MOST_VALUES)]
+    return value
+
+
 def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {name: redact(value, name) for name, value in event.items()}
+    # Shortened first, so that the patterns of secrets are not looked for in megabytes.
+    limits = dict.fromkeys(TRACEBACKS, LONGEST_TRACE)
+    return {name: redact(shortened(value, limits.get(name, LONGEST_VALUE)), name) for name, value in event.items()}
 
 
 def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -65,8 +89,7 @@ def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     return {name: value if isinstance(value, plain) else str(value) for name, value in event.items()}
 
 
-# Longer than any value that helps; tracebacks are ours and stay whole.
-LONGEST_VALUE = 2000
+# Ours; they keep their lines.
 TRACEBACKS = frozenset({"exception", "stack"})
 # Control characters, line and paragraph separators, and what changes the direction of text: a foreign value must neither begin
 # a line of its own nor hide one (log injection). https://owasp.org/www-community/attacks/Log_Injection
@@ -74,9 +97,8 @@ UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u
 
 
 def escape(text: str) -> str:
-    """The text on one line, cut, with everything that is not printed written as `\\uXXXX`."""
-    cut = text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
-    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", cut)
+    """The text on one line, shortened, with everything that is not printed written as `\\uXXXX`."""
+    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", shortened(text))
 
 
 def _escape_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

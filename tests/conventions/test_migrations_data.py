@@ -233,3 +233,45 @@ def test_the_audit_log_of_earlier_versions_is_a_chain_after_the_upgrade(empty_da
 
     report = asyncio.run(verify())
     assert (report.entries, report.breaks) == (5, [])
+
+
+def test_texts_and_numbers_that_were_stored_without_a_bound_are_cut(empty_database: str) -> None:
+    huge = "x" * 300_000
+    said = {
+        "message": "Arrived in ServiceNow as %(number)s.",
+        "code": "a.code",
+        "values": {"number": huge, "short": "s"},
+    }
+    short = {"message": "Fine.", "values": {"number": "INC1"}}
+    downgrade(empty_database, "0015")
+    ticket_id, other_id = uuid4(), uuid4()
+    with psycopg.connect(empty_database) as connection:
+        insert(connection, "connection", id=_EXAMPLES["uuid"], attention=json.dumps(said), user_name=huge)
+        insert(
+            connection, "ticket", id=ticket_id, form_key="a", correlation_id="a", number=huge, assigned_to=huge,
+            warnings=json.dumps([said, short]), differences="[]", journal="[]", problem=json.dumps(said),
+        )  # fmt: skip
+        insert(
+            connection, "ticket", id=other_id, form_key="b", correlation_id="b", number="INC0010001", assigned_to="Beth Anglin",
+            warnings=json.dumps([short]), differences="[]", journal="[]", problem=json.dumps(short),
+        )  # fmt: skip
+        insert(connection, "ticket_event", ticket_id=ticket_id, event_type="arrived", message=json.dumps(said))
+        insert(
+            connection, "improvement_action", control_id="A", title=huge, max_points=1e308, points=5.0,
+            action_url="https://x/" + huge,
+        )  # fmt: skip
+    migrations.migrate(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        found = connection.execute("SELECT id, number, assigned_to, warnings, problem FROM ticket").fetchall()
+        rows = {row[0]: row[1:] for row in found}
+        number, assigned_to, warnings, problem = rows[ticket_id]
+        assert (number, assigned_to) == ("x" * 39 + "…", "x" * 254 + "…")
+        assert warnings == [short]
+        assert (problem["code"], len(problem["values"]["number"]), problem["values"]["short"]) == ("a.code", 1000, "s")
+        assert rows[other_id] == ("INC0010001", "Beth Anglin", [short], short)
+        [(message,)] = connection.execute("SELECT message FROM ticket_event").fetchall()
+        assert len(str(Message.from_json(message))) < 1_100
+        [action] = connection.execute(
+            "SELECT length(title), max_points, points, action_url FROM improvement_action"
+        ).fetchall()
+        assert action == (500, None, 5.0, "")

@@ -75,7 +75,12 @@ async def test_a_job_without_a_request_has_an_id_of_its_own_for_all_its_attempts
     seen = []
     for attempt, tick in ((1, 1700000000), (2, 1700000000), (1, 1700000060)):
         with logged_lines() as lines:
-            await run_logged(JobFacts(7, "bakery.open", attempt, tick=tick), _nothing, lambda _error: False)
+            await run_logged(
+                JobFacts(7, "bakery.open", attempt, tick=tick),
+                _nothing,
+                will_retry=lambda _error: False,
+                keep_reason=_no_reason,
+            )
         seen.append(lines[0]["correlation_id"])
     assert seen[0] == seen[1] != seen[2]
     assert {len(one) for one in seen} == {16}
@@ -89,3 +94,7 @@ def test_an_id_that_is_given_counts_more_than_that_of_what_runs_now() -> None:
 
 async def _nothing() -> None:
     """A job that does nothing."""
+
+
+async def _no_reason(_error: Exception) -> None:
+    """It does not fail."""

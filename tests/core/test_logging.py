@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core import logging as product_logging
 from app.core.logging import (
     LONGEST_VALUE,
+    MOST_VALUES,
     REDACTED,
     bind_correlation_id,
     bind_fields,
     configure_logs,
     escape,
     redact,
+    shortened,
 )
 
 TOKEN = "ZUhCbmZrU2hZbXBs0123456789abcdefghijkl"
@@ -90,4 +93,29 @@ def test_an_escaped_text_is_one_printable_line(text: str) -> None:
 
 
 def test_a_long_value_is_cut() -> None:
-    assert len(escape("x" * LONGEST_VALUE * 2)) == LONGEST_VALUE + 1
+    once = escape("x" * LONGEST_VALUE * 2)
+    assert LONGEST_VALUE - 50 < len(once) <= LONGEST_VALUE
+    # Each line passes through more than one place that cuts.
+    assert escape(once) == once
+
+
+def test_a_value_from_outside_does_not_flood_the_log_and_keeps_no_secret() -> None:
+    event = {
+        "reason": "r" * 20_000_000,
+        "rows": [{"number": "n" * 100_000}] * 5_000,
+        "exception": "first\n" + "line\n" * 100_000 + "last: Bearer abcdefghijklmnop",
+        "raw": b"\xff" * 100_000,
+        "short": "as it is",
+    }
+    written = {name: redact(shortened(value), name) for name, value in event.items()}
+    assert len(str(written)) < 400_000
+    assert len(written["reason"]) < LONGEST_VALUE + 50
+    assert len(written["rows"]) == MOST_VALUES
+    assert written["exception"].startswith("first")
+    assert written["exception"].endswith("last: Bearer [redacted]")
+    assert written["short"] == "as it is"
+
+
+def test_what_is_logged_is_shortened_on_its_way() -> None:
+    written = product_logging._redact_event(None, "warning", {"event": "outside.answered", "reason": "r" * 1_000_000})
+    assert 1_000 < len(str(written)) < 4_000

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.database import Base, as_psycopg_url, make_engine
+from app.core.job_failures import REASONS_TABLE
 from app.core.jobs import queue_schema
 from app.embedded_postgres import running_postgres
 
@@ -60,6 +61,7 @@ def lay_schema(url: str) -> None:
     engine.dispose()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(queue_schema())
+        connection.execute(REASONS_TABLE)
 
 
 @cache

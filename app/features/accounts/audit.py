@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Select, String, cast, func, or_, select
 
 from app.core import clock
+from app.core.bounds import exact
 from app.core.database import Session
 from app.core.logging import current_correlation_id, redact
 from app.core.messages import Message
@@ -88,10 +89,16 @@ async def log_action(session: Session, who: Actor | None, action: Message, /, **
             person_email=who.email if who else "",
             address=who.address if who else "",
             action=action.to_json(),
-            facts={name: str(redact(str(value), name))[:LONGEST_FACT] for name, value in facts.items()},
+            facts={name: _fact(name, value) for name, value in facts.items()},
             request_id=current_correlation_id(),
         ),
     )
+
+
+def _fact(name: str, value: object) -> str:
+    # Typed texts and those of other systems may hold what the database cannot.
+    text = value if isinstance(value, str) else str(value)
+    return exact(redact(exact(text), name), LONGEST_FACT)
 
 
 async def list_entries(session: Session, *, wanted: str = "", page: int = 1) -> AuditList:

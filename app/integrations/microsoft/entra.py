@@ -16,6 +16,7 @@ from joserfc.jwk import KeySet
 from joserfc.jwt import Token
 
 from app.core import clock
+from app.core.bounds import LONGEST_ADDRESS, LONGEST_CODE, LONGEST_LABEL, first, identifier, line
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.integrations.http.errors import (
@@ -151,14 +152,18 @@ class EntraClient:
             registry.validate(claims)
         except (JoseError, ValueError) as error:
             raise _not_accepted(_wrong_claim(error)) from error
+        # An id is never cut: a part of it could be the id of another person.
+        oid = identifier(claims["oid"], LONGEST_CODE)
+        if not oid:
+            raise _not_accepted("oid")
         return Identity(
-            oid=str(claims["oid"]),
+            oid=oid,
             tid=self._tenant_id,
-            name=str(claims.get("name") or claims.get("preferred_username") or claims["oid"]),
-            email=str(claims.get("email") or claims.get("preferred_username") or ""),
+            name=_first_line(claims, "name", "preferred_username") or oid,
+            email=_first_line(claims, "email", "preferred_username"),
             wids=frozenset(role.lower() for role in _strings(claims.get("wids"))),
             roles=_strings(claims.get("roles")),
-            sid=str(claims.get("sid") or ""),
+            sid=identifier(claims.get("sid")),
             role_claims=_role_claims(claims),
         )
 
@@ -270,7 +275,7 @@ def token_answer(answer: RemoteResponse, purpose: Purpose) -> dict[str, Any]:
     number = number_of(content)
     if number in TRANSIENT or content.get("error") == "temporarily_unavailable":
         raise _trouble(answer, purpose)
-    error = str(content.get("error") or answer.status)[:LONGEST_ERROR]
+    error = line(content.get("error") or answer.status, LONGEST_ERROR)
     message = explain(number, purpose, error=error)
     # Forbidden: what refuses is the registration or a policy. Unauthorized: this code, once.
     raise Unauthorized(message) if error == "invalid_grant" else Forbidden(message)
@@ -357,7 +362,7 @@ def _role_claims(claims: dict[str, Any]) -> RoleClaims:
 def _key_set(found: object) -> KeySet:
     # One key that cannot be read, of a kind we do not know, must not hide the others.
     keys = []
-    for each in found if isinstance(found, list) else ():
+    for each in first(found if isinstance(found, list) else []):
         try:
             keys += KeySet.import_key_set({"keys": [each]}).keys
         except (JoseError, ValueError, KeyError, TypeError, AttributeError):
@@ -368,11 +373,17 @@ def _key_set(found: object) -> KeySet:
 
 
 def _strings(value: object) -> frozenset[str]:
-    return frozenset(str(item) for item in value) if isinstance(value, list) else frozenset()
+    listed = value if isinstance(value, list) else []
+    return frozenset(text for item in first(listed) if (text := identifier(item)))
+
+
+def _first_line(claims: dict[str, Any], *names: str) -> str:
+    """The first of these claims that says something."""
+    return next((text for name in names if (text := line(claims.get(name), LONGEST_LABEL))), "")
 
 
 def _text(document: dict[str, Any], name: str) -> str:
     value = document.get(name)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or len(value) > LONGEST_ADDRESS or not value.isprintable():
         raise InvalidResponse(T("Microsoft’s sign-in service does not say its %(name)s.", name=name))
     return value

@@ -92,7 +92,7 @@ def clock_ahead(answer: RemoteResponse, sent_at: float, received_at: float) -> f
     """Seconds by which the other clock is ahead of ours; `sent_at` and `received_at` are our times, seconds since 1970."""
     try:
         theirs = parsedate_to_datetime(answer.header("date")).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     # The Date header was written about halfway between sending and receiving.
     return theirs - (sent_at + received_at) / 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from fastapi import Request
 from fastapi.responses import Response
 
-from app.core.spreadsheet import safe_cell
+from app.core.spreadsheet import csv_writer, safe_cell
 from app.features.accounts.audit import AuditLine, AuditList, all_entries, list_entries
 from app.web.dependencies import Db, Manager
 from app.web.routing import PageRouter, url_for
@@ -47,7 +46,7 @@ async def as_csv(_viewer: Manager, session: Db, q: str = "") -> Response:
     # Excel takes a CSV for the system's code page unless it begins with a byte order mark. CSV injection: a cell that begins
     # like a formula is made text. https://owasp.org/www-community/attacks/CSV_Injection
     text = io.StringIO()
-    writer = csv.writer(text)
+    writer = csv_writer(text)
     writer.writerow(COLUMNS)
     async for line in all_entries(session, wanted=q):
         writer.writerow(safe_cell(str(value)) for value in _values(line).values())

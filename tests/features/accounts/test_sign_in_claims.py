@@ -129,3 +129,18 @@ async def test_people_are_known_by_tenant_and_object_id_not_by_address(database:
 @pytest.mark.fact("microsoft-graph edge-55")
 async def test_the_name_of_the_session_at_entra_id_is_kept() -> None:
     assert (await redeem({"sid": "session-1"})).sid == "session-1"
+
+
+async def test_claims_of_any_size_and_kind_become_bounded_texts() -> None:
+    odd = await redeem({
+        "name": "Lee\0" + "x" * 3_000, "email": ["a"], "preferred_username": "lee\u202e@contoso.example",
+        "roles": [f"role-{number}" for number in range(500)] + [{"a": 1}], "wids": "no list", "sid": "s" * 500,
+    })  # fmt: skip
+    assert (odd.name[:4], len(odd.name), odd.email) == ("Leex", 255, "lee@contoso.example")
+    assert (len(odd.roles), odd.wids, odd.sid) == (200, frozenset(), "")
+
+
+@pytest.mark.parametrize("oid", ["x" * 5_000, ["a"], {"a": 1}, ""])
+async def test_an_id_that_is_none_signs_no_one_in(oid: object) -> None:
+    with pytest.raises(RemoteError):
+        await redeem({"oid": oid})

@@ -19,7 +19,8 @@ from app.features.connection.throttle import throttle_of
 from app.features.tickets.delivery import circuit_breaker
 from app.features.tickets.delivery.adapter import Call, OutboundAdapter
 from app.features.tickets.delivery.due_date import keep_due_date_ahead
-from app.features.tickets.delivery.outbound import Attempt, hold, lost_its_job
+from app.features.tickets.delivery.lost_jobs import lost_its_job
+from app.features.tickets.delivery.outbound import Attempt, hold
 from app.features.tickets.delivery.own_sys_id import Verdict, forget, learn, sys_id_to_send, verdict_of
 from app.features.tickets.delivery.visibility import assert_visible, in_doubt_message, load_sight
 from app.features.tickets.events import EventType, record_event

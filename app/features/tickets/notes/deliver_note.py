@@ -15,7 +15,8 @@ from app.features.connection.gateway import ServiceNowClient
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.preferences import load_preferences
 from app.features.tickets.delivery.adapter import Call, OutboundAdapter
-from app.features.tickets.delivery.outbound import Attempt, lost_its_job
+from app.features.tickets.delivery.lost_jobs import lost_its_job
+from app.features.tickets.delivery.outbound import Attempt
 from app.features.tickets.models import Ticket, TicketNote
 from app.features.tickets.notes.journal_field import compose_note, reference_of
 from app.features.tickets.types import TABLES, TicketKind
