@@ -89,7 +89,7 @@ def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     return {name: value if isinstance(value, plain) else str(value) for name, value in event.items()}
 
 
-# Ours; they keep their lines.
+# These keep their lines, but the text of an error may come from outside.
 TRACEBACKS = frozenset({"exception", "stack"})
 # Control characters, line and paragraph separators, and what changes the direction of text: a foreign value must neither begin
 # a line of its own nor hide one (log injection). https://owasp.org/www-community/attacks/Log_Injection
@@ -98,11 +98,21 @@ UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u
 
 def escape(text: str) -> str:
     """The text on one line, shortened, with everything that is not printed written as `\\uXXXX`."""
-    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", shortened(text))
+    return UNPRINTABLE.sub(_as_escape, shortened(text))
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _escape_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {name: value if name in TRACEBACKS else _escaped(value) for name, value in event.items()}
+    return {name: _escaped_trace(value) if name in TRACEBACKS else _escaped(value) for name, value in event.items()}
+
+
+def _escaped_trace(value: Any) -> Any:  # noqa: ANN401 - logs carry anything.
+    if not isinstance(value, str):
+        return value
+    return "\n".join(UNPRINTABLE.sub(_as_escape, line) for line in value.split("\n"))
 
 
 def _escaped(value: Any) -> Any:  # noqa: ANN401 - logs carry anything.

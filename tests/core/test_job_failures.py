@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -50,7 +51,11 @@ async def fail(database: Database, queue: Queue, error: Exception, *boards: str,
         await queue.drain({"done": [], "error": error})
 
 
-async def test_an_expected_refusal_is_kept_with_its_sentence(database: Database, workshop: Queue) -> None:
+async def test_an_expected_refusal_is_kept_with_its_sentence(
+    database: Database, workshop: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The queue logs the error's text, and pytest's processes hand over no log that is not UTF-8.
+    caplog.set_level(logging.CRITICAL, logger="procrastinate")
     await fail(database, workshop, NeedsAttention(T("Ask %(who)s.", who="Lee\0\ud800")), "oak")
     async with database.transaction() as session:
         [job] = await newest_failed_jobs(session, 10)

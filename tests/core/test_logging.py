@@ -73,6 +73,23 @@ def test_no_foreign_value_begins_a_line_of_its_own(capsys: pytest.CaptureFixture
     assert "forged" in lines[0]
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.usefixtures("_handlers_stay")
+def test_a_trace_keeps_its_lines_and_its_error_commands_no_terminal(
+    capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    configure_logs(as_json=as_json)
+    try:
+        raise ValueError("said\x1b[31m\r\ud800")
+    except ValueError:
+        logging.getLogger("procrastinate.worker").exception("It failed")
+    written = capsys.readouterr().err
+    trace = json.loads(written)["exception"] if as_json else written
+    assert trace.startswith("Traceback") or not as_json
+    assert "\n" in trace.strip()
+    assert "ValueError: said\\u001b[31m\\u000d\\ud800" in trace
+
+
 @pytest.mark.usefixtures("_handlers_stay")
 def test_lines_of_libraries_carry_the_ids_as_ours_do(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(as_json=True)

@@ -95,7 +95,7 @@ def test_any_text_becomes_plain(html: str, longest: int) -> None:
     "address",
     [
         "https://security.microsoft.com@evil.example/",
-        "https://user:password@security.microsoft.com/",
+        "https://user:change-me@security.microsoft.com/",
         "https://@evil.example/",
         "https://security.microsoft.com\\@evil.example/",
         "https:\\\\evil.example/",
