@@ -103,6 +103,8 @@ def parser() -> argparse.ArgumentParser:
         "healthy", healthy, "say whether the web or the worker on this machine is healthy; exit status 1 if not"
     )
     asked.add_argument("process", choices=("web", "worker"))
+    audit_command = command("audit", audit, "prove the audit log whole: nothing changed, removed, inserted or moved")
+    audit_command.add_argument("action", choices=["verify"])
     command("make-migration", make_migration, "write a migration from what the models say").add_argument("message")
     return described
 
@@ -305,6 +307,12 @@ def retention(settings: Settings, options: argparse.Namespace) -> int:
     from app.cli import keeping
 
     return keeping.retention(settings, options)
+
+
+def audit(settings: Settings, _options: argparse.Namespace) -> int:
+    from app.cli.audit_commands import verify
+
+    return verify(settings)
 
 
 if __name__ == "__main__":

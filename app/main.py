@@ -25,6 +25,7 @@ from app.web.pages import (
     connect,
     connector_status,
     diagnosis,
+    failed_jobs,
     field_values,
     health,
     home,
@@ -41,6 +42,7 @@ from app.web.pages import (
     your_sessions,
 )
 from app.web.rate_limits import LimitedWrites, RateLimits
+from app.web.request_log import RequestLogMiddleware
 from app.web.slow_clients import ImpatientProtocol
 from app.web.unavailable import PatienceMiddleware
 
@@ -58,6 +60,7 @@ PAGES = (
     configuration,
     provisioning,
     diagnosis,
+    failed_jobs,
     field_values,
     connector_status,
     audit,
@@ -94,6 +97,7 @@ def create_app(resources: Resources) -> FastAPI:
         refuse=refuse,
     )
     app.add_middleware(MonitoringMiddleware)
+    app.add_middleware(RequestLogMiddleware)
     for page in PAGES:
         app.include_router(page.router, dependencies=[Depends(LimitedWrites())])
     # Pages are not compressed (BREACH): a page holds what a person typed beside what no one else may read.

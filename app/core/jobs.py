@@ -1,21 +1,20 @@
-"""The job queue (Procrastinate): a transactional outbox and its worker. The only module that imports procrastinate."""
+"""The job queue (Procrastinate): a transactional outbox and its worker. Only it and its job_* modules import procrastinate."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import procrastinate
 import psycopg
 from procrastinate.connector import BaseConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
-from procrastinate.jobs import Job, Status
+from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 from procrastinate.schema import SchemaManager
 from sqlalchemy import text
@@ -23,20 +22,17 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database_connection import ConnectionOptions, complete_url, connect_arguments, connection_class
-from app.core.database_trouble import cause_of, passes
-from app.core.errors import AppError
-from app.core.logging import bind_correlation_id, get_logger
+from app.core.database_trouble import cause_of
+from app.core.job_failures import NOTE_REASON, reason_json
+from app.core.job_rescue import JobRescuer
+from app.core.job_retry import RetryByError
+from app.core.job_run import REQUEST_ID, JobFacts, run_logged, traced
+from app.core.logging import get_logger
 from app.core.metrics import measured_job
 from app.core.pulse import Pulse
-from app.core.tracing import span
 
 log = get_logger(__name__)
 
-# Exponential backoff: 5, 10, 20 … seconds between attempts, at most a quarter of an hour.
-FIRST_BACKOFF_SECONDS = 5.0
-LONGEST_JOB_BACKOFF_SECONDS = 900.0
-# An unexpected error is retried a few times, in case it was transient, and the job is then left as failed.
-UNEXPECTED_ATTEMPTS = 5
 # A worker without a heartbeat for this long is dead, and its jobs go to another one.
 # https://procrastinate.readthedocs.io/en/stable/howto/production/retry_stalled_jobs.html
 DEAD_AFTER_SECONDS = 30
@@ -79,32 +75,6 @@ class TaskGroup:
         return register
 
 
-def backoff_seconds(attempt: int, *, asked: float | None = None) -> float:
-    """Backoff in seconds before the next attempt, with jitter, so that many jobs do not return at the same moment.
-
-    `attempt` counts from 0; `asked` is what the other side named (Retry-After), and is never undercut.
-    """
-    usual = min(FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 20), LONGEST_JOB_BACKOFF_SECONDS)
-    jittered = usual * random.uniform(0.75, 1.25)  # noqa: S311 - spreading, not secrecy.
-    return jittered if asked is None else asked + random.uniform(0, 0.1 * asked + 1)  # noqa: S311 - spreading.
-
-
-class RetryByError(procrastinate.BaseRetryStrategy):
-    """The error decides whether its job is retried (core/errors.py)."""
-
-    def get_retry_decision(self, *, exception: BaseException, job: Job) -> procrastinate.RetryDecision | None:
-        if isinstance(exception, AppError):
-            if not exception.retry.allowed:
-                return None
-            seconds = backoff_seconds(job.attempts, asked=exception.retry.seconds)
-        elif passes(exception) or job.attempts + 1 < UNEXPECTED_ATTEMPTS:
-            # A database that is away comes back, so the number of attempts does not matter.
-            seconds = backoff_seconds(job.attempts)
-        else:
-            return None
-        return procrastinate.RetryDecision(retry_in={"milliseconds": round(seconds * 1000)})
-
-
 class _WatchedJobManager(JobManager):
     """Notes each time that the worker's loop asks for a job."""
 
@@ -145,35 +115,31 @@ class Queue:
         tasks = [task for group in groups for task in group.tasks]
         self._periodic = [(task, task.every) for task in tasks if task.every]
         self._tasks = {task.name: self._register(task) for task in tasks}
-        # The jobs that run in this process, and the ids of its workers in the queue's tables.
-        self._running: set[int] = set()
-        self._own_workers: set[int] = set()
-        self._maybe_lost: set[int] = set()
+        self._rescuer = JobRescuer(self._app, self.pulse)
+
+    @property
+    def task_names(self) -> list[str]:
+        """The tasks that this version knows."""
+        return list(self._tasks)
 
     def _register(self, task: Task) -> Any:  # noqa: ANN401 - the queue's own generic type says nothing here.
-        async def run(context: procrastinate.JobContext, /, timestamp: int | None = None, **ids: Any) -> None:  # noqa: ANN401, ARG001
-            bind_correlation_id(f"job-{context.job.id}-{uuid4().hex[:8]}")
-            with (
-                self._holding(context.job),
-                measured_job(task.name),
-                span(f"job {task.name}", job_id=context.job.id or 0),
-            ):
-                await task.function(context.additional_context["resources"], **ids)
+        async def run(context: procrastinate.JobContext, /, timestamp: int | None = None, **ids: Any) -> None:  # noqa: ANN401
+            job, request_id = context.job, ids.pop(REQUEST_ID, "")
+            facts = JobFacts(job.id or 0, task.name, job.attempts + 1, request_id, timestamp, ids)
+            with self._rescuer.holding(job), measured_job(task.name):
+                await run_logged(
+                    facts,
+                    partial(task.function, context.additional_context["resources"], **ids),
+                    will_retry=lambda error: retry.get_retry_decision(exception=error, job=job) is not None,
+                    keep_reason=partial(self._keep_reason, facts.number),
+                )
 
-        return self._app.task(name=task.name, pass_context=True, retry=RetryByError())(run)
+        retry = RetryByError()
+        return self._app.task(name=task.name, pass_context=True, retry=retry)(run)
 
-    @contextlib.contextmanager
-    def _holding(self, job: Job) -> Iterator[None]:
-        number = job.id or 0
-        self._running.add(number)
-        self.pulse.running = len(self._running)
-        if job.worker_id is not None:
-            self._own_workers.add(job.worker_id)
-        try:
-            yield
-        finally:
-            self._running.discard(number)
-            self.pulse.running = len(self._running)
+    async def _keep_reason(self, number: int, error: Exception) -> None:
+        with contextlib.suppress(ConnectorException):  # Then its page says that no reason was kept.
+            await self._app.connector.execute_query_async(NOTE_REASON, job_id=number, reason=reason_json(error))
 
     def _register_periodic(self) -> None:
         # lock: a slow run is not overtaken by the next tick. queueing_lock: ticks do not pile up behind it.
@@ -191,6 +157,7 @@ class Queue:
         queueing_lock: str | None = None,
         delay: float | None = None,
         priority: int = 0,
+        request_id: str = "",
         **ids: str,
     ) -> bool:
         """Insert a job for the task of this name, in the caller's transaction: row and job are committed, or vanish, together.
@@ -199,7 +166,7 @@ class Queue:
 
         Jobs with the same `lock` run one after the other. `queueing_lock` allows one waiting job at most (deduplication);
         the result is False when there is one already. `delay` is in seconds. Jobs with a higher `priority` run first,
-        so bulk work has a negative one.
+        so bulk work has a negative one. `request_id` is what the job's log lines carry; by default the id of what runs now.
         """
         options: dict[str, Any] = {"lock": lock, "priority": priority}
         if queueing_lock:
@@ -211,7 +178,7 @@ class Queue:
                 # Inside the block, because SQLAlchemy emits the SAVEPOINT when the connection is first used in it.
                 raw = await (await session.connection()).get_raw_connection()
                 options["connection"] = raw.driver_connection
-                await self._tasks[task].configure(**options).defer_async(**ids)
+                await self._tasks[task].configure(**options).defer_async(**traced(ids, request_id))
         except AlreadyEnqueued:
             return False
         return True
@@ -226,7 +193,7 @@ class Queue:
         raw = await (await session.connection()).get_raw_connection()
         deferrer = self._tasks[task].configure(priority=priority, connection=raw.driver_connection)
         async with _as_of_the_engine():
-            await deferrer.batch_defer_async(*(dict(arguments) for arguments in jobs))
+            await deferrer.batch_defer_async(*(traced(arguments) for arguments in jobs))
 
     async def unfinished_values(self, session: AsyncSession, task: str, name: str) -> set[str]:
         """The values of this argument in all jobs of the task that wait or run."""
@@ -241,7 +208,7 @@ class Queue:
         self._register_periodic()
         self.pulse.slots = concurrency
         async with self._app.open_async():
-            rescuer = asyncio.create_task(self._rescue_regularly())
+            rescuer = asyncio.create_task(self._rescuer.rescue_regularly(DEAD_AFTER_SECONDS))
             try:
                 with _stop_event(stop) as stop:
                     while not stop.is_set():
@@ -259,7 +226,7 @@ class Queue:
                 concurrency=concurrency,
                 install_signal_handlers=False,
                 additional_context={"resources": resources},
-                # Retention: a finished job is deleted at once; a failed one stays, and the diagnosis names it.
+                # Retention: a finished job is deleted at once; a failed one stays, and a page lists it (core/job_failures.py).
                 delete_jobs="successful",
                 shutdown_graceful_timeout=20,
                 fetch_job_polling_interval=DUE_JOBS_POLL_SECONDS,
@@ -299,37 +266,6 @@ class Queue:
                 additional_context={"resources": resources},
                 delete_jobs="successful",
             )
-
-    async def _rescue_regularly(self) -> None:
-        while True:
-            try:
-                await self.rescue()
-            except ConnectorException as error:
-                log.warning("worker.rescue.failed", why=cause_of(error))
-            await asyncio.sleep(DEAD_AFTER_SECONDS / 2)
-
-    async def rescue(self) -> None:
-        """Requeue jobs of dead workers, and our own jobs whose end could not be stored because the database was away."""
-        manager = self._app.job_manager
-        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
-            await self._requeue(job)
-        lost = {
-            job.id: job
-            for job in await manager.list_jobs_async(status=Status.DOING.value)
-            if job.id not in self._running and job.worker_id in self._own_workers
-        }
-        # Only when seen twice in a row: a job that just ended may not be stored as ended yet.
-        for number in self._maybe_lost & lost.keys():
-            await self._requeue(lost[number])
-        self._maybe_lost = {number for number in lost if number is not None} - self._maybe_lost
-
-    async def _requeue(self, job: Job) -> None:
-        # Where a newer job with the same queueing lock waits already, it takes the place of this one.
-        log.warning("worker.job.rescued", job=job.id, task=job.task_name)
-        try:
-            await self._app.job_manager.retry_job(job)
-        except UniqueViolation:
-            await self._app.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
 
 
 @contextlib.asynccontextmanager

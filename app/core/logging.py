@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,6 +20,12 @@ SECRET_NAMES = re.compile(
     r"(secret|token|password|authorization|cookie|code_verifier|vault_key|assertion|credential|^code$|^state$|database_url)",
     re.IGNORECASE,
 )
+# Characters, and entries of a list: what comes from outside must not flood the log.
+LONGEST_VALUE = 2_000
+LONGEST_TRACE = 16_000
+# What stands in the place of the middle of a text that is cut.
+LONGEST_OMISSION = 50
+MOST_VALUES = 50
 # Names that match the pattern above without being secrets.
 HARMLESS_NAMES = frozenset({"token_expires_at", "status_code", "error_code", "tokens_refreshed", "token_url"})
 # Secrets inside a text: authorization headers, form and JSON fields, passwords in database addresses.
@@ -57,14 +64,65 @@ def redact(value: Any, name: str = "") -> Any:  # noqa: ANN401 - logs carry anyt
     return value
 
 
+def shortened(value: Any, longest: int = LONGEST_VALUE) -> Any:  # noqa: ANN401 - logs carry anything.
+    """The value with every text in it cut in the middle to at most this length, and every list and mapping to MOST_VALUES."""
+    if isinstance(value, bytes):
+        value = value[:longest].decode(errors="replace")
+    if isinstance(value, str) and len(value) > longest:
+        # A stack trace says most at its end, and everything else at its start.
+        kept = (longest - LONGEST_OMISSION) // 2
+        return f"{value[:kept]} … {len(value) - 2 * kept} characters … {value[-kept:]}"
+    if isinstance(value, Mapping):
+        return {shortened(key): shortened(item) for key, item in islice(value.items(), MOST_VALUES)}
+    if isinstance(value, (list, tuple)):
+        return [shortened(item) for item in islice(value, MOST_VALUES)]
+    return value
+
+
 def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {name: redact(value, name) for name, value in event.items()}
+    # Shortened first, so that the patterns of secrets are not looked for in megabytes.
+    limits = dict.fromkeys(TRACEBACKS, LONGEST_TRACE)
+    return {name: redact(shortened(value, limits.get(name, LONGEST_VALUE)), name) for name, value in event.items()}
 
 
 def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     # A renderer would call repr() of an object it does not know, which may be slow or show a secret.
     plain = (str, int, float, bool, type(None), list, dict)
     return {name: value if isinstance(value, plain) else str(value) for name, value in event.items()}
+
+
+# These keep their lines, but the text of an error may come from outside.
+TRACEBACKS = frozenset({"exception", "stack"})
+# Control characters, line and paragraph separators, and what changes the direction of text: a foreign value must neither begin
+# a line of its own nor hide one (log injection). https://owasp.org/www-community/attacks/Log_Injection
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+
+
+def escape(text: str) -> str:
+    """The text on one line, shortened, with everything that is not printed written as `\\uXXXX`."""
+    return UNPRINTABLE.sub(_as_escape, shortened(text))
+
+
+def _as_escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
+def _escape_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {name: _escaped_trace(value) if name in TRACEBACKS else _escaped(value) for name, value in event.items()}
+
+
+def _escaped_trace(value: Any) -> Any:  # noqa: ANN401 - logs carry anything.
+    if not isinstance(value, str):
+        return value
+    return "\n".join(UNPRINTABLE.sub(_as_escape, line) for line in value.split("\n"))
+
+
+def _escaped(value: Any) -> Any:  # noqa: ANN401 - logs carry anything.
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {escape(str(name)): _escaped(item) for name, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, list) else value
 
 
 def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
@@ -77,6 +135,7 @@ def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
         structlog.processors.format_exc_info,
         _as_text,
         _redact_event,
+        _escape_event,
     ]
     renderer: Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -116,6 +175,11 @@ def bind_correlation_id(correlation_id: str) -> None:
     """Put this id on every log line from here on, in this request or job."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+
+
+def bind_fields(**fields: object) -> None:
+    """Put these fields on every log line from here on, in this request or job. Empty values are left out."""
+    structlog.contextvars.bind_contextvars(**{name: value for name, value in fields.items() if value not in (None, "")})
 
 
 def current_correlation_id() -> str:

@@ -12,6 +12,7 @@ from app.core.database import Session
 # The tables of Procrastinate; app/core/jobs.py has their schema.
 QUEUE_TABLES = frozenset({
     "procrastinate_workers", "procrastinate_jobs", "procrastinate_periodic_defers", "procrastinate_events",
+    "procrastinate_job_reasons",
 })  # fmt: skip
 # One waiting job at most may have a queueing lock, so a running one with the lock of a waiting one is that job once more.
 TAKE_BACK = (

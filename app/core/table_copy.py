@@ -82,6 +82,13 @@ def begin_copying(connection: Connection) -> None:
     connection.execute(text(SESSION))
 
 
+def empty(connection: Connection, table: TableShape) -> None:
+    """Delete the rows that a migration has written into a new table."""
+    name = connection.dialect.identifier_preparer.quote(table.name)
+    if connection.execute(text(f"SELECT EXISTS (SELECT FROM {name})")).scalar_one():  # noqa: S608 - quoted.
+        connection.execute(text(f"DELETE FROM {name}"))  # noqa: S608 - quoted.
+
+
 def table_shapes(connection: Connection) -> list[TableShape]:
     """Every table of the current schema; a table comes after those that its foreign keys refer to."""
     found = {row.name: TableShape(row.name, tuple(row.columns)) for row in connection.execute(text(TABLES))}

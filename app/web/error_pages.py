@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,12 +17,22 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.database import UnusableValue
 from app.core.database_trouble import DATABASE_ERRORS, DatabaseTrouble, trouble_of
-from app.core.errors import AppError, NotFound
+from app.core.errors import AppError, NotAllowed, NotFound
 from app.core.log_filters import mark_as_logged
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.core.schema_guard import schema_problem
-from app.web.dependencies import KEPT, NoRole, SignInNeeded, find_signed_in, get_resources
+from app.features.accounts.note_refusal import find_person
+from app.web.dependencies import (
+    KEPT,
+    NoRole,
+    SignInNeeded,
+    address_of,
+    find_signed_in,
+    get_resources,
+    session_token,
+)
+from app.web.note_refused import note_refused
 from app.web.rate_limits import TooManyRequests
 from app.web.routing import redirect_to_path, url_for
 from app.web.templating import render
@@ -64,9 +75,13 @@ ADVICE = {429: T("Go back then: the browser still holds what you typed.")}
 async def app_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, AppError):  # Starlette calls this for the registered class only.
         raise error
+    if isinstance(error, NotAllowed):
+        await note_refused(request, "no_role" if isinstance(error, NoRole) else "role", error.code or str(error))
     if isinstance(error, NoRole):
         return render(request, "sign_in/no_role.html", None, status=403)
     limited = isinstance(error, TooManyRequests)
+    if isinstance(error, TooManyRequests) and error.limit:
+        await note_refused(request, "rate_limit", error.limit)
     answer = await show_again(request, error.message, error.status) if limited else None
     if answer is None:
         title = TITLES.get(error.status, T("This did not work"))
@@ -159,12 +174,17 @@ async def unexpected(request: Request, error: Exception) -> Response:
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
-    """The page for a request that the security middleware refuses.
+    """The page for a request that the security middleware refuses, and a note of it.
 
     413 too large, 414 an address too long, 431 too many headers, 400 from a page opened under another address, 403 from
-    another site (CSRF).
+    another site (CSRF), 500 while an exception of the application is handled.
     """
     request = Request(scope, receive)
+    unexpected_error = sys.exception()
+    if status == 500 and isinstance(unexpected_error, Exception):
+        await (await unexpected(request, unexpected_error))(scope, receive, send)
+        return
+    await _note(request, status)
     if status == 413:
         message, advice = T("What was sent is too large."), T("Shorten it and try again.")
     elif status == 414:
@@ -183,6 +203,21 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> Non
         message = T("This was sent from another site, so it was not done.")
         advice = T("Open the page here and try again.")
     await _show(request, T("This was not accepted"), message, advice, status)(scope, receive, send)
+
+
+async def _note(request: Request, status: int) -> None:
+    headers, resources = request.headers, get_resources(request)
+    # No dependency has asked yet who it is. Looked up only for a browser that has a cookie.
+    request.state.viewer = await find_person(resources, session_token(request), address_of(request))
+    if status in (414, 431):
+        await note_refused(request, "too_large", "an address too long" if status == 414 else "too many headers")
+    elif status == 413:
+        await note_refused(request, "too_large", f"declares {headers.get('content-length', 'no length')}")
+    elif status == 400:
+        await note_refused(request, "other_address", "opened under another address", origin=headers.get("origin", ""))
+    else:
+        site = headers.get("sec-fetch-site", "not told")
+        await note_refused(request, "cross_site", f"Sec-Fetch-Site {site}", origin=headers.get("origin", ""))
 
 
 UNUSABLE = T("This holds characters that cannot be used.")

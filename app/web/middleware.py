@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.logging import bind_correlation_id, get_logger
+from app.core.logging import bind_correlation_id
 from app.web.host_names import host_name
-
-log = get_logger(__name__)
 
 # Methods that change nothing, so a forged one does no harm: RFC 9110 9.2.1.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -36,7 +34,7 @@ class BodyTooLarge(Exception):
 
 
 class SecurityMiddleware:
-    """`refuse` sends the error page for a status."""
+    """`refuse` logs why and sends the error page for a status; 500 while an exception is handled."""
 
     def __init__(self, app: ASGIApp, *, public_url: str, refuse: Refuse) -> None:
         self._app = app
@@ -61,10 +59,8 @@ class SecurityMiddleware:
         send_with_headers = self._with_security_headers(scope, send)
         writes = scope["method"] not in SAFE_METHODS
         if writes and self._is_from_another_name(headers):
-            log.warning("http.request.other_address", path=scope["path"], origin=headers.get("origin", "")[:200])
             await self._refuse(scope, receive, send_with_headers, 400)
         elif writes and not self._is_same_origin(headers):
-            log.warning("http.request.csrf_refused", path=scope["path"], origin=headers.get("origin", "")[:200])
             await self._refuse(scope, receive, send_with_headers, 403)
         elif len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > LONGEST_ADDRESS:
             await self._refuse(scope, receive, send_with_headers, 414)
@@ -131,6 +127,12 @@ class SecurityMiddleware:
             if has_answered:
                 raise
             await self._refuse(scope, receive, send, 413)
+        except Exception:
+            # Here, because Starlette's own place for it lies outside of this middleware: its page would have none of these
+            # headers, and no X-Correlation-ID. https://www.starlette.io/exceptions/#errors-and-handled-exceptions
+            if has_answered:
+                raise
+            await self._refuse(scope, receive, send, 500)
 
     def _content_security_policy(self, nonce: str) -> str:
         # XSS (cross-site scripting) and content injection: only our own files and this response's nonce may run or style

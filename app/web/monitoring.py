@@ -8,11 +8,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.metrics import count_request
 from app.core.tracing import span
+from app.web.request_log import CLIENT_GONE, NO_ROUTE, QUIET_PATHS, route_name
 
 # A method is the caller's word. Each value of a label is a series of its own, so made-up ones count as one.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# The client went away before an answer began; nginx logs the same number.
-NO_ANSWER = 499
 
 
 class MonitoringMiddleware:
@@ -25,7 +24,7 @@ class MonitoringMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.monotonic(), NO_ANSWER
+        started, status = time.monotonic(), CLIENT_GONE
         method = scope["method"] if scope["method"] in METHODS else "other"
 
         async def send_noted(message: Message) -> None:
@@ -41,16 +40,12 @@ class MonitoringMiddleware:
                 status = 500
                 raise
             finally:
-                route = route_name(scope)
+                route = _label(scope)
                 count_request(route, method, status, time.monotonic() - started)
                 recorded.set_attribute("http.route", route)
                 recorded.set_attribute("http.status", status)
 
 
-def route_name(scope: Scope) -> str:
+def _label(scope: Scope) -> str:
     """The route's name, `static`, or `none` where no route fits; never a path, which holds ids."""
-    route = scope.get("route")
-    name = getattr(route, "name", None)
-    if name:
-        return str(name)
-    return "static" if scope["path"].startswith("/static/") else "none"
+    return route_name(scope) or ("static" if scope["path"].startswith(QUIET_PATHS) else NO_ROUTE)

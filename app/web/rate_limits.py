@@ -18,11 +18,8 @@ from limits.strategies import FixedWindowRateLimiter
 
 from app.core import clock
 from app.core.errors import AppError
-from app.core.logging import get_logger
 from app.core.messages import T
 from app.web.dependencies import OptionalViewer, address_of, asked_within
-
-log = get_logger(__name__)
 
 # Per minute: high enough that no one meets a limit by hand, low enough that a script does no harm.
 LIMITS: dict[str, RateLimitItem] = {
@@ -59,11 +56,11 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class TooManyRequests(AppError):
-    """More than a limit allows. `seconds` is how long to wait."""
+    """More than a limit allows. `seconds` is how long to wait; `limit` names the limit, once per window, for the log."""
 
     status = 429
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, *, limit: str = "") -> None:
         super().__init__(
             T(
                 "This was asked for more often than we allow within a minute. Nothing was sent and nothing is lost: wait "
@@ -71,7 +68,7 @@ class TooManyRequests(AppError):
                 seconds=seconds,
             )
         )
-        self.seconds = seconds
+        self.seconds, self.limit = seconds, limit
 
     @property
     def headers(self) -> dict[str, str]:
@@ -136,14 +133,12 @@ class RateLimits:
         """Count one more. Raises TooManyRequests beyond the limit of this name."""
         item = LIMITS[name]
         if not self._limiter.hit(item, name, who):
-            # The first refusal of a window is logged, and not each of a thousand.
-            if self._counts.get(item.key_for(name, who)) == item.amount + 1:
-                log.warning("http.request.limited", limit=name, by=who)
             raise self._refusal(item, name, who)
 
     def _refusal(self, item: RateLimitItem, name: str, who: str) -> TooManyRequests:
         left = self._limiter.get_window_stats(item, name, who).reset_time - clock.now().timestamp()
-        return TooManyRequests(max(math.ceil(left), 1))
+        is_first = self._counts.get(item.key_for(name, who)) == item.amount + 1
+        return TooManyRequests(max(math.ceil(left), 1), limit=name if is_first else "")
 
 
 def rate_limits(request: Request) -> RateLimits:

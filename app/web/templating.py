@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -27,6 +28,7 @@ from app.web.routing import url_for
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static"
+LARGEST_FLOAT = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,11 @@ def asset(path: str) -> str:
 
 
 def format_number(value: float | None, digits: int = 2) -> str:
-    """A number in the viewer's locale, rounded half up to at most `digits` decimals, no trailing zeros; "–" for None."""
-    if value is None:
+    """A number in the viewer's locale, rounded half up to at most `digits` decimals, no trailing zeros.
+
+    "–" for None, and for what no page can write, such as infinity.
+    """
+    if value is None or not -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
         return "–"
     pattern = "#,##0" + ("." + "#" * digits if digits else "")
     # Babel quantizes once more, in the current context, whose 28 digits are too few for a huge float.

@@ -69,7 +69,7 @@ def test_each_migration_can_be_taken_back(empty_database: str) -> None:
         assert migrations.current_revision(connection) == "0001"
     assert newest - _tables(empty_database) == {
             "home_layout", "instance_throttle", "poll_cursor", "diagnosis_run", "call_lease", "own_sys_id_rule",
-            "control_rename", "running_process", "unsent_form",
+            "control_rename", "running_process", "unsent_form", "audit_checkpoint", "procrastinate_job_reasons",
         }  # fmt: skip
     migrations.migrate(empty_database)
     assert _tables(empty_database) == newest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from uuid import uuid4
@@ -11,16 +12,20 @@ import pytest
 from alembic import command
 from cryptography.fernet import Fernet
 from psycopg import sql
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from app.__main__ import main
 from app.core import migrations
+from app.core.database import Database, make_engine
 from app.core.database_connection import as_psycopg_url
 from app.core.messages import Message
 from app.core.vault import Context, Sealed, Vault
+from app.features.accounts.audit_verify import ChainReport
 from app.features.tickets.delivery.visibility import refusal_message
 from tests.conventions.test_migrations import empty_database
+from tests.factories.audit import report_of, write
 
 pytestmark = pytest.mark.thorough
 
@@ -225,3 +230,74 @@ def test_secrets_of_earlier_versions_are_bound_to_their_rows_by_the_migrate_comm
             stored = connection.execute("SELECT refresh_token FROM connection").fetchone()
         assert stored is not None
         assert Vault([key]).open(place, Sealed(stored[0])) == "s3cret"
+
+
+def test_the_audit_log_of_earlier_versions_is_a_chain_after_the_upgrade(empty_database: str) -> None:
+    """In the order of the numbers, with gaps in them; what is written afterwards follows."""
+    downgrade(empty_database, "0015")
+    with psycopg.connect(empty_database) as connection:
+        for number in (2, 3, 7):
+            # jsonb keeps 1e16 as an integer, and the hash must not depend on it.
+            action = json.dumps({"message": "Done %(n)s", "values": {"n": 1e16, "ä": [0.5, None]}})
+            insert(connection, "audit_entry", id=number, action=action, facts='{"b": "ü", "a": "1"}', person_name="Lee")
+    migrations.migrate(empty_database)
+
+    async def verify() -> ChainReport:
+        database = Database(make_engine(empty_database))
+        before = await report_of(database)
+        assert (before.entries, before.breaks) == (3, [])
+        async with database.transaction() as session:
+            # The rows above were inserted with their numbers, so the sequence has not moved.
+            await session.execute(text("SELECT setval(pg_get_serial_sequence('audit_entry', 'id'), 7)"))
+        await write(database, 2)
+        report = await report_of(database)
+        with pytest.raises(DBAPIError, match="neither changed nor deleted"):
+            async with database.transaction() as session:
+                await session.execute(text("DELETE FROM audit_entry"))
+        await database.close()
+        return report
+
+    report = asyncio.run(verify())
+    assert (report.entries, report.breaks) == (5, [])
+
+
+def test_texts_and_numbers_that_were_stored_without_a_bound_are_cut(empty_database: str) -> None:
+    huge = "x" * 300_000
+    said = {
+        "message": "Arrived in ServiceNow as %(number)s.",
+        "code": "a.code",
+        "values": {"number": huge, "short": "s"},
+    }
+    short = {"message": "Fine.", "values": {"number": "INC1"}}
+    downgrade(empty_database, "0015")
+    ticket_id, other_id = uuid4(), uuid4()
+    with psycopg.connect(empty_database) as connection:
+        insert(connection, "connection", id=_EXAMPLES["uuid"], attention=json.dumps(said), user_name=huge)
+        insert(
+            connection, "ticket", id=ticket_id, form_key="a", correlation_id="a", number=huge, assigned_to=huge,
+            warnings=json.dumps([said, short]), differences="[]", journal="[]", problem=json.dumps(said),
+        )  # fmt: skip
+        insert(
+            connection, "ticket", id=other_id, form_key="b", correlation_id="b", number="INC0010001", assigned_to="Beth Anglin",
+            warnings=json.dumps([short]), differences="[]", journal="[]", problem=json.dumps(short),
+        )  # fmt: skip
+        insert(connection, "ticket_event", ticket_id=ticket_id, event_type="arrived", message=json.dumps(said))
+        insert(
+            connection, "improvement_action", control_id="A", title=huge, max_points=1e308, points=5.0,
+            action_url="https://x/" + huge,
+        )  # fmt: skip
+    migrations.migrate(empty_database)
+    with psycopg.connect(empty_database) as connection:
+        found = connection.execute("SELECT id, number, assigned_to, warnings, problem FROM ticket").fetchall()
+        rows = {row[0]: row[1:] for row in found}
+        number, assigned_to, warnings, problem = rows[ticket_id]
+        assert (number, assigned_to) == ("x" * 39 + "…", "x" * 254 + "…")
+        assert warnings == [short]
+        assert (problem["code"], len(problem["values"]["number"]), problem["values"]["short"]) == ("a.code", 1000, "s")
+        assert rows[other_id] == ("INC0010001", "Beth Anglin", [short], short)
+        [(message,)] = connection.execute("SELECT message FROM ticket_event").fetchall()
+        assert len(str(Message.from_json(message))) < 1_100
+        [action] = connection.execute(
+            "SELECT length(title), max_points, points, action_url FROM improvement_action"
+        ).fetchall()
+        assert action == (500, None, 5.0, "")

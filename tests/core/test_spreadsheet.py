@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.spreadsheet import LONGEST_CELL, NUMBER, safe_cell
+from app.core.spreadsheet import LONGEST_CELL, NUMBER, csv_writer, safe_cell
 
 
 @pytest.mark.fact("microsoft-graph edge-34")
@@ -19,7 +23,14 @@ from app.core.spreadsheet import LONGEST_CELL, NUMBER, safe_cell
         ("+A1", "'+A1"),
         ("-cmd|' /C calc'!A0", "'-cmd|' /C calc'!A0"),
         ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t=1"),
+        ("\t=1", "'\t'=1"),
+        ("x;=cmd|' /C calc'!A0", "x;'=cmd|' /C calc'!A0"),
+        ('x; "+1', "x; \"'+1"),
+        ("x\t@SUM(A1)", "x\t'@SUM(A1)"),
+        ("x\uff1b\uff1dSUM(A1)", "x\uff1b'\uff1dSUM(A1)"),
+        ("x;\uff0d1", "x;'\uff0d1"),
+        ("steps:\n- one; two", "steps:\n- one; two"),
+        ("a;b", "a;b"),
         ("\r=1", "'\r=1"),
         ("\n=1", "'\n=1"),
         ("  =1", "'  =1"),
@@ -50,7 +61,19 @@ def test_a_zero_byte_neither_stays_nor_hides_a_formula() -> None:
 
 
 @given(st.text(max_size=50))
-def test_no_text_comes_out_as_a_formula_and_none_is_changed_but_by_an_apostrophe(text: str) -> None:
+def test_no_text_comes_out_as_a_formula_and_none_is_changed_but_by_apostrophes(text: str) -> None:
     safe = safe_cell(text)
+    assert not re.search(r"[;\t]\s*[=+@]", safe)
     assert NUMBER.fullmatch(safe) or not safe.lstrip().startswith(("=", "+", "@"))
-    assert safe.removeprefix("'") == text.replace("\0", "").removeprefix("'")
+    assert safe.replace("'", "") == text.replace("\0", "").replace("'", "")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_no_separator_begins_a_new_cell(separator: str) -> None:
+    out = io.StringIO()
+    csv_writer(out).writerow([f"x{separator}=1", "", "7"])
+    assert out.getvalue().count('"') == 6
+    assert out.getvalue().endswith('"","7"\r\n')
+    # A program that reads it with that separator finds it inside the quotes.
+    [[first, *_]] = csv.reader(io.StringIO(out.getvalue()), delimiter=separator)
+    assert first.startswith(f"x{separator}")

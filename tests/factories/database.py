@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.database import Base, make_engine
 from app.core.database_connection import as_psycopg_url
+from app.core.job_failures import REASONS_TABLE
 from app.core.jobs import queue_schema
 from app.core.migrations import expected_revision
 from app.embedded_postgres import running_postgres
@@ -66,6 +67,7 @@ def lay_schema(url: str) -> None:
         # As a migrated database says it: web, worker and commands refuse any other (app/core/schema_guard.py).
         connection.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
         connection.execute("INSERT INTO alembic_version VALUES (%s)", [expected_revision()])
+        connection.execute(REASONS_TABLE)
 
 
 @cache

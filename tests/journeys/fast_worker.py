@@ -9,7 +9,7 @@ from __future__ import annotations
 import httpx
 
 from app.bootstrap import open_resources, run_async
-from app.core import jobs
+from app.core import job_retry, jobs
 from app.core.logging import configure_logs
 from app.features.connection import slots, throttle
 from app.features.tickets.delivery import circuit_breaker, outbound
@@ -21,7 +21,7 @@ SLOWEST_LANDING_SECONDS = 5.0
 
 def hurry() -> None:
     """Shorten the waits of the modules that use them."""
-    jobs.FIRST_BACKOFF_SECONDS, jobs.LONGEST_JOB_BACKOFF_SECONDS = 0.3, 4.0
+    job_retry.FIRST_BACKOFF_SECONDS, job_retry.LONGEST_JOB_BACKOFF_SECONDS = 0.3, 4.0
     jobs.DUE_JOBS_POLL_SECONDS = 0.3
     jobs.DEAD_AFTER_SECONDS, jobs.RESTART_PAUSE_SECONDS = 4, 0.5
     landing, attempt = ANSWER_SECONDS + SLOWEST_LANDING_SECONDS, 3 * ANSWER_SECONDS

@@ -38,10 +38,20 @@ NOON = datetime(2026, 11, 5, 12, 0, tzinfo=UTC)
         (-0.0, 2, "0"),
         (1e300, 0, "1" + ",000" * 100),
         (-3.10, 2, "-3.1"),
+        (float("nan"), 2, "–"),
+        (float("inf"), 0, "–"),
+        (float("-inf"), 2, "–"),
+        (10**400, 2, "–"),
     ],
 )
 def test_a_number_has_no_useless_zeros(value: float | None, digits: int, expected: str) -> None:
     assert format_number(value, digits) == expected
+
+
+@given(st.floats() | st.integers(), st.integers(0, 4))
+def test_no_number_at_all_breaks_a_page(value: float, digits: int) -> None:
+    assert 0 < len(format_number(value, digits)) < 500
+    assert len(format_percent(value, digits)) < 500
 
 
 @pytest.mark.parametrize(

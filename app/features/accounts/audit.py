@@ -11,9 +11,11 @@ from uuid import UUID
 from sqlalchemy import Select, String, cast, func, or_, select
 
 from app.core import clock
+from app.core.bounds import exact
 from app.core.database import Session
-from app.core.logging import redact
+from app.core.logging import current_correlation_id, redact
 from app.core.messages import Message
+from app.features.accounts.audit_chain import append
 from app.features.accounts.models import AuditEntry
 
 PAGE_SIZE = 50
@@ -25,7 +27,10 @@ LONGEST_FACT = 500
 
 @dataclass(frozen=True)
 class AuditLine:
-    """One entry. `who` is empty when the product itself acted; `address` is the IP address of the person's browser."""
+    """One entry. `who` is empty when the product itself acted; `address` is the IP address of the person's browser.
+
+    `request_id` finds its log lines.
+    """
 
     number: int
     at: datetime
@@ -34,6 +39,7 @@ class AuditLine:
     address: str
     action: Message
     facts: dict[str, str]
+    request_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,15 @@ class Actor(Protocol):
 
 
 async def log_action(session: Session, who: Actor | None, action: Message, /, **facts: object) -> None:
-    """Write an entry in the caller's transaction: it is committed exactly when the action itself is.
+    """Write an entry at the end of the caller's transaction: it is committed exactly when the action itself is.
 
     `who` is None when the product itself acts. `action` is a short sentence without values ("Connection removed"), so that
     entries of one kind can be searched together; values go into `facts`.
     """
     # What belongs into an entry, and that no secret does:
     # https://cheatsheetseries.owasp.org/cheatsheets/Logging_Cheat_Sheet.html#data-to-exclude
-    session.add(
+    append(
+        session,
         AuditEntry(
             at=clock.now(),
             person_id=who.person_id if who else None,
@@ -82,9 +89,16 @@ async def log_action(session: Session, who: Actor | None, action: Message, /, **
             person_email=who.email if who else "",
             address=who.address if who else "",
             action=action.to_json(),
-            facts={name: str(redact(str(value), name))[:LONGEST_FACT] for name, value in facts.items()},
-        )
+            facts={name: _fact(name, value) for name, value in facts.items()},
+            request_id=current_correlation_id(),
+        ),
     )
+
+
+def _fact(name: str, value: object) -> str:
+    # Typed texts and those of other systems may hold what the database cannot.
+    text = value if isinstance(value, str) else str(value)
+    return exact(redact(exact(text), name), LONGEST_FACT)
 
 
 async def list_entries(session: Session, *, wanted: str = "", page: int = 1) -> AuditList:
@@ -125,6 +139,7 @@ def _entries(wanted: str) -> Select[AuditEntry]:
         AuditEntry.address,
         AuditEntry.action["message"].astext,
         cast(AuditEntry.facts, String),
+        AuditEntry.request_id,
     )
     return query.where(or_(*(column.icontains(wanted.strip(), autoescape=True) for column in columns)))
 
@@ -138,4 +153,5 @@ def _line(row: AuditEntry) -> AuditLine:
         address=row.address,
         action=Message.from_json(row.action),
         facts={name: str(value) for name, value in row.facts.items()},
+        request_id=row.request_id,
     )

@@ -1,8 +1,9 @@
-"""The background jobs of accounts: asking for the roles of signed-in people, and retention of forms not sent yet."""
+"""The background jobs of accounts: asking for roles, retention of forms not sent yet, and the audit log's head each day."""
 
 from __future__ import annotations
 
 from app.core.jobs import TaskGroup
+from app.features.accounts.audit_verify import log_head
 from app.features.accounts.role_checks import check_roles_if_due
 from app.features.accounts.unsent_forms import forget_old_forms
 from app.resources import Resources
@@ -20,3 +21,10 @@ async def check_roles(resources: Resources) -> None:
 async def forget_unsent_forms(resources: Resources) -> None:
     async with resources.database.transaction() as session:
         await forget_old_forms(session)
+
+
+# Shipped to a log outside, a head proves later that the entries up to it are those of that day.
+@tasks.task("audit_head", every="23 4 * * *")
+async def log_audit_head(resources: Resources) -> None:
+    async with resources.database.transaction() as session:
+        await log_head(session)

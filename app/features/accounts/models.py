@@ -1,4 +1,4 @@
-"""Tables: people, their sessions and home layouts, sign-in attempts, forms not sent yet, and the audit log."""
+"""Tables: people, their sessions and home layouts, sign-in attempts, forms not sent yet, and the audit log with its chain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, UniqueConstraint
+from sqlalchemy import DDL, BigInteger, ForeignKey, Identity, UniqueConstraint, event
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base, Id
@@ -103,9 +103,10 @@ class AuditEntry(Base):
     """Something a person, or the product itself, did: who, when, what, from where. What was done is never updated.
 
     `action` is a sentence (Message.to_json), `facts` are names and plain values. `person_name` is empty for the product itself.
+    The last four columns are the chain's (audit_chain.py): hexadecimal SHA-256, and the salt of `person_hash`.
     """
 
-    # Retention: KEEP_AUDIT_DAYS (accounts/audit_retention.py). Name and address are copied beside the reference, so that an
+    # Retention: KEEP_AUDIT_DAYS (accounts/audit_chain.py). Name and address are copied beside the reference, so that an
     # entry still says who it was after the account is deleted; erasing the person replaces them, and nothing else.
 
     __tablename__ = "audit_entry"
@@ -118,3 +119,56 @@ class AuditEntry(Base):
     address: Mapped[str]
     action: Mapped[dict[str, Any]]
     facts: Mapped[dict[str, Any]]
+    # Finds the log lines of the request or job; empty for entries of earlier versions and of the command line.
+    request_id: Mapped[str] = mapped_column(index=True)
+    person_salt: Mapped[str]
+    person_hash: Mapped[str]
+    previous_hash: Mapped[str]
+    hash: Mapped[str] = mapped_column(index=True)
+
+
+class AuditCheckpoint(Base):
+    """Both ends of the audit log's chain, in one row: without it, rows cut off at an end would not be missed.
+
+    `entries` counts all that were ever written and `removed` those that retention has deleted; `last_hash` is the newest
+    entry's, and `first_previous_hash` the one that the oldest remaining entry follows.
+    """
+
+    __tablename__ = "audit_checkpoint"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    entries: Mapped[int] = mapped_column(BigInteger)
+    last_hash: Mapped[str]
+    removed: Mapped[int] = mapped_column(BigInteger)
+    first_previous_hash: Mapped[str]
+
+
+# Against slips, and against statements injected into ours. The owner of the table can drop a trigger; then the chain tells.
+# `security_center.audit` is set by audit_chain.py for one transaction.
+ENTRIES_STAY = (
+    """
+    CREATE FUNCTION audit_entry_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        allowed text := coalesce(current_setting('security_center.audit', true), '');
+        of_person text[] := ARRAY['person_name', 'person_email', 'address', 'person_salt'];
+    BEGIN
+        IF TG_OP = 'DELETE' AND allowed = 'prune' THEN
+            RETURN OLD;
+        END IF;
+        -- The foreign key forgets a person whose row is deleted.
+        IF TG_OP = 'UPDATE' AND NEW.person_id IS NULL AND to_jsonb(NEW) - 'person_id' = to_jsonb(OLD) - 'person_id' THEN
+            RETURN NEW;
+        END IF;
+        IF TG_OP = 'UPDATE' AND allowed = 'erase' AND to_jsonb(NEW) - of_person = to_jsonb(OLD) - of_person THEN
+            RETURN NEW;
+        END IF;
+        RAISE EXCEPTION 'entries of the audit log are neither changed nor deleted';
+    END $$
+    """,
+    """
+    CREATE TRIGGER audit_entry_stays BEFORE UPDATE OR DELETE ON audit_entry
+    FOR EACH ROW EXECUTE FUNCTION audit_entry_stays()
+    """,
+)
+for _statement in ENTRIES_STAY:
+    event.listen(AuditEntry.__table__, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

@@ -50,17 +50,22 @@ class RoleTexts:
 
 
 ROLE_TEXTS = {
-    Role.VIEWER: RoleTexts("view", T("May look"), T("Your account has no role here.")),
+    Role.VIEWER: RoleTexts("view", T("May look"), T("Your account has no role here.", code="role.none")),
     Role.SHARER: RoleTexts(
         "share",
         T("May share"),
-        T("To share actions as tickets, you need the role Security Operator or Security Administrator."),
+        T(
+            "To share actions as tickets, you need the role Security Operator or Security Administrator.",
+            code="role.sharer_needed",
+        ),
     ),
     Role.MANAGER: RoleTexts(
-        "manage", T("May manage and share"), T("To change this, you need the role Security Administrator.")
+        "manage",
+        T("May manage and share"),
+        T("To change this, you need the role Security Administrator.", code="role.manager_needed"),
     ),
 }
-NO_ROLE = RoleTexts("nothing", T("No role"), T("Your account has no role here."))
+NO_ROLE = RoleTexts("nothing", T("No role"), T("Your account has no role here.", code="role.none"))
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,17 @@ async def sign_out(session: Session, viewer: Viewer | None, token: str | None) -
         await end_sessions(session, WebSession.token_hash == hash_token(token))
 
 
-async def end_sessions_named(session: Session, sid: str) -> None:
-    """End every session that Entra ID knows by this name. An empty name matches none, although many rows have it."""
-    if sid:
-        await end_sessions(session, WebSession.sid == sid)
+async def end_sessions_named(session: Session, sid: str, address: str = "") -> None:
+    """End every session that Entra ID knows by this name. An empty name matches none, although many rows have it.
+
+    `address` is where the call came from, for the audit log.
+    """
+    if not sid:
+        return
+    open_ones = select(WebSession.person_id).where(WebSession.sid == sid, WebSession.expires_at > clock.now())
+    people = set((await session.execute(open_ones)).scalars())
+    await end_sessions(session, WebSession.sid == sid)
+    for person_id in sorted(people):
+        person = await session.get_one(Person, person_id)
+        who = Viewer(person.id, person.oid, person.tid, person.display_name, person.email, None, address)
+        await log_action(session, who, T("Signed out at Microsoft"))

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 
 from app.core import clock
+from app.core.bounds import line
 from app.core.database import Session
 from app.core.errors import AppError, Conflict, InvalidInput
 from app.core.logging import get_logger
@@ -38,6 +39,7 @@ from app.features.connection.gateway import InstancePaused, ServiceNowClient, ca
 from app.features.connection.models import AuthorizationAttempt, Connection, ConnectionStatus
 from app.features.connection.oauth_client import oauth_client
 from app.features.connection.tokens import store_tokens
+from app.features.connection.unstored_tokens import revoked_unless_stored
 from app.integrations.http.errors import RemoteError, Unreachable
 from app.integrations.servicenow.address import Instance, InvalidAddress, parse_instance
 from app.integrations.servicenow.oauth import NAMED_CAUSES, challenge_of, new_state, new_verifier
@@ -212,7 +214,7 @@ def why_denied(error: str) -> Message:
     return T(
         "ServiceNow did not authorize us (%(reason)s). Nothing was changed. The client may lack the scope useraccount, or "
         "may not take a proof key (PKCE): each can be switched off under Advanced in this form.",
-        reason=error[:80],
+        reason=line(error, 80),
     )
 
 
@@ -231,19 +233,16 @@ async def _finish(resources: Resources, viewer: Viewer, attempt: AuthorizationAt
         # POST /oauth_token.do with grant_type=authorization_code. The code lives 60 seconds:
         # docs/facts/servicenow.md#1-2-authorization-request
         tokens = await oauth.exchange(code=code, code_verifier=verifier, state=state)
-        read_back = await _read_back(resources, attempt.origin, tokens)
     finally:
         await keep_calls(resources)
-    consent = _Consent(viewer, attempt, client_secret, tokens, read_back)
-    try:
+    access, refresh = tokens.access_token, tokens.refresh_token or ""
+    received = DiscardedSecrets(attempt.origin, attempt.client_id, client_secret, access, refresh)
+    async with revoked_unless_stored(resources, received):
+        read_back = await _read_back(resources, attempt.origin, tokens)
         await _remove_other_instance(resources, viewer, attempt)
-        await _store(resources, consent)
-    except Conflict:
-        access, refresh = tokens.access_token, tokens.refresh_token or ""
-        await revoke_tokens(
-            resources, DiscardedSecrets(attempt.origin, attempt.client_id, client_secret, access, refresh)
-        )
-        raise
+        earlier = await _store(resources, _Consent(viewer, attempt, client_secret, tokens, read_back))
+    if earlier is not None:
+        await revoke_tokens(resources, earlier)
 
 
 async def confirm_account(resources: Resources, viewer: Viewer, *, shown: str) -> None:
@@ -266,8 +265,8 @@ async def _queue_provisioning(session: Session, resources: Resources, connection
     await resources.queue.defer(session, "provisioning.start", connection_id=str(connection_id))
 
 
-async def _store(resources: Resources, consent: _Consent) -> None:
-    """Store the connection. Tokens of another account that it had before are revoked: nothing would use them again."""
+async def _store(resources: Resources, consent: _Consent) -> DiscardedSecrets | None:
+    """Store the connection; the tokens of another account that it had before, which nothing would use again."""
     discarded: DiscardedSecrets | None = None
     viewer, user = consent.viewer, consent.read_back.user
     async with resources.database.transaction() as session:
@@ -297,8 +296,7 @@ async def _store(resources: Resources, consent: _Consent) -> None:
         "connection.authorized",
         connection=str(connection.id), instance=connection.instance_name, user=connection.user_name,
     )  # fmt: skip
-    if discarded is not None:
-        await revoke_tokens(resources, discarded)
+    return discarded
 
 
 async def _read_back(resources: Resources, origin: str, tokens: Tokens) -> _ReadBack:

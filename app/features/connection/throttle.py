@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.core import clock
 from app.core.database import Session
 from app.core.errors import AppError
-from app.core.jobs import backoff_seconds
+from app.core.job_retry import backoff_seconds
 from app.core.messages import Message, T
 from app.features.connection.models import InstanceThrottle
 from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError

@@ -16,6 +16,7 @@ from app.core import clock
 from app.core.database import Session
 from app.core.messages import T
 from app.features.accounts.audit import log_action
+from app.features.accounts.audit_chain import allow_erasure
 from app.features.keeping.backup_file import new_private_file
 from app.features.keeping.person_data import PersonLine, export_rows, find_person, identity_of
 from app.features.keeping.personal_columns import (
@@ -66,6 +67,7 @@ async def erase(resources: Resources, wanted: str, export: Path) -> ErasePlan:
         for place in DELETED:
             await session.execute(delete(place.table).where(place.rows_of(identity)))
         await _redact_records(session, identity)
+        await allow_erasure(session)
         for place in REPLACED:
             await session.execute(update(place.table).where(place.rows_of(identity)).values(_after(place, identity)))
         # No one is signed in on the command line, and the entry must not bring the name back.

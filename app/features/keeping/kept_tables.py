@@ -56,8 +56,13 @@ KEPT: dict[str, Keeping] = {
     "audit_entry": Keeping(
         "KEEP_AUDIT_DAYS",
         personal=("person_name", "person_email", "address"),
-        also_names=(("person_id", "says that entries are of one person, not who it is, once that row is erased"),),
+        also_names=(
+            ("person_id", "says that entries are of one person, not who it is, once that row is erased"),
+            ("person_salt", "emptied with the name; then the digest below fits none"),
+            ("person_hash", "a digest that needs the salt"),
+        ),
     ),
+    "audit_checkpoint": Keeping("kept: both ends of the audit log's chain"),
     # connection
     "connection": Keeping(
         FOR_EVER,
@@ -131,6 +136,7 @@ KEPT: dict[str, Keeping] = {
     "procrastinate_jobs": Keeping("until it succeeds; failed ones KEEP_FAILED_JOBS_DAYS"),
     "procrastinate_periodic_defers": Keeping("with its job"),
     "procrastinate_events": Keeping("with its job"),
+    "procrastinate_job_reasons": Keeping("with its job"),
     # processes
     "running_process": Keeping("minutes after its last report", not_in_backup="belongs to a process that runs"),
     # Alembic

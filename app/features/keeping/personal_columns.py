@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, false, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import Base
+from app.features.accounts.audit_chain import ERASED
 from app.features.accounts.models import AuditEntry, HomeLayout, Person, UnsentForm, WebSession
 from app.features.connection.models import AuthorizationAttempt
 from app.features.provisioning.models import ChecklistMark, DiagnosisRun, StatusToken
@@ -22,7 +23,7 @@ from app.features.secure_score.models import ActionNote, ActionPlan, ImportRun, 
 from app.features.tickets.models import Ticket, TicketEvent, TicketNote
 
 # Stored in place of the name; a person who reads it needs no translation.
-REMOVED = "Removed person"
+REMOVED = ERASED["person_name"]
 Column = InstrumentedAttribute[Any]
 
 
@@ -78,7 +79,7 @@ DELETED = (
 REPLACED = (
     Place(
         AuditEntry,
-        {"person_name": REMOVED, "person_email": "", "address": ""},
+        ERASED,
         ids=(AuditEntry.person_id,),
         emails=(AuditEntry.person_email,),
     ),

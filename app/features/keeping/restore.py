@@ -14,7 +14,7 @@ from app.core import clock
 from app.core.messages import T
 from app.core.migrations import alembic_config
 from app.core.queue_rows import take_back_running_jobs
-from app.core.table_copy import CopyFailed, TableShape, begin_copying, copy_in, set_sequences, table_shapes
+from app.core.table_copy import CopyFailed, TableShape, begin_copying, copy_in, empty, set_sequences, table_shapes
 from app.features.keeping.backup import long_connection
 from app.features.keeping.backup_file import BackupProblem, BackupReader, Manifest, open_backup
 from app.features.tickets.delivery.after_restore import look_before_sending
@@ -66,6 +66,7 @@ def _fill_tables(connection: Connection, backup: BackupReader) -> None:
             raise BackupProblem(
                 T("The backup holds a table that this version does not know: %(table)s.", table=saved.name)
             )
+        empty(connection, shape)
         try:
             copy_in(connection, shape, backup.pieces(saved))
         except CopyFailed as error:

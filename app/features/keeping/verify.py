@@ -14,6 +14,7 @@ from app.core.messages import Message, T
 from app.core.migrations import expected_revision
 from app.core.sealed_columns import each_sealed
 from app.core.vault import CannotOpen
+from app.features.accounts.audit_verify import verify_chain
 from app.features.keeping.backup_file import BackupReader, open_backup
 from app.features.keeping.kept_tables import WITHOUT_ROWS
 from app.features.keeping.ticket_checks import broken_rules
@@ -32,6 +33,17 @@ NOT_VALID = text(
 
 async def verify(resources: Resources) -> AsyncIterator[Message]:
     """A sentence for each problem of the database."""
+    is_of_this_version = True
+    async for problem in _tables(resources):
+        is_of_this_version &= problem.code != "verify.other_version"
+        yield problem
+    if is_of_this_version:
+        async with resources.database.transaction() as session:
+            for one in (await verify_chain(session)).breaks:
+                yield T("The audit log is not whole: %(sentence)s", sentence=one.sentence)
+
+
+async def _tables(resources: Resources) -> AsyncIterator[Message]:
     async with resources.database.transaction() as session:
         # One moment for all checks, so that what is written meanwhile breaks no rule.
         await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
@@ -41,6 +53,7 @@ async def verify(resources: Resources) -> AsyncIterator[Message]:
                 "The schema is of revision %(found)s, and this version needs %(needed)s: run the migrations.",
                 found=revision or "–",
                 needed=expected_revision() or "–",
+                code="verify.other_version",
             )
             return
         for name in (await session.execute(NOT_VALID)).scalars():

@@ -1,1 +1,1 @@
-"""How the product itself is doing, for operators: what no single feature knows of."""
+"""Operation: how the product itself is doing, what of its own work failed, and what an administrator can put right."""

@@ -286,7 +286,7 @@ INTERNAL_CHECKS: tuple[Check[Resources], ...] = (
         stage=Stage.INTERNAL,
         examines=QUEUE_EXAMINED,
         run=check_queue,
-        findings=("queue", "no_worker", "queue_stuck"),
+        findings=("queue", "no_worker", "queue_stuck", "jobs_failed"),
     ),
     Check(
         code="tickets",

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import nh3
 
+from app.core.bounds import LONGEST_ADDRESS
+
 # The allow-list holds the harmless tags of real texts, and harmless ones like them. div, span and label lose their tags and
 # keep their text. docs/facts/microsoft-graph.md#edge-32
 TAGS = {"p", "ol", "ul", "li", "b", "strong", "em", "u", "i", "br", "a", "abbr", "code", "pre", "h3", "h4", "table"}
@@ -19,8 +21,11 @@ BLOCKS = {"p", "div", "ul", "ol", "table", "tr", "pre", "blockquote", "h1", "h2"
 DROPPED = {"script", "style", "title", "template", "noscript", "iframe", "object"}
 # Characters. The longest text in captures has 2,134: docs/facts/microsoft-graph.md#1-4-securescorecontrolprofile
 LONGEST_PLAIN = 8000
+# Characters that are read at all. What is behind them could not be shown either.
+LONGEST_HTML = 65_536
 # Words of links that name nothing.
 EMPTY_WORDS = frozenset({"learn more", "read more", "click here", "see here", "this link", "this article"})
+MISLEADING = re.compile(r"[\\\s\x00-\x1f\x7f]")
 # The number or dash before a list item.
 ITEM_MARK = re.compile(r"\n *(-|\d+\.) ")
 
@@ -28,22 +33,37 @@ ITEM_MARK = re.compile(r"\n *(-|\d+\.) ")
 def clean_html(html: str) -> str:
     """The text with allowed tags only. Links open in a new tab and send no referrer."""
     return nh3.clean(
-        html,
+        html[:LONGEST_HTML],
         tags=TAGS,
         clean_content_tags=DROPPED,
         attributes=ATTRIBUTES,
         # Excludes javascript: and data: links. Relative ones would lead into our own pages.
         url_schemes={"http", "https"},
         url_relative="deny",
+        attribute_filter=_without_odd_addresses,
         link_rel="noopener noreferrer",
         set_tag_attribute_values={"a": {"target": "_blank"}},
     ).strip()
 
 
+def _without_odd_addresses(_tag: str, name: str, value: str) -> str | None:
+    return None if name == "href" and not is_web_address(value) else value
+
+
+def _tidy(html: str) -> str:
+    """The text with its comments and broken tags removed, which Python's own parser reads again and again.
+
+    https://github.com/python/cpython/issues/135462
+    """
+    return nh3.clean(
+        html[:LONGEST_HTML], tags=TAGS | BLOCKS, clean_content_tags=DROPPED, attributes={"a": {"href"}}, link_rel=None
+    )
+
+
 def plain_text(html: str, longest: int = LONGEST_PLAIN) -> str:
     """Lines of plain text: lists keep their marks, links their address, and entities become characters."""
     reader = _Reader()
-    reader.feed(html)
+    reader.feed(_tidy(html))
     reader.close()
     return cut(reader.text(), longest)
 
@@ -54,11 +74,15 @@ def cut(text: str, longest: int) -> str:
 
 
 def is_web_address(address: str) -> bool:
-    """Whether it may become a link: http or https, with a host."""
+    """Whether it may become a link: http or https, with a host, and nothing before it that looks like another one."""
     # Two GitHub controls come with something else: docs/facts/microsoft-graph.md#edge-41
+    address = address.strip()
+    # A browser reads "\\" as "/", and so finds another host than Python does: https://url.spec.whatwg.org/#authority-state
+    if len(address) > LONGEST_ADDRESS or MISLEADING.search(address):
+        return False
     try:
-        parts = urlsplit(address.strip())
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
     except ValueError:
         return False
 
@@ -72,7 +96,7 @@ class Link:
 def links_of(html: str, most: int = 5) -> list[Link]:
     """The first web links of a text, each address once. A link without words is named by its host."""
     reader = _LinkReader()
-    reader.feed(html)
+    reader.feed(_tidy(html))
     reader.close()
     found = {link.url: link for link in reversed(reader.links) if is_web_address(link.url)}
     return list(reversed(found.values()))[:most]

@@ -64,13 +64,15 @@ async def sweep(resources: Resources) -> None:
     async with resources.database.transaction() as session:
         worked_on = await queue.unfinished_values(session, "tickets.deliver", "ticket_id")
         tickets = await tickets_without_job(session, worked_on)
-        for ticket_id, in_bulk in tickets:
+        for ticket_id, in_bulk, request_id in tickets:
             priority = BULK_PRIORITY if in_bulk else 0
-            await queue.defer(session, "tickets.deliver", priority=priority, ticket_id=str(ticket_id))
+            await queue.defer(
+                session, "tickets.deliver", priority=priority, request_id=request_id, ticket_id=str(ticket_id)
+            )
         notes = await notes_without_job(
             session, await queue.unfinished_values(session, "tickets.deliver_note", "note_id")
         )
-        for note_id in notes:
-            await queue.defer(session, "tickets.deliver_note", note_id=str(note_id))
+        for note_id, request_id in notes:
+            await queue.defer(session, "tickets.deliver_note", request_id=request_id, note_id=str(note_id))
     if tickets or notes:
         log.info("ticket.sweep.queued", tickets=len(tickets), notes=len(notes))

@@ -11,6 +11,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base, Id
+from app.core.logging import current_correlation_id
 
 # As text, so that PostgreSQL sees that a query for them may use the partial index.
 UNDELIVERED = text("delivery IN ('queued', 'held')")
@@ -47,6 +48,8 @@ class Outbound:
     next_try_at: Mapped[datetime | None]
     # The message (Message.to_json) of what stands in the way.
     problem: Mapped[dict[str, Any] | None]
+    # The id of the request in which a person asked for it, for the log lines of every later job.
+    request_id: Mapped[str] = mapped_column(default=current_correlation_id)
     shared_at: Mapped[datetime | None]
 
 

@@ -82,8 +82,12 @@ class ServerError(RemoteError):
 
 
 class Unauthorized(RemoteError):
-    """The token is refused and cannot be refreshed: a person must authorize again."""
+    """The token is refused and cannot be refreshed: a person must authorize again.
 
+    `why` names the check that refused it, for the log only; empty where the other side refused.
+    """
+
+    why = ""
     is_final = True
     status = 409
     retry = Retry.NEVER

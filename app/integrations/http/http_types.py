@@ -11,17 +11,25 @@ from math import isnan
 from typing import Any
 
 from app.core import clock
+from app.core.bounds import line
 from app.core.errors import Retry
 from app.core.messages import T
 from app.integrations.http.errors import InvalidResponse, Throttled
+from app.integrations.http.response_body import TOO_LARGE
 
 # A Retry-After is obeyed up to a day; a longer one is a mistake at the other side.
 LONGEST_NAMED_WAIT_SECONDS = 86_400.0
+# Bounds memory. Python's objects take some thirty times the bytes of the smallest JSON.
+LARGEST_ANSWER_BYTES = 8 * 1024 * 1024
+LONGEST_CONTENT_TYPE = 80
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request about to be sent. `form` and `body` exclude each other; `body` is sent as JSON."""
+    """A request about to be sent. `form` and `body` exclude each other; `body` is sent as JSON.
+
+    `largest_answer` is in bytes, both as it is received and unpacked.
+    """
 
     method: str
     url: str
@@ -29,6 +37,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
     body: Any = field(default=None, repr=False)
+    largest_answer: int = LARGEST_ANSWER_BYTES
 
 
 @dataclass(frozen=True)
@@ -59,11 +68,14 @@ class RemoteResponse:
                     position=error.pos,
                 )
             ) from error
-        except (ValueError, RecursionError) as error:  # Text that is no UTF-8, and hostile nesting.
+        except MemoryError as error:
+            raise InvalidResponse(TOO_LARGE) from error
+        # Text that is no UTF-8, a number of thousands of digits, and hostile nesting.
+        except (ValueError, RecursionError) as error:
             raise self._no_json() from error
 
     def _no_json(self) -> InvalidResponse:
-        kind = self.header("content-type") or "plain text"
+        kind = line(self.header("content-type"), LONGEST_CONTENT_TYPE) or "plain text"
         return InvalidResponse(T("The answer is not JSON (it looks like %(kind)s).", kind=kind))
 
     def json_object(self) -> dict[str, Any]:
@@ -104,7 +116,7 @@ def named_wait(answer: RemoteResponse) -> float | None:
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(value) - clock.now()).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     if isnan(seconds):  # float() reads "nan", which compares as neither smaller nor larger.
         return None

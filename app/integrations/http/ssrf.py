@@ -18,9 +18,14 @@ from urllib.parse import urlsplit
 import httpcore
 
 from app.core.errors import Retry
+from app.core.logging import get_logger
 from app.core.messages import T
 from app.integrations.http.errors import Unreachable
 
+log = get_logger(__name__)
+
+# RFC 1035 2.3.4; a longer one is no name.
+LONGEST_HOST = 255
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 LOOKUP_SECONDS = 5.0
 # The well-known prefix for IPv4 addresses inside IPv6: https://www.rfc-editor.org/rfc/rfc6052#section-2.1
@@ -63,10 +68,12 @@ class AddressPolicy:
         found = await self._resolved(host, port)
         inside = [address for address in found if not is_public(address)]
         if inside:
+            log.warning("refused.call_address", host=host[:LONGEST_HOST], address=inside[0])
             raise AddressNotPublic(
                 T(
                     "%(host)s points to %(address)s, an address inside a private network, so nothing was sent. If that is "
                     "right, the operator of this security center lists the address in SERVICENOW_ALLOWED_ORIGINS.",
+                    code="address.not_public",
                     host=host,
                     address=inside[0],
                 )

@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 import httpx
 
 from app.core import clock
-from app.core.logging import current_correlation_id, get_logger
+from app.core.bounds import line
+from app.core.logging import bind_fields, current_correlation_id, get_logger
 from app.core.messages import Message, T
 from app.core.metrics import count_call
 from app.core.tracing import span
 from app.integrations.http.errors import Ambiguous, InvalidResponse, RemoteError, Unreachable
 from app.integrations.http.http_types import CallLogEntry, RemoteResponse, Request
+from app.integrations.http.response_body import ACCEPTED_CODING, TOO_LARGE, read_body
 from app.integrations.http.ssrf import AddressPolicy, PolicyCheckedNetwork
 
 log = get_logger(__name__)
@@ -32,8 +34,6 @@ ANSWER_SECONDS = 30.0
 SPARE_SECONDS = 5.0
 # Call log entries that wait for the gateway to store them.
 RECENT_CALLS = 500
-# Bounds memory: the largest answer that is wanted is Graph's history of scores, some megabytes.
-LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 USER_AGENT = "security-center/0.1"
 
 # httpx's failures before the request is sent. All others leave open whether it was received.
@@ -63,6 +63,8 @@ SENTENCES = {
     "slow": T("%(host)s did not take the connection in time. Nothing was sent; we will try again."),
     "other": T("%(host)s could not be reached. Nothing was sent; we will try again."),
 }
+# An access token or an address that came from outside and is no plain ASCII.
+UNWRITABLE = T("The request holds characters that cannot be sent.")
 
 
 class _NoCookies(httpx.Cookies):
@@ -98,7 +100,7 @@ class Transport:
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
             follow_redirects=False,  # A redirect would carry the token to another host.
             trust_env=True,
-            headers={"User-Agent": USER_AGENT},
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED_CODING},
         )
         self._client._cookies = _NoCookies()  # httpx has no switch for this.
         if address_policy is not None and isinstance(self._client._transport, httpx.AsyncHTTPTransport):
@@ -115,7 +117,7 @@ class Transport:
         return self._client._transport_for_url(httpx.URL(url)) is not self._client._transport
 
     async def send(self, request: Request) -> RemoteResponse:
-        """The response, with any status. Raises Unreachable, Ambiguous, or InvalidResponse when it is too large."""
+        """The response, with any status. Raises Unreachable, Ambiguous, or InvalidResponse when its body cannot be taken."""
         started, at = time.monotonic(), clock.now()
         try:
             with span(
@@ -147,7 +149,7 @@ class Transport:
             status=answer.status if answer else 0,
             outcome=outcome,
             milliseconds=round((time.monotonic() - started) * 1000),
-            transaction_id=answer.header("x-transaction-id")[:64] if answer else "",
+            transaction_id=line(answer.header("x-transaction-id"), 64) if answer else "",
             correlation_id=current_correlation_id(),
         )
         self.recent.append(note)
@@ -157,6 +159,8 @@ class Transport:
             log.warning("http.call.failed", **facts, outcome=outcome)
         else:
             log.info("http.call.answered", **facts, status=note.status, transaction=note.transaction_id)
+            # The line that says what became of a job names the call that decided it.
+            bind_fields(last_transaction=note.transaction_id)
 
     async def _exchange(self, request: Request) -> RemoteResponse:
         try:
@@ -172,11 +176,17 @@ class Transport:
                     extensions={"trace": _when_sending(limit, self.whole_seconds)},
                 ) as response,
             ):
-                body = await _bounded(response)
+                # Raw, because httpx would inflate without a limit.
+                received, coding = response.aiter_raw(), response.headers.get("content-encoding", "")
+                body = await read_body(received, coding, request.largest_answer)
         except NOTHING_SENT as error:
             raise _unreachable(request.url, error) from error
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
             raise Ambiguous from error
+        except UnicodeError as error:
+            raise InvalidResponse(UNWRITABLE) from error
+        except MemoryError as error:
+            raise InvalidResponse(TOO_LARGE) from error
         return RemoteResponse(
             status=response.status_code,
             headers={name.lower(): value for name, value in response.headers.items()},
@@ -196,17 +206,6 @@ def _when_sending(limit: asyncio.Timeout, seconds: float) -> Callable[[str, Any]
             limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
     return trace
-
-
-async def _bounded(response: httpx.Response) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > LARGEST_ANSWER_BYTES:
-            raise InvalidResponse(T("The answer is larger than we accept."))
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _unreachable(url: str, error: BaseException) -> Unreachable:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.core.bounds import first, line, whole
 from app.core.messages import Message, T
 
 # Numbers and wordings change, says Microsoft, so an unknown number has a way on as well:
 # https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 # docs/facts/microsoft-graph.md#2-3-signing-users-in
+LONGEST_ERROR = 40
+LARGEST_NUMBER = 99_999_999
 _NUMBER = re.compile(r"\s*AADSTS(\d{4,8})(?!\d)")
 
 
@@ -279,9 +281,10 @@ def number_in(description: object) -> int | None:
 def number_of(content: dict[str, Any]) -> int | None:
     """The number of an error answer."""
     codes = content.get("error_codes")
-    listed: Iterable[object] = codes if isinstance(codes, list) else ()
-    first = next((code for code in listed if isinstance(code, int) and code > 0), None)
-    return first if first is not None else number_in(content.get("error_description"))
+    listed = first(codes if isinstance(codes, list) else [])
+    numbers = (whole(code, 1, LARGEST_NUMBER) for code in listed if isinstance(code, int))
+    named = next((number for number in numbers if number is not None), None)
+    return named if named is not None else number_in(content.get("error_description"))
 
 
 def explain(number: int | None, purpose: Purpose, *, error: str = "") -> Message:
@@ -292,5 +295,5 @@ def explain(number: int | None, purpose: Purpose, *, error: str = "") -> Message
     if cause is None:
         cause = _CREDENTIALS if error == "invalid_client" else _UNKNOWN
     text = cause.application if purpose == Purpose.APP_TOKEN and cause.application else cause.text
-    shown = f"AADSTS{number}" if number else error or "?"
+    shown = f"AADSTS{number}" if number else line(error, LONGEST_ERROR) or "?"
     return Message(text.message, {"number": shown}, cause.code)

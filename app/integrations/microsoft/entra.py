@@ -16,6 +16,7 @@ from joserfc.jwk import KeySet
 from joserfc.jwt import Token
 
 from app.core import clock
+from app.core.bounds import LONGEST_ADDRESS, first, line
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.integrations.http.errors import (
@@ -310,7 +311,7 @@ def token_answer(answer: RemoteResponse, purpose: Purpose) -> dict[str, Any]:
     number = number_of(content)
     if number in TRANSIENT or content.get("error") == "temporarily_unavailable":
         raise _trouble(answer, purpose)
-    error = str(content.get("error") or answer.status)[:LONGEST_ERROR]
+    error = line(content.get("error") or answer.status, LONGEST_ERROR)
     message = explain(number, purpose, error=error)
     # Forbidden: what refuses is the registration or a policy. Unauthorized: this code, once.
     raise Unauthorized(message) if error == "invalid_grant" else Forbidden(message)
@@ -363,7 +364,7 @@ def _trouble(answer: RemoteResponse, purpose: Purpose) -> ServerError:
 def _key_set(found: object) -> KeySet:
     # One key that cannot be read, of a kind we do not know, must not hide the others.
     keys = []
-    for each in found if isinstance(found, list) else ():
+    for each in first(found if isinstance(found, list) else []):
         try:
             keys += KeySet.import_key_set({"keys": [each]}).keys
         except (JoseError, ValueError, KeyError, TypeError, AttributeError):
@@ -375,6 +376,6 @@ def _key_set(found: object) -> KeySet:
 
 def _text(document: dict[str, Any], name: str) -> str:
     value = document.get(name)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or len(value) > LONGEST_ADDRESS or not value.isprintable():
         raise InvalidResponse(T("Microsoft’s sign-in service does not say its %(name)s.", name=name))
     return value

@@ -9,12 +9,14 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from app.core import clock
+from app.core.bounds import line, token_text, whole
 from app.core.messages import T
 from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Throttled, Unauthorized
 from app.integrations.http.http_types import RemoteResponse, Request, named_wait
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.aadsts import Purpose
 from app.integrations.microsoft.entra import token_answer
+from app.integrations.microsoft.list_reader import ListReader
 from app.integrations.microsoft.schemas import GraphPage
 
 # Graph's own limit for these resources: https://learn.microsoft.com/graph/throttling-limits#security-detections-and-incidents-service-limits
@@ -26,6 +28,12 @@ ATTEMPTS = 4
 LONGEST_WAIT_FOR_PAGE_SECONDS = 120.0
 RENEW_BEFORE = timedelta(minutes=2)
 PROFILES_PER_PAGE = 999
+# Ninety days of a large tenant are some forty megabytes. They are read item by item (list_reader.py).
+LARGEST_LIST_BYTES = 64 * 1024 * 1024
+LONGEST_WARNING = 300
+# A day, the longest that Entra ID lets an administrator set.
+# https://learn.microsoft.com/entra/identity-platform/configurable-token-lifetimes
+LONGEST_TOKEN_SECONDS = 86_400
 
 
 class GraphClient:
@@ -99,22 +107,23 @@ class GraphClient:
         while True:
             seen.add(url)
             answer = await self._read(url)
-            content = answer.json_object()
-            items = content.get("value")
-            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                raise InvalidResponse(T("Graph’s answer is not a list."))
-            yield GraphPage(items=items, warning=answer.header("warning") or None if answer.status == 206 else None)
-            link = content.get("@odata.nextLink")
-            if not follow or link is None:
+            warning = line(answer.header("warning"), LONGEST_WARNING) or None if answer.status == 206 else None
+            reader = ListReader(answer.body)
+            for items in reader.portions():
+                yield GraphPage(items=items, warning=warning)
+            if not follow or reader.next_link is None:
                 return
-            url = self._checked(link, seen)
+            url = self._checked(reader.next_link, seen)
 
     def _checked(self, link: object, seen: set[str]) -> str:
         """The address of the next page, byte for byte. Raises InvalidResponse unless it is Graph's own and new."""
         # The token goes to Graph and nowhere else: docs/facts/microsoft-graph.md#edge-3
         if not isinstance(link, str):
             raise InvalidResponse(T("Graph’s answer has a broken link to its next page."))
-        here, there = urlsplit(self._graph_url), urlsplit(link)
+        try:
+            here, there = urlsplit(self._graph_url), urlsplit(link)
+        except ValueError as error:
+            raise InvalidResponse(T("Graph’s answer has a broken link to its next page.")) from error
         if (here.scheme, here.netloc) != (there.scheme, there.netloc):
             raise InvalidResponse(T("Graph’s next page is on another host, so it was not fetched."))
         if link in seen or len(seen) >= MOST_PAGES:
@@ -147,7 +156,9 @@ class GraphClient:
         token = await self._access_token()
         headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
         async with self._slots:
-            return await self._transport.send(Request(method, url, headers=headers, body=body))
+            return await self._transport.send(
+                Request(method, url, headers=headers, body=body, largest_answer=LARGEST_LIST_BYTES)
+            )
 
     async def _access_token(self) -> str:
         async with self._token_lock:
@@ -166,8 +177,8 @@ class GraphClient:
                 )
             )
             content = token_answer(answer, Purpose.APP_TOKEN)
-            token = content.get("access_token")
-            if not isinstance(token, str) or not token:
+            token = token_text(content.get("access_token"))
+            if token is None:
                 raise InvalidResponse(T("Microsoft’s answer holds no access token."))
             self._token = (token, clock.now() + timedelta(seconds=_seconds(content.get("expires_in"))))
             return token
@@ -219,7 +230,4 @@ def _bad_write(answer: RemoteResponse) -> RemoteError:
 
 
 def _seconds(value: Any) -> int:  # noqa: ANN401 - straight from JSON.
-    try:
-        return max(int(value), 0)
-    except (TypeError, ValueError):
-        return 0
+    return whole(value, 0, LONGEST_TOKEN_SECONDS) or 0

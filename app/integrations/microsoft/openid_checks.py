@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from joserfc import jwt
-from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError
+from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 
 from app.core import clock
 from app.core.logging import get_logger
@@ -37,6 +37,10 @@ NOT_ACCEPTED = {
 }
 
 
+# Causes that are told with the sentence of another one.
+SENTENCE_OF = {"expired": "clock", "iat": "clock", "nbf": "clock", "issuer": "tenant"}
+
+
 def not_accepted(why: str) -> Unauthorized:
     """The refusal of an ID token. `why` is for the log; a page must not tell an outsider which check failed."""
     log.warning("entra.id_token.refused", why=why)
@@ -44,7 +48,9 @@ def not_accepted(why: str) -> Unauthorized:
         "Microsoft’s answer could not be verified, so no one was signed in. Please sign in again.",
         code="microsoft.not_verified",
     )
-    return Unauthorized(NOT_ACCEPTED.get(why, other))
+    refused = Unauthorized(NOT_ACCEPTED.get(SENTENCE_OF.get(why, why), other))
+    refused.why = why
+    return refused
 
 
 def check_issuer(told: str, *, authority: str, tenant_id: str) -> str:
@@ -74,7 +80,7 @@ def check_claims(
     # Tenant IDs are compared in lower case: docs/facts/microsoft-graph.md#2-3-signing-users-in
     told = (str(claims.get("iss") or "").lower(), str(claims.get("tid") or "").lower())
     if told != (issuer.lower(), tenant_id.lower()):
-        raise not_accepted("tenant")
+        raise not_accepted("issuer" if told[1] == tenant_id.lower() else "tenant")
     _check_parties(claims, client_id)
     expected: dict[str, Any] = {} if nonce is None else {"nonce": {"essential": True, "value": nonce}}
     registry = jwt.JWTClaimsRegistry(
@@ -109,13 +115,13 @@ def _check_times(claims: dict[str, Any]) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise not_accepted(name)
     if claims["iat"] < now - OLDEST_TOKEN_SECONDS - CLOCKS_MAY_DIFFER_SECONDS:
-        raise not_accepted("clock")
+        raise not_accepted("iat")
     if claims["exp"] > now + LONGEST_TOKEN_SECONDS + CLOCKS_MAY_DIFFER_SECONDS:
         raise not_accepted("exp")
 
 
 def _wrong_claim(error: Exception) -> str:
     if isinstance(error, ExpiredTokenError):
-        return "clock"
-    claim = error.claim if isinstance(error, InvalidClaimError) else ""
-    return "clock" if claim in ("iat", "nbf") else claim or "claims"
+        return "expired"
+    claim = error.claim if isinstance(error, ClaimError) else ""
+    return claim or "claims"

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.core import clock
+from app.core.messages import Message
 from app.integrations.http.errors import Ambiguous, Forbidden, InvalidResponse, RecordNotFound
 from app.integrations.http.http_types import RemoteResponse, Request, clock_ahead
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow import parse_journal, parse_lookup, parse_response, protocol
 from app.integrations.servicenow.error_envelope import is_query_refused
+from app.integrations.servicenow.parse_page import page_of
 from app.integrations.servicenow.parse_response import Purpose
 from app.integrations.servicenow.protocol import ByIds, Changed
 from app.integrations.servicenow.schemas import (
@@ -60,7 +62,8 @@ class ServiceNowClient:
             return parse_response.ticket_of(await self._result(request, purpose="write"))
         except InvalidResponse as error:
             # An unreadable answer to a write may hide a record that was inserted.
-            unclear = Ambiguous(error.message)
+            said = error.message
+            unclear = Ambiguous(Message(said.message, said.values, parse_response.UNREADABLE))
             unclear.is_final = True
             raise unclear from error
 
@@ -113,7 +116,7 @@ class ServiceNowClient:
         (docs/facts/servicenow.md#trap-14, docs/facts/servicenow.md#trap-6).
         """
         # Retrieve records: https://www.servicenow.com/docs/r/australia/api-reference/rest-apis/c_TableAPI.html
-        return parse_response.listed(await self.answer(protocol.records_request(self.origin, table, asked)))
+        return page_of(await self.answer(protocol.records_request(self.origin, table, asked)))
 
     async def add_note(self, table: Table, sys_id: str, text: str) -> None:
         """Append a work note. Ambiguous, ServerError and Forbidden may all mean that it was done: reconcile first."""

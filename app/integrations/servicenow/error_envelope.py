@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.core.text_limits import cut, one_line
+from app.core.bounds import line
+from app.core.text_limits import cut
 from app.integrations.http.errors import InvalidResponse
 from app.integrations.http.http_types import RemoteResponse
 
@@ -47,4 +48,4 @@ def is_query_refused(answer: RemoteResponse) -> bool:
 
 def _plain(text: object) -> str:
     # Words of a script may hold anything, and are shown on a page.
-    return cut(one_line(str(text)), LONGEST_WORDS) if text else ""
+    return line(text, LONGEST_WORDS) if text else ""

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.core.bounds import LONGEST_LABEL, LONGEST_NUMBER, exact, first, identifier, line
 from app.integrations.http.errors import Forbidden, RecordNotFound
 from app.integrations.http.http_types import Request
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.error_envelope import is_query_refused
-from app.integrations.servicenow.parse_response import result_of, rows_of
+from app.integrations.servicenow.parse_response import result_of, rows_of, sequence_of
 from app.integrations.servicenow.probes import PLAIN, SEARCHABLE
 from app.integrations.servicenow.protocol import ODD_SYS_ID, table_url
 from app.integrations.servicenow.schemas import FieldChoice, Table
@@ -23,6 +24,9 @@ MOST_FOUND = 25
 # Lists of choices in several languages have some hundred rows each, and a form asks for those of several columns.
 CHOICES_PER_PAGE = 2000
 MOST_CHOICE_PAGES = 5
+MOST_CHOICES = 1000
+LONGEST_NAME = 100
+LONGEST_VALUE = 4000
 # Columns by which people know a record, whatever its table; a table without one of them leaves it out of the answer.
 NAMING_COLUMNS = ("name", "number", "short_description", "user_name", "email")
 # Tables in which a person is looked for by more than the name.
@@ -66,14 +70,7 @@ async def _choice_rows(client: ServiceNowClient, query: str) -> list[Mapping[str
         rows += found
         if len(found) < CHOICES_PER_PAGE:
             break
-    return sorted(rows, key=_sequence)
-
-
-def _sequence(row: Mapping[str, Any]) -> float:
-    try:
-        return float(str(row.get("sequence", "")))
-    except ValueError:
-        return 0.0
+    return sorted(rows, key=sequence_of)
 
 
 def _choices(rows: Sequence[Mapping[str, Any]], table: str, element: str) -> list[FieldChoice]:
@@ -84,10 +81,15 @@ def _choices(rows: Sequence[Mapping[str, Any]], table: str, element: str) -> lis
     labels: dict[str, str] = {}
     for language in ("en", ""):
         for row in own:
-            in_use = str(row.get("inactive", "")).lower() != "true" and str(row.get("value", ""))
+            value = identifier(row.get("value"))
+            in_use = value and not _is_true(row.get("inactive"))
             if in_use and (not language or row.get("language", "en") == language):
-                labels.setdefault(str(row["value"]), str(row.get("label", "")) or str(row["value"]))
-    return [FieldChoice(value, label) for value, label in labels.items()]
+                labels.setdefault(value, line(row.get("label"), LONGEST_LABEL) or value)
+    return [FieldChoice(value, label) for value, label in first(labels.items(), MOST_CHOICES)]
+
+
+def _is_true(value: object) -> bool:
+    return exact(value, LONGEST_NUMBER).lower() == "true"
 
 
 async def search_records(client: ServiceNowClient, table: str, typed: str) -> list[FoundRecord] | None:
@@ -97,13 +99,13 @@ async def search_records(client: ServiceNowClient, table: str, typed: str) -> li
     """
     if not TABLE_NAME.fullmatch(table) or (typed and not SEARCHABLE.fullmatch(typed)):
         raise ValueError("this may not enter a request")
-    for query, exact in zip(_searches(table, typed, "LIKE"), _searches(table, typed, "="), strict=True):
+    for query, equality in zip(_searches(table, typed, "LIKE"), _searches(table, typed, "="), strict=True):
         try:
             answer = await client.sorted_answer(_list(client, table, query, _fields(), MOST_FOUND))
             if is_query_refused(answer) and typed:
                 # The right `query_range` covers LIKE as well, and equality is allowed without it:
                 # docs/facts/servicenow.md#2-3-encoded-query
-                answer = await client.sorted_answer(_list(client, table, exact, _fields(), MOST_FOUND))
+                answer = await client.sorted_answer(_list(client, table, equality, _fields(), MOST_FOUND))
             rows = rows_of(result_of(answer))
         except Forbidden:
             return None
@@ -150,7 +152,7 @@ async def list_change_models(client: ServiceNowClient) -> list[FoundRecord]:
         rows = rows_of(result_of(answer))
     except (Forbidden, RecordNotFound):
         return []
-    found = [_record(row) for row in rows if str(row.get("active", "true")).lower() == "true"]
+    found = [_record(row) for row in rows if _is_true(row.get("active", "true"))]
     return sorted((record for record in found if record is not None), key=lambda record: record.name.casefold())
 
 
@@ -159,18 +161,18 @@ def _fields() -> str:
 
 
 def _matches(row: Mapping[str, Any], typed: str) -> bool:
-    return any(typed.casefold() in str(row.get(column, "")).casefold() for column in NAMING_COLUMNS)
+    return any(typed.casefold() in exact(row.get(column), LONGEST_VALUE).casefold() for column in NAMING_COLUMNS)
 
 
 def _record(row: Mapping[str, Any]) -> FoundRecord | None:
-    sys_id = str(row.get("sys_id", ""))
+    sys_id = exact(row.get("sys_id"), LONGEST_LABEL)
     if not ODD_SYS_ID.fullmatch(sys_id):
         return None
-    names = [str(row.get(column, "")).strip() for column in NAMING_COLUMNS]
-    name = next((text for text in names[:3] if text), sys_id)[:100]
+    names = [line(row.get(column), LONGEST_NAME) for column in NAMING_COLUMNS]
+    name = next((text for text in names[:3] if text), sys_id)
     # Two persons may have one name, and their logins differ.
     login = names[3] or names[4]
-    return FoundRecord(sys_id, f"{name} ({login[:100]})" if login else name)
+    return FoundRecord(sys_id, f"{name} ({login})" if login else name)
 
 
 def _list(client: ServiceNowClient, table: str, query: str, fields: str, limit: int) -> Request:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from authlib.common.security import generate_token
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
+from app.core.bounds import LONGEST_CODE, LONGEST_LABEL, LONGEST_TOKEN, line, token_text, whole
 from app.core.errors import Retry
 from app.core.messages import Message, T
 from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Unauthorized
@@ -86,6 +88,22 @@ def challenge_of(verifier: str) -> str:
     return str(create_s256_code_challenge(verifier))
 
 
+class UnusableTokens(InvalidResponse):
+    """ServiceNow granted access with tokens that no request can carry. `received` are those that came, to be revoked."""
+
+    status = 409
+    retry = Retry.LATER
+    default = T(
+        "ServiceNow’s answer holds no access token that can be used. Nothing was changed. Press Authorize again; if it stays "
+        "so, ask the administrator of the instance what changes its answers on the way.",
+        code="oauth.unusable_tokens",
+    )
+
+    def __init__(self, received: Sequence[str]) -> None:
+        super().__init__()
+        self.received = tuple(received)
+
+
 class ServiceNowOAuth:
     """One OAuth client at one instance."""
 
@@ -127,13 +145,23 @@ class ServiceNowOAuth:
         form["state"] = state
         answer = await self._grant(form | ({"code_verifier": code_verifier} if code_verifier else {}))
         # `invalid_grant` is said of the code here, and its causes are those of NO_TOKENS: no consent was given before.
-        return _tokens(answer, NO_TOKENS, NAMED_CAUSES | {"invalid_grant": NO_TOKENS})
+        try:
+            return _tokens(answer, NO_TOKENS, NAMED_CAUSES | {"invalid_grant": NO_TOKENS})
+        except UnusableTokens as error:
+            # They would open the instance for months, and nothing of ours can use them.
+            for token in error.received:
+                with suppress(RemoteError):
+                    await self.revoke(token)
+            raise
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """A new access token. The refresh token usually stays the same and may be missing in the answer."""
         # docs/facts/servicenow.md#sandbox-11
         answer = await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token})
-        return _tokens(answer, NOT_RENEWED)
+        try:
+            return _tokens(answer, NOT_RENEWED)
+        except UnusableTokens as error:
+            raise InvalidResponse(T("ServiceNow’s answer holds no access token."), retry=Retry.LATER) from error
 
     async def revoke(self, token: str) -> None:
         """Revoke one token. Raises a RemoteError unless ServiceNow confirms it."""
@@ -169,20 +197,21 @@ def _tokens(answer: RemoteResponse, refused: Message, causes: Mapping[str, Messa
     except InvalidResponse as error:
         raise InvalidResponse(error.message, retry=Retry.LATER) from error
     if answer.status in (400, 401) or (answer.status < 300 and "error" in content):
-        cause = str(content.get("error"))
+        cause = line(content.get("error"), LONGEST_CODE)
         raise Unauthorized(causes.get(cause, refused))
     if answer.status >= 300:
         raise InvalidResponse(
             T("ServiceNow’s token service answered with status %(status)s.", status=answer.status), retry=Retry.LATER
         )
-    access_token, refresh_token = content.get("access_token"), content.get("refresh_token")
-    if not isinstance(access_token, str) or not access_token:
-        raise InvalidResponse(T("ServiceNow’s answer holds no access token."), retry=Retry.LATER)
+    access_token, refresh_token = token_text(content.get("access_token")), token_text(content.get("refresh_token"))
+    if access_token is None:
+        named = (content.get("refresh_token"), content.get("access_token"))
+        raise UnusableTokens([token for token in named if isinstance(token, str) and 0 < len(token) <= LONGEST_TOKEN])
     return Tokens(
         access_token=access_token,
-        refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
+        refresh_token=refresh_token,
         expires_in=_seconds(content.get("expires_in")),
-        scope=str(content.get("scope") or ""),
+        scope=line(content.get("scope"), LONGEST_LABEL),
     )
 
 
@@ -209,8 +238,5 @@ def _web_page(answer: RemoteResponse) -> RemoteError:
 
 def _seconds(value: object) -> int:
     # Missing, text, zero or negative lifetimes were all seen: docs/facts/other-connectors.md#bug-7
-    try:
-        seconds = int(str(value))
-    except ValueError:
-        return USUAL_ACCESS_SECONDS
-    return min(seconds, LONGEST_ACCESS_SECONDS) if seconds > 0 else USUAL_ACCESS_SECONDS
+    seconds = whole(value, 1, 2**62)
+    return USUAL_ACCESS_SECONDS if seconds is None else min(seconds, LONGEST_ACCESS_SECONDS)

@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from app.core.bounds import LONGEST_LABEL, exact, first, line
 from app.core.messages import T
 from app.integrations.http.errors import Forbidden, RecordNotFound
-from app.integrations.servicenow.parse_response import NO_RECORD, label_of, parse_time, rows_of, value_of
+from app.integrations.http.http_types import LARGEST_ANSWER_BYTES
+from app.integrations.servicenow.parse_response import NO_RECORD, parse_time, rows_of, shown_of, value_of
 from app.integrations.servicenow.schemas import JournalRow
 
+# As long as an answer can be: a note of ours is found again by its reference, however much was written since.
+LONGEST_JOURNAL = LARGEST_ANSWER_BYTES
+MOST_ROWS = 500
 NO_JOURNAL = T(
     "ServiceNow does not show the integration user the work notes of this record.", code="servicenow.no_journal"
 )
@@ -23,7 +28,9 @@ def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]
     """
     for row in rows:
         if value_of(row, "sys_id").lower() == sys_id:
-            shown = {name: label_of(row, name) for name in ("work_notes", "comments") if name in row}
+            shown = {
+                name: exact(shown_of(row, name), LONGEST_JOURNAL) for name in ("work_notes", "comments") if name in row
+            }
             if not shown:
                 raise Forbidden(NO_JOURNAL)
             return shown
@@ -34,12 +41,12 @@ def journal_rows_of(result: Any, sys_id: str) -> list[JournalRow]:  # noqa: ANN4
     """The journal entries of this record, newest first; rows of other records are left out."""
     rows = [
         JournalRow(
-            journal=value_of(row, "element"),
-            author=value_of(row, "sys_created_by"),
+            journal=value_of(row, "element", LONGEST_LABEL),
+            author=line(value_of(row, "sys_created_by"), LONGEST_LABEL),
             written_at=parse_time(value_of(row, "sys_created_on")),
-            text=value_of(row, "value"),
+            text=value_of(row, "value", LONGEST_JOURNAL),
         )
-        for row in rows_of(result)
+        for row in first(rows_of(result), MOST_ROWS)
         # Checked again: a condition that is not understood is dropped. docs/facts/servicenow.md#trap-6
         if value_of(row, "element_id").lower() == sys_id
     ]

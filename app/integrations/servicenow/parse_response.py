@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from app.core import clock
+from app.core.bounds import LONGEST_CODE, LONGEST_LABEL, LONGEST_NUMBER, LONGEST_TEXT, exact, finite, first, line
 from app.core.messages import Message, T
 from app.integrations.http.errors import (
     Ambiguous,
@@ -35,6 +36,11 @@ from app.integrations.servicenow.schemas import (
 )
 
 Purpose = Literal["read", "write"]
+# The code of an answer of the instance itself that says nothing.
+UNREADABLE = "servicenow.unreadable"
+# Columns of one record: the fields that we follow and those that were set.
+MOST_COLUMNS = 200
+MOST_CHOICES = 500
 # Refusals of one record have codes: the circuit breaker compares those, and never these sentences.
 NO_RECORD = T(
     "ServiceNow has no such record, or its access rules hide it from the integration user.", code="servicenow.no_record"
@@ -56,9 +62,7 @@ def parse_time(text: str) -> datetime | None:
 def canonical_state(value: object) -> str:
     """A state as the Table API writes it."""
     # The Change Management API gives -5.0 where the Table API gives "-5": docs/facts/servicenow.md#3-5-change-management
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = "" if value is None else str(value).strip()
+    text = line(value, LONGEST_NUMBER)
     if re.fullmatch(r"-?[0-9]{1,9}(\.0+)?", text):
         return str(int(float(text)))
     return text
@@ -102,9 +106,9 @@ def answered_at(answer: RemoteResponse) -> datetime | None:
     """The Date header: the instance's clock, to the second; None when it is missing or unreadable."""
     try:
         moment = parsedate_to_datetime(answer.header("date"))
-    except (TypeError, ValueError):
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else None
 
 
 def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON.
@@ -121,17 +125,17 @@ def ticket_of(record: Any) -> RemoteTicket:  # noqa: ANN401 - straight from JSON
         raise InvalidResponse(T("ServiceNow’s answer names no record."))
     return RemoteTicket(
         sys_id=sys_id,
-        number=value_of(record, "number"),
-        table=value_of(record, "sys_class_name"),
+        number=line(value_of(record, "number"), LONGEST_NUMBER),
+        table=line(value_of(record, "sys_class_name"), LONGEST_CODE),
         state=canonical_state(_raw(record, "state")),
         state_label=label_of(record, "state"),
         priority=canonical_state(_raw(record, "priority")),
         assigned_to=label_of(record, "assigned_to") or label_of(record, "assignment_group"),
-        correlation_id=value_of(record, "correlation_id"),
-        correlation_display=value_of(record, "correlation_display"),
+        correlation_id=value_of(record, "correlation_id", LONGEST_LABEL),
+        correlation_display=value_of(record, "correlation_display", LONGEST_LABEL),
         created_at=parse_time(value_of(record, "sys_created_on")),
         updated_at=parse_time(value_of(record, "sys_updated_on")),
-        values={str(name): value_of(record, str(name)) for name in record},
+        values={exact(name, LONGEST_CODE): value_of(record, name) for name in first(record, MOST_COLUMNS)},
     )
 
 
@@ -171,14 +175,16 @@ def choices_of(result: Any, table: Table, element: str) -> list[FieldChoice]:  #
         if row.get("element") == element and row.get("name") in (table, "task")
     ]
     # Also where the instance refuses to sort them.
-    rows.sort(key=_sequence)
+    rows.sort(key=sequence_of)
     own = [row for row in rows if row.get("name") == table] or rows
     best: dict[str, dict[str, Any]] = {}
     for row in own:
         value = canonical_state(row.get("value", ""))
         if value not in best or _choice_rank(row) < _choice_rank(best[value]):
             best[value] = row
-    return [FieldChoice(value, str(row.get("label", ""))) for value, row in best.items()]
+    return [
+        FieldChoice(value, line(row.get("label"), LONGEST_LABEL)) for value, row in first(best.items(), MOST_CHOICES)
+    ]
 
 
 def _choice_rank(row: Mapping[str, Any]) -> tuple[bool, bool]:
@@ -187,12 +193,14 @@ def _choice_rank(row: Mapping[str, Any]) -> tuple[bool, bool]:
 
 def release_of(answer: RemoteResponse) -> Release | None:
     """The release that the properties name; None when they name none."""
-    values = {str(row.get("name")): str(row.get("value", "")) for row in rows_of(result_of(answer))}
+    values = {
+        line(row.get("name"), LONGEST_CODE): line(row.get("value"), LONGEST_LABEL) for row in rows_of(result_of(answer))
+    }
     tag = values.get("glide.buildtag", "")
     # glide-australia-02-11-2026__patch1-…: the family is the word after `glide-`.
     # docs/facts/servicenow.md#7-which-release-is-the-instance-on
     found = re.match(r"glide-([a-z]+)", tag.lower())
-    family = found.group(1) if found else values.get("glide.buildname", "").strip().lower()
+    family = line(found.group(1) if found else values.get("glide.buildname", "").lower(), LONGEST_NUMBER)
     return Release(build=tag, family=family) if tag or family else None
 
 
@@ -202,7 +210,11 @@ def user_of(answer: RemoteResponse) -> RemoteUser | None:
     if len(rows) != 1:
         return None
     row = rows[0]
-    return RemoteUser(*(str(row.get(name, "")) for name in ("sys_id", "user_name", "name", "email")))
+    sys_id = exact(row.get("sys_id"), LONGEST_CODE)
+    return RemoteUser(
+        sys_id if ODD_SYS_ID.fullmatch(sys_id) else "",
+        *(line(row.get(name), LONGEST_LABEL) for name in ("user_name", "name", "email")),
+    )
 
 
 def _raw(record: Mapping[str, Any], name: str) -> object:
@@ -210,24 +222,26 @@ def _raw(record: Mapping[str, Any], name: str) -> object:
     return found.get("value", "") if isinstance(found, Mapping) else found
 
 
-def value_of(record: Mapping[str, Any], name: str) -> str:
+def value_of(record: Mapping[str, Any], name: str, longest: int = LONGEST_TEXT) -> str:
+    """The raw value, letter by letter as it came, without what cannot be stored."""
     # Any of the shapes of docs/facts/servicenow.md#2-4-json-shapes; a field without read right is missing, and reads as empty.
-    found = _raw(record, name)
-    if isinstance(found, bool):
-        return "true" if found else "false"
-    return "" if found is None else str(found)
+    return exact(_raw(record, name), longest)
+
+
+def shown_of(record: Mapping[str, Any], name: str) -> object:
+    """The display value, whatever JSON it is."""
+    found = record.get(name, "")
+    return found.get("display_value", "") if isinstance(found, Mapping) else found
 
 
 def label_of(record: Mapping[str, Any], name: str) -> str:
-    found = record.get(name, "")
-    if isinstance(found, Mapping):
-        found = found.get("display_value", "")
-    return "" if found is None else str(found)
+    """The display value in one line."""
+    return line(shown_of(record, name), LONGEST_LABEL)
 
 
-def _sequence(choice: Mapping[str, Any]) -> float:
-    text = value_of(choice, "sequence").strip()
-    return float(text) if re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", text) else 0.0
+def sequence_of(choice: Mapping[str, Any]) -> float:
+    """The place of a choice in its list; 0 where it cannot be read."""
+    return finite(_raw(choice, "sequence"), -1e9, 1e9) or 0.0
 
 
 def _raise_for_status(answer: RemoteResponse, purpose: Purpose) -> None:
@@ -295,7 +309,7 @@ def _malformed(answer: RemoteResponse) -> Forbidden:
             "ServiceNow would not take the request (status %(status)s: %(reason)s).",
             code="servicenow.request_refused",
             status=answer.status,
-            reason=said or answer.header("content-type") or "–",
+            reason=said or line(answer.header("content-type"), LONGEST_CODE) or "–",
         )
     )
     error.remote_text = said
@@ -323,13 +337,20 @@ def _breakdown(answer: RemoteResponse) -> Message:
 def _web_page(answer: RemoteResponse, purpose: Purpose) -> InvalidResponse | Ambiguous:
     # HTML in place of data: the instance hibernates, or single sign-on stands in front of the API.
     # docs/facts/servicenow.md#sandbox-46
-    location = urlsplit(answer.header("location")).netloc
+    location = _host_of(answer.header("location"))
     sentence = T(
         "A web page answered in place of ServiceNow’s API%(where)s. The instance may be hibernating, or single sign-on "
         "may stand in front of it. Wake the instance up, or exempt the API, and try again.",
         where=f" ({location})" if location else "",
     )
     return _not_done(sentence, purpose)
+
+
+def _host_of(address: str) -> str:
+    try:
+        return line(urlsplit(address).netloc, LONGEST_LABEL)
+    except ValueError:
+        return ""
 
 
 def _other_responder(answer: RemoteResponse, purpose: Purpose) -> InvalidResponse | Ambiguous:
@@ -346,7 +367,7 @@ def _not_done(sentence: Message, purpose: Purpose) -> InvalidResponse | Ambiguou
 
 
 def _unreadable(purpose: Purpose) -> InvalidResponse | Ambiguous:
-    sentence = T("ServiceNow’s answer broke off or is not in the agreed shape.")
+    sentence = T("ServiceNow’s answer broke off or is not in the agreed shape.", code=UNREADABLE)
     # A write with an unreadable answer may have been done, so it is reconciled before it is repeated.
     return _final(Ambiguous(sentence)) if purpose == "write" else InvalidResponse(sentence)
 

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from app.core.bounds import LONGEST_ADDRESS, LONGEST_CODE, LONGEST_LABEL, LONGEST_TEXT, exact, first, line, whole
 from app.integrations.http.errors import Forbidden, RecordNotFound
 from app.integrations.http.http_types import Request
 from app.integrations.http.transport import Transport
 from app.integrations.servicenow.client import ServiceNowClient
 from app.integrations.servicenow.error_envelope import is_query_refused
 from app.integrations.servicenow.oauth import challenge_of, new_state, new_verifier
+from app.integrations.servicenow.parse_response import counted as counted_of
 from app.integrations.servicenow.parse_response import result_of, rows_of
 from app.integrations.servicenow.protocol import SYS_ID, Changed, table_url
 from app.integrations.servicenow.responder import ConsentPage, consent_page_of
@@ -33,6 +35,12 @@ HOPS = 3
 # Not one row: the limit is applied before access rules, and that row may be a hidden one.
 # docs/facts/servicenow.md#sandbox-24
 ROWS_READ = 100
+MOST_ROLES = 500
+MOST_COLUMNS = 2000
+MOST_GROUPS = 25
+MOST_URLS = 50
+# Seconds and lengths of columns: what PostgreSQL's integer holds.
+LARGEST_WHOLE = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -126,8 +134,7 @@ async def read_table(client: ServiceNowClient, table: str) -> TableReading:
     newest = "ORDERBYDESCsys_created_on"
     answer = await client.sorted_answer(_list(client, table, newest, "sys_id", limit=ROWS_READ, counted=True))
     rows = rows_of(result_of(answer))
-    total = answer.header("x-total-count")
-    return TableReading(len(rows), int(total) if total.isdecimal() else None)
+    return TableReading(len(rows), counted_of(answer))
 
 
 async def try_to_change(client: ServiceNowClient, table: Table) -> None:
@@ -162,11 +169,11 @@ async def find_client(client: ServiceNowClient, client_id: str) -> OAuthClient |
     answer = await client.answer(_list(client, "oauth_entity", f"client_id={client_id}", fields, limit=2))
     for row in rows_of(result_of(answer)):
         if row.get("client_id") == client_id:
-            urls = re.split(r"[,\s]+", str(row.get("redirect_url", "")).strip())
+            urls = re.split(r"[,\s]+", exact(row.get("redirect_url"), LONGEST_TEXT).strip())
             return OAuthClient(
-                name=str(row.get("name", "")),
+                name=line(row.get("name"), LONGEST_LABEL),
                 active=row.get("active") != "false",
-                redirect_urls=tuple(url for url in urls if url),
+                redirect_urls=tuple(first((line(url, LONGEST_ADDRESS) for url in urls if url), MOST_URLS)),
                 access_seconds=_seconds(row, "access_token_lifespan"),
                 refresh_seconds=_seconds(row, "refresh_token_lifespan"),
             )
@@ -185,9 +192,9 @@ async def find_account(client: ServiceNowClient, sys_id: str) -> AccountRecord:
     if not isinstance(row, Mapping):
         raise RecordNotFound
     return AccountRecord(
-        user_name=str(row.get("user_name", "")),
-        name=str(row.get("name", "")),
-        email=str(row.get("email", "")),
+        user_name=line(row.get("user_name"), LONGEST_LABEL),
+        name=line(row.get("name"), LONGEST_LABEL),
+        email=line(row.get("email"), LONGEST_LABEL),
         active=_flag(row, "active"),
         locked_out=_flag(row, "locked_out"),
         web_service_only=_flag(row, "web_service_access_only"),
@@ -201,12 +208,14 @@ async def list_roles(client: ServiceNowClient, user_sys_id: str) -> frozenset[st
         return None
     query = f"user={user_sys_id}^ORDERBYsys_id"
     try:
-        answer = await client.sorted_answer(_list(client, "sys_user_has_role", query, "user,role.name", limit=500))
+        answer = await client.sorted_answer(
+            _list(client, "sys_user_has_role", query, "user,role.name", limit=MOST_ROLES)
+        )
         rows = rows_of(result_of(answer))
     except Forbidden:
         return None
     names = [row.get("role.name") for row in rows if row.get("user") == user_sys_id]
-    return frozenset(name for name in names if isinstance(name, str) and name) or None
+    return frozenset(first((role for name in names if (role := line(name, LONGEST_LABEL))), MOST_ROLES)) or None
 
 
 async def list_columns(client: ServiceNowClient, table: Table) -> dict[str, TableColumn] | None:
@@ -215,11 +224,11 @@ async def list_columns(client: ServiceNowClient, table: Table) -> dict[str, Tabl
     query = f"nameINtask,{table}^elementISNOTEMPTY^ORDERBYsys_id"
     try:
         rows = rows_of(
-            result_of(await client.sorted_answer(_list(client, "sys_dictionary", query, fields, limit=2000)))
+            result_of(await client.sorted_answer(_list(client, "sys_dictionary", query, fields, limit=MOST_COLUMNS)))
         )
     except Forbidden:
         return None
-    columns = [_column(row) for row in rows if row.get("name") in ("task", table)]
+    columns = [_column(row) for row in first(rows, MOST_COLUMNS) if row.get("name") in ("task", table)]
     return {column.name: column for column in columns if column.name} or None
 
 
@@ -232,12 +241,15 @@ async def list_groups(client: ServiceNowClient, typed: str, *, exactly: bool = F
         raise ValueError("this text may not enter a query")
     name = f"^name{'=' if exactly else 'LIKE'}{typed}" if typed else ""
     query = f"active=true{name}^ORDERBYname"
-    answer = await client.sorted_answer(_list(client, "sys_user_group", query, "sys_id,name", limit=25))
+    answer = await client.sorted_answer(_list(client, "sys_user_group", query, "sys_id,name", limit=MOST_GROUPS))
     if is_query_refused(answer) and typed and not exactly:
         # The right `query_range` covers LIKE as well: docs/facts/servicenow.md#2-3-encoded-query
         return await list_groups(client, typed, exactly=True)
     rows = rows_of(result_of(answer))
-    found = [AssignmentGroup(str(row.get("sys_id", "")), str(row.get("name", ""))) for row in rows]
+    found = [
+        AssignmentGroup(exact(row.get("sys_id"), LONGEST_CODE), line(row.get("name"), LONGEST_LABEL))
+        for row in first(rows, MOST_GROUPS)
+    ]
     wanted = [group for group in found if SYS_ID.fullmatch(group.sys_id) and typed.lower() in group.name.lower()]
     return sorted(wanted, key=lambda group: group.name.lower())
 
@@ -257,26 +269,25 @@ def _list(
 
 
 def _seconds(row: Mapping[str, Any], name: str) -> int:
-    text = str(row.get(name, ""))
-    return int(text) if text.isdecimal() else 0
+    return whole(row.get(name), 0, LARGEST_WHOLE) or 0
 
 
 def _flag(row: Mapping[str, Any], name: str) -> bool | None:
-    value = str(row.get(name, "")).lower()
+    value = exact(row.get(name), LONGEST_CODE).lower()
     return {"true": True, "false": False}.get(value)
 
 
 def _column(row: Mapping[str, Any]) -> TableColumn:
     return TableColumn(
-        name=str(row.get("element", "")),
-        label=str(row.get("column_label", "")),
+        name=line(row.get("element"), LONGEST_CODE),
+        label=line(row.get("column_label"), LONGEST_LABEL),
         kind=_referred(row, "internal_type"),
         length=_seconds(row, "max_length"),
-        read_only=str(row.get("read_only", "")).lower() == "true",
+        read_only=_flag(row, "read_only") is True,
         reference=_referred(row, "reference"),
     )
 
 
 def _referred(row: Mapping[str, Any], name: str) -> str:
     found = row.get(name, "")
-    return str(found.get("value", "") if isinstance(found, Mapping) else found)
+    return line(found.get("value", "") if isinstance(found, Mapping) else found, LONGEST_CODE)

@@ -37,12 +37,13 @@ class Listed:
     """One page of a list, as the instance gave it.
 
     `total` is X-Total-Count: how many records match, including hidden ones; None when it was not sent. `at` is the
-    instance's clock (the Date header), to the second.
+    instance's clock (the Date header), to the second. `unreadable` is how many more rows came that are no records.
     """
 
     rows: list[RemoteTicket]
     total: int | None
     at: datetime | None
+    unreadable: int = 0
 
 
 @dataclass(frozen=True)

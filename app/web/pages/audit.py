@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Annotated
 from fastapi import Query, Request
 from fastapi.responses import Response
 
-from app.core.spreadsheet import safe_cell
+from app.core.spreadsheet import csv_writer, safe_cell
 from app.features.accounts.audit import AuditLine, AuditList, all_entries, list_entries
 from app.web.dependencies import Db, Manager
 from app.web.rate_limits import limited
@@ -22,7 +21,7 @@ router = PageRouter(prefix="/servicenow/audit")
 LONGEST_SEARCH = 200
 # The list answers a page past the end with the last one.
 Page = Annotated[int, Query(ge=1, le=1_000_000)]
-COLUMNS = ("number", "at", "who", "email", "from", "what", "facts")
+COLUMNS = ("number", "at", "who", "email", "from", "what", "facts", "request")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ async def as_csv(_viewer: Manager, session: Db, q: str = "") -> Response:
     # Excel takes a CSV for the system's code page unless it begins with a byte order mark. CSV injection: a cell that begins
     # like a formula is made text. https://owasp.org/www-community/attacks/CSV_Injection
     text = io.StringIO()
-    writer = csv.writer(text)
+    writer = csv_writer(text)
     writer.writerow(COLUMNS)
     async for line in all_entries(session, wanted=_search(q)):
         writer.writerow(safe_cell(str(value)) for value in _values(line).values())
@@ -73,7 +72,8 @@ def _search(typed: str) -> str:
 
 def _values(line: AuditLine) -> dict[str, str | dict[str, str]]:
     facts = "; ".join(f"{name}: {value}" for name, value in line.facts.items())
-    values = (str(line.number), line.at.isoformat(), line.who, line.email, line.address, str(line.action), facts)
+    who = (line.who, line.email, line.address)
+    values = (str(line.number), line.at.isoformat(), *who, str(line.action), facts, line.request_id)
     return dict(zip(COLUMNS, values, strict=True))
 
 

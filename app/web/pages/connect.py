@@ -14,7 +14,13 @@ from pydantic_core import PydanticCustomError
 from app.core.database import Session
 from app.core.errors import AppError, InvalidInput
 from app.core.messages import Message
-from app.features.connection.authorization_attempts import AuthorizationOver, Begun, begun_with, last_begun
+from app.features.connection.authorization_attempts import (
+    AuthorizationDenied,
+    AuthorizationOver,
+    Begun,
+    begun_with,
+    last_begun,
+)
 from app.features.connection.authorize import (
     AuthorizationStart,
     SetUp,
@@ -32,6 +38,7 @@ from app.web.cookies import SERVICENOW_ATTEMPT, read_token, set_cookie
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
 from app.web.leaving import SERVICENOW, leave_for
+from app.web.note_refused import log_refused, note_refused
 from app.web.rate_limits import limited
 from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
@@ -118,6 +125,10 @@ async def begin(request: Request, viewer: Manager, resources: Res, session: Db) 
             await check_instance(resources, typed["instance"])
         except InvalidInput as error:
             errors |= error.fields
+    if "instance" in errors and "instance" not in form.errors:
+        refused = errors["instance"]
+        typed_address = typed.get("instance", "")
+        await note_refused(request, "address", refused.code or refused.message, typed=typed_address)
     # The secret never goes back to the browser: it would stay in its history and caches.
     shown = {name: value for name, value in typed.items() if name != "client_secret"}
     return await _set_up(request, resources, session, 422, typed=shown, errors=errors)
@@ -142,6 +153,12 @@ async def callback(
         secret = _browser_secret(request, resources)
         await finish_connect(resources, viewer, code=code, state=state, error=error, browser_secret=secret)
     except AppError as problem:
+        cause = f"{type(problem).__name__}: {problem.code or problem.message.message}"
+        # What an attempt of ours came to has its audit entry already.
+        if isinstance(problem, AuthorizationOver) and not isinstance(problem, AuthorizationDenied):
+            await note_refused(request, "servicenow_callback", cause)
+        else:
+            log_refused(request.scope, "servicenow_callback", cause)
         async with resources.database.transaction() as session:
             begun = await begun_with(session, viewer, state)
             typed = _typed(begun) or _known(await connection_view(session))

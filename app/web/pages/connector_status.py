@@ -13,6 +13,7 @@ from app.features.provisioning.status_api import connector_status
 from app.features.provisioning.status_tokens import TokenLine, is_valid, list_tokens, make_token, revoke_token
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import read_form
+from app.web.note_refused import note_refused
 from app.web.rate_limits import TooManyRequests, rate_limits, visitor
 from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
@@ -36,6 +37,7 @@ async def status(request: Request, resources: Res, session: Db) -> Response:
     # RFC 6750, section 2.1: the token is taken from the Authorization header only, because addresses end up in logs.
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not await is_valid(session, resources.vault, token.strip()):
+        await note_refused(request, "status_token", "not valid" if token.strip() else "none sent")
         try:
             rate_limits(request).count("status_token", visitor(request))
         except TooManyRequests as refused:

@@ -8,7 +8,6 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from app.core.errors import AppError
-from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.core.random_tokens import hash_token
 from app.features.accounts.sessions import Browser, end_sessions_named, sign_out
@@ -34,12 +33,12 @@ from app.web.cookies import (
 )
 from app.web.dependencies import KEPT, Db, OptionalViewer, Res, address_of, session_token
 from app.web.leaving import MICROSOFT, leave_for
+from app.web.note_refused import log_refused, note_refused
 from app.web.rate_limits import limited_by_address
 from app.web.routing import PageRouter, redirect_to, redirect_to_path, url_for
 from app.web.templating import render
 
 router = PageRouter()
-log = get_logger(__name__)
 # Tabs that a browser restores together; older attempts are dropped, since browsers and servers limit what a request may hold.
 # https://www.rfc-editor.org/rfc/rfc6265#section-6.1
 MOST_ATTEMPTS = 8
@@ -122,7 +121,7 @@ async def callback(
         secret = attempts.get(_attempt_cookie(state))
         session = await finish_sign_in(resources, code=code, state=state, browser_secret=secret, browser=browser)
     except AppError as problem:
-        log.info("account.sign_in.not_completed", error=error[:LONGEST_ERROR], code=problem.code)
+        await note_refused(request, "sign_in", _cause(problem), error=error[:LONGEST_ERROR])
         async with resources.database.transaction() as rows:
             wanted = await wanted_page(rows, state, attempts.values())
         # Back, a reload, or another tab that was first: a person who is signed in goes on, and has nothing to repair.
@@ -133,6 +132,12 @@ async def callback(
     set_cookie(response, resources.config.public_url, SESSION, session.token, expires=session.expires_at)
     # The attempt's cookie stays until it ends: it opens nothing any more, and finds the wanted page after "Back".
     return response
+
+
+def _cause(problem: AppError) -> str:
+    """Which check refused, where one of ours did: signature, issuer, tenant, aud, nonce, expired …"""
+    why = getattr(problem, "why", "")
+    return f"{type(problem).__name__}: {why or problem.code or problem.message.message}"
 
 
 @router.post("/sign-out", name="sign_out.begin")
@@ -157,14 +162,16 @@ async def begin_sign_out(request: Request, viewer: OptionalViewer, resources: Re
 # hidden frame without cookies should not depend on a redirect.
 @router.get("/sign-out/elsewhere", name="sign_out.front_channel_earlier")
 @router.get("/sign-out/front-channel", name="sign_out.front_channel")
-async def front_channel_logout(resources: Res, session: Db, sid: str = "", iss: str = "") -> Response:
+async def front_channel_logout(request: Request, resources: Res, session: Db, sid: str = "", iss: str = "") -> Response:
     """The session at Entra ID has ended. Called from a hidden frame, without our cookies; always 200.
 
     https://openid.net/specs/openid-connect-frontchannel-1_0.html#RPLogout, docs/facts/microsoft-graph.md#edge-55
     """
     # The issuer is checked when it is sent, so that another tenant's session of the same name ends nothing here.
     if iss in ("", f"{resources.entra.authority}/{resources.config.tenant_id}/v2.0"):
-        await end_sessions_named(session, sid)
+        await end_sessions_named(session, sid, address_of(request))
+    else:
+        log_refused(request.scope, "front_channel", "another issuer", issuer=iss)
     return Response(status_code=200)
 
 

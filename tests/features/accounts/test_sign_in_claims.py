@@ -14,7 +14,7 @@ from app.core.database import Database
 from app.features.accounts.models import Person
 from app.features.accounts.permissions import role_of
 from app.features.accounts.sign_in import _remember
-from app.integrations.http.errors import RemoteError
+from app.integrations.http.errors import RemoteError, Unauthorized
 from app.integrations.http.http_types import RemoteResponse
 from app.integrations.microsoft.entra import EntraClient
 from app.integrations.microsoft.schemas import Identity
@@ -57,26 +57,28 @@ async def redeem(claims: dict[str, Any], issuer: str = ISSUER) -> Identity:
 
 
 @pytest.mark.parametrize(
-    "claims",
+    ("claims", "why"),
     [
-        {"tid": "bbbbbbbb-0000-0000-0000-000000000000"},
-        {"tid": ...},
-        {"oid": ...},
-        {"iss": f"{AUTHORITY}/bbbbbbbb-0000-0000-0000-000000000000/v2.0"},
-        {"iss": f"{AUTHORITY}/{{tenantid}}/v2.0"},
-        {"iss": f"https://sts.windows.net/{TENANT}/"},
-        {"aud": "another application"},
-        {"nonce": "another"},
-        {"nonce": ...},
-        {"exp": 1},
-        {"exp": ...},
+        ({"tid": "bbbbbbbb-0000-0000-0000-000000000000"}, "tenant"),
+        ({"tid": ...}, "tenant"),
+        ({"oid": ...}, "oid"),
+        ({"iss": f"{AUTHORITY}/bbbbbbbb-0000-0000-0000-000000000000/v2.0"}, "issuer"),
+        ({"iss": f"{AUTHORITY}/{{tenantid}}/v2.0"}, "issuer"),
+        ({"iss": f"https://sts.windows.net/{TENANT}/"}, "issuer"),
+        ({"aud": "another application"}, "aud"),
+        ({"nonce": "another"}, "nonce"),
+        ({"nonce": ...}, "nonce"),
+        ({"exp": 1}, "expired"),
+        ({"exp": ...}, "exp"),
+        ({"iat": 9_999_999_999}, "iat"),
     ],
     ids=str,
 )
 @pytest.mark.fact("microsoft-graph edge-54")
-async def test_tokens_of_others_or_without_what_counts_are_refused(claims: dict[str, Any]) -> None:
-    with pytest.raises(RemoteError):
+async def test_tokens_of_others_or_without_what_counts_are_refused(claims: dict[str, Any], why: str) -> None:
+    with pytest.raises(Unauthorized) as refused:
         await redeem(claims)
+    assert refused.value.why == why
 
 
 @pytest.mark.fact("microsoft-graph edge-54")
@@ -127,3 +129,18 @@ async def test_people_are_known_by_tenant_and_object_id_not_by_address(database:
 @pytest.mark.fact("microsoft-graph edge-55")
 async def test_the_name_of_the_session_at_entra_id_is_kept() -> None:
     assert (await redeem({"sid": "session-1"})).sid == "session-1"
+
+
+async def test_claims_of_any_size_and_kind_become_bounded_texts() -> None:
+    odd = await redeem({
+        "name": "Lee\0" + "x" * 3_000, "email": ["a"], "preferred_username": "lee\u202e@contoso.example",
+        "roles": [f"role-{number}" for number in range(500)] + [{"a": 1}], "wids": "no list", "sid": "s" * 500,
+    })  # fmt: skip
+    assert (odd.name[:4], len(odd.name), odd.email) == ("Leex", 255, "lee@contoso.example")
+    assert (len(odd.roles), odd.wids, odd.sid) == (200, frozenset(), "")
+
+
+@pytest.mark.parametrize("oid", ["x" * 5_000, ["a"], {"a": 1}, ""])
+async def test_an_id_that_is_none_signs_no_one_in(oid: object) -> None:
+    with pytest.raises(RemoteError):
+        await redeem({"oid": oid})

@@ -266,11 +266,14 @@ async def test_a_character_that_no_database_keeps_is_refused_with_a_sentence(sys
     back = decide(system, leads_to(await begin(system, manager)))
     for answer in (
         await manager.post("/servicenow/settings/states/incident", data={"label:2": "a\0b"}),
-        await manager.get(changed(back, code="", error="a\0b")),
         await manager.get("/secure-score/actions/%00"),
     ):
         assert answer.status_code == 422
         assert "This holds characters that cannot be used." in said(answer)
+    # What another system says is cleaned, and told.
+    denied = await manager.get(changed(back, code="", error="a\0b" + "c" * 5_000))
+    assert denied.status_code == 400
+    assert "did not authorize us (abccc" in said(denied)
 
 
 WANTED = Proposals(

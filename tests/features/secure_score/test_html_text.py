@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.features.secure_score.html_text import clean_html, cut, plain_text
+from app.features.secure_score import html_text
+from app.features.secure_score.html_text import (
+    LONGEST_HTML,
+    clean_html,
+    cut,
+    is_web_address,
+    links_of,
+    plain_text,
+)
 
 HARMFUL = re.compile(
     r"<\s*(script|style|iframe|img|svg|object|embed|form|input|link|meta|base|video|template)\b|<[^>]*\s(on\w+|style|src|id)\s*=|javascript:",
@@ -81,3 +89,53 @@ def test_any_text_becomes_plain(html: str, longest: int) -> None:
     found = plain_text(html, longest)
     assert len(found) <= longest
     assert "\n\n\n" not in found
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://security.microsoft.com@evil.example/",
+        "https://user:change-me@security.microsoft.com/",
+        "https://@evil.example/",
+        "https://security.microsoft.com\\@evil.example/",
+        "https:\\\\evil.example/",
+        "https://evil.example/\x01",
+        "https://ev il.example/",
+        "https://[::1",
+        "https://aka.ms/" + "a" * 3000,
+    ],
+)
+def test_an_address_that_reads_like_another_one_never_becomes_a_link(address: str) -> None:
+    assert not is_web_address(address)
+    html = f"<p><a href='{address}'>Microsoft’s portal</a></p>"
+    assert "href" not in clean_html(html)
+    assert links_of(html) == []
+    assert "(" not in plain_text(html)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://security.microsoft.com/x?a=b@c", "http://aka.ms/mfa#a@b", " https://aka.ms/mfa "]
+)
+def test_an_at_sign_behind_the_host_is_no_user(address: str) -> None:
+    assert is_web_address(address)
+    assert "href" in clean_html(f"<a href='{address}'>x</a>")
+
+
+@pytest.mark.parametrize("part", ["<!--", "<![CDATA[", "<!", "<?", "</", "<a", "<a b='", "<p ", "&#", "&", "<script>"])
+def test_hostile_html_is_shortened_before_pythons_parser_reads_it(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads an open comment to its end for each further one: 200 kilobytes took a minute."""
+    read: list[str] = []
+    feed = html_text._Reader.feed
+
+    def noted(self: html_text._Reader, data: str) -> None:
+        read.append(data)
+        feed(self, data)
+
+    monkeypatch.setattr(html_text._Reader, "feed", noted)
+    monkeypatch.setattr(html_text._LinkReader, "feed", noted)
+    plain_text(part * (200_000 // len(part)))
+    links_of(part * (200_000 // len(part)))
+    assert len(read) == 2
+    # What is left is balanced: no opening sign but those of whole tags, of which each is read once.
+    assert all(len(text) <= 6 * LONGEST_HTML for text in read)
+    assert all(not re.search(r"<(?!/?[a-z])", text) for text in read)

@@ -94,7 +94,7 @@ def test_a_record_with_display_values_only_is_not_taken_for_the_raw_one() -> Non
         ("", ""), (None, ""), ("6816f79cc0a8016401c5a33be04be441", "6816f79cc0a8016401c5a33be04be441"),
         ({"link": "https://x/api", "value": "6816f79c"}, ""), ({"display_value": "Fred", "link": "https://x/api"}, "Fred"),
         ({"display_value": "Fred", "value": "6816f79c"}, "Fred"), ({"display_value": None, "value": ""}, ""),
-        ({}, ""), ([], "[]"),
+        ({}, ""), ([], ""),
     ],
 )  # fmt: skip
 def test_references_come_in_many_shapes(shape: object, label: str) -> None:

@@ -41,6 +41,8 @@ async def queue_finding(session: Session) -> Finding:
     if health.oldest is not None and clock.now() - health.oldest > STUCK_AFTER:
         minutes = round((clock.now() - health.oldest).total_seconds() / 60)
         return make_finding("queue_stuck", minutes=minutes, due=health.due)
+    if health.failed:
+        return make_finding("jobs_failed", workers=health.workers, due=health.due, failed=health.failed)
     return make_finding("queue", workers=health.workers, due=health.due, failed=health.failed)
 
 

@@ -31,6 +31,11 @@ INTERNAL_FINDINGS = {
         State.PROBLEM, QUEUE, T("The oldest job has been due for %(minutes)s minutes. Jobs due: %(due)s."),
         advice=T("Look at the worker’s log, and start another worker if it has too much to do."),
     ),
+    "jobs_failed": FindingText(
+        State.NOTE, QUEUE,
+        T("Jobs that failed and are not tried again by themselves: %(failed)s. Workers: %(workers)s. Jobs due: %(due)s."),
+        advice=T("Open Failed jobs on this page: it says what each was for and why it failed. Press Retry there."),
+    ),
     "tickets": FindingText(State.GOOD, TICKETS, T("None is held. On their way: %(queued)s.")),
     "tickets_held": FindingText(
         State.NOTE, TICKETS, T("Tickets that wait for a person: %(held)s. On their way: %(queued)s."),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import select
 
 from app.core.database import Session
-from app.core.spreadsheet import safe_cell
+from app.core.spreadsheet import csv_writer, safe_cell
 from app.features.secure_score.actions.action_rows import ActionLine, Row
 from app.features.secure_score.actions.columns import EXPORT_COLUMNS, ExportRow
 
@@ -30,8 +29,7 @@ def as_csv(
 ) -> str:
     """The whole file; `tickets` are ticket numbers by control id, `texts` what `load_texts` gives."""
     out = io.StringIO()
-    # RFC 4180 asks for CRLF between records.
-    writer = csv.writer(out, lineterminator="\r\n")
+    writer = csv_writer(out)
     writer.writerow([safe_cell(str(column.export_heading or column.heading)) for column in EXPORT_COLUMNS])
     for line in lines:
         description, remediation = texts.get(line.control_id, ("", ""))

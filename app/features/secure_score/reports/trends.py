@@ -25,7 +25,7 @@ from app.features.secure_score.models import ScoreZones
 from app.features.secure_score.reports.day_scores import PERCENT_DIGITS
 from app.features.secure_score.reports.history import Period, delta_of
 from app.features.secure_score.reports.overview import comparison_line
-from app.features.secure_score.sync.json_values import moment, objects, words
+from app.features.secure_score.sync.json_values import label, moment, objects
 from app.features.secure_score.sync.parse_graph import UNDATED
 from app.features.secure_score.sync.score_changes import Change, ChangeKind, marks_by_day
 
@@ -155,9 +155,9 @@ def comparison_series(days: Sequence[date], rows: dict[date, Any], own: list[flo
             line = comparison_line(entry)
             by_basis.setdefault(entry["basis"].lower(), (line.label, {}))[1][day] = line.percent
     found = [Series(T("Your organisation"), own)]
-    for label, values in by_basis.values():
+    for shown, values in by_basis.values():
         if any(value is not None for value in values.values()):
-            found.append(Series(label, [values.get(day) for day in days]))
+            found.append(Series(shown, [values.get(day) for day in days]))
     return found
 
 
@@ -246,6 +246,6 @@ async def _risk_decisions(session: Session, tenant_id: str, category: str) -> li
             decisions.add(RiskDecision(decided_at, control_id, status_after == Status.RISK_ACCEPTED))
         for update in objects(updates):
             # A state without a date counts from the beginning.
-            accepted = status_of_state(words(update.get("state"))) is Status.RISK_ACCEPTED
+            accepted = status_of_state(label(update.get("state"))) is Status.RISK_ACCEPTED
             decisions.add(RiskDecision(moment(update.get("updatedDateTime")) or UNDATED, control_id, accepted))
     return list(decisions)

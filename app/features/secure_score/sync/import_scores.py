@@ -18,6 +18,7 @@ from app.core.database import Database, Session
 from app.core.errors import AppError
 from app.core.logging import get_logger
 from app.core.messages import Message, T
+from app.core.unforeseen import is_unforeseen, kind_of
 from app.features.secure_score.actions.write_back import confirm_states
 from app.features.secure_score.models import ImportRun, ImprovementAction, ScoreSnapshot
 from app.features.secure_score.sync.find_gaps import find_gaps
@@ -133,6 +134,10 @@ class ImportReport:
 SOURCE_NAMES = {ImportSource.GRAPH: T("Microsoft Graph"), ImportSource.FILES: T("files")}
 READING_PROFILES = T("Reading the catalog of controls")
 READING_SCORES = T("Reading the daily scores")
+NOT_TAKEN_UP = T(
+    "something in it could not be taken up, which we did not foresee. What came before it is kept. If it stays so, an operator "
+    "finds secure_score.import.unexpected in the log."
+)
 COMPARING_DAYS = T("Comparing the days")
 
 
@@ -200,6 +205,12 @@ class _Import:
         except AppError as error:
             log.warning("secure_score.import.list_broke_off", stage=stage.message, error=type(error).__name__)
             self.report.failures.append((stage, error.message))
+            return False
+        except Exception as error:
+            if not is_unforeseen(error):
+                raise
+            log.exception("secure_score.import.unexpected", stage=stage.message, error=kind_of(error))
+            self.report.failures.append((stage, NOT_TAKEN_UP))
             return False
         return complete
 

@@ -7,52 +7,39 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
 
+from app.core import bounds
+from app.core.bounds import LONGEST_ADDRESS, LONGEST_LABEL, LONGEST_TEXT, UNSTORABLE
+
 # Below the limit of PostgreSQL's bigint, which is 2**63 - 1.
 LARGEST_INTEGER = 2**62
+# Controls of one day. The largest catalog seen has some four hundred: docs/facts/microsoft-graph.md#1-3-controlscores
+MOST_OBJECTS = 5_000
 # Far above the 1,376 points of the largest tenant seen; beyond it, a number is damage that no page can show or add up.
 # docs/facts/microsoft-graph.md#1-2-securescore
 LARGEST_POINTS = 1_000_000
 # Windows PowerShell writes a time as milliseconds since 1970.
 # https://learn.microsoft.com/powershell/module/microsoft.powershell.utility/convertto-json
 POWERSHELL_TIME = re.compile(r"/Date\((\d{1,14})\)/")
-# Stricter than float(), which also reads "1_000", "NaN" and digits of other scripts: docs/facts/microsoft-graph.md#edge-12
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # .NET writes an unknown date as year 1. No date of this data can be older than the product.
 EARLIEST_YEAR = 1990
-# PostgreSQL's text and jsonb hold neither NUL nor half a surrogate pair.
-# https://www.postgresql.org/docs/current/datatype-json.html
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-# The same characters as json.dumps writes them.
+# What the database cannot hold, as json.dumps writes it.
 UNSTORABLE_ESCAPES = re.compile(r"\\u0000|\\ud[89a-f]", re.IGNORECASE)
 
 
 def number(value: object) -> float | None:
     """A number, or a string that holds one. A negative one is None."""
-    # A bool is an int in Python.
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str):
-        if not NUMBER.fullmatch(value.strip()):
-            return None
-        value = float(value)
-    if not isinstance(value, (int, float)):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
     # -1 and "-1" are sentinels for "not available": docs/facts/microsoft-graph.md#1-2-securescore
-    return found if isfinite(found) and found >= 0 else None
+    return bounds.finite(value, 0, sys.float_info.max)
 
 
 def points_of(value: object) -> float | None:
     """A number that can be points or a percentage; None for one beyond LARGEST_POINTS."""
-    found = number(value)
-    return found if found is not None and found <= LARGEST_POINTS else None
+    return bounds.finite(value, 0, LARGEST_POINTS)
 
 
 def whole(value: object) -> int | None:
@@ -73,24 +60,41 @@ def flag(value: object) -> bool | None:
     return None
 
 
-def words(value: object) -> str:
-    """A text that the database can hold; an empty one for every other type."""
-    return UNSTORABLE.sub("\ufffd", value).replace("\r\n", "\n") if isinstance(value, str) else ""
+def words(value: object, longest: int = LONGEST_TEXT) -> str:
+    """A text that the database can hold, cut to this length; an empty one for every other type."""
+    return bounds.exact(value, longest).replace("\r\n", "\n") if isinstance(value, str) else ""
+
+
+def label(value: object, longest: int = LONGEST_LABEL) -> str:
+    """A text of one line; an empty one for every other type."""
+    return bounds.line(value, longest) if isinstance(value, str) else ""
+
+
+def key(value: object) -> str:
+    """An id, as it came; empty for every other type, and for one that is too long to be one."""
+    return bounds.identifier(value) if isinstance(value, str) else ""
+
+
+def address(value: object) -> str:
+    """The address of a page; empty for one that is too long, because a part of it leads elsewhere."""
+    return bounds.identifier(value, LONGEST_ADDRESS).strip() if isinstance(value, str) else ""
 
 
 def texts(value: object) -> list[str]:
-    """The texts of a list; other items are left out."""
-    return [words(item) for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    """The texts of a list, MOST_ITEMS at most; other items are left out."""
+    items = value if isinstance(value, list) else []
+    return bounds.first(label(item) for item in items if isinstance(item, str))
 
 
-def objects(value: object) -> list[dict[str, Any]]:
-    """The objects of a list; other items are left out."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+def objects(value: object, most: int = MOST_OBJECTS) -> list[dict[str, Any]]:
+    """The objects of a list, so many at most; other items are left out."""
+    items = value if isinstance(value, list) else []
+    return bounds.first((item for item in items if isinstance(item, dict)), most)
 
 
 def moment(value: object) -> datetime | None:
     """An ISO 8601 time; None when it cannot be read. Without a zone it is UTC."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > LONGEST_LABEL:
         return None
     if (milliseconds := POWERSHELL_TIME.fullmatch(value.strip())) is not None:
         value = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(milliseconds[1]))).isoformat()
@@ -105,6 +109,14 @@ def moment(value: object) -> datetime | None:
 
 def as_stored_json(value: object) -> str:
     """JSON that PostgreSQL's jsonb accepts: without NUL, broken surrogates, NaN or Infinity."""
+    try:
+        return _as_json(value)
+    except RecursionError:
+        # It could be read a few levels higher in the stack. Nothing of it that means something is so deep.
+        return "{}"
+
+
+def _as_json(value: object) -> str:
     # Rewriting every value is slow, and hardly any snapshot needs it.
     try:
         written = json.dumps(value, allow_nan=False)

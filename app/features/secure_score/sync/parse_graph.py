@@ -15,12 +15,16 @@ from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any
 
+from app.core.bounds import LONGEST_TITLE
 from app.core.errors import AppError
 from app.core.messages import T
 from app.features.secure_score.sync.json_values import (
     LARGEST_POINTS,
+    address,
     as_stored_json,
     flag,
+    key,
+    label,
     moment,
     number,
     objects,
@@ -31,6 +35,8 @@ from app.features.secure_score.sync.json_values import (
 )
 from app.features.secure_score.sync.parse_report import ParseReport
 from app.features.secure_score.vocabulary import category_of, level_of, threats_of, tier_of
+
+LONGEST_COMMENT = 4_000
 
 
 class OtherTenant(AppError):
@@ -50,7 +56,7 @@ class ScoreRow:
 
     @property
     def category_raw(self) -> str:
-        return words(self.entry.get("controlCategory")).strip()
+        return label(self.entry.get("controlCategory"))
 
     @property
     def description(self) -> str:
@@ -192,7 +198,7 @@ def profiles_of(items: Iterable[dict[str, Any]], tenant_id: str, report: ParseRe
 
 def _refuse_other_tenant(item: dict[str, Any], tenant_id: str) -> None:
     # docs/facts/microsoft-graph.md#edge-22
-    named = words(item.get("azureTenantId")).strip()
+    named = label(item.get("azureTenantId"))
     if named and named.lower() != tenant_id.lower():
         raise OtherTenant(
             T(
@@ -205,7 +211,7 @@ def _refuse_other_tenant(item: dict[str, Any], tenant_id: str) -> None:
 
 
 def _snapshot(item: dict[str, Any], tenant_id: str, report: ParseReport) -> SnapshotRow | None:
-    graph_id = words(item.get("id")).strip()
+    graph_id = key(item.get("id")).strip()
     # The id is `{tenantGuid}_{yyyy-MM-dd}`, so its date can stand in: docs/facts/microsoft-graph.md#1-2-securescore
     created_at = moment(_created(item)) or moment(graph_id.rpartition("_")[2])
     if created_at is None:
@@ -267,7 +273,7 @@ def _controls(value: object, report: ParseReport) -> list[ScoreRow] | None:
 def _score(entry: dict[str, Any], report: ParseReport) -> ScoreRow:
     percent = _points(entry, "scoreInPercentage", report)
     return ScoreRow(
-        control_id=words(entry.get("controlName")),
+        control_id=key(entry.get("controlName")),
         points=_points(entry, "score", report),
         # docs/facts/microsoft-graph.md#edge-17
         percent=None if percent is None else min(percent, 100.0),
@@ -282,7 +288,7 @@ def _comparison(entry: dict[str, Any], report: ParseReport) -> Comparison:
     if percent is not None and percent > LARGEST_POINTS:
         report.note_unreadable("averageScore", by_name.get("averagescore"), None)
     return Comparison(
-        basis=words(entry.get("basis")).strip(),
+        basis=label(entry.get("basis")),
         percent=percent if percent is not None and percent <= 100 and not _is_in_points(by_name) else None,
         seats_from=whole(by_name.get("seatsizerangelowervalue")),
         seats_to=whole(by_name.get("seatsizerangeuppervalue")),
@@ -299,23 +305,23 @@ def _is_in_points(by_name: dict[str, Any]) -> bool:
 
 
 def _profile(item: dict[str, Any], report: ParseReport) -> ProfileRow:
-    raw_category = words(item.get("controlCategory")).strip()
+    raw_category = label(item.get("controlCategory"))
     state, state_at, state_by, comment = effective_state(item.get("controlStateUpdates"))
     written = {name: item.get(name) for name in HASHED}
     return ProfileRow(
-        control_id=words(item.get("id")),
+        control_id=key(item.get("id")),
         # Some titles end with spaces: docs/facts/microsoft-graph.md#edge-40
-        title=" ".join(words(item.get("title")).split()),
-        service=words(item.get("service")).strip(),
+        title=label(item.get("title"), LONGEST_TITLE),
+        service=label(item.get("service")),
         category=category_of(raw_category) or "",
         category_raw=raw_category,
         max_points=_points(item, "maxScore", report),
         rank=whole(item.get("rank")),
-        tier=tier_of(words(item.get("tier"))),
-        user_impact=level_of(words(item.get("userImpact"))),
-        implementation_cost=level_of(words(item.get("implementationCost"))),
-        action_type=words(item.get("actionType")).strip(),
-        action_url=words(item.get("actionUrl")).strip(),
+        tier=tier_of(label(item.get("tier"))),
+        user_impact=level_of(label(item.get("userImpact"))),
+        implementation_cost=level_of(label(item.get("implementationCost"))),
+        action_type=label(item.get("actionType")),
+        action_url=address(item.get("actionUrl")),
         threats=threats_of(texts(item.get("threats"))),
         remediation=words(item.get("remediation")),
         remediation_impact=words(item.get("remediationImpact")),
@@ -361,10 +367,10 @@ def effective_state(updates: object) -> tuple[str, datetime | None, str, str]:
             latest, latest_at = update, at
     if latest is None:
         return "", None, "", ""
-    state = words(latest.get("state")).strip()
+    state = label(latest.get("state"))
     return (
         "" if state.lower() == "default" else state,
         None if latest_at == UNDATED else latest_at,
-        words(latest.get("updatedBy")).strip(),
-        words(latest.get("comment")).strip(),
+        label(latest.get("updatedBy")),
+        words(latest.get("comment"), LONGEST_COMMENT).strip(),
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from app.core.bounds import line
 from app.core.messages import Message, T
 
 LONGEST_SAMPLE = 40
@@ -28,7 +29,7 @@ class ParseReport:
         """Note a value that is there and is no number. A missing one and null say "unknown", which is no fault."""
         # docs/facts/microsoft-graph.md#edge-12
         if parsed is None and value is not None:
-            self.unreadable.setdefault(member, []).append(str(value)[:LONGEST_SAMPLE])
+            self.unreadable.setdefault(member, []).append(line(value, LONGEST_SAMPLE) or "…")
 
     def sentences(self) -> list[Message]:
         """The warnings for the import page: one per kind of odd entry that was found, with its count."""

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app.core.database import Session
 from app.features.secure_score.actions.action_status import Status, status_of_state
-from app.features.secure_score.sync.json_values import moment, objects, words
+from app.features.secure_score.sync.json_values import label, moment, objects
 from app.features.secure_score.sync.score_changes import Change, ChangeKind, Day, Mark, Point, changes_of, marks_of
 from app.features.secure_score.sync.upsert import columns
 
@@ -114,7 +114,7 @@ async def _decisions(session: Session, tenant_id: str) -> Mapping[str, list[date
 
 def _state_changes(updates: list[dict[str, Any]]) -> list[datetime]:
     """The times of updates that changed the state. Those for a comment or an owner keep it, and are none."""
-    dated = [(at, words(update.get("state"))) for update in updates if (at := moment(update.get("updatedDateTime")))]
+    dated = [(at, label(update.get("state"))) for update in updates if (at := moment(update.get("updatedDateTime")))]
     changes, before = [], Status.TO_ADDRESS
     for at, state in sorted(dated, key=lambda one: one[0]):
         status = status_of_state(state)

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from app.core import clock
 from app.core.database import Session
 from app.core.errors import RetryLater
+from app.core.logging import bind_fields, current_correlation_id
 from app.core.messages import Message, T
 from app.features.connection.gateway import ServiceNowClient
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
@@ -18,7 +19,8 @@ from app.features.connection.throttle import throttle_of
 from app.features.tickets.delivery import circuit_breaker
 from app.features.tickets.delivery.adapter import Call, OutboundAdapter
 from app.features.tickets.delivery.due_date import keep_due_date_ahead
-from app.features.tickets.delivery.outbound import Attempt, hold, lost_its_job
+from app.features.tickets.delivery.lost_jobs import lost_its_job
+from app.features.tickets.delivery.outbound import Attempt, hold
 from app.features.tickets.delivery.own_sys_id import Verdict, forget, learn, sys_id_to_send, verdict_of
 from app.features.tickets.delivery.visibility import assert_visible, in_doubt_message, load_sight
 from app.features.tickets.events import EventType, record_event
@@ -46,20 +48,20 @@ async def deliver(resources: Resources, ticket_id: UUID) -> None:
 
 async def tickets_without_job(
     session: Session, worked_on: Collection[str], limit: int = 500
-) -> list[tuple[UUID, bool]]:
+) -> list[tuple[UUID, bool, str]]:
     """Queued tickets that are due and have no job, though their connection is there.
 
-    `worked_on` are the ids that have one. Gives each id, and whether the ticket was shared in bulk.
+    `worked_on` are the ids that have one. Gives each id, whether the ticket was shared in bulk, and the id of that request.
     """
     query = (
-        select(Ticket.id, Ticket.batch_id)
+        select(Ticket.id, Ticket.batch_id, Ticket.request_id)
         .join(Connection, Connection.id == Ticket.connection_id)
         .where(lost_its_job(Ticket), Connection.status == ConnectionStatus.CONNECTED)
         .order_by(Ticket.created_at)
     )
     # Filtered here and not in SQL: the queue's tables are known to app/core/jobs.py alone.
-    found = [(row.id, row.batch_id is not None) for row in await session.execute(query)]
-    return [(ticket_id, bulk) for ticket_id, bulk in found if str(ticket_id) not in worked_on][:limit]
+    found = [(row.id, row.batch_id is not None, row.request_id) for row in await session.execute(query)]
+    return [row for row in found if str(row[0]) not in worked_on][:limit]
 
 
 class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
@@ -87,6 +89,9 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
         ticket = await session.get(Ticket, self.ticket_id, with_for_update=True)
         if ticket is not None:
             self.ticket, self.connection_id = ticket, ticket.connection_id
+            # Where a person had it sent again, its lines name the share's request beside that one.
+            shared_in = "" if ticket.request_id == current_correlation_id() else ticket.request_id
+            bind_fields(ticket=str(ticket.id), number=ticket.number, shared_in=shared_in)
             self.verdict = self.verdict or await verdict_of(session, ticket)
         return ticket
 
@@ -152,6 +157,7 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
         if self.late is not None:
             record_event(session, row, EventType.CHANGED, self.late)
         await link_record(session, row, found, self.throttle)
+        bind_fields(number=row.number)
         sent = self.sent_sys_id if self.just_sent else None
         await learn(session, row, self.verdict or Verdict.UNKNOWN, found, sent)
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from app.core.errors import AppError
 from app.core.messages import Message, T
 from app.integrations.http.errors import Forbidden, QueryIgnored, RecordNotFound, RemoteError, ServerError
+from app.integrations.servicenow.parse_response import UNREADABLE
 
 # ServiceNow refuses intermittently (docs/facts/servicenow.md#sandbox-49), and refuses what it has done
 # (docs/facts/servicenow.md#trap-4). So a refusal ends the delivery only when the create is refused twice and a lookup
@@ -40,11 +41,12 @@ def refusal_cause(error: RemoteError) -> str:
 
 
 def is_failure(error: AppError) -> bool:
-    """Whether ServiceNow itself failed at this one row and has finished with it.
+    """Whether ServiceNow itself failed at this one row, or gave an answer that says nothing, and has finished with it.
 
     Any other 5xx, as a page or from a gateway, is an outage: it passes, however long it takes.
     """
-    return isinstance(error, ServerError) and error.is_final and not error.is_instance_wide
+    failed = isinstance(error, ServerError) or error.code == UNREADABLE
+    return failed and isinstance(error, RemoteError) and error.is_final and not error.is_instance_wide
 
 
 def next_step(error: RemoteError, *, refusals: int, sends: bool, turned_away: bool = False) -> NextStep:
@@ -62,8 +64,9 @@ def next_step(error: RemoteError, *, refusals: int, sends: bool, turned_away: bo
 def failing_message(times: int, words: str) -> Message:
     """Why a row is held at which ServiceNow failed so many times; `words` are its own, which name the rule."""
     return T(
-        "ServiceNow took this %(times)s times, failed each time with an internal error, and kept nothing of it: "
-        "%(reason)s. A rule of the instance may be failing. Ask its administrator to look at it, then retry.",
+        "ServiceNow took this %(times)s times, answered each time with an internal error or with something that cannot be "
+        "read, and kept nothing of it: %(reason)s. A rule of the instance may be failing. Ask its administrator to look at "
+        "it, then retry.",
         code="delivery.failing",
         times=times,
         reason=words or T("it gave no details"),

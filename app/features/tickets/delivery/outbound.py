@@ -19,14 +19,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Generic
 
-from sqlalchemy import ColumnElement
-
 from app.core import clock
 from app.core.database import Session
 from app.core.errors import RetryLater
 from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.core.metrics import DELIVERIES
+from app.core.unforeseen import is_unforeseen
 from app.features.connection.gateway import InstancePaused, Lane, NotConnected, ServiceNowClient, call
 from app.features.connection.throttle import backoff_after
 from app.features.tickets.delivery.adapter import Answer, Call, Found, OutboundAdapter, Row
@@ -39,6 +38,7 @@ from app.features.tickets.delivery.next_step import (
     next_step,
     refusal_cause,
 )
+from app.features.tickets.delivery.unexpected import after_unexpected
 from app.features.tickets.models import Outbound
 from app.features.tickets.types import Delivery
 from app.integrations.http.errors import RemoteError
@@ -55,8 +55,6 @@ LOOKUP_INTERVAL_SECONDS = 20.0
 # whole answer (35 s) take less (app/integrations/http/transport.py). One that lives on after all, because renewing the
 # token took long, is stopped by its number before it sends.
 ATTEMPT_SECONDS = 75.0
-# A job exists as soon as its row does. A row that has been due for this long without a job has lost it.
-JOB_LOST_AFTER = timedelta(minutes=1)
 
 STILL_UNDER_WAY = T("Another attempt is still waiting for ServiceNow’s answer.")
 
@@ -146,6 +144,14 @@ class Attempt(Lookup[Row, Found]):
 
     async def deliver(self) -> None:
         """Raises RetryLater when there has to be another attempt; returns when none is needed."""
+        try:
+            await self._attempt()
+        except Exception as error:
+            if not is_unforeseen(error):
+                raise
+            await self._unexpected(error)
+
+    async def _attempt(self) -> None:
         was_sent = await self._admit()
         if was_sent is None:
             return
@@ -331,6 +337,23 @@ class Attempt(Lookup[Row, Found]):
         DELIVERIES.labels("held").inc()
         log.info("delivery.failed", **self.adapter.log_fields, outcome="failing", next_step=NextStep.HOLD.value)
 
+    async def _unexpected(self, error: Exception) -> None:
+        """Raises RetryLater a few times; then the row is held, so that no job fails for ever."""
+        async with self.resources.database.transaction() as session:
+            row = await self._end(session, failed=True)
+            if row is None:
+                return
+            fields = self.adapter.log_fields
+            end = after_unexpected(row, error, sends=self.sends, now=clock.now(), log_fields=fields)
+            self._show(session, row, end.problem)
+            if end.seconds is None and row.sent_at is None:
+                self._hold(session, row, end.problem)
+            elif end.seconds is None:
+                self._hold(session, row, self.adapter.in_doubt(end.problem, None))
+                row.uncertain_until = row.uncertain_until or clock.now()
+        if end.seconds is not None:
+            raise RetryLater(end.seconds, end.problem)
+
     def _hold(self, session: Session, row: Row, problem: Message) -> None:
         hold(row, problem)
         self.adapter.note_held(session, row)
@@ -373,9 +396,3 @@ def requeue(row: Outbound) -> None:
     row.refusals, row.refusal_cause, row.refused_at = 0, None, None
     row.failures, row.failure_text = 0, ""
     row.next_try_at = clock.now()
-
-
-def lost_its_job(table: type[Outbound]) -> ColumnElement[bool]:
-    """The condition for queued rows that are due and should have a job, or that wait for the connection."""
-    overdue = table.next_try_at < clock.now() - JOB_LOST_AFTER
-    return (table.delivery == Delivery.QUEUED) & (table.next_try_at.is_(None) | overdue)

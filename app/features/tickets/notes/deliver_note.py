@@ -9,12 +9,14 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app.core.database import Session
+from app.core.logging import bind_fields
 from app.core.messages import Message, T
 from app.features.connection.gateway import ServiceNowClient
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.preferences import load_preferences
 from app.features.tickets.delivery.adapter import Call, OutboundAdapter
-from app.features.tickets.delivery.outbound import Attempt, lost_its_job
+from app.features.tickets.delivery.lost_jobs import lost_its_job
+from app.features.tickets.delivery.outbound import Attempt
 from app.features.tickets.models import Ticket, TicketNote
 from app.features.tickets.notes.journal_field import compose_note, reference_of
 from app.features.tickets.types import TABLES, TicketKind
@@ -36,16 +38,17 @@ async def deliver_note(resources: Resources, note_id: UUID) -> None:
     await Attempt(resources, NoteAdapter(note_id)).deliver()
 
 
-async def notes_without_job(session: Session, worked_on: Collection[str]) -> list[UUID]:
-    """Queued notes that are due and have no job, though their connection is there."""
+async def notes_without_job(session: Session, worked_on: Collection[str]) -> list[tuple[UUID, str]]:
+    """Queued notes that are due and have no job, though their connection is there, each with the id of its request."""
     query = (
-        select(TicketNote.id)
+        select(TicketNote.id, TicketNote.request_id)
         .join(Ticket, Ticket.id == TicketNote.ticket_id)
         .join(Connection, Connection.id == Ticket.connection_id)
         .where(lost_its_job(TicketNote), Connection.status == ConnectionStatus.CONNECTED)
         .limit(SWEEP_LIMIT)
     )
-    return [note_id for note_id in (await session.execute(query)).scalars() if str(note_id) not in worked_on]
+    rows = await session.execute(query)
+    return [(row.id, row.request_id) for row in rows if str(row.id) not in worked_on]
 
 
 class NoteFate(Enum):
@@ -75,6 +78,7 @@ class NoteAdapter(OutboundAdapter[TicketNote, NoteFate]):
             return None
         self.note, self.ticket, self.sys_id = note, ticket, ticket.sys_id
         self.connection_id = ticket.connection_id
+        bind_fields(ticket=str(ticket.id), number=ticket.number)
         self.names_sender = (await load_preferences(session, ticket.connection_id)).names_sender
         return note
 

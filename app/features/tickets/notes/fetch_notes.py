@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from uuid import UUID
 
@@ -11,6 +11,8 @@ from sqlalchemy import select
 from app.core import clock
 from app.core.database import Session
 from app.core.logging import get_logger
+from app.core.messages import T
+from app.core.unforeseen import is_unforeseen, kind_of
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.gateway import InstancePaused, ServiceNowClient, call
 from app.features.connection.models import Connection
@@ -19,7 +21,7 @@ from app.features.tickets.notes.journal_field import Ours, entries_of, reference
 from app.features.tickets.notes.split_journal import split_journal
 from app.features.tickets.polling.apply_remote import DELETED, HIDDEN, mark_hidden
 from app.features.tickets.types import TABLES, TicketKind
-from app.integrations.http.errors import RecordNotFound, RemoteError
+from app.integrations.http.errors import InvalidResponse, RecordNotFound, RemoteError
 from app.integrations.servicenow.schemas import JournalRow
 from app.resources import Resources
 
@@ -27,6 +29,10 @@ log = get_logger(__name__)
 
 # Enough for a page; the whole journal is one click away in ServiceNow.
 MOST_ENTRIES = 50
+NOT_TAKEN_UP = T(
+    "The record’s notes hold something that could not be taken up here. Read them in ServiceNow.",
+    code="ticket.notes_not_taken_up",
+)
 
 
 async def read_notes(resources: Resources, ticket_id: UUID) -> None:
@@ -59,6 +65,18 @@ async def read_notes(resources: Resources, ticket_id: UUID) -> None:
         log.info("ticket.notes.failed", ticket=str(ticket_id), outcome=type(error).__name__)
         await _store_problem(resources, ticket_id, error)
         return
+    try:
+        await _store_entries(resources, ticket_id, shown, rows)
+    except Exception as error:
+        if not is_unforeseen(error):
+            raise
+        log.exception("ticket.notes.unexpected", ticket=str(ticket_id), error=kind_of(error))
+        await _store_problem(resources, ticket_id, InvalidResponse(NOT_TAKEN_UP))
+
+
+async def _store_entries(
+    resources: Resources, ticket_id: UUID, shown: Mapping[str, str], rows: Sequence[JournalRow]
+) -> None:
     async with resources.database.transaction() as session:
         ticket = await session.get_one(Ticket, ticket_id, with_for_update=True)
         entries = entries_of(shown, rows, await _ours(session, ticket))

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import product
 
-from app.core.text_limits import cut
+from app.core.bounds import LONGEST_LABEL, line, lines
 from app.integrations.servicenow.schemas import JournalRow
 
 LONGEST_TEXT = 4000
+# What is split at all: a page shows the newest fifty, which come first.
+LONGEST_JOURNAL = 262_144
 # `2026-01-31 08:00:00 - M365 Integration (Work notes)`, in the user's own date format and language. An empty line
 # separates entries: docs/facts/servicenow.md#4-3-shared-task-fields
 HEADER = re.compile(
@@ -47,7 +49,7 @@ class Entry:
 
 def split_journal(text: str, rows: Sequence[JournalRow]) -> list[Entry]:
     """The entries of one journal, newest first; `rows` are its newest ones as rows, empty where they may not be read."""
-    plain = _plain(text)
+    plain = _plain(text[:LONGEST_JOURNAL])
     headers = _headers(plain)
     if not headers:
         return []
@@ -55,7 +57,7 @@ def split_journal(text: str, rows: Sequence[JournalRow]) -> list[Entry]:
     if aligned is not None:
         return aligned
     # A line that stands inside an entry is no header of one.
-    inside = {line for row in rows for line in _plain(row.text).split("\n")}
+    inside = {each for row in rows for each in _plain(row.text).split("\n")}
     first, *others = headers
     return _cut_at(plain, _falling([first, *(header for header in others if header[0] not in inside)]))
 
@@ -76,7 +78,8 @@ def _cut_at(plain: str, headers: Sequence[Header]) -> list[Entry]:
 
 
 def _entry(header: Header, text: str, author: str = "") -> Entry:
-    return Entry(header["when"], header["who"], header["what"], cut(text.strip(), LONGEST_TEXT), author)
+    when, who, what = (line(header[name], LONGEST_LABEL) for name in ("when", "who", "what"))
+    return Entry(when, who, what, lines(text, LONGEST_TEXT), author)
 
 
 def _align(plain: str, headers: Sequence[Header], rows: Sequence[JournalRow]) -> list[Entry] | None:

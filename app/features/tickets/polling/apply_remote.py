@@ -106,7 +106,8 @@ async def apply_page(
         row = rows.pop(ticket.sys_id or "", None)
         if row is not None:
             changed |= apply_record(session, ticket, row, names)
-        else:
+        # A row that could not be read may be this record's, so that it is not missing.
+        elif not page.unreadable:
             changed |= mark_hidden(session, ticket, why_missing(page, requested))
     await _warn_of_duplicates(session, connection_id, kind, rows.values())
     return changed

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from app.core import clock
 from app.core.messages import T
-from app.features.tickets.polling.apply_remote import apply_page
+from app.features.tickets.polling.apply_each import apply_each
 from app.features.tickets.polling.fetch_page import fetch_page
 from app.features.tickets.polling.poll_plan import PollPlan
 from app.features.tickets.types import MARKERS
@@ -82,8 +82,7 @@ async def _read_to_end(resources: Resources, plan: PollPlan) -> Changes:
     applied, after, offset = False, "", 0
     listed: set[str] = set()
     for _ in range(MOST_PAGES):
-        async with resources.database.transaction() as session:
-            applied |= await apply_page(session, plan.connection_id, plan.kind, plan.names, page)
+        applied |= await apply_each(resources, plan, page)
         listed.update(row.sys_id for row in page.rows)
         if is_last(page, offset):
             return Changes(applied, min(ahead, plan.clock_ahead), frozenset(listed))

@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 from app.core import clock
 from app.core.database import Session
 from app.core.logging import get_logger
-from app.core.messages import Message
+from app.core.messages import Message, T
 from app.core.metrics import POLLS
+from app.core.unforeseen import is_unforeseen, kind_of
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.gateway import InstancePaused
 from app.features.connection.throttle import throttle_of
@@ -23,6 +24,12 @@ from app.integrations.http.errors import RemoteError
 from app.resources import Resources
 
 log = get_logger(__name__)
+
+NOT_FORESEEN = T(
+    "Something in ServiceNow’s answer could not be taken up, which we did not foresee. Last known states kept; we ask again. "
+    "If it stays so, an operator finds ticket.poll.unexpected in the log.",
+    code="ticket.poll_unexpected",
+)
 
 
 @dataclass
@@ -56,6 +63,12 @@ async def _poll_table(resources: Resources, plan: PollPlan) -> _Result:
     except (NotConnected, InstancePaused, RemoteError) as error:
         result.problem = error.message
         log.warning("ticket.poll.failed", kind=plan.kind, error=type(error).__name__, reason=str(error.message))
+    except Exception as error:
+        if not is_unforeseen(error):
+            raise
+        # The other table goes on, and the card says why this one is old.
+        result.problem = NOT_FORESEEN
+        log.exception("ticket.poll.unexpected", kind=plan.kind, error=kind_of(error))
     return result
 
 

@@ -7,7 +7,7 @@ changes, and only a request by id notices a record that was deleted or hidden (d
 from __future__ import annotations
 
 from app.core.messages import T
-from app.features.tickets.polling.apply_remote import apply_page
+from app.features.tickets.polling.apply_each import apply_each
 from app.features.tickets.polling.fetch_page import fetch_page
 from app.features.tickets.polling.poll_plan import PollPlan
 from app.integrations.http.errors import InvalidResponse
@@ -36,9 +36,8 @@ async def scan(resources: Resources, plan: PollPlan) -> bool:
         # By id is a question for equality, which query ACLs allow where they refuse ranges
         # (docs/facts/servicenow.md#2-3-encoded-query). Other records in the answer raise: then absence proves nothing.
         page = await fetch_page(resources, plan, ByIds(requested))
-        shown += len(page.rows)
-        async with resources.database.transaction() as session:
-            changed |= await apply_page(session, plan.connection_id, plan.kind, plan.names, page, requested)
+        shown += len(page.rows) + page.unreadable
+        changed |= await apply_each(resources, plan, page, requested)
     if not shown and len(plan.scan) >= SUSPICIOUS_COUNT:
         raise NothingVisible
     return changed

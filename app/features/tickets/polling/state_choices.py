@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert
 
 from app.core import clock
 from app.core.logging import get_logger
+from app.core.unforeseen import is_unforeseen, kind_of
 from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.gateway import InstancePaused, ServiceNowClient, call
 from app.features.connection.models import ConnectionStatus
@@ -46,7 +47,13 @@ async def read_choices(resources: Resources, *, even_if_fresh: bool = False) -> 
         except (NotConnected, InstancePaused, RemoteError) as error:
             log.info("ticket.state_choices.not_read", kind=kind, error=type(error).__name__, reason=str(error.message))
             continue
-        await _store(resources, connection.id, kind, choices)
+        try:
+            await _store(resources, connection.id, kind, choices)
+        except Exception as error:
+            if not is_unforeseen(error):
+                raise
+            # The list as it was is better than none, and the other table has its own.
+            log.exception("ticket.state_choices.not_stored", kind=kind, error=kind_of(error))
 
 
 async def _is_due(resources: Resources, connection_id: UUID, kind: TicketKind) -> bool:

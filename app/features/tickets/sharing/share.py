@@ -18,6 +18,7 @@ from app.core import clock
 from app.core.database import Session
 from app.core.errors import Conflict, InvalidInput
 from app.core.jobs import Queue
+from app.core.logging import get_logger
 from app.core.messages import T
 from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
@@ -31,6 +32,8 @@ from app.features.tickets.sharing.record import Links, compose_record
 from app.features.tickets.ticket_audit import audit_share
 from app.features.tickets.ticket_fields import Requester, TicketRequest, problems_of, stored_values
 from app.features.tickets.types import BULK_PRIORITY, CLOSED_CATEGORIES, Delivery, StateCategory
+
+log = get_logger(__name__)
 
 # Names are hashed to the 64-bit keys that advisory locks have; a collision only makes two unrelated shares wait. They are
 # taken in the order of the array, and the array is sorted, so that two transactions never deadlock.
@@ -261,6 +264,7 @@ async def _store(
         record_event(session, ticket, EventType.SHARED, waiting, actor=requester.name)
     for ticket, command in made:
         await audit_share(session, requester, ticket, [action.control_id for action in command.actions])
+        log.info("share.queued", ticket=str(ticket.id), kind=ticket.kind)
     # Procrastinate runs jobs of a higher priority first, so that a single share does not wait for a bulk share.
     for priority in (0, BULK_PRIORITY):
         ids = [str(ticket.id) for ticket, command in made if (BULK_PRIORITY if command.batch_id else 0) == priority]

@@ -18,4 +18,4 @@ async def test_texts_of_all_actions_are_read_in_one_go(database: Database) -> No
         texts = await load_texts(session, TENANT)
         lines = await load_lines(session, TENANT)
     assert texts == {"A": ("<p>d</p>", "r")}
-    assert ",d,r,4,10,6,A" in as_csv(lines, {}, texts)
+    assert '"d","r","4","10","6","A"' in as_csv(lines, {}, texts)

@@ -92,7 +92,8 @@ async def test_what_people_change_is_in_the_audit_log_with_its_facts(database: D
         await session.flush()
         [note] = await load_notes(session, TENANT, "A")
         await remove_note(session, TENANT, "A", note.id, author=by)
-        await session.flush()
+    # Entries are written when their transaction commits.
+    async with database.transaction() as session:
         entries = await list_entries(session)
     assert [(str(line.action), line.facts) for line in reversed(entries.lines)] == [
         ("Status set", {"action": "A", "status": "Risk accepted"}),
@@ -114,5 +115,5 @@ async def test_what_is_refused_is_not_in_the_audit_log(database: Database) -> No
             await remove_note(session, TENANT, "A", uuid4(), author=by)
         with pytest.raises(InvalidInput):
             await set_tags(session, TENANT, "A", "x" * (LONGEST_TAG + 1), by=by)
-        await session.flush()
+    async with database.transaction() as session:
         assert (await list_entries(session)).count == 0

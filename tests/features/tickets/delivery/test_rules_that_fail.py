@@ -11,7 +11,17 @@ from app.integrations.http.errors import RemoteError
 from app.integrations.servicenow.parse_response import result_of
 from tests.factories.delivering import note_row, shared_change, work_notes, write_note
 from tests.factories.system import System
-from tests.factories.tickets import calls, read_ticket, records, replied, run_due_and_waiting, share_one, told
+from tests.factories.tickets import (
+    ScriptedServiceNow,
+    calls,
+    client_over,
+    read_ticket,
+    records,
+    replied,
+    run_due_and_waiting,
+    share_one,
+    told,
+)
 
 FAILED = '{"error":{"message":"Operation Failed","detail":"Rule Set caller"},"status":"failure"}'
 
@@ -37,6 +47,26 @@ def error_of(status: int, body: str) -> RemoteError:
 )
 def test_only_servicenows_own_500_counts_towards_holding(status: int, body: str, *, counts: bool) -> None:
     assert is_failure(error_of(status, body)) is counts
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("trouble", ["broken_json", "partial_result"])
+async def test_a_create_whose_answer_can_never_be_read_ends_on_hold(system: System, trouble: str) -> None:
+    await system.connect()
+    system.servicenow.fault(trouble, method="POST", path="/table/", times=50)
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await run_due_and_waiting(system, BELIEVED_FAILURES + 1)
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.delivery, ticket.failures) == ("held", BELIEVED_FAILURES)
+    assert "cannot be read" in await told(system, f"/tickets/{ticket_id}")
+    assert records(system, "incident") == []
+
+
+@pytest.mark.parametrize("body", ['{"result":', "[]", '{"result":{},"error":{}}', '{"result":{"sys_id":""}}'])
+async def test_a_create_whose_answer_says_nothing_counts_towards_holding(body: str) -> None:
+    with pytest.raises(RemoteError) as caught:
+        await client_over(ScriptedServiceNow(replied(status=201, body=body))).create("incident", {})
+    assert is_failure(caught.value)
 
 
 @pytest.mark.thorough
