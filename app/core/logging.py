@@ -125,6 +125,9 @@ def _escaped(value: Any) -> Any:  # noqa: ANN401 - logs carry anything.
     return [_escaped(item) for item in value] if isinstance(value, list) else value
 
 
+_processors: list[Processor] = []
+
+
 def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
     """Configure logging for the whole process: one line per event on standard error."""
     shared: list[Processor] = [
@@ -140,8 +143,10 @@ def configure_logs(*, level: str = "INFO", as_json: bool = False) -> None:
     renderer: Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    # One list for all configurations: loggers keep the one that they were first used with.
+    _processors[:] = [structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=_processors,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

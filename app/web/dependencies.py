@@ -80,8 +80,13 @@ def refreshes_itself(request: Request) -> bool:
 
 
 async def find_signed_in(request: Request, resources: Res) -> permissions.Viewer | None:
-    """The signed-in person, if any. Templates read it from `request.state.viewer`."""
+    """The signed-in person, if any. Templates read it from `request.state.viewer`. Asks the database once per request."""
+    if request.state.viewer is not None:
+        known: permissions.Viewer = request.state.viewer
+        return known
     token = session_token(request)
+    if token is None:
+        return None
     async with resources.database.transaction() as session:
         viewer = await find_viewer(session, resources.config, token, used=not refreshes_itself(request))
     if viewer is not None:

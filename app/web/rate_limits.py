@@ -19,7 +19,7 @@ from limits.strategies import FixedWindowRateLimiter
 from app.core import clock
 from app.core.errors import AppError
 from app.core.messages import T
-from app.web.dependencies import OptionalViewer, address_of, asked_within
+from app.web.dependencies import OptionalViewer, address_of, asked_within, find_signed_in, get_resources
 
 # Per minute: high enough that no one meets a limit by hand, low enough that a script does no harm.
 LIMITS: dict[str, RateLimitItem] = {
@@ -199,8 +199,11 @@ class LimitedWrites(Limited):
     def __init__(self) -> None:
         super().__init__("write")
 
-    async def __call__(self, request: Request, viewer: OptionalViewer) -> TooManyRequests | None:
-        return None if request.method in SAFE_METHODS else await super().__call__(request, viewer)
+    # Who it is, is asked for a write alone: what only reads may need no database, as the probe for liveness.
+    async def __call__(self, request: Request) -> TooManyRequests | None:  # type: ignore[override]
+        if request.method in SAFE_METHODS:
+            return None
+        return await super().__call__(request, await find_signed_in(request, get_resources(request)))
 
 
 def limited(name: str) -> Any:  # noqa: ANN401 - FastAPI's own type for it.

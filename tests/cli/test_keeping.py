@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from app.__main__ import main
+from app.core import clock
+from app.core.clock import SetClock
+from app.core.database import Database, make_engine
 from app.core.migrations import expected_revision
 from app.core.vault import Vault
 from app.settings import Settings
+from tests.factories.audit import write
 from tests.factories.outages import marked_as
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
@@ -51,6 +57,12 @@ def _execute(database_url: str, statement: str, *values: str) -> list[tuple[obje
     with psycopg.connect(database_url) as connection:
         cursor = connection.execute(statement, values)
         return list(cursor.fetchall()) if cursor.description else []
+
+
+async def _write_entry(database_url: str) -> None:
+    database = Database(make_engine(database_url))
+    await write(database, 1)
+    await database.close()
 
 
 def test_a_backup_is_made_restored_and_verified(database_url: str, empty_database: str, on: Command) -> None:
@@ -101,8 +113,11 @@ def test_several_people_are_listed_and_none_is_erased(database_url: str, on: Com
 
 
 def test_retention_is_counted_and_done(database_url: str, on: Command) -> None:
-    entry = "INSERT INTO audit_entry (at, person_name, person_email, address, action, facts) "
-    _execute(database_url, entry + "VALUES ('2020-01-01', '', '', '', '{}', '{}')")
+    before = clock.use(SetClock(datetime(2020, 1, 1, tzinfo=UTC)))
+    try:
+        asyncio.run(_write_entry(database_url))
+    finally:
+        clock.use(before)
     status, said = on(database_url, "retention", "--dry-run")
     assert (status, "audit entries: 1" in said, "Nothing was deleted" in said) == (0, True, True)
     status, said = on(database_url, "retention")

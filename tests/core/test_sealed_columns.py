@@ -50,6 +50,8 @@ def test_every_sealed_column_of_the_product_is_known_and_what_is_sent_away_is_bo
         "authorization_attempt": {"client_secret": for_origin, "verifier": for_origin},
         "sign_in_attempt": {"verifier": ()},
         "status_token": {"key": ()},
+        "web_session": {"refresh_token": ()},
+        "unsent_form": {"content": ()},
     }
 
 

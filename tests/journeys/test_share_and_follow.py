@@ -91,9 +91,6 @@ async def test_a_state_moved_in_servicenow_reaches_the_home_card(
         await system.work()
         first = await browser.get("/cards/incident")
         assert "New" in first.text
-        unchanged = await browser.get("/cards/incident", headers={"If-None-Match": first.headers["etag"]})
-        assert unchanged.status_code == 304
-
         (record,) = records(system, "incident")
         instance = system.servicenow.instance
         moved = {"table": "incident", "sys_id": record["sys_id"], "state": "2"}
@@ -105,7 +102,7 @@ async def test_a_state_moved_in_servicenow_reaches_the_home_card(
             await system.resources.queue.defer(session, "tickets.poll")
         await system.work()
 
-        card = await browser.get("/cards/incident", headers={"If-None-Match": first.headers["etag"]})
+        card = await browser.get("/cards/incident")
         assert card.status_code == 200
         assert "In Progress" in card.text
         assert "As of " in card.text

@@ -25,12 +25,12 @@ ACTION = "BlockLegacyAuthentication"
 SENTENCE = "Not sent yet. Check it and send it."
 # These carry a press and what the page has put into it, and nothing that a person typed.
 BUTTONS = {
-    "actions.remove_note", "checklist.mark", "configuration.reset_states", "connect.authorize", "connect.confirm_account",
-    "connector_status.revoke_token", "diagnosis.start", "home.add_card", "home.move_card", "home.order_cards",
-    "home.remove_card", "home.reset_cards", "provisioning.authorize", "provisioning.check_all", "provisioning.check_step",
-    "secure_score.sync", "servicenow.remove", "sign_in.begin", "sign_out.begin", "tickets.give_up",
-    "tickets.retry", "tickets.retry_group", "tickets.retry_held", "tickets.retry_note", "your_sessions.end",
-    "your_sessions.end_all",
+    "actions.remove_note", "checklist.mark", "configuration.reset_states", "connect.authorize",
+    "connect.confirm_account", "connector_status.revoke_token", "diagnosis.start", "failed_jobs.retry",
+    "failed_jobs.retry_all", "home.add_card", "home.move_card", "home.order_cards", "home.remove_card",
+    "home.reset_cards", "provisioning.authorize", "provisioning.check_all", "provisioning.check_step",
+    "secure_score.sync", "servicenow.remove", "sign_in.begin", "sign_out.begin", "tickets.give_up", "tickets.retry",
+    "tickets.retry_group", "tickets.retry_held", "tickets.retry_note", "your_sessions.end", "your_sessions.end_all",
 }  # fmt: skip
 
 

@@ -10,8 +10,8 @@ from app.core import clock
 from app.core.database import Session
 from app.features.accounts.models import SignInAttempt
 
-# An attempt outlives its use, so that a late or second answer is told which of the two it is, and still finds the page that
-# was wanted.
+# Retention: an attempt outlives its use, so that a late or second answer is told which of the two it is, and still finds the
+# page that was wanted.
 KEPT_MINUTES = 60
 # Anyone may begin a sign-in, and each is a row of under a kilobyte. The oldest go first, which were given up.
 MOST_ATTEMPTS = 10_000

@@ -11,6 +11,7 @@ from app.core.database import Session
 from app.features.accounts.models import SignInAttempt, WebSession
 
 
+# Retention: a session outlives its end, so that what is posted with its cookie afterwards is known to be this person's.
 async def forget_ended_sessions(session: Session, moment: datetime, *, limit: int) -> int:
     """Delete at most `limit` sessions that ended before `moment`, and return how many."""
     ended = select(WebSession.id).where(WebSession.expires_at < moment).order_by(WebSession.expires_at).limit(limit)

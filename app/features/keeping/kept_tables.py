@@ -60,9 +60,13 @@ KEPT: dict[str, Keeping] = {
             ("person_id", "says that entries are of one person, not who it is, once that row is erased"),
             ("person_salt", "emptied with the name; then the digest below fits none"),
             ("person_hash", "a digest that needs the salt"),
+            ("previous_hash", "a digest of the entry before"),
         ),
     ),
-    "audit_checkpoint": Keeping("kept: both ends of the audit log's chain"),
+    "audit_checkpoint": Keeping(
+        "kept: both ends of the audit log's chain",
+        also_names=(("last_hash", "a digest of an entry"), ("first_previous_hash", "a digest of an entry")),
+    ),
     # connection
     "connection": Keeping(
         FOR_EVER,

@@ -32,6 +32,10 @@ log = get_logger(__name__)
 MOST_LISTED = 100
 NAMES = {
     "accounts.audit_head": T("Write the newest entry of the audit log into the worker’s log"),
+    "accounts.check_roles": T("Ask Microsoft for the roles of people who are signed in"),
+    "accounts.forget_unsent_forms": T("Delete forms that were kept after a session had ended"),
+    "keeping.remove_ended": T("Delete sessions that are over"),
+    "keeping.remove_old": T("Delete what has been kept long enough"),
     "connection.sweep": T("Tidy up after connections that were removed"),
     "connection.recover": T("Get access to ServiceNow back"),
     "tickets.deliver": T("Send a ticket to ServiceNow"),

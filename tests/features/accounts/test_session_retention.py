@@ -23,7 +23,11 @@ async def test_ended_sessions_go(db: Session, still_clock: SetClock) -> None:
     await db.flush()
     for hours in (-3, -2, -1, 1):
         ends = now + timedelta(hours=hours)
-        db.add(WebSession(token_hash=str(hours), person_id=person.id, roles=[], created_at=now, expires_at=ends))
+        db.add(
+            WebSession(
+                token_hash=str(hours), person_id=person.id, roles=[], created_at=now, expires_at=ends, last_used_at=now
+            )
+        )
     await db.flush()
     assert await forget_ended_sessions(db, now - timedelta(hours=1), limit=1) == 1
     assert await forget_ended_sessions(db, now - timedelta(hours=1), limit=10) == 1

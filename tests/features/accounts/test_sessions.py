@@ -183,17 +183,6 @@ async def test_use_is_written_once_a_minute(system: System, still_clock: SetCloc
     assert [(at - seen[0]).total_seconds() for at in seen] == [0, 0, 60, 60]
 
 
-async def test_ended_sessions_are_forgotten_a_day_later(system: System, still_clock: SetClock) -> None:
-    browser = await system.signed_in("viewer")
-    await browser.post("/sign-out")
-    for hours, rows in ((23, 2), (2, 2)):  # The row of the day before goes; the new one comes.
-        still_clock.move(hours * 3600)
-        await system.signed_in("viewer")
-        async with system.resources.database.transaction() as session:
-            found = (await session.execute(select(WebSession))).scalars().all()
-        assert len(found) == rows
-
-
 async def test_signing_out_tells_the_browser_to_forget_pages(system: System) -> None:
     browser = await system.signed_in("manager")
     out = await browser.post("/sign-out")

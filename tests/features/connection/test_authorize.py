@@ -85,7 +85,7 @@ async def test_what_is_sent_for_consent(system: System) -> None:
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
-    assert "Path=/servicenow" in cookie
+    assert "Path=/;" in cookie
 
 
 async def test_nothing_secret_is_kept_in_clear(system: System) -> None:

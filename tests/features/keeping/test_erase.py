@@ -58,6 +58,8 @@ async def _busy_person(system: System) -> tuple[UUID, UUID]:
 
 TRACES = (
     "INSERT INTO home_layout (person_id, cards) VALUES (:id, '[]')",
+    "INSERT INTO unsent_form (id, browser_hash, person_id, route, content, kept_at, expires_at)"
+    " VALUES (gen_random_uuid(), 'h', :id, 'share.send', 'sealed', now(), now() + interval '1 minute')",
     "INSERT INTO action_note (id, tenant_id, control_id, text, author_id, author_name, created_at)"
     " VALUES (gen_random_uuid(), 't', 'c', 'Look here.', :id, :name, now())",
     "INSERT INTO action_plan (tenant_id, control_id, status, status_before, decided_at, decided_by, to_send, sent_state)"

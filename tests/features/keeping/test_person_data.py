@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.core.clock import SetClock
-from app.core.database import Session
+from app.core.database import Database, Session
 from app.core.errors import Conflict, NotFound
 from app.core.messages import T
 from app.features.accounts.audit import log_action
@@ -43,11 +43,12 @@ async def test_several_are_listed(db: Session, still_clock: SetClock) -> None:
     assert str(second.id) in str(raised.value)
 
 
-async def test_names_of_earlier_times_are_known(db: Session, still_clock: SetClock) -> None:
-    lee = await _person(db, still_clock, "one", "Lee Married", "lee@new.example")
-    before = Viewer(lee.id, lee.oid, lee.tid, "Lee Born", "lee@old.example", Role.VIEWER)
-    await log_action(db, before, T("Signed in"))
-    await db.flush()
-    known = await identity_of(db, lee)
+async def test_names_of_earlier_times_are_known(database: Database, still_clock: SetClock) -> None:
+    async with database.transaction() as db:
+        lee = await _person(db, still_clock, "one", "Lee Married", "lee@new.example")
+        before = Viewer(lee.id, lee.oid, lee.tid, "Lee Born", "lee@old.example", Role.VIEWER)
+        await log_action(db, before, T("Signed in"))
+    async with database.transaction() as db:
+        known = await identity_of(db, lee)
     assert known.names == {"Lee Married", "Lee Born"}
     assert known.emails == {"lee@new.example", "lee@old.example"}

@@ -11,24 +11,20 @@ from sqlalchemy import text
 from app.core import clock
 from app.core.clock import SetClock
 from app.core.database import Session
-from app.core.messages import T
-from app.features.accounts.audit import log_action
 from app.features.keeping import retention
 from app.features.keeping.jobs import remove_ended, remove_old_rows, tasks
 from app.features.keeping.retention import DAILY, HOURLY, Rule, count_old, remove_old
 from app.resources import KeptDays
+from tests.factories.audit import write
 from tests.factories.system import System
 
 
 async def _add_entries(system: System, days: int, count: int = 1) -> None:
-    moment = clock.now() - timedelta(days=days)
-    async with system.resources.database.transaction() as session:
-        for _ in range(count):
-            await log_action(session, None, T("Counted"))
-        await session.flush()
-        await session.execute(
-            text("UPDATE audit_entry SET at = :at WHERE at > now() - interval '1 minute'"), {"at": moment}
-        )
+    before = clock.use(SetClock(clock.now() - timedelta(days=days)))
+    try:
+        await write(system.resources.database, count)
+    finally:
+        clock.use(before)
 
 
 async def _entries(system: System) -> int:

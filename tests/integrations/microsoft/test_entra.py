@@ -284,7 +284,7 @@ async def test_discovery_that_names_another_issuer_is_not_believed(issuer: str) 
     directory.on_discovery = answer(200, found)
     with pytest.raises(InvalidResponse, match="names itself otherwise"):
         await directory.redeem()
-    assert directory.asked == ["openid-configuration"]  # Neither keys nor a token from there.
+    assert set(directory.asked) == {"openid-configuration"}  # Neither keys nor a token from there.
 
 
 @pytest.mark.parametrize(
