@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import select, text, update
 
+from app.core import clock
 from app.core.clock import SetClock
 from app.core.vault import Sealed, Vault
 from app.features.accounts.jobs import check_roles
@@ -196,6 +198,16 @@ async def test_the_refresh_token_is_sealed_and_goes_with_the_session(asking: Ask
     assert all(token is not None for token in (await asking.tokens()).values())
     await asking.manager.post("/sign-out")
     assert sorted(token is None for token in (await asking.tokens()).values()) == [False, True]
+
+
+@pytest.mark.parametrize("end", ["last_used_at", "expires_at"])
+async def test_a_session_that_ends_by_itself_leaves_no_refresh_token(asking: Asking, end: str) -> None:
+    async with asking.system.resources.database.transaction() as session:
+        over = {end: clock.now() - timedelta(minutes=61)}
+        await session.execute(update(WebSession).where(WebSession.roles.contains(list(VIEWER.wids))).values(over))
+    await check_roles.function(asking.system.resources)
+    assert sorted(token is None for token in (await asking.tokens()).values()) == [False, True]
+    assert (await asking.manager.get("/tickets")).status_code == 200
 
 
 async def test_without_role_checks_no_refresh_token_is_asked_for(system: System) -> None:
