@@ -67,20 +67,31 @@ async def serving_port(hosts: Sequence[str], port: int, handlers: Mapping[str, H
         yield 0
         return
     clients: set[asyncio.StreamWriter] = set()
+    # Those that have not sent their request yet, the one that came first in front.
+    silent: dict[asyncio.StreamWriter, None] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(clients) >= MOST_CLIENTS:
-            writer.transport.abort()
-            return
+            # Who holds connections without asking must not keep a probe out: the worker would be taken for dead.
+            if not silent:
+                writer.transport.abort()
+                return
+            first = next(iter(silent))
+            del silent[first]
+            clients.discard(first)
+            first.transport.abort()
         clients.add(writer)
+        silent[writer] = None
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
+                silent.pop(writer, None)
                 writer.write(_encoded(await _answer(head, handlers), with_body=not head.startswith(b"HEAD ")))
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             writer.transport.abort()
         finally:
+            silent.pop(writer, None)
             clients.discard(writer)
             writer.close()
 

@@ -6,12 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from http import HTTPStatus
 
 import pytest
 
 from app import worker_port
 from app.core.database import Database, make_engine
-from app.worker_port import MOST_CLIENTS, health_handlers, serving_port
+from app.worker_port import MOST_CLIENTS, PortAnswer, health_handlers, serving_port
 from tests.factories.outages import marked_as
 from tests.factories.servers import free_port
 from tests.factories.system import System
@@ -98,15 +99,34 @@ async def test_who_sends_slowly_is_closed(port: int, monkeypatch: pytest.MonkeyP
     assert (await ask(port, b"GET /health/live HTTP/1.1\r\nHost:"))[0] == 0
 
 
-async def test_no_more_clients_than_it_serves_at_once(port: int) -> None:
+async def test_who_holds_every_connection_keeps_no_probe_out(port: int) -> None:
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CLIENTS)]
     try:
-        assert (await ask(port, get("/health/live")))[0] == 0
+        for _ in range(3):
+            assert (await ask(port, get("/health/live")))[0] == 200
+        # The one that has waited longest went for the first probe; the others' places were free again after each.
+        assert await held[0][0].read() == b""
+        assert not held[1][0].at_eof()
     finally:
         for _, writer in held:
             writer.close()
-    while (await ask(port, get("/health/live")))[0] == 0:  # noqa: ASYNC110 - the port tells when they are gone.
-        await asyncio.sleep(0.01)
+
+
+async def test_no_more_clients_than_it_serves_at_once() -> None:
+    asked, answer = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow() -> PortAnswer:
+        asked.release()
+        await answer.wait()
+        return PortAnswer(HTTPStatus.OK, "")
+
+    async with serving_port(["127.0.0.1"], free_port(), {"/slow": slow}) as port:
+        served = [asyncio.create_task(ask(port, get("/slow"))) for _ in range(MOST_CLIENTS)]
+        for _ in served:
+            await asked.acquire()
+        assert (await ask(port, get("/slow")))[0] == 0
+        answer.set()
+        assert [status for status, _ in await asyncio.gather(*served)] == [200] * MOST_CLIENTS
 
 
 async def test_port_0_opens_none(system: System) -> None:

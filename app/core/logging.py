@@ -26,6 +26,9 @@ LONGEST_TRACE = 16_000
 # What stands in the place of the middle of a text that is cut.
 LONGEST_OMISSION = 50
 MOST_VALUES = 50
+# In so many characters of a text secrets are looked for; a longer one is cut between words first.
+SEARCHED = 20_000
+WORD_BEFORE, WORD_AFTER = re.compile(r"[^&\s\"']+\Z"), re.compile(r"\A[^&\s\"']+")
 # Names that match the pattern above without being secrets.
 HARMLESS_NAMES = frozenset({"token_expires_at", "status_code", "error_code", "tokens_refreshed", "token_url"})
 # Secrets inside a text: authorization headers, form and JSON fields, passwords in database addresses.
@@ -64,25 +67,34 @@ def redact(value: Any, name: str = "") -> Any:  # noqa: ANN401 - logs carry anyt
     return value
 
 
-def shortened(value: Any, longest: int = LONGEST_VALUE) -> Any:  # noqa: ANN401 - logs carry anything.
+def shortened(value: Any, longest: int = LONGEST_VALUE, *, whole_words: bool = False) -> Any:  # noqa: ANN401 - logs carry anything.
     """The value with every text in it cut in the middle to at most this length, and every list and mapping to MOST_VALUES."""
     if isinstance(value, bytes):
         value = value[:longest].decode(errors="replace")
     if isinstance(value, str) and len(value) > longest:
         # A stack trace says most at its end, and everything else at its start.
         kept = (longest - LONGEST_OMISSION) // 2
-        return f"{value[:kept]} … {len(value) - 2 * kept} characters … {value[-kept:]}"
+        head, tail = value[:kept], value[-kept:]
+        if whole_words:
+            # A part of a word may be a part of a secret, which no pattern finds without its name and its end.
+            head, tail = WORD_BEFORE.sub("", head), WORD_AFTER.sub("", tail)
+        return f"{head} … {len(value) - len(head) - len(tail)} characters … {tail}"
     if isinstance(value, Mapping):
-        return {shortened(key): shortened(item) for key, item in islice(value.items(), MOST_VALUES)}
+        entries = islice(value.items(), MOST_VALUES)
+        return {shortened(key): shortened(item, longest, whole_words=whole_words) for key, item in entries}
     if isinstance(value, (list, tuple)):
-        return [shortened(item) for item in islice(value, MOST_VALUES)]
+        return [shortened(item, longest, whole_words=whole_words) for item in islice(value, MOST_VALUES)]
     return value
 
 
+def redact_shortened(value: Any, name: str, longest: int = LONGEST_VALUE) -> Any:  # noqa: ANN401 - logs carry anything.
+    """The value without secrets, then shortened; what is far too long is cut before, so that no megabytes are searched."""
+    return shortened(redact(shortened(value, SEARCHED, whole_words=True), name), longest)
+
+
 def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    # Shortened first, so that the patterns of secrets are not looked for in megabytes.
     limits = dict.fromkeys(TRACEBACKS, LONGEST_TRACE)
-    return {name: redact(shortened(value, limits.get(name, LONGEST_VALUE)), name) for name, value in event.items()}
+    return {name: redact_shortened(value, name, limits.get(name, LONGEST_VALUE)) for name, value in event.items()}
 
 
 def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -67,15 +67,20 @@ class Parsed(Generic[Form]):
     typed: dict[str, str] = field(default_factory=dict)
 
 
+def refuse_other_charsets(request: Request) -> None:
+    """Raises UnreadableForm for a form in another character set than UTF-8. Every reader of a form calls it first."""
+    # A browser sends a form in the page's character set, which is UTF-8, and names none. Python knows a hundred others, some
+    # of which fail in a way of their own or give half characters: RFC 7578 5.1.2, https://docs.python.org/3/library/codecs.html
+    if any(name.lower() not in ("utf-8", "utf8") for name in CHARSET.findall(request.headers.get("content-type", ""))):
+        raise UnreadableForm
+
+
 async def posted_fields(request: Request, *, most_fields: int) -> PostedFields:
     """The posted text fields, trimmed and cut, with LF line ends. More fields than that are answered with 400.
 
     Raises UnreadableForm. Starlette keeps what was read: of two calls, the first one's limit counts.
     """
-    # A browser sends a form in the page's character set, which is UTF-8, and names none. Python knows a hundred others, some
-    # of which fail in a way of their own or give half characters: RFC 7578 5.1.2, https://docs.python.org/3/library/codecs.html
-    if any(name.lower() not in ("utf-8", "utf8") for name in CHARSET.findall(request.headers.get("content-type", ""))):
-        raise UnreadableForm
+    refuse_other_charsets(request)
     # The limits are Starlette's own kind (1,000 parts of 1 MiB), set to what our forms need: a denial of service costs less.
     form = await request.form(max_files=10, max_fields=most_fields, max_part_size=256 * 1024)
     # Browsers send line breaks as CRLF: https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#form-submission-algorithm

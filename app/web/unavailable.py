@@ -15,6 +15,7 @@ from app.core.database_connection import GRACE_SECONDS, patience
 from app.core.database_trouble import DatabaseTrouble, cause_of
 from app.core.logging import get_logger
 from app.core.messages import Message, T
+from app.web.forms import UnreadableForm, refuse_other_charsets
 from app.web.templating import render
 
 log = get_logger(__name__)
@@ -106,8 +107,14 @@ def _address(request: Request) -> str:
 async def _sent(request: Request) -> FormData | None:
     """The posted form, also where no handler came to read it; None when there is none that a page can carry."""
     try:
+        refuse_other_charsets(request)
         form = await request.form(max_fields=2000)
-    except (HTTPException, RuntimeError, AssertionError):  # Unreadable, or read by a handler as something else.
+    except (
+        UnreadableForm,
+        HTTPException,
+        RuntimeError,
+        AssertionError,
+    ):  # Unreadable, or read by a handler as something else.
         return None
     size = sum(len(name) + len(value) for name, value in form.multi_items() if isinstance(value, str))
     return form if size <= LARGEST_KEPT_FORM else None

@@ -20,6 +20,7 @@ from app.core.logging import (
     configure_logs,
     escape,
     redact,
+    redact_shortened,
     shortened,
 )
 
@@ -41,6 +42,23 @@ TOKEN = "ZUhCbmZrU2hZbXBs0123456789abcdefghijkl"
 def test_a_secret_in_a_text_is_cut_out(text: str) -> None:
     assert TOKEN not in redact(text)
     assert REDACTED in redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.com/callback?access_token={}&state=abc",
+        "Authorization: Bearer {}",
+        "postgresql://product:{}@db/product",
+        '{{"refresh_token": "{}"}}',
+    ],
+)
+@pytest.mark.parametrize("words", [0, 100, 161, 1600])
+@pytest.mark.parametrize("length", [LONGEST_VALUE, 20 * LONGEST_VALUE])
+def test_of_a_secret_in_the_middle_of_a_long_text_no_part_is_left(text: str, words: int, length: int) -> None:
+    shown = redact_shortened(["words " * words + text.format("z" * length)], "")
+    assert "zz" not in shown[0]
+    assert len(shown[0]) <= LONGEST_VALUE
 
 
 @pytest.mark.parametrize("name", ["client_secret", "refresh_token", "Authorization", "cookie", "code", "password"])
@@ -134,5 +152,5 @@ def test_a_value_from_outside_does_not_flood_the_log_and_keeps_no_secret() -> No
 
 
 def test_what_is_logged_is_shortened_on_its_way() -> None:
-    written = product_logging._redact_event(None, "warning", {"event": "outside.answered", "reason": "r" * 1_000_000})
+    written = product_logging._redact_event(None, "warning", {"event": "outside.answered", "reason": "r " * 500_000})
     assert 1_000 < len(str(written)) < 4_000

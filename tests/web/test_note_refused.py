@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from starlette.requests import Request
 
+from app.core.clock import SetClock
 from app.features.accounts.permissions import Viewer
 from app.integrations.microsoft.openid_checks import not_accepted
 from app.web.note_refused import LONGEST_FACT, note_refused
@@ -150,6 +151,24 @@ async def test_a_sign_out_at_microsoft_is_audited(system: System) -> None:
         "127.0.0.1",
     )
     assert [line["event"] for line in refusals(lines)] == ["refused.front_channel"]
+
+
+@pytest.mark.parametrize("sid", ["%00", "%ED%A0%80", "x" * 3000, "unknown"])
+async def test_a_sign_out_of_no_session_is_answered_alike_and_writes_nothing(system: System, sid: str) -> None:
+    statements: list[str] = []
+    engine = system.resources.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    async with system.client() as client:
+        assert (await client.get(f"/sign-out/front-channel?sid={sid}")).status_code == 200
+    assert all(statement.startswith("SELECT") for statement in statements)
+
+
+async def test_what_is_refused_does_not_put_off_the_end_of_a_session(system: System, still_clock: SetClock) -> None:
+    async with await system.signed_in("viewer") as browser:
+        for _ in range(2):
+            still_clock.move(35 * 60)
+            await browser.post("/sign-out", headers={"sec-fetch-site": "same-site"})
+        assert (await browser.get("/tickets")).status_code == 303
 
 
 async def test_what_is_logged_of_a_request_is_cut(system: System) -> None:

@@ -40,7 +40,8 @@ DEAR = {
     "secure_score.sync": "sync", "audit.csv": "export", "audit.json": "export", "actions.export": "export",
     "diagnosis.bundle": "export", "tickets.add_note": "note", "tickets.save": "retry", "tickets.retry": "retry",
     "tickets.retry_held": "retry", "tickets.retry_group": "retry", "tickets.retry_note": "retry",
-    "field_values.records": "look_up",
+    "field_values.records": "look_up", "configuration.groups": "look_up", "failed_jobs.retry": "retry",
+    "failed_jobs.retry_all": "retry",
 }  # fmt: skip
 
 

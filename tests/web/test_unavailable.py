@@ -199,6 +199,19 @@ async def test_a_form_too_large_for_a_page_is_left_to_the_browser(system: System
     assert len(answer.content) < 50_000
 
 
+@pytest.mark.parametrize("charset", ["undefined", "unicode_escape", "punycode"])
+async def test_a_form_in_a_character_set_that_is_not_ours_is_an_outage_as_well(system: System, charset: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\\ud800\r\n--x--\r\n'
+    async with (
+        await system.signed_in("sharer") as browser,
+        with_database_at(system, through("postgresql://x/y", free_port()), QUICK),
+    ):
+        kind = f"multipart/form-data; boundary=x; charset={charset}"
+        answer = await browser.post("/tickets/new", content=body, headers={"content-type": kind})
+    assert_unavailable(answer)
+    assert hidden_fields(answer.text) == {}
+
+
 async def test_a_form_of_another_site_is_refused_before_it_could_be_shown(system: System) -> None:
     async with (
         await system.signed_in("sharer") as browser,

@@ -85,7 +85,8 @@ class UnsentForm(Base):
     browser_hash: Mapped[str] = mapped_column(index=True)
     person_id: Mapped[UUID | None] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"))
     route: Mapped[str]
-    content: Mapped[Sealed] = mapped_column(SealedText())
+    # The route decides which of our pages is asked with what was typed; the browser, who reads it.
+    content: Mapped[Sealed] = mapped_column(SealedText("route", "browser_hash"))
     kept_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
 

@@ -58,7 +58,8 @@ async def find_person(resources: Resources, token: str | None, address: str) -> 
         return None
     try:
         async with resources.database.transaction() as session:
-            viewer = await find_viewer(session, resources.config, token)
+            # What was refused is no doing of the person's, so it does not put off the end of the session.
+            viewer = await find_viewer(session, resources.config, token, used=False)
     except SQLAlchemyError as error:
         log.warning("audit.person_not_read", error=type(error).__name__)
         return None

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, not_, select, update
 
 from app.core import clock
 from app.core.logging import get_logger
 from app.core.messages import T
 from app.core.sealed_columns import context_of
+from app.core.unforeseen import is_unforeseen, kind_of
 from app.core.vault import CannotOpen, Sealed
 from app.features.accounts.audit import log_action
 from app.features.accounts.models import Person, WebSession
@@ -52,6 +53,7 @@ def sealed_token(resources: Resources, row: WebSession, token: str) -> Sealed | 
 
 async def check_roles_if_due(resources: Resources) -> None:
     """Ask for every open session not asked about for `role_check_minutes`. While Entra ID is away, all stay as they are."""
+    await _discard_tokens_of_ended_sessions(resources)
     if not resources.config.role_check_minutes:
         return
     for due in await _due(resources):
@@ -64,6 +66,21 @@ async def check_roles_if_due(resources: Resources) -> None:
             # Of this session alone, as far as is known. It stays, and must not be the first again at once.
             log.warning("account.roles.not_checked", session=str(due.session_id), error=error.code)
             await _note(resources, due)
+        except Exception as error:
+            if not is_unforeseen(error):
+                raise
+            # An answer that no one foresaw is about one session: it must not keep all others from being asked about.
+            log.exception("account.roles.not_checked", session=str(due.session_id), error=kind_of(error))
+            await _note(resources, due)
+
+
+async def _discard_tokens_of_ended_sessions(resources: Resources) -> None:
+    # A session that ends by itself is ended by no one: its token, good for weeks at Entra ID, would stay as long as the row.
+    async with resources.database.transaction() as session:
+        is_over = WebSession.refresh_token.is_not(None), not_(and_(*alive(resources.config)))
+        await session.execute(
+            update(WebSession).where(*is_over).values(refresh_token=None).execution_options(synchronize_session=False)
+        )
 
 
 async def _due(resources: Resources) -> list[Due]:
@@ -115,9 +132,8 @@ async def _end(resources: Resources, due: Due, ended: SignInEnded) -> None:
         if person is None or not await end_sessions(session, WebSession.id == due.session_id):
             return  # Ended meanwhile.
         number = str(ended.message.values.get("number", ""))
-        await log_action(
-            session, None, T("Session ended, because Microsoft refused it"), person=person.display_name, reason=number
-        )
+        who = viewer_of(person, (), resources.config)
+        await log_action(session, who, T("Session ended, because Microsoft refused it"), reason=number)
     log.info("account.session.ended_by_entra", session=str(due.session_id), reason=number)
 
 
@@ -137,9 +153,11 @@ async def _keep_roles(resources: Resources, due: Due, identity: Identity) -> Non
         await session.execute(update(WebSession).where(of_person).values(roles=sorted(reported)))
         if before == after:
             return
-        may = viewer_of(person, reported, resources.config).texts.audit
+        # As an entry of the person's own: a name among the facts could not be erased, for the audit log's chain covers them.
+        who = viewer_of(person, reported, resources.config)
+        may = who.texts.audit
         if after is None:
             await end_sessions(session, of_person)
         action = T("Signed out, because the role is gone") if after is None else T("Role changed at Microsoft")
-        await log_action(session, None, action, person=person.display_name, may=may)
+        await log_action(session, who, action, may=may)
     log.info("account.role.changed", session=str(due.session_id), may=may)

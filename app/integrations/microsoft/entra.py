@@ -226,7 +226,6 @@ class EntraClient:
 
     async def _discover(self) -> _Provider:
         document = await self._get(self._discovery_url)
-        document = await self._get(f"{self.authority}/{self._tenant_id}/v2.0/.well-known/openid-configuration")
         issuer = check_issuer(_text(document, "issuer"), authority=self.authority, tenant_id=self._tenant_id)
         keys = await self._get(_text(document, "jwks_uri"))
         return _Provider(
@@ -322,9 +321,9 @@ def _raise_if_ended(answer: RemoteResponse) -> None:
     if answer.status not in (400, 401) or not answer.is_json():
         return
     content = answer.json_object()
-    number = number_of(content)
-    if content.get("error") in ENDED and number not in TRANSIENT:
-        raise SignInEnded(explain(number, Purpose.SIGN_IN, error=str(content["error"])))
+    number, error = number_of(content), line(content.get("error"), LONGEST_ERROR)
+    if error in ENDED and number not in TRANSIENT:
+        raise SignInEnded(explain(number, Purpose.SIGN_IN, error=error))
 
 
 def _json_of(answer: RemoteResponse) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from app.features.tickets.types import DEFAULT_KIND, KINDS, PRIORITY_NAMES, Kind
 from app.resources import Resources
 from app.web.dependencies import Db, Manager, Res
 from app.web.forms import parse, read_form
+from app.web.rate_limits import limited
 from app.web.routing import PageRouter, redirect_to
 from app.web.templating import render
 
@@ -101,7 +102,7 @@ async def show(request: Request, _viewer: Manager, resources: Res, saved: str = 
     return await _show(request, resources, saved=saved)
 
 
-@router.get("/groups", name="configuration.groups")
+@router.get("/groups", name="configuration.groups", dependencies=[limited("look_up")])
 async def groups(request: Request, _viewer: Manager, resources: Res, group_name: str = "") -> Response:
     try:
         found = await find_groups(resources, group_name)

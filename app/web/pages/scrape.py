@@ -11,7 +11,7 @@ from app.core.database_trouble import DATABASE_ERRORS
 from app.core.logging import get_logger
 from app.core.metrics import CONTENT_TYPE, process_metrics
 from app.features.operation.stored_metrics import Reading, as_text, read_metrics
-from app.web.dependencies import Res
+from app.web.dependencies import Res, address_of
 from app.web.routing import PageRouter
 
 router = PageRouter()
@@ -30,7 +30,7 @@ async def metrics(request: Request, resources: Res) -> Response:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     # Compared as bytes: compare_digest refuses text that is not ASCII. It takes the same time for every wrong token.
     if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), token.encode()):
-        log.warning("metrics.token_refused")
+        log.warning("metrics.token_refused", address=address_of(request))
         return PlainTextResponse("A token is needed: Authorization: Bearer …\n", 401, {"WWW-Authenticate": "Bearer"})
     try:
         async with resources.database.transaction() as session:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
+from app.core import clock
 from app.core.clock import SetClock
 from app.core.vault import Sealed, Vault
 from app.features.accounts.jobs import check_roles
 from app.features.accounts.models import WebSession
+from app.features.keeping.erase import erase
 from app.integrations.http.errors import Forbidden, InvalidResponse, RemoteError, ServerError, Unreachable
 from app.integrations.microsoft.entra import EntraClient
+from app.integrations.microsoft.schemas import Identity
 from tests.factories.leaving import leads_to
 from tests.factories.microsoft import MANAGER, SHARER, VIEWER, Person
 from tests.factories.signing_in import sign_in
@@ -57,7 +62,7 @@ class Asking:
     async def log(self) -> list[dict[str, Any]]:
         async with await self.system.signed_in("manager") as browser:
             lines: list[dict[str, Any]] = (await browser.get("/servicenow/audit.json")).json()
-        return [line for line in lines if not line["who"]]
+        return [line for line in lines if line["what"] not in ("Signed in", "Refused")]
 
     def calls(self) -> int:
         return len(self.system.microsoft.calls("/oauth2/v2.0/token"))
@@ -92,7 +97,7 @@ async def test_a_role_that_was_taken_away_ends_the_session(asking: Asking) -> No
     assert (await asking.reader.get("/tickets")).status_code == 200
     [entry] = await asking.log()
     assert entry["what"] == "Signed out, because the role is gone"
-    assert entry["facts"] == {"person": MANAGER.name, "may": "nothing"}
+    assert (entry["who"], entry["facts"]) == (MANAGER.name, {"may": "nothing"})
 
 
 async def test_a_weaker_role_counts_at_once_and_the_session_goes_on(asking: Asking) -> None:
@@ -109,7 +114,7 @@ async def test_an_account_that_was_disabled_is_signed_out(asking: Asking) -> Non
     assert (await asking.reader.get("/tickets")).status_code == 200
     [entry] = await asking.log()
     assert entry["what"] == "Session ended, because Microsoft refused it"
-    assert entry["facts"] == {"person": MANAGER.name, "reason": "AADSTS50057"}
+    assert (entry["who"], entry["facts"]) == (MANAGER.name, {"reason": "AADSTS50057"})
 
 
 async def test_nothing_changes_while_the_roles_are_the_same_and_the_next_token_is_kept(asking: Asking) -> None:
@@ -152,6 +157,34 @@ async def test_what_says_nothing_about_the_person_ends_no_session(asking: Asking
         assert (await browser.get("/tickets")).status_code == 200
 
 
+async def test_an_answer_that_no_one_foresaw_keeps_no_other_session_from_being_asked_about(asking: Asking) -> None:
+    usual = EntraClient.refresh
+
+    async def refresh(client: EntraClient, *, refresh_token: str, oid: str) -> Identity:
+        if oid == MANAGER.oid:
+            raise RecursionError
+        return await usual(client, refresh_token=refresh_token, oid=oid)
+
+    asking.monkeypatch.setattr(EntraClient, "refresh", refresh)
+    asking.monkeypatch.setattr("sandbox.entra_tokens.PEOPLE", (MANAGER, SHARER, replace(VIEWER, wids=())))
+    await asking.due()
+    await check_roles.function(asking.system.resources)
+    assert (await asking.reader.get("/tickets")).status_code == 303
+    assert (await asking.manager.get("/tickets")).status_code == 200
+    before = asking.calls()
+    await check_roles.function(asking.system.resources)
+    assert asking.calls() == before
+
+
+async def test_an_erased_person_is_not_named_by_what_entra_id_said(asking: Asking, tmp_path: Path) -> None:
+    await asking.an_hour_later(manager=replace(MANAGER, wids=VIEWER.wids))
+    await asking.an_hour_later(manager=None)
+    await erase(asking.system.resources, MANAGER.email, tmp_path / "export.json")
+    async with asking.system.resources.database.transaction() as session:
+        named = text("SELECT action ->> 'message' FROM audit_entry t WHERE t::text LIKE :said")
+        assert list((await session.execute(named, {"said": f"%{MANAGER.name}%"})).scalars()) == []
+
+
 async def test_a_token_that_no_key_opens_is_discarded_and_the_session_stays(asking: Asking) -> None:
     system = asking.system
     system.resources = replace(system.resources, vault=Vault([Vault.new_key()]))
@@ -165,6 +198,16 @@ async def test_the_refresh_token_is_sealed_and_goes_with_the_session(asking: Ask
     assert all(token is not None for token in (await asking.tokens()).values())
     await asking.manager.post("/sign-out")
     assert sorted(token is None for token in (await asking.tokens()).values()) == [False, True]
+
+
+@pytest.mark.parametrize("end", ["last_used_at", "expires_at"])
+async def test_a_session_that_ends_by_itself_leaves_no_refresh_token(asking: Asking, end: str) -> None:
+    async with asking.system.resources.database.transaction() as session:
+        over = {end: clock.now() - timedelta(minutes=61)}
+        await session.execute(update(WebSession).where(WebSession.roles.contains(list(VIEWER.wids))).values(over))
+    await check_roles.function(asking.system.resources)
+    assert sorted(token is None for token in (await asking.tokens()).values()) == [False, True]
+    assert (await asking.manager.get("/tickets")).status_code == 200
 
 
 async def test_without_role_checks_no_refresh_token_is_asked_for(system: System) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.core import clock
 from app.core.clock import SetClock
 from app.core.database import Session
-from app.core.random_tokens import new_token
+from app.core.random_tokens import hash_token, new_token
 from app.core.vault import Vault
 from app.features.accounts.models import Person, UnsentForm
 from app.features.accounts.permissions import Viewer
@@ -130,3 +130,15 @@ async def test_with_another_key_it_is_gone(db: Session, vault: Vault) -> None:
     assert form_id is not None
     with pytest.raises(FormGone):
         await find_form(db, Vault([Vault.new_key()]), lee, form_id, token)
+
+
+@pytest.mark.parametrize("column", ["route", "browser_hash"])
+async def test_a_row_that_was_changed_in_the_database_is_not_opened(db: Session, vault: Vault, column: str) -> None:
+    # Another route would have what was typed sent to a page that does it; another browser would read it.
+    token, other, lee = new_token(), new_token(), await a_person(db, "lee")
+    form_id = await keep_form(db, vault, FORM, browser_token=token, owner=lee.person_id)
+    assert form_id is not None
+    changed = {"route": "share.selection", "browser_hash": hash_token(other)}[column]
+    await db.execute(update(UnsentForm).values({column: changed}))
+    with pytest.raises(FormGone):
+        await find_form(db, vault, lee, form_id, other if column == "browser_hash" else token)

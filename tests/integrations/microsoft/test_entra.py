@@ -359,3 +359,18 @@ async def test_only_what_concerns_the_person_ends_a_sign_in(number: int, error: 
     with pytest.raises(RemoteError) as refused:
         await directory.client.refresh(refresh_token="r", oid="person")
     assert isinstance(refused.value, SignInEnded) == ended
+
+
+@pytest.mark.parametrize("error", [[], {}, {"a": []}, None, 1e308, True, "invalid_grant" * 100])
+async def test_an_error_of_another_kind_than_a_word_ends_no_sign_in(error: object) -> None:
+    directory = Directory()
+    directory.on_token = answer(400, {"error": error, "error_codes": error, "error_description": error})
+    with pytest.raises(RemoteError) as refused:
+        await directory.client.refresh(refresh_token="r", oid="person")
+    assert not isinstance(refused.value, SignInEnded)
+
+
+async def test_discovery_is_read_once() -> None:
+    directory = Directory()
+    await directory.redeem()
+    assert len([url for url in directory.asked if url.endswith("openid-configuration")]) == 1

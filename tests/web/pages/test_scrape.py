@@ -9,6 +9,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from app.core.database import Database
 from app.main import create_app
@@ -40,7 +41,9 @@ async def test_without_a_setting_there_are_no_metrics(system: System) -> None:
 @pytest.mark.parametrize("given", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer ü"])
 async def test_a_wrong_token_is_refused(system: System, given: str) -> None:
     async with browser_of(system, TOKEN) as browser:
-        answer = await browser.get("/metrics", headers={b"Authorization": given.encode()})
+        with capture_logs() as lines:
+            answer = await browser.get("/metrics", headers={b"Authorization": given.encode()})
+    assert [line["address"] for line in lines if line["event"] == "metrics.token_refused"] == ["127.0.0.1"]
     assert answer.status_code == 401
     assert "security_center_" not in answer.text
 
