@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from app import __version__
 from app.cli.read_settings import read_settings
@@ -18,10 +17,6 @@ from app.core.logging import configure_logs
 from app.core.setting_rules import WrongSetting
 from app.embedded_postgres import database_address
 from app.settings import Settings
-
-if TYPE_CHECKING:
-    # Half of all that is imported otherwise, which `healthy` needs not.
-    from app.resources import Resources
 
 # The exit status of a command line or a setting that cannot be used, as argparse has it.
 WRONG_SETTINGS = 2
@@ -202,24 +197,10 @@ def import_files(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
-    """Run the diagnosis. The exit status is 1 when a finding needs a person."""
+    from app.cli.diagnose import diagnose
     from app.cli.running import with_resources
-    from app.features.provisioning.diagnosis import run_diagnosis
-    from app.features.provisioning.support_bundle import support_bundle
 
-    async def diagnose(resources: Resources) -> int:
-        problems = 0
-        async for finding in run_diagnosis(resources):
-            problems += finding.is_problem
-            print(finding)
-        if options.bundle is not None:
-            options.bundle.write_bytes(await support_bundle(resources))
-            print(f"The support bundle is in {options.bundle}.")
-        return problems
-
-    problems = with_resources(settings, diagnose, any_schema=True)
-    print(f"Findings that need somebody: {problems}." if problems else "Nothing stands in the way.")
-    return 1 if problems else 0
+    return with_resources(settings, lambda resources: diagnose(resources, options.bundle), any_schema=True)
 
 
 def check_settings(settings: Settings, _options: argparse.Namespace) -> int:

@@ -22,16 +22,16 @@ class CannotListen(WrongSetting):
 
 
 @contextmanager
-def bound_sockets(hosts: Sequence[str], port: int) -> Iterator[list[socket.socket]]:
-    """One socket for each address of each host, bound and not listening yet. Raises CannotListen."""
+def bound_sockets(hosts: Sequence[str], port: int, *, setting: str = "PORT") -> Iterator[list[socket.socket]]:
+    """One socket for each address of each host, bound and not listening yet. Raises CannotListen, which names `setting`."""
     with ExitStack() as opened:
         sockets: list[socket.socket] = []
         for host in dict.fromkeys(hosts):
-            sockets += [opened.enter_context(each) for each in _sockets_of(host, port)]
+            sockets += [opened.enter_context(each) for each in _sockets_of(host, port, setting)]
         yield sockets
 
 
-def start_listening(sockets: Sequence[socket.socket]) -> None:
+def start_listening(sockets: Sequence[socket.socket], *, setting: str = "PORT") -> None:
     """From here on connections are taken. Raises CannotListen where another process was faster."""
     # Two sockets with SO_REUSEADDR may be bound to one port as long as neither listens (socket(7)).
     for each in sockets:
@@ -39,10 +39,10 @@ def start_listening(sockets: Sequence[socket.socket]) -> None:
         try:
             each.listen(BACKLOG)
         except OSError as error:
-            raise _cannot_listen(error, host, port) from error
+            raise _cannot_listen(error, host, port, setting) from error
 
 
-def _sockets_of(host: str, port: int) -> list[socket.socket]:
+def _sockets_of(host: str, port: int, setting: str) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -62,8 +62,8 @@ def _sockets_of(host: str, port: int) -> list[socket.socket]:
     for each in sockets:
         each.close()
     if host == EVERY_ADDRESS and failed.errno in NO_SUCH_STACK:
-        return _sockets_of(EVERY_ADDRESS_OF_IPV4, port)
-    raise _cannot_listen(failed, host, port) from failed
+        return _sockets_of(EVERY_ADDRESS_OF_IPV4, port, setting)
+    raise _cannot_listen(failed, host, port, setting) from failed
 
 
 def _bound(family: int, kind: int, protocol: int, address: object, *, both_stacks: bool) -> socket.socket:
@@ -81,24 +81,27 @@ def _bound(family: int, kind: int, protocol: int, address: object, *, both_stack
     return made
 
 
-def _cannot_listen(error: OSError, host: str, port: int) -> CannotListen:
+def _cannot_listen(error: OSError, host: str, port: int, setting: str) -> CannotListen:
     if error.errno == errno.EADDRINUSE:
         said = T(
-            "Port %(port)s of %(host)s is in use by another process. Stop it, or choose another PORT.",
+            "Port %(port)s of %(host)s is in use by another process. Stop it, or choose another %(setting)s.",
             host=host,
             port=port,
+            setting=setting,
         )
     elif error.errno == errno.EADDRNOTAVAIL:
         said = T("HOST names %(host)s, which is no address of this machine. Example: HOST=127.0.0.1", host=host)
     elif error.errno == errno.EACCES:
         said = T(
-            "This account may not use port %(port)s. Choose a PORT from 1024 on, and have the proxy call that.",
+            "This account may not use port %(port)s. Choose a %(setting)s from 1024 on, and have the proxy call that.",
             port=port,
+            setting=setting,
         )
     else:
         said = T(
-            "HOST %(host)s with PORT %(port)s cannot be used (%(why)s).",
+            "HOST %(host)s with %(setting)s %(port)s cannot be used (%(why)s).",
             host=host,
+            setting=setting,
             port=port,
             why=error.strerror or str(error.errno),
         )

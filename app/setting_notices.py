@@ -76,6 +76,13 @@ def _others(settings: Settings) -> Iterator[SettingNotice]:
                 "DATABASE_URL is not set: an embedded PostgreSQL is used, which is meant for development and small trials."
             )
         )
+    if settings.port == settings.worker_port:
+        yield SettingNotice(
+            T(
+                "PORT and WORKER_PORT are both %(port)s, so web and worker cannot run on one machine.",
+                port=settings.port,
+            )
+        )
     if GUID.fullmatch(settings.entra_client_secret.get_secret_value().lower()):
         yield SettingNotice(
             T(

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from app.core.logging import get_logger
 from app.core.metrics import CONTENT_TYPE, process_metrics
 from app.core.schema_guard import readiness_problem
-from app.listen import bound_sockets
+from app.listen import bound_sockets, start_listening
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -22,6 +22,7 @@ log = get_logger(__name__)
 LARGEST_REQUEST = 8_192
 REQUEST_SECONDS = 5.0
 MOST_CLIENTS = 16
+SETTING = "WORKER_PORT"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ async def serving_port(hosts: Sequence[str], port: int, handlers: Mapping[str, H
             clients.discard(writer)
             writer.close()
 
-    with bound_sockets(hosts, port) as sockets:
+    with bound_sockets(hosts, port, setting=SETTING) as sockets:
+        # Before asyncio does it, whose error would have a stack trace.
+        start_listening(sockets, setting=SETTING)
         servers = [await asyncio.start_server(serve, sock=each, limit=LARGEST_REQUEST) for each in sockets]
         log.info("worker.port.open", hosts=list(hosts), port=port)
         try:

@@ -29,6 +29,7 @@ def test_nothing_stands_out_of_a_usual_installation() -> None:
         ({"entra_client_secret": SOME_ID}, "looks like the Secret ID", False),
         ({"secure_score_tenant_id": OTHER_ID}, "another tenant than ENTRA_TENANT_ID", False),
         ({"microsoft_cloud": "usgov", "graph_url": "https://graph.example"}, "whatever MICROSOFT_CLOUD says", False),
+        ({"worker_port": "8000"}, "PORT and WORKER_PORT are both 8000", False),
         ({"viewer_roles": ""}, "VIEWER_ROLES is empty", False),
         ({"sharer_roles": ""}, "SHARER_ROLES is empty", False),
     ],

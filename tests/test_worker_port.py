@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 
 from app import worker_port
 from app.core.database import Database, make_engine
+from app.listen import CannotListen, bound_sockets, start_listening
 from app.worker_port import MOST_CLIENTS, PortAnswer, health_handlers, serving_port
 from tests.factories.outages import marked_as
 from tests.factories.servers import free_port
@@ -132,3 +136,29 @@ async def test_no_more_clients_than_it_serves_at_once() -> None:
 async def test_port_0_opens_none(system: System) -> None:
     async with serving_port(["127.0.0.1"], 0, health_handlers(system.resources)) as opened:
         assert opened == 0
+
+
+async def test_a_port_that_another_process_has_is_a_sentence_that_names_the_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(CannotListen, match=f"Port {port} of 127.0.0.1 is in use.*choose another WORKER_PORT"):
+            await serving_port(["127.0.0.1"], port, {}).__aenter__()
+
+
+async def test_so_is_one_that_another_process_is_about_to_listen_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    with bound_sockets(["127.0.0.1"], port) as others:
+        # Between the worker's bind and its listen, the other one listens.
+        monkeypatch.setattr(worker_port, "bound_sockets", _beaten_by(others))
+        with pytest.raises(CannotListen, match="choose another WORKER_PORT"):
+            await serving_port(["127.0.0.1"], port, {}).__aenter__()
+
+
+def _beaten_by(others: list[socket.socket]) -> Callable[..., AbstractContextManager[list[socket.socket]]]:
+    @contextmanager
+    def bound(*arguments: Any, **options: Any) -> Iterator[list[socket.socket]]:
+        with bound_sockets(*arguments, **options) as sockets:
+            start_listening(others)
+            yield sockets
+
+    return bound

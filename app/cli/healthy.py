@@ -10,8 +10,8 @@ from app.settings import Settings
 # Below the time-out of a container's health check, so that the sentence is said.
 ANSWER_SECONDS = 4.0
 LARGEST_ANSWER = 10_000
-# An address to listen on is none to ask.
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared, not listened on.
+# An address to listen on is none to ask. `::` is IPv4 as well, and is IPv4 alone on a machine without IPv6 (app/listen.py).
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 - compared, not listened on.
 
 
 def ask_port(settings: Settings, process: str) -> int | None:

@@ -24,6 +24,8 @@ SENTENCES = {
     "literal_error": "has to be one of {expected}",
     "enum": "has to be one of {expected}",
     "string_too_short": "is too short",
+    # A secret that is shorter than its least length.
+    "too_short": "has to be {min_length} characters or more",
     "string_too_long": "is too long",
 }
 

@@ -119,5 +119,12 @@ def no_database(error: BaseException) -> NoDatabase:
             return NoDatabase(T("The database is too busy: %(cause)s. Try again in a moment.", cause=cause))
         case DatabaseTrouble.FULL:
             return NoDatabase(T("The database cannot store anything: %(cause)s. Give it space.", cause=cause))
-        case DatabaseTrouble.SCHEMA | None:
+        case DatabaseTrouble.SCHEMA:
+            return NoDatabase(
+                T(
+                    "The tables are not those of this version: %(cause)s. Stop what uses them and run: python -m app migrate",
+                    cause=cause,
+                )
+            )
+        case None:
             return NoDatabase(T("The database refused a statement: %(cause)s.", cause=cause))

@@ -10,8 +10,8 @@ from app.core.logging import get_logger
 
 log = get_logger(__name__)
 
-# Asked for all day long, by browsers and by probes: their successes would bury everything else.
-QUIET_ROUTES = "health."
+# Asked for all day long, by browsers, probes and Prometheus: their successes would bury everything else.
+QUIET_ROUTES = ("health.", "scrape.")
 QUIET_PATHS = "/static/"  # A mounted application is no route.
 LONGEST_PATH = 200
 NO_ROUTE = "none"

@@ -65,6 +65,14 @@ async def test_the_web_is_asked_whether_it_is_ready(
     assert said in capsys.readouterr().out
 
 
+async def test_every_address_is_asked_over_ipv4_which_each_machine_has(capsys: pytest.CaptureFixture[str]) -> None:
+    """A container without IPv6 listens on IPv4 alone for `::`, and its health check must find it there."""
+    port = free_port()
+    async with serving_port(["127.0.0.1"], port, {"/health/ready": answering(HTTPStatus.OK, "{}")}):
+        assert await asyncio.to_thread(ask_port, settings(port=port, host="::"), "web") == 0
+    assert "The web is healthy." in capsys.readouterr().out
+
+
 def test_a_worker_without_a_port_is_not_asked() -> None:
     assert ask_port(settings(), "worker") is None
 

@@ -35,6 +35,7 @@ def test_settings_that_are_right_are_read_without_a_sound(
     [
         ({"PORT": "http"}, "PORT: has to be a whole number. Example: PORT=8000"),
         ({"PORT": "0"}, "PORT: has to be 1 or more. Example: PORT=8000"),
+        ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN: has to be 16 characters or more. Example: METRICS_TOKEN="),
         ({"SESSION_HOURS": "169"}, "SESSION_HOURS: has to be 168 or less. Example: SESSION_HOURS=12"),
         ({"LOG_JSON": "perhaps"}, "LOG_JSON: has to be true or false. Example: LOG_JSON=true"),
         (

@@ -13,6 +13,14 @@ from app.core.database_trouble import DatabaseTrouble, cause_of, no_database, pa
 AWAY, BUSY, FULL, SCHEMA = DatabaseTrouble
 
 
+def test_tables_of_another_version_are_said_with_the_command_that_brings_them_up_to_date() -> None:
+    said = str(no_database(errors.UndefinedTable('relation "ticket" does not exist')))
+    assert said == (
+        'The tables are not those of this version: relation "ticket" does not exist. '
+        "Stop what uses them and run: python -m app migrate"
+    )
+
+
 def wrapped(error: psycopg.Error) -> DBAPIError:
     """As SQLAlchemy hands it on."""
     made = DBAPIError.instance("SELECT 1", None, error, psycopg.Error)

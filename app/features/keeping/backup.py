@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database import Base
+from app.core.database_trouble import no_database
 from app.core.messages import T
 from app.core.migrations import current_revision, expected_revision
 from app.core.queue_rows import QUEUE_TABLES
@@ -52,9 +53,15 @@ def back_up(database_url: str, path: Path) -> BackupReport:
 
 @contextmanager
 def long_connection(database_url: str) -> Iterator[Connection]:
-    """A connection for one backup or restore. What the database refuses, or that it is gone, becomes a BackupProblem."""
+    """A connection for one backup or restore. What the database refuses, or that it goes away, becomes a BackupProblem.
+
+    Raises NoDatabase when it cannot be reached to begin with.
+    """
     try:
         connection = connect(database_url)
+    except CopyFailed as error:
+        raise no_database(error) from error
+    try:
         try:
             yield connection
         finally:

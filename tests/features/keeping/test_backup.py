@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
+from app.core.database_trouble import NoDatabase
 from app.core.migrations import expected_revision
 from app.core.table_copy import TableShape, connect, copy_out, table_shapes
 from app.features.keeping.backup import back_up
@@ -65,10 +66,16 @@ def test_a_database_of_another_version_is_refused(empty_database: str, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_database_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(BackupProblem, match=r"The database broke off: connection .*refused"):
+def test_a_database_that_is_not_there_is_said_with_what_to_check(tmp_path: Path) -> None:
+    with pytest.raises(NoDatabase, match=r"does not answer: connection .*refused.*that DATABASE_URL is right"):
         back_up("postgresql://127.0.0.1:1/none", tmp_path / "backup")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_that_is_not_found_is_not_named_for_it_may_be_a_piece_of_a_password(tmp_path: Path) -> None:
+    with pytest.raises(NoDatabase, match="the host name in DATABASE_URL is not found") as refused:
+        back_up("postgresql://user:change-me@rest-of-it.invalid/none", tmp_path / "backup")
+    assert "rest-of-it" not in str(refused.value)
 
 
 def test_a_connection_that_is_cut_leaves_no_file(

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from app.core.database import Database
 from app.main import create_app
+from tests.factories.logged import logged_lines, of_event
 from tests.factories.system import PUBLIC_URL, System
 
 TOKEN = "a-token-of-this-test"
@@ -72,3 +73,12 @@ async def test_without_a_database_the_metrics_of_the_process_are_there(
     assert found["security_center_database_up"] == 0
     assert "security_center_sessions" not in found
     assert "security_center_requests_total" in answer.text
+
+
+@pytest.mark.parametrize(("given", "level"), [(TOKEN, "debug"), ("wrong", "info")])
+async def test_a_scrape_is_a_quiet_line_unless_it_is_refused(system: System, given: str, level: str) -> None:
+    async with browser_of(system, TOKEN) as browser:
+        with logged_lines() as lines:
+            await browser.get("/metrics", headers={"Authorization": f"Bearer {given}"})
+    [done] = of_event(lines, "request.done")
+    assert done["log_level"] == level
