@@ -204,10 +204,15 @@ def import_files(settings: Settings, options: argparse.Namespace) -> int:
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
     """Run the diagnosis. The exit status is 1 when a finding needs a person."""
     from app.cli.running import with_resources
+    from app.core.schema_guard import schema_problem
     from app.features.provisioning.diagnosis import run_diagnosis
     from app.features.provisioning.support_bundle import support_bundle
 
     async def diagnose(resources: Resources) -> int:
+        misfit = await schema_problem(resources.database, resources.expected_revision)
+        if misfit is not None:  # Nothing else can be read from such tables.
+            print(f"[problem] schema: {misfit}")
+            return 1
         problems = 0
         async for finding in run_diagnosis(resources):
             problems += finding.is_problem
