@@ -46,6 +46,8 @@ async def token(request: Request) -> Response:
         return entra_error(7000218, "invalid_client", needed, 401)
     if not secrets.compare_digest(client_secret.encode(), directory.settings.client_secret.encode()):
         return entra_error(7000215, "invalid_client", "Invalid client secret provided.", 401)
+    if request.app.state.tenant.edge_cases.secret_expired:
+        return entra_error(7000222, "invalid_client", "The provided client secret keys are expired.", 401)
     handler = GRANTS.get(form.get("grant_type", ""))
     if handler is None:
         return entra_error(70003, "unsupported_grant_type", "The app requested an unsupported grant type.")

@@ -84,6 +84,9 @@ class EdgeCases(Toggles):
         SERVICE, "edge-7", "Application permissions consented to; empty: the token has no roles",
         default="SecurityEvents.Read.All,SecurityEvents.ReadWrite.All",
     )  # fmt: skip
+    secret_expired: bool = toggle(
+        SERVICE, "2.3", "The client secret has expired: every grant is refused", default=False
+    )
     page_size: int = toggle(SERVICE, "1.6", "Items on a page", default=200)
     most_at_once: int = toggle(SERVICE, "edge-6", "More calls at once than this are 429 (0: no limit)", default=0)
     latency_ms: int = toggle(SERVICE, "edge-6", "Added to every answer, in milliseconds", default=0)

@@ -168,8 +168,8 @@ def idle_holder(url: str, table: str) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk(url: str, table: str) -> Iterator[None]:
-    """Every new row of the table is answered as PostgreSQL answers without space (53100)."""
+def full_disk(url: str, *tables: str) -> Iterator[None]:
+    """Every new row of these tables is answered as PostgreSQL answers without space (53100)."""
     function = (
         "CREATE OR REPLACE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION USING "
     )
@@ -177,7 +177,8 @@ def full_disk(url: str, table: str) -> Iterator[None]:
         connection.execute(
             f"{function} ERRCODE = '53100', MESSAGE = 'could not extend file: No space left on device'; END $$"
         )
-        connection.execute(f"CREATE TRIGGER no_space BEFORE INSERT ON {table} EXECUTE FUNCTION no_space()")
+        for table in tables:
+            connection.execute(f"CREATE TRIGGER no_space BEFORE INSERT ON {table} EXECUTE FUNCTION no_space()")
     try:
         yield
     finally:

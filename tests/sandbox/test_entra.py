@@ -119,6 +119,14 @@ def test_a_wrong_client_secret_is_invalid_client(entra: SandboxMicrosoft) -> Non
     )
 
 
+def test_an_expired_client_secret_is_refused_by_a_number_of_its_own(entra: SandboxMicrosoft) -> None:
+    entra.tenant.edge_cases.secret_expired = True
+    answer = redeem(entra, code_for(entra, MANAGER))
+    assert (answer.status_code, answer.json()["error_codes"]) == (401, [7000222])
+    entra.tenant.edge_cases.reset()
+    assert redeem(entra, code_for(entra, MANAGER)).status_code == 200
+
+
 @pytest.mark.fact("microsoft-graph 2.1")
 def test_client_credentials_give_an_application_token(entra: SandboxMicrosoft) -> None:
     form = {"grant_type": "client_credentials", "scope": f"{entra.url}/.default"}

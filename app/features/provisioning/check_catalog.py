@@ -22,7 +22,14 @@ from app.features.provisioning.checks.authorization import (
 from app.features.provisioning.checks.check_context import CheckContext
 from app.features.provisioning.checks.connectivity import check_clock, check_consent_page, check_reach
 from app.features.provisioning.checks.integration_user import check_account
-from app.features.provisioning.checks.internal import QUEUE_EXAMINED, check_import, check_queue, check_tickets
+from app.features.provisioning.checks.internal import (
+    QUEUE_EXAMINED,
+    check_import,
+    check_keys,
+    check_queue,
+    check_storage,
+    check_tickets,
+)
 from app.features.provisioning.checks.microsoft_access import check_entra, check_graph, check_microsoft_clock
 from app.features.provisioning.checks.settings_in_force import check_settings
 from app.features.provisioning.checks.tables import check_choices, check_correlation, check_ranges, check_table
@@ -280,6 +287,20 @@ INTERNAL_CHECKS: tuple[Check[Resources], ...] = (
             "microsoft_clock:no_time",
             "microsoft_clock:no_answer",
         ),
+    ),
+    Check(
+        code="storage",
+        stage=Stage.INTERNAL,
+        examines=T("A row is written to PostgreSQL and taken back."),
+        run=check_storage,
+        findings=("storage", "storage_refused"),
+    ),
+    Check(
+        code="keys",
+        stage=Stage.INTERNAL,
+        examines=T("The reports of running processes: which keys of VAULT_KEYS each holds."),
+        run=check_keys,
+        findings=("keys", "keys_differ"),
     ),
     Check(
         code="queue",

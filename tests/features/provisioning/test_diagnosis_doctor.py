@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.factories.connecting import a_worker, database_url, with_known_key
-from tests.factories.system import PUBLIC_URL, System
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.factories.connecting import a_worker, with_known_key
+from tests.factories.operator import environment, run_command
+from tests.factories.outages import marked_as
+from tests.factories.system import System
 
 
 async def doctor(system: System, key: str, *arguments: str, secret: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "DATABASE_URL": database_url(system).replace("postgresql+psycopg", "postgresql"),
-        "PUBLIC_URL": PUBLIC_URL,
-        "VAULT_KEYS": key,
-        "ENTRA_TENANT_ID": system.microsoft.settings.tenant_id,
-        "ENTRA_CLIENT_ID": system.microsoft.settings.client_id,
-        "ENTRA_CLIENT_SECRET": secret or system.microsoft.settings.client_secret,
-        "ENTRA_AUTHORITY": system.microsoft.url,
-        "GRAPH_URL": system.microsoft.url,
-        "SERVICENOW_ALLOWED_ORIGINS": system.servicenow.url,
-        "LOG_LEVEL": "ERROR",
-    }
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "app", "doctor", *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    changed = {"ENTRA_CLIENT_SECRET": secret} if secret else {}
+    return await run_command(environment(system, key, **changed), "doctor", *arguments)
 
 
 @pytest.mark.thorough
@@ -63,3 +44,13 @@ async def test_the_doctor_names_the_fault_and_its_fix(system: System, tmp_path: 
     assert "What to do: Wake it up" in ill.stdout
     assert "calls.json" in zipfile.ZipFile(bundle).namelist()
     assert system.servicenow.settings.client_secret not in well.stdout + ill.stdout
+
+
+@pytest.mark.thorough
+async def test_the_doctor_says_first_that_the_tables_are_of_another_version(system: System, database_url: str) -> None:
+    with marked_as(database_url, "0001"):
+        ended = await doctor(system, with_known_key(system))
+    assert ended.returncode == 1
+    assert "[problem] schema: The database is of an older version (0001 instead of" in ended.stdout
+    assert "Run: python -m app migrate" in ended.stdout
+    assert ended.stderr == ""

@@ -57,7 +57,8 @@ async def test_every_finding_has_a_name_on_the_page(system: System) -> None:
 OURS = {
     "dns", "private_address", "tls", "proxy",
     "unreachable", "trouble", "not_servicenow", "asleep", "clock", "cards", "not_connected", "authorize", "token_service",
-    "consent_expired", "consent_ends_soon", "user_unexpected", "no_worker", "queue_stuck", "jobs_failed", "tickets_held",
+    "consent_expired", "consent_ends_soon", "user_unexpected", "no_worker", "storage_refused", "keys_differ",
+    "queue_stuck", "jobs_failed", "tickets_held",
     "settings_notable", "settings_unsafe", "entra_unreachable", "entra_refused", "graph", "graph_unreachable", "graph_refused",
     "microsoft_clock", "import_missing", "import_stale", "score_stale", "vault_keys", "user_unconfirmed", "authorization_denied",
 }  # fmt: skip

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select
 
 from app.core import clock
 from app.core.database import Session
+from app.core.database_trouble import DATABASE_ERRORS, cause_of, trouble_of
 from app.core.messages import T
+from app.core.process_reports import running_processes
 from app.core.queue_health import queue_health
+from app.features.connection.key_rotation import keys_in_use
 from app.features.provisioning.finding import Finding
 from app.features.provisioning.finding_catalog import make_finding
+from app.features.provisioning.models import DiagnosisRun
 from app.features.secure_score.reports.freshness import age_in_days, is_stale
 from app.features.secure_score.reports.score_summary import score_card
 from app.features.tickets.models import Ticket
@@ -24,7 +29,37 @@ STUCK_AFTER = timedelta(minutes=5)
 # The import runs every six hours, and Microsoft computes a score once a day
 # (docs/facts/microsoft-graph.md#1-8-freshness-change-history-outlook): a day, and two missed imports.
 IMPORT_STALE_AFTER = timedelta(hours=36)
+TRIED_BYTES = 200_000
 QUEUE_EXAMINED = T("Workers that have reported within a minute, and jobs that are due.")
+
+
+async def check_storage(resources: Resources) -> Finding:
+    """Whether PostgreSQL stores what it is sent. Pages that only read show nothing of a full disk, nor of a read-only server."""
+    try:
+        async with resources.database.transaction() as session:
+            # More than a page of PostgreSQL has free, and not to be compressed, so that it has to ask for space.
+            tried = [secrets.token_hex(TRIED_BYTES // 2)]
+            session.add(DiagnosisRun(asked_by="", started_at=clock.now(), findings=tried))
+            await session.flush()
+            await session.rollback()
+    except DATABASE_ERRORS as error:
+        if trouble_of(error) is None:
+            raise
+        return make_finding("storage_refused", cause=cause_of(error))
+    return make_finding("storage")
+
+
+async def check_keys(resources: Resources) -> Finding:
+    """Whether every running web and worker holds the keys that sealed the connection's secrets; what runs is asked by its report.
+
+    Another process than the one that checks may have been started with other settings, and its jobs then wait.
+    """
+    async with resources.database.transaction() as session:
+        needed, processes = await keys_in_use(session), await running_processes(session)
+    lacking = [str(process) for process in processes if not needed <= set(process.keys)]
+    if not lacking:
+        return make_finding("keys")
+    return make_finding("keys_differ", processes=", ".join(lacking), keys=", ".join(sorted(needed)))
 
 
 async def check_queue(resources: Resources) -> Finding:

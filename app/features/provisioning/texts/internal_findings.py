@@ -8,7 +8,7 @@ from app.features.provisioning.finding import FindingText, State
 # fmt: off
 QUEUE, TICKETS, IMPORT = T("Queue"), T("Tickets"), T("Secure Score import")
 
-SETTINGS = T("Settings")
+SETTINGS, STORAGE, KEYS = T("Settings"), T("Storage"), T("Keys of running processes")
 
 INTERNAL_FINDINGS = {
     "settings": FindingText(State.GOOD, SETTINGS, T("Nothing about the settings stands out.")),
@@ -19,6 +19,17 @@ INTERNAL_FINDINGS = {
     "settings_unsafe": FindingText(
         State.PROBLEM, SETTINGS, T("%(notices)s"),
         advice=T("Change the settings and restart web and worker. python -m app check-settings lists every setting in force."),
+    ),
+    "storage": FindingText(State.GOOD, STORAGE, T("PostgreSQL stores what it is sent.")),
+    "storage_refused": FindingText(
+        State.PROBLEM, STORAGE, T("PostgreSQL answers, and stores nothing: %(cause)s."),
+        advice=T("Give it space, or make it the server that may be written to. What was confirmed is safe, and goes on then."),
+    ),
+    "keys": FindingText(State.GOOD, KEYS, T("Every web and worker that runs holds the keys of the stored secrets.")),
+    "keys_differ": FindingText(
+        State.PROBLEM, KEYS,
+        T("The key of the stored secrets (%(keys)s) is not known to %(processes)s. What they take up cannot be sent, and waits."),
+        advice=T("Give every web and every worker the same VAULT_KEYS, and restart each."),
     ),
     "queue": FindingText(
         State.GOOD, QUEUE, T("Workers: %(workers)s. Jobs due: %(due)s. Failed for good: %(failed)s."),

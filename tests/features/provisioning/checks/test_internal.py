@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from app.core.clock import SetClock
+from app.core.process_reports import ProcessReport, write_report
 from app.features.provisioning.checks.internal import evaluate_import
 from app.features.secure_score.jobs import scheduled_sync
 from app.features.tickets.types import TicketKind
 from tests.factories.connecting import a_worker
 from tests.factories.graph_payloads import keep_days
+from tests.factories.outages import full_disk
 from tests.factories.provisioning import diagnose
 from tests.factories.system import System
 from tests.factories.tickets import run_due_and_waiting, share_one
@@ -71,3 +73,29 @@ def test_an_import_is_stale_after_a_day_and_a_half(
     finding = evaluate_import(None if age is None else still_clock.now() - age)
     assert finding.key == key
     assert words in str(finding.meaning)
+
+
+async def test_a_process_without_the_key_of_the_stored_secrets_is_named(system: System) -> None:
+    await system.connect()
+    right = ProcessReport("web", system.resources.vault.fingerprints, "0001", host="left", pid=1)
+    wrong = ProcessReport("worker", ("0a1b2c3d",), "0001", host="right", pid=2)
+    async with system.resources.database.transaction() as session:
+        await write_report(session, right)
+    assert "keys_differ" not in await diagnose(system)
+    async with system.resources.database.transaction() as session:
+        await write_report(session, wrong)
+    finding = (await diagnose(system))["keys_differ"]
+    assert finding.is_problem
+    assert "is not known to worker 2 on right." in str(finding.meaning)
+    assert system.resources.vault.fingerprints[0] in str(finding.meaning)
+
+
+async def test_a_database_that_stores_nothing_is_found_and_nothing_stays_of_the_trial(
+    system: System, database_url: str
+) -> None:
+    assert "storage" in await diagnose(system)
+    with full_disk(database_url, "diagnosis_run"):
+        finding = (await diagnose(system))["storage_refused"]
+    assert "stores nothing: could not extend file: No space left on device." in str(finding.meaning)
+    async with system.resources.database.transaction() as session:
+        assert (await session.execute(text("SELECT count(*) FROM diagnosis_run"))).scalar_one() == 0
