@@ -36,8 +36,8 @@ LIMITS: dict[str, RateLimitItem] = {
     "note": RateLimitItemPerMinute(30),
     # Up to 1,000 tickets each (MOST_AT_ONCE), so that few are needed.
     "share_bulk": RateLimitItemPerMinute(10),
-    # Some twenty requests to ServiceNow each, in the worker.
-    "check": RateLimitItemPerMinute(12),
+    # Some twenty requests to ServiceNow each, in the worker. One is under way at most, so this bounds what the log gets.
+    "check": RateLimitItemPerMinute(60),
     # One of those steps alone.
     "check_step": RateLimitItemPerMinute(30),
     # Reads the tenant's whole Secure Score.

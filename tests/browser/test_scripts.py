@@ -54,6 +54,8 @@ def test_a_menu_closes_when_the_focus_leaves_it(visit: Visit) -> None:
     sign_out = page.get_by_role("button", name="Sign out")
     expect(sign_out).to_be_visible()
     page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Your sessions")).to_be_focused()
+    page.keyboard.press("Tab")
     expect(sign_out).to_be_focused()
     page.keyboard.press("Tab")
     expect(sign_out).to_be_hidden()
