@@ -54,4 +54,4 @@ def test_what_alerts_send_to_is_in_the_document() -> None:
     for anchor, rest in references:
         assert anchor in titles
         for row in re.findall(r'"([^"]+)"', rest):
-            assert f"| {row} |" in document
+            assert f"### {row}\n" in document

@@ -51,7 +51,7 @@ def test_every_sealed_column_of_the_product_is_known_and_what_is_sent_away_is_bo
         "sign_in_attempt": {"verifier": ()},
         "status_token": {"key": ()},
         "web_session": {"refresh_token": ()},
-        "unsent_form": {"content": ()},
+        "unsent_form": {"content": ("route", "browser_hash")},
     }
 
 

@@ -39,17 +39,17 @@ async def read_body(received: AsyncIterator[bytes], content_encoding: str, large
         if size > largest:
             raise InvalidResponse(TOO_LARGE)
         parts.append(part)
-    if taken:
-        unpack.check_end()
+    if taken and not unpack.is_complete:
+        raise InvalidResponse(DAMAGED)
     return b"".join(parts)
 
 
 class _AsIs:
+    # Its end is the message's end.
+    is_complete = True
+
     def feed(self, chunk: bytes, space: int) -> bytes:  # noqa: ARG002 - as the other one's.
         return chunk
-
-    def check_end(self) -> None:
-        """Its end is the message's end."""
 
 
 class _Gzip(_AsIs):
@@ -69,9 +69,9 @@ class _Gzip(_AsIs):
             raise InvalidResponse(DAMAGED)
         return part
 
-    def check_end(self) -> None:
-        if not self._inflater.eof:
-            raise InvalidResponse(DAMAGED)
+    @property
+    def is_complete(self) -> bool:  # type: ignore[override]
+        return self._inflater.eof
 
 
 def _unpacker(content_encoding: str) -> _AsIs:
