@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.features.tickets.types import TicketKind
 from app.web.pages.moved import MOVED
@@ -52,6 +53,16 @@ class Log:
         assert [line["what"] for line in mine] == [action], route
         assert (mine[0]["who"], mine[0]["from"]) == ("Alex Wilber", "127.0.0.1")
         return answer, mine[0]["facts"]
+
+
+async def failed_job(system: System) -> int:
+    """The number of a job that was given up."""
+    async with system.resources.database.transaction() as session:
+        failed = text(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, args, status, priority, attempts)"
+            " VALUES ('default', 'tickets.sweep', '{}', 'failed', 0, 5) RETURNING id"
+        )
+        return int((await session.execute(failed)).scalar_one())
 
 
 async def held(log: Log, system: System) -> str:
@@ -198,6 +209,11 @@ async def test_everything_that_can_be_done_is_in_the_audit_log(scored: System) -
     assert answer.status_code == 303
     what = [line["what"] for line in await log.new()]
     assert what == ["Connection removed", "Tokens revoked at ServiceNow"]
+    jobs = "/servicenow/failed-jobs"
+    number = await failed_job(scored)
+    await log.did(manager, jobs + "/{number}/retry", f"{jobs}/{number}/retry", "Failed job retried")
+    await failed_job(scored)
+    await log.did(manager, jobs + "/retry-all", f"{jobs}/retry-all", "All failed jobs retried")
     await scored.signed_in("manager")
     own = re.findall(r'action="(/account/sessions/[^"]+/end)"', (await manager.get("/account/sessions")).text)
     await log.did(manager, "/account/sessions/{session_id}/end", own[0], "Session ended")

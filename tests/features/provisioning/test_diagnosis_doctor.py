@@ -51,6 +51,6 @@ async def test_the_doctor_says_first_that_the_tables_are_of_another_version(syst
     with marked_as(database_url, "0001"):
         ended = await doctor(system, with_known_key(system))
     assert ended.returncode == 1
-    assert "[problem] schema: The database is of an older version (0001 instead of" in ended.stdout
+    assert "[problem] tables: The database is of an older version (0001 instead of" in ended.stdout
     assert "Run: python -m app migrate" in ended.stdout
     assert ended.stderr == ""
