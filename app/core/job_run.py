@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from app.core.database_trouble import cause_of, passes
 from app.core.errors import AppError
 from app.core.logging import bind_correlation_id, bind_fields, current_correlation_id, get_logger
 from app.core.tracing import span
@@ -67,12 +69,15 @@ async def run_logged(
         with span(f"job {job.task}", job_id=job.number):
             await work()
     except Exception as error:
-        is_expected = isinstance(error, AppError)
-        cause = getattr(error, "code", None) or type(error).__name__
+        # SQLAlchemy's stack trace is some 30 kB, and tells nothing of a database that is away or busy.
+        is_away = passes(error)
+        is_expected = isinstance(error, AppError) or is_away
+        cause = cause_of(error) if is_away else getattr(error, "code", None) or type(error).__name__
         facts = {"ms": _since(started), "cause": cause}
         if will_retry(error):
             # An unexpected error is a mistake of ours even when the next attempt succeeds.
-            log.log(20 if is_expected else 30, "job.done", outcome="again", exc_info=not is_expected, **facts)
+            level = logging.INFO if isinstance(error, AppError) else logging.WARNING
+            log.log(level, "job.done", outcome="again", exc_info=not is_expected, **facts)
         else:
             log.error("job.done", outcome="failed", exc_info=not is_expected, **facts)
             await keep_reason(error)

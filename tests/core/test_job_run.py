@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app.core.database import Database
 from app.core.errors import NeedsAttention, RetryLater
@@ -90,6 +92,20 @@ def test_an_id_that_is_given_counts_more_than_that_of_what_runs_now() -> None:
     bind_correlation_id("sweep")
     assert traced({"loaf_id": "rye"}, "share") == {"loaf_id": "rye", "request_id": "share"}
     assert traced({"loaf_id": "rye"}) == {"loaf_id": "rye", "request_id": "sweep"}
+
+
+@pytest.mark.parametrize("will_retry", [True, False])
+async def test_a_database_that_is_away_is_one_line_and_no_stack_trace(will_retry: bool) -> None:
+    async def fails() -> None:
+        raise OperationalError("SELECT 1", {}, psycopg.errors.ConnectionTimeout("connection timeout expired"))
+
+    with logged_lines() as lines, pytest.raises(OperationalError):
+        await run_logged(
+            JobFacts(7, "bakery.open", 1), fails, will_retry=lambda _error: will_retry, keep_reason=_no_reason
+        )
+    (line,) = lines
+    assert (line["cause"], line["exc_info"]) == ("connection timeout expired", False)
+    assert line["log_level"] == ("warning" if will_retry else "error")
 
 
 async def _nothing() -> None:
