@@ -16,7 +16,6 @@ from app.settings import Settings
 from app.web.error_pages import HANDLERS, refuse
 from app.web.host_names import PublicHostMiddleware
 from app.web.middleware import SecurityMiddleware
-from app.web.monitoring import MonitoringMiddleware
 from app.web.pages import (
     actions,
     audit,
@@ -96,7 +95,6 @@ def create_app(resources: Resources) -> FastAPI:
         public_url=resources.config.public_url,
         refuse=refuse,
     )
-    app.add_middleware(MonitoringMiddleware)
     app.add_middleware(RequestLogMiddleware)
     for page in PAGES:
         app.include_router(page.router, dependencies=[Depends(LimitedWrites())])
