@@ -9,14 +9,9 @@ from typing import Any
 import pytest
 
 from app.listen import CannotListen, bound_sockets, start_listening
+from tests.factories.servers import free_port
 
 TIMEOUT_SECONDS = 5
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(host: str, port: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -15,6 +14,8 @@ from app.core.database_connection import GRACE_SECONDS, patience
 from app.core.database_trouble import DatabaseTrouble, cause_of
 from app.core.logging import get_logger
 from app.core.messages import Message, T
+from app.features.accounts.unsent_forms import is_secret_field
+from app.web.dependencies import path_asked
 from app.web.forms import UnreadableForm, refuse_other_charsets
 from app.web.templating import render
 
@@ -22,8 +23,6 @@ log = get_logger(__name__)
 
 # https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 RETRY_AFTER_SECONDS = 10
-# A value of these fields is never written into a page; the person types it again. Names as in app/web/pages/connect.py
-SECRET_FIELD = re.compile(r"secret|password|token", re.IGNORECASE)
 # Characters of a form that a page carries; larger ones stay behind the browser's Back.
 LARGEST_KEPT_FORM = 250_000
 
@@ -79,7 +78,7 @@ async def unavailable(request: Request, error: BaseException, trouble: DatabaseT
     """The page or fragment with 503. One line in the log, without the traceback: the cause is not in our code."""
     log.warning(
         "http.request.unavailable",
-        method=request.method, path=request.url.path, trouble=trouble.value, cause=cause_of(error),
+        method=request.method, path=request.scope["path"], trouble=trouble.value, cause=cause_of(error),
     )  # fmt: skip
     is_fragment = "hx-request" in request.headers
     form = await _sent(request) if request.method == "POST" and not is_fragment else None
@@ -91,17 +90,16 @@ async def unavailable(request: Request, error: BaseException, trouble: DatabaseT
         address=_address(request),
         correlation_id=request.state.correlation_id,
         is_form=form is not None,
-        fields=tuple(pair for pair in fields if not SECRET_FIELD.search(pair[0])),
-        secrets=tuple(name for name, _ in fields if SECRET_FIELD.search(name)),
+        fields=tuple(pair for pair in fields if not is_secret_field(pair[0])),
+        secrets=tuple(name for name, _ in fields if is_secret_field(name)),
     )
     template = "errors/fragment.html" if is_fragment else "errors/unavailable.html"
     return render(request, template, page, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def _address(request: Request) -> str:
-    # A path of ours, with its query: "//host" would lead a form or link to another site.
-    path = "/" + request.url.path.lstrip("/\\")
-    return path + (f"?{request.url.query}" if request.url.query else "")
+    # "//host" would lead a form or link to another site.
+    return "/" + path_asked(request).lstrip("/\\")
 
 
 async def _sent(request: Request) -> FormData | None:

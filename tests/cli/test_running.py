@@ -13,7 +13,8 @@ from app.core.schema_guard import UnfitDatabase
 from app.core.vault import Vault
 from app.resources import Resources
 from app.settings import Settings
-from tests.factories.outages import free_port, marked_as, through
+from tests.factories.outages import marked_as, through
+from tests.factories.servers import free_port
 
 
 def settings(database_url: str) -> Settings:

@@ -23,7 +23,8 @@ from app.core.database_connection import (
     patience,
 )
 from app.core.jobs import Queue
-from tests.factories.outages import free_port, proxied
+from tests.factories.outages import proxied
+from tests.factories.servers import free_port
 
 OPTIONS = ConnectionOptions("security-center test", statement_seconds=1.5, idle_in_transaction_seconds=20)
 

@@ -11,7 +11,8 @@ from app.core.database_trouble import NoDatabase
 from app.core.migrations import expected_revision, known_revisions
 from app.core.schema_guard import UnfitDatabase, require_fit_database, revision_problem, version_problem
 from tests.factories.database import with_database
-from tests.factories.outages import free_port, marked_as, through
+from tests.factories.outages import marked_as, through
+from tests.factories.servers import free_port
 
 MIGRATE = "python -m app migrate"
 OLDEST = min(known_revisions())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -209,14 +208,6 @@ def missing(url: str, table: str) -> Iterator[None]:
             yield
         finally:
             connection.execute(f"ALTER TABLE table_of_old RENAME TO {table}")
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        number: int = bound.getsockname()[1]
-        return number
 
 
 def assert_unavailable(answer: httpx.Response) -> None:

@@ -33,7 +33,8 @@ from tests.factories.operator import (
     scrape,
     with_metrics,
 )
-from tests.factories.outages import free_port, full_disk, marked_as, missing, proxied, with_database_at
+from tests.factories.outages import full_disk, marked_as, missing, proxied, with_database_at
+from tests.factories.servers import free_port
 from tests.factories.signing_in import sign_in
 from tests.factories.system import System
 from tests.factories.tickets import fill_and_send, run_due_and_waiting, share_one

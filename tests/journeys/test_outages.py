@@ -19,7 +19,8 @@ from app.core.random_tokens import new_token
 from app.core.vault import Vault
 from app.features.tickets.types import TicketKind
 from tests.factories.connecting import with_known_key
-from tests.factories.outages import backends, free_port, kill_backends, marked_as, proxied, stopped, through
+from tests.factories.outages import backends, kill_backends, marked_as, proxied, stopped, through
+from tests.factories.servers import free_port
 from tests.factories.system import System
 from tests.factories.tickets import records, share_one
 

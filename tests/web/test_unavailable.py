@@ -19,7 +19,6 @@ from tests.factories.outages import (
     Proxy,
     assert_unavailable,
     backends,
-    free_port,
     full_disk,
     idle_holder,
     kill_backends,
@@ -30,6 +29,7 @@ from tests.factories.outages import (
     through,
     with_database_at,
 )
+from tests.factories.servers import free_port
 from tests.factories.system import System
 from tests.factories.tickets import an_action, fill_and_send, form_fields, know_actions, records
 
@@ -70,6 +70,18 @@ async def test_a_refusing_database_is_an_outage_on_every_page_and_not_our_mistak
             assert (await unknown.get("/sign-in")).status_code == 200
             assert (await browser.get("/nothing-here")).status_code == 404
         assert (await browser.get("/tickets")).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "a b", "x:y"])
+async def test_a_host_header_that_is_no_address_makes_no_mistake_of_ours(system: System, host: str) -> None:
+    async with (
+        await system.signed_in("manager") as browser,
+        with_database_at(system, through("postgresql://x/y", free_port()), QUICK),
+    ):
+        answer = await browser.get("/tickets?state=open&q=a%20b", headers={"host": host})
+    assert answer.status_code < 500 or answer.status_code == 503
+    if answer.status_code == 503:
+        assert 'href="/tickets?state=open&amp;q=a%20b"' in answer.text
 
 
 async def test_a_fragment_stays_a_fragment(system: System) -> None:

@@ -7,10 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from app.core import clock
 from app.core.database import Database
+from app.core.database_trouble import DATABASE_ERRORS
 from app.core.logging import escape, get_logger
 from app.core.messages import T
 from app.features.accounts.audit import Actor, log_action
@@ -60,7 +59,7 @@ async def find_person(resources: Resources, token: str | None, address: str) -> 
         async with resources.database.transaction() as session:
             # What was refused is no doing of the person's, so it does not put off the end of the session.
             viewer = await find_viewer(session, resources.config, token, used=False)
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         log.warning("audit.person_not_read", error=type(error).__name__)
         return None
     return replace(viewer, address=address) if viewer else None
@@ -83,5 +82,5 @@ async def note_refusal(
                 return
             why = escape(cause)[:LONGEST_CAUSE]
             await log_action(session, who, REFUSED, what=kind, cause=why, route=route, method=method)
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         log.warning("audit.refusal_not_written", error=type(error).__name__)

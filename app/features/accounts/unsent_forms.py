@@ -30,8 +30,8 @@ LARGEST_FORM_BYTES = 256 * 1024
 MOST_AT_ONCE = 5
 # Of all browsers whose person is not known: anyone can send those, so they must not fill the table.
 MOST_OF_UNKNOWN = 100
-# Fields of these names hold secrets, which are typed again.
-SECRET_NAMES = ("secret", "password", "token")
+# A field whose name holds one of these words holds a secret. Names as in app/web/pages/connect.py
+SECRET_WORDS = ("secret", "password", "token")
 
 
 class FormGone(NotFound):
@@ -59,9 +59,14 @@ class PostedForm:
         return next(iter(self.all_of(name)), "")
 
 
+def is_secret_field(name: str) -> bool:
+    """Whether the value of a field of this name is neither kept nor written into a page: the person types it again."""
+    return any(word in name.lower() for word in SECRET_WORDS)
+
+
 def without_secrets(fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """The fields that may be kept."""
-    return [(name, value) for name, value in fields if not any(word in name.lower() for word in SECRET_NAMES)]
+    return [(name, value) for name, value in fields if not is_secret_field(name)]
 
 
 async def keep_form(
