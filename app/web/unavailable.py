@@ -107,12 +107,8 @@ async def _sent(request: Request) -> FormData | None:
     try:
         refuse_other_charsets(request)
         form = await request.form(max_fields=2000)
-    except (
-        UnreadableForm,
-        HTTPException,
-        RuntimeError,
-        AssertionError,
-    ):  # Unreadable, or read by a handler as something else.
+    # Unreadable, or read by a handler as something else.
+    except (UnreadableForm, HTTPException, RuntimeError, AssertionError):
         return None
     size = sum(len(name) + len(value) for name, value in form.multi_items() if isinstance(value, str))
     return form if size <= LARGEST_KEPT_FORM else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any, cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import CursorResult, delete, select
 
 from app.core import clock
 from app.core.database import Session
@@ -20,6 +21,18 @@ MOST_ATTEMPTS = 10_000
 async def sweep_attempts(session: Session) -> None:
     """At each beginning and each sign-in, so that no job is needed for it."""
     oldest_kept = clock.now() - timedelta(minutes=KEPT_MINUTES)
-    await session.execute(delete(SignInAttempt).where(SignInAttempt.expires_at < oldest_kept))
+    await forget_sign_in_attempts(session, oldest_kept, limit=MOST_ATTEMPTS)
     too_many = select(SignInAttempt.id).order_by(SignInAttempt.expires_at.desc()).offset(MOST_ATTEMPTS)
     await session.execute(delete(SignInAttempt).where(SignInAttempt.id.in_(too_many)))
+
+
+async def forget_sign_in_attempts(session: Session, moment: datetime, *, limit: int) -> int:
+    """Delete at most `limit` attempts that expired before `moment`, and return how many."""
+    expired = (
+        select(SignInAttempt.id)
+        .where(SignInAttempt.expires_at < moment)
+        .order_by(SignInAttempt.expires_at)
+        .limit(limit)
+    )
+    deleted = await session.execute(delete(SignInAttempt).where(SignInAttempt.id.in_(expired)))
+    return cast(CursorResult[Any], deleted).rowcount

@@ -11,9 +11,9 @@ from app.core import clock
 from app.core.database import Database, Session
 from app.core.logging import get_logger
 from app.core.queue_rows import delete_failed_jobs
-from app.features.accounts.attempt_retention import KEPT_MINUTES
+from app.features.accounts.attempt_retention import KEPT_MINUTES, forget_sign_in_attempts
 from app.features.accounts.audit_chain import prune_before
-from app.features.accounts.session_retention import forget_ended_sessions, forget_sign_in_attempts
+from app.features.accounts.session_retention import forget_ended_sessions
 from app.features.secure_score.sync.run_retention import forget_old_runs
 from app.features.tickets.ticket_retention import forget_closed_tickets
 from app.resources import KeptDays, ProductConfig

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from app.core import clock
 from app.core.database import Session
 from app.features.accounts import attempt_retention
-from app.features.accounts.attempt_retention import KEPT_MINUTES, sweep_attempts
+from app.features.accounts.attempt_retention import KEPT_MINUTES, forget_sign_in_attempts, sweep_attempts
 from app.features.accounts.models import SignInAttempt
 from tests.factories.system import System
 
@@ -37,6 +37,15 @@ async def test_the_oldest_go_beyond_the_most(db: Session, monkeypatch: pytest.Mo
     await db.flush()
     await sweep_attempts(db)
     assert await names(db) == ["3", "4"]
+
+
+async def test_retention_takes_those_that_expired_before_a_moment_the_oldest_first(db: Session) -> None:
+    db.add_all([attempt("older", -6), attempt("old", -5), attempt("open", 5)])
+    await db.flush()
+    assert await forget_sign_in_attempts(db, clock.now(), limit=1) == 1
+    assert await names(db) == ["old", "open"]
+    assert await forget_sign_in_attempts(db, clock.now(), limit=10) == 1
+    assert await names(db) == ["open"]
 
 
 async def test_beginning_to_sign_in_sweeps_although_no_one_finishes(system: System) -> None:

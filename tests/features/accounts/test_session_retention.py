@@ -1,4 +1,4 @@
-"""Ended sessions and expired sign-in attempts go; open ones stay."""
+"""Ended sessions go; open ones stay."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ from sqlalchemy import func, select
 
 from app.core.clock import SetClock
 from app.core.database import Session
-from app.features.accounts.models import Person, SignInAttempt, WebSession
-from app.features.accounts.session_retention import forget_ended_sessions, forget_sign_in_attempts
-
-
-async def _count(db: Session, table: type[WebSession] | type[SignInAttempt]) -> int:
-    return (await db.execute(select(func.count()).select_from(table))).scalar_one()
+from app.features.accounts.models import Person, WebSession
+from app.features.accounts.session_retention import forget_ended_sessions
 
 
 async def test_ended_sessions_go(db: Session, still_clock: SetClock) -> None:
@@ -31,14 +27,4 @@ async def test_ended_sessions_go(db: Session, still_clock: SetClock) -> None:
     await db.flush()
     assert await forget_ended_sessions(db, now - timedelta(hours=1), limit=1) == 1
     assert await forget_ended_sessions(db, now - timedelta(hours=1), limit=10) == 1
-    assert await _count(db, WebSession) == 2
-
-
-async def test_expired_attempts_go(db: Session, still_clock: SetClock) -> None:
-    now = still_clock.now()
-    for minutes in (-5, 5):
-        ends = now + timedelta(minutes=minutes)
-        db.add(SignInAttempt(state_hash=str(minutes), browser_hash="", nonce="", return_to="/", expires_at=ends))
-    await db.flush()
-    assert await forget_sign_in_attempts(db, now, limit=10) == 1
-    assert await _count(db, SignInAttempt) == 1
+    assert (await db.execute(select(func.count()).select_from(WebSession))).scalar_one() == 2
