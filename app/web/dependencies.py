@@ -81,17 +81,15 @@ def refreshes_itself(request: Request) -> bool:
 
 async def find_signed_in(request: Request, resources: Res) -> permissions.Viewer | None:
     """The signed-in person, if any. Templates read it from `request.state.viewer`. Asks the database once per request."""
-    if request.state.viewer is not None:
-        known: permissions.Viewer = request.state.viewer
-        return known
     token = session_token(request)
-    if token is None:
-        return None
+    if token is None or getattr(request.state, "has_asked_who", False):
+        known: permissions.Viewer | None = request.state.viewer
+        return known
     async with resources.database.transaction() as session:
         viewer = await find_viewer(session, resources.config, token, used=not refreshes_itself(request))
     if viewer is not None:
         viewer = replace(viewer, address=address_of(request))
-    request.state.viewer = viewer
+    request.state.viewer, request.state.has_asked_who = viewer, True
     return viewer
 
 

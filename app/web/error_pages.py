@@ -115,10 +115,9 @@ async def http_error(request: Request, error: Exception) -> Response:
     """Unknown addresses and methods, which Starlette refuses before any handler runs."""
     if not isinstance(error, HTTPException):  # Starlette calls this for the registered class only.
         raise error
-    if request.state.viewer is None:
-        # No dependency ran; the frame needs it for the navigation, and does without it while the database is away.
-        with suppress(*DATABASE_ERRORS):
-            await find_signed_in(request, get_resources(request))
+    # Where no dependency has asked; the frame needs it for the navigation, and does without it while the database is away.
+    with suppress(*DATABASE_ERRORS):
+        await find_signed_in(request, get_resources(request))
     if error.status_code == 404:
         return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
     advice = T("Go back and try again.")

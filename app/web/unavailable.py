@@ -14,10 +14,11 @@ from app.core.database_connection import GRACE_SECONDS, patience
 from app.core.database_trouble import DatabaseTrouble, cause_of
 from app.core.logging import get_logger
 from app.core.messages import Message, T
-from app.features.accounts.unsent_forms import is_secret_field
+from app.features.accounts.unsent_forms import is_secret_field, without_secrets
 from app.web.dependencies import path_asked
 from app.web.forms import UnreadableForm, refuse_other_charsets
 from app.web.templating import render
+from app.web.unsent_pages import MOST_FIELDS
 
 log = get_logger(__name__)
 
@@ -90,7 +91,7 @@ async def unavailable(request: Request, error: BaseException, trouble: DatabaseT
         address=_address(request),
         correlation_id=request.state.correlation_id,
         is_form=form is not None,
-        fields=tuple(pair for pair in fields if not is_secret_field(pair[0])),
+        fields=tuple(without_secrets(fields)),
         secrets=tuple(name for name, _ in fields if is_secret_field(name)),
     )
     template = "errors/fragment.html" if is_fragment else "errors/unavailable.html"
@@ -99,14 +100,14 @@ async def unavailable(request: Request, error: BaseException, trouble: DatabaseT
 
 def _address(request: Request) -> str:
     # "//host" would lead a form or link to another site.
-    return "/" + path_asked(request).lstrip("/\\")
+    return "/" + path_asked(request).lstrip("/")
 
 
 async def _sent(request: Request) -> FormData | None:
     """The posted form, also where no handler came to read it; None when there is none that a page can carry."""
     try:
         refuse_other_charsets(request)
-        form = await request.form(max_fields=2000)
+        form = await request.form(max_fields=MOST_FIELDS)
     # Unreadable, or read by a handler as something else.
     except (UnreadableForm, HTTPException, RuntimeError, AssertionError):
         return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.core.random_tokens import new_token
+from tests.factories.statements import counted
 from tests.factories.system import System
 
 FORM = "/tickets/new?kind=incident"
@@ -62,3 +64,13 @@ async def test_a_page_with_a_very_long_address_is_not_come_back_to(system: Syste
     async with system.client() as browser:
         away = await browser.get("/tickets?q=" + "x" * 6000)
     assert away.headers["location"] == "/sign-in?return_to=%2F"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_who_it_is_is_asked_once_also_when_the_session_has_ended(system: System, method: str) -> None:
+    async with system.client() as browser:
+        browser.cookies.set("session", new_token(), domain="security-center.test")
+        with counted(system.resources.database) as seen:
+            answer = await browser.request(method, "/tickets/retry-held" if method == "POST" else "/tickets")
+    assert answer.status_code == 303
+    assert len([statement for statement in seen if "JOIN web_session" in statement]) == 1

@@ -7,12 +7,14 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html import unescape
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from app.core.database_connection import GRACE_SECONDS, PING_SECONDS, ConnectionOptions
+from app.features.tickets.sharing.bulk import MOST_AT_ONCE
 from app.web.routing import url_for
 from app.web.unavailable import LARGEST_KEPT_FORM
 from tests.factories.outages import (
@@ -209,6 +211,19 @@ async def test_a_form_too_large_for_a_page_is_left_to_the_browser(system: System
         answer = await browser.post("/tickets/new", data={"description": "x" * (LARGEST_KEPT_FORM + 1)})
     assert_unavailable(answer)
     assert len(answer.content) < 50_000
+
+
+async def test_the_largest_bulk_share_is_carried_whole(system: System) -> None:
+    fields = [("shown", str(number)) for number in range(MOST_AT_ONCE)]
+    sent = urlencode([*fields, *(("action", number) for _, number in fields), *(("form_key", "k"), ("kind", "change"))])
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    async with (
+        await system.signed_in("sharer") as browser,
+        with_database_at(system, through("postgresql://x/y", free_port()), QUICK),
+    ):
+        answer = await browser.post(url_for("share.send_bulk"), content=sent, headers=kind)
+    assert_unavailable(answer)
+    assert answer.text.count('name="shown"') == answer.text.count('name="action"') == MOST_AT_ONCE
 
 
 @pytest.mark.parametrize("charset", ["undefined", "unicode_escape", "punycode"])
