@@ -28,7 +28,7 @@ LONGEST_OMISSION = 50
 MOST_VALUES = 50
 # In so many characters of a text secrets are looked for; a longer one is cut between words first.
 SEARCHED = 20_000
-WORD_BEFORE, WORD_AFTER = re.compile(r"[^&\s\"']+\Z"), re.compile(r"\A[^&\s\"']+")
+WORD_AT_START = re.compile(r"\A[^&\s\"']+")
 # Names that match the pattern above without being secrets.
 HARMLESS_NAMES = frozenset({"token_expires_at", "status_code", "error_code", "tokens_refreshed", "token_url"})
 # Secrets inside a text: authorization headers, form and JSON fields, passwords in database addresses.
@@ -77,7 +77,8 @@ def shortened(value: Any, longest: int = LONGEST_VALUE, *, whole_words: bool = F
         head, tail = value[:kept], value[-kept:]
         if whole_words:
             # A part of a word may be a part of a secret, which no pattern finds without its name and its end.
-            head, tail = WORD_BEFORE.sub("", head), WORD_AFTER.sub("", tail)
+            # The head backwards, because a pattern for its end would be tried from each of its characters.
+            head, tail = WORD_AT_START.sub("", head[::-1])[::-1], WORD_AT_START.sub("", tail)
         return f"{head} … {len(value) - len(head) - len(tail)} characters … {tail}"
     if isinstance(value, Mapping):
         entries = islice(value.items(), MOST_VALUES)

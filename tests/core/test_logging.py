@@ -151,6 +151,15 @@ def test_a_value_from_outside_does_not_flood_the_log_and_keeps_no_secret() -> No
     assert written["short"] == "as it is"
 
 
+@given(st.text(alphabet='ab &"', min_size=101, max_size=300))
+def test_a_text_that_is_cut_between_words_keeps_no_part_of_one(text: str) -> None:
+    head, _, tail = shortened(text, 100, whole_words=True).split(" … ")
+    assert text.startswith(head)
+    assert text.endswith(tail)
+    assert head[-1:] in ("", *' &"')
+    assert tail[:1] in ("", *' &"')
+
+
 def test_what_is_logged_is_shortened_on_its_way() -> None:
     written = product_logging._redact_event(None, "warning", {"event": "outside.answered", "reason": "r " * 500_000})
     assert 1_000 < len(str(written)) < 4_000
