@@ -38,6 +38,8 @@ async def diagnose(resources: Resources, bundle: Path | None = None) -> int:
         if unfit is None or trouble_of(error) is not DatabaseTrouble.SCHEMA:
             raise
         print("The rest needs the tables of this version, so it was not checked.")
+        if bundle is not None:
+            print("No support bundle was written.")
     print(f"Findings that need somebody: {problems}." if problems else "Nothing stands in the way.")
     return 1 if problems else 0
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.core.errors import AppError
 from app.core.messages import T
 
-# What the database, its driver and the pool raise. Named here so that web/ and cli/ need not import them.
+# What the database, its driver and the pool raise: for work that goes on without the database.
 DATABASE_ERRORS: tuple[type[Exception], ...] = (SQLAlchemyError, psycopg.Error)
 
 
@@ -82,6 +82,12 @@ def trouble_of(error: BaseException) -> DatabaseTrouble | None:
 def passes(error: BaseException) -> bool:
     """Whether the same work will succeed once the database is well again."""
     return trouble_of(error) not in (None, DatabaseTrouble.SCHEMA)
+
+
+def stores_nothing(error: BaseException) -> bool:
+    """Whether the database answers and takes no changes: it is full, or it is one to be read from alone."""
+    is_read_only = any(isinstance(one, psycopg.errors.ReadOnlySqlTransaction) for one in _chain(error))
+    return is_read_only or trouble_of(error) is DatabaseTrouble.FULL
 
 
 def cause_of(error: BaseException) -> str:

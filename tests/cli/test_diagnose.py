@@ -35,6 +35,15 @@ async def test_what_such_tables_do_not_allow_is_left_out(
     ]
 
 
+async def test_a_bundle_that_such_tables_do_not_allow_is_told(
+    system: System, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with missing(database_url, "connection"), marked_as(database_url, None):
+        assert await diagnose(system.resources, tmp_path / "support.zip") == 1
+    assert "No support bundle was written." in capsys.readouterr().out
+    assert not (tmp_path / "support.zip").exists()
+
+
 async def test_a_bundle_that_cannot_be_written_is_a_sentence(system: System, tmp_path: Path) -> None:
     with pytest.raises(BundleNotWritten, match=r"No such file or directory\. Name another file"):
         await diagnose(system.resources, tmp_path / "missing" / "support.zip")

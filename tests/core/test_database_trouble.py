@@ -8,7 +8,7 @@ from psycopg import errors
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.core.database_trouble import DatabaseTrouble, cause_of, no_database, passes, trouble_of
+from app.core.database_trouble import DatabaseTrouble, cause_of, no_database, passes, stores_nothing, trouble_of
 
 AWAY, BUSY, FULL, SCHEMA = DatabaseTrouble
 
@@ -59,6 +59,21 @@ def test_an_exhausted_pool_is_busy_and_other_errors_are_nothing_of_the_database(
     assert trouble_of(PoolTimeout("QueuePool limit")) is BUSY
     assert trouble_of(LookupError()) is None
     assert trouble_of(ProgrammingError("SELECT", None, Exception("a mistake"))) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (errors.DiskFull(), True),
+        (errors.ReadOnlySqlTransaction(), True),
+        (errors.UndefinedTable(), False),
+        (errors.QueryCanceled(), False),
+        (errors.AdminShutdown(), False),
+        (psycopg.OperationalError("connection refused"), False),
+    ],
+)
+def test_only_a_full_or_read_only_database_stores_nothing(error: psycopg.Error, expected: bool) -> None:
+    assert stores_nothing(wrapped(error)) is expected
 
 
 def test_the_cause_is_one_line_and_never_a_host_that_may_be_a_piece_of_a_password() -> None:

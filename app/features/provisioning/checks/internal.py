@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from app.core import clock
 from app.core.database import Session
-from app.core.database_trouble import DATABASE_ERRORS, cause_of, trouble_of
+from app.core.database_trouble import DATABASE_ERRORS, cause_of, stores_nothing
 from app.core.messages import T
 from app.core.process_reports import running_processes
 from app.core.queue_health import queue_health
@@ -43,7 +43,8 @@ async def check_storage(resources: Resources) -> Finding:
             await session.flush()
             await session.rollback()
     except DATABASE_ERRORS as error:
-        if trouble_of(error) is None:
+        # Anything else is no matter of storing: its own sentence says what it is.
+        if not stores_nothing(error):
             raise
         return make_finding("storage_refused", cause=cause_of(error))
     return make_finding("storage")
@@ -56,10 +57,11 @@ async def check_keys(resources: Resources) -> Finding:
     """
     async with resources.database.transaction() as session:
         needed, processes = await keys_in_use(session), await running_processes(session)
-    lacking = [str(process) for process in processes if not needed <= set(process.keys)]
-    if not lacking:
+    missing = {str(process): needed - set(process.keys) for process in processes if not needed <= set(process.keys)}
+    if not missing:
         return make_finding("keys")
-    return make_finding("keys_differ", processes=", ".join(lacking), keys=", ".join(sorted(needed)))
+    keys = frozenset().union(*missing.values())
+    return make_finding("keys_differ", processes=", ".join(missing), keys=", ".join(sorted(keys)))
 
 
 async def check_queue(resources: Resources) -> Finding:

@@ -6,15 +6,17 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from app.core.clock import SetClock
+from app.core.database import Session
 from app.core.process_reports import ProcessReport, write_report
-from app.features.provisioning.checks.internal import evaluate_import
+from app.features.provisioning.checks.internal import check_keys, check_storage, evaluate_import
 from app.features.secure_score.jobs import scheduled_sync
 from app.features.tickets.types import TicketKind
 from tests.factories.connecting import a_worker
 from tests.factories.graph_payloads import keep_days
-from tests.factories.outages import full_disk
+from tests.factories.outages import full_disk, missing
 from tests.factories.provisioning import diagnose
 from tests.factories.system import System
 from tests.factories.tickets import run_due_and_waiting, share_one
@@ -88,6 +90,21 @@ async def test_a_process_without_the_key_of_the_stored_secrets_is_named(system: 
     assert finding.is_problem
     assert "is not known to worker 2 on right." in str(finding.meaning)
     assert system.resources.vault.fingerprints[0] in str(finding.meaning)
+
+
+async def test_only_the_keys_that_a_process_lacks_are_named(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def two_keys(_session: Session) -> frozenset[str]:
+        return frozenset({"0a1b2c3d", "4e5f6a7b"})
+
+    monkeypatch.setattr("app.features.provisioning.checks.internal.keys_in_use", two_keys)
+    async with system.resources.database.transaction() as session:
+        await write_report(session, ProcessReport("worker", ("0a1b2c3d",), "0001", host="right", pid=2))
+    assert "The key of the stored secrets (4e5f6a7b)" in str((await check_keys(system.resources)).meaning)
+
+
+async def test_a_missing_table_is_no_matter_of_storing(system: System, database_url: str) -> None:
+    with missing(database_url, "diagnosis_run"), pytest.raises(ProgrammingError):
+        await check_storage(system.resources)
 
 
 async def test_a_database_that_stores_nothing_is_found_and_nothing_stays_of_the_trial(
