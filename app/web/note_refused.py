@@ -15,8 +15,8 @@ from app.web.request_log import route_name
 log = get_logger(__name__)
 
 Kind = Literal[
-    "address", "cross_site", "front_channel", "no_role", "other_address", "rate_limit", "role", "servicenow_callback", "sign_in",
-    "status_token", "too_large",
+    "address", "cross_site", "front_channel", "metrics_token", "no_role", "other_address", "rate_limit", "role",
+    "servicenow_callback", "sign_in", "status_token", "too_large",
 ]  # fmt: skip
 # A refused value can be as long as a request; what helps is its beginning.
 LONGEST_FACT = 200

@@ -8,14 +8,13 @@ from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response
 
 from app.core.database_trouble import DATABASE_ERRORS
-from app.core.logging import get_logger
 from app.core.metrics import CONTENT_TYPE, process_metrics
 from app.features.operation.stored_metrics import Reading, as_text, read_metrics
-from app.web.dependencies import Res, address_of
+from app.web.dependencies import Res
+from app.web.note_refused import log_refused
 from app.web.routing import PageRouter
 
 router = PageRouter()
-log = get_logger(__name__)
 
 
 @router.get("/metrics", name="scrape.metrics")
@@ -30,7 +29,7 @@ async def metrics(request: Request, resources: Res) -> Response:
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     # Compared as bytes: compare_digest refuses text that is not ASCII. It takes the same time for every wrong token.
     if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), token.encode()):
-        log.warning("metrics.token_refused", address=address_of(request))
+        log_refused(request.scope, "metrics_token", "not valid" if given.strip() else "none sent")
         return PlainTextResponse("A token is needed: Authorization: Bearer …\n", 401, {"WWW-Authenticate": "Bearer"})
     try:
         async with resources.database.transaction() as session:

@@ -44,7 +44,7 @@ async def test_a_wrong_token_is_refused(system: System, given: str) -> None:
     async with browser_of(system, TOKEN) as browser:
         with capture_logs() as lines:
             answer = await browser.get("/metrics", headers={b"Authorization": given.encode()})
-    assert [line["address"] for line in lines if line["event"] == "metrics.token_refused"] == ["127.0.0.1"]
+    assert [line["address"] for line in lines if line["event"] == "refused.metrics_token"] == ["127.0.0.1"]
     assert answer.status_code == 401
     assert "security_center_" not in answer.text
 
