@@ -1,4 +1,4 @@
-"""The sockets that the web process listens on: several addresses, and both stacks for `::`. Serves nothing."""
+"""The sockets that web and worker listen on: several addresses, and both stacks for `::`. Serves nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_SUCH_STACK = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class CannotListen(WrongSetting):
-    """HOST or PORT cannot be used on this machine, now."""
+    """An address or a port cannot be used on this machine, now."""
 
 
 @contextmanager

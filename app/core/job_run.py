@@ -70,9 +70,9 @@ async def run_logged(
             await work()
     except Exception as error:
         # SQLAlchemy's stack trace is some 30 kB, and tells nothing of a database that is away or busy.
-        is_away = passes(error)
-        is_expected = isinstance(error, AppError) or is_away
-        cause = cause_of(error) if is_away else getattr(error, "code", None) or type(error).__name__
+        is_of_database = passes(error)
+        is_expected = isinstance(error, AppError) or is_of_database
+        cause = cause_of(error) if is_of_database else getattr(error, "code", None) or type(error).__name__
         facts = {"ms": _since(started), "cause": cause}
         if will_retry(error):
             # An unexpected error is a mistake of ours even when the next attempt succeeds.

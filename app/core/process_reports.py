@@ -16,11 +16,11 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped
 
 from app import __version__
 from app.core.database import Base, Database, Id, Session
+from app.core.database_trouble import DATABASE_ERRORS
 from app.core.logging import get_logger
 
 log = get_logger(__name__)
@@ -98,7 +98,7 @@ async def reporting(
         try:
             async with database.transaction() as session:
                 await session.execute(delete(RunningProcess).where(RunningProcess.id == report.id))
-        except SQLAlchemyError as error:
+        except DATABASE_ERRORS as error:
             log.warning("process.report.not_removed", error=type(error).__name__)
 
 
@@ -113,5 +113,5 @@ async def _report(database: Database, report: ProcessReport) -> None:
     try:
         async with database.transaction() as session:
             await write_report(session, report)
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         log.warning("process.report.not_written", error=type(error).__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.core.jobs import TaskGroup
 from app.features.accounts.audit_verify import log_head
 from app.features.accounts.role_checks import check_roles_if_due
+from app.features.accounts.sessions import discard_tokens_of_ended
 from app.features.accounts.unsent_forms import forget_old_forms
 from app.resources import Resources
 
@@ -14,6 +15,8 @@ tasks = TaskGroup("accounts")
 # How rarely a session is really asked about says ROLE_CHECK_MINUTES.
 @tasks.task("check_roles", every="* * * * *")
 async def check_roles(resources: Resources) -> None:
+    async with resources.database.transaction() as session:
+        await discard_tokens_of_ended(session, resources.config)
     await check_roles_if_due(resources)
 
 

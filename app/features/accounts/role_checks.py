@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, not_, select, update
+from sqlalchemy import select, update
 
 from app.core import clock
 from app.core.logging import get_logger
@@ -53,7 +53,6 @@ def sealed_token(resources: Resources, row: WebSession, token: str) -> Sealed | 
 
 async def check_roles_if_due(resources: Resources) -> None:
     """Ask for every open session not asked about for `role_check_minutes`. While Entra ID is away, all stay as they are."""
-    await _discard_tokens_of_ended_sessions(resources)
     if not resources.config.role_check_minutes:
         return
     for due in await _due(resources):
@@ -72,15 +71,6 @@ async def check_roles_if_due(resources: Resources) -> None:
             # An answer that no one foresaw is about one session: it must not keep all others from being asked about.
             log.exception("account.roles.not_checked", session=str(due.session_id), error=kind_of(error))
             await _note(resources, due)
-
-
-async def _discard_tokens_of_ended_sessions(resources: Resources) -> None:
-    # A session that ends by itself is ended by no one: its token, good for weeks at Entra ID, would stay as long as the row.
-    async with resources.database.transaction() as session:
-        is_over = WebSession.refresh_token.is_not(None), not_(and_(*alive(resources.config)))
-        await session.execute(
-            update(WebSession).where(*is_over).values(refresh_token=None).execution_options(synchronize_session=False)
-        )
 
 
 async def _due(resources: Resources) -> list[Due]:

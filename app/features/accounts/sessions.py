@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, and_, not_, select, update
 
 from app.core import clock
 from app.core.bounds import identifier
@@ -154,6 +154,13 @@ async def end_sessions(session: Session, *which: ColumnElement[bool]) -> int:
         .execution_options(synchronize_session=False)
     )
     return len(ended.all())
+
+
+async def discard_tokens_of_ended(session: Session, config: ProductConfig) -> None:
+    """Delete Entra ID's tokens of sessions that ended by themselves. Each is good for weeks, and the row stays a while."""
+    is_over = WebSession.refresh_token.is_not(None), not_(and_(*alive(config)))
+    discard = update(WebSession).where(*is_over).values(refresh_token=None)
+    await session.execute(discard.execution_options(synchronize_session=False))
 
 
 async def sign_out(session: Session, viewer: Viewer | None, token: str | None) -> None:

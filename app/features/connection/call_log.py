@@ -6,10 +6,10 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from sqlalchemy import delete, insert, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.core import clock
 from app.core.database import Session
+from app.core.database_trouble import DATABASE_ERRORS
 from app.core.logging import get_logger
 from app.features.connection.models import CallRecord
 from app.integrations.http.http_types import CallLogEntry
@@ -32,7 +32,7 @@ async def keep_calls(resources: Resources) -> None:
     try:
         async with resources.database.transaction() as session:
             await session.execute(insert(CallRecord), [asdict(entry) for entry in entries])
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         waiting.extendleft(reversed(entries))
         log.warning("call_log.not_written", calls=len(entries), error=type(error).__name__)
 

@@ -14,10 +14,10 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.core import clock
 from app.core.database import Session
+from app.core.database_trouble import DATABASE_ERRORS
 from app.core.errors import AppError
 from app.core.logging import get_logger
 from app.core.messages import Message, T
@@ -253,7 +253,7 @@ async def release_slot(resources: Resources, current: CallUnderWay) -> None:
                     probe_until=current.probe_until,
                 )
             await _record_success(session, current)
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         log.warning("gateway.outcome.not_recorded", error=type(error).__name__)
     resources.database.notifications.wake(current.wake_key)
     await keep_calls(resources)
@@ -273,7 +273,7 @@ async def _extend_lease(resources: Resources, lease_id: UUID) -> None:
         try:
             async with resources.database.transaction() as session:
                 await session.execute(update(CallLease).where(CallLease.id == lease_id).values(expires_at=end))
-        except SQLAlchemyError as error:
+        except DATABASE_ERRORS as error:
             log.warning("gateway.lease.not_extended", error=type(error).__name__)
 
 
