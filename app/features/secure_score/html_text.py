@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
@@ -21,8 +24,32 @@ BLOCKS = {"p", "div", "ul", "ol", "table", "tr", "pre", "blockquote", "h1", "h2"
 DROPPED = {"script", "style", "title", "template", "noscript", "iframe", "object"}
 # Characters. The longest text in captures has 2,134: docs/facts/microsoft-graph.md#1-4-securescorecontrolprofile
 LONGEST_PLAIN = 8000
-# Characters that are read at all. What is behind them could not be shown either.
-LONGEST_HTML = 65_536
+# Characters that are read at all, and stored at an import: seven times the longest text in captures.
+LONGEST_HTML = 16_384
+# Characters of cleaned HTML. The widest honest text, of no-break spaces alone, grows sixfold.
+LONGEST_CLEAN = 8 * LONGEST_HTML
+# HTML re-opens every formatting element that is still open in each block that follows it, attributes included, so a text of
+# 14,000 characters became 9 million: https://html.spec.whatwg.org/multipage/parsing.html#the-list-of-active-formatting-elements
+FORMATTING = "a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u"
+OPENING = re.compile(rf"<({FORMATTING})(?=[\s/>])", re.IGNORECASE)
+FORMATTING_TAG = re.compile(rf"</?(?:{FORMATTING})(?=[\s/>])[^>]*>?", re.IGNORECASE)
+ANY_TAG = re.compile(r"</?[a-z]", re.IGNORECASE)
+# The rest of a tag that ends where it seems to: quotes stand around whole values only, and hold no "<" or ">". Any parser that
+# begins a tag here ends it at the same place. It never goes back, and never beyond the next "<".
+PLAIN_REST = re.compile(
+    r"""(?: [ \t\n\r\f/]*+ [^ \t\n\r\f/"'<>=]++
+        (?: [ \t\n\r\f]*+ = [ \t\n\r\f]*+ (?: "[^"<>]*+" | '[^'<>]*+' | [^ \t\n\r\f"'<>]++ ) )?+ )*+ [ \t\n\r\f/]*+ >""",
+    re.VERBOSE,
+)
+# A parser re-opens at most three elements of one name and equal attributes:
+# https://html.spec.whatwg.org/multipage/parsing.html#push-onto-the-list-of-active-formatting-elements
+MOST_ALIKE = 3
+# What an element weighs beside the characters of its opening tag: its end tag, what is added to a link, and memory.
+ELEMENT_WEIGHT = 50
+# Characters that re-opened elements may come to. Steps with links and bold names, LONGEST_HTML of them, come to 1.2 million.
+MOST_REOPENED = 2_000_000
+# Lists within lists that are still indented further.
+DEEPEST_INDENT = 10
 # Words of links that name nothing.
 EMPTY_WORDS = frozenset({"learn more", "read more", "click here", "see here", "this link", "this article"})
 MISLEADING = re.compile(r"[\\\s\x00-\x1f\x7f]")
@@ -31,9 +58,13 @@ ITEM_MARK = re.compile(r"\n *(-|\d+\.) ")
 
 
 def clean_html(html: str) -> str:
-    """The text with allowed tags only. Links open in a new tab and send no referrer."""
+    """The text with allowed tags only. Links open in a new tab and send no referrer. At most LONGEST_CLEAN characters."""
+    return _bounded(html, _clean).strip()
+
+
+def _clean(html: str) -> str:
     return nh3.clean(
-        html[:LONGEST_HTML],
+        html,
         tags=TAGS,
         clean_content_tags=DROPPED,
         attributes=ATTRIBUTES,
@@ -43,7 +74,7 @@ def clean_html(html: str) -> str:
         attribute_filter=_without_odd_addresses,
         link_rel="noopener noreferrer",
         set_tag_attribute_values={"a": {"target": "_blank"}},
-    ).strip()
+    )
 
 
 def _without_odd_addresses(_tag: str, name: str, value: str) -> str | None:
@@ -55,9 +86,54 @@ def _tidy(html: str) -> str:
 
     https://github.com/python/cpython/issues/135462
     """
+    return _bounded(html, _balance)
+
+
+def _balance(html: str) -> str:
     return nh3.clean(
-        html[:LONGEST_HTML], tags=TAGS | BLOCKS, clean_content_tags=DROPPED, attributes={"a": {"href"}}, link_rel=None
+        html,
+        tags=TAGS | BLOCKS,
+        clean_content_tags=DROPPED,
+        attributes={"a": {"href"}},
+        attribute_filter=_without_odd_addresses,
+        link_rel=None,
     )
+
+
+def _bounded(html: str, parsed: Callable[[str], str]) -> str:
+    """What `parsed` makes of the text, at most LONGEST_CLEAN characters.
+
+    A text that would grow out of proportion loses its formatting and links, and keeps its paragraphs and lists. If that does
+    not help, it is shown as it came, with its tags as text.
+    """
+    html = html[:LONGEST_HTML]
+    if _reopened(html) <= MOST_REOPENED and len(found := parsed(html)) <= LONGEST_CLEAN:
+        return found
+    plainer = FORMATTING_TAG.sub("", html)
+    # Removing one tag can join the halves of another.
+    if not OPENING.search(plainer) and len(found := parsed(plainer)) <= LONGEST_CLEAN:
+        return found
+    return escape(html, quote=False)
+
+
+def _reopened(html: str) -> int:
+    """An upper bound, in characters, of the formatting elements that a parser could open again.
+
+    It reads no context: a tag within a comment or a value counts too, so that nothing can be hidden from it.
+    """
+    alike, weight, longest_link = Counter[str](), 0, 0
+    for tag in OPENING.finditer(html):
+        rest = PLAIN_REST.match(html, tag.end())
+        own = (rest.end() - tag.start() if rest else len(html)) + ELEMENT_WEIGHT
+        if tag[1] in ("a", "A"):
+            # A link ends the one before it.
+            longest_link = max(longest_link, own)
+            continue
+        if rest:
+            alike[tag[0] + rest[0]] += 1
+        if not rest or alike[tag[0] + rest[0]] <= MOST_ALIKE:
+            weight += own
+    return (weight + longest_link) * len(ANY_TAG.findall(html))
 
 
 def plain_text(html: str, longest: int = LONGEST_PLAIN) -> str:
@@ -193,12 +269,14 @@ class _Reader(HTMLParser):
         depth, number = len(self._lists), self._lists[-1] if self._lists else -1
         if number > 0:
             self._lists[-1] += 1
-        self._parts.append("\n" + "  " * (depth - 1) + (f"{number}. " if number > 0 else "- "))
+        self._parts.append("\n" + "  " * (min(depth, DEEPEST_INDENT) - 1) + (f"{number}. " if number > 0 else "- "))
 
     def _append_address(self) -> None:
-        shown = "".join(self._parts[self._link_start :]).strip()
-        if is_web_address(self._address) and self._address not in shown:
-            self._parts.append(f" ({self._address})")
+        # Nested links are read once: only the innermost still has its address.
+        if is_web_address(self._address):
+            shown = "".join(self._parts[self._link_start :]).strip()
+            if self._address not in shown:
+                self._parts.append(f" ({self._address})")
         self._address = ""
 
     def text(self) -> str:

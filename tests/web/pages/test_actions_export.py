@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+import threading
 
 import pytest
+from sqlalchemy import update
 
+from app.features.secure_score import html_text
+from app.features.secure_score.models import ImprovementAction
 from tests.factories.graph_payloads import keep, profile, score, snapshot
 from tests.factories.system import System
 
@@ -52,3 +56,40 @@ async def test_the_file_holds_what_the_list_filters(system: System) -> None:
         whole = (await browser.get("/secure-score/actions.csv?page=2")).text.strip().splitlines()
         part = (await browser.get("/secure-score/actions.csv?q=A11")).text.strip().splitlines()
     assert (len(whole), len(part)) == (121, 12)
+
+
+@pytest.mark.fact("microsoft-graph edge-32")
+async def test_a_text_stored_before_there_was_a_limit_is_bounded_when_it_is_read(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its 65,536 characters held everything up, and made a page of many megabytes."""
+    tenant_id = system.resources.config.tenant_id
+    scores = [snapshot(controls=[score("A")], azureTenantId=tenant_id)]
+    await keep(
+        system.resources.database,
+        snapshots=scores,
+        profiles=[profile("A", azureTenantId=tenant_id)],
+        tenant_id=tenant_id,
+    )
+    # Open tags that are re-opened in each paragraph.
+    long = ("<p>" + "".join(f"<b id={number}>" for number in range(200)) + "<p>x" * 20_000)[:65_536]
+    async with system.resources.database.transaction() as session:
+        texts = ("description", "remediation", "remediation_impact", "implementation_status")
+        await session.execute(update(ImprovementAction).values(dict.fromkeys(texts, long)))
+    parsed_in: set[int] = set()
+    balance = html_text._balance
+
+    def noted(html: str) -> str:
+        parsed_in.add(threading.get_ident())
+        return balance(html)
+
+    monkeypatch.setattr(html_text, "_balance", noted)
+    async with await system.signed_in("manager") as browser:
+        file = await browser.get("/secure-score/actions.csv")
+        form = await browser.get("/tickets/new?action=A")
+        # Others are answered in the meantime: all of it was parsed beside the event loop.
+        assert parsed_in
+        assert threading.get_ident() not in parsed_in
+        pages = [await browser.get(f"/secure-score/actions/A{tab}") for tab in ("", "?tab=implementation")]
+    assert [answer.status_code for answer in (file, form, *pages)] == [200] * 4
+    assert all(len(answer.content) < 4 * html_text.LONGEST_CLEAN for answer in (file, form, *pages))

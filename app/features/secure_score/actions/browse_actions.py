@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,11 +61,14 @@ async def find_actions(session: Session, tenant_id: str, control_ids: Sequence[s
         )
     )
     by_id = {row.control_id: row for row in texts}
-    return [
-        _action(lines[key], by_id[key].description, by_id[key].remediation, by_id[key].remediation_impact)
-        for key in wanted
-        if key in lines and key in by_id
-    ]
+    # A thousand may be shared at once, and their texts are parsed while others go on.
+    return await asyncio.to_thread(
+        lambda: [
+            _action(lines[key], by_id[key].description, by_id[key].remediation, by_id[key].remediation_impact)
+            for key in wanted
+            if key in lines and key in by_id
+        ]
+    )
 
 
 def _action(line: ActionLine, description: str, remediation: str, remediation_impact: str) -> Action:

@@ -18,6 +18,7 @@ from typing import Any
 from app.core.bounds import LONGEST_TITLE
 from app.core.errors import AppError
 from app.core.messages import T
+from app.features.secure_score.html_text import LONGEST_HTML
 from app.features.secure_score.sync.json_values import (
     LARGEST_POINTS,
     address,
@@ -60,12 +61,12 @@ class ScoreRow:
 
     @property
     def description(self) -> str:
-        return words(self.entry.get("description"))
+        return words(self.entry.get("description"), LONGEST_HTML)
 
     @property
     def implementation_status(self) -> str:
         # Free text, at times HTML, that contradicts itself; shown and never parsed: docs/facts/microsoft-graph.md#edge-35
-        return words(self.entry.get("implementationStatus"))
+        return words(self.entry.get("implementationStatus"), LONGEST_HTML)
 
     @property
     def switched_on(self) -> bool | None:
@@ -323,8 +324,8 @@ def _profile(item: dict[str, Any], report: ParseReport) -> ProfileRow:
         action_type=label(item.get("actionType")),
         action_url=address(item.get("actionUrl")),
         threats=threats_of(texts(item.get("threats"))),
-        remediation=words(item.get("remediation")),
-        remediation_impact=words(item.get("remediationImpact")),
+        remediation=words(item.get("remediation"), LONGEST_HTML),
+        remediation_impact=words(item.get("remediationImpact"), LONGEST_HTML),
         deprecated=flag(item.get("deprecated")) or False,
         state=state,
         state_at=state_at,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import AppError
+from app.features.secure_score.html_text import LONGEST_HTML
 from app.features.secure_score.jobs import scheduled_sync
 from app.features.secure_score.sync import import_scores
 from app.features.secure_score.sync.parse_graph import profiles_of, snapshots_of
@@ -71,15 +72,18 @@ def test_any_items_are_rows_that_can_be_stored(items: list[dict[str, Any]]) -> N
 def test_megabytes_are_cut_and_lists_end() -> None:
     huge = "x" * 20_000_000
     item = {"id": "A", "title": huge, "service": huge, "actionUrl": f"https://x/{huge}", "threats": ["t"] * 100_000}
-    [row] = profiles_of([item | {"remediation": huge}], "tenant", ParseReport())
+    [row] = profiles_of([item | {"remediation": huge, "remediationImpact": huge}], "tenant", ParseReport())
     assert (len(row.title), len(row.service), row.action_url, row.threats) == (500, 255, "", ["T"])
-    assert len(row.remediation) == 65_536
+    # No more than is read when it is shown.
+    assert len(row.remediation) == len(row.remediation_impact) == LONGEST_HTML == 16_384
     assert profiles_of([{"id": "x" * 300, "title": "t"}], "tenant", ParseReport()) == []
     day = {"id": "t_2026-11-17", "createdDateTime": "2026-11-17T00:00:00Z", "currentScore": 1, "maxScore": 2}
-    controls = [{"controlName": f"c{number}", "score": 1} for number in range(20_000)]
+    controls: list[dict[str, object]] = [{"controlName": f"c{number}", "score": 1} for number in range(20_000)]
+    controls[0] |= {"description": huge, "implementationStatus": huge}
     [snapshot] = snapshots_of([day | {"controlScores": controls}], "tenant", ParseReport())
     assert snapshot.controls is not None
     assert len(snapshot.controls) == 5_000
+    assert len(snapshot.controls[0].description) == len(snapshot.controls[0].implementation_status) == LONGEST_HTML
 
 
 @pytest.mark.parametrize("number", [1e308, "1e308", 10**40, -1e308])
