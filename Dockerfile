@@ -2,7 +2,8 @@
 # Base images are named by language version and Debian release, so that a rebuild brings their security updates and
 # nothing else. For the very same bytes each time, pass the ones that you tested, by digest:
 #   docker build --build-arg PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:… --build-arg NODE_IMAGE=node:24-bookworm-slim@sha256:… .
-# No digest is written here, because one that nobody renews would keep known holes.
+# The database of docker-compose.yml likewise: POSTGRES_IMAGE=postgres:18-trixie@sha256:… in .env.
+# No digest is written here, because one that is not renewed would keep known holes.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 ARG NODE_IMAGE=node:24-bookworm-slim
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from app.core.database_address import database_by_default
 from app.core.messages import T
 from app.core.setting_rules import GUID
 from app.microsoft_defaults import MicrosoftCloud
@@ -14,11 +15,18 @@ from app.settings import Settings
 
 # Names that never leave this machine or a test: https://www.rfc-editor.org/rfc/rfc6761#section-6
 LOCAL_NAMES = ("localhost", "test")
+# A page waits half a second longer than a setting says, and five in all are promised: docs/database.md#time-outs
+LONGEST_WAIT_SECONDS = 4.5
 
 
 def setting_notices(settings: Settings) -> tuple[SettingNotice, ...]:
     """Those that need a person first."""
-    return tuple(sorted([*_addresses(settings), *_others(settings)], key=lambda notice: not notice.is_problem))
+    return tuple(
+        sorted(
+            [*_addresses(settings), *_roles(settings), *_database(settings), *_others(settings)],
+            key=lambda notice: not notice.is_problem,
+        )
+    )
 
 
 def is_local(origin: str) -> bool:
@@ -69,13 +77,58 @@ def _addresses(settings: Settings) -> Iterator[SettingNotice]:
         )
 
 
-def _others(settings: Settings) -> Iterator[SettingNotice]:
+def _roles(settings: Settings) -> Iterator[SettingNotice]:
+    # Settings stand strongest first. A person has the strongest role that one gives them, so a list that is all in a
+    # stronger one gives nothing.
+    roles = [(f"{role}_roles".upper(), holders) for role, holders in settings.role_ids.items()]
+    for place, (name, holders) in enumerate(roles):
+        if not holders:
+            yield SettingNotice(T("%(name)s is empty, so no one has that role.", name=name))
+            continue
+        stronger = next((other for other, others in roles[:place] if holders <= others), None)
+        if stronger is not None:
+            yield SettingNotice(
+                T(
+                    "%(stronger)s holds all that %(name)s holds, so each of those people has the stronger role. Name other roles "
+                    "in one of the two.",
+                    stronger=stronger,
+                    name=name,
+                ),
+                is_problem=stronger == roles[0][0],
+            )
+
+
+def _database(settings: Settings) -> Iterator[SettingNotice]:
     if settings.database_url is None:
         yield SettingNotice(
             T(
                 "DATABASE_URL is not set: an embedded PostgreSQL is used, which is meant for development and small trials."
             )
         )
+    elif name := database_by_default(settings.database_url.get_secret_value()):
+        yield SettingNotice(
+            T(
+                "DATABASE_URL names no database, so the one named %(name)s is used. Write the name that you mean behind the "
+                "host, after a slash.",
+                name=name,
+            )
+        )
+    for setting, seconds in (
+        ("DATABASE_ANSWER_SECONDS", settings.database_answer_seconds),
+        ("DATABASE_POOL_SECONDS", settings.database_pool_seconds),
+    ):
+        if seconds > LONGEST_WAIT_SECONDS:
+            yield SettingNotice(
+                T(
+                    "%(name)s is above %(longest)s, so in an outage of the database a page may take longer than five seconds to "
+                    "say so.",
+                    name=setting,
+                    longest=LONGEST_WAIT_SECONDS,
+                )
+            )
+
+
+def _others(settings: Settings) -> Iterator[SettingNotice]:
     if settings.port == settings.worker_port:
         yield SettingNotice(
             T(
@@ -98,6 +151,3 @@ def _others(settings: Settings) -> Iterator[SettingNotice]:
         )
     if settings.microsoft_cloud is not MicrosoftCloud.GLOBAL and (settings.entra_authority or settings.graph_url):
         yield SettingNotice(T("ENTRA_AUTHORITY or GRAPH_URL is set and counts, whatever MICROSOFT_CLOUD says."))
-    for role, holders in settings.role_ids.items():
-        if not holders:
-            yield SettingNotice(T("%(name)s is empty, so no one has that role.", name=f"{role}_roles".upper()))

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.core import setting_rules
 from app.core.database_settings import DatabaseSettings
 from app.core.secret_files import SecretFiles
-from app.core.setting_types import DatabaseAddress, Hosts, Keys, Networks, Origin, Origins, Roles, guid
+from app.core.setting_types import DatabaseAddress, HeaderToken, Hosts, Keys, Networks, Origin, Origins, Roles, guid
 from app.microsoft_defaults import (
     ENTRA_AUTHORITIES,
     GLOBAL_ADMINISTRATOR,
@@ -72,7 +72,8 @@ class Settings(DatabaseSettings):
 
     trusted_proxies: Networks = Field(
         (),
-        description="Addresses or networks of proxies whose word on where a browser calls from is believed, separated by commas.",
+        description="Addresses of proxies whose word on where a browser calls from is believed, separated by commas; or "
+        "networks, /8 (IPv4, and fd00::) and /16 (IPv6) at the widest.",
         examples=["10.0.0.5,10.0.1.0/24"],
     )
 
@@ -142,11 +143,11 @@ class Settings(DatabaseSettings):
         12, description="Hours after which a person signs in again.", ge=1, le=168, examples=["12"]
     )
 
-    metrics_token: SecretStr | None = Field(
+    metrics_token: HeaderToken | None = Field(
         None,
-        description="The token that /metrics asks for; without it there are no metrics.",
+        description="The token that /metrics asks for, visible ASCII without blanks; without it there are no metrics.",
         min_length=16,
-        examples=["a random text of 16 letters at least"],
+        examples=["a random text of 16 letters and digits at least"],
     )
     otel_exporter_otlp_endpoint: Origin | None = Field(
         None,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import ValidationError
 
 from app.__main__ import main
+from app.core.database import make_engine
+from app.core.database_connection import connect_arguments
 from app.core.vault import Vault
 from app.microsoft_defaults import SECURITY_ADMINISTRATOR
 from app.settings import Settings
+from tests.conventions.files import ROOT
 from tests.factories.settings import SOME_ID, read_from
 
 PASSWORD = "s3cr3t-word"
@@ -25,11 +31,24 @@ def test_an_id_is_taken_in_any_case_with_blanks_and_in_quotes(
     assert getattr(read_from(monkeypatch, **{name: typed}), name.lower()) == SOME_ID
 
 
+WRONG_OPTIONS = [
+    "sslmode=verfy-full", "sslmode=Require", "sslmode=", "sslmode", "sslmode=require&sslmode=disable", "ssl=true",
+    "target_session_attrs=bogus", "gssencmode=on", "channel_binding=yes", "load_balance_hosts=true", "sslnegotiation=tls",
+    "sslcertmode=on", "ssl_min_protocol_version=1.2", "ssl_max_protocol_version=TLSv2", "bogus=1", "prepare_threshold=0",
+    f"password=x&{PASSWORD}=1", f"application_name=x&{PASSWORD}", "connect_timeout=abc", "connect_timeout=",
+    "tcp_user_timeout=15s", "keepalives=yes", "keepalives_idle=1.5", "keepalives_interval=99999999999", "keepalives_count=x",
+    "port=abc", "port=0", "port=65536", "port=1,2", "host=one,two&port=1", "host=one:1&host=two:2&port=3", "host=one:0",
+    "host=one:1&host=two:x", "host=one:1&host=[::1]:2",
+]  # fmt: skip
 WRONG = {
-    "DATABASE_URL": ["mysql://x/y", "db.internal:5432/name", f"postgresql://u:{PASSWORD}@x@h/db", f"postgresql://u:{PASSWORD}/x@h/db",
+    "DATABASE_URL": ["mysql://x/y", "db.internal:5432/name", f"postgresql://u:{PASSWORD}@x@h/db",
+                     f"postgresql://u:{PASSWORD}/x@h/db",
                      f"postgresql://u:{PASSWORD}#x@h/db", f"postgresql://u:{PASSWORD}%x@h/db",
                      f"postgresql://u:{PASSWORD} x@h/db", f"postgresql://u:{PASSWORD}?x@h/db",
-                     "postgresql://h:port/db", "postgresql://u:change-me@one:1,two:port/db"],
+                     "postgresql://h:port/db", "postgresql://u:change-me@one:1,two:port/db", "postgresql://h:0/db",
+                     *(f"postgresql://u:{PASSWORD}@h/db?{query}" for query in WRONG_OPTIONS),
+                     f"postgresql://u:{PASSWORD}@h?sslmode=verfy-full", f"postgresql://u:1?{PASSWORD}=x@h/db",
+                     f"postgresql://u:{PASSWORD}@one,two/db?host=three", f"postgresql://u:{PASSWORD}@one,two/db?port=1,2"],
     "VAULT_KEYS": ["", " ", ",", "nonsense", f"{'A' * 43}=,nonsense", "A" * 43, "a\nb"],
     "ENTRA_TENANT_ID": ["", " ", "common", "organizations", "contoso.onmicrosoft.com", "not a tenant", SOME_ID[:-1]],
     "ENTRA_CLIENT_ID": ["", "security-center", f"{SOME_ID} {SOME_ID}", f"{SOME_ID[:-1]}\u200b1"],
@@ -37,7 +56,7 @@ WRONG = {
     "SECURE_SCORE_TENANT_ID": ["contoso.com"],
     "PUBLIC_URL": ["security-center.example", "https://a.example/app", "ftp://a.example", "https://a.example:http",
                    "https://", "https://me@a.example", "https://a.example?x=1", "https://*.a.example", "https://a..example",
-                   "https://a b.example", "https://bücher.example", "https://[::1"],
+                   "https://a b.example", "https://bücher.example", "https://[::1", "https://a.example:0"],
     "ENTRA_AUTHORITY": [f"https://login.microsoftonline.com/{SOME_ID}", "login.microsoftonline.com", "nonsense"],
     "GRAPH_URL": ["https://graph.microsoft.com/v1.0", "nonsense"],
     "MICROSOFT_CLOUD": ["china", "azure"],
@@ -64,14 +83,15 @@ WRONG = {
     "SESSION_IDLE_MINUTES": ["4", "10081", "an hour"],
     "ROLE_CHECK_MINUTES": ["-1", "1441"],
     "WORKER_PORT": ["-1", "65536", "none"],
-    "METRICS_TOKEN": ["short", "one two\nthree four five"],
+    "METRICS_TOKEN": ["short", "one two\nthree four five", "one two three four five", "sechzehn-zeichen-für-alle"],
     "OTEL_EXPORTER_OTLP_ENDPOINT": ["collector:4318", "http://collector:4318/v1/traces"],
     "KEEP_AUDIT_DAYS": ["-1", "for ever", "36501"],
     "KEEP_CLOSED_TICKETS_DAYS": ["-1"],
     "KEEP_IMPORT_RUNS_DAYS": ["-1"],
     "KEEP_SESSIONS_DAYS": ["0"],
     "KEEP_FAILED_JOBS_DAYS": ["-1"],
-    "TRUSTED_PROXIES": ["*", "proxy.internal", "10.0.0.5/33", "10.0.0.5,all", "0.0.0.0/0"],
+    "TRUSTED_PROXIES": ["*", "proxy.internal", "10.0.0.5/33", "10.0.0.5,all", "0.0.0.0/0", "::/0", "0.0.0.0/1,128.0.0.0/1",
+                        "10.0.0.0/7", "2000::/3", "fc00::/7", "2001::/15", "::ffff:0:0/96", "::ffff:0.0.0.0/103", "::/16"],
 }  # fmt: skip
 
 
@@ -130,10 +150,19 @@ def test_an_address_of_the_database_that_cannot_be_read_is_refused_with_what_to_
 
 @pytest.mark.parametrize(
     "value",
-    ["postgresql://u:p%40ss@h:5432/db", "postgres://h/db", "postgresql+psycopg://u@[::1]:5432/db", "postgresql:///db?host=/run/pg",
+    ["postgresql://u:p%40ss@h:5432/db", "postgres://h/db", "postgresql+psycopg://u@[::1]:5432/db",
+     "postgresql:///db?host=/run/pg",
      "postgresql://u:change-me@/db?host=one,two&port=1,2&target_session_attrs=read-write", "postgresql://h/db?user=me@server",
      "postgresql://u:change-me@one:1,two:2/db?target_session_attrs=read-write",
-     "postgresql://postgres:@/postgres?host=/tmp/a", "postgresql://u:a:b@h/db"],
+     "postgresql://postgres:@/postgres?host=/tmp/a", "postgresql://u:a:b@h/db", "postgresql://u:change-me@h",
+     "postgresql://u:change-me@h?",
+     "postgresql://u:change-me@h/db?sslmode=verify-full&sslrootcert=/etc/ca.pem&channel_binding=require&gssencmode=disable",
+     "postgresql://u:change-me@h/db?connect_timeout=9&application_name=me&options=-c%20jit%3Doff&tcp_user_timeout=0",
+     "postgresql://u:change-me@/db?host=h1:1&host=h2:2&load_balance_hosts=random&target_session_attrs=prefer-standby",
+     "postgresql://[::1]:6000,h2/db?keepalives=1&keepalives_idle=10&keepalives_interval=5&keepalives_count=-1",
+     "postgresql://u@h/db?host=/run/postgresql&port=5433", "postgresql:///db?host=%2Frun%2Fpostgresql",
+     "postgresql:///db?host=::1", "postgresql://one,two/db?user=me&password=x",
+     "postgresql://u:change-me@h/db?ssl_min_protocol_version=tlsv1.3&sslnegotiation=direct&client_encoding=utf8"],
 )  # fmt: skip
 @pytest.mark.usefixtures("nothing_set")
 def test_an_address_of_the_database_that_can_be_read_stays_as_it_is(
@@ -142,6 +171,47 @@ def test_an_address_of_the_database_that_can_be_read_stays_as_it_is(
     found = read_from(monkeypatch, DATABASE_URL=value).database_url
     assert found is not None
     assert found.get_secret_value() == value
+    assert psycopg.conninfo.make_conninfo(**connect_arguments(make_engine(value).url))
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("sslmode=verfy-full", "sslmode .* has to be one of disable, allow, prefer, require, verify-ca, verify-full"),
+        ("host=h&host=i&sslmod=require", "option 3 behind the .* is sslmode meant?"),
+        ("bogus=1", "option 1 behind the .* of a password is written as %3F or %26"),
+        ("connect_timeout=abc", "connect_timeout .* whole number"),
+    ],
+)
+@pytest.mark.usefixtures("nothing_set")
+def test_an_option_of_the_address_that_is_refused_is_named_if_it_is_one(
+    monkeypatch: pytest.MonkeyPatch, query: str, hint: str
+) -> None:
+    with pytest.raises(ValidationError, match=hint) as refused:
+        read_from(monkeypatch, DATABASE_URL=f"postgresql://u:{PASSWORD}@h/db?{query}")
+    said = refused.value.errors()[0]["msg"]
+    assert not [piece for piece in ("verfy", "sslmod=", "bogus", "abc") if piece in said]
+
+
+def test_common_addresses_are_checked_without_the_databases_library() -> None:
+    """A container asks for its health every few seconds, and reads its settings each time."""
+    address = "postgresql://u@h/db?sslmode=require&connect_timeout=5&host=/run/postgresql&application_name=x&options=-cjit%3Doff"
+    script = f"import sys; from app.core.setting_rules import *; database_address({address!r}); print('psycopg' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_network_of_proxies_may_be_as_wide_as_a_private_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    widest = ("10.0.0.0/8", "2001:db8::/32", "fd00::/8", "fd12::/16", "::ffff:10.0.0.0/104", "::1")
+    assert read_from(monkeypatch, TRUSTED_PROXIES=",".join(widest)).trusted_proxies == widest
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_a_token_of_visible_letters_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = "".join(map(chr, range(0x21, 0x7F)))
+    token = read_from(monkeypatch, METRICS_TOKEN=every).metrics_token
+    assert token is not None
+    assert token.get_secret_value() == every
 
 
 @pytest.mark.usefixtures("nothing_set")

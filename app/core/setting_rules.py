@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from app.core.database_address import check_options
 from app.core.errors import AppError
 from app.microsoft_defaults import ROLE_IDS_BY_NAME
 
@@ -22,6 +23,15 @@ HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?", re.IGNORECASE)
 # https://learn.microsoft.com/entra/identity-platform/howto-add-app-roles-in-apps: the value holds no space, 120 letters.
 LONGEST_APP_ROLE = 120
 USUAL_PORTS = {"http": 80, "https": 443}
+# The proxies of an installation fill no more than a private network does, of which the largest of IPv4 is 10.0.0.0/8.
+# With wider ones, two entries (0.0.0.0/1,128.0.0.0/1) would be every address there is.
+WIDEST_PREFIX = {4: 8, 6: 16}
+# What an organization numbers by itself, and no caller of the internet has: https://www.rfc-editor.org/rfc/rfc4193#section-3.1
+OWN_IPV6 = IPv6Network("fd00::/8")
+# An IPv4 caller as a socket of IPv6 names it: https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2
+MAPPED = IPv6Network("::ffff:0:0/96")
+# What the header of a scrape can carry: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+VISIBLE_ASCII = re.compile(r"[!-~]*")
 DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 # Linux takes 128 KiB for one variable (MAX_ARG_STRLEN in execve(2)); no setting needs a part of that.
 LONGEST_VALUE = 16_384
@@ -72,6 +82,8 @@ def origin(value: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise ValueError("is no address: its host or port cannot be read") from error
+    if port == 0:
+        raise ValueError("has port 0, at which nothing can be called")
     if parts.scheme.lower() not in USUAL_PORTS or not host:
         raise ValueError("is no address; it begins with https:// and a host name")
     if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
@@ -107,7 +119,7 @@ def role(value: str) -> str:
 
 
 def network(value: str) -> str:
-    """An address or a network of proxies. A host name, `*` or a network of all would let any caller choose its address."""
+    """An address or a network of proxies. A host name, `*` or a network of many would let any caller choose its address."""
     try:
         found = ip_network(value)
     except ValueError as error:
@@ -116,6 +128,22 @@ def network(value: str) -> str:
         ) from error
     if found.prefixlen == 0:
         raise ValueError("is every address there is, so any caller could say that it comes from somewhere else")
+    widest = WIDEST_PREFIX[found.version]
+    if isinstance(found, IPv6Network) and found.overlaps(MAPPED):
+        widest = MAPPED.prefixlen + WIDEST_PREFIX[4]
+    elif isinstance(found, IPv6Network) and found.subnet_of(OWN_IPV6):
+        widest = OWN_IPV6.prefixlen
+    if found.prefixlen < widest:
+        raise ValueError(
+            f"is so wide that callers could say that they come from somewhere else; /{widest} is the widest here"
+        )
+    return value
+
+
+def header_token(value: str) -> str:
+    """A token that goes into a header as it is."""
+    if not VISIBLE_ASCII.fullmatch(value):
+        raise ValueError("has a blank in it, or a letter beyond ASCII, which no header carries; use letters and digits")
     return value
 
 
@@ -157,13 +185,14 @@ def database_address(value: str) -> str:
         raise ValueError(f"has a blank in it: {ENCODE}")
     # Several hosts: docs/database.md#several-hosts
     if not all(_is_host_and_port(host) for host in authority.rpartition("@")[2].split(",")):
-        raise ValueError("has a port that is no number from 0 to 65535, or brackets without an address")
+        raise ValueError("has a port that is no number from 1 to 65535, or brackets without an address")
+    check_options(authority, rest.partition("?")[2])
     return value
 
 
 def _is_host_and_port(hosts: str) -> bool:
     """Whether what stands behind the host, if anything, can be a port."""
     try:
-        return (urlsplit(f"//{hosts}").port or 0) >= 0
+        return urlsplit(f"//{hosts}").port != 0
     except ValueError:
         return False

@@ -36,6 +36,9 @@ Keys = Annotated[tuple[SecretStr, ...], NoDecode, AfterValidator(_keys)]
 DatabaseAddress = Annotated[
     SecretStr, AfterValidator(lambda value: SecretStr(setting_rules.database_address(value.get_secret_value())))
 ]
+HeaderToken = Annotated[
+    SecretStr, AfterValidator(lambda value: SecretStr(setting_rules.header_token(value.get_secret_value())))
+]
 
 
 def guid(where: str) -> AfterValidator:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app import __version__
 from app.__main__ import parser
 from app.settings import Settings
 from sandbox.compose import settings_file
@@ -109,9 +110,30 @@ def test_every_process_of_the_product_is_asked_for_its_health(compose: dict[str,
 
 
 def test_base_images_name_their_debian_release(compose: dict[str, Any], dockerfile: str) -> None:
-    bases = [*re.findall(r"^ARG \w+_IMAGE=(\S+)", dockerfile, re.MULTILINE), compose["services"]["db"]["image"]]
+    bases = [*re.findall(r"^ARG \w+_IMAGE=(\S+)", dockerfile, re.MULTILINE), database_image(compose)]
     assert len(bases) == 3
     assert all(re.fullmatch(r"[a-z]+:\d+(\.\d+)*-.*(bookworm|trixie).*", base) for base in bases)
+
+
+def database_image(compose: dict[str, Any]) -> str:
+    """The image of the database unless another one is chosen."""
+    found = re.fullmatch(r"\$\{POSTGRES_IMAGE:-(\S+)\}", compose["services"]["db"]["image"])
+    assert found, "the image can be chosen, for instance by digest"
+    return found[1]
+
+
+def test_every_base_image_can_be_chosen_by_digest_and_the_files_say_how(
+    compose: dict[str, Any], dockerfile: str
+) -> None:
+    defaults = dict(re.findall(r"^ARG (\w+_IMAGE)=(\S+)", dockerfile, re.MULTILINE))
+    defaults["POSTGRES_IMAGE"] = database_image(compose)
+    assert set(defaults) == {"PYTHON_IMAGE", "NODE_IMAGE", "POSTGRES_IMAGE"}
+    explained = "\n".join(re.findall(r"^#.*", dockerfile, re.MULTILINE))
+    assert all(f"{name}={image}@sha256:…" in explained for name, image in defaults.items())
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert f"POSTGRES_IMAGE={defaults['POSTGRES_IMAGE']}@sha256:…" in text
+    assert f"#POSTGRES_IMAGE={defaults['POSTGRES_IMAGE']}\n" in example
 
 
 def test_demo_settings_fit_the_compose_file(compose: dict[str, Any]) -> None:
@@ -158,7 +180,21 @@ def test_the_image_names_its_user_by_number_and_brings_no_installer(dockerfile: 
     assert "--gid 10001" in dockerfile
     assert "pip uninstall --yes pip" in dockerfile
     assert "HEALTHCHECK --interval" in dockerfile
-    assert "org.opencontainers.image.licenses" in dockerfile
+
+
+def test_the_image_says_what_it_is(dockerfile: str) -> None:
+    """Of the pre-defined keys: https://github.com/opencontainers/image-spec/blob/main/annotations.md"""
+    instruction = re.search(r"^LABEL ((?:.*\\\n)*.*)", dockerfile, re.MULTILINE)
+    assert instruction
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', instruction[1]))
+    assert set(labels) >= {"title", "version", "revision", "licenses"}
+    assert labels["title"] == "Security center with a ServiceNow connector"
+    assert (labels["version"], labels["revision"], labels["licenses"]) == ("${VERSION}", "${REVISION}", "Apache-2.0")
+    product = dockerfile[dockerfile.index(" AS product") :]
+    given = dict(re.findall(r"^ARG (VERSION|REVISION)=(\S+)", product[: product.index("LABEL ")], re.MULTILINE))
+    assert given == {"VERSION": __version__, "REVISION": "unknown"}, (
+        "an ARG counts only in its own stage, and from there on"
+    )
 
 
 def test_the_image_leaves_local_files_out() -> None:

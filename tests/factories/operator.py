@@ -18,7 +18,7 @@ from tests.factories.logged import Line, of_event
 from tests.factories.system import PUBLIC_URL, System
 
 ROOT = Path(__file__).resolve().parents[2]
-METRICS_TOKEN = "a token for metrics only"
+METRICS_TOKEN = "a-token-for-metrics-only"
 SPAN = re.compile(r"`([^`]+)`")
 METRIC = re.compile(r"(?P<name>\w+)(\{(?P<labels>[^}]*)\})?( (?P<sign>==|>) (?P<value>[\d.]+))?")
 FIELD, PART = re.compile(r'(\w+)=([^" ]+)'), re.compile(r'(\w+)="([^"]+)"')
