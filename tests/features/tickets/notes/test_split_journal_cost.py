@@ -31,7 +31,7 @@ def shown(texts: list[str]) -> str:
 SHORT = [f"s{number}" for number in range(240)]
 PASTED = f"{HEADER}\na\n\n"
 HOSTILE = {
-    "long rows of one second": (shown(SHORT), [row("\n " * 8000)] * 240 + [row(text) for text in SHORT]),
+    "long rows of one second": (shown(SHORT), [row("a" + "\n " * 8000 + "b")] * 240 + [row(text) for text in SHORT]),
     "a header in each line": (f"{HEADER}\n\n" * 20_000, []),
     "rows of many lines": (
         f"{HEADER}\n\n" * 5_000,
