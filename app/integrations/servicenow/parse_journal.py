@@ -11,11 +11,11 @@ from app.core.messages import T
 from app.integrations.http.errors import Forbidden, RecordNotFound
 from app.integrations.http.http_types import LARGEST_ANSWER_BYTES
 from app.integrations.servicenow.parse_response import NO_RECORD, parse_time, rows_of, shown_of, value_of
+from app.integrations.servicenow.protocol import MOST_JOURNAL_ROWS
 from app.integrations.servicenow.schemas import JournalRow
 
 # As long as an answer can be: a note of ours is found again by its reference, however much was written since.
 LONGEST_JOURNAL = LARGEST_ANSWER_BYTES
-MOST_ROWS = 500
 NO_JOURNAL = T(
     "ServiceNow does not show the integration user the work notes of this record.", code="servicenow.no_journal"
 )
@@ -38,7 +38,7 @@ def journal_of(rows: Sequence[Mapping[str, Any]], sys_id: str) -> dict[str, str]
 
 
 def journal_rows_of(result: Any, sys_id: str) -> list[JournalRow]:  # noqa: ANN401 - straight from JSON.
-    """The journal entries of this record, newest first; rows of other records are left out."""
+    """The journal entries of this record, newest first: at most as many as are asked for, without those of others."""
     rows = [
         JournalRow(
             journal=value_of(row, "element", LONGEST_LABEL),
@@ -46,7 +46,7 @@ def journal_rows_of(result: Any, sys_id: str) -> list[JournalRow]:  # noqa: ANN4
             written_at=parse_time(value_of(row, "sys_created_on")),
             text=value_of(row, "value", LONGEST_JOURNAL),
         )
-        for row in first(rows_of(result), MOST_ROWS)
+        for row in first(rows_of(result), MOST_JOURNAL_ROWS)
         # Checked again: a condition that is not understood is dropped. docs/facts/servicenow.md#trap-6
         if value_of(row, "element_id").lower() == sys_id
     ]

@@ -43,6 +43,7 @@ USER_NAME = re.compile(r"[A-Za-z0-9._@-]{1,40}")
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 # No limit of the URL is documented (docs/facts/servicenow.md#2-9-sizes); 50 IDs of 32 characters stay far below any known one.
 IDS_PER_CALL = 50
+MOST_JOURNAL_ROWS = 200
 
 
 def format_time(moment: datetime) -> str:
@@ -157,7 +158,7 @@ def journal_rows_request(origin: str, sys_id: str) -> Request:
         query={
             "sysparm_query": f"element_id={_sys_id(sys_id)}^elementINwork_notes,comments^ORDERBYDESCsys_created_on",
             "sysparm_fields": "element,element_id,value,sys_created_by,sys_created_on",
-            "sysparm_limit": "200",
+            "sysparm_limit": str(MOST_JOURNAL_ROWS),
             "sysparm_no_count": "true",
         },
         headers={"Accept": "application/json"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from fastapi import Depends, Query, Request
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from app.core.errors import InvalidInput
 from app.core.messages import Message, T
+from app.core.page_share import Portion, portion
 from app.features.accounts import permissions
 from app.features.connection.active_connection import active_connection
 from app.features.connection.connection_view import connection_view
@@ -36,6 +38,8 @@ from app.web.templating import render
 
 router = PageRouter()
 LONGEST_FILTER = 200
+# Of a ticket's page. Its other parts: features/tickets/views/ticket_shares.py.
+RESULTS_BYTES = 60_000
 
 
 NoteRefused = Annotated[TooManyRequests | None, Depends(Limited("note", keeps_form=True))]
@@ -84,7 +88,7 @@ class TicketPage:
 
     ticket: TicketDetails
     kind_name: Message
-    results: list[TicketOutcome]
+    results: Portion[TicketOutcome]
     may_share: bool
     refresh: int
     note_id: UUID
@@ -263,7 +267,13 @@ async def _edit_form(session: Db, typed: Mapping[str, str], errors: Mapping[str,
 
 async def _ticket_page(session: Db, resources: Res, viewer: permissions.Viewer, ticket_id: UUID) -> TicketPage:
     ticket = await ticket_details(session, ticket_id)
-    results = await results_of_ticket(session, resources.config.shown_tenant_id, ticket)
+    found = await results_of_ticket(session, resources.config.shown_tenant_id, ticket)
+    # Twice the id: a line may also lead to the form for a new ticket.
+    results = portion(
+        found,
+        lambda one: (2 * quote(one.control_id, safe=""), one.title, one.sentence),
+        most_bytes=RESULTS_BYTES,
+    )
     in_progress = ticket.line.delivery == "queued" or any(note.delivery == "queued" for note in ticket.notes)
     kind_name = KIND_NAMES[TicketKind(ticket.line.kind)]
     # A delivery usually takes a few seconds. Otherwise the page follows polling, which takes a minute.

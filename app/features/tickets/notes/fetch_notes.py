@@ -17,7 +17,7 @@ from app.features.connection.active_connection import NotConnected
 from app.features.connection.gateway import InstancePaused, ServiceNowClient, call
 from app.features.connection.models import Connection
 from app.features.tickets.models import Ticket, TicketNote
-from app.features.tickets.notes.journal_field import Ours, entries_of, reference_of
+from app.features.tickets.notes.journal_field import Ours, entries_of, journal_part, reference_of
 from app.features.tickets.notes.split_journal import split_journal
 from app.features.tickets.polling.apply_remote import DELETED, HIDDEN, mark_hidden
 from app.features.tickets.types import TABLES, TicketKind
@@ -27,8 +27,6 @@ from app.resources import Resources
 
 log = get_logger(__name__)
 
-# Enough for a page; the whole journal is one click away in ServiceNow.
-MOST_ENTRIES = 50
 NOT_TAKEN_UP = T(
     "The record’s notes hold something that could not be taken up here. Read them in ServiceNow.",
     code="ticket.notes_not_taken_up",
@@ -80,7 +78,9 @@ async def _store_entries(
     async with resources.database.transaction() as session:
         ticket = await session.get_one(Ticket, ticket_id, with_for_update=True)
         entries = entries_of(shown, rows, await _ours(session, ticket))
-        ticket.journal = [asdict(entry) for entry in entries[:MOST_ENTRIES]]
+        # One more than the page shows, by which it knows that there are older ones.
+        kept = entries[: len(journal_part(entries).items) + 1]
+        ticket.journal = [asdict(entry) for entry in kept]
         ticket.journal_read_at, ticket.journal_problem = clock.now(), None
 
 

@@ -8,14 +8,19 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.core.messages import T
+from app.core.page_share import Portion, portion
 from app.core.text_limits import clean, cut, one_line
 from app.features.tickets.notes.split_journal import Entry, split_journal
 from app.integrations.servicenow.schemas import JournalRow
 
 # As long as a description, which every instance holds: docs/facts/servicenow.md#4-3-shared-task-fields
 LONGEST_NOTE = 4000
-# Ours ends with it, in the last line. A quoted line begins with `>`.
-REFERENCE_AT_THE_END = re.compile(r"^(?!\s*>).*(\[note [0-9a-f]{12}\])\s*\Z", re.M)
+# Enough for a page, of which they take at most so many bytes; the whole journal is one click away in ServiceNow.
+MOST_ENTRIES = 50
+JOURNAL_BYTES = 150_000
+# Ours ends with it, in the last line. A quoted line begins with `>`, behind blanks of that line alone: were line ends among
+# them, each of a thousand empty lines would be read to the last one.
+REFERENCE_AT_THE_END = re.compile(r"^(?![^\S\n]*>).*(\[note [0-9a-f]{12}\])\s*\Z", re.M)
 # ServiceNow renders as HTML what stands between [code] and [/code], which would let a note carry script.
 CODE = re.compile(r"\[(/?)code\]", re.I)
 
@@ -59,6 +64,16 @@ def entries_of(shown: Mapping[str, str], rows: Sequence[JournalRow], ours: Ours)
         for entry in split_journal(text, [row for row in rows if row.journal == name])
         if not _is_ours(entry, ours)
     ]
+
+
+def journal_part(entries: Sequence[Entry]) -> Portion[Entry]:
+    """The newest entries, as many as a page shows."""
+    return portion(
+        entries,
+        lambda entry: (entry.when, entry.who, entry.what, entry.text),
+        most_bytes=JOURNAL_BYTES,
+        most=MOST_ENTRIES,
+    )
 
 
 def _is_ours(entry: Entry, ours: Ours) -> bool:

@@ -10,20 +10,25 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import product
+from itertools import islice, product
+from typing import NamedTuple
 
 from app.core.bounds import LONGEST_LABEL, line, lines
+from app.integrations.servicenow.protocol import MOST_JOURNAL_ROWS
 from app.integrations.servicenow.schemas import JournalRow
 
 LONGEST_TEXT = 4000
-# What is split at all: a page shows the newest fifty, which come first.
+# What is split at all, of the displayed text and of each row: a page shows the newest fifty, which come first.
 LONGEST_JOURNAL = 262_144
+# As many as come as rows. Others wrote some of them, of which a page shows the newest fifty.
+MOST_SPLIT = MOST_JOURNAL_ROWS
 # `2026-01-31 08:00:00 - M365 Integration (Work notes)`, in the user's own date format and language. An empty line
 # separates entries: docs/facts/servicenow.md#4-3-shared-task-fields
 HEADER = re.compile(
     r"(?:\A|(?<=\n\n))(?=[^\n]*\d)(?P<when>[^\n]{6,40}?) - (?P<who>[^\n]{1,200}) \((?P<what>[^()\n]{1,80})\)$", re.M
 )
 BLANK_LINE = re.compile(r"\n[ \t]+(?=\n)")
+BLANK = re.compile(r"\s*")
 # The formats a user record may have: docs/facts/servicenow.md#2-4-json-shapes
 DATES = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y")
 TIMES = ("%H:%M:%S", "%I:%M:%S %p", "%H:%M", "%I:%M %p")
@@ -31,6 +36,13 @@ FORMATS = [" ".join(parts) for parts in product(DATES, TIMES)]
 # When clocks are turned back, a newer entry shows an earlier local time.
 CLOCK_CHANGE = timedelta(hours=1)
 Header = re.Match[str]
+
+
+class _Body(NamedTuple):
+    """A row with its text as the displayed journal has it."""
+
+    row: JournalRow
+    text: str
 
 
 @dataclass(frozen=True)
@@ -48,17 +60,23 @@ class Entry:
 
 
 def split_journal(text: str, rows: Sequence[JournalRow]) -> list[Entry]:
-    """The entries of one journal, newest first; `rows` are its newest ones as rows, empty where they may not be read."""
+    """The newest 200 entries of one journal, newest first.
+
+    `rows` are its newest ones as rows, empty where they may not be read. Takes time in proportion to the text and the rows.
+    """
     plain = _plain(text[:LONGEST_JOURNAL])
     headers = _headers(plain)
     if not headers:
         return []
-    aligned = _align(plain, headers, rows)
+    # Once for each row: an instance chooses how many rows there are, and how long they are.
+    bodies = [_Body(row, _plain(row.text[:LONGEST_JOURNAL])) for row in rows[:MOST_SPLIT]]
+    aligned = _align(plain, headers, bodies)
     if aligned is not None:
         return aligned
-    # A line that stands inside an entry is no header of one.
-    inside = {each for row in rows for each in _plain(row.text).split("\n")}
+    # A line that stands inside an entry is no header of one. Only such lines are kept of the rows, which may have millions.
     first, *others = headers
+    asked = {header[0] for header in others}
+    inside = {each for body in bodies for each in body.text.split("\n") if each in asked}
     return _cut_at(plain, _falling([first, *(header for header in others if header[0] not in inside)]))
 
 
@@ -74,7 +92,8 @@ def _headers(plain: str) -> list[Header]:
 
 def _cut_at(plain: str, headers: Sequence[Header]) -> list[Entry]:
     ends = [header.start() for header in headers[1:]] + [len(plain)]
-    return [_entry(header, plain[header.end() : end]) for header, end in zip(headers, ends, strict=True)]
+    pairs = islice(zip(headers, ends, strict=True), MOST_SPLIT)
+    return [_entry(header, plain[header.end() : end]) for header, end in pairs]
 
 
 def _entry(header: Header, text: str, author: str = "") -> Entry:
@@ -82,30 +101,29 @@ def _entry(header: Header, text: str, author: str = "") -> Entry:
     return Entry(when, who, what, lines(text, LONGEST_TEXT), author)
 
 
-def _align(plain: str, headers: Sequence[Header], rows: Sequence[JournalRow]) -> list[Entry] | None:
+def _align(plain: str, headers: Sequence[Header], bodies: Sequence[_Body]) -> list[Entry] | None:
     """The entries as the rows tell them apart: each is a header and the text of a row. None where they do not fit."""
     starts = {header.start(): header for header in headers}
-    left, entries, position = list(rows), [], headers[0].start()
+    left, entries, position = list(bodies), [], headers[0].start()
     while left and position < len(plain):
         header = starts.get(position)
-        row = _row_at(plain, header, left) if header else None
-        if header is None or row is None:
+        found = _place_of_body(plain, header, left) if header else None
+        if header is None or found is None:
             return None
-        body = _plain(row.text)
-        entries.append(_entry(header, body, row.author))
-        left.remove(row)
-        position = header.end() + 1 + len(body)
-        position += len(plain[position:]) - len(plain[position:].lstrip())
+        body = left.pop(found)
+        entries.append(_entry(header, body.text, body.row.author))
+        blank = BLANK.match(plain, header.end() + 1 + len(body.text))
+        position = blank.end() if blank else len(plain)
     return entries or None
 
 
-def _row_at(plain: str, header: Header, left: Sequence[JournalRow]) -> JournalRow | None:
-    """The row whose text follows the header: the newest one that is left, or another of the same second."""
-    for row in left:
-        if row.written_at != left[0].written_at:
+def _place_of_body(plain: str, header: Header, left: Sequence[_Body]) -> int | None:
+    """Where the row is whose text follows the header: the newest one that is left, or another of the same second."""
+    for place, body in enumerate(left):
+        if body.row.written_at != left[0].row.written_at:
             return None
-        if plain.startswith(_plain(row.text), header.end() + 1):
-            return row
+        if plain.startswith(body.text, header.end() + 1):
+            return place
     return None
 
 

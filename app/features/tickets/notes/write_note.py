@@ -7,23 +7,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.core import clock
 from app.core.database import Session
 from app.core.errors import Conflict, InvalidInput, NotFound
 from app.core.jobs import Queue
 from app.core.messages import Message, T
+from app.core.page_share import Portion, portion, shortened
 from app.core.text_limits import clean
 from app.features.accounts.permissions import Viewer
 from app.features.tickets.delivery.outbound import requeue
 from app.features.tickets.models import Ticket, TicketNote
+from app.features.tickets.notes.journal_field import journal_part
 from app.features.tickets.notes.split_journal import Entry
 from app.features.tickets.ticket_audit import audit_ticket_event
 from app.features.tickets.types import Delivery
 
 # The journal field of the record holds 4,000 characters, and the signature needs some of them (journal_field.py).
 LONGEST_TEXT = 3500
+# Of those of one ticket, so many are on its page, and take at most so many bytes of it.
+MOST_NOTES = 50
+NOTES_BYTES = 80_000
+# Of a value inside a sentence about a note. The words of a refusal have 500: integrations/servicenow/error_envelope.py.
+LONGEST_VALUE = 500
 # One call per ticket and minute, however many people have its page open.
 READ_EVERY = timedelta(seconds=60)
 
@@ -80,26 +87,40 @@ async def add_note(
     return True
 
 
-async def notes_of(session: Session, ticket_id: UUID) -> list[NoteLine]:
-    """Notes written here, newest first. One that was delivered has no problem, even if an earlier attempt failed."""
-    query = select(TicketNote).where(TicketNote.ticket_id == ticket_id).order_by(TicketNote.created_at.desc())
-    return [
+async def notes_of(session: Session, ticket_id: UUID) -> Portion[NoteLine]:
+    """Notes written here, newest first, as many as a page shows: those under way or held before any that was delivered.
+
+    One that was delivered has no problem, even if an earlier attempt failed.
+    """
+    is_of_ticket = TicketNote.ticket_id == ticket_id
+    # A held one is sent again on the page, so it is not left out for newer ones.
+    waits = TicketNote.delivery.in_((Delivery.QUEUED, Delivery.HELD))
+    query = select(TicketNote).where(is_of_ticket).order_by(waits.desc(), TicketNote.created_at.desc())
+    found = [
         NoteLine(
             note.id,
             note.text,
             note.requested_by_name,
             note.created_at,
             note.delivery,
-            Message.from_json(note.problem) if note.problem and note.delivery != Delivery.SHARED else None,
+            shortened(Message.from_json(note.problem), LONGEST_VALUE)
+            if note.problem and note.delivery != Delivery.SHARED
+            else None,
             note.confirmed,
         )
-        for note in (await session.execute(query)).scalars()
+        for note in (await session.execute(query.limit(MOST_NOTES))).scalars()
     ]
+    part = portion(found, lambda note: (note.text, note.requested_by_name, note.problem or ""), most_bytes=NOTES_BYTES)
+    shown = sorted(part.items, key=lambda note: note.created_at, reverse=True)
+    if len(found) < MOST_NOTES:
+        return Portion(shown, part.left_out)
+    total = (await session.execute(select(func.count()).select_from(TicketNote).where(is_of_ticket))).scalar_one()
+    return Portion(shown, total - len(shown))
 
 
-def journal_lines(stored: Sequence[dict[str, str]]) -> list[Entry]:
-    """The notes of other people, as `fetch_notes` stored them."""
-    return [Entry(**entry) for entry in stored]
+def journal_lines(stored: Sequence[dict[str, str]]) -> Portion[Entry]:
+    """The notes of other people, as `fetch_notes` stored them, as many as a page shows."""
+    return journal_part([Entry(**entry) for entry in stored])
 
 
 async def ask_for_notes(session: Session, queue: Queue, ticket_id: UUID) -> None:

@@ -43,6 +43,8 @@ ABSENCES: dict[str | None, Absence] = {
     RECORD_MOVED: Absence.MOVED,
 }
 DUPLICATE_RECORDS = "ticket.duplicate_records"
+# More of one ticket are no accident of a create, and each would add a line to its page at every poll.
+MOST_DUPLICATES = 10
 
 
 async def link_record(
@@ -238,9 +240,10 @@ async def _warn_of_duplicates(
 
 
 def warn_of_duplicate(session: Session, ticket: Ticket, duplicate: RemoteTicket) -> None:
-    """Add a warning about another record of this ticket, once for each record."""
+    """Add a warning about another record of this ticket, once for each of the first ten records."""
     number = duplicate.number or "–"
-    if number in known_duplicates(Message.from_json(stored) for stored in ticket.warnings):
+    known = known_duplicates(Message.from_json(stored) for stored in ticket.warnings)
+    if number in known or len(known) >= MOST_DUPLICATES:
         return
     sentence = T(
         "ServiceNow holds more than one record of this ticket. We follow %(number)s; close %(other)s there as a duplicate.",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from app.core.messages import Message, T
+from app.core.text_limits import cut
 from app.features.tickets.models import Ticket
 from app.features.tickets.ticket_fields import column_labels
 from app.features.tickets.types import KINDS, TicketKind, priority_name
 from app.integrations.servicenow.schemas import RemoteTicket
 
 FIELD_NAMES = column_labels()
+# Of other values, a sentence names the beginning.
+LONGEST_NAMED = 500
 # Of these the sentence names no values: they are too long to stand in one.
 LONG_TEXTS = frozenset({"description", "short_description"})
 
@@ -67,7 +70,12 @@ def _difference(name: str, label: Message, sent: str, stored: str) -> Message:
         sent, stored = str(priority_name(sent)), str(priority_name(stored))
     if name in LONG_TEXTS:
         return T("%(field)s: ServiceNow stored another text.", field=label)
-    return T("%(field)s: sent %(sent)s, ServiceNow stored %(stored)s.", field=label, sent=sent, stored=stored)
+    return T(
+        "%(field)s: sent %(sent)s, ServiceNow stored %(stored)s.",
+        field=label,
+        sent=cut(sent, LONGEST_NAMED),
+        stored=cut(stored, LONGEST_NAMED),
+    )
 
 
 def _normalized(text: str) -> str:

@@ -26,11 +26,38 @@ from app.features.tickets.polling.poll_status import Freshness, poll_status
 from app.features.tickets.ticket_fields import ShownField, TicketRequest, shown_fields, stored_request
 from app.features.tickets.types import KINDS, TABLES, Delivery, TicketKind
 from app.features.tickets.views.ticket_list import TicketLine, line_of, load_line_context
+from app.features.tickets.views.ticket_shares import (
+    MOST_EVENTS,
+    MOST_LINKED,
+    actions_part,
+    asked_part,
+    differences_part,
+    events_part,
+    linked_part,
+    problem_part,
+    record_part,
+    warnings_part,
+)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """How many more lines each list of the page has than are shown."""
+
+    actions: int
+    differences: int
+    events: int
+    journal: int
+    later: int
+    notes: int
+    sent: int
 
 
 @dataclass(frozen=True)
 class TicketDetails:
-    """`sent` is the record as (field, value), as it was sent. `is_archived`: its instance is not connected any more.
+    """Texts and lists as far as a page shows them (ticket_shares.py); `left_out` is what else there is.
+
+    `sent` is the record as (field, value), as it was sent. `is_archived`: its instance is not connected any more.
 
     `missing` are the labels of fields that ServiceNow wants filled, in its own words.
 
@@ -71,6 +98,7 @@ class TicketDetails:
     journal_read_at: datetime | None
     journal_problem: Message | None
     fresh: Freshness
+    left_out: LeftOut
 
 
 async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
@@ -87,15 +115,22 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
     actions = list(await session.execute(_actions_of(ticket)))
     # Both directions in one query: the ticket that this one follows, and those that follow it.
     linked = select(Ticket).where((Ticket.id == ticket.predecessor_id) | (Ticket.predecessor_id == ticket_id))
-    others = list((await session.execute(linked.order_by(Ticket.created_at))).scalars())
+    # One more than is shown, to know whether there are more; the earlier one comes first.
+    linked = linked.order_by(Ticket.id != ticket.predecessor_id, Ticket.created_at.desc()).limit(MOST_LINKED + 2)
+    others = list((await session.execute(linked)).scalars())
+    later = linked_part([line_of(other, context) for other in others if other.predecessor_id == ticket_id])
+    named = actions_part([(action.control_id, action.title) for action in actions])
+    sent = record_part(list(_sent(ticket).items()))
+    differences = differences_part([Message.from_json(stored) for stored in ticket.differences])
+    events = events_part(await events_of(session, ticket_id, limit=MOST_EVENTS + 1))
+    notes, journal = await notes_of(session, ticket_id), journal_lines(ticket.journal)
     status = await poll_status(session, connection)
     return TicketDetails(
         line=line_of(ticket, context),
         request=request,
-        asked=shown_fields(request),
+        asked=asked_part(shown_fields(request)),
         requested_by_oid=ticket.requested_by_oid,
-        # By name: JSONB does not keep the order in which a record was decided.
-        sent=sorted(_sent(ticket).items()),
+        sent=sent.items,
         correlation_id=ticket.correlation_id,
         instance=connection.instance_name,
         open_url=open_url(connection.origin, ticket.kind, ticket.sys_id) if ticket.sys_id else "",
@@ -109,22 +144,31 @@ async def ticket_details(session: Session, ticket_id: UUID) -> TicketDetails:
         attempted_at=ticket.attempted_at,
         # Only a queued ticket is tried again; the rows of others may still hold a time.
         next_try_at=ticket.next_try_at if ticket.delivery == Delivery.QUEUED else None,
-        problem=Message.from_json(ticket.problem) if ticket.problem else None,
+        problem=problem_part(ticket.problem),
         advice=_advice(ticket),
         missing=_missing(ticket),
-        warnings=[Message.from_json(stored) for stored in ticket.warnings],
-        differences=[Message.from_json(stored) for stored in ticket.differences],
-        actions=[(action.control_id, action.title) for action in actions],
+        warnings=warnings_part([Message.from_json(stored) for stored in ticket.warnings]),
+        differences=differences.items,
+        actions=named.items,
         rated=[(action.control_id, action.title, action.points) for action in actions if not action.followed],
         state_since=ticket.state_since,
         earlier=next((line_of(other, context) for other in others if other.id == ticket.predecessor_id), None),
-        later=[line_of(other, context) for other in others if other.predecessor_id == ticket_id],
-        events=await events_of(session, ticket_id),
-        notes=await notes_of(session, ticket_id),
-        journal=journal_lines(ticket.journal),
+        later=later.items,
+        events=events.items,
+        notes=notes.items,
+        journal=journal.items,
         journal_read_at=ticket.journal_read_at,
-        journal_problem=Message.from_json(ticket.journal_problem) if ticket.journal_problem else None,
+        journal_problem=problem_part(ticket.journal_problem),
         fresh=status.fresh(ticket.kind),
+        left_out=LeftOut(
+            actions=named.left_out,
+            differences=differences.left_out,
+            events=events.left_out,
+            journal=journal.left_out,
+            later=later.left_out,
+            notes=notes.left_out,
+            sent=sent.left_out,
+        ),
     )
 
 
