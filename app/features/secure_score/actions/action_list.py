@@ -122,7 +122,7 @@ class View:
     def fitting(self, lines: Sequence[ActionLine], tickets: Tickets) -> View:
         """Without filter values that no action has. Of a filter that has no others, one stays: it still finds nothing."""
         chosen: dict[str, tuple[str, ...]] = {}
-        left, room = MOST_CHOSEN_IN_ALL, LONGEST_CHOSEN
+        left, space = MOST_CHOSEN_IN_ALL, LONGEST_CHOSEN
         for facet in FACETS:
             asked = self.chosen.get(facet.name, ())
             if not asked:
@@ -132,10 +132,10 @@ class View:
             kept: list[str] = []
             for value in known or [asked[0][:LONGEST_SEARCH]]:
                 length = len(quote_plus(value))
-                if kept and (left < 1 or room < length):
+                if kept and (left < 1 or space < length):
                     break
                 kept.append(value)
-                left, room = left - 1, room - length
+                left, space = left - 1, space - length
             chosen[facet.name] = tuple(kept)
         return replace(self, chosen=chosen)
 

@@ -153,7 +153,7 @@ def comparison_series(days: Sequence[date], rows: dict[date, Any], own: list[flo
     for day, row in rows.items():
         for entry in row.comparisons:
             basis = entry["basis"].lower()
-            # The known ones have room in any case: what Microsoft may add is drawn while there is some left.
+            # The known ones are always drawn; others that Microsoft may add only while there are few.
             if (
                 basis not in by_basis
                 and basis not in BASIS_NAMES
