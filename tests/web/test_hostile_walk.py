@@ -16,10 +16,12 @@ from hypothesis import HealthCheck, given, settings, target
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from app.features.accounts.home_layout import keep_cards
 from app.features.secure_score.actions.browse_actions import find_actions
 from app.features.secure_score.sync.import_scores import import_from_graph
 from app.features.tickets.types import TicketKind
 from app.integrations.http import ssrf
+from app.web.home_cards import BY_NAME, CARDS
 from app.web.rate_limits import RateLimits
 from tests.factories.database import fresh_database
 from tests.factories.hostile import (
@@ -33,6 +35,7 @@ from tests.factories.hostile import (
     routes,
     send_raw,
 )
+from tests.factories.hostile_catalog import keep_hostile_catalog, long_name
 from tests.factories.microsoft import SandboxMicrosoft
 from tests.factories.servicenow import SandboxServiceNow
 from tests.factories.system import System, open_system
@@ -42,6 +45,9 @@ pytestmark = pytest.mark.thorough
 
 ROLES = ("manager", "sharer", "viewer", "outsider", None)
 ENDS_ITS_SESSION = (b"/sign-out", b"/account/sessions/end-all")
+# Enough for every bound on the number of names to be passed many times over.
+CATALOG = 1_500
+FILTERS = ("category", "product", "tier", "threat")
 EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "300"))
 
 
@@ -101,6 +107,39 @@ def walked(postgres: str, sandbox: tuple[SandboxMicrosoft, SandboxServiceNow]) -
         runner.run(stack.aclose())
 
 
+@pytest.fixture(scope="module")
+def walked_catalog(postgres: str, sandbox: tuple[SandboxMicrosoft, SandboxServiceNow]) -> Iterator[Walked]:
+    """The same for a tenant whose catalog has other names for each control, with tickets of some of them."""
+    with fresh_database(postgres) as url, asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ssrf, "resolve_host", _none)
+        stack = AsyncExitStack()
+
+        async def begin() -> Walked:
+            microsoft, servicenow = sandbox
+            servicenow.instance.reset()
+            system = await stack.enter_async_context(open_system(url, microsoft, servicenow))
+            tenant = system.resources.config.shown_tenant_id
+            await keep_hostile_catalog(system.resources.database, tenant, CATALOG)
+            await system.connect()
+            async with system.resources.database.transaction() as session:
+                actions = await find_actions(session, tenant, ["C7", "C8"])
+            for action in actions:
+                await share_one(system, TicketKind.INCIDENT, action=action, name=f"Do {action.control_id}")
+            await system.work()
+            for role in ("manager", "viewer"):
+                await (await system.signed_in(role)).aclose()
+            async with system.resources.database.transaction() as session:
+                tickets = [str(row[0]) for row in await session.execute(text("SELECT id FROM ticket"))]
+                people = await session.execute(text("SELECT id FROM person"))
+                for person in people.scalars().all():
+                    await keep_cards(session, person, [card.name for card in CARDS])
+            return Walked(system, runner, [*tickets, "C7", "incident", *BY_NAME])
+
+        found = runner.run(begin())
+        yield found
+        runner.run(stack.aclose())
+
+
 @settings(
     max_examples=EXAMPLES,
     suppress_health_check=list(HealthCheck),
@@ -144,10 +183,36 @@ def test_every_route_takes_an_odd_value_for_everything(walked: Walked, odd: byte
     assert answered[200] + answered[303] > 20
 
 
-def complaint(got: Got) -> str:
+@pytest.mark.parametrize("role", ["manager", "viewer"])
+def test_no_page_over_a_hostile_catalog_fails_floods_or_holds_the_process(walked_catalog: Walked, role: str) -> None:
+    complaints, answered = {}, Counter[int]()
+    chosen = [(name, long_name(name, number)) for name in FILTERS for number in range(4)]
+    queries = (
+        b"",
+        urlencode(chosen).encode(),
+        urlencode({"group": "tier", "category": long_name("category", 9)}).encode(),
+    )
+    for method, route in routes():
+        if method != "GET":
+            continue
+        values = walked_catalog.ids if "{" in route.path else [""]
+        for value in values:
+            path = re.sub(r"\{\w+(:\w+)?\}", value, route.path).encode()
+            for query in queries:
+                got = walked_catalog.ask(Asked(method, path, query, role))
+                answered[got.status] += 1
+                # The file holds every action, so it is as large as they are.
+                most = CATALOG * 3_000 if path.endswith(b"/actions.csv") else LARGEST_ANSWER
+                if problem := complaint(got, most):
+                    complaints[f"{path.decode()}?{query.decode()}"[:100]] = problem
+    assert not complaints
+    assert answered[200] > 60
+
+
+def complaint(got: Got, most: int = LARGEST_ANSWER) -> str:
     """What is wrong with an answer; empty when nothing is. 502 and 503 say that another system does not answer."""
     if not 200 <= got.status < 500 and got.status not in {502, 503}:
         return f"status {got.status}"
-    if got.size >= LARGEST_ANSWER:
+    if got.size >= most:
         return f"{got.size} bytes"
     return f"{got.seconds} seconds" if got.seconds >= MOST_CPU_SECONDS else ""

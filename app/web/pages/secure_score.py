@@ -29,6 +29,7 @@ from app.features.secure_score.reports.history import (
     newest_changes,
     newest_days,
 )
+from app.features.secure_score.reports.listed_categories import listed_categories
 from app.features.secure_score.reports.no_score import NoScore, why_no_score
 from app.features.secure_score.reports.overview import (
     CategoryScore,
@@ -60,6 +61,8 @@ RANGES = ((30, T("30 days")), (90, T("90 days")), (180, T("6 months")), (365, T(
 DEFAULT_DAYS = 90
 CHANGES_SHOWN = 6
 EVENTS_SHOWN = 3
+# Of a tenant whose maximum moves every day of a quarter, all are listed.
+MOST_EVENTS = 100
 
 
 class ZonesForm(BaseModel):
@@ -123,12 +126,16 @@ class OverviewPage:
 
 @dataclass(frozen=True)
 class PeriodFilter:
-    """Period and category of the address; `days` is 0 for a period of one's own. `nothing` is why there is no score at all."""
+    """Period and category of the address; `days` is 0 for a period of one's own. `nothing` is why there is no score at all.
+
+    `known` are the categories to choose from, out of `categories` in all.
+    """
 
     period: Period
     days: int
     category: str
     known: list[str]
+    categories: int
     nothing: NoScore | None
 
     @property
@@ -142,6 +149,7 @@ class HistoryView:
     history: HistoryPage
     plot: tuple[list[str], list[float | None]]
     events: list[TenantEvent]
+    most_events: int = MOST_EVENTS
 
     def address(self, number: int) -> str:
         period, category = self.choice.period, self.choice.category or None
@@ -298,7 +306,8 @@ async def _choice(request: Request, session: Db, resources: Res, category: str) 
     period = Period(since or date.fromordinal(max(before, 1)), until)
     chosen = category if category in known.categories else ""
     nothing = await why_no_score(session, resources.config) if known.newest is None else None
-    return PeriodFilter(period, 0 if is_own else days, chosen, known.categories, nothing)
+    listed = sorted(listed_categories(known.categories, chosen))
+    return PeriodFilter(period, 0 if is_own else days, chosen, listed, len(known.categories), nothing)
 
 
 def _day(value: str) -> date | None:

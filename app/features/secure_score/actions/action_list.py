@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from app.core.messages import Message, T
 from app.features.secure_score.actions.action_rows import ActionLine
@@ -25,6 +25,10 @@ PAGE_SIZE = 50
 LONGEST_SEARCH = 200
 # Values of one filter, and of all filters: each is a chip, whose address repeats all others.
 MOST_CHOSEN, MOST_CHOSEN_IN_ALL = 50, 100
+# Characters of all chosen values as an address holds them, where a letter can take nine.
+LONGEST_CHOSEN = 4_000
+# Values that one filter offers: not fewer than may be chosen, because a chosen one has to be there to be taken back.
+MOST_OPTIONS = MOST_CHOSEN
 Name = Message | str
 Tickets = frozenset[str]  # Control ids of actions that have a ticket.
 
@@ -34,12 +38,16 @@ YES_NO = {YES: T("Yes"), NO: T("No")}
 
 @dataclass(frozen=True)
 class Facet:
-    """One filter. `values` gives the values of an action, `names` what people read instead of them."""
+    """One filter. `values` gives the values of an action, `names` what people read instead of them.
+
+    `is_searched` is whether the search looks into these values too.
+    """
 
     name: str
     label: Message
     values: Callable[[ActionLine, Tickets], Sequence[str]]
     names: Mapping[str, Name] = field(default_factory=dict)
+    is_searched: bool = False
 
     def name_of(self, value: str) -> Name:
         if not value:
@@ -52,14 +60,14 @@ def _yes_no(test: Callable[[ActionLine], bool]) -> Callable[[ActionLine, Tickets
 
 
 FACETS = (
-    Facet("category", T("Category"), lambda line, _t: (line.category_name,)),
+    Facet("category", T("Category"), lambda line, _t: (line.category_name,), is_searched=True),
     Facet("status", T("Status"), lambda line, _t: (line.status,), {str(key): name for key, name in NAMES.items()}),
-    Facet("product", T("Product"), lambda line, _t: (line.product,)),
+    Facet("product", T("Product"), lambda line, _t: (line.product,), is_searched=True),
     Facet("regressed", T("Regressed"), _yes_no(lambda line: line.is_regressed), YES_NO),
     Facet("licence", T("Have licence"), _yes_no(lambda line: line.scored), YES_NO),
     Facet("ticket", T("Ticket"), lambda line, t: (YES if line.control_id in t else NO,), YES_NO),
-    Facet("tag", T("Tag"), lambda line, _t: line.tags or ("",)),
-    Facet("threat", T("Threat"), lambda line, _t: line.threats or ("",)),
+    Facet("tag", T("Tag"), lambda line, _t: line.tags or ("",), is_searched=True),
+    Facet("threat", T("Threat"), lambda line, _t: line.threats or ("",), is_searched=True),
     Facet("impact", T("User impact"), lambda line, _t: (line.user_impact,), LEVEL_NAMES),
     Facet("cost", T("Implementation cost"), lambda line, _t: (line.implementation_cost,), LEVEL_NAMES),
     Facet("tier", T("Tier"), lambda line, _t: (line.tier,)),
@@ -113,15 +121,22 @@ class View:
 
     def fitting(self, lines: Sequence[ActionLine], tickets: Tickets) -> View:
         """Without filter values that no action has. Of a filter that has no others, one stays: it still finds nothing."""
-        chosen, left = {}, MOST_CHOSEN_IN_ALL
+        chosen: dict[str, tuple[str, ...]] = {}
+        left, space = MOST_CHOSEN_IN_ALL, LONGEST_CHOSEN
         for facet in FACETS:
             asked = self.chosen.get(facet.name, ())
             if not asked:
                 continue
             there = {value for line in lines for value in facet.values(line, tickets)}
             known = [value for value in asked if value in there]
-            chosen[facet.name] = tuple(known or [asked[0][:LONGEST_SEARCH]])[: max(left, 1)]
-            left -= len(chosen[facet.name])
+            kept: list[str] = []
+            for value in known or [asked[0][:LONGEST_SEARCH]]:
+                length = len(quote_plus(value))
+                if kept and (left < 1 or space < length):
+                    break
+                kept.append(value)
+                left, space = left - 1, space - length
+            chosen[facet.name] = tuple(kept)
         return replace(self, chosen=chosen)
 
     def query(self) -> str:
@@ -172,9 +187,13 @@ class FacetOption:
 
 @dataclass(frozen=True)
 class FacetOptions:
+    """A filter with what it offers; `left_out` counts the values that are not among the options."""
+
     name: str
     label: Message
     options: tuple[FacetOption, ...]
+    left_out: int = 0
+    is_searched: bool = False
 
     @property
     def chosen(self) -> int:
@@ -265,11 +284,10 @@ def list_actions(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> L
     if facet is None:
         groups = [ActionGroup(None, len(ordered), tuple(shown))]
     else:
-        groups = [
-            ActionGroup(facet.name_of(name), total, here)
-            for name, total in totals.items()
-            if (here := tuple(line for line in shown if facet.values(line, tickets)[0] == name))
-        ]
+        here: dict[str, list[ActionLine]] = {}
+        for line in shown:
+            here.setdefault(facet.values(line, tickets)[0], []).append(line)
+        groups = [ActionGroup(facet.name_of(name), totals[name], tuple(found)) for name, found in here.items()]
     return Listing(len(ordered), page, pages, tuple(groups), tuple(shown))
 
 
@@ -277,6 +295,7 @@ def facet_options(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> 
     """The facets with a choice of values. Chosen values are always there, so that they can be taken back.
 
     A facet whose values the other filters have reduced to one stays, because a control that vanishes cannot be understood.
+    Of more than MOST_OPTIONS values, the chosen and the most frequent ones are offered, in this order.
     """
     found = []
     for facet in FACETS:
@@ -287,8 +306,11 @@ def facet_options(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> 
                 counts[value] = counts.get(value, 0) + 1
         options = [FacetOption(value, facet.name_of(value), count, value in chosen) for value, count in counts.items()]
         options.sort(key=lambda option: (option.value == "", str(option.name).casefold()))
-        if any(option.chosen for option in options) or (options and _has_choice(facet, lines, tickets)):
-            found.append(FacetOptions(facet.name, facet.label, tuple(options)))
+        left_out = max(len(options) - MOST_OPTIONS, 0)
+        if left_out:
+            options = sorted(options, key=lambda option: (not option.chosen, -option.count))[:MOST_OPTIONS]
+        if chosen or (options and _has_choice(facet, lines, tickets)):
+            found.append(FacetOptions(facet.name, facet.label, tuple(options), left_out, facet.is_searched))
     return found
 
 

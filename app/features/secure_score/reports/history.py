@@ -31,7 +31,7 @@ class Period:
 
 @dataclass(frozen=True)
 class FilterValues:
-    """What the filters offer: the categories ever scored, and the newest day with a score."""
+    """The categories ever scored, those of the most actions first, and the newest day with a score."""
 
     categories: list[str]
     newest: date | None
@@ -228,10 +228,11 @@ async def filter_values(session: Session, tenant_id: str) -> FilterValues:
     found = await session.execute(
         text(
             "SELECT (SELECT max(day) FROM score_snapshot WHERE tenant_id = :tenant_id) AS newest, "
-            "ARRAY(SELECT DISTINCT COALESCE(NULLIF(category, ''), category_raw) FROM improvement_action "
-            "WHERE tenant_id = :tenant_id AND first_scored_on IS NOT NULL) AS categories"
+            "ARRAY(SELECT COALESCE(NULLIF(category, ''), category_raw) AS name FROM improvement_action "
+            "WHERE tenant_id = :tenant_id AND first_scored_on IS NOT NULL "
+            "GROUP BY name ORDER BY count(*) DESC, name) AS categories"
         ),
         {"tenant_id": tenant_id},
     )
     row = found.one()
-    return FilterValues(sorted(name for name in row.categories if name), row.newest)
+    return FilterValues([name for name in row.categories if name], row.newest)

@@ -16,10 +16,13 @@ from app.features.secure_score.actions.action_list import View, order_lines
 from app.features.secure_score.actions.action_rows import ActionLine, load_lines
 from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.models import ScoreSnapshot
+from app.features.secure_score.reports.listed_categories import listed_categories
 from app.features.secure_score.sync.runs import last_sync
 from app.features.secure_score.vocabulary import is_set_by_microsoft
 
 TOP_ACTIONS = 6
+# Microsoft documents three: https://learn.microsoft.com/graph/api/resources/averagecomparativescore
+MOST_COMPARISONS = 10
 # Points. Scores of single controls are rounded, so that a smaller difference of the sum means nothing.
 SAME_POINTS = 0.05
 # By `basis` and never by position, because the order varies: docs/facts/microsoft-graph.md#edge-18
@@ -45,7 +48,8 @@ class Target:
 class CategoryScore:
     """One category. Only the `known` actions are summed; `unknown` counts those without a maximum, which have `unknown_points`.
 
-    `reachable` are the percentages of the chosen targets. A category that is none of the five keeps Graph's word.
+    `reachable` are the percentages of the chosen targets. A category that is none of the five keeps Graph's word. With
+    `others`, so many smaller categories are summed in this line, which has no name.
     """
 
     name: str
@@ -56,6 +60,7 @@ class CategoryScore:
     unknown: int
     unknown_points: float
     reachable: tuple[tuple[Message, float | None], ...] = ()
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,8 +131,15 @@ async def newest_day(session: Session, tenant_id: str) -> NewestDay:
     row = found.one_or_none()
     if row is None:
         return NewestDay(None, (), None, None)
-    lines = tuple(comparison_line(entry) for entry in row.comparisons)
+    lines = tuple(comparison_line(entry) for entry in listed_comparisons(row.comparisons))
     return NewestDay(row.control_points, lines, row.active_users, row.licensed_users, row.synced_at, row.day)
+
+
+def listed_comparisons(entries: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """All stored comparisons of a day while there are few; else MOST_COMPARISONS, those of a known basis first."""
+    if len(entries) <= MOST_COMPARISONS:
+        return entries
+    return sorted(entries, key=lambda entry: entry["basis"].lower() not in BASIS_NAMES)[:MOST_COMPARISONS]
 
 
 def comparison_line(entry: dict[str, Any]) -> ComparisonLine:
@@ -218,18 +230,25 @@ def percent_of_max(points: float, max_points: float) -> float | None:
 def categories(lines: Sequence[ActionLine], chosen: Collection[str] = ()) -> list[CategoryScore]:
     """The categories that have a scored action, in alphabetical order; the one without a name comes last.
 
-    `chosen` are names of targets, as in the plot.
+    Of very many, the smallest are one line after all others. `chosen` are names of targets, as in the plot.
     """
-    names = sorted(
-        {line.category_name for line in lines if line.is_in_totals}, key=lambda name: (name == "", name.casefold())
-    )
-    return [
-        _category(name, [line for line in lines if line.is_in_totals and line.category_name == name], chosen)
-        for name in names
+    by_name: dict[str, list[ActionLine]] = {}
+    for line in lines:
+        if line.is_in_totals:
+            by_name.setdefault(line.category_name, []).append(line)
+    sizes = {name: sum(line.max_points or 0.0 for line in found) for name, found in by_name.items()}
+    listed = listed_categories(sorted(by_name, key=lambda name: (-sizes[name], name)))
+    found = [
+        _category(name, by_name[name], chosen)
+        for name in sorted(listed, key=lambda name: (name == "", name.casefold(), name))
     ]
+    rest = by_name.keys() - set(listed)
+    if rest:
+        found.append(_category("", [line for name in sorted(rest) for line in by_name[name]], chosen, len(rest)))
+    return found
 
 
-def _category(name: str, lines: Sequence[ActionLine], chosen: Collection[str]) -> CategoryScore:
+def _category(name: str, lines: Sequence[ActionLine], chosen: Collection[str], others: int = 0) -> CategoryScore:
     known = [line for line in lines if line.max_points is not None and line.points is not None]
     unknown = [line for line in lines if line.max_points is None or line.points is None]
     points = sum(line.points or 0.0 for line in known)
@@ -247,6 +266,7 @@ def _category(name: str, lines: Sequence[ActionLine], chosen: Collection[str]) -
             for kind in TARGET_KINDS
             if kind.name in chosen
         ),
+        others=others,
     )
 
 

@@ -24,7 +24,7 @@ from app.features.secure_score.actions.action_status import Status, status_of_st
 from app.features.secure_score.models import ScoreZones
 from app.features.secure_score.reports.day_scores import PERCENT_DIGITS
 from app.features.secure_score.reports.history import Period, delta_of
-from app.features.secure_score.reports.overview import comparison_line
+from app.features.secure_score.reports.overview import BASIS_NAMES, MOST_COMPARISONS, comparison_line
 from app.features.secure_score.sync.json_values import label, moment, objects
 from app.features.secure_score.sync.parse_graph import UNDATED
 from app.features.secure_score.sync.score_changes import Change, ChangeKind, marks_by_day
@@ -148,12 +148,20 @@ def weeks_of(days: Sequence[date]) -> list[date]:
 
 
 def comparison_series(days: Sequence[date], rows: dict[date, Any], own: list[float | None]) -> list[Series]:
-    """Our own percentage, and each comparison that Microsoft gave on any of these days."""
+    """Our own percentage, and each comparison that Microsoft gave on any of these days, MOST_COMPARISONS at most."""
     by_basis: dict[str, tuple[object, dict[date, float | None]]] = {}
     for day, row in rows.items():
         for entry in row.comparisons:
+            basis = entry["basis"].lower()
+            # The known ones are always drawn; others that Microsoft may add only while there are few.
+            if (
+                basis not in by_basis
+                and basis not in BASIS_NAMES
+                and len(by_basis) >= MOST_COMPARISONS - len(BASIS_NAMES)
+            ):
+                continue
             line = comparison_line(entry)
-            by_basis.setdefault(entry["basis"].lower(), (line.label, {}))[1][day] = line.percent
+            by_basis.setdefault(basis, (line.label, {}))[1][day] = line.percent
     found = [Series(T("Your organisation"), own)]
     for shown, values in by_basis.values():
         if any(value is not None for value in values.values()):

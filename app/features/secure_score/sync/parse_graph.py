@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any
 
-from app.core.bounds import LONGEST_TITLE
+from app.core.bounds import LONGEST_TITLE, MOST_ITEMS
 from app.core.errors import AppError
 from app.core.messages import T
 from app.features.secure_score.html_text import LONGEST_HTML
@@ -232,7 +232,7 @@ def _snapshot(item: dict[str, Any], tenant_id: str, report: ParseReport) -> Snap
         max_points=max_points,
         controls=controls,
         enabled_services=texts(item.get("enabledServices")),
-        comparisons=[_comparison(entry, report) for entry in objects(item.get("averageComparativeScores"))],
+        comparisons=[_comparison(entry, report) for entry in objects(item.get("averageComparativeScores"), MOST_ITEMS)],
         active_users=whole(item.get("activeUserCount")),
         licensed_users=whole(item.get("licensedUserCount")),
         item=item,

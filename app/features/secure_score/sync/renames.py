@@ -51,19 +51,22 @@ class Candidate:
     titles: tuple[str, str]
 
 
-# Ids that end with one snapshot and ids that begin with the next, paired by their text without the prefix.
+# Ids that end with one snapshot and ids that begin with the next, paired by their text without the prefix. Those that neither
+# end nor begin are left out first, and each text is made once: a plan of nested loops would make it for every pair of ids.
 CANDIDATES = r"""
 WITH day AS (
   SELECT id, day, row_number() OVER (ORDER BY created_at, graph_id) AS number
   FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0 AND NOT is_gap),
 span AS (
-  SELECT score.control_id, min(day.number) AS first_seen, max(day.number) AS last_seen
-  FROM control_score score JOIN day ON day.id = score.snapshot_id GROUP BY score.control_id)
+  SELECT score.control_id, regexp_replace(score.control_id, '^\d+\.', '') AS stem,
+         min(day.number) AS first_seen, max(day.number) AS last_seen
+  FROM control_score score JOIN day ON day.id = score.snapshot_id GROUP BY score.control_id),
+ended AS MATERIALIZED (SELECT * FROM span WHERE last_seen < (SELECT max(number) FROM day)),
+begun AS MATERIALIZED (SELECT * FROM span WHERE first_seen > 1)
 SELECT old.control_id AS old_id, new.control_id AS new_id, after.day, gone.points AS points_before,
        come.points AS points_after, COALESCE(was.title, '') AS old_title, COALESCE(is_now.title, '') AS new_title
-FROM span old
-JOIN span new ON new.first_seen = old.last_seen + 1 AND new.control_id <> old.control_id
-  AND regexp_replace(new.control_id, '^\d+\.', '') = regexp_replace(old.control_id, '^\d+\.', '')
+FROM ended old
+JOIN begun new ON new.first_seen = old.last_seen + 1 AND new.control_id <> old.control_id AND new.stem = old.stem
 JOIN day before ON before.number = old.last_seen
 JOIN day after ON after.number = new.first_seen
 JOIN control_score gone ON gone.snapshot_id = before.id AND gone.control_id = old.control_id

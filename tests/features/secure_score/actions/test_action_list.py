@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from app.core.database import Database
 from app.features.secure_score.actions.action_list import (
     FACET_NAMES,
+    FACETS,
     GROUPS,
+    LONGEST_CHOSEN,
     MOST_CHOSEN,
     MOST_CHOSEN_IN_ALL,
+    MOST_OPTIONS,
     PAGE_SIZE,
     View,
     facet_options,
@@ -196,6 +199,37 @@ def test_the_number_of_chosen_values_is_bounded() -> None:
     assert {name: len(values) for name, values in asked.chosen.items()} == dict.fromkeys(asked.chosen, MOST_CHOSEN)
     chosen = asked.fitting(lines, NO_TICKETS).chosen
     assert sum(map(len, chosen.values())) <= MOST_CHOSEN_IN_ALL + len(chosen)
+
+
+def test_the_length_of_chosen_values_is_bounded_as_addresses_hold_them() -> None:
+    """Each chip's address repeats all others, and a letter can take nine characters of it."""
+    names = [f"{number:04} " + "界" * 30 for number in range(60)]
+    lines = [action_line(name, tags=(name,), product=name) for name in names]
+    view = View.from_query([(facet, name) for facet in ("tag", "product") for name in names])
+    fitting = view.fitting(lines, NO_TICKETS)
+    assert 5 < sum(map(len, fitting.chosen.values())) < 20
+    assert len(fitting.query()) < LONGEST_CHOSEN + 500
+    assert set(fitting.chosen) == {"tag", "product"}
+
+
+def test_a_filter_offers_the_chosen_and_the_most_frequent_of_very_many_values() -> None:
+    names = [f"{number:04}" for number in range(300)]
+    lines = [action_line(name, product=name) for name in names]
+    lines += [action_line(f"again {name}", product=name) for name in names[100:110]]
+    view = View(chosen={"product": (names[250],)})
+    [product] = [facet for facet in facet_options(lines, view, NO_TICKETS) if facet.name == "product"]
+    assert [option.value for option in product.options] == [names[250], *names[100:110], *names[:39]]
+    assert (len(product.options), product.left_out) == (MOST_OPTIONS, 250)
+    assert [option.chosen for option in product.options] == [True] + [False] * (MOST_OPTIONS - 1)
+    [product] = [facet for facet in facet_options(lines[:MOST_OPTIONS], View(), NO_TICKETS) if facet.name == "product"]
+    assert ([option.value for option in product.options], product.left_out) == (names[:MOST_OPTIONS], 0)
+
+
+def test_the_search_finds_the_values_of_every_filter_that_says_so() -> None:
+    line = action_line("A", category=None, category_raw="cc", product="pp", tags=("tt",), threats=("hh",), tier="ii")
+    values = {facet.name: facet.values(line, NO_TICKETS)[0] for facet in FACETS if facet.is_searched}
+    assert values == {"category": "cc", "product": "pp", "tag": "tt", "threat": "hh"}
+    assert all(select_lines([line], View(search=value), NO_TICKETS) for value in values.values())
 
 
 def test_actions_with_a_ticket_can_be_separated_from_those_without() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.core.database import Database
-from app.features.secure_score.reports.history import Period, days_in, delta_of
-from app.web.templating import format_number
+from app.features.secure_score.reports.history import Period, TenantEvent, days_in, delta_of
+from app.web.templating import environment, format_number
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, snapshot
 
 
@@ -39,3 +39,14 @@ async def test_a_day_that_names_no_services_is_no_loss_of_licences(database: Dat
 
 def test_removing_an_action_without_points_changes_nothing_and_has_no_sign() -> None:
     assert format_number(delta_of("removed", 0.0, None)) == "0"
+
+
+def test_an_event_names_twelve_services_and_counts_the_others() -> None:
+    def said(*services: str) -> str:
+        macro = environment.get_template("secure_score/_kinds.html").module.tenant_event  # type: ignore[attr-defined]
+        return str(macro(TenantEvent(DAY, DAY, services_gained=services)))
+
+    assert "New licences: A&amp;B, C." in said("A&B", "C")
+    names = [f"Service{number}" for number in range(200)]
+    assert f"New licences: {', '.join(names[:12])} and 188 more." in said(*names)
+    assert f"{'x' * 59}…." in said("x" * 200)

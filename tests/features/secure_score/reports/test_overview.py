@@ -10,10 +10,13 @@ import pytest
 from app.core.database import Database
 from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.reports.day_scores import DayScore
+from app.features.secure_score.reports.listed_categories import MOST_CATEGORIES, listed_categories
 from app.features.secure_score.reports.overview import (
+    MOST_COMPARISONS,
     categories,
     comparison_line,
     differs,
+    listed_comparisons,
     newest_day,
     percent_of_max,
     reviews,
@@ -22,6 +25,7 @@ from app.features.secure_score.reports.overview import (
 )
 from app.features.secure_score.sync.parse_graph import SnapshotRow, snapshots_of
 from app.features.secure_score.sync.parse_report import ParseReport
+from app.features.secure_score.vocabulary import Category
 from tests.factories.graph_payloads import TENANT, keep, profile, score, snapshot
 from tests.factories.secure_score import action_line, lines_of, shown_status
 
@@ -159,6 +163,45 @@ def test_categories_are_in_alphabetical_order_and_the_unnamed_one_is_last() -> N
         action_line("C"),
     ]
     assert [category.name for category in categories(lines)] == ["Apps", "containers", ""]
+
+
+def test_of_very_many_categories_the_smallest_are_one_line_that_says_how_many() -> None:
+    """Microsoft's own and the unnamed one are never among them, and no action is lost."""
+    lines = [
+        action_line(f"C{number}", category=None, category_raw=f"Name {number:04}", points=1.0, max_points=number + 1.0)
+        for number in range(100)
+    ]
+    lines += [
+        action_line("Apps", max_points=0.5, points=0.5),
+        action_line("None", category=None, category_raw="", max_points=0.5, points=0.5),
+    ]
+    found = categories(lines, ["licence"])
+    assert len(found) == MOST_CATEGORIES + 1
+    names = [one.name for one in found]
+    assert names == ["Apps", *(f"Name {number:04}" for number in range(77, 100)), "", ""]
+    assert [one.others for one in found] == [0] * MOST_CATEGORIES + [77]
+    assert sum(one.known for one in found) == len(lines)
+    assert (found[-1].points, found[-1].max_points) == (77, sum(range(1, 78)))
+    assert [len(one.reachable) for one in found] == [1] * len(found)
+    few = categories(lines[: MOST_CATEGORIES - 1] + lines[-1:])
+    assert (len(few), {one.others for one in few}) == (MOST_CATEGORIES, {0})
+
+
+def test_a_page_lists_the_known_and_the_chosen_category_before_the_largest() -> None:
+    names = [*(f"N{number}" for number in range(50)), *Category]
+    listed = listed_categories(names, "N49")
+    assert listed == [*(f"N{number}" for number in range(19)), "N49", *Category]
+    assert listed_categories(names[:MOST_CATEGORIES]) == names[:MOST_CATEGORIES]
+
+
+@pytest.mark.fact("microsoft-graph edge-18")
+def test_of_very_many_comparisons_those_of_a_known_basis_are_shown() -> None:
+    entries = [{"basis": f"B{number}"} for number in range(50)] + [{"basis": "AllTenants"}]
+    assert [entry["basis"] for entry in listed_comparisons(entries)] == [
+        "AllTenants",
+        *(f"B{number}" for number in range(MOST_COMPARISONS - 1)),
+    ]
+    assert listed_comparisons(entries[-MOST_COMPARISONS:]) == entries[-MOST_COMPARISONS:]
 
 
 @pytest.mark.fact("microsoft-graph edge-18")

@@ -10,6 +10,7 @@ import pytest
 from app.core.database import Database
 from app.core.errors import InvalidInput
 from app.features.secure_score.reports.history import Period, days_in
+from app.features.secure_score.reports.overview import MOST_COMPARISONS
 from app.features.secure_score.reports.trends import (
     RiskDecision,
     Zones,
@@ -133,3 +134,27 @@ def test_comparisons_are_told_apart_by_their_basis_and_those_without_a_value_are
         ("All organisations", [50.0, None, 52.0]),
         ("Organisations of similar size", [None, None, 40.0]),
     ]
+
+
+@pytest.mark.fact("microsoft-graph edge-18")
+def test_of_very_many_comparisons_few_are_drawn_and_the_known_ones_always() -> None:
+    days = [date(2026, 11, 1), date(2026, 11, 2)]
+    rows = {
+        day: SimpleNamespace(
+            comparisons=[
+                {"basis": basis, "percent": 50.0, "seats_from": None, "seats_to": None}
+                for basis in (
+                    *(f"{day} {number}" for number in range(100)),
+                    "AllTenants",
+                    "TotalSeats",
+                    "IndustryTypes",
+                )
+            ]
+        )
+        for day in days
+    }
+    found = comparison_series(days, rows, [60.0, 61.0])
+    assert len(found) == MOST_COMPARISONS + 1
+    assert {"All organisations", "Organisations of similar size", "Organisations of your industry"} <= {
+        str(series.name) for series in found if series.values == [50.0, 50.0]
+    }
