@@ -17,7 +17,7 @@ VALUES = {
     "database_url": "postgresql://u:change-me@h:5432/db",
     "entra_client_secret": "from a file",
     "vault_keys": REQUIRED["VAULT_KEYS"],
-    "metrics_token": "sixteen letters or more",
+    "metrics_token": "sixteen-letters-or-more",
 }
 
 

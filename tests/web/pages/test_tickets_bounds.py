@@ -22,6 +22,7 @@ from app.integrations.servicenow.parse_response import ticket_of
 from tests.factories.system import System
 from tests.factories.tickets import a_row, read_ticket, share_one, shared_ticket
 
+pytestmark = pytest.mark.thorough
 MOST_BYTES = 1_000_000
 Q = '"'
 REFUSAL = T("ServiceNow refused: %(reason)s", code="servicenow.refused", reason=Q * 65_536).to_json()
