@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -51,35 +51,46 @@ class Candidate:
     titles: tuple[str, str]
 
 
-# Ids that end with one snapshot and ids that begin with the next, paired by their text without the prefix. Those that neither
-# end nor begin are left out first, and each text is made once: a plan of nested loops would make it for every pair of ids.
-CANDIDATES = r"""
-WITH day AS (
-  SELECT id, day, row_number() OVER (ORDER BY created_at, graph_id) AS number
-  FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0 AND NOT is_gap),
-span AS (
-  SELECT score.control_id, regexp_replace(score.control_id, '^\d+\.', '') AS stem,
-         min(day.number) AS first_seen, max(day.number) AS last_seen
-  FROM control_score score JOIN day ON day.id = score.snapshot_id GROUP BY score.control_id),
-ended AS MATERIALIZED (SELECT * FROM span WHERE last_seen < (SELECT max(number) FROM day)),
-begun AS MATERIALIZED (SELECT * FROM span WHERE first_seen > 1)
-SELECT old.control_id AS old_id, new.control_id AS new_id, after.day, gone.points AS points_before,
-       come.points AS points_after, COALESCE(was.title, '') AS old_title, COALESCE(is_now.title, '') AS new_title
-FROM ended old
-JOIN begun new ON new.first_seen = old.last_seen + 1 AND new.control_id <> old.control_id AND new.stem = old.stem
-JOIN day before ON before.number = old.last_seen
-JOIN day after ON after.number = new.first_seen
-JOIN control_score gone ON gone.snapshot_id = before.id AND gone.control_id = old.control_id
-JOIN control_score come ON come.snapshot_id = after.id AND come.control_id = new.control_id
-LEFT JOIN improvement_action was ON was.tenant_id = :tenant_id AND was.control_id = old.control_id
-LEFT JOIN improvement_action is_now ON is_now.tenant_id = :tenant_id AND is_now.control_id = new.control_id
-ORDER BY after.day, old.control_id, new.control_id
+# Which ids come after the first snapshot, and which do not come in the last. All others are the same control all the time.
+SPANS = """
+WITH day AS MATERIALIZED (
+  SELECT id, row_number() OVER (ORDER BY created_at, graph_id) AS number
+  FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0 AND NOT is_gap)
+SELECT score.control_id, min(day.number) AS first_seen, max(day.number) AS last_seen
+FROM control_score score JOIN day ON day.id = score.snapshot_id
+GROUP BY score.control_id
+HAVING min(day.number) > 1 OR max(day.number) < (SELECT max(number) FROM day)
+ORDER BY score.control_id
 """
+# Every row is found by a key, so that no plan of PostgreSQL's compares all with all.
+CANDIDATES = """
+WITH day AS MATERIALIZED (
+  SELECT id, day, row_number() OVER (ORDER BY created_at, graph_id) AS number
+  FROM score_snapshot WHERE tenant_id = :tenant_id AND control_count > 0 AND NOT is_gap)
+SELECT pair.old_id, pair.new_id, after.day, gone.points AS points_before, come.points AS points_after,
+       COALESCE(was.title, '') AS old_title, COALESCE(is_now.title, '') AS new_title
+FROM unnest(CAST(:old_ids AS text[]), CAST(:new_ids AS text[]), CAST(:numbers AS int[])) pair (old_id, new_id, number)
+JOIN day before ON before.number = pair.number - 1
+JOIN day after ON after.number = pair.number
+JOIN control_score gone ON gone.snapshot_id = before.id AND gone.control_id = pair.old_id
+JOIN control_score come ON come.snapshot_id = after.id AND come.control_id = pair.new_id
+LEFT JOIN improvement_action was ON was.tenant_id = :tenant_id AND was.control_id = pair.old_id
+LEFT JOIN improvement_action is_now ON is_now.tenant_id = :tenant_id AND is_now.control_id = pair.new_id
+ORDER BY after.day, pair.old_id
+"""
+# (old id, new id, number of the first snapshot that has the new one)
+Pair = tuple[str, str, int]
 
 
 async def find_renames(session: Session, tenant_id: str) -> list[Rename]:
     """Find renames in all stored days and carry them out; gives those that are new."""
-    found = await session.execute(text(CANDIDATES), {"tenant_id": tenant_id})
+    spans = await session.execute(text(SPANS), {"tenant_id": tenant_id})
+    pairs = pairs_of([(row.control_id, row.first_seen, row.last_seen) for row in spans])
+    if not pairs:
+        return []
+    old_ids, new_ids, numbers = (list(column) for column in zip(*pairs, strict=True))
+    given = {"tenant_id": tenant_id, "old_ids": old_ids, "new_ids": new_ids, "numbers": numbers}
+    found = await session.execute(text(CANDIDATES), given)
     candidates = [
         Candidate(
             Rename(row.old_id, row.new_id, row.day),
@@ -93,6 +104,25 @@ async def find_renames(session: Session, tenant_id: str) -> list[Rename]:
         await _carry_out(session, tenant_id, rename)
         log.info("secure_score.control.renamed", old=rename.old_id, new=rename.new_id, day=rename.day.isoformat())
     return renames
+
+
+def pairs_of(spans: Iterable[tuple[str, int, int]]) -> list[Pair]:
+    """Ids that end with one snapshot and ids that begin with the next, paired by their text without the prefix.
+
+    `spans` are (id, number of the first snapshot that has it, number of the last). Of several that fit one another none is
+    paired: which of them goes on as which cannot be known (docs/facts/microsoft-graph.md#edge-26).
+    """
+    ended: dict[tuple[str, int], list[str]] = {}
+    begun: dict[tuple[str, int], list[str]] = {}
+    for control_id, first_seen, last_seen in spans:
+        stem = PREFIX.sub("", control_id)
+        ended.setdefault((stem, last_seen + 1), []).append(control_id)
+        begun.setdefault((stem, first_seen), []).append(control_id)
+    return [
+        (old_ids[0], begun[place][0], place[1])
+        for place, old_ids in ended.items()
+        if len(old_ids) == len(begun.get(place, ())) == 1
+    ]
 
 
 def certain(candidates: Sequence[Candidate]) -> list[Rename]:

@@ -17,6 +17,7 @@ from app.features.secure_score.sync.renames import (
     certain,
     current_id,
     find_renames,
+    pairs_of,
     under_new_ids,
 )
 from app.features.tickets.renamed_actions import follow_rename
@@ -112,6 +113,33 @@ async def test_tickets_of_the_old_id_are_found_under_the_new_one(database: Datab
         await follow_rename(session, "X", "7.X")
         left = await session.execute(text("SELECT ticket_id, control_id FROM ticket_action ORDER BY 1, 2"))
         assert [tuple(row) for row in left] == [(1, "7.X"), (2, "7.X"), (3, "Y")]
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([("A", 1, 2), ("7.A", 3, 9)], [("A", "7.A", 3)]),
+        ([("7.A", 1, 2), ("A", 3, 9)], [("7.A", "A", 3)]),
+        # A day lies between them, they overlap, or they are two controls.
+        ([("A", 1, 2), ("7.A", 4, 9)], []),
+        ([("A", 1, 3), ("7.A", 3, 9)], []),
+        ([("A", 1, 2), ("B", 3, 9)], []),
+        ([("A", 1, 2), ("7.A", 3, 9), ("8.A", 3, 9)], []),
+        ([("A", 1, 2), ("7.A", 1, 2), ("8.A", 3, 9)], []),
+        ([("A", 1, 2), ("7.A", 3, 5), ("A2", 3, 9), ("8.A", 6, 9)], [("A", "7.A", 3), ("7.A", "8.A", 6)]),
+    ],
+)
+def test_an_id_that_ends_is_paired_with_the_only_one_that_begins(
+    spans: list[tuple[str, int, int]], expected: list[tuple[str, str, int]]
+) -> None:
+    assert pairs_of(spans) == expected
+
+
+def test_thousands_that_fit_one_another_are_no_pairs() -> None:
+    spans = [(f"{number}.A", 1, 2) for number in range(5_000)] + [
+        (f"{number}.A", 3, 4) for number in range(5_000, 9_000)
+    ]
+    assert pairs_of(spans) == []
 
 
 async def test_controls_that_stay_are_not_compared_with_one_another(database: Database) -> None:
