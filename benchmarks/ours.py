@@ -21,6 +21,7 @@ from app.features.connection.gateway import call
 from app.features.connection.models import Connection, ConnectionStatus, InstanceThrottle
 from app.features.connection.tokens import store_tokens
 from app.features.tickets.delivery.deliver import deliver
+from app.features.tickets.delivery.drain import drain_outbox
 from app.features.tickets.models import PollCursor, Ticket, TicketEvent
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.sharing.share import ShareCommand, share
@@ -61,13 +62,13 @@ class Ours:
             for table in (TicketEvent, Ticket, PollCursor, InstanceThrottle):
                 await session.execute(delete(table))
 
-    async def know(self, rows: Sequence[dict[str, str]]) -> None:
-        """Store a ticket for each of these records: shared an hour ago, verified just before."""
+    async def know(self, rows: Sequence[dict[str, str]], kind: TicketKind = TicketKind.INCIDENT) -> None:
+        """Store a ticket for each of these records of one table: shared an hour ago, verified just before."""
         now = clock.now()
         shared = now - timedelta(hours=1)
         made = [
             {
-                "id": uuid4(), "connection_id": self.connection.id, "kind": TicketKind.INCIDENT, "form_key": str(uuid4()),
+                "id": uuid4(), "connection_id": self.connection.id, "kind": kind, "form_key": str(uuid4()),
                 "source": TicketSource.MICROSOFT, "category": "Identity", "name": row["short_description"],
                 "description": "", "priority": 2, "due_date": DUE, "requested_by_oid": SENDER.oid,
                 "requested_by_name": SENDER.name, "created_at": shared, "record": {}, "delivery": Delivery.SHARED,
@@ -108,12 +109,14 @@ class Ours:
             for n in range(count)
         ]
         async with self.resources.database.transaction() as session:
-            ids = [
-                (await share(session, self.resources.queue, command, SENDER, public_url=PUBLIC_URL)).ticket_id
-                for command in commands
-            ]
+            for command in commands:
+                await share(session, self.resources.queue, command, SENDER, public_url=PUBLIC_URL)
+        await drain_outbox(self.resources)
+        async with self.resources.database.transaction() as session:
+            # What is no clean answer to a first send has a job of its own.
+            left = (await session.execute(select(Ticket.id).where(Ticket.delivery == Delivery.QUEUED))).scalars().all()
         jobs = asyncio.Semaphore(JOBS_AT_ONCE)
-        await asyncio.gather(*(self._deliver(ticket_id, jobs) for ticket_id in ids))
+        await asyncio.gather(*(self._deliver(ticket_id, jobs) for ticket_id in left))
         async with self.resources.database.transaction() as session:
             rows = (await session.execute(select(Ticket.correlation_id, Ticket.delivery))).all()
         return [row[0] for row in rows], sum(delivery != Delivery.SHARED for _, delivery in rows)

@@ -140,13 +140,14 @@ async def timed(work: Callable[[], Awaitable[None]]) -> float:
     return time.perf_counter() - started
 
 
-async def measure_import(server: str, folder: Path) -> list[str]:
+async def measure_import(server: str, folder: Path, *, quick: bool) -> list[str]:
     """Rows of the table about imports."""
+    many_profiles, days, controls, imports = (60, 10, 60, 1) if quick else (PROFILES, DAYS, CONTROLS, IMPORTS)
     scores, profiles = folder / "scores.json", folder / "profiles.json"
-    for path, content in zip((scores, profiles), payloads(TENANT, PROFILES, CONTROLS, DAYS), strict=True):
+    for path, content in zip((scores, profiles), payloads(TENANT, many_profiles, controls, days), strict=True):
         path.write_text(content, encoding="utf-8")
     first, again, bare, peaks = [], [], [], list[int]()
-    for _ in range(IMPORTS):
+    for _ in range(imports):
         with fresh_database(server) as url:
             first.append(await timed(lambda url=url: ours(url, scores, profiles)))  # type: ignore[misc]
             again.append(await timed(lambda url=url: ours(url, scores, profiles)))  # type: ignore[misc]
@@ -161,7 +162,8 @@ async def measure_import(server: str, folder: Path) -> list[str]:
     base = statistics.median(bare)
     size = (scores.stat().st_size + profiles.stat().st_size) / 2**20
     rows = [
-        f"Import of {PROFILES} profiles and {DAYS} days of {CONTROLS} controls ({size:.1f} MiB of JSON), median of {IMPORTS}:",
+        f"Import of {many_profiles} profiles and {days} days of {controls} controls ({size:.1f} MiB of JSON), "
+        f"median of {imports}:",
         "",
         "| | seconds | ratio | peak memory |",
         "| --- | ---: | ---: | ---: |",
@@ -176,17 +178,17 @@ async def measure_import(server: str, folder: Path) -> list[str]:
     return rows
 
 
-async def fill(system: System, folder: Path) -> None:
-    """Store ACTIONS improvement actions and TICKETS tickets."""
+async def fill(system: System, folder: Path, actions: int, tickets: int) -> None:
+    """Store so many improvement actions and tickets."""
     tenant_id = system.resources.config.tenant_id
     scores, profiles = folder / "many-scores.json", folder / "many-profiles.json"
-    for path, content in zip((scores, profiles), payloads(tenant_id, ACTIONS, ACTIONS, 30), strict=True):
+    for path, content in zip((scores, profiles), payloads(tenant_id, actions, actions, 30), strict=True):
         path.write_text(content, encoding="utf-8")
     await import_from_files(system.resources.database, system.resources.config, scores=scores, profiles=profiles)
     connection = await system.connect()
     now = clock.now()
     async with system.resources.database.transaction() as session:
-        for number in range(TICKETS):
+        for number in range(tickets):
             ticket = Ticket(
                 id=uuid4(), connection_id=connection.id, kind=("incident", "change")[number % 2], form_key=uuid4().hex,
                 source="Microsoft recommendation", category="Identity", name=f"Ticket {number}", description="Text",
@@ -196,20 +198,21 @@ async def fill(system: System, folder: Path) -> None:
                 state_label="In Progress", sys_id=uuid4().hex,
             )  # fmt: skip
             session.add(ticket)
-            session.add(TicketAction(ticket_id=ticket.id, control_id=f"Control{number % ACTIONS}", title="Title"))
+            session.add(TicketAction(ticket_id=ticket.id, control_id=f"Control{number % actions}", title="Title"))
 
 
-async def measure_pages(server: str, folder: Path, reads: int) -> list[str]:
+async def measure_pages(server: str, folder: Path, *, quick: bool) -> list[str]:
     """Rows of the table about pages."""
+    actions, tickets, reads = (500, 500, 3) if quick else (ACTIONS, TICKETS, READS)
     rows = [
-        f"Pages with {ACTIONS} actions and {TICKETS} tickets, median of {reads}, within one process:",
+        f"Pages with {actions} actions and {tickets} tickets, median of {reads}, within one process:",
         "",
         "| page | ms | of it our own processor time | SQL statements |",
         "| --- | ---: | ---: | ---: |",
     ]
     with fresh_database(server) as url, running_sandbox() as (microsoft, servicenow):
         async with open_system(url, microsoft, servicenow) as system:
-            await fill(system, folder)
+            await fill(system, folder, actions, tickets)
             seen: list[str] = []
             engine = system.resources.database.engine.sync_engine
             event.listen(engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: seen.append(statement))
@@ -230,12 +233,12 @@ async def measure_pages(server: str, folder: Path, reads: int) -> list[str]:
 
 
 async def run(*, quick: bool = False) -> None:
-    """Print both tables as Markdown; `quick` reads each page a few times only."""
+    """Print both tables as Markdown; `quick` imports little and reads each page a few times only."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         with running_test_server(folder / "postgres") as server:
             for table in (
-                await measure_import(server, folder),
-                await measure_pages(server, folder, 3 if quick else READS),
+                await measure_import(server, folder, quick=quick),
+                await measure_pages(server, folder, quick=quick),
             ):
                 print("\n".join(table), end="\n\n", flush=True)

@@ -6,6 +6,7 @@ with what the sandbox really holds. Bounded in records and time; talks to loopba
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -116,12 +117,13 @@ class Bench:
         print(
             f"{task:40} {latency:3} ms  {client.name:7} {requests:5} requests {line.failures:4} failures "
             f"{wrong:4} wrong {line.seconds:8.2f} s",
+            file=sys.stderr,
             flush=True,
         )
 
 
 async def run(*, quick: bool = False) -> None:
-    """Print each line as it is measured, and then the table. Raises RuntimeError without the other clients."""
+    """Print the table; each line goes to standard error as it is measured. Raises RuntimeError without the other clients."""
     if peer.environment() is None:
         raise RuntimeError("there is no environment for other clients; `make clients` lays it")
     async with _bench() as bench:

@@ -52,15 +52,15 @@ class SandboxProcess(ServiceNowCalls):
         """The number of API calls since `new`, without those to the console."""
         return int(self.tell("counts").get("total", 0))
 
-    def truth(self) -> dict[str, dict[str, str]]:
-        """Every incident by its sys_id."""
-        rows = self.tell("records", fields="sys_id,number,state,correlation_id,short_description")["incident"]
+    def truth(self, table: str = "incident") -> dict[str, dict[str, str]]:
+        """Every record of the table by its sys_id."""
+        rows = self.tell("records", fields="sys_id,number,state,correlation_id,short_description")[table]
         return {row["sys_id"]: row for row in rows}
 
 
 @contextmanager
-def running_process() -> Iterator[SandboxProcess]:
-    """Run the process on a free loopback port until the block ends."""
+def running_process(public_url: str = PUBLIC_URL) -> Iterator[SandboxProcess]:
+    """Run the process on a free loopback port until the block ends; consent leads back to `public_url`."""
     with TemporaryDirectory() as folder:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -68,13 +68,13 @@ def running_process() -> Iterator[SandboxProcess]:
         made = ServiceNowSandbox(
             client_id=secrets.token_hex(16),
             client_secret=secrets.token_urlsafe(16),
-            redirect_uris=(f"{PUBLIC_URL}/servicenow/callback",),
+            redirect_uris=(f"{public_url}/servicenow/callback",),
             password=secrets.token_urlsafe(12),
         )
         environment = os.environ | {
             "SANDBOX_DIR": folder,
             "SANDBOX_SERVICENOW_PORT": str(port),
-            "PUBLIC_URL": PUBLIC_URL,
+            "PUBLIC_URL": public_url,
             "SANDBOX_SERVICENOW_CLIENT_ID": made.client_id,
             "SANDBOX_SERVICENOW_CLIENT_SECRET": made.client_secret,
             "SANDBOX_SERVICENOW_PASSWORD": made.password,
