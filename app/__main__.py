@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     command("restore", restore, "fill an empty database from a backup").add_argument("file", type=Path, metavar="FILE")
     verify_command = command("verify", verify, "check that the database is whole, and a backup if one is named")
     verify_command.add_argument("file", type=Path, nargs="?", metavar="FILE")
+    command("recount", recount, "count all tickets again, where verify says that the numbers of pages are wrong")
     erase_command = command("erase", erase, "export what is held about a person, and remove it")
     erase_command.add_argument("person", metavar="PERSON", help="id, e-mail address or Entra ID's object id")
     erase_command.add_argument("--export", type=Path, metavar="FILE", help="where the export goes")
@@ -276,6 +277,12 @@ def verify(settings: Settings, options: argparse.Namespace) -> int:
     from app.cli import keeping
 
     return keeping.verify(settings, options)
+
+
+def recount(settings: Settings, options: argparse.Namespace) -> int:
+    from app.cli import keeping
+
+    return keeping.recount(settings, options)
 
 
 def erase(settings: Settings, options: argparse.Namespace) -> int:

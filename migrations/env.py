@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import pool
 from sqlalchemy.engine import Connection, create_engine
 from sqlalchemy.schema import SchemaItem
@@ -20,9 +21,23 @@ def ours(_item: SchemaItem, name: str | None, kind: Kind, _reflected: bool, _oth
     return not (kind == "table" and (name or "").startswith("procrastinate_"))
 
 
+def settle(ctx: MigrationContext, *_args: Any, **_step: Any) -> None:  # noqa: ANN401 - Alembic's signature.
+    """Run what triggers have put off: PostgreSQL alters no table for which something waits until the commit."""
+    # https://www.postgresql.org/docs/current/sql-set-constraints.html
+    if ctx.connection is not None:
+        ctx.connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+        ctx.connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")
+
+
 def run(connection: Connection) -> None:
     """All or nothing: PostgreSQL can roll back schema changes too."""
-    context.configure(connection=connection, target_metadata=METADATA, include_object=ours, compare_type=True)
+    context.configure(
+        connection=connection,
+        target_metadata=METADATA,
+        include_object=ours,
+        compare_type=True,
+        on_version_apply=settle,
+    )
     with context.begin_transaction():
         # Two processes that migrate at once take turns.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7240114)")

@@ -1,4 +1,4 @@
-"""Commands that keep data, bring it back or remove it: backup, restore, verify, erase, retention. Decides nothing itself."""
+"""Commands that keep data, bring it back or remove it: backup, restore, verify, recount, erase, retention."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from app.features.keeping.restore import restore as restore_from
 from app.features.keeping.retention import DAILY, HOURLY, count_old, remove_old
 from app.features.keeping.verify import compare_counts, verify_file
 from app.features.keeping.verify import verify as problems_of
+from app.features.tickets.views.kept_beside import TABLES, right_kept
+from app.features.tickets.views.ticket_tally import rebuild_tally
 from app.resources import Resources
 from app.settings import Settings
 
@@ -71,6 +73,22 @@ def verify(settings: Settings, options: argparse.Namespace) -> int:
     sentences += with_resources(settings, look, patient=True)
     print(*(sentences or ["The database is whole." + (" So is the backup." if options.file else "")]), sep="\n")
     return 1 if sentences else 0
+
+
+def recount(settings: Settings, _options: argparse.Namespace) -> int:
+    """Everything may run meanwhile; commits of what pages show wait for it."""
+
+    async def rebuild(resources: Resources) -> list[str]:
+        async with resources.database.transaction() as session:
+            wrong = len(await rebuild_tally(session))
+        said = [f"Numbers of ticket_tally that were wrong and are corrected: {wrong}."]
+        for table in TABLES:
+            async with resources.database.transaction() as session:
+                said.append(f"Rows of {table} that were wrong and are corrected: {await right_kept(session, table)}.")
+        return said
+
+    print(*with_resources(settings, rebuild, patient=True), sep="\n")
+    return 0
 
 
 def erase(settings: Settings, options: argparse.Namespace) -> int:

@@ -87,6 +87,27 @@ def test_a_backup_is_made_restored_and_verified(database_url: str, empty_databas
     assert on(empty_database, "verify")[0] == 0
 
 
+def test_a_recount_says_how_much_was_wrong(database_url: str, on: Command) -> None:
+    _execute(
+        database_url,
+        "INSERT INTO ticket_tally VALUES (gen_random_uuid(), 'change', 'shared', '1', 'New', true, 5)",
+    )
+    with marked_as(database_url, expected_revision()):
+        status, said = on(database_url, "verify")
+        assert status == 1
+        assert said.startswith(
+            "ticket_tally says 5 and there are 0: change, shared, state 1 (New), shown by ServiceNow."
+        )
+        for count in (1, 0):
+            assert on(database_url, "recount") == (
+                0,
+                f"Numbers of ticket_tally that were wrong and are corrected: {count}.\n"
+                "Rows of ticket_search that were wrong and are corrected: 0.\n"
+                "Rows of ticket_action that were wrong and are corrected: 0.\n",
+            )
+        assert on(database_url, "verify") == (0, "The database is whole.\n")
+
+
 def test_a_person_is_erased_only_when_it_is_confirmed(database_url: str, on: Command, tmp_path: Path) -> None:
     _execute(database_url, ADD_PERSON, PERSON)
     status, said = on(database_url, "erase", "lee@contoso.example", "--dry-run")

@@ -81,6 +81,26 @@ def test_why_a_record_is_not_shown_is_read_from_the_history(empty_database: str)
         downgrade(empty_database, "0009")
 
 
+def test_tickets_of_earlier_versions_are_found_by_search_and_by_their_actions(empty_database: str) -> None:
+    downgrade(empty_database, "0023")
+    with psycopg.connect(empty_database) as connection:
+        for delivery in ("shared", "queued"):
+            ticket_id = uuid4()
+            known = {"name": "Über MFA", "number": delivery, "requested_by_name": "Megan", "delivery": delivery}
+            insert(connection, "ticket", id=ticket_id, form_key=delivery, correlation_id=delivery, **known)
+            for title in ("Über MFA", "B 한국", "A"):
+                insert(connection, "ticket_action", ticket_id=ticket_id, control_id=title, title=title)
+    migrations.migrate(empty_database)
+    query = """SELECT s.search_text, t.number, count(a.shared_created), count(*) FILTER (WHERE a.created_at = t.created_at)
+        FROM ticket t JOIN ticket_search s ON s.ticket_id = t.id AND s.created_at = t.created_at
+        JOIN ticket_action a ON a.ticket_id = t.id GROUP BY 1, 2 ORDER BY 2"""
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute(query).fetchall() == [
+            ("über mfa\x1fqueued\x1fmegan\x1fa\x1fb 한국", "queued", 0, 3),
+            ("über mfa\x1fshared\x1fmegan\x1fa\x1fb 한국", "shared", 3, 3),
+        ]
+
+
 def test_a_connection_whose_refresh_answer_was_lost_is_marked_and_no_other(empty_database: str) -> None:
     """SQLAlchemy writes None into a JSON column as JSON null, which is not NULL."""
     lost = {"message": "An answer of ServiceNow with a new token was lost on its way. Nothing else …", "values": {}}
@@ -301,3 +321,39 @@ def test_texts_and_numbers_that_were_stored_without_a_bound_are_cut(empty_databa
             "SELECT length(title), max_points, points, action_url FROM improvement_action"
         ).fetchall()
         assert action == (500, None, 5.0, "")
+
+
+def test_tickets_of_earlier_versions_are_counted(empty_database: str) -> None:
+    downgrade(empty_database, "0022")
+    with psycopg.connect(empty_database) as connection:
+        for number, (kind, absence) in enumerate((("change", ""), ("change", ""), ("incident", "deleted"))):
+            insert(
+                connection, "ticket", id=uuid4(), form_key=str(number), correlation_id=str(number), kind=kind,
+                absence=absence, delivery="shared", state="1", state_label="New",
+            )  # fmt: skip
+    for _again in range(2):
+        migrations.migrate(empty_database)
+        with psycopg.connect(empty_database) as connection:
+            rows = connection.execute(
+                "SELECT kind, delivery, state, state_label, shown, n FROM ticket_tally"
+            ).fetchall()
+            assert set(rows) == {
+                ("change", "shared", "1", "New", True, 2), ("incident", "shared", "1", "New", False, 1)
+            }  # fmt: skip
+            topics = connection.execute("SELECT topic FROM page_version").fetchall()
+            assert {topic for (topic,) in topics} == {
+                "tickets.change", "tickets.incident", "connection", "poll", "score", "plans"
+            }  # fmt: skip
+        downgrade(empty_database, "0022")
+
+
+def test_a_migration_may_alter_a_table_whose_rows_the_one_before_has_changed(empty_database: str) -> None:
+    """PostgreSQL alters no table for which a trigger waits until the commit, and all migrations are one transaction."""
+    migrations.migrate(empty_database)
+    with create_engine(as_psycopg_url(empty_database), poolclass=NullPool).connect() as connection:
+        connection.execute(text("INSERT INTO action_tag VALUES ('t', 'c', 'tag')"))
+        with pytest.raises(DBAPIError, match="pending trigger events"), connection.begin_nested():
+            connection.execute(text("ALTER TABLE action_tag ADD COLUMN other text"))
+        command.stamp(migrations.alembic_config(connection), "0022")
+        connection.execute(text("ALTER TABLE action_tag ADD COLUMN other text"))
+        connection.rollback()

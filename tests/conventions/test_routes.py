@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import httpx
 import pytest
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from app.main import PAGES
+from app.web.kept_pages import KeptPages
 from app.web.pages.moved import MOVED
-from tests.conventions.files import ROOT
+from app.web.rate_limits import LimitedWrites
+from tests.conventions.files import ROOT, named
 from tests.factories.system import PUBLIC_URL, System
 
 # Whom these are for is not a matter of roles; each says why.
@@ -80,9 +84,10 @@ async def anybody(system: System) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def test_no_route_is_outside_the_pages(system: System) -> None:
-    """Every router of the application is one that these tests walk, and the rest is static files."""
+    """Every router of the application is one that these tests walk, and the rest is static files and what is kept of pages."""
     others = [route for route in system.app.routes if getattr(route, "original_router", None) is None]
-    assert [getattr(route, "path", "") for route in others] == ["/static"]
+    assert isinstance(others[0], KeptPages)
+    assert [getattr(route, "path", "") for route in others[1:]] == ["/static"]
     routers = [getattr(route, "original_router", None) for route in system.app.routes if route not in others]
     assert routers == [page.router for page in PAGES]
 
@@ -147,6 +152,51 @@ async def test_no_other_site_can_make_a_browser_write(system: System, headers: d
             answer = await _knock(browser, door, **headers)
             assert answer.status_code == 403, door
             assert "from another site" in answer.text, door
+
+
+def _calls(dependant: Dependant) -> Iterator[Callable[..., object]]:
+    """What FastAPI calls for a route: its handler, and every dependency down to the last."""
+    if dependant.call is not None:
+        yield dependant.call
+    for inner in dependant.dependencies:
+        yield from _calls(inner)
+
+
+def runs_in_a_thread(call: object) -> bool:
+    """Whether FastAPI runs it in a thread, which costs half a millisecond and takes turns with 39 others at most.
+
+    https://fastapi.tiangolo.com/async/#path-operation-functions
+    """
+    called = call if inspect.isroutine(call) else getattr(call, "__call__", call)  # noqa: B004 - a Depends may be an object.
+    return not (inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called))
+
+
+def test_no_handler_and_no_dependency_runs_in_a_thread() -> None:
+    routes = {route.name: route for page in PAGES for route in page.router.routes if isinstance(route, APIRoute)}
+    assert len(routes) > 80
+    threads = {
+        f"{name}: {getattr(call, '__qualname__', call)}"
+        for name, route in routes.items()
+        for call in (*_calls(route.dependant), LimitedWrites())
+        if runs_in_a_thread(call)
+    }
+    assert not threads
+
+
+def test_the_check_of_threads_sees_plain_functions_and_objects() -> None:
+    class Plain:
+        def __call__(self) -> None:
+            """Nothing."""
+
+    async def generator() -> AsyncIterator[None]:
+        yield
+
+    assert [runs_in_a_thread(call) for call in (named, Plain(), generator, LimitedWrites())] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_redirects_are_made_in_one_place_which_leads_nowhere_else() -> None:

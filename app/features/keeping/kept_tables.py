@@ -123,8 +123,12 @@ KEPT: dict[str, Keeping] = {
             ("assigned_to", "what ServiceNow says; erase it there"),
         ),
     ),
+    "ticket_tally": Keeping("derived from the tickets at each commit", not_in_backup="counted again by the restore"),
     "ticket_note": Keeping(WITH_ITS_TICKET, personal=("requested_by_oid", "requested_by_name")),
     "ticket_action": Keeping(WITH_ITS_TICKET),
+    "ticket_search": Keeping(
+        WITH_ITS_TICKET, not_in_backup="written again by the restore, in the server's own lower case"
+    ),
     "ticket_event": Keeping(WITH_ITS_TICKET, personal=("actor",)),
     "own_sys_id_rule": Keeping(WITH_ITS_CONNECTION),
     "state_name": Keeping(WITH_ITS_CONNECTION),
@@ -143,6 +147,11 @@ KEPT: dict[str, Keeping] = {
     "procrastinate_job_reasons": Keeping("with its job"),
     # processes
     "running_process": Keeping("minutes after its last report", not_in_backup="belongs to a process that runs"),
+    # stamps of what pages show
+    "page_version": Keeping(
+        "kept: one row per topic",
+        not_in_backup="a number that was used after the backup would be used again, for other content",
+    ),
     # Alembic
     "alembic_version": Keeping(FOR_EVER, not_in_backup="the manifest says it"),
 }

@@ -18,6 +18,8 @@ from app.core.table_copy import CopyFailed, TableShape, begin_copying, copy_in, 
 from app.features.keeping.backup import long_connection
 from app.features.keeping.backup_file import BackupProblem, BackupReader, Manifest, open_backup
 from app.features.tickets.delivery.after_restore import look_before_sending
+from app.features.tickets.views.kept_beside import RIGHTED
+from app.features.tickets.views.ticket_tally import REBUILD
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ def _fill(connection: Connection, backup: BackupReader) -> RestoreReport:
     command.upgrade(alembic_config(connection), "head")
     jobs = take_back_running_jobs(connection)
     unsettled = [connection.execute(statement).rowcount for statement in look_before_sending(clock.now())]
+    # No trigger ran for the rows that were copied in.
+    for statement in (*REBUILD, *map(text, RIGHTED.values())):
+        connection.execute(statement)
     # Without it the planner knows nothing of the tables until autovacuum comes by.
     connection.execute(text("ANALYZE"))
     return RestoreReport(backup.manifest, jobs, sum(unsettled[:2]))

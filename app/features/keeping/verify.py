@@ -1,4 +1,4 @@
-"""Check that a database is whole: schema, references, secrets, tickets; and a backup's file. Changes nothing."""
+"""Check that a database is whole: schema, references, secrets, tickets, what is derived; and a backup's file. Changes nothing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from app.features.accounts.audit_verify import verify_chain
 from app.features.keeping.backup_file import BackupReader, open_backup
 from app.features.keeping.kept_tables import WITHOUT_ROWS
 from app.features.keeping.ticket_checks import broken_rules
+from app.features.tickets.views.kept_beside import compare_kept
+from app.features.tickets.views.ticket_tally import TallyDifference, recount_tally
 from app.resources import Resources
 
 NOT_VALID = text(
@@ -71,6 +73,32 @@ async def _tables(resources: Resources) -> AsyncIterator[Message]:
                 count=rule.count,
                 id=rule.example,
             )
+        for difference in await recount_tally(session):
+            yield tally_sentence(difference)
+        for wrong in await compare_kept(session):
+            yield T(
+                "%(table)s does not say what its tickets say. Rows: %(count)s, for example of ticket %(id)s. Lists leave tickets "
+                "out or show them in the wrong place: run python -m app recount.",
+                table=wrong.table,
+                count=wrong.count,
+                id=wrong.example,
+            )
+
+
+def tally_sentence(difference: TallyDifference) -> Message:
+    """What the tally says wrongly, and what to do."""
+    found = difference.found
+    return T(
+        "ticket_tally says %(kept)s and there are %(count)s: %(kind)s, %(delivery)s, state %(state)s (%(label)s), "
+        "%(shown)s. Pages show the wrong number: run python -m app recount.",
+        kept=difference.kept,
+        count=found.n,
+        kind=found.kind,
+        delivery=found.delivery,
+        state=found.state or "–",
+        label=found.state_label or "–",
+        shown=T("shown by ServiceNow") if found.shown else T("not shown by ServiceNow"),
+    )
 
 
 async def _references(session: Session, table: Table) -> AsyncIterator[Message]:

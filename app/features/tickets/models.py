@@ -6,15 +6,19 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy import DDL, BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, event, text
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base, Id
 from app.core.logging import current_correlation_id
+from app.core.page_versions import bump_on_change, on_schema_created
+from app.features.tickets.table_triggers import FUNCTIONS, GRAMS, TRIGGERS
+from app.features.tickets.tally_triggers import TALLY_TICKETS
 
 # As text, so that PostgreSQL sees that a query for them may use the partial index.
 UNDELIVERED = text("delivery IN ('queued', 'held')")
+FOR_LANES = text("delivery = 'queued' AND NOT has_own_job")
 
 
 class Outbound:
@@ -68,9 +72,34 @@ class Ticket(Outbound, Base):
         Index("ix_ticket_verified", "connection_id", "kind", "verified_at", postgresql_where=text("sys_id <> ''")),
         # The records that a list of changes must hold, as proof that it can be believed.
         Index("ix_ticket_remote_updated", "connection_id", "kind", "remote_updated_at"),
+        # What the lanes send next, single shares first.
+        Index("ix_ticket_lanes", text("(batch_id IS NOT NULL)"), "created_at", "id", postgresql_where=FOR_LANES),
+        # The circuit breaker asks for these with each send.
+        Index("ix_ticket_refused", "connection_id", "refused_at", postgresql_where=text("refusal_cause IS NOT NULL")),
         # Retention looks for those that were closed long ago.
         Index("ix_ticket_state_since", "state_since"),
-        Index("ix_ticket_newest", text("created_at DESC"), "id"),
+        # The order of the list. Both parts descend, so that a page begins where a cursor (created_at, id) stands.
+        Index("ix_ticket_newest", text("created_at DESC"), text("id DESC")),
+        # The same within each line of ticket_tally, of which every filter is a set (views/ticket_classes.py).
+        Index(
+            "ix_ticket_of_class",
+            "connection_id",
+            "kind",
+            "delivery",
+            "state",
+            text("(absence = '')"),
+            text("created_at DESC"),
+            text("id DESC"),
+        ),
+        # The few newest of each kind, of which a card shows all but those that were given up.
+        Index(
+            "ix_ticket_newest_of_kind",
+            "connection_id",
+            "kind",
+            text("created_at DESC"),
+            "id",
+            postgresql_where=text("delivery <> 'given_up'"),
+        ),
         # Two tickets never follow one record. NULLs do not collide, so unsent tickets do not either.
         UniqueConstraint("connection_id", "sys_id", "kind"),
     )
@@ -105,6 +134,10 @@ class Ticket(Outbound, Base):
     own_sys_id: Mapped[str] = mapped_column(default="")
     sent_plain: Mapped[bool] = mapped_column(default=False)
 
+    # A job of its own brings it (delivery/deliver.py), because it needs more than one request; otherwise the lanes do
+    # (delivery/lanes.py).
+    has_own_job: Mapped[bool] = mapped_column(default=False)
+
     # What ServiceNow made of it, in its own values: labels are for people and differ by language
     # (docs/facts/servicenow.md#trap-31). `sys_id` is NULL, not '', before the ticket is shared.
     sys_id: Mapped[str | None]
@@ -133,6 +166,25 @@ class Ticket(Outbound, Base):
         return self.absence == ""
 
 
+class TicketTally(Base):
+    """How many tickets there are of a kind in a state: what counting `ticket` would give, kept by triggers at each commit.
+
+    `shown` is whether ServiceNow shows their records. A combination without tickets has no row.
+    """
+
+    __tablename__ = "ticket_tally"
+    __table_args__ = (CheckConstraint("n > 0", name="counts_tickets"),)
+
+    # No foreign key: checking it would lock the connection's row at the end of each transaction.
+    connection_id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    delivery: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(primary_key=True)
+    state_label: Mapped[str] = mapped_column(primary_key=True)
+    shown: Mapped[bool] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(BigInteger)
+
+
 class TicketNote(Outbound, Base):
     """A work note written here. Its id comes with the form, so that a form sent twice is one note.
 
@@ -155,12 +207,51 @@ class TicketAction(Base):
     """An improvement action that a ticket was made of, with its points at that time. A free task has none."""
 
     __tablename__ = "ticket_action"
+    __table_args__ = (
+        # The newest tickets of one action, and the newest shared one: each is read off the index.
+        Index("ix_ticket_action_newest", "control_id", text("created_at DESC"), "ticket_id"),
+        Index(
+            "ix_ticket_action_shared",
+            "control_id",
+            text("shared_created DESC"),
+            "ticket_id",
+            postgresql_where=text("shared_created IS NOT NULL"),
+        ),
+    )
 
     ticket_id: Mapped[UUID] = mapped_column(ForeignKey("ticket.id", ondelete="CASCADE"), primary_key=True)
-    control_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+    control_id: Mapped[str] = mapped_column(primary_key=True)
     title: Mapped[str]
     points: Mapped[float | None]
     max_points: Mapped[float | None]
+    # Copies of the ticket's `created_at`, the second only while it is shared. Triggers keep them (table_triggers.py).
+    created_at: Mapped[datetime]
+    shared_created: Mapped[datetime | None]
+
+
+class TicketSearch(Base):
+    """What search finds a ticket by: name, number, requester and titles of its actions, in lower case.
+
+    Kept by triggers (table_triggers.py). A table of its own, because a ticket is written at each poll, and each time all its
+    index entries with it.
+    """
+
+    __tablename__ = "ticket_search"
+    __table_args__ = (
+        Index("ix_ticket_search_newest", text("created_at DESC"), text("ticket_id DESC")),
+        # What was added last is read from end to end by each search, so it stays short (in kB).
+        # https://www.postgresql.org/docs/current/gin.html#GIN-FAST-UPDATE
+        Index(
+            "ix_ticket_search_grams",
+            text("grams(search_text)"),
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 512},
+        ),
+    )
+
+    ticket_id: Mapped[UUID] = mapped_column(ForeignKey("ticket.id", ondelete="CASCADE"), primary_key=True)
+    created_at: Mapped[datetime]
+    search_text: Mapped[str]
 
 
 class TicketEvent(Base):
@@ -237,3 +328,13 @@ class PollCursor(Base):
     changes_refused_at: Mapped[datetime | None]
     changes_refused: Mapped[int] = mapped_column(default=0)
     choices_read_at: Mapped[datetime | None]
+
+
+# An index needs this one before there are tables.
+event.listen(TicketSearch.__table__, "before_create", DDL(GRAMS))  # type: ignore[no-untyped-call]
+on_schema_created(FUNCTIONS)
+on_schema_created(TRIGGERS)
+on_schema_created(TALLY_TICKETS)
+bump_on_change("plans", TicketAction)
+bump_on_change("connection", StateName, StateChoice)
+bump_on_change("poll", PollCursor, columns=("succeeded_at", "problem", "changes_refused"))

@@ -17,6 +17,8 @@ from app.features.keeping.backup import back_up, begin_snapshot, write_tables
 from app.features.keeping.backup_file import BackupProblem, Manifest, new_backup
 from app.features.keeping.kept_tables import KEPT, WITHOUT_ROWS
 from app.features.keeping.restore import restore
+from app.features.tickets.views.kept_beside import compare_kept
+from app.features.tickets.views.ticket_tally import read_tally, recount_tally
 from tests.factories.audit import entries, report_of, write
 from tests.factories.system import System
 from tests.factories.tickets import share_one, shared_ticket
@@ -64,6 +66,10 @@ async def test_every_row_comes_back_and_numbers_go_on(
     assert {"ticket", "control_score", "audit_entry", "person", "connection"} <= {name for name in after if after[name]}
     assert report.unsettled == 0
     restored = Database(make_engine(empty_database))
+    async with restored.transaction() as session:
+        assert [row.n for row in await read_tally(session)] == [1]
+        assert await recount_tally(session) == []
+        assert await compare_kept(session) == []
     await write(restored, 1)
     assert len(await entries(restored)) == len(before["audit_entry"]) + 1
     assert (await report_of(restored)).breaks == []
@@ -106,7 +112,7 @@ async def test_jobs_that_ran_run_again_once(
     ]
     workers = connection.execute(text("SELECT count(*) FROM procrastinate_workers")).scalar_one()
     connection.close()
-    assert (jobs, workers) == ([("tickets.deliver", "todo", None), ("a", "todo", None), ("b", "todo", None)], 0)
+    assert (jobs, workers) == ([("tickets.drain_outbox", "todo", None), ("a", "todo", None), ("b", "todo", None)], 0)
 
 
 def test_a_backup_of_an_earlier_version_is_migrated(empty_database: str, tmp_path: Path) -> None:

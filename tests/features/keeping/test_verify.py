@@ -14,6 +14,8 @@ from app.core.vault import Vault
 from app.features.keeping.backup import back_up
 from app.features.keeping.backup_file import BackupProblem, Manifest, new_backup
 from app.features.keeping.verify import compare_counts, verify, verify_file
+from app.features.tickets.views.kept_beside import TABLES, right_kept
+from app.features.tickets.views.ticket_tally import rebuild_tally
 from tests.factories.delivering import write_note
 from tests.factories.system import System
 from tests.factories.tickets import share_one, shared_ticket
@@ -106,6 +108,17 @@ async def test_a_ticket_that_cannot_be_is_named(busy: System, broken: str, sente
     assert "Rows: " in problem
 
 
+async def test_a_tally_that_differs_is_named_and_a_recount_repairs_it(busy: System) -> None:
+    await _run(busy, "UPDATE ticket_tally SET n = n + 2 WHERE delivery = 'queued'")
+    assert await _problems(busy) == [
+        "ticket_tally says 3 and there are 1: change, queued, state – (–), shown by ServiceNow. Pages show the wrong "
+        "number: run python -m app recount."
+    ]
+    async with busy.resources.database.transaction() as session:
+        assert len(await rebuild_tally(session)) == 1
+    assert await _problems(busy) == []
+
+
 async def test_a_whole_backup_is_read_and_compared(busy: System, stamped_url: str, tmp_path: Path) -> None:
     back_up(stamped_url, tmp_path / "backup")
     assert list(verify_file(tmp_path / "backup")) == []
@@ -133,3 +146,29 @@ def test_a_backup_without_a_table_is_named(tmp_path: Path) -> None:
     problems = [str(problem) for problem in verify_file(tmp_path / "backup")]
     assert "The backup does not hold table ticket." in problems
     assert not any("web_session" in problem or "person" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("broken", "table", "count"),
+    [
+        ("UPDATE ticket_search SET search_text = 'old'", "ticket_search", 2),
+        ("DELETE FROM ticket_search WHERE ticket_id IN (SELECT id FROM ticket LIMIT 1)", "ticket_search", 1),
+        ("UPDATE ticket_search SET created_at = created_at - interval '1 day'", "ticket_search", 2),
+        ("INSERT INTO ticket_action SELECT id, 'c', 'New', 1, 2, now(), NULL FROM ticket LIMIT 1", "ticket_search", 1),
+        ("UPDATE ticket SET delivery = 'shared' WHERE delivery = 'queued'", "ticket_action", 1),
+    ],
+)
+async def test_what_lists_read_is_compared_and_a_recount_repairs_it(
+    busy: System, broken: str, table: str, count: int
+) -> None:
+    await _run(busy, "INSERT INTO ticket_action (ticket_id, control_id, title) SELECT id, 'mfa', 'MFA ẞ' FROM ticket")
+    assert await _problems(busy) == []
+    await _run(busy, "SET LOCAL session_replication_role = replica", broken)
+    said = f"{table} does not say what its tickets say. Rows: {count}, for example of ticket "
+    assert len([problem for problem in await _problems(busy) if problem.startswith(said)]) == 1
+    righted = {}
+    for one in TABLES:
+        async with busy.resources.database.transaction() as session:
+            righted[one] = await right_kept(session, one)
+    assert righted[table] == count  # type: ignore[index]
+    assert not any("what its tickets say" in problem for problem in await _problems(busy))
