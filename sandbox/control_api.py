@@ -211,7 +211,10 @@ def _groups(instance: SandboxInstance, content: dict[str, Any]) -> None:
 
 
 def _fill(instance: SandboxInstance, content: dict[str, Any]) -> dict[str, Any]:
-    """Body: `{"table", "count", "fields"?, "changed_hours_ago"?}`: insert many tickets for measurements; `{n}` is the index."""
+    """Body: `{"table", "count", "fields"?, "changed_hours_ago"?, "by"?}`: insert many tickets for measurements.
+
+    `{n}` in a value is the index; `by` is the login name of who makes them, such as a busy integration user.
+    """
     table, count = str(content["table"]), int(content["count"])
     if table not in TICKETS or not 1 <= count <= MAX_FILLED:
         raise ValueError(f"up to {MAX_FILLED} records of {' or '.join(TICKETS)}")

@@ -25,8 +25,9 @@ class FaultKind:
 
 
 FAULTS: dict[str, FaultKind] = {
-    "rate_limited": FaultKind("sandbox-42", "429 with X-RateLimit headers and Retry-After"),
-    "semaphore_full": FaultKind("sandbox-42", "429 without any header"),
+    # Refused at the door, before any work: docs/facts/servicenow.md#5-limits-failures-sleeping-instances
+    "rate_limited": FaultKind("sandbox-42", "429 with X-RateLimit headers and Retry-After", (BEFORE,)),
+    "semaphore_full": FaultKind("sandbox-42", "429 without any header", (BEFORE,)),
     "cancelled_after_commit": FaultKind(
         "sandbox-43", "500 maximum execution time exceeded; the insert was committed", (AFTER, BEFORE)
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
@@ -47,6 +48,13 @@ _clock: Clock = SystemClock()
 
 def now() -> datetime:
     return _clock.now()
+
+
+def seconds_awake_and_asleep() -> float:
+    """Seconds that also pass while the process is frozen or the machine sleeps, and that no one sets."""
+    # https://man7.org/linux/man-pages/man2/clock_gettime.2.html
+    boot: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 def earliest_day(moment: datetime) -> date:

@@ -17,12 +17,16 @@ LONGEST_JOB_BACKOFF_SECONDS = 900.0
 UNEXPECTED_ATTEMPTS = 5
 
 
-def backoff_seconds(attempt: int, *, asked: float | None = None) -> float:
+def backoff_seconds(
+    attempt: int, *, asked: float | None = None, first: float | None = None, longest: float | None = None
+) -> float:
     """Backoff in seconds before the next attempt, with jitter, so that many jobs do not return at the same moment.
 
-    `attempt` counts from 0; `asked` is what the other side named (Retry-After), and is never undercut.
+    `attempt` counts from 0; `asked` is what the other side named (Retry-After), and is never undercut. `first` and `longest`
+    take the place of a job's, before the jitter.
     """
-    usual = min(FIRST_BACKOFF_SECONDS * 2 ** min(attempt, 20), LONGEST_JOB_BACKOFF_SECONDS)
+    first, longest = first or FIRST_BACKOFF_SECONDS, longest or LONGEST_JOB_BACKOFF_SECONDS
+    usual = min(first * 2 ** min(attempt, 20), longest)
     jittered = usual * random.uniform(0.75, 1.25)  # noqa: S311 - spreading, not secrecy.
     return jittered if asked is None else asked + random.uniform(0, 0.1 * asked + 1)  # noqa: S311 - spreading.
 

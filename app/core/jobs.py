@@ -45,6 +45,23 @@ JOBS_OF_TASK = text(
     "SELECT args ->> :name FROM procrastinate_jobs WHERE task_name = :task AND status IN ('todo', 'doing')"
 )
 
+# Locked until the caller's transaction ends: no worker takes the job before what it has to find is committed, and then the
+# notification wakes one, as that of a new job does. A job that waits for its time is due at once.
+PULL_FORWARD = text(
+    """WITH waiting AS (
+        UPDATE procrastinate_jobs SET scheduled_at = NULL
+         WHERE queueing_lock = :queueing_lock AND status = 'todo' RETURNING id, queue_name)
+    SELECT pg_notify(channel, json_build_object('type', 'job_inserted', 'job_id', id)::text)
+      FROM waiting, unnest(ARRAY['procrastinate_any_queue_v1', 'procrastinate_queue_v1#' || queue_name]) AS channel"""
+)
+# As above, of a job that would otherwise start later than that.
+BEGIN_SOONER = text(
+    """UPDATE procrastinate_jobs SET scheduled_at = now() + make_interval(secs => :delay)
+        WHERE queueing_lock = :queueing_lock AND status = 'todo' AND scheduled_at > now() + make_interval(secs => :delay)"""
+)
+# A job that another transaction inserts is committed, or taken by a worker, in between: rarely twice in a row.
+MOST_TRIES_TO_WAKE = 5
+
 TaskFunction = Callable[..., Awaitable[None]]
 
 
@@ -111,6 +128,8 @@ class Queue:
             )
         )
         self.pulse = Pulse()
+        # Whether this process's worker was asked to stop: a long job then ends between two steps.
+        self.is_stopping = False
         self._app.job_manager = _WatchedJobManager(self._app.connector, self.pulse)
         tasks = [task for group in groups for task in group.tasks]
         self._periodic = [(task, task.every) for task in tasks if task.every]
@@ -183,17 +202,37 @@ class Queue:
             return False
         return True
 
+    async def wake(self, session: AsyncSession, task: str) -> None:
+        """See that a job of this task without arguments starts after the caller's transaction is committed.
+
+        One such job at most waits. Unlike `defer` with a queueing lock, it is surely not one that starts, and looks for
+        what there is to do, before the commit.
+        """
+        for _ in range(MOST_TRIES_TO_WAKE):
+            if (await session.execute(PULL_FORWARD, {"queueing_lock": task})).first() is not None:
+                return
+            if await self.defer(session, task, queueing_lock=task):
+                return
+
+    async def wake_in(self, session: AsyncSession, task: str, seconds: float, *, queueing_lock: str) -> None:
+        """See that a job of this task without arguments starts after so many seconds, or before. One such job at most waits."""
+        if not await self.defer(session, task, queueing_lock=queueing_lock, delay=seconds):
+            await session.execute(BEGIN_SOONER, {"queueing_lock": queueing_lock, "delay": seconds})
+
     async def defer_many(
         self, session: AsyncSession, task: str, jobs: Sequence[Mapping[str, str]], *, priority: int = 0
     ) -> None:
-        """Insert a job for each of these arguments in one statement, in the caller's transaction; none for an empty list."""
+        """Insert a job for each of these arguments in one statement, in the caller's transaction; none for an empty list.
+
+        An argument `request_id` is what the job's log lines carry.
+        """
         if not jobs:
             return
         # Without a queueing lock no job can be refused as a duplicate, hence no savepoint as in `defer`.
         raw = await (await session.connection()).get_raw_connection()
         deferrer = self._tasks[task].configure(priority=priority, connection=raw.driver_connection)
         async with _as_of_the_engine():
-            await deferrer.batch_defer_async(*(traced(arguments) for arguments in jobs))
+            await deferrer.batch_defer_async(*(traced(each, each.get(REQUEST_ID, "")) for each in jobs))
 
     async def unfinished_values(self, session: AsyncSession, task: str, name: str) -> set[str]:
         """The values of this argument in all jobs of the task that wait or run."""
@@ -206,6 +245,7 @@ class Queue:
         A database that goes away for a while does not end the worker: it restarts until the database answers.
         """
         self._register_periodic()
+        self.is_stopping = False
         self.pulse.slots = concurrency
         async with self._app.open_async():
             rescuer = asyncio.create_task(self._rescuer.rescue_regularly(DEAD_AFTER_SECONDS))
@@ -238,6 +278,7 @@ class Queue:
         await asyncio.wait({worker, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if stop.is_set():
+            self.is_stopping = True
             worker.cancel()
         (outcome,) = await asyncio.gather(worker, return_exceptions=True)
         if isinstance(outcome, BaseException) and not isinstance(outcome, ConnectorException | asyncio.CancelledError):

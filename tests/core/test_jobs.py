@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -127,3 +128,59 @@ async def test_work_in_bulk_lets_single_work_go_first(database: Database, bakery
     oven: dict[str, Any] = {"baked": []}
     await bakery.drain(oven)
     assert oven["baked"] == ["single", "bulk 1", "bulk 2"]
+
+
+@group.task("clean")
+async def clean(oven: dict[str, Any]) -> None:
+    """Note that it was done."""
+    oven["baked"].append("clean")
+
+
+async def test_waking_a_job_many_times_makes_one(database: Database, bakery: Queue) -> None:
+    async with database.transaction() as session:
+        for _ in range(3):
+            await bakery.wake(session, "bakery.clean")
+    async with database.transaction() as session:
+        await bakery.wake(session, "bakery.clean")
+    assert await jobs(database) == [("todo", 0, False)]
+
+
+async def test_a_job_that_waits_for_its_time_is_woken_before_it(database: Database, bakery: Queue) -> None:
+    async with database.transaction() as session:
+        await bakery.defer(session, "bakery.clean", queueing_lock="bakery.clean", delay=600)
+    async with database.transaction() as session:
+        await bakery.wake(session, "bakery.clean")
+    assert await jobs(database) == [("todo", 0, False)]
+
+
+async def test_a_woken_job_is_not_taken_before_what_it_has_to_find_is_committed(
+    database: Database, bakery: Queue
+) -> None:
+    """It would look, find nothing, and end; what is committed a moment later would lie there."""
+    async with database.transaction() as session:
+        await bakery.wake(session, "bakery.clean")
+    oven: dict[str, Any] = {"baked": []}
+    async with database.transaction() as session:
+        await bakery.wake(session, "bakery.clean")
+        await bakery.drain(oven)
+        assert oven["baked"] == []
+    await bakery.drain(oven)
+    assert oven["baked"] == ["clean"]
+
+
+async def test_a_job_is_woken_while_another_one_of_its_kind_runs(database: Database, bakery: Queue) -> None:
+    async with database.transaction() as session:
+        await bakery.wake(session, "bakery.clean")
+        await session.execute(text("UPDATE procrastinate_jobs SET status = 'doing'"))
+    async with database.transaction() as session:
+        await bakery.wake(session, "bakery.clean")
+    assert [row[0] for row in await jobs(database)] == ["doing", "todo"]
+
+
+async def test_two_transactions_that_wake_it_at_once_both_succeed(database: Database, bakery: Queue) -> None:
+    async def wake() -> None:
+        async with database.transaction() as session:
+            await bakery.wake(session, "bakery.clean")
+
+    await asyncio.gather(*(wake() for _ in range(8)))
+    assert await jobs(database) == [("todo", 0, False)]

@@ -48,7 +48,11 @@ class Workers:
             with self.log.open("ab") as log:
                 self.running.append(
                     subprocess.Popen(
-                        [sys.executable, "-m", self.module], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+                        [sys.executable, "-m", *self.module.split()],
+                        cwd=ROOT,
+                        env=self.environment,
+                        stdout=log,
+                        stderr=log,
                     )
                 )
 

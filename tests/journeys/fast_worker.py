@@ -12,7 +12,7 @@ from app.bootstrap import open_resources, run_async
 from app.core import job_retry, jobs
 from app.core.logging import configure_logs
 from app.features.connection import slots, throttle
-from app.features.tickets.delivery import circuit_breaker, outbound
+from app.features.tickets.delivery import circuit_breaker, outbound, prepared
 from app.settings import Settings
 
 ANSWER_SECONDS = 3.0
@@ -27,6 +27,8 @@ def hurry() -> None:
     landing, attempt = ANSWER_SECONDS + SLOWEST_LANDING_SECONDS, 3 * ANSWER_SECONDS
     outbound.UNCERTAIN_SECONDS, outbound.LOOKUP_INTERVAL_SECONDS = landing, 1.0
     outbound.ATTEMPT_SECONDS = attempt
+    # With the slowest landing, as long as a lost create is uncertain; with the whole answer, less than an attempt.
+    outbound.LEAVES_WITHIN_SECONDS = prepared.READY_FOR_SECONDS = ANSWER_SECONDS
     slots.LEASE_SECONDS, slots.EXTEND_EVERY_SECONDS = attempt, attempt / 3
     circuit_breaker.PROBE_CHECK_INTERVAL_SECONDS = 1.0
     throttle.LONGEST_PAUSE_SECONDS, throttle.LONGEST_WAIT_FOR_PROBE_SECONDS = 2.0, 2 * ANSWER_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -25,16 +26,30 @@ KEPT_CALLS = 10_000
 async def keep_calls(resources: Resources) -> None:
     """Store the calls that this process has made since the last time. Never raises for the database."""
     # A record just made at ServiceNow must not be taken for a call that failed because its log could not be written.
-    waiting = resources.servicenow.recent
-    entries = [waiting.popleft() for _ in range(len(waiting))]
+    entries = taken_calls(resources)
     if not entries:
         return
     try:
         async with resources.database.transaction() as session:
-            await session.execute(insert(CallRecord), [asdict(entry) for entry in entries])
+            await store_calls(session, entries)
     except DATABASE_ERRORS as error:
-        waiting.extendleft(reversed(entries))
+        put_back_calls(resources, entries)
         log.warning("call_log.not_written", calls=len(entries), error=type(error).__name__)
+
+
+def taken_calls(resources: Resources) -> list[CallLogEntry]:
+    """The calls that wait to be stored, taken off the list."""
+    waiting = resources.servicenow.recent
+    return [waiting.popleft() for _ in range(len(waiting))]
+
+
+def put_back_calls(resources: Resources, entries: Sequence[CallLogEntry]) -> None:
+    resources.servicenow.recent.extendleft(reversed(entries))
+
+
+async def store_calls(session: Session, entries: Sequence[CallLogEntry]) -> None:
+    if entries:
+        await session.execute(insert(CallRecord), [asdict(entry) for entry in entries])
 
 
 async def newest_calls(session: Session, limit: int = 1000) -> list[CallLogEntry]:

@@ -1,8 +1,8 @@
 """The only way from a feature to ServiceNow's API: token, pause, slot, hourly budget, outcome, call log. No retry of its own.
 
-`call` is the interface; `call_with_token` and `ping` are for calls without a connection's token. Nothing else in `app` may
-import the ServiceNow client: a contract in pyproject.toml keeps that, and says what does not come through here.
-Why it is built this way: docs/decisions/0006-one-gateway.md
+`call` is the interface, `call_in_slot` for who keeps its slot from one call to the next; `call_with_token` and `ping` are for
+calls without a connection's token. Nothing else in `app` may import the ServiceNow client: a contract in pyproject.toml keeps
+that, and says what does not come through here. Why it is built this way: docs/decisions/0006-one-gateway.md
 """
 
 from __future__ import annotations
@@ -27,7 +27,16 @@ from app.integrations.servicenow.client import PingResponse, ServiceNowClient
 from app.integrations.servicenow.client import ping as ping_instance
 from app.resources import Resources
 
-__all__ = ["InstancePaused", "Lane", "NotConnected", "ServiceNowClient", "call", "call_with_token", "ping"]
+__all__ = [
+    "InstancePaused",
+    "Lane",
+    "NotConnected",
+    "ServiceNowClient",
+    "call",
+    "call_in_slot",
+    "call_with_token",
+    "ping",
+]
 
 Returned = TypeVar("Returned")
 Work = Callable[[ServiceNowClient], Awaitable[Returned]]
@@ -50,6 +59,22 @@ async def call(
     read_token = partial(stored_token, resources, connection_id)
     current = await wait_for_slot(resources, connection_id, lane, read_token=read_token)
     return await _in_slot(resources, current, lambda: _answer(resources, current, work))
+
+
+async def call_in_slot(resources: Resources, current: CallUnderWay, work: Work[Returned]) -> Returned:
+    """As `call`, in a slot that the caller holds and whose token it has read. What came of it is left in `current`.
+
+    The slot stays taken. After a failure the caller ends it with `release_slot`, which records the outcome.
+    """
+    try:
+        answer = await _answer(resources, current, work)
+    except WrongKeys:
+        raise
+    except RemoteError as error:
+        current.trouble = error
+        raise
+    current.answered = True
+    return answer
 
 
 async def call_with_token(resources: Resources, work: Work[Returned], *, origin: str, access_token: str) -> Returned:

@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base, Id
+from app.core.page_versions import bump_on_change
 from app.core.vault import Sealed, SealedText
 
 
@@ -154,27 +155,31 @@ class TicketPreferences(Base):
 class InstanceThrottle(Base):
     """The rate limiting state of one instance, shared by all processes.
 
-    No call of a job begins before `paused_until`. `requests` counts those of the clock hour that began at `hour`,
+    No call of a job begins before `paused_until`, nor before `probe_until` while the first call after a pause has no outcome
+    (connection/throttle.py). `requests` counts those of the clock hour that began at `hour`,
     `hourly_limit` is the instance's own, when it named one. `last_viewed_at` is when the cards were last viewed.
     `clock_ahead_seconds` is how far the instance's clock is ahead of ours, at least: as it stamped the last record that
-    it made for us, or less, if its answers have shown less since.
+    it made for us, or less, if its answers have shown less since; None until one of them has shown it. Until
+    `slot_wanted_until` a caller waits for a slot: who holds several for long gives one up.
     """
 
     __tablename__ = "instance_throttle"
 
     connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True)
     paused_until: Mapped[datetime | None]
+    probe_until: Mapped[datetime | None]
     reason: Mapped[dict[str, Any] | None]
     failures: Mapped[int] = mapped_column(default=0)
     hour: Mapped[datetime | None]
     requests: Mapped[int] = mapped_column(default=0)
     hourly_limit: Mapped[int | None]
-    clock_ahead_seconds: Mapped[float] = mapped_column(default=0.0)
+    clock_ahead_seconds: Mapped[float | None]
     last_viewed_at: Mapped[datetime | None]
+    slot_wanted_until: Mapped[datetime | None]
 
 
 class CallLease(Base):
-    """A slot that a call holds while it waits for its answer, until `expires_at` at the latest.
+    """A slot that a call holds while it waits for its answer, or one call after the other, until `expires_at` at the latest.
 
     A lease past its end belongs to a process that died: the slot is free again.
     """
@@ -186,3 +191,15 @@ class CallLease(Base):
     connection_id: Mapped[UUID] = mapped_column(ForeignKey("instance_throttle.connection_id", ondelete="CASCADE"))
     pool: Mapped[str]
     expires_at: Mapped[datetime]
+
+
+# Not tokens and their times, and not the last success, which changes with each call.
+SHOWN = (
+    "instance_name", "origin", "status", "attention", "client_id", "refresh_expires_at", "scope", "uses_pkce",
+    "sends_scope", "status_changed_at", "next_renewal_at", "expected_user_name", "user_sys_id", "user_name",
+    "user_display_name", "user_email", "account_since", "release_family", "release_build", "connected_at", "connected_by",
+    "removed_at",
+)  # fmt: skip
+bump_on_change("connection", Connection, columns=SHOWN)
+bump_on_change("connection", TicketPreferences)
+bump_on_change("poll", InstanceThrottle, columns=("paused_until", "reason", "hourly_limit"))

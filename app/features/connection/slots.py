@@ -1,13 +1,14 @@
 """Leases the few concurrency slots of one instance, counted over all processes: wait for one, and give it back.
 
-A call begins with `wait_for_slot` and ends with `release_slot`, one short transaction each. Calls nothing remote.
-Docs: docs/decisions/0006-one-gateway.md
+A call begins with `wait_for_slot` and ends with `release_slot`, one short transaction each. Who makes many calls keeps its
+slots from one to the next, and takes them with `take_slots`. Calls nothing remote.
+Docs: docs/decisions/0006-one-gateway.md, docs/decisions/0013-delivery-lanes.md
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,8 +24,8 @@ from app.core.logging import get_logger
 from app.core.messages import Message, T
 from app.core.notifications import NOTIFY
 from app.features.connection.call_log import keep_calls
-from app.features.connection.models import CallLease, Connection
-from app.features.connection.throttle import Deferral, end_call, start_call, throttle_of
+from app.features.connection.models import CallLease, Connection, InstanceThrottle
+from app.features.connection.throttle import Deferral, end_call, pause_of, start_call, throttle_of
 from app.features.connection.tokens import LiveToken
 from app.integrations.http.errors import RemoteError
 from app.resources import Resources
@@ -72,6 +73,8 @@ LONGEST_WAIT_SECONDS = {Pool.SHARED: 10.0, Pool.INTERACTIVE: 45.0}
 # A notification may be lost: its connection died, or a pooler in transaction mode has swallowed the LISTEN. Then a waiter
 # looks again after this long: five times in the 10 s of a job.
 RECHECK_SECONDS = 2.0
+# A caller that waits says so each time it looks; who holds slots for long believes it for a moment longer than that.
+WANTED_MARGIN_SECONDS = 1.0
 # When all slots stayed taken for that long, the caller comes back at once, behind those that wait already.
 BUSY_RETRY_SECONDS = 0.25
 # How often a success is written to the connection: a person reads it in minutes.
@@ -119,7 +122,11 @@ class CallUnderWay:
     @property
     def wake_key(self) -> str:
         """What is notified when one of these slots becomes free."""
-        return f"servicenow-slot {self.connection_id} {self.pool}"
+        return key_of(self.connection_id, self.pool)
+
+
+def key_of(connection_id: UUID, pool: Pool) -> str:
+    return f"servicenow-slot {connection_id} {pool}"
 
 
 async def wait_for_slot(
@@ -136,8 +143,13 @@ async def wait_for_slot(
         # Perhaps in the middle of the commit that took the slot. Giving back what was not taken does no harm.
         await asyncio.shield(release_slot(resources, current))
         raise
-    current.extension = asyncio.create_task(_extend_lease(resources, current.lease_id))
+    keep_extending(resources, current)
     return current
+
+
+def keep_extending(resources: Resources, current: CallUnderWay) -> None:
+    """Extend the lease of a slot that was taken, until `release_slot`."""
+    current.extension = asyncio.create_task(_extend_lease(resources, current.lease_id))
 
 
 async def _wait_for_turn(resources: Resources, current: CallUnderWay) -> None:
@@ -167,7 +179,7 @@ async def _wait_for_turn(resources: Resources, current: CallUnderWay) -> None:
                 if loop.time() >= deadline:
                     raise InstancePaused(Deferral(BUSY_RETRY_SECONDS, None))
                 # The timer is for the slot of a process that died, and for a notification that was lost.
-                await _wait(released, min(loop.time() + min(expires_in, RECHECK_SECONDS), deadline))
+                await wait_until(released, min(loop.time() + min(expires_in, RECHECK_SECONDS), deadline))
                 # Perhaps woken because the connection that listens was lost. Before the rows are read again: a slot that is
                 # released in between is then seen there.
                 await notifications.listen(deadline - loop.time())
@@ -175,7 +187,7 @@ async def _wait_for_turn(resources: Resources, current: CallUnderWay) -> None:
         turn.release()
 
 
-async def _wait(event: asyncio.Event, until: float) -> None:
+async def wait_until(event: asyncio.Event, until: float) -> None:
     try:
         async with asyncio.timeout_at(until):
             await event.wait()
@@ -184,7 +196,7 @@ async def _wait(event: asyncio.Event, until: float) -> None:
 
 
 async def _try_to_start(resources: Resources, current: CallUnderWay) -> float | None:
-    """One short transaction; None when the call may go ahead, otherwise seconds until a lease expires.
+    """One short transaction; None when the call may go ahead, otherwise seconds until a lease or a brief pause ends.
 
     Whatever is raised here takes the lease back with the transaction.
     """
@@ -192,7 +204,10 @@ async def _try_to_start(resources: Resources, current: CallUnderWay) -> float | 
         if current.read_token is not None:
             current.live = await current.read_token(session)
         throttle = await throttle_of(session, current.connection_id)
-        paused_until = throttle.paused_until
+        pause = pause_of(throttle) if current.lane is not Lane.INTERACTIVE else None
+        if pause is not None and pause.is_brief:
+            return pause.seconds
+        probe_until = throttle.probe_until
         expires_in = await _take_slot(session, current)
         stop = start_call(
             throttle,
@@ -202,32 +217,57 @@ async def _try_to_start(resources: Resources, current: CallUnderWay) -> float | 
         )
         if stop is not None:
             raise InstancePaused(stop)
-        if throttle.paused_until != paused_until:
+        if throttle.probe_until != probe_until:
             # Before the commit: who is cancelled in the middle of it gives the probe back as well.
-            current.probe_until = throttle.paused_until
+            current.probe_until = throttle.probe_until
+        if current.pool is Pool.SHARED:
+            want_slot(throttle, wanted=expires_in is not None)
     return expires_in
 
 
+def want_slot(throttle: InstanceThrottle, *, wanted: bool) -> None:
+    """Say on the locked row whether a caller waits for a slot. It is said again each time that the caller looks."""
+    if wanted:
+        throttle.slot_wanted_until = clock.now() + timedelta(seconds=RECHECK_SECONDS + WANTED_MARGIN_SECONDS)
+    elif throttle.slot_wanted_until is not None:
+        throttle.slot_wanted_until = None
+
+
+def is_slot_wanted(throttle: InstanceThrottle) -> bool:
+    return throttle.slot_wanted_until is not None and throttle.slot_wanted_until > clock.now()
+
+
 async def _take_slot(session: Session, current: CallUnderWay) -> float | None:
-    """Take a slot; None when it was taken, otherwise the seconds until the next lease expires.
+    """Take a slot; None when it was taken, otherwise the seconds until the next lease expires."""
+    live = await live_leases(session, current.connection_id, current.pool)
+    if len(live) >= SLOTS[current.pool]:
+        return (min(live.values()) - clock.now()).total_seconds()
+    take_slots(session, [current])
+    return None
+
+
+async def live_leases(session: Session, connection_id: UUID, pool: Pool) -> dict[UUID, datetime]:
+    """When each slot that is taken becomes free by itself, by the lease's id. Those of dead processes are deleted.
 
     The caller holds the lock of the connection's InstanceThrottle row, which makes counting and taking one step.
     """
-    now, connection_id, pool = clock.now(), current.connection_id, current.pool
-    query = select(CallLease.expires_at).where(CallLease.connection_id == connection_id, CallLease.pool == pool)
-    ends = list((await session.execute(query)).scalars())
-    live = [end for end in ends if end > now]
-    if len(live) >= SLOTS[pool]:
-        return (min(live) - now).total_seconds()
-    if len(live) < len(ends):
-        expired = CallLease.connection_id == connection_id, CallLease.pool == pool, CallLease.expires_at <= now
-        await session.execute(delete(CallLease).where(*expired))
+    now, theirs = clock.now(), (CallLease.connection_id == connection_id, CallLease.pool == pool)
+    rows = (await session.execute(select(CallLease.id, CallLease.expires_at).where(*theirs))).all()
+    live = {row.id: row.expires_at for row in rows if row.expires_at > now}
+    if len(live) < len(rows):
+        await session.execute(delete(CallLease).where(*theirs, CallLease.expires_at <= now))
         log.warning(
-            "gateway.slots.expired", connection=str(connection_id), pool=pool.value, slots=len(ends) - len(live)
+            "gateway.slots.expired", connection=str(connection_id), pool=pool.value, slots=len(rows) - len(live)
         )
-    end = now + timedelta(seconds=LEASE_SECONDS)
-    session.add(CallLease(id=current.lease_id, connection_id=connection_id, pool=pool, expires_at=end))
-    return None
+    return live
+
+
+def take_slots(session: Session, taken: Sequence[CallUnderWay]) -> None:
+    """Take a slot for each of these calls. The caller has counted that they are free, under the same lock."""
+    end = clock.now() + timedelta(seconds=LEASE_SECONDS)
+    session.add_all(
+        CallLease(id=one.lease_id, connection_id=one.connection_id, pool=one.pool, expires_at=end) for one in taken
+    )
 
 
 async def release_slot(resources: Resources, current: CallUnderWay) -> None:
@@ -241,28 +281,63 @@ async def release_slot(resources: Resources, current: CallUnderWay) -> None:
     try:
         async with resources.database.transaction() as session:
             throttle = await throttle_of(session, current.connection_id)
-            await _give_back(session, current)
-            # A 429, or another failure of the whole instance, pauses it here. Not for an interactive call: its success does
-            # not prove that the instance takes all calls again, and checks ask on purpose for what may be refused.
-            if current.lane is not Lane.INTERACTIVE:
-                end_call(
-                    throttle,
-                    trouble=current.trouble,
-                    answered=current.answered,
-                    hourly_limit=current.hourly_limit,
-                    probe_until=current.probe_until,
-                )
-            await _record_success(session, current)
+            await give_back_slots(session, [current])
+            await record_outcomes(session, throttle, [current])
     except DATABASE_ERRORS as error:
         log.warning("gateway.outcome.not_recorded", error=type(error).__name__)
     resources.database.notifications.wake(current.wake_key)
     await keep_calls(resources)
 
 
-async def _give_back(session: Session, current: CallUnderWay) -> None:
-    # Waiting callers of every process are woken when the transaction commits.
-    await session.execute(delete(CallLease).where(CallLease.id == current.lease_id))
-    await session.execute(NOTIFY, {"key": current.wake_key})
+async def record_outcomes(session: Session, throttle: InstanceThrottle | None, ended: Sequence[CallUnderWay]) -> None:
+    """What the instance's locked row keeps of calls that ended, in their order; None where they change nothing of it.
+
+    A 429, or another failure of the whole instance, pauses it here. Not for an interactive call: its success does not prove
+    that the instance takes all calls again, and checks ask on purpose for what may be refused.
+    """
+    for current in ended:
+        if throttle is not None and current.lane is not Lane.INTERACTIVE:
+            end_call(
+                throttle,
+                trouble=current.trouble,
+                answered=current.answered,
+                hourly_limit=current.hourly_limit,
+                probe_until=current.probe_until,
+            )
+    answered = [current for current in ended if current.answered]
+    if answered:
+        await _record_success(session, answered[-1])
+
+
+async def give_back_slots(session: Session, ended: Sequence[CallUnderWay]) -> None:
+    """Waiting callers of every process are woken when the transaction commits. `slots_given_back` follows the commit."""
+    if not ended:
+        return
+    await session.execute(delete(CallLease).where(CallLease.id.in_([one.lease_id for one in ended])))
+    await wake_waiting(session, ended[0])
+
+
+async def wake_waiting(session: Session, ended: CallUnderWay) -> None:
+    """Wake who waits for such a slot, or for the outcome of this call, in every process, when the transaction commits."""
+    await session.execute(NOTIFY, {"key": ended.wake_key})
+
+
+def slots_given_back(resources: Resources, ended: Sequence[CallUnderWay]) -> None:
+    """Extend them no longer, and wake the waiting callers of this process at once."""
+    for current in ended:
+        if current.extension is not None:
+            current.extension.cancel()
+        resources.database.notifications.wake(current.wake_key)
+
+
+async def release_slots(resources: Resources, ended: Sequence[CallUnderWay]) -> None:
+    """Give back slots in which no call is under way. Never raises for the database: the leases then end by themselves."""
+    try:
+        async with resources.database.transaction() as session:
+            await give_back_slots(session, ended)
+    except DATABASE_ERRORS as error:
+        log.warning("gateway.slots.not_given_back", error=type(error).__name__)
+    slots_given_back(resources, ended)
 
 
 async def _extend_lease(resources: Resources, lease_id: UUID) -> None:

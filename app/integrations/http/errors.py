@@ -41,7 +41,7 @@ class RemoteError(AppError):
 class Unreachable(RemoteError):
     """Failed before anything was sent: surely not received.
 
-    `why` names the cause for the diagnosis: name, address, tls, proxy, refused, slow or other.
+    `why` names the cause for the diagnosis: name, address, tls, proxy, refused, slow, late or other.
     """
 
     why = "other"
@@ -60,8 +60,12 @@ class Ambiguous(RemoteError):
 
 
 class Throttled(RemoteError):
-    """Answered 429; `seconds` is the time it named, or None."""
+    """Answered 429; `seconds` is the time it named, or None.
 
+    `is_surely_not_done`: the other side itself said so, and not something in front of it that may have passed the call on.
+    """
+
+    is_surely_not_done = True
     is_final = True
     is_instance_wide = True
     default = T("The other system asks us to slow down. We will try again later.")

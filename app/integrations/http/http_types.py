@@ -28,7 +28,8 @@ LONGEST_CONTENT_TYPE = 80
 class Request:
     """A request about to be sent. `form` and `body` exclude each other; `body` is sent as JSON.
 
-    `largest_answer` is in bytes, both as it is received and unpacked.
+    `largest_answer` is in bytes, both as it is received and unpacked. A request that has not left by `leave_by`, in seconds of
+    `clock.seconds_awake_and_asleep`, is not sent any more.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Request:
     form: Mapping[str, str] | None = field(default=None, repr=False)
     body: Any = field(default=None, repr=False)
     largest_answer: int = LARGEST_ANSWER_BYTES
+    leave_by: float | None = None
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +28,12 @@ from app.integrations.http.response_body import ACCEPTED_CODING, TOO_LARGE, read
 from app.integrations.http.ssrf import AddressPolicy, PolicyCheckedNetwork
 
 log = get_logger(__name__)
+
+# httpcore tries to import it several times for each request, and where it is not installed each try searches all folders,
+# which cost more than the rest of a request. An entry of None makes the import fail at once.
+# https://docs.python.org/3/reference/import.html#the-module-cache
+if find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
@@ -62,6 +70,7 @@ SENTENCES = {
     "refused": T("%(host)s refused the connection. Nothing was sent; we will try again."),
     "slow": T("%(host)s did not take the connection in time. Nothing was sent; we will try again."),
     "other": T("%(host)s could not be reached. Nothing was sent; we will try again."),
+    "late": T("The request to %(host)s waited too long before it could leave. Nothing was sent; we will try again."),
 }
 # An access token or an address that came from outside and is no plain ASCII.
 UNWRITABLE = T("The request holds characters that cannot be sent.")
@@ -173,7 +182,7 @@ class Transport:
                     headers=dict(request.headers),
                     data=dict(request.form) if request.form is not None else None,
                     json=request.body,
-                    extensions={"trace": _when_sending(limit, self.whole_seconds)},
+                    extensions={"trace": _when_sending(limit, self.whole_seconds, request.leave_by)},
                 ) as response,
             ):
                 # Raw, because httpx would inflate without a limit.
@@ -181,6 +190,8 @@ class Transport:
                 body = await read_body(received, coding, request.largest_answer)
         except NOTHING_SENT as error:
             raise _unreachable(request.url, error) from error
+        except _TooLate as error:
+            raise (Ambiguous() if error.has_begun else _unreachable(request.url, error)) from error
         except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
             raise Ambiguous from error
         except UnicodeError as error:
@@ -197,13 +208,29 @@ class Transport:
         await self._client.aclose()
 
 
-def _when_sending(limit: asyncio.Timeout, seconds: float) -> Callable[[str, Any], Awaitable[None]]:
+class _TooLate(Exception):
+    """The time by which the request had to leave has passed. Without its body, nothing is done with what has left."""
+
+    def __init__(self, *, has_begun: bool) -> None:
+        super().__init__()
+        self.has_begun = has_begun
+
+
+def _when_sending(
+    limit: asyncio.Timeout, seconds: float, leave_by: float | None
+) -> Callable[[str, Any], Awaitable[None]]:
     # The time-out of the whole call starts when the request is sent: waiting for the pool and connecting have their own.
     # https://www.python-httpx.org/advanced/extensions/#trace
 
     async def trace(event: str, _details: Any) -> None:  # noqa: ANN401 - the library's own.
-        if event.endswith("send_request_headers.started"):
+        begins = event.endswith("send_request_headers.started")
+        if begins:
             limit.reschedule(asyncio.get_running_loop().time() + seconds)
+        # Between this and the system call that writes, nothing else of this process runs. A process that was frozen before
+        # it would otherwise send what others have looked for meanwhile, and sent themselves.
+        writes = begins or event.endswith("send_request_body.started")
+        if writes and leave_by is not None and clock.seconds_awake_and_asleep() > leave_by:
+            raise _TooLate(has_begun=not begins)
 
     return trace
 
@@ -213,6 +240,8 @@ def _unreachable(url: str, error: BaseException) -> Unreachable:
     host = urlsplit(url).hostname or url
     failure = Unreachable(Message(SENTENCES[why].message, {"host": host}))
     failure.why = why
+    # What kept it is here, so that other calls need not pause for it.
+    failure.is_instance_wide = why != "late"
     return failure
 
 
@@ -220,6 +249,8 @@ def _why(error: BaseException) -> str:
     # httpx says no more than "could not connect"; the cause is further down the chain of exceptions.
     if isinstance(error, httpx.ProxyError):
         return "proxy"
+    if isinstance(error, _TooLate):
+        return "late"
     cause: BaseException | None = error
     while cause is not None:
         for kinds, why in CAUSES:

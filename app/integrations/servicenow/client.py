@@ -49,6 +49,8 @@ class ServiceNowClient:
         self._transport = transport
         self._authorization = {"Authorization": f"Bearer {access_token}"}
         self.origin = origin
+        # Requests leave before this (clock.seconds_awake_and_asleep), or not at all.
+        self.leave_by: float | None = None
         self.hourly_limit: int | None = None  # As the instance last named it, on instances that have such a rule.
 
     async def create(self, table: Table, fields: Mapping[str, str], own_sys_id: str = "") -> RemoteTicket:
@@ -160,7 +162,7 @@ class ServiceNowClient:
     async def answer(self, request: Request) -> RemoteResponse:
         """Send any request with the token; the response, with any status."""
         signed = {**request.headers, **self._authorization}
-        answer = await self._transport.send(replace(request, headers=signed))
+        answer = await self._transport.send(replace(request, headers=signed, leave_by=self.leave_by))
         self.hourly_limit = parse_response.named_limit(answer) or self.hourly_limit
         return answer
 

@@ -392,4 +392,7 @@ def _rate_limited(answer: RemoteResponse) -> Throttled:
     if seconds is None and reset.isascii() and reset.isdigit():
         left = int(reset[:12]) - clock.now().timestamp()
         seconds = min(max(left, 0.0), LONGEST_NAMED_WAIT_SECONDS)
-    return Throttled(T("ServiceNow asks us to slow down. We go on later."), seconds=seconds)
+    error = Throttled(T("ServiceNow asks us to slow down. We go on later."), seconds=seconds)
+    # A full queue has no envelope. A gateway that asks a second node after the first one's silence has a page of its own.
+    error.is_surely_not_done = is_servicenows(answer) or not answer.body.strip()
+    return error

@@ -265,7 +265,7 @@ async def test_an_outcome_that_cannot_be_recorded_does_not_spoil_the_answer(
     async def database_away(*_: object) -> None:
         raise SQLAlchemyError
 
-    monkeypatch.setattr(slots, "_give_back", database_away)
+    monkeypatch.setattr(slots, "give_back_slots", database_away)
     assert await call(system.resources, at_once) == "answered"
     assert len(await leases(system)) == 1
 

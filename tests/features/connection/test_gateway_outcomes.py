@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.errors import RetryLater
 from app.features.connection.connection_view import connection_view
 from app.features.connection.gateway import InstancePaused, Lane, ServiceNowClient, call
-from app.features.tickets.delivery.outbound import Superseded
+from app.features.tickets.delivery.adapter import Superseded
 from app.integrations.http.errors import Ambiguous, ServerError, Throttled
 from tests.factories.calling import Gate, at_once, pause, throttle
 from tests.factories.connecting import connections

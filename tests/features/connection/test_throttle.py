@@ -102,16 +102,18 @@ def test_after_a_pause_the_first_caller_is_the_probe(throttle: InstanceThrottle,
     stop = check_allowed(throttle)
     assert stop is not None
     assert stop.seconds == LONGEST_WAIT_FOR_PROBE_SECONDS
-    record_success(throttle)
-    assert check_allowed(throttle) is None
+    assert stop.is_brief, "its outcome wakes those who wait"
+    record_success(throttle, probe_until=throttle.probe_until)
+    assert (throttle.paused_until, throttle.probe_until) == (None, None)
+    assert [check_allowed(throttle) for _ in range(4)] == [None] * 4
 
 
 def test_a_probe_that_is_given_back_is_the_next_callers(throttle: InstanceThrottle, still_clock: SetClock) -> None:
     record_failure(throttle, Throttled(seconds=30))
     still_clock.move(31)
     assert check_allowed(throttle) is None
-    assert throttle.paused_until is not None
-    give_probe_back(throttle, throttle.paused_until)
+    assert throttle.probe_until is not None
+    give_probe_back(throttle, throttle.probe_until)
     assert check_allowed(throttle) is None
     assert check_allowed(throttle) is not None
 
@@ -120,7 +122,7 @@ def test_a_probe_that_comes_late_gives_back_no_later_pause(throttle: InstanceThr
     record_failure(throttle, Throttled(seconds=30))
     still_clock.move(31)
     assert check_allowed(throttle) is None
-    probe_until = throttle.paused_until
+    probe_until = throttle.probe_until
     assert probe_until is not None
     record_failure(throttle, Throttled(seconds=300))
     give_probe_back(throttle, probe_until)
@@ -138,7 +140,7 @@ def test_a_call_without_trouble_and_without_an_answer_changes_nothing_but_its_ow
     end_call(throttle, trouble=None, answered=False, hourly_limit=100, probe_until=None)
     assert (throttle.failures, throttle.paused_until, throttle.hourly_limit) == (1, before, None)
     assert check_allowed(throttle) is None
-    end_call(throttle, trouble=None, answered=False, hourly_limit=None, probe_until=throttle.paused_until)
+    end_call(throttle, trouble=None, answered=False, hourly_limit=None, probe_until=throttle.probe_until)
     assert (throttle.failures, pause_of(throttle)) == (1, None)
     end_call(throttle, trouble=None, answered=True, hourly_limit=100, probe_until=None)
     assert (throttle.failures, throttle.paused_until, throttle.hourly_limit) == (0, None, 100)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from app.core import clock
 from app.integrations.http import transport as transport_module
 from app.integrations.http.errors import Ambiguous, Unreachable
 from app.integrations.http.http_types import Request
@@ -156,6 +158,47 @@ async def test_an_answer_that_trickles_ends_and_may_have_been_an_answer(monkeypa
             assert {type(ending) for ending in endings} <= {Ambiguous, Unreachable}
         finally:
             await transport.close()
+
+
+async def test_a_request_that_waited_too_long_does_not_leave() -> None:
+    """As in a process that was frozen between noting a create and sending it, while others took the ticket over."""
+    transport = Transport("servicenow")
+    with listening() as (port, asked):
+        late = Request("POST", f"http://127.0.0.1:{port}", body={}, leave_by=clock.seconds_awake_and_asleep() - 1)
+        try:
+            with pytest.raises(Unreachable, match="waited too long") as caught:
+                await transport.send(late)
+            assert not caught.value.is_instance_wide
+            assert asked == []
+            await transport.send(replace(late, leave_by=clock.seconds_awake_and_asleep() + 60))
+            assert len(asked) == 1
+        finally:
+            await transport.close()
+
+
+async def test_a_request_whose_body_would_be_late_may_have_arrived_and_has_done_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[bytes] = []
+
+    async def record(scope: Any, receive: Any, send: Any) -> None:
+        while (message := await receive())["type"] == "http.request":
+            done.append(message.get("body", b""))
+            if not message.get("more_body"):
+                await send({"type": "http.response.start", "status": 201, "headers": []})
+                await send({"type": "http.response.body", "body": b"{}"})
+                return
+
+    times = iter([0.0, 100.0])
+    monkeypatch.setattr(clock, "seconds_awake_and_asleep", lambda: next(times))
+    transport = Transport("servicenow")
+    with serve(record) as url:
+        try:
+            with pytest.raises(Ambiguous):
+                await transport.send(Request("POST", url, body={"short_description": "x"}, leave_by=50.0))
+        finally:
+            await transport.close()
+    assert b"".join(done) == b""
 
 
 @pytest.mark.fact("other-connectors bug-76")

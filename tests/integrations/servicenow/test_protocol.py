@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -107,12 +108,12 @@ def test_a_lookup_takes_no_id_but_ours(odd: str) -> None:
         protocol.find_by_correlation_request(ORIGIN, "incident", odd)
 
 
-def test_changed_records_are_ours_by_marker_or_creator_since_a_time_in_the_order_of_a_unique_key() -> None:
-    asked = Changed("marker", SINCE, created_by="svc.portal", after=OURS, limit=50)
-    assert query(changed(asked)) == (
-        "correlation_display=marker^ORsys_created_by=svc.portal^sys_updated_on>=2026-11-28 09:30:15"
-        f"^sys_id>{OURS}^ORDERBYsys_id"
-    )
+def test_changed_records_are_ours_by_marker_since_a_time_in_the_order_of_a_unique_key() -> None:
+    asked = Changed("marker", SINCE, after=OURS, limit=50)
+    changes = f"correlation_display=marker^sys_updated_on>=2026-11-28 09:30:15^sys_id>{OURS}"
+    assert query(changed(asked)) == f"{changes}^ORDERBYsys_id"
+    also = replace(asked, also=["a" * 32, "b" * 32])
+    assert query(changed(also)) == f"{changes}^NQsys_idIN{'a' * 32},{'b' * 32}^sys_id>{OURS}^ORDERBYsys_id"
     assert changed(asked).query["sysparm_limit"] == "50"
 
 
@@ -143,7 +144,7 @@ def test_a_call_asks_for_some_records_and_not_for_too_many(count: int) -> None:
     "build",
     [
         lambda text: changed(Changed(text, SINCE)),
-        lambda text: changed(Changed("marker", SINCE, created_by=text)),
+        lambda text: changed(Changed("marker", SINCE, also=[text])),
         lambda text: changed(Changed("marker", SINCE, after=text)),
         lambda text: by_ids([text]),
         lambda text: protocol.note_request(ORIGIN, "incident", text, "A note."),

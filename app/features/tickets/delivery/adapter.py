@@ -20,6 +20,23 @@ Answer = TypeVar("Answer")
 Call = Callable[[ServiceNowClient], Awaitable[Answer]]
 
 
+class StillUncertain(Exception):
+    """A send may still be under way in ServiceNow: find again later, and do not repeat it."""
+
+
+class Superseded(Exception):
+    """This attempt sends and writes nothing more: the row was decided meanwhile (`is_decided`), or another one has begun."""
+
+    def __init__(self, *, is_decided: bool = True) -> None:
+        super().__init__()
+        self.is_decided = is_decided
+
+    def go_on_after(self, seconds: float) -> None:
+        """Raises RetryLater unless the row is decided: perhaps no other job brings it, whatever began the other attempt."""
+        if not self.is_decided:
+            raise RetryLater(seconds) from self
+
+
 class OutboundAdapter(ABC, Generic[Row, Found]):
     """What differs between the rows that are delivered. One instance serves one attempt at one row.
 

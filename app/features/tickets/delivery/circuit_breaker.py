@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, text
 
@@ -91,6 +92,22 @@ async def open_circuit(session: Session, ticket: Ticket) -> OpenCircuit | None:
     if (await session.execute(in_progress)).scalar_one():
         return OpenCircuit(reason, half_open=True)
     return None if ticket.created_at > newest else OpenCircuit(reason, half_open=False)
+
+
+async def kinds_in_doubt(session: Session, connection_id: UUID) -> set[str]:
+    """The kinds whose circuit may be open: for each of their tickets `open_circuit` has to be asked."""
+    query = (
+        select(Ticket.kind)
+        .where(
+            Ticket.connection_id == connection_id,
+            Ticket.refusal_cause.is_not(None),
+            Ticket.refused_at > clock.now() - REFUSALS_COUNT_FOR,
+            Ticket.delivery.in_((Delivery.HELD, Delivery.QUEUED)),
+        )
+        .group_by(Ticket.kind, Ticket.refusal_cause)
+        .having(func.count() >= ENOUGH_REFUSALS)
+    )
+    return set((await session.execute(query)).scalars())
 
 
 async def _refused_lately(session: Session, *alike: ColumnElement[bool]) -> list[_Refused]:

@@ -20,12 +20,14 @@ from app.features.tickets.delivery import circuit_breaker
 from app.features.tickets.delivery.adapter import Call, OutboundAdapter
 from app.features.tickets.delivery.due_date import keep_due_date_ahead
 from app.features.tickets.delivery.lost_jobs import lost_its_job
-from app.features.tickets.delivery.outbound import Attempt, hold
+from app.features.tickets.delivery.outbound import Attempt
+from app.features.tickets.delivery.outbox_row import hold
 from app.features.tickets.delivery.own_sys_id import Verdict, forget, learn, sys_id_to_send, verdict_of
 from app.features.tickets.delivery.visibility import assert_visible, in_doubt_message, load_sight
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket
 from app.features.tickets.polling.apply_remote import link_record
+from app.features.tickets.polling.state_names import StateNames
 from app.features.tickets.types import TABLES, TicketKind
 from app.integrations.http.errors import QueryIgnored
 from app.integrations.servicenow.schemas import RemoteTicket, Table
@@ -46,22 +48,22 @@ async def deliver(resources: Resources, ticket_id: UUID) -> None:
     await Attempt(resources, TicketAdapter(ticket_id)).deliver()
 
 
-async def tickets_without_job(
-    session: Session, worked_on: Collection[str], limit: int = 500
-) -> list[tuple[UUID, bool, str]]:
-    """Queued tickets that are due and have no job, though their connection is there.
+async def tickets_without_job(session: Session, worked_on: Collection[str], limit: int = 500) -> list[Ticket]:
+    """Queued tickets that are due and have no job, though their connection is there; locked.
 
-    `worked_on` are the ids that have one. Gives each id, whether the ticket was shared in bulk, and the id of that request.
+    `worked_on` are the ids that have one. Those that wait for the lanes come last: they may be many, and only wake them.
     """
     query = (
-        select(Ticket.id, Ticket.batch_id, Ticket.request_id)
+        select(Ticket.id)
         .join(Connection, Connection.id == Ticket.connection_id)
         .where(lost_its_job(Ticket), Connection.status == ConnectionStatus.CONNECTED)
-        .order_by(Ticket.created_at)
+        .order_by(Ticket.has_own_job.desc(), Ticket.next_try_at.is_not(None), Ticket.created_at)
     )
     # Filtered here and not in SQL: the queue's tables are known to app/core/jobs.py alone.
-    found = [(row.id, row.batch_id is not None, row.request_id) for row in await session.execute(query)]
-    return [row for row in found if str(row[0]) not in worked_on][:limit]
+    found = [one for one in (await session.execute(query)).scalars() if str(one) not in worked_on][:limit]
+    # Those that are locked are being worked on.
+    rows = select(Ticket).where(Ticket.id.in_(found), lost_its_job(Ticket)).order_by(Ticket.id)
+    return list((await session.execute(rows.with_for_update(skip_locked=True))).scalars())
 
 
 class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
@@ -70,6 +72,8 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
     still_uncertain = STILL_UNCERTAIN
     ticket: Ticket
     throttle: InstanceThrottle | None = None
+    # Read once for the tickets that are stored together.
+    names: StateNames | None = None
     verdict: Verdict | None = None
     # The sys_id that the create of this attempt carried; None before there is one.
     sent_sys_id: str | None = None
@@ -88,12 +92,16 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
     async def load(self, session: Session) -> Ticket | None:
         ticket = await session.get(Ticket, self.ticket_id, with_for_update=True)
         if ticket is not None:
-            self.ticket, self.connection_id = ticket, ticket.connection_id
+            self.use(ticket)
             # Where a person had it sent again, its lines name the share's request beside that one.
             shared_in = "" if ticket.request_id == current_correlation_id() else ticket.request_id
             bind_fields(ticket=str(ticket.id), number=ticket.number, shared_in=shared_in)
             self.verdict = self.verdict or await verdict_of(session, ticket)
         return ticket
+
+    def use(self, ticket: Ticket) -> None:
+        """This row, which the caller has locked."""
+        self.ticket, self.connection_id = ticket, ticket.connection_id
 
     async def postpone(self, session: Session, row: Ticket) -> RetryLater | None:
         circuit = await circuit_breaker.open_circuit(session, row)
@@ -156,7 +164,7 @@ class TicketAdapter(OutboundAdapter[Ticket, list[RemoteTicket]]):
     async def delivered(self, session: Session, row: Ticket, found: list[RemoteTicket]) -> None:
         if self.late is not None:
             record_event(session, row, EventType.CHANGED, self.late)
-        await link_record(session, row, found, self.throttle)
+        await link_record(session, row, found, self.throttle, self.names)
         bind_fields(number=row.number)
         sent = self.sent_sys_id if self.just_sent else None
         await learn(session, row, self.verdict or Verdict.UNKNOWN, found, sent)

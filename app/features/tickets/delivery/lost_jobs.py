@@ -10,7 +10,7 @@ from app.core import clock
 from app.features.tickets.models import Outbound
 from app.features.tickets.types import Delivery
 
-# A job exists as soon as its row does. A row that has been due for this long without a job has lost it.
+# Lanes or a job of its own bring each row as soon as it is committed. One that has been due for this long has lost them.
 JOB_LOST_AFTER = timedelta(minutes=1)
 
 

@@ -27,19 +27,25 @@ from app.core.messages import Message, T
 from app.core.metrics import DELIVERIES
 from app.core.unforeseen import is_unforeseen
 from app.features.connection.gateway import InstancePaused, Lane, NotConnected, ServiceNowClient, call
-from app.features.connection.throttle import backoff_after
-from app.features.tickets.delivery.adapter import Answer, Call, Found, OutboundAdapter, Row
+from app.features.connection.throttle import own_backoff
+from app.features.tickets.delivery.adapter import Answer, Call, Found, OutboundAdapter, Row, StillUncertain, Superseded
 from app.features.tickets.delivery.next_step import (
     BELIEVED_FAILURES,
     NextStep,
     failing_message,
-    is_failure,
     is_refusal,
     next_step,
     refusal_cause,
 )
+from app.features.tickets.delivery.outbox_row import (
+    count_attempt,
+    hold,
+    is_uncertain,
+    note_outcome,
+    note_send,
+    seconds_in_flight,
+)
 from app.features.tickets.delivery.unexpected import after_unexpected
-from app.features.tickets.models import Outbound
 from app.features.tickets.types import Delivery
 from app.integrations.http.errors import RemoteError
 from app.resources import Resources
@@ -51,20 +57,14 @@ log = get_logger(__name__)
 UNCERTAIN_SECONDS = 330.0
 # How often it is looked for meanwhile. Three requests a minute per ticket do not hurt the instance.
 LOOKUP_INTERVAL_SECONDS = 20.0
-# An attempt without an outcome after this is taken for dead: waiting for a connection (30 s), connecting (5 s) and a
-# whole answer (35 s) take less (app/integrations/http/transport.py). One that lives on after all, because renewing the
-# token took long, is stopped by its number before it sends.
+# A send that was noted leaves within this time or not at all, also where the process or its machine is frozen in between.
+# So a lost one has ended there before it is uncertain no longer, and its attempt before others take it for dead.
+LEAVES_WITHIN_SECONDS = 30.0
+# An attempt without an outcome after this is taken for dead: leaving, and a whole answer (35 s), take less. One that lives
+# on after all, because renewing the token took long, is stopped by its number before it sends.
 ATTEMPT_SECONDS = 75.0
 
 STILL_UNDER_WAY = T("Another attempt is still waiting for ServiceNow’s answer.")
-
-
-class StillUncertain(Exception):
-    """A send may still be under way in ServiceNow: find again later, and do not repeat it."""
-
-
-class Superseded(Exception):
-    """Another attempt has begun, or the row was decided meanwhile: this attempt sends and writes nothing more."""
 
 
 class Lookup(Generic[Row, Found]):
@@ -73,6 +73,7 @@ class Lookup(Generic[Row, Found]):
     lane = Lane.BACKGROUND
     # Whether a send might still have been under way when the newest call left.
     was_uncertain = False
+    noted_at = 0.0  # When the newest send was noted, by clock.seconds_awake_and_asleep().
 
     def __init__(self, resources: Resources, adapter: OutboundAdapter[Row, Found], number: int = 0) -> None:
         """`number` is the row's last attempt: once there is a later one, this lookup is superseded."""
@@ -105,17 +106,23 @@ class Lookup(Generic[Row, Found]):
         async with self.resources.database.transaction() as session:
             await self.adapter.lock_before_row(session, just_sent=just_sent)
             row = await self.adapter.load(session)
-            if row is None or row.delivery == Delivery.SHARED:
-                return
-            await self.adapter.delivered(session, row, found)
-            row.delivery, row.shared_at = Delivery.SHARED, clock.now()
-            row.in_flight_since = row.next_try_at = row.uncertain_until = row.problem = None
+            if row is not None:
+                await self.keep_on(session, row, found)
+
+    async def keep_on(self, session: Session, row: Row, found: Found) -> None:
+        """As `keep`, on the row that the caller has locked after what `lock_before_row` locks."""
+        if row.delivery == Delivery.SHARED:
+            return
+        await self.adapter.delivered(session, row, found)
+        row.delivery, row.shared_at = Delivery.SHARED, clock.now()
+        row.in_flight_since = row.next_try_at = row.uncertain_until = row.problem = None
 
     async def current(self, session: Session) -> Row:
         """The row, locked, while this attempt is the newest. Raises Superseded: late losers write nothing."""
         row = await self.adapter.load(session)
-        if row is None or row.attempts != self.number or row.delivery != self.adapter.awaiting:
-            raise Superseded
+        is_decided = row is None or row.delivery != self.adapter.awaiting
+        if row is None or is_decided or row.attempts != self.number:
+            raise Superseded(is_decided=is_decided)
         return row
 
     async def _call(self, work: Call[Answer], *, sends: bool = False) -> Answer:
@@ -123,9 +130,13 @@ class Lookup(Generic[Row, Found]):
             # Noted inside the slot, so that a pause or a wait for a slot leaves no attempt behind. Runs again after a
             # 401, by which ServiceNow said that it did nothing (docs/facts/servicenow.md#2-6-error-envelope).
             await self._note(sends=sends)
+            client.leave_by = self.noted_at + LEAVES_WITHIN_SECONDS if sends else None
             return await work(client)
 
-        return await call(self.resources, noted, connection_id=self.adapter.connection_id, lane=self.lane)
+        return await self._ask(noted)
+
+    async def _ask(self, work: Call[Answer]) -> Answer:
+        return await call(self.resources, work, connection_id=self.adapter.connection_id, lane=self.lane)
 
     async def _note(self, *, sends: bool) -> None:  # noqa: ARG002 - a lookup never sends.
         async with self.resources.database.transaction() as session:
@@ -136,10 +147,12 @@ class Attempt(Lookup[Row, Found]):
     """One attempt at delivering a queued row.
 
     `began` once it has its number, `sends` while its call is the send, `was_answered` once ServiceNow has taken it.
+    `is_unsent` once it is certain that nothing of the row was ever done.
     """
 
     lane = Lane.DELIVERY
-    began = sends = was_answered = False
+    began = sends = was_answered = is_unsent = False
+    was_sent = True
     failures = 0
 
     async def deliver(self) -> None:
@@ -156,14 +169,36 @@ class Attempt(Lookup[Row, Found]):
         if was_sent is None:
             return
         try:
-            found, just_sent = await self.look() if was_sent else None, False
-            if found is None and self.failures >= BELIEVED_FAILURES:
+            arrived = await self._bring(was_sent=was_sent)
+        except Superseded as error:
+            error.go_on_after(LOOKUP_INTERVAL_SECONDS)
+            return
+        if arrived is not None:
+            found, just_sent = arrived
+            await self.keep(found, just_sent=just_sent)
+            self.tell_delivered()
+
+    def tell_delivered(self) -> None:
+        DELIVERIES.labels("delivered").inc()
+        log.info("delivery.delivered", **self.adapter.log_fields, attempt=self.number)
+
+    async def _bring(self, *, was_sent: bool) -> tuple[Found, bool] | None:
+        """What is in ServiceNow now, and whether it is the answer to the send; None when it is written down why nothing is.
+
+        Raises RetryLater when there has to be another attempt, and Superseded.
+        """
+        self.was_sent = was_sent
+        try:
+            found = await self.look() if was_sent else None
+            if found is not None:
+                return found, False
+            if self.failures >= BELIEVED_FAILURES:
                 await self._hold_failing()
-                return
-            if found is None:
-                found, just_sent = await self._send(was_sent=was_sent)
+                return None
+            return await self._send(was_sent=was_sent)
         except Superseded:
             log.warning("delivery.superseded", **self.adapter.log_fields, attempt=self.number)
+            raise
         except StillUncertain:
             await self._wait(self.adapter.still_uncertain, LOOKUP_INTERVAL_SECONDS)
         except InstancePaused as error:
@@ -173,10 +208,7 @@ class Attempt(Lookup[Row, Found]):
             await self._wait(error.message, None, failed=True)
         except RemoteError as error:
             await self._fail(error)
-        else:
-            await self.keep(found, just_sent=just_sent)
-            DELIVERIES.labels("delivered").inc()
-            log.info("delivery.delivered", **self.adapter.log_fields, attempt=self.number)
+        return None
 
     async def _admit(self) -> bool | None:
         """Whether the row was sent before; None when it needs no attempt. Raises RetryLater when it may not begin yet."""
@@ -192,7 +224,7 @@ class Attempt(Lookup[Row, Found]):
 
     async def _stop(self, session: Session, row: Row) -> RetryLater | Superseded | None:
         """Why the attempt must not begin; None when it may. Returned, not raised, so that rows written here are committed."""
-        seconds = seconds_in_flight(row, clock.now())
+        seconds = seconds_in_flight(row, clock.now(), attempt_seconds=ATTEMPT_SECONDS)
         if seconds > 0:
             return RetryLater(seconds, STILL_UNDER_WAY)
         postponed = await self.adapter.postpone(session, row)
@@ -234,38 +266,46 @@ class Attempt(Lookup[Row, Found]):
 
     async def _note(self, *, sends: bool) -> None:
         """Commit, before the call, that this attempt makes it. The first time, the attempt takes its number."""
+        self.noted_at = clock.seconds_awake_and_asleep()
         async with self.resources.database.transaction() as session:
             row = await self.current(session)
             stop = None if self.began else await self._stop(session, row)
             now = clock.now()
             self.was_uncertain = is_uncertain(row, now)
             if stop is None:
-                if not self.began:
-                    _count_attempt(row, now)
-                row.in_flight_since = row.next_try_at = now
-                if self.was_answered:
-                    row.uncertain_until = None
-                if sends:
-                    row.sent_at, row.uncertain_until = now, now + timedelta(seconds=UNCERTAIN_SECONDS)
-                    row.turned_away = False
-                    self.adapter.before_send(row)
+                self.note_on(row, now, sends=sends)
         if stop is not None:
             raise stop
+        self.noted(row, sends=sends)
+
+    def note_on(self, row: Row, now: datetime, *, sends: bool) -> None:
+        """Write on the locked row that this attempt makes a call. Once that is committed, `noted` follows, and the call."""
+        if not self.began:
+            count_attempt(row, now)
+        row.in_flight_since = row.next_try_at = now
+        if self.was_answered:
+            row.uncertain_until = None
+        if sends:
+            note_send(row, now, uncertain_seconds=UNCERTAIN_SECONDS)
+            self.adapter.before_send(row)
+
+    def noted(self, row: Row, *, sends: bool) -> None:
         self.number, self.began, self.sends = row.attempts, True, sends
 
     async def _end(self, session: Session, *, failed: bool) -> Row | None:
-        """The row, no longer in flight; None when another attempt has begun since.
+        """The row, no longer in flight; None when it was decided since. Raises RetryLater when another attempt has begun.
 
         An attempt that failed before its first call, because there was no token or no connection, is counted now: its
         page shows it, and the next wait is longer.
         """
         try:
             row = await self.current(session)
-        except Superseded:
+        except Superseded as error:
+            error.go_on_after(LOOKUP_INTERVAL_SECONDS)
             return None
         row.in_flight_since = None
         if failed and not self.began:
-            _count_attempt(row, clock.now())
+            count_attempt(row, clock.now())
             self.number, self.began = row.attempts, True
         return row
 
@@ -298,13 +338,14 @@ class Attempt(Lookup[Row, Found]):
             row = await self._end(session, failed=True)
             if row is None:
                 return
-            seconds = backoff_after(error, self.number)
+            seconds = await own_backoff(session, self.adapter.connection_id, error, self.number)
             is_other_cause = row.refusal_cause != refusal_cause(error)
             before = Message.from_json(row.problem) if row.problem and row.refusals and is_other_cause else None
             self._show(session, row, error.message)
             # What was said of a lookup says nothing of the send before it.
             if self.sends:
-                _note_outcome(row, error)
+                note_outcome(row, error, was_sent=self.was_sent)
+            self.is_unsent = row.sent_at is None
             if is_refusal(error):
                 row.refusals += 1
                 # A refused lookup counts only until a send is refused, too.
@@ -357,42 +398,3 @@ class Attempt(Lookup[Row, Found]):
     def _hold(self, session: Session, row: Row, problem: Message) -> None:
         hold(row, problem)
         self.adapter.note_held(session, row)
-
-
-def _count_attempt(row: Outbound, now: datetime) -> None:
-    row.attempts, row.attempted_at = row.attempts + 1, now
-
-
-def _note_outcome(row: Outbound, error: RemoteError) -> None:
-    """What the answer to a send says of it besides its problem."""
-    row.turned_away = error.is_at_the_door
-    if error.is_final:
-        row.uncertain_until = None
-    if is_failure(error):
-        row.failures, row.failure_text = row.failures + 1, error.remote_text
-
-
-def is_uncertain(row: Outbound, now: datetime) -> bool:
-    """Whether a send of this row may still be running in ServiceNow."""
-    return row.uncertain_until is not None and now < row.uncertain_until
-
-
-def seconds_in_flight(row: Outbound, now: datetime) -> float:
-    """How long another attempt may still wait for its answer; 0 when none does."""
-    if row.in_flight_since is None:
-        return 0.0
-    return max(0.0, ATTEMPT_SECONDS - (now - row.in_flight_since).total_seconds())
-
-
-def hold(row: Outbound, problem: Message) -> None:
-    """Stop until a person has read the problem and acted."""
-    row.delivery, row.problem = Delivery.HELD, problem.to_json()
-    row.next_try_at, row.force_retry = None, False
-
-
-def requeue(row: Outbound) -> None:
-    """A person wants it tried again. What may have arrived is found first, as before."""
-    row.delivery, row.problem = Delivery.QUEUED, None
-    row.refusals, row.refusal_cause, row.refused_at = 0, None, None
-    row.failures, row.failure_text = 0, ""
-    row.next_try_at = clock.now()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -46,6 +46,16 @@ async def verdict_of(session: Session, ticket: Ticket) -> Verdict:
         .where(OwnSysIdRule.learned_at >= Connection.connected_at)
     )
     return Verdict((await session.execute(query)).scalar_one_or_none() or Verdict.UNKNOWN)
+
+
+async def verdicts_of(session: Session, connection_id: UUID) -> dict[str, Verdict]:
+    """The same for each table of this connection of which something is known, by kind."""
+    query = (
+        select(OwnSysIdRule.kind, OwnSysIdRule.verdict)
+        .join(Connection, Connection.id == OwnSysIdRule.connection_id)
+        .where(OwnSysIdRule.connection_id == connection_id, OwnSysIdRule.learned_at >= Connection.connected_at)
+    )
+    return {row.kind: Verdict(row.verdict) for row in await session.execute(query)}
 
 
 def sys_id_to_send(ticket: Ticket, verdict: Verdict) -> str:

@@ -9,15 +9,12 @@ from app.core.errors import RetryLater
 from app.core.logging import get_logger
 from app.core.messages import T
 from app.features.connection.gateway import InstancePaused, NotConnected
+from app.features.connection.models import Connection, ConnectionStatus
+from app.features.tickets.delivery.adapter import StillUncertain, Superseded
 from app.features.tickets.delivery.deliver import TicketAdapter
 from app.features.tickets.delivery.next_step import is_refusal
-from app.features.tickets.delivery.outbound import (
-    LOOKUP_INTERVAL_SECONDS,
-    Lookup,
-    StillUncertain,
-    Superseded,
-    is_uncertain,
-)
+from app.features.tickets.delivery.outbound import LOOKUP_INTERVAL_SECONDS, Lookup
+from app.features.tickets.delivery.outbox_row import is_uncertain
 from app.features.tickets.delivery.visibility import is_in_doubt
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket
@@ -57,14 +54,24 @@ async def reconcile(resources: Resources, ticket_id: UUID) -> None:
         raise RetryLater(LOOKUP_INTERVAL_SECONDS) from error
     except InstancePaused as error:
         raise RetryLater(error.seconds) from error
-    except (Superseded, NotConnected):
-        # Not raised again: without a connection there may never be an answer, and the page says what is unknown.
+    except NotConnected as error:
+        # Where it was removed there may never be an answer, and the page says what is unknown.
+        if await _is_kept(resources, adapter.connection_id):
+            raise RetryLater(RETRY_SECONDS) from error
+    except Superseded:
         return
     except RemoteError as error:
         log.info("delivery.reconcile.failed", ticket=str(ticket_id), outcome=type(error).__name__, why=str(error))
         # A refusal would be the same in a minute; everything else passes.
         if not is_refusal(error):
             raise RetryLater(RETRY_SECONDS) from error
+
+
+async def _is_kept(resources: Resources, connection_id: UUID) -> bool:
+    """Whether the connection only waits for a person, who may authorize it again."""
+    async with resources.database.transaction() as session:
+        connection = await session.get(Connection, connection_id)
+        return connection is not None and connection.status != ConnectionStatus.REMOVED
 
 
 async def _mark_absent(lookup: Lookup[Ticket, list[RemoteTicket]]) -> None:

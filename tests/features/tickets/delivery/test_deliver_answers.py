@@ -31,13 +31,21 @@ async def expire_landing(system: System) -> None:
 
 
 @pytest.mark.fact("other-connectors bug-58")
-@pytest.mark.parametrize(("retry_after", "least", "most"), [("600", 600, 661), ("7200", 7200, 7921), ("0", 0, 3)])
-@pytest.mark.parametrize("asked", ["ServiceNow", "its token service"])
+@pytest.mark.parametrize(
+    ("asked", "retry_after", "least", "most"),
+    [
+        ("ServiceNow", "600", 600, 661),
+        ("ServiceNow", "7200", 7200, 7921),
+        ("its token service", "600", 600, 661),
+        ("its token service", "7200", 7200, 7921),
+        ("its token service", "0", 0, 3),
+    ],
+)
 async def test_a_delivery_waits_as_long_as_servicenow_or_its_token_service_says(
     system: System, asked: str, retry_after: str, least: float, most: float
 ) -> None:
     await system.connect()
-    path = "/table/" if asked == "ServiceNow" else "/oauth_token"
+    path, job = ("/table/", "drain_outbox") if asked == "ServiceNow" else ("/oauth_token", "deliver")
     if path == "/oauth_token":
         await expire(system)
     system.servicenow.fault("rate_limited", path=path, retry_after=retry_after)
@@ -49,8 +57,9 @@ async def test_a_delivery_waits_as_long_as_servicenow_or_its_token_service_says(
         paused_until, job_at = (
             await session.execute(
                 text(
-                    "SELECT paused_until, scheduled_at FROM instance_throttle, procrastinate_jobs WHERE task_name LIKE '%deliver'"
-                )
+                    "SELECT paused_until, scheduled_at FROM instance_throttle, procrastinate_jobs WHERE task_name = :task"
+                ),
+                {"task": f"tickets.{job}"},
             )
         ).one()
     for moment in (ticket.next_try_at, paused_until, job_at):
@@ -64,13 +73,15 @@ async def test_a_delivery_that_is_told_to_wait_0_seconds_again_and_again_waits_l
     system.servicenow.fault("rate_limited", times=4, path="/table/", retry_after="0")
     ticket_id = await share_one(system, TicketKind.INCIDENT)
     waits = []
-    for _ in range(4):
+    for _ in range(3):
         await run_due_and_waiting(system)
         ticket = await read_ticket(system, ticket_id)
         assert ticket.next_try_at is not None
         waits.append((ticket.next_try_at - clock.now()).total_seconds())
-    assert waits[0] < 2 < 5 < waits[1] < waits[3]
-    assert waits[3] > 25
+    # The first wait is a second, which the lanes wait themselves.
+    assert len(calls(system)) == 4
+    assert 5 < waits[0] < waits[2]
+    assert waits[2] > 25
 
 
 @pytest.mark.fact("other-connectors bug-60", "other-connectors bug-61", "servicenow sandbox-46")

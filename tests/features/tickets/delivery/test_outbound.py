@@ -21,11 +21,8 @@ from app.features.tickets.delivery.outbound import (
     ATTEMPT_SECONDS,
     LOOKUP_INTERVAL_SECONDS,
     UNCERTAIN_SECONDS,
-    hold,
-    is_uncertain,
-    requeue,
-    seconds_in_flight,
 )
+from app.features.tickets.delivery.outbox_row import hold, is_uncertain, requeue, seconds_in_flight
 from app.features.tickets.models import Outbound, Ticket, TicketNote
 from app.integrations.http.errors import (
     Ambiguous,
@@ -94,7 +91,7 @@ def test_what_never_reached_servicenow_is_no_refusal(error: AppError) -> None:
 )
 def test_an_attempt_is_waited_for_until_it_must_be_dead(since: float | None, seconds: float) -> None:
     row = TicketNote(in_flight_since=None if since is None else NOW - timedelta(seconds=since))
-    assert seconds_in_flight(row, NOW) == seconds
+    assert seconds_in_flight(row, NOW, attempt_seconds=ATTEMPT_SECONDS) == seconds
 
 
 @pytest.mark.parametrize(("ends_in", "uncertain"), [(None, False), (-1, False), (0, False), (1, True)])

@@ -18,6 +18,7 @@ from app.features.tickets.delivery.deliver import deliver
 from app.features.tickets.notes.deliver_note import deliver_note
 from app.features.tickets.types import TicketKind
 from tests.factories.delivering import let_time_pass, note_row, set_status, shared_change, write_note
+from tests.factories.lanes import Watched
 from tests.factories.system import System
 from tests.factories.tickets import calls, read_ticket, records, run_due_and_waiting, share_one, told
 
@@ -143,3 +144,41 @@ async def test_waiting_for_a_slot_or_for_the_end_of_a_pause_is_no_attempt(
         await deliver(system.resources, ticket_id)
     ticket = await read_ticket(system, ticket_id)
     assert (ticket.attempts, ticket.attempted_at, ticket.sent_at) == (0, None, None)
+
+
+@pytest.mark.parametrize("fault", ["dropped_after_commit", "acl_hiccup", "semaphore_full"])
+async def test_an_attempt_that_fails_after_another_one_began_keeps_the_tickets_job(
+    system: System, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """The other attempt may have been the same job's, given to a worker that died: then nothing else brings the ticket."""
+    await system.connect()
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    watched = Watched(system, monkeypatch)
+
+    async def begin_another() -> None:
+        async with system.resources.database.transaction() as session:
+            await session.execute(text("UPDATE ticket SET attempts = attempts + 1"))
+
+    watched.at[1] = begin_another
+    system.servicenow.fault(fault, method="POST", path="/table/")
+    with pytest.raises(RetryLater):
+        await deliver(system.resources, ticket_id)
+    ticket = await read_ticket(system, ticket_id)
+    assert (ticket.delivery, ticket.attempts, ticket.sent_at is None) == ("queued", 2, False)
+
+
+async def test_an_attempt_that_fails_after_the_ticket_was_decided_ends_its_job(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await system.connect()
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    watched = Watched(system, monkeypatch)
+
+    async def decide() -> None:
+        async with system.resources.database.transaction() as session:
+            await session.execute(text("UPDATE ticket SET delivery = 'given_up'"))
+
+    watched.at[1] = decide
+    system.servicenow.fault("dropped_after_commit", method="POST", path="/table/")
+    await deliver(system.resources, ticket_id)
+    assert (await read_ticket(system, ticket_id)).delivery == "given_up"

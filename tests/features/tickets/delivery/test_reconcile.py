@@ -18,7 +18,7 @@ from app.features.tickets.models import Ticket, TicketEvent
 from app.features.tickets.sharing.share import AlreadyShared
 from app.features.tickets.types import TicketKind
 from app.integrations.servicenow.client import ServiceNowClient
-from tests.factories.delivering import give_up
+from tests.factories.delivering import give_up, set_status
 from tests.factories.system import System
 from tests.factories.tickets import an_action, read_ticket, records, run_due_and_waiting, share_one, told
 
@@ -46,6 +46,25 @@ async def test_a_ticket_given_up_that_had_arrived_is_found_and_followed(system: 
     ticket = await read_ticket(system, ticket_id)
     assert (ticket.delivery, ticket.number) == ("shared", record["number"])
     assert len(records(system, "incident")) == 1
+
+
+async def test_a_ticket_given_up_is_looked_for_after_the_connection_was_authorized_again(system: System) -> None:
+    ticket_id = await held_though_it_arrived(system)
+    await give_up(system, ticket_id)
+    await set_status(system, "needs_attention")
+    await run_due_and_waiting(system, 2)
+    assert (await read_ticket(system, ticket_id)).delivery == "given_up"
+    await set_status(system, "connected")
+    await run_due_and_waiting(system)
+    assert (await read_ticket(system, ticket_id)).delivery == "shared"
+
+
+async def test_a_ticket_given_up_at_a_removed_connection_is_not_looked_for_any_more(system: System) -> None:
+    ticket_id = await held_though_it_arrived(system)
+    await give_up(system, ticket_id)
+    await set_status(system, "removed")
+    await reconcile(system.resources, ticket_id)
+    assert (await read_ticket(system, ticket_id)).delivery == "given_up"
 
 
 @pytest.mark.parametrize("trouble", ["acl_refuses", "api_asleep"])
