@@ -48,12 +48,16 @@ MOST_DUPLICATES = 10
 
 
 async def link_record(
-    session: Session, ticket: Ticket, found: Sequence[RemoteTicket], throttle: InstanceThrottle | None
+    session: Session,
+    ticket: Ticket,
+    found: Sequence[RemoteTicket],
+    throttle: InstanceThrottle | None,
+    names: StateNames | None = None,
 ) -> None:
     """Follow the oldest of the records `found` from now on, and compare it with what was sent.
 
     The caller marks the ticket as shared (delivery/outbound.py). `throttle`, locked before the ticket was, is given when
-    the record is the answer to a create, and None when it is the result of a lookup.
+    the record is the answer to a create, and None when it is the result of a lookup. `names` are read unless given.
     """
     remote, now = found[0], clock.now()
     ticket.sys_id = remote.sys_id
@@ -73,7 +77,7 @@ async def link_record(
         session, ticket, EventType.ARRIVED, T("Arrived in ServiceNow as %(number)s.", number=remote.number or "–")
     )
     ticket.differences = [sentence.to_json() for sentence in differences(ticket, remote)]
-    apply_record(session, ticket, remote, await load_names(session))
+    apply_record(session, ticket, remote, names or await load_names(session))
     # A record that was just created is a moment old, so its stamp shows by how much, at least, the instance's clock is
     # ahead of ours. The stamp of a record that was looked up says nothing of the clock.
     if throttle is not None and remote.created_at is not None:

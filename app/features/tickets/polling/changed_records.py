@@ -1,6 +1,6 @@
 """Read the records of one table that changed since the watermark, page by page, and apply them to their tickets.
 
-One request per table tells all changes, however many tickets there are.
+One request per table tells all changes, however many tickets there are, and holds a few records by their ids as well.
 """
 
 from __future__ import annotations
@@ -29,13 +29,17 @@ MOST_PAGES = 100
 # moment. Anything less, and the time that an answer takes, is within the plan's overlap.
 CLOCK_TURNED_BACK = timedelta(seconds=60)
 LACKS_KNOWN_RECORDS = T("ServiceNow’s list of changes lacks records that changed and that it shows us by their ids.")
-# A Date header that is off by more than this comes from a cache on the way, not from a clock.
+# A Date header that is off by more than this comes from a cache on the way, not from a clock. Where nothing has shown the
+# clock yet, changes are requested from this long before: it covers every time zone that the clock may be set to.
 MOST_CLOCK_ERROR = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Changes:
-    """A list of changes read to its end. `clock_ahead`: the instance's clock is ahead of ours by this, or by more."""
+    """A list of changes read to its end, with the sys_ids of its rows.
+
+    `clock_ahead`: the instance's clock is ahead of ours by this, or by more.
+    """
 
     applied: bool
     clock_ahead: timedelta
@@ -44,8 +48,8 @@ class Changes:
 
 async def poll_changes(resources: Resources, plan: PollPlan) -> Changes | None:
     """None when the instance refuses to list changes. Raises what the gateway raises for everything else."""
-    # Where a query ACL closes sys_created_by (docs/facts/servicenow.md#2-3-encoded-query), the marker alone has to do.
-    attempts = [plan, replace(plan, created_by="")] if plan.created_by else [plan]
+    # An instance that refuses the two questions in one may answer the one that cannot be put otherwise.
+    attempts = [plan, replace(plan, riders=[])] if plan.riders else [plan]
     for attempt in attempts:
         try:
             changes = await _read_to_end(resources, attempt)
@@ -74,18 +78,23 @@ async def _check_against_known(resources: Resources, plan: PollPlan, changes: Ch
 
 async def _read_to_end(resources: Resources, plan: PollPlan) -> Changes:
     page = await _fetch_page(resources, plan, after="", offset=0)
-    ahead = clock_ahead(page, clock.now(), plan.clock_ahead)
-    if ahead < plan.clock_ahead - CLOCK_TURNED_BACK:
+    ahead = clock_ahead(page, clock.now())
+    if ahead is None and not plan.is_clock_known:
+        plan = replace(plan, since=plan.since - MOST_CLOCK_ERROR)
+        page = await _fetch_page(resources, plan, after="", offset=0)
+    elif ahead is not None and ahead < plan.clock_ahead - CLOCK_TURNED_BACK:
         plan = replace(plan, clock_ahead=ahead)
         page = await _fetch_page(resources, plan, after="", offset=0)
-        ahead = clock_ahead(page, clock.now(), plan.clock_ahead)
+        ahead = clock_ahead(page, clock.now()) or ahead
+    if ahead is None or plan.is_clock_known:
+        ahead = min(ahead or plan.clock_ahead, plan.clock_ahead)
     applied, after, offset = False, "", 0
     listed: set[str] = set()
     for _ in range(MOST_PAGES):
         applied |= await apply_each(resources, plan, page)
         listed.update(row.sys_id for row in page.rows)
         if is_last(page, offset):
-            return Changes(applied, min(ahead, plan.clock_ahead), frozenset(listed))
+            return Changes(applied, ahead, frozenset(listed))
         after, offset = next_page(page, after, offset)
         page = await _fetch_page(resources, plan, after=after, offset=offset)
     raise InvalidResponse(T("ServiceNow’s list of changes does not end."))
@@ -94,8 +103,8 @@ async def _read_to_end(resources: Resources, plan: PollPlan) -> Changes:
 async def _fetch_page(resources: Resources, plan: PollPlan, *, after: str, offset: int) -> Listed:
     asked = Changed(
         marker=MARKERS[plan.kind],
-        created_by=plan.created_by,
         since=plan.remote_since,
+        also=plan.riders,
         after=after,
         offset=offset,
         limit=PAGE_SIZE,
@@ -123,9 +132,9 @@ def next_page(page: Listed, after: str, offset: int) -> tuple[str, int]:
     return (page.rows[-1].sys_id, 0) if page.rows else (after, offset + PAGE_SIZE)
 
 
-def clock_ahead(page: Listed, now: datetime, known: timedelta) -> timedelta:
-    """How far the instance's clock is ahead of ours by the page's Date header, else `known`."""
+def clock_ahead(page: Listed, now: datetime) -> timedelta | None:
+    """How far the instance's clock is ahead of ours by the page's Date header; None where that tells nothing."""
     if page.at is None:
-        return known
+        return None
     ahead = page.at - now
-    return ahead if abs(ahead) < MOST_CLOCK_ERROR else known
+    return ahead if abs(ahead) < MOST_CLOCK_ERROR else None

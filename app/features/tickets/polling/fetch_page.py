@@ -41,9 +41,10 @@ def fits(rows: Sequence[RemoteTicket], asked: Changed | ByIds) -> bool:
     """
     if isinstance(asked, ByIds):
         return {row.sys_id for row in rows} <= set(asked.sys_ids)
-    since = asked.since.replace(microsecond=0)
-    ours = [row for row in rows if _is_ours(row, asked)]
-    if len(rows) - len(ours) > MOST_OTHER_ROWS or not _is_ordered(rows, asked.after):
+    since, also = asked.since.replace(microsecond=0), set(asked.also)
+    rest = [row for row in rows if row.sys_id not in also]
+    ours = [row for row in rest if is_same_text(row.correlation_display, asked.marker)]
+    if len(rest) - len(ours) > MOST_OTHER_ROWS or not _is_ordered(rows, asked.after):
         return False
     return not any(row.updated_at is not None and row.updated_at < since for row in ours)
 
@@ -52,9 +53,3 @@ def _is_ordered(rows: Sequence[RemoteTicket], after: str) -> bool:
     """Whether the sys_ids rise, after that of the previous page. Imported ones with other signs sort in unknown ways."""
     known = [sys_id for sys_id in (after, *(row.sys_id for row in rows)) if SYS_ID.fullmatch(sys_id)]
     return all(one < next_one for one, next_one in pairwise(known))
-
-
-def _is_ours(row: RemoteTicket, asked: Changed) -> bool:
-    if is_same_text(row.correlation_display, asked.marker):
-        return True
-    return bool(asked.created_by) and is_same_text(row.values.get("sys_created_by", ""), asked.created_by)

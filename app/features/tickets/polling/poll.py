@@ -57,7 +57,7 @@ async def _poll_table(resources: Resources, plan: PollPlan) -> _Result:
         if plan.ask_for_changes:
             await _list_changes(resources, plan, result)
         # Also after a refusal: this is how the table's tickets are followed then.
-        result.changed = await scan(resources, plan)
+        result.changed = await scan(resources, plan, result.changes.sys_ids if result.changes else ())
         # The instance answers by id, so a list that failed is like one that is refused.
         result.was_refused |= result.problem is not None and bool(plan.scan)
     except (NotConnected, InstancePaused, RemoteError) as error:
@@ -96,7 +96,8 @@ async def _record_result(session: Session, plan: PollPlan, result: _Result) -> N
     if throttle is not None and result.changes is not None:
         # The smallest value that was seen: requesting changes from too early costs rows, from too late it loses some.
         seconds = result.changes.clock_ahead.total_seconds()
-        throttle.clock_ahead_seconds = min(throttle.clock_ahead_seconds, seconds)
+        known = throttle.clock_ahead_seconds
+        throttle.clock_ahead_seconds = seconds if known is None else min(known, seconds)
         # Only now: a list that broke off is requested again from the same moment (docs/facts/other-connectors.md#bug-56).
         cursor.watermark = plan.asked_at
         cursor.changes_refused = 0

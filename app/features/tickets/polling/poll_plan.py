@@ -21,15 +21,13 @@ from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling import schedule
 from app.features.tickets.polling.state_names import StateNames, load_names_and_closed_values
 from app.features.tickets.types import TicketKind
-from app.integrations.servicenow.protocol import IDS_PER_CALL, USER_NAME
+from app.integrations.servicenow.protocol import IDS_PER_CALL
 from app.resources import Resources
 
 # Changes are requested again from this long before the watermark. sys_updated_on has a resolution of one second
 # (docs/facts/servicenow.md#2-4-json-shapes), and a record is stamped before its transaction is committed, so a cursor
 # without an overlap runs ahead of the data (docs/facts/other-connectors.md#bug-48).
 OVERLAP = timedelta(seconds=120)
-# Before the first poll nothing is known of the instance's clock. A day covers every time zone that it may be set to.
-FIRST_OVERLAP = timedelta(days=1)
 # Each open ticket is read by its id once in this time: scripts can change a record and leave sys_updated_on as it was
 # (docs/facts/servicenow.md#trap-33).
 SCAN_INTERVAL = timedelta(hours=1)
@@ -39,6 +37,9 @@ SCAN_INTERVAL_ALONE = timedelta(minutes=10)
 # hide that change from the list; where changes are not listed at all, as often as an open one while it is closed recently.
 CLOSED_SCAN_INTERVAL = timedelta(days=1)
 RECENTLY_CLOSED = timedelta(days=90)
+# A list of changes does not hold a record that lost our marker, so it is read by its id with each poll: so many calls of
+# IDS_PER_CALL ids at most, in turn where an instance keeps no markers at all. Both tables then use half of the budget.
+MOST_CALLS_WITHOUT_MARKER = 5
 # Closed for longer than this, a ticket is followed by the list of changes only.
 LONGEST_CLOSED = timedelta(days=365)
 # So many of the newest known changes have to be in a list of changes that reaches back to them.
@@ -58,9 +59,9 @@ class PollPlan:
     """What one poll asks of one table.
 
     `since` and `asked_at` are on our clock. The instance's clock is ahead of ours by `clock_ahead`, or by more.
-    `created_by` is the user name of our account where the marker does not find our records, else empty. `scan` holds the
-    sys_ids to read, `expected` those of which the list of changes must hold one, `closed_values` the raw values of the
-    states that end the work.
+    It is 0 while `is_clock_known` is False. `scan` holds the sys_ids to read, `riders` those of them that the request for
+    changes asks for as well, `expected` those of which the list of changes must hold one, `closed_values` the raw values of
+    the states that end the work.
     """
 
     connection_id: UUID
@@ -68,11 +69,12 @@ class PollPlan:
     names: StateNames
     closed_values: list[str]
     ask_for_changes: bool
-    created_by: str
     since: datetime
     clock_ahead: timedelta
+    is_clock_known: bool
     asked_at: datetime
     scan: list[str]
+    riders: list[str]
     expected: list[str]
 
     @property
@@ -92,7 +94,7 @@ async def plan_poll(resources: Resources) -> AsyncIterator[PollPlan]:
             return
     for kind in TicketKind:
         async with resources.database.transaction() as session:
-            plan = await _plan_table(session, connection.id, kind, connection.user_name)
+            plan = await _plan_table(session, connection.id, kind)
         if plan is not None:
             yield plan
 
@@ -112,7 +114,7 @@ async def _is_due(session: Session, connection_id: UUID) -> bool:
     )
 
 
-async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind, user_name: str) -> PollPlan | None:
+async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind) -> PollPlan | None:
     """None while no ticket of this kind is shared."""
     now = clock.now()
     shared = _shared(connection_id, kind)
@@ -125,26 +127,29 @@ async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind, u
     cursor = await cursor_of(session, connection_id, kind)
     cursor.tried_at = now
     refused = cursor.changes_refused >= BELIEVED_REFUSALS and cursor.changes_refused_at is not None
-    clock_ahead = timedelta(seconds=throttle.clock_ahead_seconds)
-    since = cursor.watermark - OVERLAP if cursor.watermark else first - FIRST_OVERLAP
+    clock_ahead = timedelta(seconds=throttle.clock_ahead_seconds or 0.0)
+    # What became of a record before it was shared was in the answer that shared it.
+    since = (cursor.watermark or first) - OVERLAP
     if refused:
         since = min(since, await _newest_change(session, shared, since + clock_ahead) - clock_ahead - EXPECTED_MARGIN)
-    unmarked = await _without_marker(session, followed_tickets(connection_id, kind, closed_values, now))
-    # Many records without a marker mean that the instance does not keep it: then their creator finds them.
-    by_creator = len(unmarked) > IDS_PER_CALL
+    due = await _scan(session, cursor, closed_values, refused=refused)
+    expected = await _expected(session, shared, since + clock_ahead + EXPECTED_MARGIN)
+    ask_for_changes = not refused or now - (cursor.changes_refused_at or now) >= BELIEVED_FOR
+    # Those expected have to come because they changed, not because they were asked for. After trouble, one question at a time.
+    may_ride = ask_for_changes and not cursor.changes_refused and cursor.problem is None
     return PollPlan(
         connection_id=connection_id,
         kind=kind,
         names=names,
         closed_values=closed_values,
-        ask_for_changes=not refused or now - (cursor.changes_refused_at or now) >= BELIEVED_FOR,
-        # Escaping in a query is undocumented (docs/facts/servicenow.md#2-3-encoded-query), so other names stay out of it.
-        created_by=user_name if by_creator and USER_NAME.fullmatch(user_name) else "",
+        ask_for_changes=ask_for_changes,
         since=since,
         clock_ahead=clock_ahead,
+        is_clock_known=throttle.clock_ahead_seconds is not None,
         asked_at=now,
-        scan=await _scan(session, cursor, closed_values, [] if by_creator else unmarked, refused=refused),
-        expected=await _expected(session, shared, since + clock_ahead + EXPECTED_MARGIN),
+        scan=due,
+        riders=[sys_id for sys_id in due if sys_id not in expected][:IDS_PER_CALL] if may_ride else [],
+        expected=expected,
     )
 
 
@@ -165,17 +170,8 @@ async def _expected(session: Session, shared: Conditions, since: datetime) -> li
     return [sys_id for sys_id in (await session.execute(query)).scalars() if sys_id]
 
 
-async def _without_marker(session: Session, followed: Conditions) -> list[str]:
-    """The sys_ids of followed tickets whose records lost our marker: one more than a call takes where there are more."""
-    query = select(Ticket.sys_id).where(*followed, Ticket.visible, ~Ticket.has_marker)
-    query = query.order_by(Ticket.id).limit(IDS_PER_CALL + 1)
-    return [sys_id for sys_id in (await session.execute(query)).scalars() if sys_id]
-
-
-async def _scan(
-    session: Session, cursor: PollCursor, closed_values: Sequence[str], unmarked: Sequence[str], *, refused: bool
-) -> list[str]:
-    """The sys_ids to read in this poll: without a marker each time, open ones in turn, closed ones more rarely."""
+async def _scan(session: Session, cursor: PollCursor, closed_values: Sequence[str], *, refused: bool) -> list[str]:
+    """The sys_ids to read in this poll: open ones without a marker each time, open ones in turn, closed ones more rarely."""
     owner, now = (cursor.connection_id, cursor.kind, closed_values), clock.now()
     is_open = open_tickets(*owner)
     often = followed_tickets(*owner, now) if refused else is_open
@@ -185,6 +181,9 @@ async def _scan(
     due, cursor.last_scan_at = await _due_for_scan(session, often, interval, cursor.last_scan_at)
     due_closed, cursor.last_closed_scan_at = await _due_for_scan(
         session, rarely, CLOSED_SCAN_INTERVAL, cursor.last_closed_scan_at
+    )
+    unmarked = await _read_longest_ago(
+        session, (*is_open, and_(Ticket.visible, ~Ticket.has_marker)), MOST_CALLS_WITHOUT_MARKER
     )
     found = list(dict.fromkeys([*unmarked, *due, *due_closed]))
     if not found and cursor.problem is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 
@@ -53,6 +53,14 @@ class PollStatus:
         cursor = self.cursors.get(kind)
         as_of = cursor.succeeded_at if cursor else None
         return Freshness(as_of, self._problem(cursor), usage(self.throttle) if self.throttle else no_usage())
+
+    def true_until(self, kind: str) -> datetime | None:
+        """When `fresh` will say something else although nothing was written; None while it will not."""
+        cursor, now = self.cursors.get(kind), clock.now()
+        moments = [self.throttle.paused_until] if self.throttle else []
+        if cursor is not None and cursor.succeeded_at is not None:
+            moments.append(cursor.succeeded_at + STATES_STALE_AFTER)
+        return min((moment for moment in moments if moment is not None and moment >= now), default=None)
 
     def overall(self) -> Freshness:
         """The freshness of a list with both kinds: as old as the older one, unknown while one of them is."""
@@ -105,21 +113,42 @@ async def poll_status(session: Session, connection: Connection | None) -> PollSt
     )
 
 
-async def record_view(session: Session, queue: Queue, status: PollStatus) -> None:
+class RecordedViews:
+    """When this process last recorded a view, so that it asks the database no more often than that is worth."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Hashable, datetime] | None = None
+
+    def is_due(self, connection: Hashable) -> bool:
+        """`connection` names the connection; a view of another one says nothing of this one."""
+        if self._last is None or self._last[0] != connection:
+            return True
+        # A clock that was set back is no reason to wait.
+        return not timedelta(0) <= clock.now() - self._last[1] < VIEW_RECORDED_EVERY
+
+    def note(self, connection: Hashable) -> None:
+        self._last = connection, clock.now()
+
+
+async def record_view(session: Session, queue: Queue) -> None:
     """Record that the tickets are viewed, so that they are polled each minute; polls now after a longer break."""
-    if status.connection is None or status.throttle is None:
-        return
-    now, before = clock.now(), status.throttle.last_viewed_at
-    if before is not None and now - before < VIEW_RECORDED_EVERY:
-        return
-    # The condition again, on the row as it is now: of many pages that open at once, one writes and the others read.
+    now = clock.now()
     is_older = func.coalesce(InstanceThrottle.last_viewed_at < now - VIEW_RECORDED_EVERY, True)
+    # Locked, and the condition looked at again then: of many pages that open at once, one writes and one polls.
+    before = (
+        select(InstanceThrottle.connection_id, InstanceThrottle.last_viewed_at)
+        .join(Connection, Connection.id == InstanceThrottle.connection_id)
+        .where(Connection.status != ConnectionStatus.REMOVED, is_older)
+        .with_for_update(of=InstanceThrottle)
+        .cte("before")
+    )
     statement = (
         update(InstanceThrottle)
-        .where(InstanceThrottle.connection_id == status.connection.id, is_older)
+        .where(InstanceThrottle.connection_id == before.c.connection_id)
         .values(last_viewed_at=now)
+        .returning(before.c.last_viewed_at)
     )
-    await session.execute(statement.execution_options(synchronize_session=False))
-    if before is None or now - before > POLL_ON_VIEW_AFTER:
+    row = (await session.execute(statement.execution_options(synchronize_session=False))).one_or_none()
+    if row is not None and (row[0] is None or now - row[0] > POLL_ON_VIEW_AFTER):
         # A queueing lock: while a poll waits in the queue, no second one is added.
         await queue.defer(session, "tickets.poll", lock="tickets.poll", queueing_lock="tickets.poll")

@@ -1,10 +1,12 @@
-"""Read open tickets by their sys_ids, in turn, and mark those that ServiceNow does not show. Looks for no changes.
+"""Read tickets by their sys_ids, in turn, and mark those that ServiceNow does not show. Looks for no changes.
 
 The safety net of polling: scripts change records without touching sys_updated_on, an instance may refuse to list
 changes, and only a request by id notices a record that was deleted or hidden (docs/facts/servicenow.md#trap-33).
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from app.core.messages import T
 from app.features.tickets.polling.apply_each import apply_each
@@ -28,11 +30,15 @@ class NothingVisible(InvalidResponse):
     )
 
 
-async def scan(resources: Resources, plan: PollPlan) -> bool:
-    """Read the records of `plan.scan`. True when a ticket changed. Raises NothingVisible, and what the gateway raises."""
-    changed, shown = False, 0
-    for start in range(0, len(plan.scan), IDS_PER_CALL):
-        requested = plan.scan[start : start + IDS_PER_CALL]
+async def scan(resources: Resources, plan: PollPlan, listed: Collection[str] = ()) -> bool:
+    """Read the records of `plan.scan` that are not `listed`: those the list of changes has just held.
+
+    True when a ticket changed. Raises NothingVisible, and what the gateway raises.
+    """
+    wanted = [sys_id for sys_id in plan.scan if sys_id not in listed]
+    changed, shown = False, len(plan.scan) - len(wanted)
+    for start in range(0, len(wanted), IDS_PER_CALL):
+        requested = wanted[start : start + IDS_PER_CALL]
         # By id is a question for equality, which query ACLs allow where they refuse ranges
         # (docs/facts/servicenow.md#2-3-encoded-query). Other records in the answer raise: then absence proves nothing.
         page = await fetch_page(resources, plan, ByIds(requested))

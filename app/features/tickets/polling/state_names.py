@@ -13,7 +13,7 @@ from app.core.database import Session
 from app.core.errors import InvalidInput
 from app.core.messages import Message, T
 from app.features.connection.active_connection import NotConnected, active_connection
-from app.features.tickets.models import StateChoice, StateName, Ticket
+from app.features.tickets.models import StateChoice, StateName, TicketTally
 from app.features.tickets.types import CLOSED_CATEGORIES, KINDS, STATE_CATEGORY_NAMES, StateCategory, TicketKind
 
 # A choice value has at most 40 characters (docs/facts/servicenow.md#4-4-choices). Our own labels have the same limit.
@@ -148,11 +148,12 @@ async def offered_states(session: Session, connection_id: UUID, kind: TicketKind
 async def _states_of_tickets(session: Session, connection_id: UUID, kind: TicketKind) -> dict[str, tuple[str, int]]:
     """{value: (the instance's label, number of tickets)}."""
     rows = await session.execute(
-        select(Ticket.state, func.max(Ticket.state_label), func.count())
-        .where(Ticket.connection_id == connection_id, Ticket.kind == kind, Ticket.sys_id.is_not(None))
-        .group_by(Ticket.state)
+        select(TicketTally.state, func.max(TicketTally.state_label), func.sum(TicketTally.n))
+        .where(TicketTally.connection_id == connection_id, TicketTally.kind == kind)
+        .group_by(TicketTally.state)
     )
-    return {state: (label, count) for state, label, count in rows if state}
+    # Only a record has a state.
+    return {state: (label, int(count)) for state, label, count in rows if state}
 
 
 async def set_state_name(session: Session, kind: str, value: str, *, own_label: str, category: str) -> None:

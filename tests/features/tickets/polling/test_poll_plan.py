@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.features.tickets.models import PollCursor
-from app.features.tickets.polling.poll_plan import BELIEVED_FOR, FIRST_OVERLAP, OVERLAP, PollPlan, calls_due, plan_poll
+from app.features.tickets.polling.poll_plan import BELIEVED_FOR, OVERLAP, PollPlan, calls_due, plan_poll
 from app.integrations.servicenow.protocol import IDS_PER_CALL
 from tests.factories.system import System
 from tests.factories.tickets import read_ticket, refresh_now, shared_ticket
@@ -63,7 +63,7 @@ async def test_only_tables_with_shared_tickets_of_an_active_connection_are_polle
     ticket = await read_ticket(system, ticket_id)
     assert ticket.shared_at is not None
     assert (plan.kind, plan.scan, plan.ask_for_changes) == ("incident", [record["sys_id"]], True)
-    assert plan.since == ticket.shared_at - FIRST_OVERLAP
+    assert plan.since == ticket.shared_at - OVERLAP
     assert plan.remote_since == plan.since + plan.clock_ahead
 
 
