@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base, Id
+from app.core.page_versions import bump_on_change
 from app.core.vault import Sealed, SealedText
 from app.features.provisioning.finding import State
 
@@ -66,3 +67,6 @@ class StatusToken(Base):
     revoked_at: Mapped[datetime | None]
     # For a person who wonders which token may be revoked.
     used_at: Mapped[datetime | None]
+
+
+bump_on_change("connection", ProvisioningStep)

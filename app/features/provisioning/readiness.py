@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import and_, select
 
 from app.core.database import Session
 from app.core.messages import Message, T
@@ -57,34 +59,20 @@ class MissingSetup:
     sentences: tuple[Message, ...] = ()
 
 
-async def connection_and_missing(session: Session) -> tuple[Connection | None, MissingSetup]:
-    """For the home page: the active connection and what provisioning lacks, in one query.
+def missing_setup(connection: Connection, found: Mapping[str, Any] | None, *, was_checked: bool) -> MissingSetup:
+    """What provisioning lacks for the home page; `found` are the findings of failed steps, as they are stored.
 
     A connection that stopped working hides nothing: its cards say how old they are. One whose account no person has
     confirmed yet shows nothing, because nothing of it was checked.
     """
-    of_this = ProvisioningStep.connection_id == Connection.id
-    failed = (
-        select(func.jsonb_object_agg(ProvisioningStep.step, ProvisioningStep.finding))
-        .where(of_this, FAILED)
-        .scalar_subquery()
-    )
-    was_checked = exists().where(of_this, ProvisioningStep.checked_at >= Connection.connected_at)
-    query = select(Connection, failed, was_checked).where(Connection.status != ConnectionStatus.REMOVED)
-    row = (await session.execute(query)).one_or_none()
-    if row is None:
-        return None, MissingSetup()
-    connection, found, checked = row
     if connection.status != ConnectionStatus.CONNECTED:
         sentence = Message.from_json(connection.attention) if connection.attention else ATTENTION
-        nothing = hides_everything(connection.status, was_checked=checked)
-        return connection, MissingSetup(
-            frozenset(kind.value for kind in TicketKind) if nothing else frozenset(), (sentence,)
-        )
+        nothing = hides_everything(connection.status, was_checked=was_checked)
+        return MissingSetup(frozenset(kind.value for kind in TicketKind) if nothing else frozenset(), (sentence,))
     # A step of an older version may still have a row.
     known = {step: stored for step, stored in (found or {}).items() if stored and step in STEP_BY_KEY}
     ready = readiness_after({step: Finding.from_json(stored) for step, stored in known.items()})
-    return connection, MissingSetup(frozenset(kind.value for kind in TicketKind) - ready.kinds, ready.missing)
+    return MissingSetup(frozenset(kind.value for kind in TicketKind) - ready.kinds, ready.missing)
 
 
 def hides_everything(status: str, *, was_checked: bool) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Any
-
-from sqlalchemy import func, select
 
 from app.core import clock
 from app.core.database import Session
@@ -13,7 +12,7 @@ from app.core.queue_health import has_worker
 from app.features.connection.connection_view import connection_view
 from app.features.provisioning.list_steps import list_steps
 from app.features.provisioning.readiness import readiness
-from app.features.tickets.models import Ticket
+from app.features.tickets.views.ticket_tally import read_tally
 
 
 async def connector_status(session: Session) -> dict[str, Any]:
@@ -22,9 +21,9 @@ async def connector_status(session: Session) -> dict[str, Any]:
     ready = await readiness(session)
     steps = [line for line in await list_steps(session) if not line.is_outcome]
     # Only of the active connection: the count must not include tickets of an instance that was removed.
-    of_it = Ticket.connection_id == (connection.id if connection else None)
-    query = select(Ticket.delivery, func.count()).where(of_it).group_by(Ticket.delivery)
-    tickets = {str(delivery): int(count) for delivery, count in await session.execute(query)}
+    tickets: Counter[str] = Counter()
+    for row in await read_tally(session, connection.id) if connection else ():
+        tickets[row.delivery] += row.n
     return {
         "status": connection.status if connection else "not_connected",
         "instance": connection.instance_name if connection else None,

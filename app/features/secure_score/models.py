@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base, Id
+from app.core.page_versions import bump_on_change
 
 
 class ScoreSnapshot(Base):
@@ -263,3 +264,9 @@ class ImportRun(Base):
     known_until: Mapped[date | None]
     warnings: Mapped[list[Any]] = mapped_column(default=list)
     problem: Mapped[dict[str, Any] | None]
+
+
+bump_on_change(
+    "score", ScoreSnapshot, ControlScore, ImprovementAction, ScoreChange, ControlRename, ScoreZones, ImportRun
+)
+bump_on_change("plans", ActionPlan, StatusChange, ActionTag)

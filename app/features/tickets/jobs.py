@@ -8,26 +8,32 @@ from app.core.jobs import TaskGroup
 from app.core.logging import get_logger
 from app.features.secure_score.sync.renames import FOLLOWERS
 from app.features.tickets.delivery.deliver import deliver, tickets_without_job
+from app.features.tickets.delivery.drain import drain_outbox
+from app.features.tickets.delivery.hand_over import bring_again
 from app.features.tickets.delivery.reconcile import reconcile
 from app.features.tickets.notes.deliver_note import deliver_note, notes_without_job
 from app.features.tickets.notes.fetch_notes import read_notes
 from app.features.tickets.polling.poll import poll_states
 from app.features.tickets.polling.state_choices import read_choices
-from app.features.tickets.renamed_actions import follow_rename
-from app.features.tickets.types import BULK_PRIORITY
+from app.features.tickets.renamed_actions import follow_renames
 from app.resources import Resources
 
 log = get_logger(__name__)
 
 tasks = TaskGroup("tickets")
 # Secure Score is below tickets and knows none, so what has to follow its actions is handed down here.
-FOLLOWERS.append(follow_rename)
+FOLLOWERS.append(follow_renames)
 
 
 @tasks.task("deliver")
 async def deliver_ticket(resources: Resources, ticket_id: str) -> None:
     # One attempt for each run. RetryLater makes the queue run it again, so a waiting ticket occupies no worker.
     await deliver(resources, UUID(ticket_id))
+
+
+@tasks.task("drain_outbox")
+async def send_waiting_tickets(resources: Resources) -> None:
+    await drain_outbox(resources)
 
 
 @tasks.task("reconcile")
@@ -59,16 +65,12 @@ async def read_state_choices(resources: Resources) -> None:
 
 @tasks.task("sweep", every="* * * * *")
 async def sweep(resources: Resources) -> None:
-    """Queue tickets and notes again that wait without a job: for the connection, or because their job was lost."""
+    """Queue tickets and notes again that nothing brings: they waited for the connection, or their job was lost."""
     queue = resources.queue
     async with resources.database.transaction() as session:
         worked_on = await queue.unfinished_values(session, "tickets.deliver", "ticket_id")
         tickets = await tickets_without_job(session, worked_on)
-        for ticket_id, in_bulk, request_id in tickets:
-            priority = BULK_PRIORITY if in_bulk else 0
-            await queue.defer(
-                session, "tickets.deliver", priority=priority, request_id=request_id, ticket_id=str(ticket_id)
-            )
+        await bring_again(session, queue, tickets)
         notes = await notes_without_job(
             session, await queue.unfinished_values(session, "tickets.deliver_note", "note_id")
         )

@@ -216,5 +216,5 @@ def priority_name(value: str) -> Message:
     return known or T("%(value)s", value=value or "–")
 
 
-# Jobs of a bulk share run after single shares and polls: the queue takes higher priorities first.
+# Own jobs of a bulk share's tickets run after single shares and polls: the queue takes higher priorities first.
 BULK_PRIORITY = -10

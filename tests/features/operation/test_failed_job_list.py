@@ -16,6 +16,7 @@ from app.features.operation.failed_job_list import (
     retry_failed_job,
     retry_failed_jobs,
 )
+from app.features.tickets.delivery.hand_over import start_lanes
 from app.features.tickets.types import TicketKind
 from tests.factories.connecting import viewer_of
 from tests.factories.delivering import shared_change, write_note
@@ -80,7 +81,7 @@ async def test_retry_delivers_once_and_is_audited(system: System, manager: Viewe
     with pytest.raises(Conflict):
         async with system.resources.database.transaction() as session:
             await retry_failed_job(session, system.resources.queue, line.number, viewer=manager)
-    assert await waiting(system) == ["tickets.deliver"]
+    assert await waiting(system) == ["tickets.drain_outbox"]
     await run_due_and_waiting(system)
     assert (await listed(system)).count == 0
     assert len(records(system, "incident")) == 1
@@ -103,7 +104,7 @@ async def test_a_retried_job_goes_on_in_the_log_lines_of_what_first_asked_for_it
         await run_due_and_waiting(system)
     [retried] = of_event(lines, "job.retried")
     assert (retried["correlation_id"], retried["first_request"]) == ("fedcba9876543210", "0123456789abcdef")
-    [done] = [line for line in of_event(lines, "job.done") if line["task"] == "tickets.deliver"]
+    [done] = [line for line in of_event(lines, "job.done") if line["task"] == "tickets.drain_outbox"]
     assert (done["correlation_id"], done["outcome"]) == ("0123456789abcdef", "done")
     async with system.resources.database.transaction() as session:
         # Either id finds the entry.
@@ -115,12 +116,12 @@ async def test_a_retried_job_goes_on_in_the_log_lines_of_what_first_asked_for_it
 async def test_retry_adds_no_second_job_where_one_is_under_way(system: System, manager: Viewer) -> None:
     await system.connect()
     await run_due_and_waiting(system)
-    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await share_one(system, TicketKind.INCIDENT)
     await fail_all(system)
     async with system.resources.database.transaction() as session:
-        await system.resources.queue.defer(session, "tickets.deliver", ticket_id=str(ticket_id))
+        await start_lanes(session, system.resources.queue)
         assert await retry_failed_jobs(session, system.resources.queue, viewer=manager) == 1
-    assert await waiting(system) == ["tickets.deliver"]
+    assert await waiting(system) == ["tickets.drain_outbox"]
     await run_due_and_waiting(system)
     assert len(records(system, "incident")) == 1
 

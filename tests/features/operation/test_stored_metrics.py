@@ -16,6 +16,7 @@ from app.features.tickets.models import Ticket
 from tests.factories.graph_payloads import TENANT
 from tests.factories.statements import counted
 from tests.factories.system import System
+from tests.factories.ticket_rows import add_connection, add_tickets, ticket_row
 from tests.factories.tickets import refresh_now, share_one, shared_ticket
 
 
@@ -98,7 +99,11 @@ async def test_the_number_of_statements_does_not_grow(system: System) -> None:
 async def test_undelivered_tickets_are_counted_by_their_index(system: System) -> None:
     await system.connect()
     await share_one(system)
-    async with system.resources.database.transaction() as session:
+    database = system.resources.database
+    other = await add_connection(database, name="old", status="removed")
+    await add_tickets(database, [ticket_row(other) for _ in range(500)])
+    async with database.transaction() as session:
+        await session.execute(text("ANALYZE ticket"))
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         query = "SELECT delivery, count(*) FROM ticket WHERE delivery IN ('queued', 'held') GROUP BY delivery"
         plan = "\n".join((await session.execute(text(f"EXPLAIN {query}"))).scalars())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import func, select
-
 from app.core import clock
 from app.core.database import Session
 from app.core.database_trouble import DATABASE_ERRORS, cause_of, stores_nothing
@@ -19,8 +17,8 @@ from app.features.provisioning.finding_catalog import make_finding
 from app.features.provisioning.models import DiagnosisRun
 from app.features.secure_score.reports.freshness import age_in_days, is_stale
 from app.features.secure_score.reports.score_summary import score_card
-from app.features.tickets.models import Ticket
 from app.features.tickets.types import Delivery
+from app.features.tickets.views.ticket_tally import read_tally
 from app.resources import Resources
 
 # A job is taken up within seconds, since the worker is notified of new ones; one that has been due for this long is not
@@ -86,9 +84,8 @@ async def queue_finding(session: Session) -> Finding:
 async def check_tickets(resources: Resources) -> Finding:
     """Whether tickets wait for a person."""
     async with resources.database.transaction() as session:
-        rows = await session.execute(select(Ticket.delivery, func.count()).group_by(Ticket.delivery))
-        counts = {str(delivery): int(count) for delivery, count in rows}
-    held, queued = counts.get(Delivery.HELD, 0), counts.get(Delivery.QUEUED, 0)
+        tally = await read_tally(session)
+    held, queued = (sum(row.n for row in tally if row.delivery == one) for one in (Delivery.HELD, Delivery.QUEUED))
     return make_finding("tickets_held", held=held, queued=queued) if held else make_finding("tickets", queued=queued)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, column, select, text
 
 from app.core import clock
 from app.core.database import Session
 from app.core.errors import NotFound
 from app.core.messages import Message
+from app.core.nested_rows import nested, number_of
 from app.features.secure_score.actions.action_rows import ActionLine, line_of, statement
 from app.features.secure_score.actions.action_status import NAMES, Status, is_device_control
 from app.features.secure_score.actions.browse_actions import NO_SUCH_ACTION
@@ -57,12 +60,25 @@ class Event:
 
 
 @dataclass(frozen=True)
+class History:
+    """The newest events first. `days` and `points` are a plot since it was first scored; days without a score are None.
+
+    Source: docs/facts/microsoft-graph.md#edge-48
+    """
+
+    events: Sequence[Event] = ()
+    days: Sequence[str] = ()
+    points: Sequence[float | None] = ()
+
+
+@dataclass(frozen=True)
 class ActionDetail:
     """One action. Texts ending in `_html` are sanitized, and empty strings when Graph has none.
 
     `action_url` is Graph's own, which may be old, of another cloud or no address at all (`portal_links`). `wanted_status` is
     a decision that Graph has not accepted yet and that does not count, and `problem` why Graph refused it. `sent_state` is the
-    state that Graph accepted last, until an import shows it and another decision follows.
+    state that Graph accepted last, until an import shows it and another decision follows. `also` are the
+    values of the columns that were asked for besides.
     """
 
     line: ActionLine
@@ -86,6 +102,7 @@ class ActionDetail:
     confirmed_at: datetime | None
     wanted_status: Status | None
     problem: Message | None
+    also: tuple[Any, ...] = ()
 
     @property
     def wanted(self) -> Message | None:
@@ -124,9 +141,11 @@ async def load_action(session: Session, tenant_id: str, control_id: str) -> Acti
     return found
 
 
-async def find_detail(session: Session, tenant_id: str, control_id: str) -> ActionDetail | None:
+async def find_detail(
+    session: Session, tenant_id: str, control_id: str, *also: ColumnElement[Any]
+) -> ActionDetail | None:
     """The same, and None where there is no such action."""
-    query = statement(tenant_id).add_columns(*DETAIL_COLUMNS).where(Row.control_id == control_id)
+    query = statement(tenant_id).add_columns(*DETAIL_COLUMNS, *also).where(Row.control_id == control_id)
     row = (await session.execute(query)).one_or_none()
     if row is None:
         return None
@@ -152,27 +171,8 @@ async def find_detail(session: Session, tenant_id: str, control_id: str) -> Acti
         confirmed_at=row.confirmed_at,
         wanted_status=Status(row.decided) if row.to_send and row.sent_at is None else None,
         problem=Message.from_json(row.problem) if row.problem else None,
+        also=tuple(row[-len(also) :]) if also else (),
     )
-
-
-async def load_daily_points(session: Session, tenant_id: str, control_id: str) -> tuple[list[str], list[float | None]]:
-    """Days and points since it was first scored, for a plot. Days without a score are None, which draws a gap.
-
-    Source: docs/facts/microsoft-graph.md#edge-48
-    """
-    found = await session.execute(
-        select(ScoreSnapshot.day, ControlScore.points)
-        .join(ControlScore, ControlScore.snapshot_id == ScoreSnapshot.id)
-        .where(ScoreSnapshot.tenant_id == tenant_id, ControlScore.control_id == control_id, ~ScoreSnapshot.is_gap)
-        .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
-    )
-    # Two snapshots may be of one day; the later one counts: docs/facts/microsoft-graph.md#edge-19
-    by_day = {row.day: row.points for row in found}
-    if not by_day:
-        return [], []
-    first, last = min(by_day), max(by_day)
-    days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
-    return [day.isoformat() for day in days], [by_day.get(day) for day in days]
 
 
 async def load_notes(session: Session, tenant_id: str, control_id: str) -> list[Note]:
@@ -187,35 +187,59 @@ async def load_notes(session: Session, tenant_id: str, control_id: str) -> list[
 
 
 # Changes of points have a day only, decisions have a moment. Within a day, decisions come first.
-EVENTS = """
-SELECT kind, day, CAST(NULL AS timestamptz) AS at, points_before, points_after, max_before, max_after,
-       NULL AS status_before, NULL AS status_after, '' AS who, '' AS reason, id AS position
-FROM score_change WHERE tenant_id = :tenant_id AND control_id = :control_id
-UNION ALL
-SELECT 'decided', CAST(decided_at AT TIME ZONE 'UTC' AS date), decided_at, NULL, NULL, NULL, NULL,
-       status_before, status_after, decided_by, reason, 0
-FROM status_change WHERE tenant_id = :tenant_id AND control_id = :control_id
-ORDER BY day DESC, at DESC NULLS LAST, position DESC LIMIT :most
-"""
+EVENTS = text(
+    """
+    SELECT kind, day, CAST(NULL AS timestamptz) AS at, points_before, points_after, max_before, max_after,
+           NULL AS status_before, NULL AS status_after, '' AS who, '' AS reason, id AS position
+    FROM score_change WHERE tenant_id = :tenant_id AND control_id = :control_id
+    UNION ALL
+    SELECT 'decided', CAST(decided_at AT TIME ZONE 'UTC' AS date), decided_at, NULL, NULL, NULL, NULL,
+           status_before, status_after, decided_by, reason, 0
+    FROM status_change WHERE tenant_id = :tenant_id AND control_id = :control_id
+    """
+)
+EVENT_NAMES = (
+    "kind", "day", "at", "points_before", "points_after", "max_before", "max_after", "status_before", "status_after", "who",
+    "reason", "position",
+)  # fmt: skip
 
 
-async def load_events(session: Session, tenant_id: str, control_id: str) -> list[Event]:
-    """Changes of points and decisions, the newest first."""
-    parameters = {"tenant_id": tenant_id, "control_id": control_id, "most": MOST_EVENTS}
-    found = await session.execute(text(EVENTS), parameters)
-    return [
-        Event(
-            kind=row.kind,
-            day=row.day,
-            at=row.at,
-            points_before=row.points_before,
-            points_after=row.points_after,
-            max_before=row.max_before,
-            max_after=row.max_after,
-            status_before=NAMES[Status(row.status_before)] if row.status_before else None,
-            status_after=NAMES[Status(row.status_after)] if row.status_after else None,
-            who=row.who,
-            reason=row.reason,
-        )
-        for row in found
-    ]
+async def load_history(session: Session, tenant_id: str, control_id: str) -> History:
+    """Changes of points, decisions, and the plot, in one statement."""
+    events = EVENTS.columns(*(column(name) for name in EVENT_NAMES)).subquery()
+    newest = events.c.day.desc(), events.c.at.desc().nulls_last(), events.c.position.desc()
+    daily = (
+        select(ScoreSnapshot.day, ControlScore.points)
+        .join(ControlScore, ControlScore.snapshot_id == ScoreSnapshot.id)
+        .where(ScoreSnapshot.tenant_id == tenant_id, ControlScore.control_id == control_id, ~ScoreSnapshot.is_gap)
+        .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
+    )
+    query = select(nested(select(*events.c).order_by(*newest).limit(MOST_EVENTS)), nested(daily))
+    found, points = (await session.execute(query, {"tenant_id": tenant_id, "control_id": control_id})).one()
+    return History([_event(row) for row in found], *_by_day(points))
+
+
+def _event(row: Mapping[str, Any]) -> Event:
+    return Event(
+        kind=row["kind"],
+        day=date.fromisoformat(row["day"]),
+        at=datetime.fromisoformat(row["at"]).astimezone(UTC) if row["at"] else None,
+        points_before=number_of(row["points_before"]),
+        points_after=number_of(row["points_after"]),
+        max_before=number_of(row["max_before"]),
+        max_after=number_of(row["max_after"]),
+        status_before=NAMES[Status(row["status_before"])] if row["status_before"] else None,
+        status_after=NAMES[Status(row["status_after"])] if row["status_after"] else None,
+        who=row["who"],
+        reason=row["reason"],
+    )
+
+
+def _by_day(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[float | None]]:
+    # Two snapshots may be of one day; the later one counts: docs/facts/microsoft-graph.md#edge-19
+    by_day = {date.fromisoformat(row["day"]): number_of(row["points"]) for row in rows}
+    if not by_day:
+        return [], []
+    first, last = min(by_day), max(by_day)
+    days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+    return [day.isoformat() for day in days], [by_day.get(day) for day in days]

@@ -74,6 +74,8 @@ FACETS = (
     Facet("recent", T("Recent"), lambda line, _t: line.recent, {"added": T("Added"), "updated": T("Updated")}),
 )
 FACET_NAMES = tuple(facet.name for facet in FACETS)
+# Which actions are hidden (_is_hidden) depends on whether these are used.
+HIDING_FACETS = frozenset({"licence", "status"})
 
 
 GROUPS = ("category", "status", "product", "tier", "impact", "licence")
@@ -298,10 +300,13 @@ def facet_options(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> 
     Of more than MOST_OPTIONS values, the chosen and the most frequent ones are offered, in this order.
     """
     found = []
+    selected = select_lines(lines, view, tickets)
     for facet in FACETS:
         chosen = view.chosen.get(facet.name, ())
         counts: dict[str, int] = dict.fromkeys(chosen, 0)
-        for line in select_lines(lines, view, tickets, except_facet=facet.name):
+        # Most facets leave nothing out, and are counted over the same actions.
+        is_plain = not chosen and facet.name not in HIDING_FACETS
+        for line in selected if is_plain else select_lines(lines, view, tickets, except_facet=facet.name):
             for value in facet.values(line, tickets):
                 counts[value] = counts.get(value, 0) + 1
         options = [FacetOption(value, facet.name_of(value), count, value in chosen) for value, count in counts.items()]
@@ -309,7 +314,7 @@ def facet_options(lines: Sequence[ActionLine], view: View, tickets: Tickets) -> 
         left_out = max(len(options) - MOST_OPTIONS, 0)
         if left_out:
             options = sorted(options, key=lambda option: (not option.chosen, -option.count))[:MOST_OPTIONS]
-        if chosen or (options and _has_choice(facet, lines, tickets)):
+        if chosen or len(options) > 1 or (options and _has_choice(facet, lines, tickets)):
             found.append(FacetOptions(facet.name, facet.label, tuple(options), left_out, facet.is_searched))
     return found
 

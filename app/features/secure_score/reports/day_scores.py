@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from app.core.database import Session
 from app.core.rounding import rounded
@@ -89,15 +90,23 @@ def movement_since(days: Sequence[DayScore], back: int) -> Movement | None:
 
 async def day_scores(session: Session, tenant_id: str, days: int) -> list[DayScore]:
     """The scores of the newest `days` days, oldest first."""
+    return days_of((await session.execute(day_query(tenant_id, days))).all())
+
+
+def day_query(tenant_id: str, days: int, *also: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    """The snapshots of the newest `days` days, for `days_of`, and in each row what else is asked for."""
     newest = select(func.max(ScoreSnapshot.day)).where(ScoreSnapshot.tenant_id == tenant_id).scalar_subquery()
-    found = await session.execute(
-        select(ScoreSnapshot.day, ScoreSnapshot.points, ScoreSnapshot.max_points, ScoreSnapshot.is_gap)
+    return (
+        select(ScoreSnapshot.day, ScoreSnapshot.points, ScoreSnapshot.max_points, ScoreSnapshot.is_gap, *also)
         .where(ScoreSnapshot.tenant_id == tenant_id, ScoreSnapshot.day > newest - days)
         .order_by(ScoreSnapshot.created_at, ScoreSnapshot.graph_id)
     )
+
+
+def days_of(rows: Iterable[Any]) -> list[DayScore]:
+    """One score for each day, oldest first."""
     # The last snapshot of a day counts: docs/facts/microsoft-graph.md#edge-19
-    by_day = {row.day: DayScore(row.day, row.points, row.max_points, row.is_gap) for row in found}
-    return list(by_day.values())
+    return list({row.day: DayScore(row.day, row.points, row.max_points, row.is_gap) for row in rows}.values())
 
 
 def plotted(days: Sequence[DayScore]) -> tuple[list[str], list[float | None]]:

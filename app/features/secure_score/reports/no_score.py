@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, case, or_, select
 
 from app.core.database import Session
 from app.core.messages import Message, T
 from app.features.secure_score.models import ScoreSnapshot
-from app.features.secure_score.sync.runs import RunStatus, list_runs
+from app.features.secure_score.sync.runs import RunLine, RunStatus, run_line, run_query
 from app.resources import ProductConfig
 
 
@@ -31,9 +31,17 @@ NOT_YET = T("No score yet")
 
 
 async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
-    """Decided by the newest import. To be called only while there is no score."""
-    runs = await list_runs(session, config.shown_tenant_id, limit=1)
-    if runs and (unreadable := await _newest_unreadable_day(session, config.shown_tenant_id)) is not None:
+    """Decided by the newest import. To be called only while there is no score. One statement."""
+    tenant_id = config.shown_tenant_id
+    query = run_query(tenant_id, 1).add_columns(newest_unreadable_day(tenant_id))
+    row = (await session.execute(query)).one_or_none()
+    run, unreadable = (run_line(row[0]), row[1]) if row is not None else (None, None)
+    return reason(config, run, unreadable)
+
+
+def reason(config: ProductConfig, run: RunLine | None, unreadable: date | None) -> NoScore:
+    """Why there is no score, by the newest import and the day that cannot be read."""
+    if unreadable is not None:
         return NoScore(
             T("No readable score"),
             T(
@@ -52,7 +60,7 @@ async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
             ),
             can_wait=False,
         )
-    if not runs:
+    if run is None:
         return NoScore(
             NOT_YET,
             T(
@@ -60,14 +68,14 @@ async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
                 " the background worker starts."
             ),
         )
-    if runs[0].in_progress:
+    if run.in_progress:
         return NoScore(NOT_YET, T("The import from Microsoft Graph is under way. Load this page again in a moment."))
-    if runs[0].problem is not None:
+    if run.problem is not None:
         return NoScore(
             NOT_YET,
             T("The last import from Microsoft Graph did not bring a score. It is tried again by itself."),
-            problem=runs[0].problem,
-            can_wait=runs[0].status != RunStatus.FAILED,
+            problem=run.problem,
+            can_wait=run.status != RunStatus.FAILED,
         )
     # A tenant without a score answers `{"value": []}`, which is no error and not 0 %: docs/facts/microsoft-graph.md#edge-4
     return NoScore(
@@ -79,13 +87,8 @@ async def why_no_score(session: Session, config: ProductConfig) -> NoScore:
     )
 
 
-async def _newest_unreadable_day(session: Session, tenant_id: str) -> date | None:
+def newest_unreadable_day(tenant_id: str) -> ScalarSelect[date | None]:
     """The newest day, if its total could not be read: docs/facts/microsoft-graph.md#1-2-securescore."""
-    found = await session.execute(
-        select(ScoreSnapshot.day, ScoreSnapshot.points, ScoreSnapshot.max_points)
-        .where(ScoreSnapshot.tenant_id == tenant_id)
-        .order_by(ScoreSnapshot.created_at.desc())
-        .limit(1)
-    )
-    newest = found.one_or_none()
-    return newest.day if newest is not None and (newest.points is None or newest.max_points is None) else None
+    is_unreadable = or_(ScoreSnapshot.points.is_(None), ScoreSnapshot.max_points.is_(None))
+    newest = select(case((is_unreadable, ScoreSnapshot.day))).where(ScoreSnapshot.tenant_id == tenant_id)
+    return newest.order_by(ScoreSnapshot.created_at.desc()).limit(1).scalar_subquery()

@@ -12,7 +12,14 @@ from app.core import clock
 from app.core.database import Session
 from app.core.messages import Message
 from app.features.secure_score.models import ImprovementAction
-from app.features.secure_score.reports.day_scores import DayScore, Movement, day_scores, movement_since, plotted
+from app.features.secure_score.reports.day_scores import (
+    DayScore,
+    Movement,
+    day_query,
+    days_of,
+    movement_since,
+    plotted,
+)
 from app.features.secure_score.reports.freshness import notices
 from app.features.secure_score.sync.runs import last_sync
 
@@ -42,10 +49,12 @@ class ScoreCard:
 
 
 async def score_card(session: Session, tenant_id: str) -> ScoreCard | None:
-    """None when there is no score yet."""
-    days = await day_scores(session, tenant_id, PLOT_DAYS)
-    regressed, synced = (await session.execute(select(count_regressed(tenant_id), last_sync(tenant_id)))).one()
-    return card_of(days, regressed=regressed, synced=synced)
+    """None when there is no score yet. One statement."""
+    also = count_regressed(tenant_id).label("regressed"), last_sync(tenant_id).label("synced")
+    rows = (await session.execute(day_query(tenant_id, PLOT_DAYS, *also))).all()
+    if not rows:
+        return None
+    return card_of(days_of(rows), regressed=rows[0].regressed, synced=rows[0].synced)
 
 
 def card_of(days: Sequence[DayScore], *, regressed: int, synced: datetime | None) -> ScoreCard | None:

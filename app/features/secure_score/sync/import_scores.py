@@ -26,7 +26,7 @@ from app.features.secure_score.sync.parse_graph import SnapshotRow, profiles_of,
 from app.features.secure_score.sync.parse_report import ParseReport
 from app.features.secure_score.sync.read_file import CannotImport, is_flattened, read_file, wrong_kind
 from app.features.secure_score.sync.rebuild_history import rebuild_history
-from app.features.secure_score.sync.renames import find_renames, known_renames, under_new_ids
+from app.features.secure_score.sync.renames import find_renames, known_renames, let_others_follow, under_new_ids
 from app.features.secure_score.sync.runs import ImportSource, RunStatus, known_until, open_run, stored
 from app.features.secure_score.sync.score_changes import DECISION_DAYS
 from app.features.secure_score.sync.upsert import (
@@ -283,6 +283,7 @@ class _Import:
             run = await session.get_one(ImportRun, self._run_id)
             run.known_until = newest_day if scores_are_complete else None
             self._close(run)
+            await let_others_follow(session, renames)
         log.info(
             "secure_score.import.ended",
             status=str(report.status),

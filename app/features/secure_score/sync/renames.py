@@ -18,6 +18,8 @@ from sqlalchemy import select, text
 from app.core import clock
 from app.core.database import Session
 from app.core.logging import get_logger
+from app.core.nested_rows import nested
+from app.features.secure_score.actions.action_details import ActionDetail, find_detail
 from app.features.secure_score.models import ControlRename, ImprovementAction
 from app.features.secure_score.sync.parse_graph import SnapshotRow
 
@@ -28,8 +30,9 @@ PREFIX = re.compile(r"^\d+\.")
 # Points. Graph sends rounded numbers.
 SAME_POINTS = 0.005
 
-# Another feature's rows about the action follow it too; features above this one add themselves here.
-Follower = Callable[[Session, str, str], Awaitable[None]]
+# Another feature's rows about the actions follow them too; features above this one add themselves here. They are given all
+# (old id, new id) at once, so that they can lock rows in an order of theirs.
+Follower = Callable[[Session, Sequence[tuple[str, str]]], Awaitable[None]]
 FOLLOWERS: list[Follower] = []
 
 
@@ -83,7 +86,7 @@ Pair = tuple[str, str, int]
 
 
 async def find_renames(session: Session, tenant_id: str) -> list[Rename]:
-    """Find renames in all stored days and carry them out; gives those that are new."""
+    """Find renames in all stored days and carry them out but for other features; gives those that are new."""
     spans = await session.execute(text(SPANS), {"tenant_id": tenant_id})
     pairs = pairs_of([(row.control_id, row.first_seen, row.last_seen) for row in spans])
     if not pairs:
@@ -174,13 +177,18 @@ async def _carry_out(session: Session, tenant_id: str, rename: Rename) -> None:
     }  # fmt: skip
     for statement in MOVES:
         await session.execute(text(statement), values)
-    for follow in FOLLOWERS:
-        await follow(session, rename.old_id, rename.new_id)
     await session.merge(
         ControlRename(
             tenant_id=tenant_id, old_id=rename.old_id, new_id=rename.new_id, day=rename.day, found_at=clock.now()
         )
     )
+
+
+async def let_others_follow(session: Session, renames: Sequence[Rename]) -> None:
+    """Let the rows of other features follow. They lock what others work with, so this comes last in its transaction."""
+    if renames:
+        for follow in FOLLOWERS:
+            await follow(session, [(rename.old_id, rename.new_id) for rename in renames])
 
 
 async def known_renames(session: Session, tenant_id: str) -> list[Rename]:
@@ -240,6 +248,19 @@ async def current_ids(session: Session, tenant_id: str, control_ids: Sequence[st
 async def renamed_to(session: Session, tenant_id: str, control_id: str) -> str:
     """The id that a control without a score of its own was given last; the same one where it was never renamed."""
     return _after(await known_renames(session, tenant_id), control_id)
+
+
+async def detail_or_new_id(session: Session, tenant_id: str, control_id: str) -> tuple[ActionDetail | None, str]:
+    """The action, and the id under which it goes on, as `current_id`; in one statement where there is an action."""
+    renames = select(ControlRename.old_id, ControlRename.new_id, ControlRename.day)
+    renames = renames.where(ControlRename.tenant_id == tenant_id).order_by(ControlRename.day)
+    detail = await find_detail(session, tenant_id, control_id, nested(renames))
+    if detail is None:
+        return None, await renamed_to(session, tenant_id, control_id)
+    if detail.line.scored:
+        return detail, control_id
+    known = [Rename(row["old_id"], row["new_id"], date.fromisoformat(row["day"])) for row in detail.also[0]]
+    return detail, _after(known, control_id)
 
 
 def _after(renames: Sequence[Rename], control_id: str) -> str:

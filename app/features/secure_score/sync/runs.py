@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, func, select, update
+from sqlalchemy import ScalarSelect, Select, func, select, update
 
 from app.core import clock
 from app.core.database import Session
@@ -155,10 +156,34 @@ async def synced_at(session: Session, tenant_id: str) -> datetime | None:
 
 async def list_runs(session: Session, tenant_id: str, *, limit: int = 50) -> list[RunLine]:
     """The newest runs first. One whose process has died is shown as failed, also before it is closed."""
-    found = await session.execute(
-        select(ImportRun).where(ImportRun.tenant_id == tenant_id).order_by(ImportRun.asked_at.desc()).limit(limit)
-    )
-    return [_line(run) for run in found.scalars()]
+    return [run_line(run) for run in (await session.execute(run_query(tenant_id, limit))).scalars()]
+
+
+def run_query(tenant_id: str, limit: int) -> Select[ImportRun]:
+    """The newest runs, for `run_line`."""
+    return select(ImportRun).where(ImportRun.tenant_id == tenant_id).order_by(ImportRun.asked_at.desc()).limit(limit)
+
+
+# What `run_line` reads of a run.
+RUN_COLUMNS = (
+    ImportRun.id, ImportRun.source, ImportRun.status, ImportRun.asked_by, ImportRun.asked_at, ImportRun.started_at,
+    ImportRun.heard_at, ImportRun.finished_at, ImportRun.stage, ImportRun.snapshots_read, ImportRun.snapshots_new,
+    ImportRun.profiles_read, ImportRun.profiles_new, ImportRun.profiles_changed, ImportRun.actions_scored,
+    ImportRun.without_profile, ImportRun.warnings, ImportRun.problem,
+)  # fmt: skip
+MOMENTS = ("asked_at", "started_at", "heard_at", "finished_at")
+
+
+def newest_run(tenant_id: str) -> Select[*tuple[Any, ...]]:
+    """The newest run in columns, for `stored_run`."""
+    newest = select(*RUN_COLUMNS).where(ImportRun.tenant_id == tenant_id)
+    return newest.order_by(ImportRun.asked_at.desc()).limit(1)
+
+
+def stored_run(row: Mapping[str, Any]) -> ImportRun:
+    """A run of RUN_COLUMNS as JSON tells it."""
+    moments = {name: row[name] and datetime.fromisoformat(row[name]).astimezone(UTC) for name in MOMENTS}
+    return ImportRun(**{**row, **moments, "id": UUID(row["id"])})
 
 
 def stored(sentences: Sequence[Message]) -> list[dict[str, object]]:
@@ -166,7 +191,7 @@ def stored(sentences: Sequence[Message]) -> list[dict[str, object]]:
     return [sentence.to_json() for sentence in dict.fromkeys(sentences)][:MOST_WARNINGS]
 
 
-def _line(run: ImportRun) -> RunLine:
+def run_line(run: ImportRun) -> RunLine:
     died = (
         run.status == RunStatus.RUNNING and run.heard_at is not None and run.heard_at < clock.now() - HEARTBEAT_TIMEOUT
     )

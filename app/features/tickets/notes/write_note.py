@@ -17,7 +17,7 @@ from app.core.messages import Message, T
 from app.core.page_share import Portion, portion, shortened
 from app.core.text_limits import clean
 from app.features.accounts.permissions import Viewer
-from app.features.tickets.delivery.outbound import requeue
+from app.features.tickets.delivery.outbox_row import requeue
 from app.features.tickets.models import Ticket, TicketNote
 from app.features.tickets.notes.journal_field import journal_part
 from app.features.tickets.notes.split_journal import Entry

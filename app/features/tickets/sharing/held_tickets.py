@@ -5,11 +5,12 @@ A queued ticket whose instance was removed may be given up as well, because noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 
 from app.core import clock
 from app.core.database import Session
@@ -21,7 +22,7 @@ from app.features.accounts.models import Person
 from app.features.accounts.permissions import Viewer
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.preferences import load_preferences
-from app.features.tickets.delivery.outbound import requeue
+from app.features.tickets.delivery.outbox_row import requeue
 from app.features.tickets.delivery.refusals import cause_key, cause_of, innermost, missing_fields
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
@@ -50,37 +51,58 @@ class HeldGroup:
 
 async def held_groups(session: Session, kind: TicketKind | None = None) -> list[HeldGroup]:
     """The reasons for which tickets are held at the active connection, the most frequent first."""
-    groups: dict[str, list[Ticket]] = {}
-    for ticket in await _held(session, kind):
-        groups.setdefault(cause_key(ticket), []).append(ticket)
-    most_first = sorted(groups.items(), key=lambda item: -len(item[1]))[:MOST_GROUPS]
-    return [_group(key, tickets) for key, tickets in most_first]
+    return groups_of((await session.execute(held_query(kind))).mappings())
 
 
-def _group(key: str, tickets: Sequence[Ticket]) -> HeldGroup:
+def held_query(kind: TicketKind | None = None) -> Select[*tuple[Any, ...]]:
+    """What `groups_of` needs."""
+    # One row for all tickets that are alike: thousands may wait for the same thing.
+    alike_in = (Ticket.connection_id, Ticket.kind, Ticket.refusal_cause, Ticket.problem)
+    query = (
+        select(*alike_in, func.count().label("count"))
+        .join(Connection, Connection.id == Ticket.connection_id)
+        .where(Ticket.delivery == Delivery.HELD, Connection.status != ConnectionStatus.REMOVED)
+        .group_by(*alike_in)
+        .order_by(func.min(Ticket.created_at))
+    )
+    return query if kind is None else query.where(Ticket.kind == kind)
+
+
+def groups_of(rows: Iterable[Mapping[Any, Any]]) -> list[HeldGroup]:
+    """The groups of these rows of `held_query`, the most frequent first."""
+    groups: dict[str, list[tuple[Ticket, int]]] = {}
+    for row in rows:
+        values = dict(row)
+        count = values.pop("count")
+        alike = Ticket(**values)
+        groups.setdefault(cause_key(alike), []).append((alike, count))
+    found = [_group(key, alike) for key, alike in groups.items()]
+    return sorted(found, key=lambda group: -group.count)[:MOST_GROUPS]
+
+
+def _group(key: str, alike: Sequence[tuple[Ticket, int]]) -> HeldGroup:
     # Of those that were sent, because the others only name it as the reason why they were not.
-    first = next((ticket for ticket in tickets if ticket.refusal_cause), tickets[0])
+    first = next((ticket for ticket, _ in alike if ticket.refusal_cause), alike[0][0])
     reason = innermost(Message.from_json(first.problem)) if first.problem else T("Held.")
-    return HeldGroup(key, TicketKind(first.kind), reason, missing_fields(cause_of(first)), len(tickets))
+    count = sum(count for _, count in alike)
+    return HeldGroup(key, TicketKind(first.kind), reason, missing_fields(cause_of(first)), count)
 
 
-async def _held(session: Session, kind: TicketKind | None = None, *, locked: bool = False) -> list[Ticket]:
+async def _held(session: Session) -> list[Ticket]:
     query = (
         select(Ticket)
         .join(Connection, Connection.id == Ticket.connection_id)
         .where(Ticket.delivery == Delivery.HELD, Connection.status != ConnectionStatus.REMOVED)
+        # In the order of their ids: two people who press a button at once wait for, and do not deadlock, each other.
         .order_by(Ticket.id)
+        .with_for_update(of=Ticket)
     )
-    if kind is not None:
-        query = query.where(Ticket.kind == kind)
-    # In the order of their ids: two people who press a button at once wait for, and do not deadlock, each other.
-    query = query.with_for_update(of=Ticket) if locked else query
     return list((await session.execute(query)).scalars())
 
 
 async def retry_group(session: Session, queue: Queue, key: str, *, viewer: Viewer) -> int:
     """Send every ticket that is held for this reason again, and return how many. Without `force_retry`, as in `retry_all`."""
-    tickets = [ticket for ticket in await _held(session, locked=True) if cause_key(ticket) == key]
+    tickets = [ticket for ticket in await _held(session) if cause_key(ticket) == key]
     for ticket in tickets:
         record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=viewer.display_name)
         await _queue_again(session, queue, ticket, priority=BULK_PRIORITY)
@@ -105,7 +127,7 @@ async def retry_all(session: Session, queue: Queue, *, viewer: Viewer) -> int:
     Without `force_retry`: once a few are refused again, the circuit breaker holds the rest unsent.
     """
     # Those of a removed instance stay as they are: they can be given up, and would wait for ever.
-    tickets = await _held(session, locked=True)
+    tickets = await _held(session)
     for ticket in tickets:
         record_event(session, ticket, EventType.PERSON, T("Asked to try again."), actor=viewer.display_name)
         await _queue_again(session, queue, ticket, priority=BULK_PRIORITY)
@@ -210,4 +232,5 @@ async def _queue_again(session: Session, queue: Queue, ticket: Ticket, *, priori
         requester = await _requester_of(session, ticket)
         ticket.record = with_decisions(ticket.record, stored_request(ticket), requester, preferences)
     requeue(ticket)
+    ticket.has_own_job = True
     await queue.defer(session, "tickets.deliver", priority=priority, ticket_id=str(ticket.id))

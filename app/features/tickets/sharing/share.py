@@ -1,7 +1,7 @@
-"""Makes tickets with their delivery jobs and audit entries, in one transaction. Sends nothing to ServiceNow.
+"""Makes tickets and their audit entries, and wakes the job that sends them, in one transaction. Sends nothing to ServiceNow.
 
 The number of statements does not grow with the number of tickets: everything is read before the first ticket is made, and
-rows and jobs are inserted in bulk.
+rows are inserted in bulk.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from app.core.messages import T
 from app.features.connection.active_connection import NotConnected, active_connection
 from app.features.connection.preferences import REOPEN, Preferences, load_preferences
 from app.features.secure_score.actions.browse_actions import Action
+from app.features.tickets.delivery.hand_over import start_lanes
 from app.features.tickets.delivery.own_sys_id import new_sys_id
 from app.features.tickets.events import EventType, record_event
 from app.features.tickets.models import Ticket, TicketAction
@@ -31,7 +32,7 @@ from app.features.tickets.sharing.fixed_columns import check_change_type
 from app.features.tickets.sharing.record import Links, compose_record
 from app.features.tickets.ticket_audit import audit_share
 from app.features.tickets.ticket_fields import Requester, TicketRequest, problems_of, stored_values
-from app.features.tickets.types import BULK_PRIORITY, CLOSED_CATEGORIES, Delivery, StateCategory
+from app.features.tickets.types import CLOSED_CATEGORIES, Delivery, StateCategory
 
 log = get_logger(__name__)
 
@@ -107,7 +108,7 @@ class _Sharing:
 async def share(
     session: Session, queue: Queue, command: ShareCommand, requester: Requester, *, public_url: str
 ) -> Shared:
-    """Make the ticket and its job. Raises InvalidInput, NotConnected or AlreadyShared, and then nothing is made."""
+    """Make the ticket, and wake the lanes. Raises InvalidInput, NotConnected or AlreadyShared, and then nothing is made."""
     return (await share_many(session, queue, [command], requester, public_url=public_url))[0]
 
 
@@ -265,10 +266,8 @@ async def _store(
     for ticket, command in made:
         await audit_share(session, requester, ticket, [action.control_id for action in command.actions])
         log.info("share.queued", ticket=str(ticket.id), kind=ticket.kind)
-    # Procrastinate runs jobs of a higher priority first, so that a single share does not wait for a bulk share.
-    for priority in (0, BULK_PRIORITY):
-        ids = [str(ticket.id) for ticket, command in made if (BULK_PRIORITY if command.batch_id else 0) == priority]
-        await queue.defer_many(session, "tickets.deliver", [{"ticket_id": one} for one in ids], priority=priority)
+    # The last thing of the transaction: shares that come at the same moment wait for each other from here on.
+    await start_lanes(session, queue)
 
 
 def ticket_link(public_url: str, ticket_id: UUID) -> str:

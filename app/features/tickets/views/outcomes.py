@@ -7,19 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import exists, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Select, select, true
 
 from app.core import clock
 from app.core.database import Session
 from app.core.messages import Message, T
-from app.features.connection.models import Connection, ConnectionStatus
-from app.features.secure_score.reports.current_points import Points, current_points
+from app.features.secure_score.models import ImprovementAction
+from app.features.secure_score.reports.current_points import Points, current_points, points_columns, points_of
 from app.features.tickets.models import Ticket, TicketAction
 from app.features.tickets.types import Delivery, StateCategory
+from app.features.tickets.views.ticket_classes import LineContext
 from app.features.tickets.views.ticket_details import TicketDetails
 from app.features.tickets.views.ticket_list import TicketLine, line_of, load_line_context
+from app.features.tickets.views.ticket_pages import LINE_COLUMNS
 
 
 class Outcome(StrEnum):
@@ -80,27 +83,27 @@ class ActionTicket:
     ticket: TicketLine
 
 
-async def connection_with_kept_tickets(session: Session) -> Connection | None:
-    """The connection that was removed last, if tickets of it are kept: their results stay true without it."""
-    kept = exists().where(Ticket.connection_id == Connection.id, Ticket.delivery == Delivery.SHARED)
-    removed = select(Connection).where(Connection.status == ConnectionStatus.REMOVED, kept)
-    return (await session.execute(removed.order_by(Connection.removed_at.desc()).limit(1))).scalar_one_or_none()
-
-
-async def ticket_results(session: Session, tenant_id: str, connection: Connection | None) -> OutcomeSummary:
-    """The outcome of every action with a shared ticket at this connection, in three statements."""
-    newest = await _newest_tickets(session, connection) if connection else []
-    if not newest:
+async def ticket_results(
+    session: Session, tenant_id: str, connection_id: UUID | None, context: LineContext | None = None
+) -> OutcomeSummary:
+    """The outcome of every action with a shared ticket at this connection. With `context`, in one statement."""
+    if connection_id is None:
         return OutcomeSummary([], [], None)
-    points = await current_points(session, tenant_id, [pair.control_id for pair in newest])
-    lines = _evaluate_all(newest, points)
-    lines.sort(key=lambda result: (ORDER.index(result.outcome), result.title))
-    counted = Counter(result.outcome for result in lines)
-    days = [found.as_of for found in points.values() if found.as_of is not None]
+    now = clock.now()
+    context = context or await load_line_context(session)
+    days, lines = [], []
+    for row in await session.execute(_newest_tickets(tenant_id, connection_id)):
+        points, ticket = points_of(row), line_of(row, context)
+        category = StateCategory(ticket.state_category)
+        pair = ActionTicket(row.control_id, row.title_then, row.points_then, category, row.state_since, ticket)
+        lines.append(evaluate(pair, points, now))
+        days.append(points.as_of)
+    found = sorted((line for line in lines if line), key=lambda result: (ORDER.index(result.outcome), result.title))
+    counted = Counter(result.outcome for result in found)
     return OutcomeSummary(
-        lines,
+        found,
         [(outcome, OUTCOME_NAMES[outcome], counted[outcome]) for outcome in ORDER if counted[outcome]],
-        max(days, default=None),
+        max((day for day in days if day is not None), default=None),
     )
 
 
@@ -179,24 +182,29 @@ def _gained(then: float | None, now: float | None) -> float | None:
     return None if then is None or now is None else round(now - then, 2)
 
 
-async def _newest_tickets(session: Session, connection: Connection) -> list[ActionTicket]:
-    """One per action. Of several tickets only the newest counts."""
-    query = (
-        select(TicketAction, Ticket)
-        .join(Ticket, Ticket.id == TicketAction.ticket_id)
-        .where(Ticket.connection_id == connection.id, Ticket.delivery == Delivery.SHARED)
-        .ext(distinct_on(TicketAction.control_id))
-        .order_by(TicketAction.control_id, Ticket.created_at.desc(), Ticket.id)
-    )
-    context = await load_line_context(session)
-    return [
-        ActionTicket(
-            control_id=action.control_id,
-            title=action.title,
-            points_then=action.points,
-            category=context.names.category(ticket.connection_id, ticket.kind, ticket.state),
-            since=ticket.state_since,
-            ticket=line_of(ticket, context),
+def _newest_tickets(tenant_id: str, connection_id: UUID) -> Select[*tuple[Any, ...]]:
+    """The newest ticket of each action that the score knows, with the action's points now and those of then."""
+    # One step along ix_ticket_action_shared for each action: however many tickets it had, only the newest counts. OFFSET keeps
+    # each ticket's row to a look by its id: else, without statistics (after a restore, say), PostgreSQL may read all tickets
+    # of the connection for each action.
+    of_action = select(*LINE_COLUMNS).where(Ticket.id == TicketAction.ticket_id).offset(0).correlate(TicketAction)
+    ticket = of_action.lateral("of_action")
+    newest = (
+        select(TicketAction.title.label("title_then"), TicketAction.points.label("points_then"), *ticket.c)
+        .join(ticket, true())
+        .where(
+            TicketAction.control_id == ImprovementAction.control_id,
+            TicketAction.shared_created.is_not(None),
+            ticket.c.connection_id == connection_id,
+            ticket.c.delivery == Delivery.SHARED.value,
         )
-        for action, ticket in await session.execute(query)
-    ]
+        .order_by(TicketAction.shared_created.desc(), TicketAction.ticket_id)
+        .limit(1)
+        .lateral("newest")
+    )
+    return (
+        select(*points_columns(tenant_id), newest)
+        .select_from(ImprovementAction)
+        .join(newest, true())
+        .where(ImprovementAction.tenant_id == tenant_id)
+    )

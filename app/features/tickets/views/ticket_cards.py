@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, select
 
-from app.core.database import Session
+from app.core.nested_rows import nested
 from app.features.connection.models import Connection
-from app.features.tickets.models import Ticket
+from app.features.tickets.models import Ticket, TicketTally
 from app.features.tickets.polling.poll_status import Freshness, PollStatus
 from app.features.tickets.polling.state_names import StateNames
 from app.features.tickets.types import Delivery, StateCategory, TicketKind
-from app.features.tickets.views.ticket_list import TicketLine, line_of, load_line_context
+from app.features.tickets.views.ticket_classes import LineContext
+from app.features.tickets.views.ticket_list import TicketLine, line_of
+from app.features.tickets.views.ticket_pages import LINE_COLUMNS
 
 NEWEST = 5
 # The order of the categories on a card: as work proceeds, with unknown ones last.
 CATEGORY_ORDER = list(StateCategory)
-
-# Kind, delivery, raw state, the instance's label of it, number of tickets, whether ServiceNow shows them.
-Counted = tuple[str, str, str, str, int, bool]
 
 
 @dataclass(frozen=True)
@@ -46,56 +48,79 @@ class TicketCard:
     absent: int
     newest: list[TicketLine]
     fresh: Freshness
+    # When `fresh` will say something else by itself.
+    true_until: datetime | None = None
 
 
-async def ticket_cards(
-    session: Session, connection: Connection, status: PollStatus, kinds: Sequence[TicketKind] = tuple(TicketKind)
-) -> list[TicketCard]:
-    """The cards of these kinds at this connection, in three statements however many tickets there are."""
-    context = await load_line_context(session)
-    names = context.names
+def tally_column(kinds: Sequence[TicketKind]) -> ColumnElement[list[dict[str, Any]]]:
+    """Of the connection of the statement around it: how many tickets of these kinds there are, for `card_of`."""
     # A ticket that was given up is in no count: no work is left, and none was done.
-    of_card = (Ticket.connection_id == connection.id, Ticket.kind.in_(kinds), Ticket.delivery != Delivery.GIVEN_UP)
-    shown = Ticket.absence == ""
-    counts = select(Ticket.kind, Ticket.delivery, Ticket.state, func.max(Ticket.state_label), func.count(), shown)
-    rows = await session.execute(counts.where(*of_card).group_by(Ticket.kind, Ticket.delivery, Ticket.state, shown))
-    found: list[Counted] = [(row[0], row[1], row[2], row[3], row[4], row[5]) for row in rows]
-    # The newest of each kind in one statement, ranked within its kind.
-    place = func.row_number().over(partition_by=Ticket.kind, order_by=(Ticket.created_at.desc(), Ticket.id))
-    ranked = select(Ticket.id, place.label("place")).where(*of_card).subquery()
-    newest = select(Ticket).join(ranked, ranked.c.id == Ticket.id).where(ranked.c.place <= NEWEST)
-    newest = newest.order_by(Ticket.created_at.desc(), Ticket.id)
-    lines = [line_of(ticket, context) for ticket in (await session.execute(newest)).scalars()]
-    return [_card(names, connection.id, kind, found, lines, status) for kind in kinds]
+    of_card = (
+        TicketTally.connection_id == Connection.id,
+        TicketTally.kind.in_(kinds),
+        TicketTally.delivery != Delivery.GIVEN_UP,
+    )
+    counted = TicketTally.kind, TicketTally.delivery, TicketTally.state, TicketTally.state_label, TicketTally.shown
+    return nested(select(*counted, TicketTally.n).where(*of_card))
 
 
-def _card(
-    names: StateNames,
-    connection_id: UUID,
+def newest_column(kind: TicketKind) -> ColumnElement[list[dict[str, Any]]]:
+    """Of the connection of the statement around it: the newest tickets of a kind, for `card_of`."""
+    # Read off ix_ticket_newest_of_kind, however many tickets there are.
+    of_card = Ticket.connection_id == Connection.id, Ticket.kind == kind, Ticket.delivery != Delivery.GIVEN_UP
+    newest = select(*LINE_COLUMNS).where(*of_card).order_by(Ticket.created_at.desc(), Ticket.id)
+    return nested(newest.limit(NEWEST))
+
+
+def card_of(
     kind: TicketKind,
-    found: Sequence[Counted],
-    lines: Sequence[TicketLine],
+    connection_id: UUID,
+    context: LineContext,
     status: PollStatus,
+    counted: Sequence[Mapping[str, Any]],
+    newest: Sequence[Mapping[str, Any]],
 ) -> TicketCard:
-    own = [row for row in found if row[0] == kind]
-    shared = [row for row in own if row[1] == Delivery.SHARED]
+    """One kind's card; `counted` and `newest` are what the two columns above brought."""
+    own = [row for row in counted if row["kind"] == kind]
+    shared = [row for row in own if row["delivery"] == Delivery.SHARED]
+
+    def total(rows: Sequence[Mapping[str, Any]]) -> int:
+        return sum(row["n"] for row in rows)
+
     return TicketCard(
         kind=kind,
-        total=sum(row[4] for row in own),
-        counts=_count_by_label(names, connection_id, kind, [row for row in shared if row[5]]),
-        queued=sum(row[4] for row in own if row[1] == Delivery.QUEUED),
-        held=sum(row[4] for row in own if row[1] == Delivery.HELD),
-        absent=sum(row[4] for row in shared if not row[5]),
-        newest=[line for line in lines if line.kind == kind],
+        total=total(own),
+        counts=_count_by_label(context.names, connection_id, kind, [row for row in shared if row["shown"]]),
+        queued=total([row for row in own if row["delivery"] == Delivery.QUEUED]),
+        held=total([row for row in own if row["delivery"] == Delivery.HELD]),
+        absent=total([row for row in shared if not row["shown"]]),
+        newest=[line_of(_ticket(row), context) for row in newest],
         fresh=status.fresh(kind),
+        true_until=status.true_until(kind),
     )
 
 
-def _count_by_label(names: StateNames, connection_id: UUID, kind: str, rows: Sequence[Counted]) -> list[StateCount]:
+def _ticket(row: Mapping[str, Any]) -> Ticket:
+    """A row as JSON tells it, with the attributes that a line is made of."""
+    moments = {
+        name: row[name] and datetime.fromisoformat(row[name]) for name in ("created_at", "verified_at", "state_since")
+    }
+    ids = {name: UUID(row[name]) for name in ("id", "connection_id")}
+    return cast("Ticket", SimpleNamespace(**{**row, **moments, **ids, "due_date": date.fromisoformat(row["due_date"])}))
+
+
+def _count_by_label(
+    names: StateNames, connection_id: UUID, kind: str, rows: Sequence[Mapping[str, Any]]
+) -> list[StateCount]:
     """Values with the same label and category are one line: people cannot tell them apart."""
+    # A state that was renamed there has two labels until its tickets are read again: one line, as in the list.
+    labels: dict[str, str] = {}
+    for row in rows:
+        labels[row["state"]] = max(labels.get(row["state"], ""), row["state_label"])
     counted: dict[tuple[str, StateCategory], int] = {}
-    for _, _, state, label, count, _ in rows:
-        key = (names.label(connection_id, kind, state, label), names.category(connection_id, kind, state))
-        counted[key] = counted.get(key, 0) + count
+    for row in rows:
+        state = row["state"]
+        key = names.label(connection_id, kind, state, labels[state]), names.category(connection_id, kind, state)
+        counted[key] = counted.get(key, 0) + row["n"]
     lines = [StateCount(label, category, count) for (label, category), count in counted.items()]
     return sorted(lines, key=lambda line: (CATEGORY_ORDER.index(StateCategory(line.category)), line.label))

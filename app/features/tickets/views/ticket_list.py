@@ -1,19 +1,24 @@
-"""Find tickets for pages: the list with its filters, and the tickets of improvement actions. Changes nothing."""
+"""The list of tickets: one page of what the filters leave, and what a line says of a ticket. Changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, false, func, or_, select, tuple_
+from psycopg.errors import QueryCanceled
+from sqlalchemy import Row, select
+from sqlalchemy.exc import OperationalError
 
 from app.core.database import Session
 from app.core.messages import Message
 from app.features.connection.models import Connection, ConnectionStatus
-from app.features.tickets.models import StateName, Ticket, TicketAction
-from app.features.tickets.polling.state_names import StateNames, names_of
+from app.features.tickets.models import StateName, Ticket
+from app.features.tickets.polling.poll_status import PollStatus
+from app.features.tickets.polling.state_names import names_of
+from app.features.tickets.sharing.held_tickets import HeldGroup
 from app.features.tickets.types import (
     ABSENCE_NAMES,
     CLOSED_CATEGORIES,
@@ -25,18 +30,23 @@ from app.features.tickets.types import (
     TicketKind,
     priority_name,
 )
+from app.features.tickets.views.list_facts import load_facts
+from app.features.tickets.views.list_place import NEWEST, Direction, ListPlace
+from app.features.tickets.views.ticket_classes import Filters, LineContext, choose_classes, total_of
+from app.features.tickets.views.ticket_pages import (
+    BOUNDS,
+    LINE_COLUMNS,
+    MOST_COUNTED,
+    PAGE_SIZE,
+    Bounds,
+    FoundTickets,
+    PageQuery,
+    find_page,
+    searched,
+)
 
-PAGE_SIZE = 50
-# Values of the progress filter that are no category of states.
-OPEN, ABSENT, ARCHIVED = "open", "absent", "archived"
-
-
-@dataclass(frozen=True)
-class LineContext:
-    """What the lines of all tickets need. `archived` are the instances that are not connected any more: {connection: name}."""
-
-    names: StateNames
-    archived: Mapping[UUID, str]
+# Tickets that an address with a page number passes over, at most.
+DEEPEST_NUMBERED = 10_000
 
 
 @dataclass(frozen=True)
@@ -103,99 +113,86 @@ class TicketLine:
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What a list shows; empty means all. `batch` is the id of a bulk share.
-
-    `state_category` is a StateCategory or one of OPEN, ABSENT and ARCHIVED.
-    """
-
-    kind: str = ""
-    state_category: str = ""
-    state: str = ""
-    delivery: str = ""
-    search: str = ""
-    batch: str = ""
-    page: int = 1
-
-
-@dataclass(frozen=True)
 class TicketList:
-    """One page of a list. `states` are the choices of the state filter: (value of the filter, label)."""
+    """One page of a list, newest first. `states` are the choices of the state filter: (value of the filter, label).
+
+    `total` is exact unless `has_more`; then there are at least that many, and more if `is_beyond`. If `leaves_out`, a search
+    has not looked at all tickets, and `is_too_slow` is a search that PostgreSQL gave up. `newer` and `older` are places
+    (`Filters.at`) beside this page; None where there are no tickets, and "" for the newest page. `held` are the reasons for which
+    tickets are held, in the list of those.
+    """
 
     lines: list[TicketLine]
     total: int
-    page: int
-    pages: int
     states: list[tuple[str, str]]
+    polling: PollStatus
+    has_more: bool = False
+    is_beyond: bool = False
+    leaves_out: bool = False
+    is_too_slow: bool = False
+    newer: str | None = None
+    older: str | None = None
+    held: list[HeldGroup] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _State:
-    connection_id: UUID
-    kind: str
-    value: str
-    category: StateCategory
-    label: str
-
-
-async def list_tickets(session: Session, filters: Filters) -> TicketList:
-    """Newest first, PAGE_SIZE to a page. A page number beyond the last gives the last."""
-    context = await load_line_context(session)
-    states = await _states(session, context.names)
-    where = _conditions(filters, states, context)
-    total = (await session.execute(select(func.count()).select_from(Ticket).where(*where))).scalar_one()
-    pages = max(1, -(-total // PAGE_SIZE))
-    page = min(max(filters.page, 1), pages)
-    query = (
-        select(Ticket)
-        .where(*where)
-        .order_by(Ticket.created_at.desc(), Ticket.id)
-        .limit(PAGE_SIZE)
-        .offset((page - 1) * PAGE_SIZE)
+async def list_tickets(session: Session, filters: Filters, bounds: Bounds = BOUNDS) -> TicketList:
+    """PAGE_SIZE tickets from `filters.at` on, in two statements. A place where there are none gives the nearest page."""
+    facts = await load_facts(session, with_held=filters.delivery == Delivery.HELD)
+    classes, states = choose_classes(facts.classes, filters, facts.context)
+    nothing = TicketList([], 0, [(state, state) for state in states], facts.polling, held=facts.held)
+    batch_id = _uuid(filters.batch) if filters.batch else None
+    # An id that is none belongs to no bulk share: the list is empty then, and says how to clear the filter.
+    if not classes or (filters.batch and batch_id is None):
+        return nothing
+    total = total_of(classes)
+    place = ListPlace.read(filters.at)
+    skipped = (filters.page - 1) * PAGE_SIZE if place == NEWEST else 0
+    query = PageQuery(
+        classes=classes if len(classes) < len(facts.classes) else None,
+        batch_id=batch_id,
+        search=searched(filters.search),
+        place=place,
+        # Addresses of earlier versions number the pages. What lies deeper than a person pages is not counted up to.
+        skipped=skipped if skipped <= DEEPEST_NUMBERED else 0,
     )
-    lines = [line_of(ticket, context) for ticket in (await session.execute(query)).scalars()]
-    return TicketList(lines, total, page, pages, sorted({(state.label, state.label) for state in states}))
-
-
-async def tickets_of_action(session: Session, control_id: str) -> list[TicketLine]:
-    """Every ticket made of this action, newest first."""
-    return (await tickets_by_action(session, [control_id])).get(control_id, [])
-
-
-async def tickets_by_action(session: Session, control_ids: Iterable[str]) -> dict[str, list[TicketLine]]:
-    """{control id: tickets, newest first}, in two queries however many actions; without those that have no ticket."""
-    query = (
-        select(TicketAction.control_id, Ticket)
-        .join(Ticket, Ticket.id == TicketAction.ticket_id)
-        .where(TicketAction.control_id.in_(list(control_ids)))
-        .order_by(Ticket.created_at.desc(), Ticket.id)
+    try:
+        found, query = await find_page(session, query, total, bounds)
+    except OperationalError as error:
+        if not query.search or not isinstance(error.orig, QueryCanceled):
+            raise
+        return replace(nothing, is_too_slow=True)
+    lines = [line_of(row, facts.context) for row in found.rows]
+    newer, older = _beside(lines, query, found)
+    is_beyond = bool(query.search) and (found.total or 0) > MOST_COUNTED
+    return replace(
+        nothing,
+        lines=lines,
+        total=MOST_COUNTED if is_beyond else total if found.total is None else found.total,
+        has_more=is_beyond or not found.is_counted,
+        is_beyond=is_beyond,
+        leaves_out=not found.is_whole,
+        newer=newer,
+        older=older,
     )
-    context = await load_line_context(session)
-    found: dict[str, list[TicketLine]] = {}
-    for control_id, ticket in await session.execute(query):
-        found.setdefault(control_id, []).append(line_of(ticket, context))
-    return found
 
 
-async def numbers_by_action(session: Session) -> dict[str, list[str]]:
-    """{control id: ticket numbers}; a number is empty until the ticket is shared."""
-    # Two columns of all tickets, not whole rows: the actions list and its export need nothing else.
-    query = (
-        select(TicketAction.control_id, Ticket.number)
-        .join(Ticket, Ticket.id == TicketAction.ticket_id)
-        .order_by(Ticket.created_at.desc(), Ticket.id)
-    )
-    found: dict[str, list[str]] = {}
-    for control_id, number in await session.execute(query):
-        found.setdefault(control_id, []).append(number)
-    return found
+def _beside(lines: Sequence[TicketLine], query: PageQuery, found: FoundTickets) -> tuple[str | None, str | None]:
+    """The places of the pages with newer and with older tickets."""
+    if not lines:
+        return None, None
+    direction = query.place.direction
+    has_newer = found.goes_on if query.place.is_ascending else direction is Direction.BEFORE or query.skipped > 0
+    has_older = direction is Direction.AFTER if query.place.is_ascending else found.goes_on
+    newer = ListPlace(Direction.AFTER, lines[0].created_at, lines[0].id).write()
+    older = ListPlace(Direction.BEFORE, lines[-1].created_at, lines[-1].id).write()
+    return newer if has_newer else None, older if has_older else None
 
 
 async def lines_of(session: Session, ticket_ids: Sequence[UUID]) -> list[TicketLine]:
     """These tickets, newest first."""
-    query = select(Ticket).where(Ticket.id.in_(ticket_ids)).order_by(Ticket.created_at.desc(), Ticket.id)
+    query = select(*LINE_COLUMNS).where(Ticket.id.in_(ticket_ids)).order_by(Ticket.created_at.desc(), Ticket.id.desc())
     context = await load_line_context(session)
-    return [line_of(ticket, context) for ticket in (await session.execute(query)).scalars()]
+    return [line_of(ticket, context) for ticket in await session.execute(query)]
 
 
 async def load_line_context(session: Session) -> LineContext:
@@ -211,7 +208,7 @@ async def load_line_context(session: Session) -> LineContext:
     )
 
 
-def line_of(ticket: Ticket, context: LineContext) -> TicketLine:
+def line_of(ticket: Ticket | Row[*tuple[Any, ...]], context: LineContext) -> TicketLine:
     shared, names = ticket.delivery == Delivery.SHARED, context.names
     return TicketLine(
         id=ticket.id,
@@ -236,77 +233,8 @@ def line_of(ticket: Ticket, context: LineContext) -> TicketLine:
     )
 
 
-async def _states(session: Session, names: StateNames) -> list[_State]:
-    """Every state that shared tickets are in: a few dozen at most, however many tickets there are."""
-    rows = await session.execute(
-        select(Ticket.connection_id, Ticket.kind, Ticket.state, func.max(Ticket.state_label))
-        .where(Ticket.delivery == Delivery.SHARED, Ticket.absence == "")
-        .group_by(Ticket.connection_id, Ticket.kind, Ticket.state)
-    )
-    return [
-        _State(
-            connection_id,
-            kind,
-            value,
-            names.category(connection_id, kind, value),
-            names.label(connection_id, kind, value, label),
-        )
-        for connection_id, kind, value, label in rows
-    ]
-
-
-def _conditions(filters: Filters, states: Sequence[_State], context: LineContext) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = []
-    if filters.kind in {kind.value for kind in TicketKind}:
-        where.append(Ticket.kind == filters.kind)
-    if filters.delivery in {delivery.value for delivery in Delivery}:
-        where.append(Ticket.delivery == filters.delivery)
-    # Categories are no column, because an administrator may rename a state at any time. They become conditions on the
-    # raw values, which are few.
-    if filters.state_category == OPEN:
-        closed = _in_states([state for state in states if state.category in CLOSED_CATEGORIES])
-        where.extend([~closed, Ticket.delivery != Delivery.GIVEN_UP, Ticket.absence == ""])
-        where.append(Ticket.connection_id.not_in(context.archived))
-    elif filters.state_category == ABSENT:
-        where.append(Ticket.absence != "")
-    elif filters.state_category == ARCHIVED:
-        where.append(Ticket.connection_id.in_(context.archived))
-    elif filters.state_category in {category.value for category in StateCategory}:
-        where.append(_in_states([state for state in states if state.category == filters.state_category]))
-    # By label: several raw values of both kinds may have the same one, and people mean them all.
-    if filters.state:
-        where.append(_in_states([state for state in states if state.label == filters.state]))
-    if filters.batch:
-        batch_id = _uuid(filters.batch)
-        # An id that is none belongs to no bulk share: the list is empty then, and says how to clear the filter.
-        where.append(Ticket.batch_id == batch_id if batch_id else false())
-    if filters.search:
-        where.append(_matches(filters.search))
-    return where
-
-
 def _uuid(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _in_states(states: Sequence[_State]) -> ColumnElement[bool]:
-    wanted = [(state.connection_id, state.kind, state.value) for state in states]
-    # With the connection: another instance may use the same value for something else.
-    matches = tuple_(Ticket.connection_id, Ticket.kind, Ticket.state).in_(wanted)
-    return (Ticket.delivery == Delivery.SHARED) & matches & (Ticket.absence == "")
-
-
-def _matches(search: str) -> ColumnElement[bool]:
-    """The search text in the name, the number, the requester's name or the title of an action."""
-    # autoescape: % and _ are characters to find here, not patterns. The length is that of the search field.
-    wanted = search[:200]
-    of_actions = select(TicketAction.ticket_id).where(TicketAction.title.icontains(wanted, autoescape=True))
-    return or_(
-        Ticket.name.icontains(wanted, autoescape=True),
-        Ticket.number.icontains(wanted, autoescape=True),
-        Ticket.requested_by_name.icontains(wanted, autoescape=True),
-        Ticket.id.in_(of_actions),
-    )

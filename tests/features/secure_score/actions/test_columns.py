@@ -22,6 +22,7 @@ from app.features.secure_score.actions.columns import (
     number_text,
 )
 from app.features.secure_score.actions.export import as_csv
+from app.features.tickets.views.tickets_of_actions import NO_TICKETS
 from app.web.templating import environment
 from tests.factories.secure_score import action_line
 
@@ -101,7 +102,7 @@ def test_every_column_has_a_cell_for_what_is_known_and_for_what_is_not(column: C
         rank=None, score_impact=None, points=None, max_points=None, product="", category=None, category_raw=""
     )
     for line in (action_line(), unknown):
-        assert macro(column, line, []).strip()
+        assert macro(column, line, NO_TICKETS).strip()
 
 
 def test_a_column_without_a_value_cannot_take_a_general_cell() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.clock import SetClock
 from app.core.errors import Conflict
-from app.features.secure_score.actions.action_details import ActionDetail, load_action, load_events
+from app.features.secure_score.actions.action_details import ActionDetail, load_action, load_history
 from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.actions.plan import PlanChange
 from app.features.secure_score.jobs import decide_and_send, send_state
@@ -89,7 +89,7 @@ async def test_a_decision_taken_back_before_it_was_sent_is_not_sent(writing: Sys
     assert CONTROL not in writing.microsoft.tenant.updates
     assert (await detail(writing.resources, CONTROL)).wanted is None
     async with writing.resources.database.transaction() as session:
-        events = await load_events(session, writing.resources.config.tenant_id, CONTROL)
+        events = (await load_history(session, writing.resources.config.tenant_id, CONTROL)).events
     decisions = [(str(event.status_before), str(event.status_after)) for event in events if event.kind == "decided"]
     assert decisions == [("Risk accepted", "To address"), ("To address", "Risk accepted")]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
-from app.core.database import Database
-from app.features.secure_score.actions.action_details import load_events, load_notes
+from app.core.database import Database, Session
+from app.features.secure_score.actions.action_details import load_history, load_notes
 from app.features.secure_score.actions.action_status import Status
 from app.features.secure_score.actions.plan import PlanChange, add_note, decide, set_tags
 from app.features.secure_score.sync.renames import (
@@ -20,7 +22,7 @@ from app.features.secure_score.sync.renames import (
     pairs_of,
     under_new_ids,
 )
-from app.features.tickets.renamed_actions import follow_rename
+from app.features.tickets.renamed_actions import follow_renames
 from tests.factories.graph_payloads import DAY, TENANT, days_before, keep, profile, score, snapshot
 from tests.factories.secure_score import a_manager, lines_of
 
@@ -54,7 +56,15 @@ def test_what_is_ambiguous_stays_two_actions(candidates: list[Candidate]) -> Non
     assert certain(candidates) == []
 
 
-async def test_the_action_goes_on_with_its_plan_notes_tags_and_history(database: Database) -> None:
+async def test_the_action_goes_on_with_its_plan_notes_tags_and_history(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Sequence[tuple[str, str]]] = []
+
+    async def follow(_session: Session, renames: Sequence[tuple[str, str]]) -> None:
+        told.append(renames)
+
+    monkeypatch.setattr("app.features.secure_score.sync.renames.FOLLOWERS", [follow])
     alex = await a_manager(database)
     older = [
         snapshot(days_before(ago), [score(OLD, points, points * 10), score("B")]) for ago, points in ((3, 4), (2, 5))
@@ -70,12 +80,13 @@ async def test_the_action_goes_on_with_its_plan_notes_tags_and_history(database:
     await keep(database, snapshots=[*older, snapshot(DAY, [score(NEW, 5, 50), score("B")], maxScore=200)])
     older[0]["activeUserCount"] = 9
     await keep(database, snapshots=older)
+    assert told == [[(OLD, NEW)]], "once"
     lines = await lines_of(database)
     assert set(lines) == {NEW, "B"}
     assert (lines[NEW].status, lines[NEW].tags, lines[NEW].notes) == (Status.RISK_ACCEPTED, ("cloud",), 1)
     assert not lines[NEW].is_new
     async with database.transaction() as session:
-        assert [event.kind for event in await load_events(session, TENANT, NEW)] == ["decided", "gained"]
+        assert [event.kind for event in (await load_history(session, TENANT, NEW)).events] == ["decided", "gained"]
         assert [note.text for note in await load_notes(session, TENANT, NEW)] == ["Ask Kim"]
         assert await current_id(session, TENANT, OLD) == NEW
         assert await current_id(session, TENANT, "B") == "B"
@@ -107,12 +118,15 @@ def test_only_days_before_the_rename_are_read_under_the_new_id() -> None:
 async def test_tickets_of_the_old_id_are_found_under_the_new_one(database: Database) -> None:
     async with database.transaction() as session:
         await session.execute(
-            text("CREATE TEMPORARY TABLE ticket_action (ticket_id int, control_id text) ON COMMIT DROP")
+            text("CREATE TEMPORARY TABLE ticket_action (ticket_id uuid, control_id text) ON COMMIT DROP")
         )
-        await session.execute(text("INSERT INTO ticket_action VALUES (1, 'X'), (2, 'X'), (2, '7.X'), (3, 'Y')"))
-        await follow_rename(session, "X", "7.X")
+        rows = [(1, "X"), (2, "X"), (2, "7.X"), (3, "Y")]
+        for number, control_id in rows:
+            values = {"ticket_id": UUID(int=number), "control_id": control_id}
+            await session.execute(text("INSERT INTO ticket_action VALUES (:ticket_id, :control_id)"), values)
+        await follow_renames(session, [("X", "7.X")])
         left = await session.execute(text("SELECT ticket_id, control_id FROM ticket_action ORDER BY 1, 2"))
-        assert [tuple(row) for row in left] == [(1, "7.X"), (2, "7.X"), (3, "Y")]
+        assert [(row.ticket_id.int, row.control_id) for row in left] == [(1, "7.X"), (2, "7.X"), (3, "Y")]
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ async def test_a_newer_ticket_takes_the_older_ones_place(system: System) -> None
     await share_one(system, TicketKind.INCIDENT, action=an_action("lost"))
     await system.work()
     async with system.resources.database.transaction() as session:
-        results = await ticket_results(session, system.resources.config.shown_tenant_id, connection)
+        results = await ticket_results(session, system.resources.config.shown_tenant_id, connection.id)
     assert results.lines == []
 
 

@@ -32,7 +32,9 @@ async def _scored(system: System, **changes: Any) -> None:
 async def _outcomes(system: System) -> list[tuple[Outcome, str]]:
     async with system.resources.database.transaction() as session:
         connection = await active_connection(session)
-        found = await ticket_results(session, system.resources.config.shown_tenant_id, connection)
+        found = await ticket_results(
+            session, system.resources.config.shown_tenant_id, connection.id if connection else None
+        )
     return [(line.outcome, str(line.sentence)) for line in found.lines]
 
 

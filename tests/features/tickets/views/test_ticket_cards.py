@@ -5,19 +5,21 @@ from __future__ import annotations
 from sqlalchemy import update
 
 from app.features.connection.models import Connection
+from app.features.provisioning.home_state import home_state
 from app.features.tickets.models import Ticket
-from app.features.tickets.polling.poll_status import poll_status
 from app.features.tickets.polling.state_names import set_state_name
 from app.features.tickets.types import Absence, Delivery, TicketKind
-from app.features.tickets.views.ticket_cards import NEWEST, TicketCard, ticket_cards
+from app.features.tickets.views.ticket_cards import NEWEST, TicketCard
 from tests.factories.system import System
 from tests.factories.tickets import share_one, shared_ticket
 
 
 async def card(system: System, connection: Connection, kind: TicketKind = TicketKind.INCIDENT) -> TicketCard:
     async with system.resources.database.transaction() as session:
-        (found,) = await ticket_cards(session, connection, await poll_status(session, connection), [kind])
-    return found
+        state = await home_state(session, [kind])
+    assert state.connection is not None
+    assert state.connection.id == connection.id
+    return state.cards[kind]
 
 
 async def test_a_card_counts_shared_tickets_by_state_and_the_others_by_delivery(system: System) -> None:

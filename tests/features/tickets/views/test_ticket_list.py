@@ -12,16 +12,10 @@ from app.features.connection.models import Connection, ConnectionStatus
 from app.features.tickets.models import Ticket
 from app.features.tickets.polling.state_names import StateNames
 from app.features.tickets.types import ABSENCE_NAMES, Absence, Delivery, TicketKind
-from app.features.tickets.views.ticket_list import (
-    PAGE_SIZE,
-    Filters,
-    LineContext,
-    line_of,
-    list_tickets,
-    numbers_by_action,
-    tickets_by_action,
-    tickets_of_action,
-)
+from app.features.tickets.views.ticket_classes import Filters, LineContext
+from app.features.tickets.views.ticket_list import line_of, list_tickets
+from app.features.tickets.views.ticket_pages import PAGE_SIZE
+from app.features.tickets.views.tickets_of_actions import numbers_by_action, tickets_by_action, tickets_of_action
 from tests.factories.system import System
 from tests.factories.tickets import an_action, read_ticket, share_one, shared_ticket
 
@@ -69,9 +63,9 @@ async def test_a_page_beyond_the_last_gives_the_last(system: System) -> None:
     async with system.resources.database.transaction() as session:
         first = await list_tickets(session, Filters())
         last = await list_tickets(session, Filters(page=99))
-    assert (first.total, first.pages, first.page, len(first.lines)) == (PAGE_SIZE + 1, 2, 1, PAGE_SIZE)
-    assert (last.page, len(last.lines)) == (2, 1)
-    assert last.lines[0].id not in {line.id for line in first.lines}
+    assert (first.total, first.has_more, len(first.lines)) == (PAGE_SIZE + 1, False, PAGE_SIZE)
+    assert (first.newer, last.older, len(last.lines)) == (None, None, PAGE_SIZE)
+    assert {line.id for line in last.lines} - {line.id for line in first.lines}
 
 
 async def test_filters_narrow_the_list_and_unknown_values_of_them_do_not(system: System) -> None:
@@ -114,10 +108,10 @@ async def test_tickets_are_found_by_the_actions_they_were_made_of(system: System
         (await session.get_one(Ticket, ticket_id)).state = "7"
     later = await share_one(system, TicketKind.CHANGE, action=an_action("mfa"))
     async with system.resources.database.transaction() as session:
-        assert [line.id for line in await tickets_of_action(session, "mfa")] == [later, ticket_id]
-        assert await tickets_of_action(session, "other") == []
+        assert [line.id for line in (await tickets_of_action(session, "mfa")).lines] == [later, ticket_id]
+        assert (await tickets_of_action(session, "other")).lines == []
         assert set(await tickets_by_action(session, ["mfa", "other"])) == {"mfa"}
-        assert await numbers_by_action(session) == {"mfa": ["", record["number"]]}
+        assert await numbers_by_action(session, ["mfa", "other"]) == {"mfa": ["", record["number"]]}
     assert (await read_ticket(system, ticket_id)).number == record["number"]
 
 
