@@ -11,10 +11,14 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from app.core.database_connection import GRACE_SECONDS
+from app.features.tickets.polling.poll_status import RecordedViews
 from app.resources import Resources
 from app.settings import Settings
 from app.web.error_pages import HANDLERS, refuse
+from app.web.fragments import Fragments
 from app.web.host_names import PublicHostMiddleware
+from app.web.kept_pages import KeptPages
 from app.web.middleware import SecurityMiddleware
 from app.web.pages import (
     actions,
@@ -46,6 +50,7 @@ from app.web.slow_clients import ImpatientProtocol
 from app.web.unavailable import PatienceMiddleware
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
+# Routes are tried one after another, a microsecond or two for each: what open pages ask for all day long comes first.
 PAGES = (
     home,
     sign_in,
@@ -84,9 +89,19 @@ class KeptFiles(StaticFiles):
 
 def create_app(resources: Resources) -> FastAPI:
     """The web application. It neither opens nor closes `resources`."""
-    app = FastAPI(title="Security center", openapi_url=None, docs_url=None, redoc_url=None, exception_handlers=HANDLERS)
+    app = FastAPI(
+        title="Security center",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        exception_handlers=HANDLERS,
+        # Requests are logged, counted and traced by RequestLogMiddleware, under names without ids.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     app.state.resources = resources
     app.state.rate_limits = RateLimits()
+    app.state.fragments = Fragments(seconds=resources.config.database_answer_seconds + GRACE_SECONDS)
+    app.state.recorded_views = RecordedViews()
     # The last one added is the outermost: a redirect to PUBLIC_URL carries the security headers as well.
     app.add_middleware(PatienceMiddleware, seconds=resources.config.database_answer_seconds)
     app.add_middleware(PublicHostMiddleware, public_url=resources.config.public_url)
@@ -96,11 +111,14 @@ def create_app(resources: Resources) -> FastAPI:
         refuse=refuse,
     )
     app.add_middleware(RequestLogMiddleware)
-    for page in PAGES:
-        app.include_router(page.router, dependencies=[Depends(LimitedWrites())])
+    app.router.routes.insert(0, KeptPages())
+    first, *others = PAGES
+    app.include_router(first.router, dependencies=[Depends(LimitedWrites())])
     # Pages are not compressed (BREACH): a page holds what a person typed beside what no one else may read.
     # https://www.breachattack.com/
     app.mount("/static", GZipMiddleware(KeptFiles(directory=STATIC), minimum_size=1024, compresslevel=6), name="static")
+    for page in others:
+        app.include_router(page.router, dependencies=[Depends(LimitedWrites())])
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -25,10 +26,13 @@ from app.core.database_connection import (
     ping_in_time,
 )
 from app.core.notifications import Notifications
+from app.core.shared_question import SharedQuestion
 
 # A value that PostgreSQL rejects in any column, such as text with a NUL byte. Named here so that web/ need not
 # import SQLAlchemy.
 UnusableValue = DataError
+# The engine's execution option that holds the ConnectionOptions it was made with.
+OPTIONS = "connection_options"
 # Predictable constraint names, so that a migration can name what it drops.
 # https://docs.sqlalchemy.org/en/21/core/constraints.html#configuring-constraint-naming-conventions
 NAMING = {
@@ -91,6 +95,7 @@ def make_engine(url: str, options: ConnectionOptions | None = None) -> AsyncEngi
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={"async_creator_fn": creator(chosen)},
+        execution_options={OPTIONS: chosen},
     )
     ping_in_time(engine.dialect)
     return engine
@@ -110,7 +115,10 @@ class Database:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
         # The arguments that the engine itself connects with. An address made from its URL would write spaces as "+", which
         # libpq does not read: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
-        self.notifications = Notifications(connect_arguments(engine.url))
+        arguments = connect_arguments(engine.url)
+        self.notifications = Notifications(arguments)
+        options = engine.sync_engine.get_execution_options().get(OPTIONS, ConnectionOptions())
+        self.shared_question = SharedQuestion(partial(creator(options), **arguments, autocommit=True))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -119,5 +127,6 @@ class Database:
             yield session
 
     async def close(self) -> None:
+        await self.shared_question.close()
         await self.notifications.close()
         await self.engine.dispose()

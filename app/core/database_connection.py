@@ -100,7 +100,7 @@ def pinging() -> Iterator[None]:
 
 
 @contextmanager
-def _counted() -> Iterator[None]:
+def counted_wait() -> Iterator[None]:
     """Take a long wait off the patience of the request."""
     started = time.monotonic()
     try:
@@ -111,7 +111,20 @@ def _counted() -> Iterator[None]:
             current.left -= took
 
 
-def _limit(seconds: float) -> float:
+async def wait_for_other(work: asyncio.Future[Value]) -> Value:
+    """What the work of another task brings. It goes on when the patience of this request ends, which raises NoAnswer."""
+    ticks = seconds_left(math.inf) / TICK_SECONDS
+    with counted_wait():
+        while not work.done():
+            if ticks < 0:
+                raise NoAnswer("the server does not answer")
+            # Ticks, not a deadline: a process that stood still itself has not waited for the server.
+            await asyncio.wait((work,), timeout=TICK_SECONDS)
+            ticks -= 1
+    return work.result()
+
+
+def seconds_left(seconds: float) -> float:
     """At most these seconds, and what is left of the patience; a moment in any case."""
     current = _patience.get()
     left = seconds if current is None else min(seconds, current.left)
@@ -149,11 +162,11 @@ class ImpatientConnection(psycopg.AsyncConnection[Any]):
         timeout: float | None = None,  # noqa: ASYNC109 - the base's signature.
     ) -> Value:
         """As the base's. Raises NoAnswer, and the connection is then closed."""
-        limit = _limit(self.answer_seconds)
+        limit = seconds_left(self.answer_seconds)
         if self._is_listening or math.isinf(limit):
             return await super().wait(gen, interval, timeout)
         try:
-            with _counted():
+            with counted_wait():
                 return await super().wait(_giving_up(gen, math.ceil(limit / interval)), interval, timeout)
         except NoAnswer:
             # Whatever it would still answer belongs to a statement that has been given up.
@@ -187,7 +200,7 @@ class ImpatientPool(AsyncAdaptedQueuePool):
     """Waiting for a free connection counts against the patience of the request."""
 
     def _do_get(self) -> ConnectionPoolEntry:
-        with _counted():
+        with counted_wait():
             return super()._do_get()
 
 
@@ -199,7 +212,7 @@ def creator(options: ConnectionOptions) -> Any:  # noqa: ANN401 - SQLAlchemy's a
         if _patience.get() is None:
             return await opened_class.connect(*arguments, **named)
         try:
-            async with asyncio.timeout(_limit(math.inf)):
+            async with asyncio.timeout(seconds_left(math.inf)):
                 return await opened_class.connect(*arguments, **named)
         except TimeoutError as error:
             raise NoAnswer("the server does not answer") from error

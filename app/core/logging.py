@@ -42,6 +42,9 @@ SECRET_TEXTS = (
     re.compile(r"(?i)(postgres(?:ql)?(?:\+psycopg)?://[^:/@\s]*:)[^@\s]+(@)"),
 )
 
+# Without a blank, "=", "%", a quote or "@" none of those can be in a text: ids, hosts, paths and times, which are most values.
+HARMLESS_TEXT = re.compile(r"[A-Za-z0-9_./:+-]*")
+
 
 def redact_text(text: str) -> str:
     """The text without bearer tokens, form secrets and database passwords."""
@@ -61,6 +64,8 @@ def redact(value: Any, name: str = "") -> Any:  # noqa: ANN401 - logs carry anyt
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, str):
+        if HARMLESS_TEXT.fullmatch(value):
+            return value
         # A percent-encoded secret would pass the patterns.
         decoded = unquote(value) if "%" in value else value
         return redact_text(value) if redact_text(decoded) == decoded else redact_text(decoded)
@@ -193,6 +198,13 @@ def bind_correlation_id(correlation_id: str) -> None:
     """Put this id on every log line from here on, in this request or job."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
+
+
+def rebind_correlation_id(correlation_id: str, *kept: str) -> None:
+    """As `bind_correlation_id`, within work for several requests: the named fields stay."""
+    before = structlog.contextvars.get_contextvars()
+    bind_correlation_id(correlation_id)
+    bind_fields(**{name: before.get(name) for name in kept})
 
 
 def bind_fields(**fields: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-from app.core import process_reports
+from app.core import page_versions, process_reports
 from app.core.database import Base
 from app.features.accounts import models as accounts
 from app.features.connection import models as connection
@@ -13,8 +13,8 @@ from app.features.secure_score import models as secure_score
 from app.features.tickets import models as tickets
 
 FEATURES = (accounts, secure_score, connection, tickets, provisioning)
-# The one table that belongs to no feature.
-CORE = (process_reports,)
+# The tables that belong to no feature.
+CORE = (page_versions, process_reports)
 
 
 def all_metadata() -> MetaData:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -12,8 +11,8 @@ from fastapi import Depends, Request
 from app.core.database import Session
 from app.core.errors import NotAllowed
 from app.features.accounts import permissions
+from app.features.accounts.asked import Asked, ask
 from app.features.accounts.permissions import NO_ROLE, ROLE_TEXTS, Role
-from app.features.accounts.sessions import find_viewer
 from app.features.accounts.sign_in import local_path
 from app.features.accounts.unsent_forms import forget_sent
 from app.resources import Resources
@@ -46,14 +45,20 @@ class NoRole(NotAllowed):
     default = NO_ROLE.needed
 
 
-def get_resources(request: Request) -> Resources:
+# FastAPI runs a plain function in a thread: https://fastapi.tiangolo.com/async/#dependencies
+async def get_resources(request: Request) -> Resources:
+    return resources_of(request)
+
+
+def resources_of(request: Request) -> Resources:
+    """The long-lived objects of the application that answers this request."""
     found: Resources = request.app.state.resources
     return found
 
 
 async def open_session(request: Request) -> AsyncIterator[Session]:
     """One transaction per request, committed before the response is sent (see `scope` below)."""
-    async with get_resources(request).database.transaction() as session:
+    async with resources_of(request).database.transaction() as session:
         yield session
 
 
@@ -70,7 +75,7 @@ def address_of(request: Request) -> str:
 
 def session_token(request: Request) -> str | None:
     """What this browser's session cookie holds, if it can be a session's token."""
-    return read_token(request.cookies, get_resources(request).config.public_url, SESSION)
+    return read_token(request.cookies, resources_of(request).config.public_url, SESSION)
 
 
 def refreshes_itself(request: Request) -> bool:
@@ -79,40 +84,42 @@ def refreshes_itself(request: Request) -> bool:
     return request.method == "GET" and "hx-request" in request.headers and name in REFRESHED_PARTS
 
 
-async def find_signed_in(request: Request, resources: Res) -> permissions.Viewer | None:
+async def find_signed_in(request: Request) -> permissions.Viewer | None:
     """The signed-in person, if any. Templates read it from `request.state.viewer`. Asks the database once per request."""
-    token = session_token(request)
-    if token is None or getattr(request.state, "has_asked_who", False):
-        known: permissions.Viewer | None = request.state.viewer
+    state = request.state
+    token = None if getattr(state, "has_asked_who", False) else session_token(request)
+    if token is None:
+        known: permissions.Viewer | None = state.viewer
         return known
-    async with resources.database.transaction() as session:
-        viewer = await find_viewer(session, resources.config, token, used=not refreshes_itself(request))
-    if viewer is not None:
-        viewer = replace(viewer, address=address_of(request))
-    request.state.viewer, request.state.has_asked_who = viewer, True
-    return viewer
+    asked = await ask(resources_of(request), token, address=address_of(request), used=not refreshes_itself(request))
+    state.asked, state.viewer, state.has_asked_who = asked, asked.viewer if asked else None, True
+    return state.viewer  # type: ignore[no-any-return]
 
 
 OptionalViewer = Annotated[permissions.Viewer | None, Depends(find_signed_in)]
 
 
-async def require_signed_in(request: Request, viewer: OptionalViewer) -> permissions.Viewer:
+# Called, not depended on, by what follows: FastAPI takes as long to work out one dependency as a role takes to check.
+async def require_signed_in(request: Request) -> permissions.Viewer:
     """Any signed-in person, with or without a role. Raises SignInNeeded."""
+    viewer = await find_signed_in(request)
     if viewer is None:
         unsent = request.method != "GET"
         # A posted form and a fragment are no pages to come back to: the page that holds them is (the Referer).
         has_no_page = unsent or "hx-request" in request.headers
         came_from = _path_of(request.headers.get("referer", "")) if has_no_page else path_asked(request)
         raise SignInNeeded(local_path(came_from), unsent=unsent)
-    await _forget_sent(request)
+    if request.method == "POST":
+        await _forget_sent(request)
     return viewer
 
 
 async def _forget_sent(request: Request) -> None:
     # What is sent now is no longer "not sent yet", also when the person goes back to its page.
-    resources = get_resources(request)
+    resources = resources_of(request)
     token = read_token(request.cookies, resources.config.public_url, UNSENT_FORM)
-    if request.method == "POST" and token and not asked_within(request):
+    if token and not asked_within(request) and not getattr(request.state, "has_forgotten_sent", False):
+        request.state.has_forgotten_sent = True
         async with resources.database.transaction() as session:
             await forget_sent(session, getattr(request.scope.get("route"), "name", ""), token)
 
@@ -143,7 +150,8 @@ SignedIn = Annotated[permissions.Viewer, Depends(require_signed_in)]
 
 
 def _require(role: Role) -> Callable[..., Coroutine[Any, Any, permissions.Viewer]]:
-    async def require_role(viewer: SignedIn) -> permissions.Viewer:
+    async def require_role(request: Request) -> permissions.Viewer:
+        viewer = await require_signed_in(request)
         if viewer.role is None:
             raise NoRole
         if not viewer.has(role):
@@ -157,6 +165,20 @@ require_viewer = _require(Role.VIEWER)
 require_sharer = _require(Role.SHARER)
 require_manager = _require(Role.MANAGER)
 
+
+async def asked_now(request: Request) -> Asked:
+    """What the database answered to this request's one question. Raises SignInNeeded."""
+    await require_signed_in(request)
+    return asked_of(request)
+
+
+def asked_of(request: Request) -> Asked:
+    """The same for a handler that has a viewer already."""
+    found: Asked = request.state.asked
+    return found
+
+
+AskedNow = Annotated[Asked, Depends(asked_now)]
 Viewer = Annotated[permissions.Viewer, Depends(require_viewer)]
 Sharer = Annotated[permissions.Viewer, Depends(require_sharer)]
 Manager = Annotated[permissions.Viewer, Depends(require_manager)]

@@ -29,7 +29,7 @@ from app.web.dependencies import (
     SignInNeeded,
     address_of,
     find_signed_in,
-    get_resources,
+    resources_of,
     session_token,
 )
 from app.web.note_refused import note_refused
@@ -117,7 +117,7 @@ async def http_error(request: Request, error: Exception) -> Response:
         raise error
     # Where no dependency has asked; the frame needs it for the navigation, and does without it while the database is away.
     with suppress(*DATABASE_ERRORS):
-        await find_signed_in(request, get_resources(request))
+        await find_signed_in(request)
     if error.status_code == 404:
         return _show(request, TITLES[404], NotFound.default, T("Check the address, or open the home page."), 404)
     advice = T("Go back and try again.")
@@ -146,7 +146,7 @@ async def database_error(request: Request, error: Exception) -> Response:
     trouble = trouble_of(error)
     if trouble is DatabaseTrouble.SCHEMA:
         # A table or column that is missing: of this version's tables, that is our mistake.
-        resources = get_resources(request)
+        resources = resources_of(request)
         with suppress(*DATABASE_ERRORS):
             if await schema_problem(resources.database, resources.expected_revision) is None:
                 trouble = None
@@ -193,7 +193,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> Non
         message = T("Your browser sent more cookies or headers than we take, so nothing was done.")
         advice = T("Delete the cookies of this site and try again.")
     elif status == 400:
-        address = get_resources(request).config.public_url
+        address = resources_of(request).config.public_url
         message = T("This page is open under another address than its own, so nothing was done.")
         advice = T(
             "Open %(address)s and do it there. To keep what you typed, go back and copy it first.", address=address
@@ -205,7 +205,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send, status: int) -> Non
 
 
 async def _note(request: Request, status: int) -> None:
-    headers, resources = request.headers, get_resources(request)
+    headers, resources = request.headers, resources_of(request)
     # No dependency has asked yet who it is. Looked up only for a browser that has a cookie.
     request.state.viewer = await find_person(resources, session_token(request), address_of(request))
     if status in (414, 431):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from app.core.database import Session
+from app.core.errors import NotFound
 from app.core.messages import Message, T
 from app.features.accounts.permissions import Role, Viewer
-from app.features.connection.active_connection import active_connection
-from app.features.provisioning.readiness import MissingSetup, connection_and_missing
-from app.features.secure_score.reports.no_score import NoScore, why_no_score
+from app.features.provisioning.home_state import HomeState, home_state
+from app.features.secure_score.reports.home_score import HomeScore, home_score, score_columns, score_of
+from app.features.secure_score.reports.no_score import NoScore
 from app.features.secure_score.reports.overview import ActionSummary, summary_of_actions
-from app.features.secure_score.reports.score_summary import ScoreCard, score_card
-from app.features.secure_score.sync.runs import RunLine, list_runs
-from app.features.tickets.polling.poll_status import PollStatus, poll_status
+from app.features.secure_score.reports.score_summary import ScoreCard
+from app.features.secure_score.sync.runs import RunLine
 from app.features.tickets.types import KINDS, TicketKind
-from app.features.tickets.views.outcomes import OutcomeSummary, connection_with_kept_tickets, ticket_results
-from app.features.tickets.views.ticket_cards import TicketCard, ticket_cards
+from app.features.tickets.views.outcomes import OutcomeSummary, ticket_results
+from app.features.tickets.views.ticket_cards import TicketCard
 from app.resources import ProductConfig
 
 # Rows of the results card; the rest is on its own page, which the card links to.
@@ -28,67 +29,67 @@ RESULTS_SHOWN = 6
 class HomeData:
     """What the cards of one request are loaded from. Reads that several cards share happen once."""
 
-    def __init__(self, session: Session, viewer: Viewer, config: ProductConfig) -> None:
-        self.session = session
+    def __init__(self, viewer: Viewer, config: ProductConfig) -> None:
         self.viewer = viewer
         self.tenant_id = config.shown_tenant_id
+        # Of the ticket cards that will be loaded, so that one statement reads them with the state.
         self.kinds: tuple[TicketKind, ...] = ()
-        self.missing = MissingSetup()
-        self.has_tickets = False
+        # Whether the score will be loaded, and the state too, so that the same statement reads both.
+        self.with_score = False
         self._config = config
-        self._poll: PollStatus | None = None
-        self._tickets: dict[str, TicketCard] | None = None
+        self._state: HomeState | None = None
         self._actions: tuple[ActionSummary | None] | None = None
-        self._no_score: NoScore | None = None
+        self._score: HomeScore | None = None
 
-    async def read_setup(self) -> None:
-        """Find the connection, and what provisioning misses, for the whole page."""
-        self.connection, self.missing = await connection_and_missing(self.session)
-        if self.connection is None:
-            self.has_tickets = await connection_with_kept_tickets(self.session) is not None
+    async def state(self, session: Session) -> HomeState:
+        """The connection, what provisioning misses, and the ticket cards of `kinds`."""
+        if self._state is None:
+            also = score_columns(self.tenant_id) if self.with_score and self._score is None else ()
+            self._state = await home_state(session, self.kinds, also)
+            if also:
+                self._score = score_of(self._config, self._state.also)
+        return self._state
 
-    async def read_connection(self) -> None:
-        """Find the connection alone, for one card's refresh: it happens every 15 seconds in every open browser."""
-        self.connection = await active_connection(self.session)
+    async def tickets(self, session: Session, kind: TicketKind) -> TicketCard:
+        """One kind's counts and newest tickets. Raises NotFound without a connection."""
+        state = await self.state(session)
+        if state.connection is None:
+            raise NotFound
+        if kind not in state.cards:
+            state = await home_state(session, (kind,))
+        if kind not in state.cards:
+            raise NotFound
+        return state.cards[kind]
 
-    async def poll(self) -> PollStatus:
-        """How fresh the tickets' states are."""
-        if self._poll is None:
-            self._poll = await poll_status(self.session, self.connection)
-        return self._poll
-
-    async def tickets(self, kind: TicketKind) -> TicketCard:
-        """One kind's counts and newest tickets; every kind in `kinds` is read by the same statements."""
-        if self._tickets is None:
-            if self.connection is None:
-                raise LookupError("A ticket card is shown only with a connection")
-            found = await ticket_cards(self.session, self.connection, await self.poll(), self.kinds)
-            self._tickets = {card.kind: card for card in found}
-        return self._tickets[kind]
-
-    async def actions(self) -> ActionSummary | None:
+    async def actions(self, session: Session) -> ActionSummary | None:
         """The improvement actions in short; None while none has a score."""
         if self._actions is None:
-            self._actions = (await summary_of_actions(self.session, self.tenant_id),)
+            self._actions = (await summary_of_actions(session, self.tenant_id),)
         return self._actions[0]
 
-    async def no_score(self) -> NoScore:
-        """Why there is no score."""
-        if self._no_score is None:
-            self._no_score = await why_no_score(self.session, self._config)
-        return self._no_score
+    async def score(self, session: Session) -> HomeScore:
+        """The score, or why there is none, and the newest import."""
+        if self._score is None and self.with_score:
+            await self.state(session)
+        if self._score is None:
+            self._score = await home_score(session, self._config)
+        return self._score
 
-    async def results(self) -> OutcomeSummary:
+    async def results(self, session: Session) -> OutcomeSummary:
         """Each ticket compared with the score."""
-        connection = self.connection or await connection_with_kept_tickets(self.session)
-        return await ticket_results(self.session, self.tenant_id, connection)
+        state = await self.state(session)
+        return await ticket_results(session, self.tenant_id, state.results_of, state.context)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardContent:
-    """What a card's template gets as `page`. `has_plot` says that the page needs the chart script."""
+    """What a card's template gets as `page`. `has_plot` says that the page needs the chart script.
+
+    `true_until` is when the card will say something else although nothing was written; None is midnight, when days change.
+    """
 
     has_plot: bool = False
+    true_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -155,13 +156,16 @@ class Card:
 
     `role` is the weakest role that sees it. A card that is not `is_usual` appears only for people who add it. A card that
     `refreshes` is asked for again by the open page, at `/cards/<name>`; provisioning may hide it until the ticket kind of
-    the same name is ready.
+    the same name is ready. `topics` are those whose rows it shows (docs/decisions/0011-read-model.md).
+
+    A card is kept and given to everyone of the same role, so it shows nothing of the viewer but what the role may do.
     """
 
     name: str
     title: Message
     template: str
-    load: Callable[[HomeData], Awaitable[CardContent]]
+    load: Callable[[HomeData, Session], Awaitable[CardContent]]
+    topics: tuple[str, ...]
     role: Role = Role.VIEWER
     is_usual: bool = True
     is_wide: bool = False
@@ -169,59 +173,70 @@ class Card:
     refreshes: bool = False
 
 
-async def _score(data: HomeData) -> ScoreContent:
-    score = await score_card(data.session, data.tenant_id)
-    return ScoreContent(score, None if score else await data.no_score(), has_plot=score is not None)
+async def _score(data: HomeData, session: Session) -> ScoreContent:
+    score = await data.score(session)
+    nothing = None if score.card else score.why_none
+    return ScoreContent(score.card, nothing, has_plot=score.card is not None, true_until=score.true_until)
 
 
-async def _connect(data: HomeData) -> ConnectContent:
+async def _connect(data: HomeData, _session: Session) -> ConnectContent:
     return ConnectContent(data.viewer.may_manage)
 
 
-def _tickets_of(kind: TicketKind, title: Message) -> Callable[[HomeData], Awaitable[CardContent]]:
-    async def load(data: HomeData) -> TicketsContent:
-        card = await data.tickets(kind)
-        return TicketsContent(title, card, data.viewer.may_share, data.viewer.may_manage)
+def _tickets_of(kind: TicketKind, title: Message) -> Callable[[HomeData, Session], Awaitable[CardContent]]:
+    async def load(data: HomeData, session: Session) -> TicketsContent:
+        card = await data.tickets(session, kind)
+        viewer = data.viewer
+        return TicketsContent(title, card, viewer.may_share, viewer.may_manage, true_until=card.true_until)
 
     return load
 
 
-async def _results(data: HomeData) -> ResultsContent:
-    return ResultsContent(await data.results(), RESULTS_SHOWN, data.viewer.may_share)
+async def _results(data: HomeData, session: Session) -> ResultsContent:
+    return ResultsContent(await data.results(session), RESULTS_SHOWN, data.viewer.may_share)
 
 
-async def _actions(data: HomeData) -> ActionsContent:
-    actions = await data.actions()
-    return ActionsContent(actions, None if actions else await data.no_score())
+async def _actions(data: HomeData, session: Session) -> ActionsContent:
+    actions = await data.actions(session)
+    if actions is not None:
+        return ActionsContent(actions, None)
+    score = await data.score(session)
+    return ActionsContent(None, score.why_none, true_until=score.true_until)
 
 
-async def _imports(data: HomeData) -> ImportsContent:
-    return ImportsContent(next(iter(await list_runs(data.session, data.tenant_id, limit=1)), None))
+async def _imports(data: HomeData, session: Session) -> ImportsContent:
+    score = await data.score(session)
+    return ImportsContent(score.run, true_until=score.true_until)
+
+
+TICKETS = tuple(f"tickets.{kind}" for kind in TicketKind)
+SCORES = ("score", "plans")
 
 
 def _ticket_card(kind: TicketKind, title: Message) -> Card:
     load = _tickets_of(kind, title)
     return Card(
-        kind, title, "home/_ticket_card.html", load, shown_while=ShownWhile.CONNECTED, refreshes=True
+        kind, title, "home/_ticket_card.html", load, (f"tickets.{kind}", "connection", "poll"),
+        shown_while=ShownWhile.CONNECTED, refreshes=True,
     )  # fmt: skip
 
 
 # The order here is the order on the page until a person changes it, and the order in the panel "Add cards".
 CARDS = (
-    Card("score", T("Microsoft Secure Score"), "home/_score_card.html", _score),
+    Card("score", T("Microsoft Secure Score"), "home/_score_card.html", _score, SCORES),
     Card(
-        "connect", T("Do you use ServiceNow?"), "home/_connect_card.html", _connect,
+        "connect", T("Do you use ServiceNow?"), "home/_connect_card.html", _connect, (),
         shown_while=ShownWhile.NOT_CONNECTED,
     ),
     *(_ticket_card(kind, spec.card_title) for kind, spec in KINDS.items()),
     Card(
-        "results", T("Tickets and results"), "home/_results_card.html", _results,
+        "results", T("Tickets and results"), "home/_results_card.html", _results, (*TICKETS, *SCORES, "connection"),
         is_wide=True, shown_while=ShownWhile.HAS_TICKETS,
     ),
-    Card("review", T("Actions to review"), "home/_review_card.html", _actions, is_usual=False),
-    Card("top", T("Top improvement actions"), "home/_top_card.html", _actions, is_usual=False, is_wide=True),
-    Card("categories", T("Breakdown by category"), "home/_categories_card.html", _actions, is_usual=False),
-    Card("imports", T("Imports"), "home/_imports_card.html", _imports, Role.MANAGER, is_usual=False),
+    Card("review", T("Actions to review"), "home/_review_card.html", _actions, SCORES, is_usual=False),
+    Card("top", T("Top improvement actions"), "home/_top_card.html", _actions, SCORES, is_usual=False, is_wide=True),
+    Card("categories", T("Breakdown by category"), "home/_categories_card.html", _actions, SCORES, is_usual=False),
+    Card("imports", T("Imports"), "home/_imports_card.html", _imports, SCORES, Role.MANAGER, is_usual=False),
 )  # fmt: skip
 BY_NAME = {card.name: card for card in CARDS}
 USUAL = tuple(card.name for card in CARDS if card.is_usual)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
@@ -53,7 +54,8 @@ class PublicHostMiddleware:
         self._app = app
         self._public_url = public_url
         self._proxied = cookie_name(public_url, PROXIED_COOKIE)
-        self._public_host = host_name(urlsplit(public_url).netloc)
+        self._public_netloc = urlsplit(public_url).netloc
+        self._public_host = host_name(self._public_netloc)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not self._is_page_elsewhere(scope):
@@ -68,9 +70,16 @@ class PublicHostMiddleware:
         address = self._public_url + url_for(ARRIVED, to=wanted)
         await RedirectResponse(address, 302)(scope, receive, send)
 
+    # Routes have their names once all pages are imported, which is after this is made.
+    @cached_property
+    def _own_paths(self) -> frozenset[str]:
+        return frozenset(map(url_for, (*EVERY_NAME, ARRIVED)))
+
     def _is_page_elsewhere(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
-        if scope["method"] not in ("GET", "HEAD") or scope["path"] in map(url_for, (*EVERY_NAME, ARRIVED)):
+        if headers.get("host") == self._public_netloc:  # Nearly always, and quicker to see than all of the below.
+            return False
+        if scope["method"] not in ("GET", "HEAD") or scope["path"] in self._own_paths:
             return False
         # Only what a person opens: monitors and parts of a page that is open already follow no redirect.
         if "text/html" not in headers.get("accept", "") or "hx-request" in headers:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.logging import bind_correlation_id
@@ -26,6 +26,42 @@ LONGEST_ADDRESS = 8_000
 LARGEST_HEAD_BYTES = 32 * 1024
 # A query is printable ASCII (RFC 3986 3.4), yet servers hand on other bytes as well, at which Starlette's Request.url fails.
 NOT_IN_A_QUERY = re.compile(rb"[^\x21-\x7e]")
+# XSS (cross-site scripting) and content injection: only our own files may run or style anything, and no page has a script
+# or style within. https://cheatsheetseries.owasp.org/cheatsheets/Content_Security_Policy_Cheat_Sheet.html
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    # An image from a data: URL runs nothing and calls nothing.
+    "img-src 'self' data:",
+    "font-src 'self'",
+    "connect-src 'self'",
+    # No form of ours ends on another site: app/web/leaving.py.
+    "form-action 'self'",
+    # An injected <base> would redirect every relative link and script.
+    "base-uri 'none'",
+    # Clickjacking: no other page may frame ours. It replaces X-Frame-Options, says
+    # https://cheatsheetseries.owasp.org/cheatsheets/Clickjacking_Defense_Cheat_Sheet.html
+    "frame-ancestors 'none'",
+)
+# The set and its values follow https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "; ".join(CONTENT_SECURITY_POLICY),
+    # MIME sniffing: a response must not be run as a script because its bytes look like one.
+    "X-Content-Type-Options": "nosniff",
+    # Paths hold ticket ids and search words: no other site learns them. Ours needs them after a sign-in.
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    # Cross-site leaks (XS-Leaks): no window handle for sites that open us, no embedding of our files.
+    # https://cheatsheetseries.owasp.org/cheatsheets/XS_Leaks_Cheat_Sheet.html
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# HSTS, one year: RFC 6797. Over plain HTTP browsers must ignore it (8.1). Without includeSubDomains (6.1.2), which would bind
+# every host below ours: those are for their owners to decide.
+OVER_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
+# Pages hold what only their viewer may read: no cache stores them, unless a response says otherwise: RFC 9111 5.2.2.5.
+NOT_KEPT = (b"cache-control", b"no-store")
 Refuse = Callable[[Scope, Receive, Send, int], Awaitable[None]]
 
 
@@ -41,8 +77,11 @@ class SecurityMiddleware:
         parts = urlsplit(public_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._name_and_scheme = (host_name(parts.netloc), parts.scheme)
-        self._is_https = parts.scheme == "https"
         self._refuse = refuse
+        # Bytes made once, as ASGI wants them: nine settings for each response would cost more than all checks above.
+        named = SECURITY_HEADERS | (OVER_HTTPS if parts.scheme == "https" else {})
+        self._headers = tuple((name.lower().encode(), value.encode()) for name, value in named.items())
+        self._names = frozenset(name for name, _ in self._headers) | {b"x-correlation-id"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,8 +90,6 @@ class SecurityMiddleware:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         state["correlation_id"] = secrets.token_hex(8)
-        # A nonce must be new for each response and hold at least 128 bits: https://www.w3.org/TR/CSP3/#security-nonces
-        state["csp_nonce"] = secrets.token_urlsafe(16)
         state["viewer"] = None
         bind_correlation_id(state["correlation_id"])
         scope["query_string"] = NOT_IN_A_QUERY.sub(lambda found: b"%%%02X" % found[0][0], scope["query_string"])
@@ -134,54 +171,15 @@ class SecurityMiddleware:
                 raise
             await self._refuse(scope, receive, send, 500)
 
-    def _content_security_policy(self, nonce: str) -> str:
-        # XSS (cross-site scripting) and content injection: only our own files and this response's nonce may run or style
-        # anything. https://cheatsheetseries.owasp.org/cheatsheets/Content_Security_Policy_Cheat_Sheet.html
-        return "; ".join(
-            (
-                "default-src 'none'",
-                f"script-src 'self' 'nonce-{nonce}'",
-                "style-src 'self'",
-                # An image from a data: URL runs nothing and calls nothing.
-                "img-src 'self' data:",
-                "font-src 'self'",
-                "connect-src 'self'",
-                # No form of ours ends on another site: app/web/leaving.py.
-                "form-action 'self'",
-                # An injected <base> would redirect every relative link and script.
-                "base-uri 'none'",
-                # Clickjacking: no other page may frame ours. It replaces X-Frame-Options, says
-                # https://cheatsheetseries.owasp.org/cheatsheets/Clickjacking_Defense_Cheat_Sheet.html
-                "frame-ancestors 'none'",
-            )
-        )
-
     def _with_security_headers(self, scope: Scope, send: Send) -> Send:
-        # The set and its values follow https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html
-        state = scope["state"]
-        policy = self._content_security_policy(state["csp_nonce"])
+        correlation_id = scope["state"]["correlation_id"].encode()
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Correlation-ID"] = state["correlation_id"]
-                headers["Content-Security-Policy"] = policy
-                # MIME sniffing: a response must not be run as a script because its bytes look like one.
-                headers["X-Content-Type-Options"] = "nosniff"
-                # Paths hold ticket ids and search words: no other site learns them. Ours needs them after a sign-in.
-                headers["Referrer-Policy"] = "same-origin"
-                headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
-                # Cross-site leaks (XS-Leaks): no window handle for sites that open us, no embedding of our files.
-                # https://cheatsheetseries.owasp.org/cheatsheets/XS_Leaks_Cheat_Sheet.html
-                headers["Cross-Origin-Opener-Policy"] = "same-origin"
-                headers["Cross-Origin-Resource-Policy"] = "same-origin"
-                if self._is_https:
-                    # HSTS, one year: RFC 6797. Over plain HTTP browsers must ignore it (8.1). Without includeSubDomains
-                    # (6.1.2), which would bind every host below ours: those are for their owners to decide.
-                    headers["Strict-Transport-Security"] = "max-age=31536000"
-                if "cache-control" not in headers:
-                    # Pages hold what only their viewer may read: no cache stores them: RFC 9111 5.2.2.5.
-                    headers["Cache-Control"] = "no-store"
+                headers = [pair for pair in message.get("headers", ()) if pair[0] not in self._names]
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append(NOT_KEPT)
+                message["headers"] = [*headers, (b"x-correlation-id", correlation_id), *self._headers]
             await send(message)
 
         return send_with_headers

@@ -19,7 +19,7 @@ from limits.strategies import FixedWindowRateLimiter
 from app.core import clock
 from app.core.errors import AppError
 from app.core.messages import T
-from app.web.dependencies import OptionalViewer, address_of, asked_within, find_signed_in, get_resources
+from app.web.dependencies import OptionalViewer, address_of, asked_within, find_signed_in
 
 # Per minute: high enough that no one meets a limit by hand, low enough that a script does no harm.
 LIMITS: dict[str, RateLimitItem] = {
@@ -203,7 +203,7 @@ class LimitedWrites(Limited):
     async def __call__(self, request: Request) -> TooManyRequests | None:  # type: ignore[override]
         if request.method in SAFE_METHODS:
             return None
-        return await super().__call__(request, await find_signed_in(request, get_resources(request)))
+        return await super().__call__(request, await find_signed_in(request))
 
 
 def limited(name: str) -> Any:  # noqa: ANN401 - FastAPI's own type for it.

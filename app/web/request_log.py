@@ -12,8 +12,8 @@ from app.core.tracing import span
 
 log = get_logger(__name__)
 
-# Asked for all day long, by browsers, probes and Prometheus: their successes would bury everything else.
-QUIET_ROUTES = ("health.", "scrape.")
+# Asked for all day long, by open pages, probes and Prometheus: their successes would bury everything else.
+QUIET_ROUTES = ("health.", "scrape.", "home.card")
 QUIET_PATHS = "/static/"  # A mounted application is no route.
 LONGEST_PATH = 200
 NO_ROUTE = "none"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import localcontext
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -33,14 +33,13 @@ LARGEST_FLOAT = sys.float_info.max
 
 @dataclass(frozen=True)
 class Frame:
-    """What the page frame needs: the viewer, the path, the CSP nonce and the locale (a language code).
+    """What the page frame needs: the viewer, the path and the locale (a language code).
 
     `unsent`: why what the page's form holds was not sent; None for a page that nothing was typed into yet.
     """
 
     viewer: Viewer | None
     path: str
-    nonce: str
     locale: str
     unsent: Message | None = None
 
@@ -61,10 +60,16 @@ def format_number(value: float | None, digits: int = 2) -> str:
     """
     if value is None or not -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
         return "–"
+    return _decimal(value, digits, current_locale())
+
+
+@lru_cache(maxsize=4096)
+def _decimal(value: float, digits: int, locale: str) -> str:
+    # A list writes the same few numbers again and again, and each takes as long as a row of the table.
     pattern = "#,##0" + ("." + "#" * digits if digits else "")
     # Babel quantizes once more, in the current context, whose 28 digits are too few for a huge float.
     with localcontext(prec=MOST_DIGITS):
-        return numbers.format_decimal(round_half_up(value, digits), format=pattern, locale=current_locale())
+        return numbers.format_decimal(round_half_up(value, digits), format=pattern, locale=locale)
 
 
 @cache
@@ -114,6 +119,14 @@ def ago(value: datetime | None) -> Markup:
     )
 
 
+def since(value: datetime | None) -> Markup:
+    """The same for a fragment that is kept: the exact moment, from which js/ago.js counts by the page's `data-now`."""
+    if value is None:
+        return escape(catalog().gettext("never"))
+    shown = dates.format_datetime(value, "d MMM y, HH:mm", locale=current_locale())
+    return Markup('<time datetime="{}" data-since>{} UTC</time>').format(value.isoformat(timespec="seconds"), shown)
+
+
 def path_quote(value: str) -> str:
     """A text as one value of an external URL's query; links of our own come from `url_for`."""
     return quote(value, safe="")
@@ -150,6 +163,7 @@ def _environment() -> Environment:
         day_label=day_label,
         moment=format_moment,
         ago=ago,
+        since=since,
         path_quote=path_quote,
         data=to_data,
     )
@@ -165,10 +179,14 @@ def render_text(request: Request, template: str, page: object) -> str:
     frame = Frame(
         viewer=getattr(state, "viewer", None),
         path=request.scope["path"],
-        nonce=getattr(state, "csp_nonce", ""),
         locale=current_locale(),
         unsent=getattr(state, "unsent", None),
     )
+    return render_with(frame, template, page)
+
+
+def render_with(frame: Frame, template: str, page: object) -> str:
+    """Render to text without a request. A fragment that is kept for many is given a frame without a person."""
     return environment.get_template(template).render(page=page, frame=frame)
 
 

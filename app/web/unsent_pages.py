@@ -24,7 +24,7 @@ from app.core.random_tokens import new_token
 from app.features.accounts.sessions import owner_of
 from app.features.accounts.unsent_forms import PostedForm, keep_form, without_secrets
 from app.web.cookies import UNSENT_FORM, read_token, set_cookie
-from app.web.dependencies import ASKED_WITHIN, asked_within, get_resources, path_asked, session_token
+from app.web.dependencies import ASKED_WITHIN, asked_within, path_asked, resources_of, session_token
 from app.web.form_filling import fill_form
 from app.web.forms import LONGEST_FIELD, posted_fields
 from app.web.middleware import LONGEST_ADDRESS
@@ -112,13 +112,13 @@ class KeptForm:
 
     def remember(self, response: Response, request: Request) -> None:
         """Bind it to this browser."""
-        public_url = get_resources(request).config.public_url
+        public_url = resources_of(request).config.public_url
         set_cookie(response, public_url, UNSENT_FORM, self.browser_token, max_age=COOKIE_SECONDS)
 
 
 async def keep_unsent(request: Request) -> KeptForm | None:
     """Keep the form of this request, which came without a session; None when there is nothing to keep."""
-    resources, form = get_resources(request), await _form_of(request)
+    resources, form = resources_of(request), await _form_of(request)
     if form is None:
         return None
     token = read_token(request.cookies, resources.config.public_url, UNSENT_FORM) or new_token()
@@ -190,7 +190,7 @@ async def _filled(body: bytes, form: PostedForm, status: int = 200) -> Response:
 
 
 async def _ask_own_page(request: Request, page: FormPage, why: Message) -> tuple[int, dict[bytes, bytes], bytes]:
-    """Run the route of this page inside this request: with its own access check, and this response's nonce and headers."""
+    """Run the route of this page inside this request: with its own access check, and this response's headers."""
     path, _, query = page.address.partition("?")
     body = urlencode(page.posted).encode()
     # As if the browser had asked: the cookies are its own, the length and kind of the body are ours.

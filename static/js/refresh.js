@@ -1,9 +1,10 @@
 // Polls: lets htmx load a part again every data-refresh seconds, only while the page is visible and the person is not using
 // the part (focus, open menu, selected text). Changes of pieces marked data-announce go to screen readers; open details stay
-// open.
+// open. Sends the ETag of what is shown, which is remembered here and not in the browser's cache (Cache-Control: no-store).
 
 const due = new WeakMap();
 const shown = new Map(); // The last response by URL; an equal one is not swapped in again.
+const tags = new Map(); // The ETag of the response that is shown, by URL.
 const before = new WeakMap(); // A part's state just before it was replaced.
 
 const selecting = (part) => {
@@ -56,11 +57,22 @@ const restore = ({ id, words, unfolded }) => {
   if (announcement && news.length) announcement.textContent = news.join(". ");
 };
 
+document.addEventListener("htmx:config:request", (event) => {
+  if (!isRefresh(event)) return;
+  const { request } = event.detail.ctx;
+  // fetch() asks past the browser's cache then, and gives us the 304: https://fetch.spec.whatwg.org/#http-network-or-cache-fetch
+  if (tags.has(request.action)) request.headers["If-None-Match"] = tags.get(request.action);
+});
+
 document.addEventListener("htmx:before:swap", (event) => {
   if (!isRefresh(event)) return;
   const { ctx } = event.detail;
   if (ctx.response.status >= 400) return;
   setStale(false);
+  if (ctx.response.status === 304) {
+    event.preventDefault();
+    return;
+  }
   const key = ctx.request.action;
   // Ages ("2 minutes ago") differ in every response and are no change; ago.js keeps them true.
   const answer = ctx.text.replace(/ data-ago="-?\d+">[^<]*/g, "");
@@ -69,13 +81,19 @@ document.addEventListener("htmx:before:swap", (event) => {
     return;
   }
   shown.set(key, answer);
+  const tag = ctx.response.headers.get("ETag");
+  if (tag) tags.set(key, tag);
+  else tags.delete(key);
   before.set(ctx, remember(ctx.sourceElement));
 });
 
 document.addEventListener("htmx:after:swap", (event) => {
   if (before.has(event.detail?.ctx)) restore(before.get(event.detail.ctx));
   // Another swap changed the page, such as a sent form: earlier responses cannot be compared any more.
-  else shown.clear();
+  else {
+    shown.clear();
+    tags.clear();
+  }
 });
 
 for (const failure of ["htmx:response:error", "htmx:error"]) {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -76,3 +78,33 @@ def test_without_scripts_cards_are_arranged_all_the_same(connected: Visit) -> No
     page.locator("summary", has_text="Add cards").click()
     page.get_by_role("button", name="Reset to default").click()
     expect(page.locator("[data-card]").first).to_have_attribute("data-card", "score")
+
+
+def test_a_card_that_has_not_changed_is_not_sent_again(connected: Visit) -> None:
+    page = connected.sign_in("Security Operator")
+    page.clock.install()
+    page.goto("/")
+    answers = []
+    for _ in range(8):  # A poll of the worker may come between two of them.
+        with page.expect_response("**/cards/incident") as answer:
+            page.clock.run_for(17_000)
+        answers.append(answer.value.status)
+        if answers[-1] == 304:
+            break
+    assert (answers[0], answers[-1]) == (200, 304)
+    expect(page.locator("#incident-card")).to_contain_text("View all tickets")
+    expect(page.locator("#stale-notice")).to_be_hidden()
+
+
+def test_a_time_of_a_card_is_exact_and_the_page_says_how_long_ago_it_is(connected: Visit) -> None:
+    exact = re.compile(r"^\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC$")
+    bare = connected.sign_in("Security Reader", java_script_enabled=False)
+    expect(bare.locator("#home-card-score time")).to_have_text(exact)
+    page = connected.sign_in("Security Reader")
+    page.clock.install()
+    page.goto("/")
+    time = page.locator("#home-card-score time")
+    expect(time).to_have_text(re.compile("ago|now"))
+    expect(time).to_have_attribute("title", exact)
+    page.clock.fast_forward("02:00:00")
+    expect(time).to_have_text(re.compile("^[23] hours ago$"))

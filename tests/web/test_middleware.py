@@ -16,7 +16,7 @@ ORIGIN = "https://security-center.test"
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     """The application: says that it was reached."""
-    headers = {"Cache-Control": "private"} if scope["path"] == "/kept" else {}
+    headers = {"Cache-Control": "private", "Referrer-Policy": "unsafe-url"} if scope["path"] == "/kept" else {}
     await PlainTextResponse("reached", headers=headers)(scope, receive, send)
 
 
@@ -82,10 +82,21 @@ async def test_hsts_is_sent_over_https_only() -> None:
     assert "strict-transport-security" not in (await ask(public_url="http://127.0.0.1:8000")).headers
 
 
-async def test_each_response_has_a_nonce_and_a_correlation_id_of_its_own() -> None:
+@pytest.mark.parametrize("path", ["/", "/kept"])
+async def test_each_header_is_sent_once_and_no_page_can_weaken_one(path: str) -> None:
+    names = [name.lower() for name, _ in (await ask(path=path)).headers.multi_items()]
+    assert len(names) == len(set(names))
+
+
+async def test_only_files_of_ours_may_run() -> None:
+    policy = (await ask()).headers["content-security-policy"].split("; ")
+    assert {"script-src 'self'", "style-src 'self'", "base-uri 'none'"} <= set(policy)
+
+
+async def test_each_response_has_a_correlation_id_of_its_own() -> None:
     first, second = await ask(), await ask()
-    for name in ("content-security-policy", "x-correlation-id"):
-        assert first.headers[name] != second.headers[name]
+    assert len(first.headers["x-correlation-id"]) == 16
+    assert first.headers["x-correlation-id"] != second.headers["x-correlation-id"]
 
 
 async def test_an_address_longer_than_any_of_ours_is_refused() -> None:

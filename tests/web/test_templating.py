@@ -19,6 +19,7 @@ from app.web.templating import (
     format_number,
     format_percent,
     path_quote,
+    since,
     to_data,
 )
 
@@ -89,7 +90,15 @@ def test_the_age_of_a_moment_is_in_one_unit(still_clock: SetClock, passed: timed
 
 
 def test_what_never_happened_has_no_age() -> None:
-    assert ago(None) == "never"
+    assert ago(None) == since(None) == "never"
+
+
+def test_a_moment_in_a_kept_text_is_exact(still_clock: SetClock) -> None:
+    moment = still_clock.now()
+    html = since(moment)
+    still_clock.move(3600)
+    assert since(moment) == html
+    assert html == '<time datetime="2026-11-20T09:00:00+00:00" data-since>20 Nov 2026, 09:00 UTC</time>'
 
 
 def test_a_value_of_a_query_is_quoted_whole() -> None:

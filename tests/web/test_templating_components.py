@@ -23,7 +23,7 @@ def module(name: str) -> Any:
 
 
 def page(source: str, path: str = "/", viewer: Viewer = ADELE) -> str:
-    frame = Frame(viewer=viewer, path=path, nonce="n", locale="en")
+    frame = Frame(viewer=viewer, path=path, locale="en")
     return environment.from_string(source).render(frame=frame, page=None)
 
 
@@ -85,6 +85,12 @@ def test_a_state_bar_is_filled_exactly(counts: list[int]) -> None:
     assert [width for _, width in rectangles] == [count for count in counts if count]
     assert all(left[0] + left[1] == right[0] for left, right in pairwise(rectangles))
     assert html.count("<li>") == len(rectangles)
+
+
+def test_a_state_bar_says_large_counts_as_the_lists_do() -> None:
+    html = str(module("state_bar").state_bar("Tickets", [("new", "New", 12_345), ("done", "Closed", 7)]))
+    assert re.findall(r"<strong>(.*?)</strong>", html) == ["12,345", "7"]
+    assert 'width="12345"' in html
 
 
 @pytest.mark.parametrize("percent", [None, 0.0, 56.42, 100.0, 104.0])

@@ -128,7 +128,7 @@ async def test_stopped_and_killed_backends_are_replaced_unnoticed(system: System
 
 async def test_a_table_that_another_transaction_holds_makes_the_page_busy(system: System, database_url: str) -> None:
     async with await system.signed_in("viewer") as browser, with_database_at(system, database_url, QUICK):
-        with idle_holder(database_url, "ticket"):
+        with idle_holder(database_url, "ticket_tally"):
             answer = await browser.get("/tickets")
         assert_unavailable(answer)
         assert "Too busy" in answer.text
@@ -263,7 +263,7 @@ async def test_a_statement_of_ours_that_is_wrong_stays_our_mistake(
 
 async def test_tables_of_another_version_are_no_mistake_of_ours(system: System, database_url: str) -> None:
     async with await system.signed_in("viewer") as browser:
-        with marked_as(database_url, "9999"), missing(database_url, "ticket"):
+        with marked_as(database_url, "9999"), missing(database_url, "ticket_tally"):
             answer = await browser.get("/tickets")
             ready = await browser.get("/health/ready")
     assert_unavailable(answer)
@@ -273,5 +273,5 @@ async def test_tables_of_another_version_are_no_mistake_of_ours(system: System, 
 
 async def test_a_missing_table_of_this_version_is_our_mistake(system: System, database_url: str) -> None:
     async with await system.signed_in("viewer") as browser:
-        with missing(database_url, "ticket"):
+        with missing(database_url, "ticket_tally"):
             assert (await browser.get("/tickets")).status_code == 500

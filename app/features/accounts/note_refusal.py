@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,9 +11,9 @@ from app.core.database import Database
 from app.core.database_trouble import DATABASE_ERRORS
 from app.core.logging import escape, get_logger
 from app.core.messages import T
+from app.features.accounts.asked import ask
 from app.features.accounts.audit import Actor, log_action
 from app.features.accounts.permissions import Viewer
-from app.features.accounts.sessions import find_viewer
 from app.resources import Resources
 
 log = get_logger(__name__)
@@ -56,13 +55,12 @@ async def find_person(resources: Resources, token: str | None, address: str) -> 
     if not token:
         return None
     try:
-        async with resources.database.transaction() as session:
-            # What was refused is no doing of the person's, so it does not put off the end of the session.
-            viewer = await find_viewer(session, resources.config, token, used=False)
+        # What was refused is no doing of the person's, so it does not put off the end of the session.
+        asked = await ask(resources, token, address=address, used=False)
     except DATABASE_ERRORS as error:
         log.warning("audit.person_not_read", error=type(error).__name__)
         return None
-    return replace(viewer, address=address) if viewer else None
+    return asked.viewer if asked else None
 
 
 async def note_refusal(

@@ -117,4 +117,4 @@ def role_of(reported: Iterable[str], config: ProductConfig) -> Role | None:
     Both are compared with the same settings, because a template id (a GUID) and an app role's value never coincide.
     """
     ids = frozenset(reported)
-    return max((role for role in Role if ids & config.role_ids.get(role, frozenset())), default=None)
+    return next((role for role in reversed(Role) if ids & config.role_ids.get(role, frozenset())), None)

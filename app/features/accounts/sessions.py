@@ -1,9 +1,9 @@
-"""Finds, starts and ends the sessions of signed-in browsers. Reads and writes rows only."""
+"""Starts and ends the sessions of signed-in browsers, and says when one is over. Reads and writes rows only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -49,32 +49,22 @@ def alive(config: ProductConfig) -> tuple[ColumnElement[bool], ...]:
     return WebSession.expires_at > now, WebSession.last_used_at > used_after
 
 
-async def find_viewer(
-    session: Session, config: ProductConfig, token: str | None, *, used: bool = True
-) -> Viewer | None:
-    """The person this session token belongs to; None for an unknown, ended or missing one.
-
-    `used`: the person did something, which puts the end after idle time off. A page that refreshes itself does not.
-    """
-    if not token:
-        return None
-    # Only the hash is stored: a stolen database opens no session.
-    # https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
-    found = await session.execute(
-        select(Person, WebSession.roles, WebSession.role_claims, WebSession.last_used_at)
-        .join(WebSession, WebSession.person_id == Person.id)
-        .where(WebSession.token_hash == hash_token(token), *alive(config))
-    )
-    row = found.one_or_none()
-    if row is None:
-        return None
-    person, roles, role_claims, last_used_at = row
+def is_alive(config: ProductConfig, expires_at: datetime, last_used_at: datetime) -> bool:
+    """The same for a session that was read: both conditions of `alive`."""
     now = clock.now()
-    if used and now - last_used_at >= timedelta(seconds=USE_NOTED_SECONDS):
-        # Again with the time that was read: of two requests at once, one writes.
-        same = WebSession.token_hash == hash_token(token), WebSession.last_used_at == last_used_at
-        await session.execute(update(WebSession).where(*same).values(last_used_at=now))
-    return replace(viewer_of(person, roles, config), role_claims=RoleClaims(role_claims))
+    return expires_at > now and last_used_at > now - timedelta(minutes=config.session_idle_minutes)
+
+
+def is_use_due(last_used_at: datetime) -> bool:
+    """Whether a use of now is to be noted."""
+    return clock.now() - last_used_at >= timedelta(seconds=USE_NOTED_SECONDS)
+
+
+async def note_use(session: Session, token_hash: str, last_used_at: datetime) -> None:
+    """Note that the session is used now; `last_used_at` is what was read."""
+    # Again with the time that was read: of two requests at once, one writes.
+    same = WebSession.token_hash == token_hash, WebSession.last_used_at == last_used_at
+    await session.execute(update(WebSession).where(*same).values(last_used_at=clock.now()))
 
 
 async def owner_of(session: Session, token: str | None) -> UUID | None:

@@ -39,6 +39,7 @@ NAMES = {
     "connection.sweep": T("Tidy up after connections that were removed"),
     "connection.recover": T("Get access to ServiceNow back"),
     "tickets.deliver": T("Send a ticket to ServiceNow"),
+    "tickets.drain_outbox": T("Send the waiting tickets to ServiceNow"),
     "tickets.reconcile": T("Look whether a ticket that was given up has arrived"),
     "tickets.deliver_note": T("Send a work note to ServiceNow"),
     "tickets.fetch_notes": T("Read a ticket’s notes in ServiceNow"),

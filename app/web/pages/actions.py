@@ -20,12 +20,10 @@ from app.core.errors import Conflict, InvalidInput
 from app.core.messages import Message, T
 from app.features.secure_score.actions.action_details import (
     ActionDetail,
-    Event,
+    History,
     Note,
-    find_detail,
     load_action,
-    load_daily_points,
-    load_events,
+    load_history,
     load_notes,
 )
 from app.features.secure_score.actions.action_list import (
@@ -49,8 +47,17 @@ from app.features.secure_score.actions.portal_links import ManageLink, manage_li
 from app.features.secure_score.html_text import Link, links_of, plain_text
 from app.features.secure_score.jobs import decide_and_send
 from app.features.secure_score.reports.no_score import NoScore, why_no_score
-from app.features.secure_score.sync.renames import current_id, renamed_to
-from app.features.tickets.views.ticket_list import TicketLine, numbers_by_action, tickets_by_action, tickets_of_action
+from app.features.secure_score.sync.renames import current_id, detail_or_new_id
+from app.features.tickets.views.ticket_list import TicketLine
+from app.features.tickets.views.tickets_of_actions import (
+    EXPORTED_OF_ACTION,
+    NO_TICKETS,
+    ActionTickets,
+    actions_with_tickets,
+    newest_by_action,
+    numbers_by_action,
+    tickets_of_action,
+)
 from app.web.dependencies import Db, Manager, Res, Viewer
 from app.web.forms import parse, read_form
 from app.web.rate_limits import limited
@@ -59,6 +66,8 @@ from app.web.templating import render
 
 router = PageRouter(prefix="/secure-score")
 TABS = ("general", "implementation", "history")
+# The newest ones of each action in the list.
+TICKETS_IN_A_CELL = 2
 # Characters of the next steps in a mailto: link, as mail programs cut long links off.
 LONGEST_MAIL = 1500
 
@@ -78,14 +87,27 @@ class ActionListPage:
     view: View
     listing: Listing
     facets: list[FacetOptions]
-    tickets: Mapping[str, list[TicketLine]]
+    tickets: Mapping[str, ActionTickets]
     nothing: NoScore | None
     may_share: bool
     columns: tuple[Column, ...] = LIST_COLUMNS
+    no_tickets: ActionTickets = NO_TICKETS
 
     @property
     def shown(self) -> list[Column]:
         return [LIST_COLUMNS_BY_KEY[key] for key in self.view.columns]
+
+    @property
+    def cells(self) -> list[tuple[Column, str, str]]:
+        """For each shown column: its class and its label, which every row repeats."""
+        return [
+            (
+                column,
+                " ".join(name for name, has in (("number", column.is_numeric), ("nowrap", column.is_unbroken)) if has),
+                "" if column.is_permanent else str(column.heading),
+            )
+            for column in self.shown
+        ]
 
     @property
     def groups(self) -> list[tuple[str, Message]]:
@@ -119,10 +141,9 @@ class ActionPage:
 
     detail: ActionDetail
     tab: str
-    tickets: list[TicketLine]
+    tickets: ActionTickets
     notes: list[Note]
-    events: list[Event]
-    daily_points: tuple[list[str], list[float | None]]
+    history: History
     link: str
     today: date
     viewer_id: UUID
@@ -169,7 +190,7 @@ class ActionPage:
         """Tickets that were done before the action regressed."""
         # docs/facts/microsoft-graph.md#edge-51
         day = self.line.regressed_on if self.line.is_regressed else None
-        done = [ticket for ticket in self.tickets if ticket.state_category == "done"]
+        done = [ticket for ticket in self.tickets.lines if ticket.state_category == "done"]
         return [ticket for ticket in done if day is not None and (ticket.state_since or ticket.created_at).date() < day]
 
     @property
@@ -201,10 +222,13 @@ def list_address(view: View) -> str:
 @router.get("/actions", name="actions.list")
 async def list_page(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
     lines = await load_lines(session, resources.config.shown_tenant_id)
-    ticketed = frozenset(await numbers_by_action(session))
+    ticketed = await actions_with_tickets(session, [line.control_id for line in lines])
     view = View.from_query(request.query_params.multi_items()).fitting(lines, ticketed)
     listing = list_actions(lines, view, ticketed)
-    by_action = await tickets_by_action(session, [line.control_id for line in listing.lines])
+    shown = [line.control_id for line in listing.lines]
+    # Only if a column shows them.
+    has_cells = bool(shown) and "ticket" in view.columns
+    by_action = await newest_by_action(session, shown, TICKETS_IN_A_CELL) if has_cells else {}
     page = ActionListPage(
         view=view,
         listing=listing,
@@ -226,11 +250,11 @@ async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Re
     """All pages of the list as a file."""
     tenant_id = resources.config.shown_tenant_id
     lines = await load_lines(session, tenant_id)
-    tickets = await numbers_by_action(session)
-    view = View.from_query(request.query_params.multi_items()).fitting(lines, frozenset(tickets))
-    chosen = order_lines(select_lines(lines, view, frozenset(tickets)), view)
-    # A ticket that was not delivered yet has no number.
-    numbers = {key: [number for number in found if number] for key, found in tickets.items()}
+    ticketed = await actions_with_tickets(session, [line.control_id for line in lines])
+    view = View.from_query(request.query_params.multi_items()).fitting(lines, ticketed)
+    chosen = order_lines(select_lines(lines, view, ticketed), view)
+    found = await numbers_by_action(session, ticketed.intersection(line.control_id for line in chosen))
+    numbers = {control_id: _exported(some) for control_id, some in found.items()}
     # Thousands of texts are parsed for it, while others go on.
     content = await asyncio.to_thread(as_csv, chosen, numbers, await load_texts(session, tenant_id))
     name = f"secure-score-actions-{clock.now():%Y-%m-%d}.csv"
@@ -238,17 +262,21 @@ async def csv_file(request: Request, _viewer: Viewer, session: Db, resources: Re
     return Response(content.encode(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
+def _exported(numbers: Sequence[str]) -> list[str]:
+    """The newest numbers of an action, and that there are more. A ticket that was not delivered yet has none."""
+    some = [number for number in numbers[:EXPORTED_OF_ACTION] if number]
+    return [*some, "…"] if len(numbers) > EXPORTED_OF_ACTION else some
+
+
 @router.get("/actions/{control_id:path}", name="actions.detail")
 async def action_page(
     request: Request, viewer: Viewer, session: Db, resources: Res, control_id: str, tab: str = "general"
 ) -> Response:
     tenant_id = resources.config.shown_tenant_id
-    detail = await find_detail(session, tenant_id, control_id)
-    if detail is None or not detail.line.scored:
-        # Links in tickets name the id of the day they were sent.
-        current = await renamed_to(session, tenant_id, control_id)
-        if current != control_id:
-            return redirect_to("actions.detail", control_id=current, tab=tab if tab in TABS[1:] else None)
+    detail, current = await detail_or_new_id(session, tenant_id, control_id)
+    # Links in tickets name the id of the day they were sent.
+    if current != control_id:
+        return redirect_to("actions.detail", control_id=current, tab=tab if tab in TABS[1:] else None)
     return await _show(request, viewer, session, resources, control_id, tab=tab, detail=detail)
 
 
@@ -329,14 +357,12 @@ async def _show(
     config = resources.config
     tenant_id = config.shown_tenant_id
     tab = tab if tab in TABS else "general"
-    in_history = tab == "history"
     page = ActionPage(
         detail=detail or await load_action(session, tenant_id, control_id),
         tab=tab,
         tickets=await tickets_of_action(session, control_id),
         notes=await load_notes(session, tenant_id, control_id) if tab == "general" else [],
-        events=await load_events(session, tenant_id, control_id) if in_history else [],
-        daily_points=await load_daily_points(session, tenant_id, control_id) if in_history else ([], []),
+        history=await load_history(session, tenant_id, control_id) if tab == "history" else History(),
         link=config.public_url + url_for("actions.detail", control_id=control_id),
         today=clock.earliest_day(clock.now()),
         viewer_id=viewer.person_id,

@@ -3,100 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import Request
 from fastapi.responses import Response
 
+from app.core.database import Session
 from app.core.errors import NotFound
-from app.core.messages import Message
-from app.core.queue_health import has_worker
-from app.features.accounts.home_layout import forget_cards, keep_cards, kept_cards
-from app.features.connection.connection_view import consent_notice
+from app.features.accounts.asked import Asked
+from app.features.accounts.home_layout import forget_cards, keep_cards
+from app.features.provisioning.home_state import home_state
 from app.features.tickets.polling.poll_status import record_view
-from app.features.tickets.types import TicketKind
-from app.web.dependencies import Db, Res, Viewer
+from app.features.tickets.views.outcomes import OutcomeSummary, TicketOutcome, ticket_results
+from app.web.dependencies import AskedNow, Db, Res, Viewer
 from app.web.forms import read_form
-from app.web.home_cards import (
-    BY_NAME,
-    Card,
-    CardContent,
-    HomeData,
-    ResultsContent,
-    addable_cards,
-    possible_cards,
-    wanted_cards,
-)
+from app.web.home_cards import BY_NAME
+from app.web.home_fragments import Arrangement, HomeFragments, arranged
 from app.web.home_order import in_order, moved
-from app.web.routing import PageRouter, redirect_to
+from app.web.kept_pages import answer_with_tag, fragments_of, views_of
+from app.web.routing import PageRouter, redirect_to, url_for
 from app.web.templating import render
 
 router = PageRouter()
 
 STEPS = {"earlier": -1, "later": 1}
+# Lines on one page of results. There is one for each action that became a ticket, so that two pages are rare.
+RESULTS_PAGE_SIZE = 200
 
 
 @dataclass(frozen=True)
-class Arrangement:
-    """Which cards one person wants, which of them can be shown now, and which could be added."""
+class ResultsPage:
+    """One page of the results; `shown` is the number of its lines."""
 
-    is_own: bool
-    wanted: list[str]
-    shown: list[Card]
-    addable: list[Card]
+    results: OutcomeSummary
+    shown: int
+    may_share: bool
+    page: int
+    pages: int
 
-    @property
-    def names(self) -> list[str]:
-        """The cards on the page, in order."""
-        return [card.name for card in self.shown]
-
-
-@dataclass(frozen=True)
-class HomePage:
-    """`missing` says once per finding of provisioning why a card is not shown. `is_own`: the person changed something.
-
-    `consent` tells those who can renew it that it ends soon, or has ended.
-    """
-
-    cards: Sequence[tuple[Card, CardContent]]
-    addable: Sequence[Card]
-    is_own: bool
-    needs_attention: bool
-    missing: Sequence[Message]
-    consent: Message | None
-    may_manage: bool
-    has_worker: bool
-
-    @property
-    def has_plot(self) -> bool:
-        """Whether the page needs the chart script."""
-        return any(content.has_plot for _, content in self.cards)
+    @staticmethod
+    def address(number: int) -> str:
+        return url_for("home.results", page=number)
 
 
 @router.get("/", name="home.page")
-async def home(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
-    data = HomeData(session, viewer, resources.config)
-    arrangement = await _arrangement(data)
-    # Only the cards on the page are loaded: a card that a person removed costs no statement.
-    data.kinds = tuple(kind for kind in TicketKind if kind in arrangement.names)
-    cards = [(card, await card.load(data)) for card in arrangement.shown]
-    page = HomePage(
-        cards=cards,
-        addable=arrangement.addable,
-        is_own=arrangement.is_own,
-        needs_attention=data.connection is not None and data.connection.status != "connected",
-        missing=data.missing.sentences,
-        consent=consent_notice(data.connection) if data.connection is not None and viewer.may_manage else None,
-        may_manage=viewer.may_manage,
-        has_worker=await has_worker(session),
-    )
-    return render(request, "home/page.html", page)
+async def home(request: Request, _viewer: Viewer, asked: AskedNow, resources: Res) -> Response:
+    body = await HomeFragments(fragments_of(request), resources, asked).page()
+    return answer_with_tag(request, body.parts, body.tag)
 
 
 # Each person edits only their own layout, so Viewer is enough for the following writes.
 @router.post("/home-cards/add", name="home.add_card")
-async def add(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
-    arrangement = await _arrangement(HomeData(session, viewer, resources.config))
+async def add(request: Request, viewer: Viewer, asked: AskedNow, session: Db) -> Response:
+    arrangement = await _arrangement(session, asked)
     name = (await read_form(request)).get("card", "")
     if name in {card.name for card in arrangement.addable}:
         await keep_cards(session, viewer.person_id, [*arrangement.wanted, name])
@@ -104,9 +63,9 @@ async def add(request: Request, viewer: Viewer, session: Db, resources: Res) -> 
 
 
 @router.post("/home-cards/move", name="home.move_card")
-async def move(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
+async def move(request: Request, viewer: Viewer, asked: AskedNow, session: Db) -> Response:
     """A card changes places with the one before or after it."""
-    arrangement = await _arrangement(HomeData(session, viewer, resources.config))
+    arrangement = await _arrangement(session, asked)
     typed = await read_form(request)
     name, step = typed.get("card", ""), STEPS.get(typed.get("to", ""), 0)
     await keep_cards(session, viewer.person_id, moved(arrangement.wanted, arrangement.names, name, step))
@@ -114,19 +73,19 @@ async def move(request: Request, viewer: Viewer, session: Db, resources: Res) ->
 
 
 @router.post("/home-cards/remove", name="home.remove_card")
-async def remove(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
-    arrangement = await _arrangement(HomeData(session, viewer, resources.config))
+async def remove(request: Request, viewer: Viewer, asked: AskedNow, session: Db) -> Response:
+    arrangement = await _arrangement(session, asked)
     name = (await read_form(request)).get("card", "")
     await keep_cards(session, viewer.person_id, [wanted for wanted in arrangement.wanted if wanted != name])
     return _home()
 
 
 @router.post("/home-cards/order", name="home.order_cards")
-async def order(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
+async def order(request: Request, viewer: Viewer, asked: AskedNow, session: Db) -> Response:
     """Cards were dragged: all that are shown, in their new order, separated by commas."""
-    arrangement = await _arrangement(HomeData(session, viewer, resources.config))
-    asked = (await read_form(request)).get("order", "").split(",")
-    await keep_cards(session, viewer.person_id, in_order(arrangement.wanted, asked))
+    arrangement = await _arrangement(session, asked)
+    order_asked = (await read_form(request)).get("order", "").split(",")
+    await keep_cards(session, viewer.person_id, in_order(arrangement.wanted, order_asked))
     return Response(status_code=204)
 
 
@@ -137,41 +96,37 @@ async def reset(viewer: Viewer, session: Db) -> Response:
 
 
 @router.get("/tickets-and-results", name="home.results")
-async def all_results(request: Request, viewer: Viewer, session: Db, resources: Res) -> Response:
-    """The results card's whole list."""
-    data = HomeData(session, viewer, resources.config)
-    await data.read_connection()
-    results = await data.results()
-    return render(request, "home/results.html", ResultsContent(results, len(results.lines), viewer.may_share))
+async def all_results(request: Request, viewer: Viewer, session: Db, resources: Res, page: str = "1") -> Response:
+    """The results card's whole list, page by page."""
+    state = await home_state(session)
+    tenant_id = resources.config.shown_tenant_id
+    results = await ticket_results(session, tenant_id, state.results_of, state.context)
+    pages = max(1, -(-len(results.lines) // RESULTS_PAGE_SIZE))
+    number = min(int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1, pages) or 1
+    lines: Sequence[TicketOutcome] = results.lines[(number - 1) * RESULTS_PAGE_SIZE : number * RESULTS_PAGE_SIZE]
+    shown = replace(results, lines=list(lines))
+    return render(request, "home/results.html", ResultsPage(shown, len(lines), viewer.may_share, number, pages))
 
 
 @router.get("/cards/{name}", name="home.card")
-async def refreshed_card(request: Request, viewer: Viewer, session: Db, resources: Res, name: str) -> Response:
+async def refreshed_card(request: Request, viewer: Viewer, asked: AskedNow, resources: Res, name: str) -> Response:
     """One card again; static/js/refresh.js leaves the page as it is when nothing on it has changed."""
     card = BY_NAME.get(name)
     if card is None or not card.refreshes or not viewer.has(card.role):
         raise NotFound
-    data = HomeData(session, viewer, resources.config)
-    await data.read_connection()
-    if data.connection is None:
-        raise NotFound
-    data.kinds = tuple(kind for kind in TicketKind if kind == name)
     # The open page is the sign that the states are being looked at: ServiceNow is polled every minute meanwhile.
-    await record_view(session, resources.queue, await data.poll())
-    return render(request, card.template, await card.load(data))
+    views, connection = views_of(request), asked.versions.get("connection")
+    if views.is_due(connection):
+        async with resources.database.transaction() as session:
+            await record_view(session, resources.queue)
+        views.note(connection)
+    found = await HomeFragments(fragments_of(request), resources, asked).card(card)
+    return answer_with_tag(request, found.pieces, f'"{found.tag}"')
 
 
 def _home(name: str = "") -> Response:
     return redirect_to("home.page", anchor=f"home-card-{name}" if name in BY_NAME else "")
 
 
-async def _arrangement(data: HomeData) -> Arrangement:
-    """What the person keeps. A card that cannot be shown now, such as a ticket card before connecting, keeps its place."""
-    await data.read_setup()
-    kept = await kept_cards(data.session, data.viewer.person_id)
-    wanted = wanted_cards(kept, data.viewer)
-    possible = possible_cards(
-        data.missing.hidden, is_connected=data.connection is not None, has_tickets=data.has_tickets
-    )
-    shown = [BY_NAME[name] for name in wanted if name in possible]
-    return Arrangement(kept is not None, wanted, shown, addable_cards(wanted, possible, data.viewer))
+async def _arrangement(session: Session, asked: Asked) -> Arrangement:
+    return arranged(await home_state(session), asked)

@@ -27,7 +27,8 @@ from app.features.tickets.sharing.share import AlreadyShared, ShareCommand, shar
 from app.features.tickets.ticket_fields import TicketRequest, form_values
 from app.features.tickets.types import TicketKind
 from app.features.tickets.views.bulk_share import Batch, Preview, batch_of, preview
-from app.features.tickets.views.ticket_list import TicketLine, lines_of, tickets_by_action
+from app.features.tickets.views.ticket_list import TicketLine, lines_of
+from app.features.tickets.views.tickets_of_actions import tickets_by_action
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import PostedFields, parse, posted_fields, read_form
 from app.web.rate_limits import Limited, TooManyRequests
@@ -315,7 +316,7 @@ async def _share_page(
 
 
 async def _tickets_of(session: Db, actions: Sequence[Action]) -> list[TicketLine]:
-    """Every ticket of these actions once, the newest first."""
+    """The newest tickets of these actions, each once, the newest first."""
     earlier = await tickets_by_action(session, [action.control_id for action in actions]) if actions else {}
     found = {line.id: line for lines in earlier.values() for line in lines}
     return sorted(found.values(), key=lambda line: (-line.created_at.timestamp(), line.id))

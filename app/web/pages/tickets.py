@@ -16,19 +16,20 @@ from app.core.errors import InvalidInput
 from app.core.messages import Message, T
 from app.core.page_share import Portion, portion
 from app.features.accounts import permissions
-from app.features.connection.active_connection import active_connection
 from app.features.connection.connection_view import connection_view
 from app.features.connection.preferences import load_preferences
 from app.features.tickets.notes.write_note import add_note, ask_for_notes, retry_note
-from app.features.tickets.polling.poll_status import Freshness, poll_status
+from app.features.tickets.polling.poll_status import Freshness
 from app.features.tickets.polling.state_names import category_choices
 from app.features.tickets.sharing import held_tickets
-from app.features.tickets.sharing.held_tickets import HeldGroup
 from app.features.tickets.ticket_fields import form_values
 from app.features.tickets.types import DELIVERY_NAMES, KIND_NAMES, Delivery, TicketKind
+from app.features.tickets.views.list_place import Direction
 from app.features.tickets.views.outcomes import TicketOutcome, results_of_ticket
+from app.features.tickets.views.ticket_classes import ABSENT, ARCHIVED, OPEN, Filters
 from app.features.tickets.views.ticket_details import TicketDetails, ticket_details
-from app.features.tickets.views.ticket_list import ABSENT, ARCHIVED, OPEN, Filters, TicketList, list_tickets
+from app.features.tickets.views.ticket_list import TicketList, list_tickets
+from app.features.tickets.views.ticket_pages import MOST_COUNTED, has_grams, searched
 from app.web.dependencies import Db, Res, Sharer, Viewer
 from app.web.forms import parse, read_form
 from app.web.rate_limits import Limited, TooManyRequests, limited
@@ -48,10 +49,7 @@ EditRefused = Annotated[TooManyRequests | None, Depends(Limited("retry", keeps_f
 
 @dataclass(frozen=True)
 class TicketListPage:
-    """`kinds`, `state_categories` and `deliveries` are the choices of the filters: (value, name).
-
-    `held` are the reasons for which tickets are held, in the list of those.
-    """
+    """`kinds`, `state_categories` and `deliveries` are the choices of the filters: (value, name)."""
 
     found: TicketList
     filters: Filters
@@ -60,7 +58,7 @@ class TicketListPage:
     deliveries: list[tuple[str, Message]]
     fresh: Freshness
     may_share: bool
-    held: list[HeldGroup]
+    most_counted: int = MOST_COUNTED
 
     @property
     def is_filtered(self) -> bool:
@@ -71,9 +69,35 @@ class TicketListPage:
     def kind_name(kind: str) -> Message:
         return KIND_NAMES[TicketKind(kind)]
 
-    def address(self, page: int) -> str:
-        """The address of another page of the same list."""
-        return url_for("tickets.list", **_as_query(self.filters), page=page)
+    @property
+    def left_out(self) -> Message | None:
+        """Why a search may have missed tickets, and what to do."""
+        if self.found.is_too_slow:
+            return T("This search took too long. Type more of the text, or choose a filter.")
+        if not self.found.leaves_out:
+            return None
+        if has_grams(searched(self.filters.search)):
+            return T(
+                "Too many tickets are similar to this text to look at all of them. Type more of it, or choose a filter."
+            )
+        return T("Only the newest tickets were searched for so short a text. Type more of it to search all.")
+
+    @property
+    def pages(self) -> list[tuple[str, str, Message]]:
+        """The other pages: (address, relation, name)."""
+        newer, older = self.found.newer, self.found.older
+        found: list[tuple[str, str, Message]] = []
+        if newer is not None:
+            found += [(self._address(""), "", T("Newest")), (self._address(newer), "prev", T("Newer"))]
+        if older is not None:
+            found.append((self._address(older), "next", T("Older")))
+            # The last of what a search found is known only where all of it was looked at.
+            if not self.found.has_more:
+                found.append((self._address(Direction.OLDEST), "", T("Oldest")))
+        return found
+
+    def _address(self, place: str) -> str:
+        return url_for("tickets.list", **_as_query(self.filters), at=place or None)
 
 
 class NoteForm(BaseModel):
@@ -116,16 +140,16 @@ async def ticket_list(
     delivery: str = "",
     q: str = "",
     batch: str = "",
-    # Without an upper limit the query's OFFSET could become a number that PostgreSQL does not take.
+    at: str = "",
+    # In bookmarks of earlier versions, too.
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Response:
     # What is longer than any value of a filter is none, and each link of the page repeats it. PostgreSQL stores no NUL in a
     # text and answers a query that has one with an error.
     asked = (kind, state_category or group, state, delivery, q.strip(), batch)
     kind, state_category, state, delivery, search, batch = (one.replace("\0", "")[:LONGEST_FILTER] for one in asked)
-    filters = Filters(kind, state_category, state, delivery, search, batch, page)
+    filters = Filters(kind, state_category, state, delivery, search, batch, page, at)
     found = await list_tickets(session, filters)
-    status = await poll_status(session, await active_connection(session))
     return render(
         request,
         "tickets/list.html",
@@ -141,10 +165,8 @@ async def ticket_list(
                 (ARCHIVED, T("Archived")),
             ],
             deliveries=_choices(DELIVERY_NAMES),
-            fresh=status.overall(),
+            fresh=found.polling.overall(),
             may_share=viewer.may_share,
-            # Only where the list is about them: it costs a query.
-            held=await held_tickets.held_groups(session) if delivery == Delivery.HELD else [],
         ),
     )
 

@@ -6,14 +6,17 @@ import csv
 import io
 import re
 import threading
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 
 from app.features.secure_score import html_text
 from app.features.secure_score.models import ImprovementAction
-from tests.factories.graph_payloads import keep, profile, score, snapshot
+from app.features.tickets.models import TicketAction
+from tests.factories.graph_payloads import days_before, keep, profile, score, snapshot
 from tests.factories.system import System
+from tests.factories.ticket_rows import add_tickets, ticket_row
 
 
 @pytest.mark.fact("microsoft-graph edge-34")
@@ -93,3 +96,19 @@ async def test_a_text_stored_before_there_was_a_limit_is_bounded_when_it_is_read
         pages = [await browser.get(f"/secure-score/actions/A{tab}") for tab in ("", "?tab=implementation")]
     assert [answer.status_code for answer in (file, form, *pages)] == [200] * 4
     assert all(len(answer.content) < 4 * html_text.LONGEST_CLEAN for answer in (file, form, *pages))
+
+
+async def test_of_many_tickets_the_newest_numbers_are_in_the_file(system: System) -> None:
+    tenant_id = system.resources.config.tenant_id
+    days = [snapshot(days_before(0), [score("A", 1, 10)], azureTenantId=tenant_id)]
+    await keep(system.resources.database, snapshots=days, tenant_id=tenant_id)
+    connection = await system.connect()
+    rows = [ticket_row(connection.id, number=f"INC{n}", created_at=f"2026-01-01T09:{n:02}:00Z") for n in range(12)]
+    rows[11] |= {"number": "", "delivery": "queued", "state": ""}
+    await add_tickets(system.resources.database, rows)
+    async with system.resources.database.transaction() as session:
+        session.add_all(TicketAction(ticket_id=UUID(row["id"]), control_id="A", title="A") for row in rows)
+    async with await system.signed_in("viewer") as browser:
+        file = (await browser.get("/secure-score/actions.csv")).text
+    newest = ", ".join(f"INC{n}" for n in range(10, 1, -1))
+    assert f'"{newest}, …"' in file

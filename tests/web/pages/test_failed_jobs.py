@@ -10,6 +10,7 @@ from sqlalchemy import text
 from app.core.errors import NeedsAttention
 from app.core.job_failures import reason_json
 from app.core.messages import T
+from app.features.tickets.delivery.hand_over import give_own_job
 from app.features.tickets.types import TicketKind
 from tests.factories.connecting import said
 from tests.factories.provisioning import diagnose
@@ -20,9 +21,11 @@ from tests.factories.tickets import run_due_and_waiting, share_one
 async def one_failed_job(system: System) -> None:
     await system.connect()
     await run_due_and_waiting(system)
-    await share_one(system, TicketKind.INCIDENT)
+    ticket_id = await share_one(system, TicketKind.INCIDENT)
+    await give_own_job(system.resources, ticket_id, 0)
     reason = reason_json(NeedsAttention(T("The oven is <b>cold</b>.")))
     async with system.resources.database.transaction() as session:
+        await session.execute(text("DELETE FROM procrastinate_jobs WHERE task_name <> 'tickets.deliver'"))
         await session.execute(text("UPDATE procrastinate_jobs SET status = 'doing'"))
         await session.execute(text("UPDATE procrastinate_jobs SET status = 'failed'"))
         await session.execute(
