@@ -59,8 +59,8 @@ chaos: setup ## Let eleven accidents happen to a running product; prints the tab
 worlds: setup ## Connect, share and follow in every kind of instance that may exist; make worlds WORLD='{"…": …}' SEED=1 for one
 	@$(BIN)/python -m tests.worlds $(if $(SEED),--seed $(SEED)) $(if $(WORLD),--world '$(WORLD)')
 
-bench: setup clients ## Measure against other clients and against the bare minimum; prints tables
-	$(BIN)/python -m benchmarks
+bench: setup clients ## Measure against other clients and the bare minimum; prints tables and figures (QUICK=1: two minutes; WRITE=1: into docs/benchmarks.md)
+	@$(BIN)/python -m benchmarks $(PART) $(if $(QUICK),--quick) $(if $(WRITE),--write)
 
 check: setup clients ## Format, lint, types, import contracts, templates, scripts, dependencies, thorough tests, branch coverage
 	$(BIN)/ruff format --check .

@@ -16,9 +16,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.core import clock
 from app.core.sealed_columns import context_of
 from app.core.vault import Sealed, Vault
+from app.features.accounts.asked import ask
 from app.features.accounts.models import Person
 from app.features.accounts.permissions import Viewer
-from app.features.accounts.sessions import find_viewer, start_session
+from app.features.accounts.sessions import start_session
 from app.features.connection.models import Connection
 from app.integrations.http.http_types import RemoteResponse, Request
 from app.integrations.http.transport import Transport
@@ -127,10 +128,9 @@ def requests(system: System, path: str) -> list[Any]:
 
 async def viewer_of(system: System, browser: httpx.AsyncClient) -> Viewer:
     """The viewer of a signed-in browser, for functions that are called without a page."""
-    async with system.resources.database.transaction() as session:
-        viewer = await find_viewer(session, system.resources.config, browser.cookies["session"])
-    assert viewer is not None
-    return viewer
+    asked = await ask(system.resources, browser.cookies["session"])
+    assert asked is not None
+    return asked.viewer
 
 
 def with_known_key(system: System) -> str:

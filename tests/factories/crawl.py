@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
 import httpx
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from app.features.connection.models import Connection
 from app.features.secure_score.actions.browse_actions import find_actions
@@ -21,6 +21,7 @@ from app.features.tickets.types import TicketKind
 from tests.factories.connecting import opened
 from tests.factories.microsoft import SandboxMicrosoft
 from tests.factories.servicenow import SandboxServiceNow
+from tests.factories.statements import counted
 from tests.factories.system import PUBLIC_URL, System, open_system
 from tests.factories.tickets import share_one
 
@@ -74,28 +75,19 @@ def _pattern(address: str) -> str:
 async def walk(system: System, role: str, start: str = "/") -> Walk:
     """Follow every link from the home page on, as this person."""
     found, waiting, seen = Walk(role), [start], Counter[str]()
-    engine = system.resources.database.engine.sync_engine
-    counter = Counter[str]()
-
-    def count(*_: object) -> None:
-        counter["statements"] += 1
-
-    event.listen(engine, "before_cursor_execute", count)
-    try:
+    with counted(system.resources.database) as sent:
         async with await system.signed_in(role) as browser:
             while waiting and len(found.pages) < MOST_PAGES:
                 address = waiting.pop(0)
                 if address in found.pages or seen[_pattern(address)] >= SAME_PAGE_TIMES:
                     continue
                 seen[_pattern(address)] += 1
-                counter.clear()
+                sent.clear()
                 answer = await browser.get(address)
-                found.pages[address], found.statements[address] = answer, counter["statements"]
+                found.pages[address], found.statements[address] = answer, len(sent)
                 for link in _links(address, answer):
                     found.came_from.setdefault(link, address)
                     waiting.append(link)
-    finally:
-        event.remove(engine, "before_cursor_execute", count)
     return found
 
 

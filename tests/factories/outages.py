@@ -203,11 +203,11 @@ def marked_as(url: str, revision: str | None) -> Iterator[None]:
 def missing(url: str, table: str) -> Iterator[None]:
     """The table has another name for a while."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"ALTER TABLE {table} RENAME TO table_of_old")
+        connection.execute(f"ALTER TABLE {table} RENAME TO {table}_of_old")
         try:
             yield
         finally:
-            connection.execute(f"ALTER TABLE table_of_old RENAME TO {table}")
+            connection.execute(f"ALTER TABLE {table}_of_old RENAME TO {table}")
 
 
 def assert_unavailable(answer: httpx.Response) -> None:

@@ -22,6 +22,7 @@ from app.features.accounts.models import Person
 from app.features.accounts.sessions import start_session
 from app.features.connection.models import Connection, ConnectionStatus
 from app.features.connection.tokens import store_tokens
+from app.features.tickets.polling.poll_status import RecordedViews
 from app.integrations.http.ssrf import AddressPolicy
 from app.integrations.http.transport import Transport
 from app.integrations.microsoft.entra import EntraClient
@@ -30,6 +31,7 @@ from app.integrations.servicenow.schemas import Tokens
 from app.main import create_app
 from app.microsoft_defaults import GLOBAL_READER, SECURITY_ADMINISTRATOR, SECURITY_OPERATOR, SECURITY_READER
 from app.resources import ProductConfig, Resources, closing
+from app.web.fragments import Fragments
 from app.web.rate_limits import RateLimits
 from tests.factories.database import kept_engine
 from tests.factories.microsoft import MANAGER, OUTSIDER, SHARER, VIEWER, SandboxMicrosoft, running_microsoft
@@ -119,12 +121,13 @@ _APPS: dict[tuple[object, ...], FastAPI] = {}
 
 
 def kept_app(resources: Resources) -> FastAPI:
-    """The web application, assembled once for the same addresses; it holds no other state."""
+    """The web application, assembled once for the same addresses; what it keeps is of one system only."""
     config = resources.config
     addresses = (config.public_url, resources.entra.authority, config.servicenow_allowed_origins)
     app = _APPS.get(addresses) or _APPS.setdefault(addresses, create_app(resources))
     app.state.resources = resources
-    app.state.rate_limits = RateLimits()
+    app.state.rate_limits, app.state.fragments = RateLimits(), Fragments()
+    app.state.recorded_views = RecordedViews()
     return app
 
 
