@@ -47,29 +47,35 @@ NUMBERS = text(
      ORDER BY c.control_id, a.created_at DESC, a.ticket_id
     """
 )
-# OFFSET 0 keeps the count to once for each action: else PostgreSQL may count again for each of its tickets.
+# OFFSET 0 keeps the count to once for each action: else PostgreSQL may count again for each of its tickets. MATERIALIZED keeps
+# all of it to once: else it may be read again for each connection, where it believes that there is but one.
 NEWEST = text(
     f"""
-    SELECT c.control_id, a.place, c.counted, connection.status = 'removed' AS is_archived,
-           connection.instance_name, s.own_label, s.category AS own_category, {", ".join(f"t.{one.key}" for one in LINE_COLUMNS)}
-      FROM (
-               SELECT asked.control_id, (
-                          SELECT count(*) FROM (
-                              SELECT 1 FROM ticket_action b WHERE b.control_id = asked.control_id
-                               ORDER BY b.created_at DESC, b.ticket_id LIMIT :most_counted
-                          ) AS first_ones
-                      ) AS counted
-                 FROM unnest(CAST(:control_ids AS text[])) AS asked (control_id)
-               OFFSET 0
-           ) AS c
-     CROSS JOIN LATERAL (
-               SELECT a.ticket_id, row_number() OVER (ORDER BY a.created_at DESC, a.ticket_id) AS place FROM ticket_action a
-                WHERE a.control_id = c.control_id ORDER BY a.created_at DESC, a.ticket_id LIMIT :most
-           ) AS a
-     CROSS JOIN LATERAL (SELECT * FROM ticket WHERE id = a.ticket_id LIMIT 1) AS t
+    WITH found AS MATERIALIZED (
+        SELECT c.control_id, a.place, c.counted, {", ".join(f"t.{one.key}" for one in LINE_COLUMNS)}
+          FROM (
+                   SELECT asked.control_id, (
+                              SELECT count(*) FROM (
+                                  SELECT 1 FROM ticket_action b WHERE b.control_id = asked.control_id
+                                   ORDER BY b.created_at DESC, b.ticket_id LIMIT :most_counted
+                              ) AS first_ones
+                          ) AS counted
+                     FROM unnest(CAST(:control_ids AS text[])) AS asked (control_id)
+                   OFFSET 0
+               ) AS c
+         CROSS JOIN LATERAL (
+                   SELECT a.ticket_id, row_number() OVER (ORDER BY a.created_at DESC, a.ticket_id) AS place
+                     FROM ticket_action a
+                    WHERE a.control_id = c.control_id ORDER BY a.created_at DESC, a.ticket_id LIMIT :most
+               ) AS a
+         CROSS JOIN LATERAL (SELECT * FROM ticket WHERE id = a.ticket_id LIMIT 1) AS t
+    )
+    SELECT t.control_id, t.place, t.counted, connection.status = 'removed' AS is_archived, connection.instance_name,
+           s.own_label, s.category AS own_category, {", ".join(f"t.{one.key}" for one in LINE_COLUMNS)}
+      FROM found t
       JOIN connection ON connection.id = t.connection_id
       LEFT JOIN state_name s ON s.connection_id = t.connection_id AND s.kind = t.kind AND s.value = t.state
-     ORDER BY c.control_id, a.place
+     ORDER BY t.control_id, t.place
     """  # noqa: S608 - names of columns.
 ).columns(
     column("control_id", Text),

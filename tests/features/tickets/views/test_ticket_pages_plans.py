@@ -153,6 +153,18 @@ def test_tickets_of_actions_are_read_off_the_index(many: str) -> None:
     asyncio.run(_check(many, lambda session: numbers_by_action(session, ids), ACTIONS * 30))
 
 
+def test_tickets_of_actions_are_read_once_however_few_connections_are_believed_to_be(many: str) -> None:
+    """Where it is believed that there is one, their rows would be read again for each of two."""
+    ids = [f"C{number}" for number in range(ACTIONS)]
+    with psycopg.connect(many, autocommit=True) as rows:
+        rows.execute("ANALYZE connection, state_name")
+        rows.execute("UPDATE pg_class SET reltuples = 1, relpages = 1 WHERE relname = 'connection'")
+        try:
+            asyncio.run(_check(many, lambda session: newest_by_action(session, ids, 2), ACTIONS * 30))
+        finally:
+            rows.execute("ANALYZE connection, state_name")
+
+
 def test_the_newest_ticket_of_each_action_is_read_off_the_index_of_tables_that_were_never_analyzed(many: str) -> None:
     """As after a restore: the home page's results read all tickets for each action, and were given up after 4 s."""
     with psycopg.connect(many, autocommit=True) as rows:
