@@ -70,6 +70,30 @@ class Ticket(Outbound, Base):
         Index("ix_ticket_undelivered", "delivery", postgresql_where=UNDELIVERED),
         Index("ix_ticket_in_flight", "connection_id", postgresql_where=text("in_flight_since IS NOT NULL")),
         Index("ix_ticket_verified", "connection_id", "kind", "verified_at", postgresql_where=text("sys_id <> ''")),
+        # The order in which polling reads records by their ids (polling/scan_order.py). Of closed tickets those of a span of
+        # time are wanted, which the last column tells without the row.
+        Index(
+            "ix_ticket_scan",
+            "connection_id",
+            "kind",
+            "state",
+            text("verified_at NULLS FIRST"),
+            "id",
+            "state_since",
+            postgresql_where=text("sys_id <> ''"),
+        ),
+        # The same of the few that are read with each poll.
+        Index(
+            "ix_ticket_without_marker",
+            "connection_id",
+            "kind",
+            "state",
+            text("verified_at NULLS FIRST"),
+            "id",
+            postgresql_where=text("sys_id <> '' AND NOT has_marker AND absence = ''"),
+        ),
+        # Polls are more frequent after a share; the circuit breaker counts what got through.
+        Index("ix_ticket_shared", "connection_id", "kind", "shared_at"),
         # The records that a list of changes must hold, as proof that it can be believed.
         Index("ix_ticket_remote_updated", "connection_id", "kind", "remote_updated_at"),
         # What the lanes send next, single shares first.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
-
 from app.core import clock
 from app.core.database import Session
 from app.core.logging import get_logger
@@ -16,10 +14,10 @@ from app.core.unforeseen import is_unforeseen, kind_of
 from app.features.connection.active_connection import NotConnected
 from app.features.connection.gateway import InstancePaused
 from app.features.connection.throttle import throttle_of
-from app.features.tickets.models import Ticket
 from app.features.tickets.polling.changed_records import Changes, poll_changes
-from app.features.tickets.polling.poll_plan import PollPlan, cursor_of, followed_tickets, plan_poll
+from app.features.tickets.polling.poll_plan import PollPlan, cursor_of, plan_poll, scans_of
 from app.features.tickets.polling.rolling_scan import scan
+from app.features.tickets.polling.scan_order import read_longest_ago, states_in_use
 from app.integrations.http.errors import RemoteError
 from app.resources import Resources
 
@@ -109,7 +107,7 @@ async def _record_result(session: Session, plan: PollPlan, result: _Result) -> N
 
 async def _oldest_read(session: Session, plan: PollPlan) -> datetime:
     """How old the data is where changes are not listed: as old as the followed ticket that was read longest ago."""
-    followed = followed_tickets(plan.connection_id, plan.kind, plan.closed_values, clock.now())
-    query = select(func.min(Ticket.verified_at)).where(*followed)
-    oldest: datetime | None = (await session.execute(query)).scalar_one()
-    return oldest or clock.now()
+    in_state = await states_in_use(session, plan.connection_id, plan.kind)
+    followed = scans_of(plan.connection_id, plan.kind, in_state, plan.closed_values).followed
+    oldest = await read_longest_ago(session, followed, 1)
+    return (oldest[0].verified_at if oldest else None) or clock.now()

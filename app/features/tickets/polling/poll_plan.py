@@ -5,12 +5,12 @@ Reads and writes rows only; never calls ServiceNow.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 
 from app.core import clock
 from app.core.database import Session
@@ -19,6 +19,14 @@ from app.features.connection.models import InstanceThrottle
 from app.features.connection.throttle import throttle_of
 from app.features.tickets.models import PollCursor, Ticket
 from app.features.tickets.polling import schedule
+from app.features.tickets.polling.scan_order import (
+    LastRead,
+    Scanned,
+    count,
+    read_longest_ago,
+    read_without_marker,
+    states_in_use,
+)
 from app.features.tickets.polling.state_names import StateNames, load_names_and_closed_values
 from app.features.tickets.types import TicketKind
 from app.integrations.servicenow.protocol import IDS_PER_CALL
@@ -102,8 +110,14 @@ async def plan_poll(resources: Resources) -> AsyncIterator[PollPlan]:
 async def _is_due(session: Session, connection_id: UUID) -> bool:
     cursors = select(func.max(PollCursor.tried_at), func.max(PollCursor.last_change_at))
     tried_at, last_change_at = (await session.execute(cursors.where(PollCursor.connection_id == connection_id))).one()
-    newest = select(func.max(Ticket.shared_at)).where(Ticket.connection_id == connection_id)
-    last_shared_at = (await session.execute(newest)).scalar_one()
+    # Of each kind by itself: then it is the last entry of an index, and not every ticket's.
+    newest = [
+        select(func.max(Ticket.shared_at)).where(Ticket.connection_id == connection_id, Ticket.kind == kind)
+        for kind in TicketKind
+    ]
+    last_shared_at = (
+        await session.execute(select(func.greatest(*(query.scalar_subquery() for query in newest))))
+    ).scalar_one()
     throttle = await session.get(InstanceThrottle, connection_id)
     return schedule.is_due(
         clock.now(),
@@ -117,10 +131,10 @@ async def _is_due(session: Session, connection_id: UUID) -> bool:
 async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind) -> PollPlan | None:
     """None while no ticket of this kind is shared."""
     now = clock.now()
-    shared = _shared(connection_id, kind)
-    first = (await session.execute(select(func.min(Ticket.shared_at)).where(*shared))).scalar_one()
-    if first is None:
+    in_state = await states_in_use(session, connection_id, kind)
+    if not in_state:
         return None
+    shared = _shared(connection_id, kind)
     # The throttle's row comes before the cursor's. The order of locks is written down in connection/throttle.py.
     throttle = await throttle_of(session, connection_id)
     names, closed_values = await load_names_and_closed_values(session, connection_id, kind)
@@ -129,10 +143,10 @@ async def _plan_table(session: Session, connection_id: UUID, kind: TicketKind) -
     refused = cursor.changes_refused >= BELIEVED_REFUSALS and cursor.changes_refused_at is not None
     clock_ahead = timedelta(seconds=throttle.clock_ahead_seconds or 0.0)
     # What became of a record before it was shared was in the answer that shared it.
-    since = (cursor.watermark or first) - OVERLAP
+    since = (cursor.watermark or await _first_shared(session, shared) or now) - OVERLAP
     if refused:
         since = min(since, await _newest_change(session, shared, since + clock_ahead) - clock_ahead - EXPECTED_MARGIN)
-    due = await _scan(session, cursor, closed_values, refused=refused)
+    due = await _scan(session, cursor, scans_of(connection_id, kind, in_state, closed_values), refused=refused)
     expected = await _expected(session, shared, since + clock_ahead + EXPECTED_MARGIN)
     ask_for_changes = not refused or now - (cursor.changes_refused_at or now) >= BELIEVED_FOR
     # Those expected have to come because they changed, not because they were asked for. After trouble, one question at a time.
@@ -170,47 +184,32 @@ async def _expected(session: Session, shared: Conditions, since: datetime) -> li
     return [sys_id for sys_id in (await session.execute(query)).scalars() if sys_id]
 
 
-async def _scan(session: Session, cursor: PollCursor, closed_values: Sequence[str], *, refused: bool) -> list[str]:
+async def _scan(session: Session, cursor: PollCursor, scans: Scans, *, refused: bool) -> list[str]:
     """The sys_ids to read in this poll: open ones without a marker each time, open ones in turn, closed ones more rarely."""
-    owner, now = (cursor.connection_id, cursor.kind, closed_values), clock.now()
-    is_open = open_tickets(*owner)
-    often = followed_tickets(*owner, now) if refused else is_open
-    closed = closed_tickets(*owner, now - LONGEST_CLOSED)
-    rarely = (*closed, Ticket.state_since <= now - RECENTLY_CLOSED) if refused else closed
+    often, rarely = (scans.followed, scans.closed_earlier) if refused else (scans.open, scans.closed)
     interval = SCAN_INTERVAL_ALONE if refused else SCAN_INTERVAL
     due, cursor.last_scan_at = await _due_for_scan(session, often, interval, cursor.last_scan_at)
     due_closed, cursor.last_closed_scan_at = await _due_for_scan(
         session, rarely, CLOSED_SCAN_INTERVAL, cursor.last_closed_scan_at
     )
-    unmarked = await _read_longest_ago(
-        session, (*is_open, and_(Ticket.visible, ~Ticket.has_marker)), MOST_CALLS_WITHOUT_MARKER
-    )
-    found = list(dict.fromkeys([*unmarked, *due, *due_closed]))
+    unmarked = await read_without_marker(session, scans.open, MOST_CALLS_WITHOUT_MARKER * IDS_PER_CALL)
+    found = list(dict.fromkeys(one.sys_id for one in [*unmarked, *due, *due_closed]))
     if not found and cursor.problem is not None:
         # One call tells whether the instance fails, or its list of changes alone.
-        found = await _read_longest_ago(session, followed_tickets(*owner, now), calls=1)
+        found = [one.sys_id for one in await read_longest_ago(session, scans.followed, IDS_PER_CALL)]
     return found
 
 
 async def _due_for_scan(
-    session: Session, those: Conditions, interval: timedelta, last_scan_at: datetime | None
-) -> tuple[list[str], datetime | None]:
-    """The sys_ids read longest ago, as many as are due now to read each once in `interval`; and how far this has come."""
-    count = (await session.execute(select(func.count()).select_from(Ticket).where(*those))).scalar_one()
-    calls, last_scan_at = calls_due(clock.now(), count, interval, last_scan_at)
-    if not calls:
+    session: Session, those: Scanned, interval: timedelta, last_scan_at: datetime | None
+) -> tuple[list[LastRead], datetime | None]:
+    """Those read longest ago, as many as are due now to read each once in `interval`; and how far this has come."""
+    now = clock.now()
+    # Fewer tickets are due later, so they are counted only where calls are due even for the most that there may be.
+    if not calls_due(now, those.most, interval, last_scan_at)[0]:
         return [], last_scan_at
-    return await _read_longest_ago(session, those, calls), last_scan_at
-
-
-async def _read_longest_ago(session: Session, those: Conditions, calls: int) -> list[str]:
-    query = (
-        select(Ticket.sys_id)
-        .where(*those)
-        .order_by(Ticket.verified_at.asc().nulls_first(), Ticket.id)
-        .limit(calls * IDS_PER_CALL)
-    )
-    return [sys_id for sys_id in (await session.execute(query)).scalars() if sys_id]
+    calls, last_scan_at = calls_due(now, await count(session, those), interval, last_scan_at)
+    return await read_longest_ago(session, those, calls * IDS_PER_CALL), last_scan_at
 
 
 def calls_due(
@@ -230,20 +229,36 @@ def calls_due(
     return calls, since + calls * pause if calls else last_scan_at
 
 
-def open_tickets(connection_id: UUID, kind: str, closed_values: Sequence[str]) -> Conditions:
-    """The conditions for tickets that ServiceNow still works on."""
-    return (*_shared(connection_id, kind), Ticket.state.not_in(closed_values))
+@dataclass(frozen=True)
+class Scans:
+    """The tickets of one table as they are scanned: `followed` are those whose state people rely on."""
+
+    open: Scanned
+    followed: Scanned
+    closed: Scanned
+    closed_earlier: Scanned
 
 
-def closed_tickets(connection_id: UUID, kind: str, closed_values: Sequence[str], since: datetime) -> Conditions:
-    """The conditions for tickets that were closed after `since`."""
-    return (*_shared(connection_id, kind), Ticket.state.in_(closed_values), Ticket.state_since > since)
+def scans_of(
+    connection_id: UUID, kind: TicketKind, in_state: Mapping[str, int], closed_values: Collection[str]
+) -> Scans:
+    """`in_state` is what `states_in_use` says of the table."""
+    now = clock.now()
+    in_open = {state: n for state, n in in_state.items() if state not in closed_values}
+    in_closed = {state: n for state, n in in_state.items() if state in closed_values}
+    is_open = Scanned(connection_id, kind, in_open, in_closed)
+    closed = Scanned(connection_id, kind, {}, in_closed, closed_after=now - LONGEST_CLOSED)
+    return Scans(
+        open=is_open,
+        followed=replace(is_open, closed_after=now - RECENTLY_CLOSED),
+        closed=closed,
+        closed_earlier=replace(closed, closed_until=now - RECENTLY_CLOSED),
+    )
 
 
-def followed_tickets(connection_id: UUID, kind: str, closed_values: Sequence[str], now: datetime) -> Conditions:
-    """The conditions for tickets whose state people rely on: open ones, and those that were closed recently."""
-    recently = and_(Ticket.state.in_(closed_values), Ticket.state_since > now - RECENTLY_CLOSED)
-    return (*_shared(connection_id, kind), or_(Ticket.state.not_in(closed_values), recently))
+async def _first_shared(session: Session, shared: Conditions) -> datetime | None:
+    first: datetime | None = (await session.execute(select(func.min(Ticket.shared_at)).where(*shared))).scalar_one()
+    return first
 
 
 def _shared(connection_id: UUID, kind: str) -> Conditions:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from app.core.database import Database, Session
 from app.features.tickets.views.outcomes import ticket_results
@@ -17,6 +16,7 @@ from app.features.tickets.views.ticket_list import list_tickets
 from app.features.tickets.views.ticket_pages import Bounds
 from app.features.tickets.views.tickets_of_actions import actions_with_tickets, newest_by_action, numbers_by_action
 from tests.factories.database import fresh_database, kept_engine
+from tests.factories.plans import check_reads
 from tests.factories.rows import add_row
 from tests.factories.ticket_rows import add_connection, add_tickets, any_row, chance_of
 
@@ -24,7 +24,6 @@ pytestmark = pytest.mark.thorough
 TICKETS, ACTIONS = 20_000, 40
 BOUNDS = Bounds(nearest=400, nearest_of_classes=200, named=2_000)
 BATCH = "b" * 32
-TABLES = {"ticket", "ticket_action", "ticket_search"}
 
 
 @pytest.fixture(scope="module")
@@ -66,53 +65,6 @@ async def _fill(url: str) -> None:
     await database.close()
 
 
-async def plans(database: Database, call: Any) -> list[dict[str, Any]]:
-    """The plans of the statements over tickets that `call` runs, as they were carried out."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
-        seen.append((statement, parameters))
-
-    engine = database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        async with database.transaction() as session:
-            await call(session)
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    found = []
-    async with database.engine.connect() as connection:
-        for statement, parameters in seen:
-            if any(f"{table} " in statement for table in TABLES) and "ticket_tally" not in statement:
-                explained = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
-                found.append(explained.scalar_one()[0]["Plan"])
-    return found
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from nodes(child)
-
-
-async def _check(url: str, call: Any, most: int) -> None:
-    database = Database(kept_engine(url))
-    found = await plans(database, call)
-    assert found, "nothing was explained"
-    read = 0.0
-    for node in (node for plan in found for node in nodes(plan)):
-        if node.get("Relation Name") in TABLES:
-            assert node["Node Type"] != "Seq Scan", node
-            rows = (
-                node["Actual Rows"]
-                + node.get("Rows Removed by Filter", 0)
-                + node.get("Rows Removed by Index Recheck", 0)
-            )
-            read += rows * node["Actual Loops"]
-    assert read <= most, read
-    await database.close()
-
-
 @pytest.mark.parametrize(
     ("filters", "most"),
     [
@@ -143,14 +95,14 @@ def test_a_page_reads_what_it_shows_and_no_table_as_a_whole(many: str, filters: 
     async def page(session: Session) -> None:
         assert (await list_tickets(session, Filters(**filters), BOUNDS)).total >= 0  # type: ignore[arg-type]
 
-    asyncio.run(_check(many, page, most))
+    asyncio.run(check_reads(many, page, most))
 
 
 def test_tickets_of_actions_are_read_off_the_index(many: str) -> None:
     ids = [f"C{number}" for number in range(ACTIONS)]
-    asyncio.run(_check(many, lambda session: newest_by_action(session, ids, 2), ACTIONS * 30))
-    asyncio.run(_check(many, lambda session: actions_with_tickets(session, ids), ACTIONS))
-    asyncio.run(_check(many, lambda session: numbers_by_action(session, ids), ACTIONS * 30))
+    asyncio.run(check_reads(many, lambda session: newest_by_action(session, ids, 2), ACTIONS * 30))
+    asyncio.run(check_reads(many, lambda session: actions_with_tickets(session, ids), ACTIONS))
+    asyncio.run(check_reads(many, lambda session: numbers_by_action(session, ids), ACTIONS * 30))
 
 
 def test_tickets_of_actions_are_read_once_however_few_connections_are_believed_to_be(many: str) -> None:
@@ -160,7 +112,7 @@ def test_tickets_of_actions_are_read_once_however_few_connections_are_believed_t
         rows.execute("ANALYZE connection, state_name")
         rows.execute("UPDATE pg_class SET reltuples = 1, relpages = 1 WHERE relname = 'connection'")
         try:
-            asyncio.run(_check(many, lambda session: newest_by_action(session, ids, 2), ACTIONS * 30))
+            asyncio.run(check_reads(many, lambda session: newest_by_action(session, ids, 2), ACTIONS * 30))
         finally:
             rows.execute("ANALYZE connection, state_name")
 
@@ -176,7 +128,7 @@ def test_the_newest_ticket_of_each_action_is_read_off_the_index_of_tables_that_w
         rows.execute("DELETE FROM pg_statistic WHERE starelid IN ('ticket'::regclass, 'ticket_action'::regclass)")
         rows.execute("UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE relname IN ('ticket', 'ticket_action')")
         try:
-            asyncio.run(_check(many, lambda session: ticket_results(session, "t", connection_id), ACTIONS * 20))
+            asyncio.run(check_reads(many, lambda session: ticket_results(session, "t", connection_id), ACTIONS * 20))
         finally:
             rows.execute("VACUUM (ANALYZE) ticket, ticket_action")
 
@@ -190,6 +142,6 @@ def test_a_bulk_share_is_read_as_such_of_tables_that_were_never_analyzed(many: s
                 async def page(session: Session, filters: dict[str, str] = filters) -> None:
                     assert (await list_tickets(session, Filters(batch=BATCH, **filters), BOUNDS)).total  # type: ignore[arg-type]
 
-                asyncio.run(_check(many, page, 400))
+                asyncio.run(check_reads(many, page, 400))
         finally:
             rows.execute("ANALYZE ticket, ticket_search")
