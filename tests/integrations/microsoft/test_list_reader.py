@@ -94,6 +94,7 @@ def test_an_item_that_is_too_large_is_refused_before_its_end(monkeypatch: pytest
         read(body)
 
 
+@pytest.mark.thorough
 def test_the_objects_of_a_large_answer_never_exist_all_at_once() -> None:
     """Twenty-four megabytes of the smallest objects would be some six hundred of Python's."""
     item = b'{"controlScores":[' + b",".join([b"{}"] * 100_000) + b"]}"

@@ -188,7 +188,8 @@ async def test_a_single_share_overtakes_many_at_once(
     know_actions(monkeypatch, *actions)
     await system.connect()
     async with await system.signed_in("sharer") as browser:
-        page = await browser.get(f"/tickets/new?{query(actions)}")
+        ids = [action.control_id for action in actions]
+        page = await browser.post("/tickets/selection", data={"action": ids, "as": "each"})
         sent = form_of(page.text) | {"kind": ["change"], "how": ["each"]}
         progress = await browser.post("/tickets/bulk", data=sent)
         assert progress.status_code == 303
