@@ -32,6 +32,8 @@ from app.resources import KeptDays, ProductConfig, Resources, closing
 from app.setting_notices import setting_notices
 from app.settings import Settings
 
+# PostgreSQL ends a transaction that takes so many times as long as one of its statements may (app/core/database_connection.py).
+STATEMENTS_OF_TRANSACTION = 4
 TASK_GROUPS = (
     account_tasks,
     secure_score_tasks,
@@ -90,6 +92,7 @@ def connection_options(settings: Settings, process: str) -> ConnectionOptions:
         # A person waits for the web process.
         statement_seconds=settings.database_answer_seconds if process == "web" else settings.database_statement_seconds,
         idle_in_transaction_seconds=settings.database_idle_seconds,
+        transaction_seconds=STATEMENTS_OF_TRANSACTION * settings.database_statement_seconds,
         network_seconds=settings.database_network_seconds,
     )
 
@@ -104,7 +107,7 @@ async def open_resources(
     """
     options = connection_options(settings, process)
     if patient:
-        options = replace(options, statement_seconds=0, idle_in_transaction_seconds=0)
+        options = replace(options, statement_seconds=0, idle_in_transaction_seconds=0, transaction_seconds=0)
     microsoft = Transport("microsoft")
     registration: dict[str, Any] = {
         "authority": settings.authority,

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
 from sqlalchemy import make_url
@@ -39,6 +39,13 @@ TICK_SECONDS = 0.1
 # TCP asks a silent peer after 10 s, and again every 5 s. After three questions without an answer the connection is lost.
 # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES
 KEEPALIVE = {"keepalives": "1", "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3"}
+# The server's own questions to a silent client, which are up to the client as well. It may have vanished between two messages of
+# a pipeline (executemany): then no time-out of statements or idle transactions runs, and its locks would stay for hours.
+# https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-TCP-KEEPALIVES-IDLE
+SERVER_KEEPALIVE = {f"tcp_{name}": value for name, value in KEEPALIVE.items() if name != "keepalives"}
+# A client that stands still between such messages is not gone, and its machine answers those questions. From PostgreSQL 17 on a
+# transaction as a whole has an end: https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-TRANSACTION-TIMEOUT
+LIMITS_TRANSACTIONS_SINCE = 170_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class ConnectionOptions:
     connect_seconds: int = 2
     statement_seconds: float = 15
     idle_in_transaction_seconds: float = 15
+    transaction_seconds: float = 60
     network_seconds: float = 15
 
 
@@ -153,7 +161,26 @@ class ImpatientConnection(psycopg.AsyncConnection[Any]):
     """A connection on which no answer is waited for without end: a frozen server enforces no time-out of its own."""
 
     answer_seconds: float = math.inf
+    transaction_seconds: float = 0
     _is_listening = False
+
+    @classmethod
+    async def connect(cls, *arguments: Any, **named: Any) -> Self:  # noqa: ANN401 - psycopg's arguments.
+        """As the base's, and its transactions end after `transaction_seconds`, where the server can do that and is not told."""
+        opened = await super().connect(*arguments, **named)
+        is_told = "transaction_timeout" in str(named.get("options", ""))
+        if is_told or not cls.transaction_seconds or opened.info.server_version < LIMITS_TRANSACTIONS_SINCE:
+            return opened
+        try:
+            # Not with the other limits in `options`, which an older server would refuse. In a transaction it would be undone.
+            usual = opened.autocommit
+            await opened.set_autocommit(True)
+            await opened.execute(f"SET transaction_timeout = {round(cls.transaction_seconds * 1000)}")
+            await opened.set_autocommit(usual)
+        except BaseException:
+            await opened.close()
+            raise
+        return opened
 
     async def wait(
         self,
@@ -193,7 +220,8 @@ def connection_class(options: ConnectionOptions) -> type[ImpatientConnection]:
     """The class of connections that give up some time after the server should have."""
     # 0 switches the time-out off, here as at the server.
     seconds = options.statement_seconds + GRACE_SECONDS if options.statement_seconds else math.inf
-    return type("ImpatientConnection", (ImpatientConnection,), {"answer_seconds": seconds})
+    limits = {"answer_seconds": seconds, "transaction_seconds": options.transaction_seconds}
+    return type("ImpatientConnection", (ImpatientConnection,), limits)
 
 
 class ImpatientPool(AsyncAdaptedQueuePool):
@@ -272,8 +300,10 @@ def complete_url(url: str, options: ConnectionOptions) -> URL:
         "statement_timeout": options.statement_seconds,
         # A client that has vanished holds its locks until then: others wait for the rows that it was about to change.
         "idle_in_transaction_session_timeout": options.idle_in_transaction_seconds,
+        "tcp_user_timeout": options.network_seconds,
     }
-    ours = " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in server.items())
+    milliseconds = {name: str(round(seconds * 1000)) for name, seconds in server.items()}
+    ours = " ".join(f"-c {name}={value}" for name, value in (milliseconds | SERVER_KEEPALIVE).items())
     own = given.get("options", "")
     usual = {
         **KEEPALIVE,

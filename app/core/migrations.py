@@ -32,7 +32,9 @@ def alembic_config(connection: Connection | None = None) -> Config:
 def connected(database_url: str, options: ConnectionOptions | None = None) -> Iterator[Connection]:
     """One connection, on which a statement may take as long as it needs."""
     # 0 switches a time-out of the server off. How long a lock is waited for: migrations/env.py
-    patient = replace(options or ConnectionOptions(), statement_seconds=0, idle_in_transaction_seconds=0)
+    patient = replace(
+        options or ConnectionOptions(), statement_seconds=0, idle_in_transaction_seconds=0, transaction_seconds=0
+    )
     with create_engine(complete_url(database_url, patient), poolclass=NullPool).connect() as connection:
         yield connection
 

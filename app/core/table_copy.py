@@ -71,7 +71,9 @@ def connect(database_url: str) -> Connection:
     """A connection of its own, in no pool, for one long transaction. The caller closes it. Raises CopyFailed."""
     try:
         # A table may take long to copy, and a transaction waits between two of them.
-        patient = ConnectionOptions("security-center copy", statement_seconds=0, idle_in_transaction_seconds=0)
+        patient = ConnectionOptions(
+            "security-center copy", statement_seconds=0, idle_in_transaction_seconds=0, transaction_seconds=0
+        )
         return create_engine(complete_url(database_url, patient), poolclass=NullPool).connect()
     except DBAPIError as error:
         raise CopyFailed.of(error) from error

@@ -9,6 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from app.core.database_connection import KEEPALIVE
+
+# The server asks a client that is silent, and ends the connection after this time.
+NOTICED_SECONDS = sum(
+    int(KEEPALIVE[f"keepalives_{part}"]) * times
+    for part, times in (("idle", 1), ("interval", int(KEEPALIVE["keepalives_count"])))
+)
+
 
 class TcpLink:
     """Passes bytes between a port on loopback and PostgreSQL's socket, in a thread with a loop of its own."""
@@ -76,7 +84,9 @@ class TcpLink:
             database_reader, database_writer = await asyncio.open_unix_connection(self._socket_path)
             writers.append(database_writer)
             await asyncio.gather(
-                self._pass(number, reader, database_writer), self._pass(number, database_reader, writer)
+                self._pass(number, reader, database_writer),
+                self._pass(number, database_reader, writer),
+                self._notice(number, database_writer),
             )
         except (OSError, asyncio.CancelledError):
             return
@@ -88,6 +98,15 @@ class TcpLink:
                 one.close()
             # Closing is done by the loop in its next turn.
             await asyncio.sleep(0)
+
+    async def _notice(self, number: int, database_writer: asyncio.StreamWriter) -> None:
+        """End the server's side of a lost connection as its kernel would, which asks no questions on the socket behind us."""
+        while not (self._loses or number in self._lost):
+            if database_writer.is_closing():
+                return
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(NOTICED_SECONDS)
+        database_writer.close()
 
     async def _pass(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

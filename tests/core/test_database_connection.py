@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import psycopg
@@ -80,10 +81,10 @@ async def test_the_server_knows_name_and_limits_of_every_connection(database_url
     database = Database(make_engine(database_url, OPTIONS))
     asked = text(
         "SELECT current_setting('application_name'), current_setting('statement_timeout'), "
-        "current_setting('idle_in_transaction_session_timeout')"
+        "current_setting('idle_in_transaction_session_timeout'), current_setting('transaction_timeout')"
     )
     async with database.transaction() as session:
-        assert tuple((await session.execute(asked)).one()) == ("security-center test", "1500ms", "20s")
+        assert tuple((await session.execute(asked)).one()) == ("security-center test", "1500ms", "20s", "1min")
     queue = Queue(database_url, [], OPTIONS)
     async with queue._app.open_async(), database.notifications.subscribe("anything"), database.transaction() as session:
         names = await session.execute(
@@ -94,6 +95,56 @@ async def test_the_server_knows_name_and_limits_of_every_connection(database_url
         )
         assert set(names.scalars()) == {"security-center test"}
     await database.close()
+
+
+def test_the_server_asks_a_silent_client_as_the_client_asks_it() -> None:
+    """On a socket of the same machine it has no need to, and ignores it."""
+    told = str(arguments("postgresql://h/db")["options"])
+    for limit in (
+        "tcp_keepalives_idle=10",
+        "tcp_keepalives_interval=5",
+        "tcp_keepalives_count=3",
+        "tcp_user_timeout=15000",
+    ):
+        assert f"-c {limit}" in told
+
+
+async def test_a_client_that_stands_still_within_a_pipeline_holds_its_locks_for_as_long_as_a_transaction_may_take(
+    database_url: str,
+) -> None:
+    """The server waits for its next message, and ends neither a statement nor an idle transaction meanwhile."""
+    quick = ConnectionOptions(idle_in_transaction_seconds=0.2, statement_seconds=0.2, transaction_seconds=1.5)
+    named = connect_arguments(complete_url(database_url, quick))
+    still = await connection_class(quick).connect(**named)
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as other:
+        waits = "SELECT pg_try_advisory_xact_lock(7)"
+        pipeline = AsyncExitStack()
+        await pipeline.enter_async_context(still.pipeline())
+        await still.execute("SELECT pg_advisory_xact_lock(7)")
+        still.pgconn.send_flush_request()
+        still.pgconn.flush()
+        await asyncio.sleep(0.9)
+        assert (await (await other.execute(waits)).fetchone()) == (False,)
+        async with asyncio.timeout(20):
+            while (await (await other.execute(waits)).fetchone()) == (False,):  # noqa: ASYNC110 - the server decides.
+                await asyncio.sleep(0.1)
+        with pytest.raises(psycopg.OperationalError):
+            await pipeline.aclose()
+    await still.close()
+
+
+async def test_what_the_address_says_of_transactions_and_what_takes_long_by_nature_goes_before_our_limit(
+    database_url: str,
+) -> None:
+    mark = "&" if "?" in database_url else "?"
+    for address, options, limit in (
+        (f"{database_url}{mark}options=-c%20transaction_timeout%3D7s", OPTIONS, "7s"),
+        (database_url, replace(OPTIONS, transaction_seconds=0), "0"),
+    ):
+        database = Database(make_engine(address, options))
+        async with database.transaction() as session:
+            assert (await session.execute(text("SHOW transaction_timeout"))).scalar_one() == limit
+        await database.close()
 
 
 async def test_a_statement_that_takes_too_long_is_ended_by_the_server_and_the_connection_goes_on(
