@@ -12,14 +12,21 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.people import Visit, ensure_connected
 from tests.factories.demo import Demo, running_demo
 
+# Opening and closing a browser context have no time limit of their own, so a browser that stands still would never end.
+BROWSER_TEST_SECONDS = 300
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here drives a browser."""
+    """Everything here drives a browser, and ends.
+
+    A test out of time ends the whole process with the stacks of its threads: an exception from a signal would end the
+    driver's event loop, and whatever closes the browser afterwards would wait for that loop for ever.
+    """
     for item in items:
         if "tests/browser" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(BROWSER_TEST_SECONDS, method="thread"))
 
 
 def find_chromium() -> str | None:

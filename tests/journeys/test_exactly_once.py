@@ -185,6 +185,7 @@ async def test_every_share_arrives_exactly_once_under_faults_and_sigkill(
 
 
 @pytest.mark.skipif(not FULL, reason="make soak")
+@pytest.mark.timeout(4000)
 @CHOSEN
 async def test_two_thousand_shares_twenty_kills_and_a_crash_of_the_database(
     sandbox: tuple[SandboxMicrosoft, SandboxServiceNow], tmp_path: Path, chosen_sys_id: str
